@@ -1,0 +1,72 @@
+"""Every error that the package raises on purpose.
+
+Each message says what was wrong, the value, and the remedy. An error about a request is a
+`RuntimeError` too, as the SAM 3 video API promises its callers.
+"""
+
+
+class Sam3Error(Exception):
+    """Root of all errors raised by napari-sam3."""
+
+
+# ---------------------------------------------------------------- requests
+
+
+class RequestError(Sam3Error, RuntimeError):
+    """A request or a call on a session that can't be carried out; nothing was changed by it."""
+
+
+class SessionNotFoundError(RequestError):
+    """No session of that id is open (never started, or closed)."""
+
+
+class FrameIndexError(RequestError):
+    """A frame number outside the video."""
+
+
+class MissingPromptError(RequestError):
+    """A propagation or a prompt with nothing to go by."""
+
+
+class UnsupportedPromptError(RequestError):
+    """A prompt of a kind that the session's model can't take."""
+
+
+class UnknownObjectError(RequestError):
+    """An object id that the session does not hold."""
+
+
+class PropagationRunningError(RequestError):
+    """A second propagation on a session that has one running."""
+
+
+# ------------------------------------------------------------------ files
+
+
+class VideoError(Sam3Error, OSError):
+    """A video, image or folder that can't be read or written."""
+
+
+# ----------------------------------------------------------------- models
+
+
+class ModelError(Sam3Error):
+    """A model that can't be had, loaded or run."""
+
+
+class ModelUnavailableError(ModelError):
+    """No model of that name, or one that this machine can't run."""
+
+
+class OutOfMemoryError(ModelError):
+    """The device's memory is used up; what was computed before stays."""
+
+
+# ----------------------------------------------------------------- worker
+
+
+class PropagationError(Sam3Error):
+    """What went wrong in a propagation, as it leaves a worker thread.
+
+    Never a `RuntimeError`: superqt takes one for a deleted worker and waits for ever.
+    """

@@ -1,0 +1,121 @@
+"""What a model is: the protocol that every family fulfils, and nothing else.
+
+A model is loaded once and serves many videos. `start` gives a tracker, the model's state on one
+video. The session (`napari_sam3.session`) owns prompts, ids, the order of frames and what is
+shown; a tracker answers three questions: what does this prompt mean on this frame, where is this
+concept on this frame, and where are the objects of this journal on these frames.
+
+A tracker is called by one thread at a time (the session sees to it), not always the same one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from napari_sam3.values import Concept, Frames, Journal, ObjectMask, ObjectPrompt
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """The kinds of prompts that a model takes.
+
+    Attributes
+    ----------
+    text, exemplars : bool
+        Finds all objects of a concept, told by words or by boxes round examples.
+    points, boxes, masks : bool
+        Takes clicks, a box round one object, a painted mask.
+    max_objects : int or None
+        How many objects one session may hold; None: no limit.
+    """
+
+    text: bool = False
+    exemplars: bool = False
+    points: bool = True
+    boxes: bool = True
+    masks: bool = True
+    max_objects: int | None = None
+
+
+class TrackedFrame(NamedTuple):
+    """The objects that a tracker sees on one frame; masks may still overlap."""
+
+    frame_index: int
+    objects: Mapping[int, ObjectMask]
+
+
+class VideoTracker(Protocol):
+    """A model's state on one video."""
+
+    def segment(self, frame_index: int, prompt: ObjectPrompt) -> ObjectMask | None:
+        """Find the one object that a prompt means; None if it is not there.
+
+        `prompt` holds all that was said of the object on this frame, so that the answer depends
+        on nothing else (but the pixels, of this frame and at most of its neighbours).
+        """
+        ...
+
+    def detect(self, frame_index: int, concept: Concept) -> Sequence[ObjectMask]:
+        """Find every object of a concept, the best first. Only called if the model says it can."""
+        ...
+
+    def propagate(
+        self, journal: Journal, frames: range, new_id: Callable[[], int]
+    ) -> Iterator[TrackedFrame]:
+        """Follow the journal's objects over `frames`, one at a time, in that order.
+
+        Parameters
+        ----------
+        journal : Journal
+            All prompts. On a keyframe the object is what the keyframe says.
+        frames : range
+            Frames wanted, step 1 (forward) or -1 (backward).
+        new_id : callable
+            Issues an id for an object that a concept finds on the way.
+
+        Yields
+        ------
+        TrackedFrame
+            One for every frame of `frames`, in order, as soon as it is done. Frames computed on
+            the way to the first one (from a keyframe before it) are yielded too, marked by not
+            being the next wanted frame: the caller looks for a stop there and else ignores them.
+
+        Notes
+        -----
+        The answer is a function of the video, the journal and `frames` alone: what is kept from
+        earlier calls makes it faster, never different.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back all memory; the tracker is not used afterwards."""
+        ...
+
+
+class VideoModel(Protocol):
+    """A loaded model."""
+
+    @property
+    def name(self) -> str:
+        """The name it is asked for by."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The prompts it takes."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Where it runs: 'cpu', 'cuda', 'cuda:1', 'mps'."""
+        ...
+
+    def start(self, frames: Frames) -> VideoTracker:
+        """Begin on a video. Cheap: no frame is read before it is needed."""
+        ...
+
+    def close(self) -> None:
+        """Give back all memory; the model is not used afterwards."""
+        ...

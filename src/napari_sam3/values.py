@@ -142,7 +142,7 @@ class PackedMask:
     @classmethod
     def pack(cls, mask: ObjectMask) -> PackedMask:
         """Squeeze a mask; `unpack` gives back an equal one."""
-        return cls(zlib.compress(np.packbits(mask.crop), 1), mask.bbox, mask.size, mask.score)
+        return cls(zlib.compress(np.packbits(mask.crop).tobytes(), 1), mask.bbox, mask.size, mask.score)
 
     def unpack(self) -> ObjectMask:
         """The mask as it was."""

@@ -1,0 +1,79 @@
+"""A video as models see it: 8-bit RGB, scaled the same way on every frame."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam3.errors import RequestError
+from napari_sam3.video import Video
+
+_SAMPLES = 5
+
+
+class RgbFrames:
+    """The frames of a video as (H, W, 3) uint8.
+
+    8-bit video is taken as it is. Anything else is scaled linearly from `contrast_limits` to
+    0..255, once for the whole video: scaling each frame by itself would make it flicker.
+
+    Parameters
+    ----------
+    video : Video
+        (T, H, W) or (T, H, W, 3) of any dtype.
+    contrast_limits : (float, float), optional
+        Values that become 0 and 255. If left out, of 8-bit video none, else the 0.1st and 99.9th
+        percentile of five frames spread over the video, read when the first frame is.
+    """
+
+    def __init__(self, video: Video, contrast_limits: tuple[float, float] | None = None) -> None:
+        if contrast_limits is not None:
+            low, high = contrast_limits
+            if not (np.isfinite(low) and np.isfinite(high) and low < high):
+                raise RequestError(
+                    f"contrast_limits must be two rising finite numbers, not {contrast_limits!r}"
+                )
+        self._video = video
+        self._limits = contrast_limits
+        self._lock = threading.Lock()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width), px."""
+        _, height, width = self._video.shape[:3]
+        return height, width
+
+    def __len__(self) -> int:
+        return len(self._video)
+
+    def __getitem__(self, frame_index: int) -> NDArray[np.uint8]:
+        frame = self._to_uint8(self._video.frame(frame_index))
+        if frame.ndim == 2:
+            frame = np.repeat(frame[..., None], 3, axis=2)
+        return np.ascontiguousarray(frame)
+
+    def _to_uint8(self, frame: NDArray[np.generic]) -> NDArray[np.uint8]:
+        if frame.dtype == np.uint8 and self._limits is None:
+            return frame.view(np.uint8)
+        low, high = self._contrast_limits()
+        scaled = (frame.astype(np.float32) - low) * (255 / (high - low))
+        return np.nan_to_num(scaled).clip(0, 255).round().astype(np.uint8)
+
+    def _contrast_limits(self) -> tuple[float, float]:
+        with self._lock:
+            if self._limits is None:
+                self._limits = measure_contrast(self._video)
+            return self._limits
+
+
+def measure_contrast(video: Video) -> tuple[float, float]:
+    """The 0.1st and 99.9th percentile of five frames spread over a video; always low < high."""
+    indices = np.unique(np.linspace(0, len(video) - 1, _SAMPLES).astype(int))
+    values = np.concatenate([video.frame(int(i)).astype(np.float32).ravel() for i in indices])
+    values = values[np.isfinite(values)]
+    if values.size == 0:
+        return 0.0, 1.0
+    low, high = (float(v) for v in np.percentile(values, (0.1, 99.9)))
+    return (low, high) if low < high else (low, low + 1.0)

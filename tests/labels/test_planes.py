@@ -1,0 +1,191 @@
+"""LabelPlanes behaves as the NumPy array it stands for, in a fraction of the memory."""
+
+from __future__ import annotations
+
+import copy
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from napari_sam3.labels.planes import LabelPlanes
+
+SHAPE = (6, 7, 9)
+MASK = np.random.default_rng(5).random(SHAPE) > 0.7
+KEYS = [
+    2,
+    -1,
+    np.int64(3),
+    np.array(4),
+    slice(None),
+    slice(1, 5, 2),
+    slice(4, 0, -1),
+    slice(3, 3),
+    ...,
+    (..., 3),
+    (2, ...),
+    (0, 1, 2),
+    (-1, -2, -3),
+    (1, slice(2, 5), slice(3, 8)),
+    (slice(1, 3), 4),
+    (slice(None), slice(2, 4), 5),
+    (slice(None), [1, 2], [3, 4]),
+    (slice(None), [1, 2]),
+    (3, [1, 2], [3, 4]),
+    (3, slice(None), [3, 4]),
+    [1, 3, -2],
+    [],
+    ([4, 1], slice(2, 5), slice(None)),
+    ([4, 1], slice(2, 5), [0, 2]),
+    ([1, 1, 5], [2, 3, 4], [0, 1, 8]),
+    (np.array([[1], [2]]), 3, np.array([[0, 1]])),
+    (np.array([], int), np.array([], int), np.array([], int)),
+    MASK,
+    (MASK[:, 0, 0],),
+    (MASK[:, :, 0],),
+    (2, MASK[0]),
+]
+
+
+@pytest.fixture(params=[1, 2**26], ids=["one open frame", "all open"])
+def pair(request):
+    """The planes, and the array that they must equal."""
+    array = np.random.default_rng(0).integers(0, 4, SHAPE).astype(np.uint16)
+    array[3] = 0
+    planes = LabelPlanes(SHAPE, cache_bytes=request.param)
+    for frame_index in (0, 1, 2, 4, 5):
+        planes[frame_index] = array[frame_index]
+    return planes, array
+
+
+@pytest.mark.parametrize("key", KEYS, ids=str)
+def test_reads_as_numpy_does_and_hands_out_what_may_be_changed(pair, key):
+    planes, array = pair
+    found = planes[key]
+    np.testing.assert_array_equal(found, array[key])
+    assert found.shape == array[key].shape
+    assert found.dtype == array.dtype
+    if isinstance(found, np.ndarray):
+        found[...] = 99
+        np.testing.assert_array_equal(planes[:], array)
+
+
+@pytest.mark.parametrize("key", KEYS, ids=str)
+def test_writes_as_numpy_does(pair, key):
+    planes, array = pair
+    shape = array[key].shape
+    values = np.arange(int(np.prod(shape))).reshape(shape) % 50
+    planes[key] = values
+    array[key] = values
+    np.testing.assert_array_equal(planes[:], array)
+    planes[key] = 7
+    array[key] = 7
+    np.testing.assert_array_equal(np.asarray(planes), array)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [6, -7, (0, 7), ([0, 9], 0, 0), (0, 0, 0, 0), None, True, 1.5, (..., ...), MASK[:, :3], "a"],
+    ids=str,
+)
+def test_refuses_a_wrong_index_and_changes_nothing(pair, key):
+    planes, array = pair
+    with pytest.raises(IndexError):
+        planes[key]
+    with pytest.raises(IndexError):
+        planes[key] = 1
+    np.testing.assert_array_equal(planes[:], array)
+
+
+def test_refuses_a_label_that_would_be_wrapped_round():
+    planes = LabelPlanes((2, 3, 4), np.uint8)
+    with pytest.raises(ValueError, match="label 256 does not fit into uint8"):
+        planes[0] = np.full((3, 4), 256)
+    with pytest.raises(ValueError, match="label -1"):
+        planes[0, 0, 0] = -1
+    with pytest.raises(TypeError, match="float64"):
+        planes[0] = np.ones((3, 4))
+    with pytest.raises(ValueError, match="broadcast"):
+        planes[0] = np.ones((4, 3), int)
+    assert planes.processed_frames().size == 0
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 4), (4, 4), (1, 2, 3, 4)])
+def test_refuses_a_shape_that_is_no_video(shape):
+    with pytest.raises(ValueError, match="frames, height, width"):
+        LabelPlanes(shape)
+
+
+def test_refuses_labels_that_are_no_integers():
+    with pytest.raises(ValueError, match="float32"):
+        LabelPlanes((1, 2, 3), np.float32)
+
+
+def test_tells_background_from_never_written():
+    planes = LabelPlanes(SHAPE)
+    planes[4] = np.zeros(SHAPE[1:], np.uint16)
+    planes[1, 2, 3] = 5
+    assert planes.is_processed(4)
+    assert not planes.is_processed(0)
+    np.testing.assert_array_equal(planes.processed_frames(), [1, 4])
+    planes.clear()
+    assert planes.processed_frames().size == 0
+    assert planes.max() == 0
+
+
+def test_a_long_video_takes_memory_for_what_is_used_only():
+    planes = LabelPlanes((108_000, 1080, 1920), cache_bytes=8 * 2**20)
+    assert planes.memory_bytes == 0
+    rows, columns = np.mgrid[:1080, :1920]
+    disc = ((rows - 500) ** 2 + (columns - 900) ** 2 < 200**2).astype(np.uint16)
+    for frame_index in range(0, 108_000, 5400):
+        planes[frame_index] = disc * 3
+    assert planes.memory_bytes < 9 * 2**20
+    np.testing.assert_array_equal(planes[5400], disc * 3)
+    assert planes[5401].max() == 0
+    assert planes.max() == 3
+
+
+def test_copies_are_their_own():
+    planes = LabelPlanes(SHAPE)
+    planes[0, 1, 1] = 3
+    for other in (planes.copy(), copy.deepcopy(planes)):
+        other[0, 1, 1] = 8
+        other[2] = 1
+        assert planes[0, 1, 1] == 3
+        assert not planes.is_processed(2)
+        assert other.is_processed(0)
+
+
+def test_changes_its_type_without_losing_labels(pair):
+    planes, array = pair
+    wide = planes.astype(np.uint32)
+    assert wide.dtype == np.uint32
+    np.testing.assert_array_equal(wide[:], array)
+    planes[0, 0, 0] = 300
+    with pytest.raises(ValueError, match="300"):
+        planes.astype(np.uint8)
+
+
+def test_knows_its_least_and_greatest_label(pair):
+    planes, array = pair
+    planes[2, 3, 3] = array[2, 3, 3] = 41
+    assert np.max(planes) == 41
+    assert np.min(planes) == 0
+    np.testing.assert_array_equal(np.max(planes, axis=0), array.max(axis=0))
+    planes[:] = 2
+    assert (planes.min(), planes.max()) == (2, 2)
+
+
+def test_frames_stay_whole_when_threads_read_and_write_them():
+    planes = LabelPlanes((8, 40, 50), cache_bytes=2 * 40 * 50 * 2)
+
+    def write_and_read(label: int) -> bool:
+        for frame_index in range(8):
+            planes[frame_index] = np.full((40, 50), label, np.uint16)
+            if len(np.unique(planes[(frame_index + label) % 8])) != 1:
+                return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(write_and_read, range(1, 25)))

@@ -142,7 +142,9 @@ class PackedMask:
     @classmethod
     def pack(cls, mask: ObjectMask) -> PackedMask:
         """Squeeze a mask; `unpack` gives back an equal one."""
-        return cls(zlib.compress(np.packbits(mask.crop).tobytes(), 1), mask.bbox, mask.size, mask.score)
+        return cls(
+            zlib.compress(np.packbits(mask.crop).tobytes(), 1), mask.bbox, mask.size, mask.score
+        )
 
     def unpack(self) -> ObjectMask:
         """The mask as it was."""
@@ -185,6 +187,11 @@ class ObjectPrompt:
     box_xyxy: FloatArray | None = None
     mask: BoolArray | None = None
     prior: ObjectMask | None = None
+
+    @property
+    def is_manual(self) -> bool:
+        """Whether a person pointed at the object, as against a concept having found it."""
+        return len(self.points_xy) > 0 or self.box_xyxy is not None or self.mask is not None
 
 
 @dataclass(frozen=True, eq=False)

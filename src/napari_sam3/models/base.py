@@ -40,10 +40,13 @@ class Capabilities:
 
 
 class TrackedFrame(NamedTuple):
-    """The objects that a tracker sees on one frame; masks may still overlap."""
+    """The objects that a tracker sees on one frame; masks may still overlap.
+
+    `objects` is None for a frame that was not asked for, but computed on the way to one.
+    """
 
     frame_index: int
-    objects: Mapping[int, ObjectMask]
+    objects: Mapping[int, ObjectMask] | None
 
 
 class VideoTracker(Protocol):
@@ -79,13 +82,13 @@ class VideoTracker(Protocol):
         ------
         TrackedFrame
             One for every frame of `frames`, in order, as soon as it is done. Frames computed on
-            the way to the first one (from a keyframe before it) are yielded too, marked by not
-            being the next wanted frame: the caller looks for a stop there and else ignores them.
+            the way to the first one (from a keyframe before it) are yielded too, with None for
+            objects, so that the caller can stop there.
 
         Notes
         -----
-        The answer is a function of the video, the journal and `frames` alone: what is kept from
-        earlier calls makes it faster, never different.
+        The mask of an object on a frame is a function of the video, the journal and the direction
+        alone: what is kept from earlier calls makes it faster, never different.
         """
         ...
 

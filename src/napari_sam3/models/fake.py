@@ -103,15 +103,17 @@ class FakeTracker(SequentialTracker):
         words = self.model.places if concept.text is None else [concept.text]
         dx, dy = (frame_index * s for s in self.model.step_xy)
         unwanted = concept.boxes_xyxy[~concept.box_labels]
-        found = []
+        found: list[ObjectMask] = []
         for word in words:
             for fx, fy in self.model.places.get(word, ()):
                 x, y = fx * width + dx, fy * height + dy
                 if any(x0 <= x <= x1 and y0 <= y <= y1 for x0, y0, x1, y1 in unwanted):
                     continue
                 disc = self.disc(x, y, self.model.radius)
-                found.append(ObjectMask.from_mask(disc, 0.8 - 0.01 * len(found)))
-        return [mask for mask in found if mask is not None]
+                mask = ObjectMask.from_mask(disc, 0.8 - 0.01 * len(found))
+                if mask is not None:
+                    found.append(mask)
+        return found
 
     def begin(self, frame_index: int, keyframe: Keyframe) -> TrackState:
         """Remember where the object was set, so that nothing is lost at the picture's border."""

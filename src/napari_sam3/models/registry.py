@@ -90,9 +90,7 @@ def choose_model() -> tuple[ModelEntry, str]:
     return _ENTRIES["optical-flow"], "it is the only one in this version"
 
 
-def load_model(
-    model: str | Path | VideoModel = "auto", device: str | None = None
-) -> VideoModel:
+def load_model(model: str | Path | VideoModel = "auto", device: str | None = None) -> VideoModel:
     """Load a model.
 
     Parameters

@@ -124,7 +124,7 @@ class SequentialTracker(ABC):
     def _lead_in(self, chain: _Chain, last: int) -> Iterator[TrackedFrame]:
         for frame_index in chain.missing_until(last):
             chain.advance_to(frame_index)
-            yield TrackedFrame(frame_index, {})
+            yield TrackedFrame(frame_index, None)
 
     def close(self) -> None:
         """Forget every frame."""

@@ -1,0 +1,436 @@
+"""One video, one model, the prompts of one person: what the window, scripts and the API share."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+from numpy.typing import ArrayLike
+
+from napari_sam3.errors import (
+    MissingPromptError,
+    PropagationRunningError,
+    RequestError,
+    SessionNotFoundError,
+    UnknownObjectError,
+    UnsupportedPromptError,
+)
+from napari_sam3.models.base import TrackedFrame, VideoModel
+from napari_sam3.models.registry import load_model
+from napari_sam3.session.frames import RgbFrames
+from napari_sam3.session.prompts import (
+    PromptCall,
+    check_frame_index,
+    check_int,
+    check_object_id,
+    check_prompt,
+    merge_prompt,
+    object_prompts,
+    object_under_points,
+)
+from napari_sam3.session.propagation import Propagation
+from napari_sam3.session.records import Draft, Records
+from napari_sam3.session.schedule import plan_frames
+from napari_sam3.session.support import check_supported
+from napari_sam3.values import Direction, FrameResult, Keyframe, ObjectMask, ObjectPrompt
+from napari_sam3.video import Video, as_video
+
+SAME_OBJECT = 0.5
+"""Overlap (IoU) above which two masks of a frame mean the same thing (contract, "Objects")."""
+
+
+class VideoSession:
+    """Prompts and results on one video.
+
+    Safe to use from several threads: what touches the model is done one at a time.
+
+    Parameters
+    ----------
+    video : str, path, Video or array
+        A video file, an image, a folder of frames, or a (T, H, W) or (T, H, W, 3) array, in
+        memory or lazy. A video opened here is closed with the session; a `Video` is not.
+    model : str, path or VideoModel
+        As `napari_sam3.models.registry.load_model` takes it.
+    contrast_limits : (float, float), optional
+        Values that the model sees as black and white; for video that is not 8-bit. If left out,
+        they are measured once on a few frames.
+
+    Raises
+    ------
+    VideoError
+        If the video can't be read.
+    ModelUnavailableError
+        If there is no such model.
+    """
+
+    def __init__(
+        self,
+        video: str | Path | Video | ArrayLike,
+        model: str | Path | VideoModel = "auto",
+        *,
+        contrast_limits: tuple[float, float] | None = None,
+    ) -> None:
+        self.model = load_model(model)
+        self._owns_video = not isinstance(video, Video)
+        self.video = as_video(video)
+        try:
+            self._frames = RgbFrames(self.video, contrast_limits)
+            self._tracker = self.model.start(self._frames)
+        except BaseException:
+            self._close_video()
+            raise
+        self._lock = threading.RLock()
+        self._closed = False
+        # weak: a propagation that its caller has dropped is over
+        self._propagation: Callable[[], Propagation | None] = _no_propagation
+        self._records = Records()
+
+    # ------------------------------------------------------------- prompts
+
+    def add_prompt(
+        self,
+        frame_index: int,
+        *,
+        text: str | None = None,
+        points: ArrayLike | None = None,
+        point_labels: ArrayLike | None = None,
+        boxes: ArrayLike | None = None,
+        box_labels: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+        obj_id: int | None = None,
+        exemplar: bool = False,
+        clear_old_points: bool = False,
+    ) -> FrameResult:
+        """Say what to track, or correct it.
+
+        Parameters
+        ----------
+        frame_index : int
+            0-based frame that the prompt is on.
+        text : str, optional
+            Find every object that a noun phrase names.
+        points : (N, 2) array, optional
+            Clicks x, y in px, 0..width and 0..height.
+        point_labels : (N,) array, optional
+            1 on the object, 0 off it; all 1 if left out.
+        boxes : (N, 4) array, optional
+            x0, y0, x1, y1 in px. Each makes an object; with `text` or `exemplar` they are examples
+            of what to look for.
+        box_labels : (N,) array, optional
+            1 positive, 0 negative (examples only); all 1 if left out.
+        mask : (H, W) array of bool, optional
+            The object, painted.
+        obj_id : int, optional
+            The object meant: a known one is corrected, a new id (from 1) is taken for the new one.
+        exemplar : bool
+            `boxes` show examples of what to look for.
+        clear_old_points : bool
+            Replace what was said of the object on this frame, instead of adding to it.
+
+        Returns
+        -------
+        FrameResult
+            All objects known on this frame, not only the one prompted.
+
+        Raises
+        ------
+        RequestError
+            If anything is wrong with the prompt, or the model can't take it; nothing is changed.
+        """
+        with self._lock:
+            self._check_open()
+            call = check_prompt(
+                self._frames.size,
+                len(self._frames),
+                frame_index=frame_index,
+                text=text,
+                points=points,
+                point_labels=point_labels,
+                boxes=boxes,
+                box_labels=box_labels,
+                mask=mask,
+                obj_id=obj_id,
+                exemplar=exemplar,
+                clear_old_points=clear_old_points,
+            )
+            check_supported(self.model, call)
+            if call.obj_id in self._records.removed:
+                raise UnknownObjectError(
+                    f"object {call.obj_id} was removed, and ids are not used again; "
+                    "leave out obj_id to get a new one"
+                )
+            present = self._objects_on(call.frame_index) if call.is_concept else {}
+            draft = self._records.draft()
+            if call.is_concept:
+                self._answer_concept(call, draft, present)
+            else:
+                self._answer_objects(call, draft)
+            self._check_room(draft.keyframes)
+            self._records.commit(call.frame_index, draft)
+            return self._records.result(call.frame_index)
+
+    def _answer_objects(self, call: PromptCall, draft: Draft) -> None:
+        for prompt in object_prompts(call):
+            obj_id = draft.new_id() if call.obj_id is None else draft.take_id(call.obj_id)
+            self._refine(call, draft, obj_id, prompt)
+
+    def _answer_concept(
+        self, call: PromptCall, draft: Draft, present: Mapping[int, ObjectMask]
+    ) -> None:
+        matches: list[tuple[int, ObjectMask]] = []
+        for found in self._tracker.detect(call.frame_index, call.concept):
+            same = [i for i, mask in present.items() if mask.overlap(found) > SAME_OBJECT]
+            if self._records.removed.intersection(same):
+                continue
+            if call.obj_id is not None:
+                if not set(same) - {call.obj_id}:
+                    matches.append((draft.take_id(call.obj_id), found))
+                    break  # the best match alone
+            elif same:
+                # already there: a manual object wins, a detected one keeps its id and its mask
+                matches.append((same[0], present[same[0]]))
+                continue
+            else:
+                matches.append((draft.new_id(), found))
+            obj_id, mask = matches[-1]
+            draft.keyframes[obj_id] = Keyframe(ObjectPrompt(prior=mask), mask)
+        if call.obj_id is None:
+            draft.concept = call.concept
+        if len(call.points_xy):
+            owner = call.obj_id
+            if owner is None:
+                owner = object_under_points(call, matches)
+            obj_id = draft.new_id() if owner is None else draft.take_id(owner)
+            self._refine(call, draft, obj_id, ObjectPrompt(call.points_xy, call.point_labels))
+
+    def _refine(self, call: PromptCall, draft: Draft, obj_id: int, prompt: ObjectPrompt) -> None:
+        """Add a prompt to what is known of an object on the frame, and ask the model."""
+        fresh = draft.keyframes.get(obj_id)
+        earlier = fresh or self._records.keyframes.get(obj_id, {}).get(call.frame_index)
+        if earlier is None and prompt.mask is None and prompt.box_xyxy is None:
+            prior = self._records.shown_mask(call.frame_index, obj_id)
+            prompt = ObjectPrompt(prompt.points_xy, prompt.point_labels, prior=prior)
+        merged = merge_prompt(
+            None if earlier is None else earlier.prompt,
+            prompt,
+            replace_old=call.clear_old_points and fresh is None,
+        )
+        if not merged.point_labels.any() and all(
+            said is None for said in (merged.prior, merged.mask, merged.box_xyxy)
+        ):
+            raise MissingPromptError(
+                f"negative points alone: nothing is known of object {obj_id} on frame "
+                f"{call.frame_index} that they could correct; add a positive point"
+            )
+        mask = self._tracker.segment(call.frame_index, merged)
+        draft.keyframes[obj_id] = Keyframe(merged, mask)
+
+    def remove_object(self, obj_id: int) -> None:
+        """Take an object out of every later result; its id is not used again.
+
+        Raises
+        ------
+        UnknownObjectError
+            If there is no such object.
+        """
+        with self._lock:
+            self._check_open()
+            number = check_object_id(obj_id)
+            if number not in self.object_ids:
+                raise UnknownObjectError(
+                    f"no object {number} to remove; the objects are: {self._say_ids()}"
+                )
+            self._records.remove(number)
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """(height, width) of every frame, px."""
+        return self._frames.size
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """Ids of the objects, rising; removed ones left out."""
+        return self._records.object_ids
+
+    # --------------------------------------------------------- propagation
+
+    def propagate(
+        self,
+        direction: Direction = "forward",
+        start_frame_index: int | None = None,
+        max_frame_num_to_track: int | None = None,
+    ) -> Propagation:
+        """Follow the objects through the video.
+
+        Prompts that are added while it runs hold from the next frame on.
+
+        Parameters
+        ----------
+        direction : "forward", "backward" or "both"
+            Forward begins at the start frame, backward at the one before it.
+        start_frame_index : int, optional
+            0-based; the first (lowest) prompted frame if left out.
+        max_frame_num_to_track : int, optional
+            At most so many frames in each direction; to the end if left out.
+
+        Returns
+        -------
+        Propagation
+            Iterator of `FrameResult`, each frame computed when it is asked for.
+
+        Raises
+        ------
+        MissingPromptError
+            Before any prompt.
+        PropagationRunningError
+            If one is running; `cancel` it, or let it end.
+        RequestError
+            If an argument is wrong.
+        """
+        with self._lock:
+            self._check_open()
+            if direction not in ("forward", "backward", "both"):
+                raise RequestError(
+                    f"propagation_direction must be 'forward', 'backward' or 'both', "
+                    f"not {direction!r}"
+                )
+            start, limit = start_frame_index, max_frame_num_to_track
+            if start is not None:
+                start = check_frame_index(start, len(self.video), "start_frame_index")
+            if limit is not None:
+                limit = check_int(limit, "max_frame_num_to_track")
+                if limit < 1:
+                    raise RequestError(f"max_frame_num_to_track must be at least 1, not {limit}")
+            prompted = self._records.prompted_frames
+            if not prompted:
+                raise MissingPromptError(
+                    "there is nothing to propagate: no prompt has been added; use add_prompt first"
+                )
+            if self.is_propagating:
+                raise PropagationRunningError(
+                    "a propagation is running on this session; let it end, close it or cancel it "
+                    "before starting another"
+                )
+            start = min(prompted) if start is None else start
+            legs = plan_frames(len(self.video), direction, start, limit)
+            propagation = Propagation(self, legs)
+            self._propagation = weakref.ref(propagation)
+            return propagation
+
+    @property
+    def is_propagating(self) -> bool:
+        """Whether a propagation is under way."""
+        running = self._propagation()
+        return running is not None and not running.is_finished
+
+    def cancel(self) -> bool:
+        """Stop the running propagation before its next frame; what it has given stays.
+
+        Returns
+        -------
+        bool
+            Whether there was one.
+        """
+        running = self._propagation()
+        if running is None or running.is_finished:
+            return False
+        running.cancel()
+        return True
+
+    # ------------------------------------------------------------- results
+
+    def result(self, frame_index: int) -> FrameResult:
+        """The newest masks of a frame; empty if it has not been looked at."""
+        with self._lock:
+            self._check_open()
+            number = check_frame_index(frame_index, len(self.video))
+            return self._records.result(number)
+
+    def reset(self) -> None:
+        """Go back to the state just after the start; a running propagation ends."""
+        with self._lock:
+            self._check_open()
+            self.cancel()
+            self._tracker.close()
+            self._tracker = self.model.start(self._frames)
+            self._records = Records()
+
+    def close(self) -> None:
+        """Give back memory; a running propagation ends. The model stays loaded."""
+        with self._lock:
+            if self._closed:
+                return
+            self.cancel()
+            self._closed = True
+            self._tracker.close()
+            self._records = Records()
+            self._close_video()
+
+    def __enter__(self) -> VideoSession:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # ------------------------------------------ for the propagation itself
+
+    def _track(self, leg: range) -> Iterator[TrackedFrame]:
+        """Let the model follow the prompts as they are now."""
+        # a concept could find a removed object again: the model follows it, unseen
+        journal = self._records.journal(with_removed=bool(self._records.concepts))
+        return self._tracker.propagate(journal, leg, self._records.issue_id)
+
+    def _accept(self, frame_index: int, found: Mapping[int, ObjectMask]) -> FrameResult:
+        """Keep what a model found on a frame; an object that it did not find is not there."""
+        rivals = self._records.pointed_at() | self._records.removed
+        masks = {
+            obj_id: mask
+            for obj_id, mask in found.items()
+            if obj_id in rivals
+            or not any(mask.overlap(found[i]) > SAME_OBJECT for i in rivals & found.keys())
+        }
+        self._records.show(frame_index, masks)
+        return self._records.result(frame_index)
+
+    # -------------------------------------------------------------- checks
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise SessionNotFoundError("the session is closed; start a new one")
+
+    def _check_room(self, keyframes: Iterable[int]) -> None:
+        most = self.model.capabilities.max_objects
+        count = len(set(self.object_ids) | set(keyframes))
+        if most is not None and count > most:
+            raise UnsupportedPromptError(
+                f"model {self.model.name!r} follows at most {most} objects, this prompt would make "
+                f"{count}; remove an object first, or use another model"
+            )
+
+    def _say_ids(self) -> str:
+        return ", ".join(map(str, self.object_ids)) or "none yet"
+
+    def _objects_on(self, frame_index: int) -> dict[int, ObjectMask]:
+        """Where all objects, removed ones too, are on a frame, tracked there if need be."""
+        if not self._records.keyframes:
+            return {}
+        everything = self._records.journal(with_removed=True)
+        target = range(frame_index, frame_index + 1)
+        found: Mapping[int, ObjectMask] = {}
+        for tracked in self._tracker.propagate(everything, target, self._records.issue_id):
+            found = tracked.objects or {}
+        return dict(found)
+
+    def _close_video(self) -> None:
+        if self._owns_video:
+            self.video.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else f"objects {self._say_ids()}"
+        return f"<VideoSession of {self.video!r} with {self.model.name}: {state}>"
+
+
+def _no_propagation() -> None:
+    return None

@@ -1,0 +1,190 @@
+"""How the picture moves between two frames: dense flow, with the cases that break it caught.
+
+Dense inverse search (Kroeger et al., ECCV 2016, in OpenCV) is fast, but sees only motions that its
+coarsest scale can hold, and needs a picture of some size. So a shift of the whole picture is
+found first by phase correlation, and small pictures are padded. The flow always goes from the
+later frame of a step to the earlier one, so that a mask is pulled along without holes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+FloatImage = NDArray[np.float32]
+ByteImage = NDArray[np.uint8]
+
+_WORKING_PIXELS = 512 * 512
+_LEAST_SIDE = 32  # DIS refuses pictures under 12 px, and is blind in narrow ones
+_SHIFT_SIDE = 256  # phase correlation needs no more
+
+
+@dataclass(frozen=True, eq=False)
+class WorkingFrame:
+    """A frame at the bounded size at which motion is measured.
+
+    Attributes
+    ----------
+    rgb : (h, w, 3) uint8
+    grey : (h, w) uint8
+        Stretched to the frame's own range where that is narrow, so that low contrast moves too.
+    scale : (float, float)
+        Working px per frame px, along x and along y.
+    """
+
+    rgb: ByteImage
+    grey: ByteImage
+    scale: tuple[float, float]
+
+    @classmethod
+    def of(cls, frame: ByteImage) -> WorkingFrame:
+        """Shrink an (H, W, 3) uint8 frame by a whole factor."""
+        height, width = frame.shape[:2]
+        factor = int(np.ceil(np.sqrt(height * width / _WORKING_PIXELS)))
+        size = (max(1, round(width / factor)), max(1, round(height / factor)))
+        rgb = frame
+        if size != (width, height):
+            rgb = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+        grey = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2GRAY)
+        return cls(rgb, grey, (size[0] / width, size[1] / height))
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """Where every pixel of a frame came from.
+
+    Attributes
+    ----------
+    flow : (h, w, 2) float32
+        From the target frame to the source frame, x and y, in working px.
+    error : (h, w) float32
+        Difference in grey between the target and the source pulled onto it, 0..255.
+    scale : (float, float)
+        Working px per frame px, along x and along y.
+    """
+
+    flow: FloatImage
+    error: FloatImage
+    scale: tuple[float, float]
+
+    def source_positions(self, x0: int, y0: int, x1: int, y1: int) -> tuple[FloatImage, FloatImage]:
+        """Where the frame's pixels of a box came from.
+
+        Parameters
+        ----------
+        x0, y0, x1, y1 : int
+            Box on the target, frame px, exclusive ends; may reach out of the frame.
+
+        Returns
+        -------
+        x, y : (y1 - y0, x1 - x0) float32
+            Positions in the source frame, in array coordinates (pixel centres on integers).
+        """
+        columns = np.arange(x0, x1, dtype=np.float32)
+        rows = np.arange(y0, y1, dtype=np.float32)
+        flow = sample_box(self.flow, columns, rows, self.scale)
+        return (
+            columns[None, :] + flow[..., 0] / np.float32(self.scale[0]),
+            rows[:, None] + flow[..., 1] / np.float32(self.scale[1]),
+        )
+
+
+def sample_box(
+    image: NDArray[Any], columns: FloatImage, rows: FloatImage, scale: tuple[float, float]
+) -> FloatImage:
+    """Read a working-size image at the frame's columns and rows, bilinearly."""
+    x = (columns + 0.5) * np.float32(scale[0]) - 0.5
+    y = (rows + 0.5) * np.float32(scale[1]) - 0.5
+    grid_x, grid_y = np.meshgrid(x, y)
+    read = cv2.remap(image, grid_x, grid_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(read)
+
+
+def estimate_motion(source: WorkingFrame, target: WorkingFrame) -> Motion:
+    """Measure the motion between two neighbouring frames of equal size.
+
+    A flash (the whole picture brighter or darker) is evened out before; on a cut the flow is
+    meaningless, which `error` shows.
+    """
+    grey_source, grey_target = _even_out(source.grey, target.grey)
+    height, width = grey_target.shape
+    bottom, right = max(0, _LEAST_SIDE - height), max(0, _LEAST_SIDE - width)
+    if bottom or right:
+        grey_source, grey_target = (
+            cv2.copyMakeBorder(g, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+            for g in (grey_source, grey_target)
+        )
+    shift = _global_shift(grey_source, grey_target)
+    moved = grey_source
+    if shift != (0.0, 0.0):
+        moved = _translate(grey_source, shift)
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow = dis.calc(grey_target, moved, None)
+    flow = flow[:height, :width] + np.asarray(shift, np.float32)
+    columns = np.arange(width, dtype=np.float32)[None, :] + flow[..., 0]
+    rows = np.arange(height, dtype=np.float32)[:, None] + flow[..., 1]
+    pulled = cv2.remap(
+        grey_source, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    error = cv2.absdiff(pulled, grey_target[:height, :width]).astype(np.float32)
+    return Motion(np.ascontiguousarray(flow, np.float32), error, target.scale)
+
+
+def _even_out(a: ByteImage, b: ByteImage) -> tuple[ByteImage, ByteImage]:
+    """Bring two grey pictures to one range: low contrast stretched, a flash taken out of both."""
+    low_a, high_a = np.percentile(a[::4, ::4], (1, 99))
+    low_b, high_b = np.percentile(b[::4, ::4], (1, 99))
+    # sensor noise of a constant picture must not be blown up to texture
+    span_a, span_b = max(high_a - low_a, 24.0), max(high_b - low_b, 24.0)
+    flash = abs(low_a - low_b) + abs(high_a - high_b) > 24.0
+    if not flash:
+        low_a = low_b = min(low_a, low_b)
+        span_a = span_b = max(span_a, span_b)
+        if span_a > 128:
+            return a, b
+    return _stretch(a, low_a, span_a), _stretch(b, low_b, span_b)
+
+
+def _stretch(grey: ByteImage, low: float, span: float) -> ByteImage:
+    table = np.clip((np.arange(256) - low) * (230.0 / span) + 12.0, 0, 255)
+    return np.asarray(cv2.LUT(grey, table.astype(np.uint8)))
+
+
+def _translate(grey: ByteImage, shift: tuple[float, float]) -> ByteImage:
+    """Read `grey` at (x + shift x, y + shift y)."""
+    matrix = np.array([[1, 0, -shift[0]], [0, 1, -shift[1]]], np.float64)
+    height, width = grey.shape
+    return np.asarray(
+        cv2.warpAffine(grey, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    )
+
+
+def _global_shift(source: ByteImage, target: ByteImage) -> tuple[float, float]:
+    """Shift of the whole picture from target to source; (0, 0) unless it explains clearly more."""
+    height, width = target.shape
+    factor = min(1.0, _SHIFT_SIDE / max(height, width))
+    size = (max(2, round(width * factor)), max(2, round(height * factor)))
+    a, b = (
+        cv2.resize(g, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        for g in (target, source)
+    )
+    still = float(np.abs(a - b).mean())
+    if still < 4.0:
+        return 0.0, 0.0
+    window = cv2.createHanningWindow(size, cv2.CV_32F)
+    (dx, dy), _ = cv2.phaseCorrelate(a, b, window)
+    dx, dy = float(round(dx)), float(round(dy))
+    if max(abs(dx), abs(dy)) < 4 or abs(dx) > size[0] * 0.6 or abs(dy) > size[1] * 0.6:
+        return 0.0, 0.0
+    left, top = int(max(0, -dx)), int(max(0, -dy))
+    right, bottom = int(min(size[0], size[0] - dx)), int(min(size[1], size[1] - dy))
+    over_a = a[top:bottom, left:right]
+    over_b = b[top + int(dy) : bottom + int(dy), left + int(dx) : right + int(dx)]
+    still = float(np.abs(a[top:bottom, left:right] - b[top:bottom, left:right]).mean())
+    if float(np.abs(over_a - over_b).mean()) > 0.75 * still:
+        return 0.0, 0.0
+    return dx * width / size[0], dy * height / size[1]

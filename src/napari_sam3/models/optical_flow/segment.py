@@ -1,0 +1,143 @@
+"""What a prompt means on one frame: clicks, a box, a painted mask, and corrections of a mask.
+
+A click says where, not how large. So regions are proposed in windows of several sizes round the
+clicks (`regions.py`), each window shrunk to the same small picture, and the region wins whose
+outline runs best along edges. A prior mask is corrected locally: a click moves the outline near
+it, and what lies far away stays.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from napari_sam3.models.optical_flow.regions import (
+    Proposal,
+    Window,
+    propose_in_box,
+    propose_regions,
+)
+from napari_sam3.values import BoolArray, FloatArray, ObjectMask, ObjectPrompt
+
+_SMALLEST_REACH = 10.0  # px from a click to the edge of the smallest window
+_REACH_STEP = 1.8
+
+
+def segment_object(frame: np.ndarray, prompt: ObjectPrompt) -> ObjectMask | None:
+    """Find the one object that a prompt means on an (H, W, 3) uint8 frame; None if it is not there.
+
+    A box outweighs a prior mask (it says anew where the object is), a painted mask outweighs both.
+    """
+    size = frame.shape[:2]
+    pixels = _pixels(prompt.points_xy, size)
+    positive, negative = pixels[prompt.point_labels], pixels[~prompt.point_labels]
+    if prompt.mask is not None:
+        mask = _correct(frame, np.array(prompt.mask, bool), positive, negative)
+    elif prompt.box_xyxy is not None:
+        mask = _segment_box(frame, prompt.box_xyxy, positive, negative)
+    elif prompt.prior is not None:
+        mask = _correct(frame, prompt.prior.mask, positive, negative)
+    elif len(positive):
+        mask = _segment_clicks(frame, positive, negative)
+    else:
+        return None
+    _hold_to_clicks(mask, pixels, prompt.point_labels)
+    return ObjectMask.from_mask(mask)
+
+
+def _pixels(points_xy: FloatArray, size: tuple[int, int]) -> np.ndarray:
+    """Columns and rows, (N, 2) int, of the pixels under the points."""
+    height, width = size
+    return np.clip(np.floor(points_xy), 0, (width - 1, height - 1)).astype(int).reshape(-1, 2)
+
+
+def _segment_clicks(frame: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> BoolArray:
+    height, width = frame.shape[:2]
+    centre = (positive.min(axis=0) + positive.max(axis=0)) / 2
+    spread = float((positive.max(axis=0) - positive.min(axis=0)).max()) / 2
+    reach = max(_SMALLEST_REACH, 1.3 * spread)
+    best: Proposal | None = None
+    best_window: Window | None = None
+    while True:
+        window = Window.around(frame, centre, reach)
+        for proposal in propose_regions(window, positive, negative):
+            if best is None or proposal.score > best.score:
+                best, best_window = proposal, window
+        if reach >= max(height, width):
+            break
+        reach *= _REACH_STEP
+    mask = np.zeros((height, width), bool)
+    if best is not None and best_window is not None:
+        best_window.paste(best.mask, mask)
+    else:
+        radius = max(1, round(0.01 * min(height, width)))
+        for column, row in positive:
+            _paint_disc(mask, column, row, radius, value=True)
+    return mask
+
+
+def _segment_box(
+    frame: np.ndarray, box_xyxy: FloatArray, positive: np.ndarray, negative: np.ndarray
+) -> BoolArray:
+    height, width = frame.shape[:2]
+    x0, y0 = np.floor(box_xyxy[:2] + 1e-6).astype(int)
+    x1, y1 = np.ceil(box_xyxy[2:] - 1e-6).astype(int)
+    x0, x1 = max(0, min(x0, width - 1)), min(width, max(x1, x0 + 1))
+    y0, y1 = max(0, min(y0, height - 1)), min(height, max(y1, y0 + 1))
+    mask = np.zeros((height, width), bool)
+    margin = 2 + 0.35 * max(x1 - x0, y1 - y0)
+    window = Window.cut_out(frame, x0 - margin, y0 - margin, x1 + margin, y1 + margin)
+    inside = propose_in_box(window, (x0, y0, x1, y1), positive, negative)
+    window.paste(inside, mask)
+    mask[:y0] = mask[y1:] = False
+    mask[:, :x0] = mask[:, x1:] = False
+    if not mask.any():
+        mask[y0:y1, x0:x1] = True
+    return mask
+
+
+def _correct(
+    frame: np.ndarray, mask: BoolArray, positive: np.ndarray, negative: np.ndarray
+) -> BoolArray:
+    """Move a mask's outline near the clicks that it contradicts."""
+    if len(negative) and not len(positive) and not mask.any():
+        return mask
+    for column, row in negative:
+        if mask[row, column]:
+            others = positive if len(positive) else np.zeros((0, 2), int)
+            region = _region_of_click(frame, mask, (column, row), others)
+            mask &= ~region
+    for column, row in positive:
+        if not mask[row, column]:
+            region = _region_of_click(frame, ~mask, (column, row), negative)
+            mask |= region
+    return mask
+
+
+def _region_of_click(
+    frame: np.ndarray, within: BoolArray, pixel: tuple[int, int], against: np.ndarray
+) -> BoolArray:
+    """The region of a click, as far as it lies in the connected part of `within` round it."""
+    click = np.array([pixel])
+    region = _segment_clicks(frame, click, against) & within
+    _, parts = cv2.connectedComponents(region.astype(np.uint8), connectivity=4)
+    own = parts[pixel[1], pixel[0]]
+    if own == 0:
+        region = np.zeros_like(within)
+        _paint_disc(region, *pixel, 2, value=True)
+        return region & within
+    return np.asarray(parts == own)
+
+
+def _hold_to_clicks(mask: BoolArray, pixels: np.ndarray, labels: BoolArray) -> None:
+    """Put every positive click inside and every negative one outside; the last one wins."""
+    for (column, row), label in zip(pixels, labels, strict=True):
+        if mask[row, column] != label:
+            _paint_disc(mask, column, row, 2, value=bool(label))
+    for (column, row), label in zip(pixels, labels, strict=True):
+        mask[row, column] = label
+
+
+def _paint_disc(mask: BoolArray, column: int, row: int, radius: int, *, value: bool) -> None:
+    rows, columns = np.ogrid[: mask.shape[0], : mask.shape[1]]
+    mask[(columns - column) ** 2 + (rows - row) ** 2 <= radius**2] = value

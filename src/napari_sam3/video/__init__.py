@@ -1,0 +1,8 @@
+"""Frames in: any video file, folder of frames or array as one lazy, frame-exact array."""
+
+from __future__ import annotations
+
+from napari_sam3.video.base import Video
+from napari_sam3.video.open import as_video, open_video
+
+__all__ = ["Video", "as_video", "open_video"]

@@ -1,0 +1,281 @@
+"""What a video is to the rest of the program: an array of frames that is read when it is asked for.
+
+`Video` is the array protocol and nothing else; one small subclass a kind of source reads frames.
+"""
+
+from __future__ import annotations
+
+import operator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import EllipsisType, MappingProxyType, TracebackType
+from typing import Any, Self, SupportsIndex
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from napari_sam3.errors import VideoError
+
+Frame = NDArray[Any]
+
+
+class Video(ABC):
+    """Frames in order of presentation, read lazily; behaves like a read-only numpy array.
+
+    Reading is safe from several threads at once. What is given out is always a copy of the
+    caller's own: writing into it changes nothing here.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (T, H, W, 3) for colour, always red, green, blue; (T, H, W) for grey.
+    dtype : numpy dtype
+        uint8 for colour files; grey files keep their depth (uint8, uint16, float32); arrays keep
+        their own.
+    fps : float or None
+        Frames a second; the mean where the rate varies; None where it is unknown.
+    timestamps : (T,) float64 ndarray or None
+        When each frame is shown, s, as the file says it (the first one need not be 0); read-only.
+    path : Path or None
+        The file or folder; None for an array in memory.
+    metadata : mapping of str to Any
+        What else is known: for files `container`, `codec`, `pixel_format`, `duration` (s),
+        `constant_frame_rate`, ...
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        dtype: DTypeLike,
+        *,
+        path: Path | None = None,
+        fps: float | None = None,
+        timestamps: NDArray[np.float64] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.shape = tuple(int(n) for n in shape)
+        self.dtype: np.dtype[Any] = np.dtype(dtype)
+        self.path = path
+        self.fps = fps
+        if timestamps is not None:
+            timestamps = np.asarray(timestamps, np.float64)
+            timestamps.flags.writeable = False
+        self.timestamps = timestamps
+        self.metadata: Mapping[str, Any] = MappingProxyType(dict(metadata or {}))
+        self._closed = False
+
+    # ------------------------------------------------------------ to be given by a source
+
+    @abstractmethod
+    def _read(self, frame_index: int) -> Frame:
+        """Read one frame as a new array; `frame_index` lies in 0..T-1. Called from any thread."""
+
+    @abstractmethod
+    def reopen(self) -> Video:
+        """Open the same source once more, with a handle (and a lock) of its own."""
+
+    def _release(self) -> None:  # noqa: B027  (many sources hold nothing)
+        """Give back what the source holds; called once."""
+
+    # ------------------------------------------------------------------------- lifetime
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def close(self) -> None:
+        """Give back files and memory; closing twice does no harm, reading afterwards raises."""
+        if not self._closed:
+            self._closed = True
+            self._release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # ---------------------------------------------------------------------------- array
+
+    @property
+    def ndim(self) -> int:
+        """3 for grey, 4 for colour."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of values, as numpy counts."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that all frames would take as one array."""
+        return self.size * self.dtype.itemsize
+
+    @property
+    def is_rgb(self) -> bool:
+        """Whether frames are (H, W, 3)."""
+        return self.ndim == 4
+
+    def frame(self, frame_index: SupportsIndex) -> Frame:
+        """Read one frame.
+
+        Parameters
+        ----------
+        frame_index : int
+            0-based; negative counts from the end.
+
+        Returns
+        -------
+        (H, W) or (H, W, 3) ndarray
+            A new, writable array.
+
+        Raises
+        ------
+        IndexError
+            If there is no such frame.
+        VideoError
+            If the video is closed or can't be read any more.
+        """
+        number = operator.index(frame_index)
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"index {number} is out of bounds for axis 0 with size {len(self)}")
+        if self._closed:
+            raise VideoError(f"{self._name} is closed; open it again with reopen()")
+        return self._read(number % len(self))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame_index in range(len(self)):
+            yield self.frame(frame_index)
+
+    def __getitem__(self, key: Any) -> Any:
+        """Read what numpy would give for the same key, decoding only the frames it touches.
+
+        Takes integers, slices (strided, backwards), an ellipsis, integer and boolean arrays,
+        and tuples of them, as numpy does.
+        """
+        head, rest, newaxes = _split(key, self.ndim)
+        if newaxes or any(not isinstance(k, slice | int) for k in rest):
+            return self._get_fancy(key)
+        if isinstance(head, int):
+            return self.frame(head)[rest]
+        if isinstance(head, slice):
+            return self._stack(np.arange(len(self))[head], rest)
+        numbers = self._check_numbers(head)
+        stacked = self._stack(numbers.ravel(), rest)
+        return stacked.reshape(numbers.shape + stacked.shape[1:])
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        """Read the whole video as one array, (T, H, W) or (T, H, W, 3)."""
+        if copy is False:
+            raise ValueError("a video can't become an array without a copy: its frames are decoded")
+        whole: NDArray[Any] = self[:]
+        return whole if dtype is None else whole.astype(dtype, copy=False)
+
+    def _stack(self, numbers: NDArray[np.intp], rest: tuple[Any, ...]) -> NDArray[Any]:
+        """Read the frames `numbers` (in 0..T-1), cut each with `rest`, and stack them."""
+        probe = np.broadcast_to(np.zeros((), self.dtype), self.shape[1:])[rest]
+        out = np.empty((numbers.size, *probe.shape), self.dtype)
+        # in rising order, whatever was asked for: forwards is how files are read fastest
+        done = -1
+        for place in np.argsort(numbers, kind="stable"):
+            if done >= 0 and numbers[place] == numbers[done]:
+                out[place] = out[done]
+            else:
+                out[place] = self.frame(numbers[place])[rest]
+            done = int(place)
+        return out
+
+    def _get_fancy(self, key: Any) -> Any:
+        """Index with arrays behind the first axis: read the frames needed, let numpy do the rest."""
+        parts = list(key) if isinstance(key, tuple) else [key]
+        place = next((n for n, k in enumerate(parts) if k is not None), None)
+        if place is None or parts[place] is Ellipsis:
+            # the first axis is taken whole
+            return self[:][tuple(parts)]
+        head = parts[place]
+        if isinstance(head, slice):
+            numbers = np.arange(len(self))[head]
+            parts[place] = slice(None)
+        elif _is_integer(head):
+            numbers = self._check_numbers(np.asarray([operator.index(head)]))
+            parts[place] = 0
+        else:
+            wanted = self._check_numbers(np.asarray(head))
+            numbers, inverse = np.unique(wanted, return_inverse=True)
+            parts[place] = inverse.reshape(wanted.shape)
+        return self._stack(numbers, ())[tuple(parts)]
+
+    def _check_numbers(self, numbers: NDArray[Any]) -> NDArray[np.intp]:
+        """Turn an index array into frame numbers in 0..T-1; raise as numpy does."""
+        if numbers.dtype == bool:
+            if numbers.shape != (len(self),):
+                raise IndexError(
+                    f"boolean index has shape {numbers.shape}, but the video has {len(self)} frames"
+                )
+            return np.flatnonzero(numbers)
+        if numbers.size == 0:
+            return numbers.astype(np.intp)
+        if numbers.dtype.kind not in "iu":
+            raise IndexError("arrays used as indices must be of integer (or boolean) type")
+        wrong = numbers[(numbers < -len(self)) | (numbers >= len(self))]
+        if wrong.size:
+            raise IndexError(
+                f"index {wrong.flat[0]} is out of bounds for axis 0 with size {len(self)}"
+            )
+        return np.where(numbers < 0, numbers + len(self), numbers).astype(np.intp)
+
+    # ----------------------------------------------------------------------------- text
+
+    @property
+    def _name(self) -> str:
+        return f"the video {self.path.name!r}" if self.path is not None else "the video"
+
+    def __repr__(self) -> str:
+        name = repr(str(self.path)) if self.path is not None else "in memory"
+        rate = f", {self.fps:.6g} fps" if self.fps else ""
+        state = ", closed" if self._closed else ""
+        return f"<{type(self).__name__} {name}: {self.shape} {self.dtype}{rate}{state}>"
+
+
+def _is_integer(key: Any) -> bool:
+    return not isinstance(key, bool | np.bool_ | np.ndarray) and hasattr(key, "__index__")
+
+
+def _split(key: Any, ndim: int) -> tuple[Any, tuple[Any, ...], bool]:
+    """Split a key into what picks frames, what picks pixels, and whether it adds axes."""
+    parts = list(key) if isinstance(key, tuple) else [key]
+    newaxes = any(part is None for part in parts)
+    parts = [part for part in parts if part is not None]
+    # a boolean array uses up as many axes as it has
+    used = sum(
+        max(1, np.ndim(part)) if getattr(part, "dtype", None) == bool else 1
+        for part in parts
+        if part is not Ellipsis
+    )
+    if used > ndim:
+        raise IndexError(
+            f"too many indices for array: array is {ndim}-dimensional, but {used} were indexed"
+        )
+    ellipses = [n for n, part in enumerate(parts) if isinstance(part, EllipsisType)]
+    if len(ellipses) > 1:
+        raise IndexError("an index can only have a single ellipsis ('...')")
+    if ellipses:
+        parts[ellipses[0] : ellipses[0] + 1] = [slice(None)] * (ndim - used)
+    head, *rest = parts or [slice(None)]
+    if _is_integer(head):
+        head = operator.index(head)
+    elif not isinstance(head, slice):
+        head = np.asarray(head)
+    cut = tuple(operator.index(part) if _is_integer(part) else part for part in rest)
+    return head, cut, newaxes

@@ -1,0 +1,219 @@
+"""One open file and its decoder: packets in, the wanted frame out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import av
+import av.error
+
+from napari_sam3.errors import VideoError
+from napari_sam3.video.index import FrameIndex, StampKind
+
+Keep = Callable[[int, av.VideoFrame], None]
+
+READ_ON = 16
+"""So few frames ahead it is cheaper to decode on than to seek, even to a keyframe."""
+
+
+def open_container(path: Path) -> Any:
+    """Open a file with FFmpeg.
+
+    Raises
+    ------
+    VideoError
+        If it can't be opened, or is no video.
+    """
+    # an absolute path, so that a colon in a name is never taken for a protocol
+    try:
+        return av.open(str(path.absolute()), metadata_errors="ignore")
+    except av.error.FFmpegError as exc:
+        raise VideoError(
+            f"{path.name!r} can't be read as a video ({exc.strerror}): the file is damaged, or of a "
+            f"kind that FFmpeg does not know; convert it, for example with "
+            f"'ffmpeg -i {path.name} out.mp4'"
+        ) from exc
+
+
+class Decoder:
+    """Decodes wanted frames of one stream. Not safe from several threads: the owner locks.
+
+    Parameters
+    ----------
+    path : Path
+    stream_number : int
+        The stream's number in the file.
+    kind : {'pts', 'dts', 'pos', 'count'}
+        What tells frames apart; see `FrameIndex`.
+    threads : {'AUTO', 'SLICE'}
+        FFmpeg's way to use several cores. AUTO is the faster one by far, but swallows the last
+        frames of a file that breaks off.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        stream_number: int,
+        kind: StampKind,
+        threads: Literal["AUTO", "SLICE"] = "AUTO",
+    ) -> None:
+        self._path = path
+        self._stream_number = stream_number
+        self._kind = kind
+        self._threads = threads
+        self._open()
+
+    def _open(self) -> None:
+        self._container = open_container(self._path)
+        self._stream = self._container.streams[self._stream_number]
+        self._stream.thread_type = self._threads
+        self._start()
+
+    def _start(self) -> None:
+        """Be at the place the container stands at, with a decoder that has seen nothing."""
+        self._packets: Iterator[Any] = self._container.demux(self._stream)
+        self._ready: list[av.VideoFrame] = []
+        self._last = -1  # the frame given out last; frames come in rising order
+        self._floor = 0  # frames before this one are not whole
+        self._fresh = True  # no packet was fed since the last seek
+        self._drained = False
+        self._errors_in_a_row = 0
+
+    def close(self) -> None:
+        """Close the file."""
+        self._container.close()
+
+    # ---------------------------------------------------------------------- one after another
+
+    def decode(self) -> Iterator[tuple[int | None, av.VideoFrame]]:
+        """Go on from here to the end of the file: every frame with its stamp, as decoded."""
+        while True:
+            while self._ready:
+                frame = self._ready.pop(0)
+                yield frame.pts, frame
+            if self._drained or not self._feed(None):
+                return
+
+    def _feed(self, index: FrameIndex | None) -> bool:
+        """Decode one packet more into `_ready`; False when there is none left."""
+        try:
+            packet = next(self._packets, None)
+        except av.error.FFmpegError:
+            # a damaged stretch: the demuxer finds its way, or says again that it can't
+            self._errors_in_a_row += 1
+            self._packets = self._container.demux(self._stream)
+            if self._errors_in_a_row < 100:
+                return True
+            packet = None
+        if packet is None or packet.size == 0:
+            self._drained = True
+            self._ready += self._decode_packet(None)
+            return bool(self._ready)
+        self._errors_in_a_row = 0
+        if self._kind == "dts":
+            packet.pts = packet.dts
+        elif self._kind == "pos":
+            packet.pts = packet.pos
+        if self._fresh:
+            if index is not None and not packet.is_keyframe:
+                return True
+            self._fresh = False
+            if index is not None and packet.pts is not None:
+                self._floor = index.first_frame_from(packet.pts)
+        self._ready += self._decode_packet(packet)
+        return True
+
+    def _decode_packet(self, packet: Any) -> list[av.VideoFrame]:
+        try:
+            return list(self._stream.codec_context.decode(packet))
+        except (av.error.FFmpegError, EOFError):
+            return []
+
+    # ------------------------------------------------------------------------ a wanted frame
+
+    def read(self, frame_index: int, index: FrameIndex, keep: Keep) -> bool:
+        """Decode until a frame is found.
+
+        Parameters
+        ----------
+        frame_index : int
+        index : FrameIndex
+        keep : callable
+            Gets every frame (number, frame) that comes by, the wanted one last.
+
+        Returns
+        -------
+        bool
+            False if the file does not give this frame.
+        """
+        key = index.key_before(frame_index)
+        if self._last < frame_index and not self._drained:
+            near = frame_index - self._last <= READ_ON
+            if near or self._last >= index.key_frames[key]:
+                found, _ = self._read_on(frame_index, index, keep)
+                if found:
+                    return True
+        back = 1
+        while True:
+            self._seek(index, key)
+            found, seen_before = self._read_on(frame_index, index, keep)
+            # frames before and after it were had, but not this one: it is not there
+            if found or seen_before or key == 0:
+                return found
+            key = max(0, key - back)
+            back *= 2
+
+    def _read_on(self, frame_index: int, index: FrameIndex, keep: Keep) -> tuple[bool, bool]:
+        """Decode up to a frame: whether it was found, and whether an earlier one came by."""
+        seen_before = False
+        while True:
+            while self._ready:
+                frame = self._ready.pop(0)
+                if self._kind == "count":
+                    number: int | None = self._last + 1
+                else:
+                    number = None if frame.pts is None else index.frame_of(frame.pts)
+                if number is None or number < self._floor:
+                    continue
+                self._last = max(self._last, number)
+                keep(number, frame)
+                if number == frame_index:
+                    return True, seen_before
+                if number > frame_index:
+                    return False, seen_before
+                seen_before = True
+            if self._drained or not self._feed(index):
+                return False, seen_before
+
+    def _seek(self, index: FrameIndex, key: int) -> None:
+        """Stand at a place where decoding can start."""
+        if self._kind == "count" or key == 0:
+            # the start of the file is surest found by opening it, but seeking there is cheaper
+            if not self._rewind(index):
+                self._container.close()
+                self._open()
+            return
+        by_bytes = self._kind == "pos"
+        try:
+            self._container.seek(
+                int(index.key_seeks[key]),
+                stream=self._stream,
+                unsupported_byte_offset=by_bytes,
+            )
+        except av.error.FFmpegError:
+            self._container.close()
+            self._open()
+            return
+        self._start()
+
+    def _rewind(self, index: FrameIndex) -> bool:
+        if self._kind in ("count", "pos"):
+            return False
+        try:
+            self._container.seek(int(index.key_seeks[0]), stream=self._stream)
+        except av.error.FFmpegError:
+            return False
+        self._start()
+        return True

@@ -1,0 +1,216 @@
+"""Which frames a file holds, in the order they are shown, and where decoding them can start.
+
+A frame is known by its stamp, never by counting: the number that its packet carries and that the
+decoder hands on to the frame made from it. Usually that is the presentation time stamp (pts).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int64Array = NDArray[np.int64]
+StampKind = Literal["pts", "dts", "pos", "count"]
+
+NO_STAMP = np.iinfo(np.int64).min
+"""Stands for a time stamp that a packet does not carry."""
+
+
+@dataclass(frozen=True, eq=False)
+class PacketTable:
+    """What demuxing tells of a stream's packets, in file order, without decoding one.
+
+    Attributes
+    ----------
+    pts, dts, pos : (N,) int64
+        Time stamps in `time_base` and place in the file in bytes; `NO_STAMP` where there is none.
+    is_key, is_discarded : (N,) bool
+        Whether decoding can start there; whether the file says not to show the frame.
+    time_base : Fraction
+        Seconds a tick.
+    """
+
+    pts: Int64Array
+    dts: Int64Array
+    pos: Int64Array
+    is_key: NDArray[np.bool_]
+    is_discarded: NDArray[np.bool_]
+    time_base: Fraction
+
+    def __len__(self) -> int:
+        return len(self.pts)
+
+    def stamps(self, kind: StampKind) -> Int64Array:
+        """The packets' stamps of one kind."""
+        return {"pts": self.pts, "dts": self.dts, "pos": self.pos}[kind]
+
+    def has_unique(self, kind: StampKind) -> bool:
+        """Whether stamps of that kind tell all packets apart."""
+        stamps = self.stamps(kind)
+        return NO_STAMP not in stamps and len(np.unique(stamps)) == len(stamps)
+
+
+@dataclass(frozen=True, eq=False)
+class FrameIndex:
+    """The frames of a stream in order of presentation, and the places to start decoding at.
+
+    Attributes
+    ----------
+    kind : {'pts', 'dts', 'pos', 'count'}
+        What the stamps are. 'count': nothing tells this file's frames apart, they can only be
+        counted from the start of the file.
+    stamps : (T,) int64
+        The stamp of every frame, in order of presentation.
+    times : (T,) float64
+        When each frame is shown, s.
+    key_frames : (K,) int64
+        For every place where decoding can start the first frame that can be had there; rising.
+    key_stamps : (K,) int64
+        The stamps of the packets at these places.
+    key_seeks : (K,) int64
+        What to seek to, to get there: a time stamp, for 'pos' a number of bytes.
+    lost : int
+        Frames that the file announces but does not hold.
+    """
+
+    kind: StampKind
+    stamps: Int64Array
+    times: NDArray[np.float64]
+    key_frames: Int64Array
+    key_stamps: Int64Array
+    key_seeks: Int64Array
+    lost: int = 0
+    _sorted: Int64Array = field(init=False, repr=False)
+    _order: Int64Array | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        rising = bool((np.diff(self.stamps) > 0).all())
+        order = None if rising else np.argsort(self.stamps, kind="stable")
+        object.__setattr__(self, "_order", order)
+        object.__setattr__(self, "_sorted", self.stamps if order is None else self.stamps[order])
+
+    def __len__(self) -> int:
+        return len(self.stamps)
+
+    def frame_of(self, stamp: int) -> int | None:
+        """The frame that carries a stamp; None if it is no frame of this video."""
+        place = int(np.searchsorted(self._sorted, stamp))
+        if place == len(self._sorted) or self._sorted[place] != stamp:
+            return None
+        return place if self._order is None else int(self._order[place])
+
+    def key_before(self, frame_index: int) -> int:
+        """The last place (0..K-1) from which a frame can be decoded."""
+        return max(0, int(np.searchsorted(self.key_frames, frame_index, side="right")) - 1)
+
+    def first_frame_from(self, stamp: int) -> int:
+        """The first frame that is whole when decoding starts at the packet with that stamp."""
+        place = int(np.searchsorted(self._key_order[0], stamp))
+        stamps, frames = self._key_order
+        if place < len(stamps) and stamps[place] == stamp:
+            return int(frames[place])
+        # not a place we know: take what comes
+        return self.frame_of(stamp) or 0
+
+    @property
+    def _key_order(self) -> tuple[Int64Array, Int64Array]:
+        order = np.argsort(self.key_stamps)
+        return self.key_stamps[order], self.key_frames[order]
+
+
+def index_by_pts(packets: PacketTable, *, seeks_by_pts: bool, lost: int = 0) -> FrameIndex | None:
+    """Read the order of frames off the packets' time stamps.
+
+    Parameters
+    ----------
+    packets : PacketTable
+    seeks_by_pts : bool
+        Whether the container's seek compares with presentation times (MP4, Matroska) or with
+        decoding times (MPEG-TS).
+    lost : int
+        Frames known to be missing.
+
+    Returns
+    -------
+    FrameIndex or None
+        None where time stamps are missing or not unique.
+    """
+    if not packets.has_unique("pts"):
+        return None
+    shown = ~packets.is_discarded
+    stamps = np.sort(packets.pts[shown])
+    if not len(stamps):
+        return None
+    # a key packet that is not shown itself is a place to start at all the same
+    keys = np.flatnonzero(packets.is_key)
+    if not len(keys):
+        keys = np.array([0])
+    key_stamps = packets.pts[keys]
+    dts = np.where(packets.dts == NO_STAMP, packets.pts, packets.dts)
+    ahead = int((packets.pts - dts).max()) if seeks_by_pts else 0
+    return _with_keys(
+        FrameIndex(
+            "pts",
+            stamps,
+            stamps * float(packets.time_base),
+            np.searchsorted(stamps, key_stamps),
+            key_stamps,
+            dts[keys] + ahead,
+            lost,
+        ),
+        len(stamps),
+    )
+
+
+def index_by_order(
+    packets: PacketTable, kind: StampKind, stamps: Int64Array, rate: float
+) -> FrameIndex:
+    """Take the order of frames from having decoded the file once.
+
+    Parameters
+    ----------
+    packets : PacketTable
+    kind : {'dts', 'pos', 'count'}
+        What was stamped on the packets.
+    stamps : (T,) int64
+        The stamps of the frames in the order the decoder gave them.
+    rate : float
+        Frames a second, for files that carry no times.
+    """
+    if kind == "count":
+        nothing = np.zeros(1, np.int64)
+        return FrameIndex(kind, stamps, stamps / rate, nothing, nothing, nothing)
+    place = {int(stamp): n for n, stamp in enumerate(stamps)}
+    carried = packets.stamps(kind)
+    keys = [n for n in np.flatnonzero(packets.is_key) if int(carried[n]) in place]
+    key_stamps = carried[keys] if keys else carried[:1]
+    key_frames = np.array([place[int(carried[n])] for n in keys] or [0], np.int64)
+    if kind == "dts":
+        # frames are shown at the rate at which they are decoded
+        times = np.sort(stamps) * float(packets.time_base)
+    else:
+        times = np.arange(len(stamps)) / rate
+    return _with_keys(
+        FrameIndex(kind, stamps, times, key_frames, key_stamps, key_stamps), len(stamps)
+    )
+
+
+def _with_keys(index: FrameIndex, n_frames: int) -> FrameIndex:
+    """Sort the places to start at, and leave out those behind the last frame."""
+    order = np.argsort(index.key_frames, kind="stable")
+    order = order[index.key_frames[order] < n_frames]
+    if not len(order):
+        order = np.array([0])
+    return FrameIndex(
+        index.kind,
+        index.stamps,
+        index.times,
+        np.minimum(index.key_frames[order], n_frames - 1),
+        index.key_stamps[order],
+        index.key_seeks[order],
+        index.lost,
+    )

@@ -1,0 +1,82 @@
+"""From a path or an array to a `Video`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from napari_sam3.errors import VideoError
+from napari_sam3.video.array import ArrayVideo
+from napari_sam3.video.base import Video
+
+
+def open_video(path: str | os.PathLike[str]) -> Video:
+    """Open a video file, a folder of frames, or a picture.
+
+    Parameters
+    ----------
+    path : path-like
+        A video file of any kind that FFmpeg reads; a folder of JPEG, PNG, TIFF, BMP or WebP frames,
+        taken in natural order (frame2 before frame10); a multi-page TIFF; or a single picture, which
+        makes a video of one frame.
+
+    Returns
+    -------
+    Video
+        Frames are decoded when they are asked for.
+
+    Raises
+    ------
+    VideoError
+        If there is no such file, or it is no video; the message says why.
+    """
+    from napari_sam3.video.images import IMAGE_SUFFIXES, ImageFolder, TiffStack
+
+    place = Path(path).expanduser()
+    if not place.exists():
+        raise VideoError(f"there is no file or folder {str(place)!r}; check the path")
+    if place.is_dir():
+        return ImageFolder.open(place)
+    if not place.stat().st_size:
+        raise VideoError(f"{str(place)!r} is empty (0 bytes); get a whole copy of it")
+    suffix = place.suffix.lower()
+    if suffix in IMAGE_SUFFIXES:
+        if suffix in (".tif", ".tiff"):
+            import tifffile
+
+            with tifffile.TiffFile(place) as tiff:
+                many = len(tiff.series) and len(tiff.series[0].shape) > (
+                    3 if tiff.series[0].axes.endswith("S") else 2
+                )
+            if many:
+                return TiffStack(place)
+        return ImageFolder.open(place)
+    from napari_sam3.video.file import VideoFile
+
+    return VideoFile.open(place)
+
+
+def as_video(source: Any) -> Video:
+    """Take anything that is a video as one.
+
+    Parameters
+    ----------
+    source : path-like, Video or array
+        A path as for `open_video`; a `Video`, given back as it is; or an array (T, H, W) or
+        (T, H, W, 3), numpy or lazy (dask, zarr, ...).
+
+    Raises
+    ------
+    VideoError
+        If it is none of these.
+    """
+    if isinstance(source, Video):
+        return source
+    if isinstance(source, str | os.PathLike):
+        return open_video(source)
+    if all(hasattr(source, name) for name in ("shape", "dtype", "__getitem__")):
+        return ArrayVideo(source)
+    raise VideoError(
+        f"a {type(source).__name__} is no video; give a path, or an array (T, H, W) or (T, H, W, 3)"
+    )

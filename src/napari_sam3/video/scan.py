@@ -1,0 +1,211 @@
+"""Look through a video file once, on opening it: what is in it, and is that true."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+import numpy as np
+from av.stream import Disposition
+
+from napari_sam3.errors import VideoError
+from napari_sam3.video.decoder import Decoder, open_container
+from napari_sam3.video.index import (
+    NO_STAMP,
+    FrameIndex,
+    PacketTable,
+    StampKind,
+    index_by_order,
+    index_by_pts,
+)
+
+VERIFIED = 24
+"""So many frames are decoded on opening, to see whether the index tells the truth."""
+
+_TEXT_ART = {"tty", "bin", "xbin", "adf", "idf", "rcwtenc", "txd"}
+"""What FFmpeg makes moving pictures of though nobody would call it a video."""
+
+
+@dataclass(eq=False)
+class Scan:
+    """All that opening a file finds out."""
+
+    stream_number: int
+    index: FrameIndex
+    fps: float | None
+    metadata: dict[str, Any]
+    sample: av.VideoFrame
+    first_frames: list[tuple[int, av.VideoFrame]]
+
+
+def scan_file(path: Path) -> Scan:
+    """Index a file by its packets, and check the index against what decoding its head gives.
+
+    Raises
+    ------
+    VideoError
+        If the file can't be opened, holds no video, or not one frame that can be decoded.
+    """
+    with open_container(path) as container:
+        stream = _choose_stream(container, path)
+        number = stream.index
+        packets = read_packets(container, stream)
+        metadata = _describe(container, stream)
+        declared = int(stream.frames or 0)
+        rate = float(stream.average_rate or stream.guessed_rate or 0) or None
+        seeks_by_pts = container.format.name != "mpegts"
+    head = _decode_head(path, number, "pts")
+    lost = max(0, declared - len(packets)) if len(packets) else 0
+    index = index_by_pts(packets, seeks_by_pts=seeks_by_pts, lost=lost)
+    if index is not None:
+        index = _agree(index, [frame.pts for frame in head])
+    if index is None:
+        index, head = _decode_through(path, number, packets, rate or 25.0)
+    if not head or not len(index):
+        raise VideoError(
+            f"not one frame of {path.name!r} can be decoded (codec {metadata['codec']!r}): the file "
+            "is damaged or incomplete; get a whole copy of it"
+        )
+    fps, constant = _measure_rate(index.times, rate)
+    metadata |= {"constant_frame_rate": constant, "frames": len(index)}
+    if fps:
+        metadata["duration"] = float(index.times[-1] - index.times[0]) + 1 / fps
+    first = [(n, frame) for n, frame in enumerate(head) if n < len(index)]
+    return Scan(number, index, fps, metadata, head[0], first)
+
+
+def _choose_stream(container: Any, path: Path) -> Any:
+    """The video stream that is meant; a cover picture is none."""
+    if container.format.name in _TEXT_ART:
+        raise VideoError(f"{path.name!r} is a text, not a video; choose a video file")
+    streams = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails)
+    ]
+    if not streams:
+        held = sorted({stream.type for stream in container.streams}) or ["nothing"]
+        raise VideoError(
+            f"{path.name!r} holds no video, only {', '.join(held)} (a cover picture does not "
+            "count); choose a file with moving pictures"
+        )
+    known = [stream for stream in streams if stream.codec_context is not None]
+    if not known:
+        raise VideoError(
+            f"{path.name!r} is coded in a way that this FFmpeg can't decode; convert it to H.264"
+        )
+    default = [stream for stream in known if stream.disposition & Disposition.default]
+    return (default or known)[0]
+
+
+def read_packets(container: Any, stream: Any) -> PacketTable:
+    """Demux all packets of a stream; none is decoded."""
+    rows: list[tuple[int, int, int, bool, bool]] = []
+    errors = 0
+    while True:
+        try:
+            for packet in container.demux(stream):
+                if packet.size == 0:
+                    continue
+                pts, dts, pos = packet.pts, packet.dts, packet.pos
+                rows.append(
+                    (
+                        NO_STAMP if pts is None else pts,
+                        NO_STAMP if dts is None else dts,
+                        NO_STAMP if pos is None else pos,
+                        packet.is_keyframe,
+                        packet.is_discard,
+                    )
+                )
+                errors = 0
+            break
+        except av.error.FFmpegError:
+            # a damaged stretch: go on behind it, if there is a behind
+            errors += 1
+            if errors >= 100:
+                break
+    table = np.array(rows, np.int64).reshape(-1, 5)
+    return PacketTable(
+        table[:, 0].copy(),
+        table[:, 1].copy(),
+        table[:, 2].copy(),
+        table[:, 3].astype(bool),
+        table[:, 4].astype(bool),
+        stream.time_base,
+    )
+
+
+def _decode_head(path: Path, number: int, kind: StampKind) -> list[av.VideoFrame]:
+    """Decode the first frames."""
+    decoder = Decoder(path, number, kind)
+    try:
+        return [frame for _, (_, frame) in zip(range(VERIFIED), decoder.decode(), strict=False)]
+    finally:
+        decoder.close()
+
+
+def _agree(index: FrameIndex, decoded: list[int | None]) -> FrameIndex | None:
+    """The index, if the stamps of the first decoded frames bear it out; else None."""
+    expected = [int(stamp) for stamp in index.stamps[: len(decoded)]]
+    return index if decoded and decoded == expected else None
+
+
+def _decode_through(
+    path: Path, number: int, packets: PacketTable, rate: float
+) -> tuple[FrameIndex, list[av.VideoFrame]]:
+    """Learn the true order of frames by decoding all of them once."""
+    kinds: tuple[StampKind, ...] = ("dts", "pos")
+    kind: StampKind = next((kind for kind in kinds if packets.has_unique(kind)), "count")
+    decoder = Decoder(path, number, kind)
+    stamps: list[int] = []
+    head: list[av.VideoFrame] = []
+    try:
+        for stamp, frame in decoder.decode():
+            if stamp is None or kind == "count":
+                stamp, kind = len(stamps), "count"
+            stamps.append(stamp)
+            if len(head) < VERIFIED:
+                head.append(frame)
+    finally:
+        decoder.close()
+    if len(set(stamps)) < len(stamps):
+        kind = "count"
+    if kind == "count":
+        stamps = list(range(len(stamps)))
+    return index_by_order(packets, kind, np.array(stamps, np.int64), rate), head
+
+
+def _measure_rate(times: Any, declared: float | None) -> tuple[float | None, bool]:
+    """Frames a second, and whether frames come at a constant rate."""
+    if len(times) < 2:
+        return declared, True
+    steps = np.diff(times)
+    mean = (times[-1] - times[0]) / len(steps)
+    if mean <= 0:
+        return declared, False
+    # containers round times, Matroska to whole milliseconds
+    constant = bool(np.abs(times - (times[0] + mean * np.arange(len(times)))).max() < 2e-3)
+    fps = 1 / mean
+    if constant and declared and abs(declared - fps) < 1e-2 * fps:
+        fps = declared
+    return float(fps), constant
+
+
+def _describe(container: Any, stream: Any) -> dict[str, Any]:
+    context = stream.codec_context
+    described: dict[str, Any] = {
+        "container": container.format.name,
+        "codec": context.name,
+        "pixel_format": context.pix_fmt,
+        "coded_size": (context.height, context.width),
+        "duration": float(container.duration / av.time_base) if container.duration else None,
+        "bit_rate": container.bit_rate or None,
+        "tags": dict(container.metadata),
+    }
+    aspect = stream.sample_aspect_ratio
+    if aspect and aspect != 1:
+        described["pixel_aspect_ratio"] = float(aspect)
+    return described

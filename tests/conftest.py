@@ -1,0 +1,52 @@
+"""Shared by all tests: a film of two discs that move a known step, and the same as files."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+STEP_XY = (3, 2)
+RADIUS = 14
+N_FRAMES = 12
+SIZE = (120, 160)
+CENTRES = {1: (34.0, 40.0), 2: (80.0, 76.0)}
+
+
+def disc_mask(frame_index: int, which: int = 1) -> np.ndarray:
+    """(H, W) bool: where a disc is on a frame."""
+    x, y = CENTRES[which]
+    x, y = x + STEP_XY[0] * frame_index, y + STEP_XY[1] * frame_index
+    rows, columns = np.ogrid[: SIZE[0], : SIZE[1]]
+    return (columns + 0.5 - x) ** 2 + (rows + 0.5 - y) ** 2 <= RADIUS**2
+
+
+def make_disc_film(n_frames: int = N_FRAMES) -> np.ndarray:
+    """(T, H, W, 3) uint8: two textured discs on a textured ground."""
+    noise = np.random.default_rng(0).integers(0, 30, (3, *SIZE), dtype=np.uint8)
+    film = np.empty((n_frames, *SIZE, 3), np.uint8)
+    film[:] = (40 + noise[0])[..., None]
+    for frame_index in range(n_frames):
+        shift = (STEP_XY[1] * frame_index, STEP_XY[0] * frame_index)
+        for which, colour in ((1, (220, 60, 40)), (2, (60, 200, 80))):
+            inside = disc_mask(frame_index, which)
+            texture = np.roll(noise[which], shift, (0, 1))[inside]
+            film[frame_index][inside] = np.array(colour) - texture[:, None]
+    return film
+
+
+@pytest.fixture(scope="session")
+def disc_film() -> np.ndarray:
+    """(12, 120, 160, 3) uint8; two discs of radius 14 that move (3, 2) px a frame."""
+    film = make_disc_film()
+    film.flags.writeable = False
+    return film
+
+
+@pytest.fixture(scope="session")
+def disc_folder(disc_film, tmp_path_factory):
+    """The film as a folder of PNG files whose names sort naturally only."""
+    folder = tmp_path_factory.mktemp("discs")
+    for index, frame in enumerate(disc_film):
+        Image.fromarray(frame).save(folder / f"frame{index}.png")
+    return folder

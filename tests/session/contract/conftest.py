@@ -1,0 +1,79 @@
+"""The models that keep the contract, and a way to talk to them. A new model joins MODELS."""
+
+from __future__ import annotations
+
+import pytest
+
+from napari_sam3 import Sam3VideoPredictor
+from napari_sam3.models.fake import FakeModel
+from napari_sam3.models.registry import load_model
+from tests.conftest import CENTRES, RADIUS, SIZE
+
+MODELS = {
+    "fake": lambda: FakeModel(radius=RADIUS),
+    "optical-flow": lambda: load_model("optical-flow"),
+}
+
+
+class Talk:
+    """Short words for requests on one session."""
+
+    def __init__(self, predictor: Sam3VideoPredictor, **resource) -> None:
+        self.predictor = predictor
+        self.id = self.send("start_session", **resource)["session_id"]
+
+    def send(self, kind: str, **fields):
+        return self.predictor.handle_request({"type": kind, **fields})
+
+    def prompt(self, frame_index: int = 0, **fields):
+        return self.send("add_prompt", session_id=self.id, frame_index=frame_index, **fields)[
+            "outputs"
+        ]
+
+    def click(self, frame_index: int = 0, which: int = 1, **fields):
+        """Click the middle of a disc."""
+        x, y = CENTRES[which]
+        return self.prompt(
+            frame_index, points=[[x + 3 * frame_index, y + 2 * frame_index]], **fields
+        )
+
+    def box(self, which: int = 1):
+        """Normalised box round a disc on frame 0."""
+        (x, y), (height, width) = CENTRES[which], SIZE
+        side = 2 * RADIUS
+        return [x / width, y / height, side / width, side / height]
+
+    def remove(self, obj_id: int, **fields):
+        return self.send("remove_object", session_id=self.id, obj_id=obj_id, **fields)
+
+    def stream(self, direction: str = "forward", **fields):
+        return self.predictor.handle_stream_request(
+            {
+                "type": "propagate_in_video",
+                "session_id": self.id,
+                "propagation_direction": direction,
+                **fields,
+            }
+        )
+
+    def track(self, direction: str = "forward", **fields):
+        """Run a propagation to its end: dict of frame index to outputs, in the order given."""
+        responses = list(self.stream(direction, **fields))
+        assert len({r["frame_index"] for r in responses}) == len(responses)
+        return {r["frame_index"]: r["outputs"] for r in responses}
+
+
+@pytest.fixture(params=MODELS)
+def predictor(request):
+    return Sam3VideoPredictor(MODELS[request.param]())
+
+
+@pytest.fixture
+def talk(predictor, disc_film):
+    return Talk(predictor, video=disc_film)
+
+
+@pytest.fixture
+def fake_talk(disc_film):
+    """A session on the fake model, for what must be exact."""
+    return Talk(Sam3VideoPredictor(MODELS["fake"]()), video=disc_film)

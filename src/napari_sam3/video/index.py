@@ -32,6 +32,8 @@ class PacketTable:
         Whether decoding can start there; whether the file says not to show the frame.
     time_base : Fraction
         Seconds a tick.
+    lost : int
+        Frames that the file announces but does not hold whole.
     """
 
     pts: Int64Array
@@ -40,6 +42,7 @@ class PacketTable:
     is_key: NDArray[np.bool_]
     is_discarded: NDArray[np.bool_]
     time_base: Fraction
+    lost: int = 0
 
     def __len__(self) -> int:
         return len(self.pts)

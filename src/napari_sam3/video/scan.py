@@ -21,6 +21,7 @@ from napari_sam3.video.index import (
     index_by_order,
     index_by_pts,
 )
+from napari_sam3.video.sample_table import read_sample_table
 
 VERIFIED = 24
 """So many frames are decoded on opening, to see whether the index tells the truth."""
@@ -52,7 +53,7 @@ def scan_file(path: Path) -> Scan:
     with open_container(path) as container:
         stream = _choose_stream(container, path)
         number = stream.index
-        packets = read_packets(container, stream)
+        packets = read_sample_table(path, container, stream) or read_packets(path, stream.index)
         metadata = _describe(container, stream)
         declared = int(stream.frames or 0)
         rate = float(stream.average_rate or stream.guessed_rate or 0) or None
@@ -101,8 +102,13 @@ def _choose_stream(container: Any, path: Path) -> Any:
     return (default or known)[0]
 
 
-def read_packets(container: Any, stream: Any) -> PacketTable:
+def read_packets(path: Path, number: int) -> PacketTable:
     """Demux all packets of a stream; none is decoded."""
+    with open_container(path) as container:
+        return _demux_all(container, container.streams[number])
+
+
+def _demux_all(container: Any, stream: Any) -> PacketTable:
     rows: list[tuple[int, int, int, bool, bool]] = []
     errors = 0
     while True:

@@ -88,11 +88,13 @@ class Records:
         """Begin a change."""
         return Draft(self._next_id)
 
-    def commit(self, frame_index: int, draft: Draft) -> None:
-        """Carry out a change of the prompts on a frame."""
+    def commit(self, frame_index: int, draft: Draft, present: Mapping[int, ObjectMask]) -> None:
+        """Carry out a change of the prompts on a frame; `present` is what else was seen there."""
         self._next_id = draft.next_id
         self._issued.update(draft.keyframes)
         shown = self._shown.setdefault(frame_index, {})
+        for obj_id, mask in present.items():
+            shown[obj_id] = PackedMask.pack(mask)
         for obj_id, keyframe in draft.keyframes.items():
             self.keyframes.setdefault(obj_id, {})[frame_index] = keyframe
             shown.pop(obj_id, None)

@@ -168,7 +168,7 @@ class VideoSession:
             else:
                 self._answer_objects(call, draft)
             self._check_room(draft.keyframes)
-            self._records.commit(call.frame_index, draft)
+            self._records.commit(call.frame_index, draft, present)
             return self._records.result(call.frame_index)
 
     def _answer_objects(self, call: PromptCall, draft: Draft) -> None:
@@ -184,18 +184,17 @@ class VideoSession:
             same = [i for i, mask in present.items() if mask.overlap(found) > SAME_OBJECT]
             if self._records.removed.intersection(same):
                 continue
-            if call.obj_id is not None:
-                if not set(same) - {call.obj_id}:
-                    matches.append((draft.take_id(call.obj_id), found))
-                    break  # the best match alone
-            elif same:
-                # already there: a manual object wins, a detected one keeps its id and its mask
+            if call.obj_id is not None and set(same) - {call.obj_id}:
+                continue  # that one is another object already
+            if call.obj_id is None and same:
+                # a manual object wins, a detected one keeps its id and its mask
                 matches.append((same[0], present[same[0]]))
                 continue
-            else:
-                matches.append((draft.new_id(), found))
-            obj_id, mask = matches[-1]
-            draft.keyframes[obj_id] = Keyframe(ObjectPrompt(prior=mask), mask)
+            obj_id = draft.new_id() if call.obj_id is None else draft.take_id(call.obj_id)
+            matches.append((obj_id, found))
+            draft.keyframes[obj_id] = Keyframe(ObjectPrompt(prior=found), found)
+            if call.obj_id is not None:
+                break  # the best match alone
         if call.obj_id is None:
             draft.concept = call.concept
         if len(call.points_xy):

@@ -129,7 +129,7 @@ def test_propagation_before_any_prompt(talk):
 
 @pytest.mark.parametrize("request_", [None, [], "add_prompt", {}])
 def test_request_that_is_none(predictor, request_):
-    with pytest.raises(RequestError, match="dict|no 'type'"):
+    with pytest.raises(RequestError, match=r"dict|no 'type'"):
         predictor.handle_request(request_)
 
 

@@ -47,6 +47,13 @@ class VideoError(Sam3Error, OSError):
     """A video, image or folder that can't be read or written."""
 
 
+# ----------------------------------------------------------------- layers
+
+
+class LayerError(Sam3Error, ValueError):
+    """A napari layer, or a choice of its axes, that can't be used."""
+
+
 # ----------------------------------------------------------------- models
 
 

@@ -1,0 +1,114 @@
+"""Layers to draw prompts in: their features, and the colours that show these.
+
+The border of an item has the colour of its object, the same as its label in a Labels layer; the
+face is blue where it shows the object and orange where it shows what is not the object (two colours
+that colour-blind people tell apart).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from napari.layers import Points, Shapes
+from napari.utils.colormaps import label_colormap
+from numpy.typing import NDArray
+
+from napari_sam3.plugin.overlay import overlay_place
+from napari_sam3.plugin.stack import StackAxes, check_axes
+from napari_sam3.plugin.transforms import layer_shape
+
+INCLUDE, EXCLUDE = "include", "exclude"
+NEW_OBJECT = 0
+
+# red, green, blue, alpha
+_LABEL_COLOURS = {
+    INCLUDE: np.array([0.0, 0.45, 0.70, 1.0]),
+    EXCLUDE: np.array([0.90, 0.62, 0.0, 1.0]),
+}
+_NEW_OBJECT_COLOUR = np.ones(4)
+# objects of higher ids are drawn white
+_COLOURED_OBJECTS = 4096
+
+
+def make_prompt_layers(image_layer: Any, axes: StackAxes) -> tuple[Points, Shapes]:
+    """Make an empty Points and an empty Shapes layer to draw prompts in.
+
+    Both have the features `object` (0: each item a new object) and `label` ("include" or
+    "exclude"), and lie on the video layer in space, time and units.
+
+    Parameters
+    ----------
+    image_layer : napari Image layer
+        The video.
+    axes : StackAxes
+        How it is read.
+
+    Returns
+    -------
+    (Points, Shapes)
+        Not added to a viewer yet.
+    """
+    check_axes(image_layer, axes)
+    place = overlay_place(image_layer, axes)
+    ndim = len(place["scale"])
+    short_side = min(layer_shape(image_layer)[-2:])
+    size = max(3.0, short_side / 60)
+    features: dict[str, Any] = {
+        "features": {"object": np.zeros(0, int), "label": np.zeros(0, object)},
+        "feature_defaults": {"object": NEW_OBJECT, "label": INCLUDE},
+    }
+    objects = _object_colours()
+    points = Points(
+        ndim=ndim,
+        name=f"{image_layer.name} clicks",
+        size=size,
+        border_width=0.25,
+        border_color="object",
+        border_color_cycle=objects,
+        face_color="label",
+        face_color_cycle=dict(_LABEL_COLOURS),
+        **features,
+        **place,
+    )
+    shapes = Shapes(
+        ndim=ndim,
+        name=f"{image_layer.name} boxes",
+        edge_width=max(1.0, size / 4),
+        edge_color="object",
+        face_color="label",
+        opacity=0.4,
+        **features,
+        **place,
+    )
+    # unlike Points, Shapes takes no mapping as a cycle
+    shapes.edge_color_cycle_map = objects
+    shapes.face_color_cycle_map = dict(_LABEL_COLOURS)
+    return points, shapes
+
+
+def set_current_prompt(layer: Points | Shapes, obj_id: int | None, include: bool = True) -> None:
+    """Say what the next item drawn in a prompt layer means; items drawn already stay as they are.
+
+    Parameters
+    ----------
+    layer : Points or Shapes
+        Made by `make_prompt_layers`.
+    obj_id : int or None
+        The object that it will belong to; None: each item a new one.
+    include : bool
+        Whether it will show the object, or what is not the object.
+    """
+    layer.feature_defaults = {
+        "object": obj_id or NEW_OBJECT,
+        "label": INCLUDE if include else EXCLUDE,
+    }
+
+
+def _object_colours() -> dict[int, NDArray[Any]]:
+    ids = np.arange(1, _COLOURED_OBJECTS + 1)
+    colours = label_colormap(49, 0.5, 0).map(ids)  # as a Labels layer has them
+    return {
+        NEW_OBJECT: _NEW_OBJECT_COLOUR,
+        **{int(i): colour for i, colour in zip(ids, colours, strict=True)},
+    }

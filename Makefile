@@ -1,0 +1,65 @@
+# make demo   install into .venv and track the cells of the sample video
+# make test   install what the tests need, check the code's form, run the tests
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# The torch that the tests run with. Without an NVIDIA card its small CPU build is enough; where
+# PyTorch's own index can't be reached, pip goes on without it.
+TORCH := torch==2.13.0
+ifeq ($(shell command -v nvidia-smi),)
+TORCH += --retries 1 --extra-index-url https://download.pytorch.org/whl/cpu
+endif
+
+# What a window needs on a Debian without a screen
+PACKAGES := xvfb xauth libegl1 libgl1 libglib2.0-0 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 \
+	libxcb-keysyms1 libxcb-image0 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libdbus-1-3 \
+	libfontconfig1
+
+.PHONY: demo test lint system clean
+
+demo: $(VENV)/.installed
+	$(BIN)/napari-sam3 demo --overwrite
+
+test: $(VENV)/.installed-for-tests system lint
+	xvfb-run --auto-servernum --server-args="-screen 0 1600x1000x24" $(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-for-tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "napari-sam3 needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+		[ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq python3-venv; } || { \
+		echo "Python's venv module is missing; install it (Debian: apt-get install python3-venv)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(PIP) $(TORCH)
+	$(PIP) --editable '.[all]'
+	@touch $@
+
+$(VENV)/.installed-for-tests: $(VENV)/.installed
+	$(PIP) --editable '.[all,test]'
+	@touch $@
+
+# The system's packages: installed where that is allowed, else named
+system:
+	@command -v dpkg >/dev/null || { command -v xvfb-run >/dev/null && exit 0; \
+		echo "the tests open windows: install Xvfb and Qt's xcb libraries for this system"; exit 1; }
+	@missing=; for p in $(PACKAGES); do \
+		dpkg -s $$p 2>/dev/null | grep -q '^Status: install ok' || missing="$$missing $$p"; done; \
+	[ -z "$$missing" ] && exit 0; \
+	if [ "$$(id -u)" = 0 ]; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
+	else \
+		echo "missing for the tests' windows:$$missing"; \
+		echo "install them: sudo apt-get install$$missing"; exit 1; \
+	fi
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache demo-output

@@ -1,0 +1,55 @@
+"""What models see of a video."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_sam3.errors import RequestError
+from napari_sam3.session.frames import RgbFrames
+from napari_sam3.video import as_video
+
+
+def test_8_bit_is_taken_as_it_is():
+    film = np.random.default_rng(0).integers(0, 255, (3, 8, 9, 3), dtype=np.uint8)
+    frames = RgbFrames(as_video(film))
+    assert len(frames) == 3
+    assert frames.size == (8, 9)
+    assert np.array_equal(frames[2], film[2])
+
+
+def test_grey_becomes_rgb():
+    film = np.arange(12, dtype=np.uint8).reshape(1, 3, 4)
+    frame = RgbFrames(as_video(film))[0]
+    assert frame.shape == (3, 4, 3)
+    assert all(np.array_equal(frame[..., c], film[0]) for c in range(3))
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+def test_everything_else_is_scaled_once_for_all_frames(dtype):
+    film = np.zeros((4, 10, 10), dtype)
+    film[3] = 1000
+    frames = RgbFrames(as_video(film), contrast_limits=(0, 2000))
+    assert frames[0].max() == 0
+    assert (frames[3] == 128).all()
+    measured = RgbFrames(as_video(film))
+    assert measured[0].max() == 0
+    assert (measured[3] == 255).all()
+
+
+def test_nan_and_a_flat_film_do_no_harm():
+    film = np.full((2, 4, 4), np.nan, np.float32)
+    assert RgbFrames(as_video(film))[0].max() == 0
+    assert RgbFrames(as_video(np.full((2, 4, 4), 7, np.uint16)))[1].max() == 0
+
+
+def test_bool_film_is_black_and_white():
+    film = np.zeros((2, 4, 4), bool)
+    film[:, :2] = True
+    assert set(np.unique(RgbFrames(as_video(film))[0])) == {0, 255}
+
+
+@pytest.mark.parametrize("limits", [(5, 5), (6, 5), (float("nan"), 5)])
+def test_wrong_limits(limits):
+    with pytest.raises(RequestError, match="two rising finite numbers"):
+        RgbFrames(as_video(np.zeros((2, 4, 4), np.uint16)), limits)

@@ -1,0 +1,108 @@
+"""Small video files for the tests: every frame carries its own number as a barcode."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+BITS = 10
+BLOCK = 8
+"""A bar's width, px: wide enough to survive chroma subsampling and hard compression."""
+SIZE = (48, 96)
+"""(height, width) of most clips, px."""
+
+
+def draw(number: int, size: tuple[int, int] = SIZE) -> NDArray[np.uint8]:
+    """Draw frame `number` as (H, W) uint8: a row of bars, its negative below, a moving ramp."""
+    height, width = size
+    rows, columns = np.mgrid[:height, :width]
+    picture = (100 + (rows * 2 + columns + 5 * number) % 40).astype(np.uint8)
+    for bit in range(BITS):
+        value = 235 if number >> bit & 1 else 20
+        bar = slice(bit * BLOCK, (bit + 1) * BLOCK)
+        picture[0:16, bar] = value
+        picture[16:32, bar] = 255 - value
+    return picture
+
+
+def read_number(frame: NDArray[Any]) -> int:
+    """Read the number off a frame, (H, W) or (H, W, 3); -1 where the bars contradict each other."""
+    picture = np.asarray(frame, np.float64)
+    if picture.ndim == 3:
+        picture = picture.mean(axis=2)
+    number = 0
+    for bit in range(BITS):
+        bar = slice(bit * BLOCK + 2, (bit + 1) * BLOCK - 2)
+        upper, lower = picture[3:13, bar].mean(), picture[19:29, bar].mean()
+        if abs(upper - lower) < 0.2 * max(picture.max(), 1):
+            return -1
+        number |= int(upper > lower) << bit
+    return number
+
+
+def encode(
+    path: Path,
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    *,
+    n_frames: int = 40,
+    size: tuple[int, int] = SIZE,
+    rate: Fraction | int = 25,
+    gop: int | None = None,
+    b_frames: int | None = None,
+    options: dict[str, str] | None = None,
+    pts: list[int] | None = None,
+    time_base: Fraction | None = None,
+    format: str | None = None,
+    container_options: dict[str, str] | None = None,
+    rotation: int = 0,
+    sound: bool = False,
+) -> Path:
+    """Write a clip; `pts` are in `time_base`."""
+    container = av.open(str(path), "w", format=format, options=container_options or {})
+    stream = container.add_stream(codec, rate=rate, options=options or {})
+    stream.width, stream.height, stream.pix_fmt = size[1], size[0], pix_fmt
+    # x264 would write slices else, and those are another kind of file
+    stream.thread_type = "FRAME"
+    if gop is not None:
+        stream.gop_size = gop
+    if b_frames is not None:
+        stream.max_b_frames = b_frames
+    if time_base is not None:
+        stream.codec_context.time_base = time_base
+    if rotation:
+        stream.set_display_rotation(rotation)
+    voice = container.add_stream("aac", rate=8000) if sound else None
+    for number in range(n_frames):
+        frame = picture_frame(draw(number, size), pix_fmt)
+        frame.time_base = time_base or 1 / Fraction(rate)
+        frame.pts = pts[number] if pts is not None else number
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))
+    if voice is not None:
+        for part in range(8):
+            hum = av.AudioFrame(format="fltp", layout="mono", samples=1024)
+            hum.planes[0].update(bytes(4096))
+            hum.sample_rate, hum.pts = 8000, 1024 * part
+            container.mux(voice.encode(hum))
+        container.mux(voice.encode(None))
+    container.close()
+    return path
+
+
+def picture_frame(grey: NDArray[np.uint8], pix_fmt: str) -> av.VideoFrame:
+    """Make a frame of a picture, in the encoder's format."""
+    if pix_fmt.startswith("gray1"):
+        depth = int(pix_fmt.removeprefix("gray").removesuffix("le"))
+        wide = (grey.astype(np.uint16) << (depth - 8)) + 1
+        return av.VideoFrame.from_ndarray(wide, format=pix_fmt)
+    if pix_fmt == "gray":
+        return av.VideoFrame.from_ndarray(grey, format="gray")
+    rgb = np.repeat(grey[..., None], 3, axis=2)
+    frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+    return frame if pix_fmt == "rgb24" else frame.reformat(format=pix_fmt)

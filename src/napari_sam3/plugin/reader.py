@@ -1,0 +1,146 @@
+"""Videos and folders of frames as napari Image layers that read a frame when it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from napari_sam3.video import Video
+
+LayerData = tuple[Any, dict[str, Any], str]
+PathOrPaths = str | Path | Sequence[str | Path]
+
+# the manifest names the same ones; a test compares them
+VIDEO_SUFFIXES = frozenset(
+    ".3gp .asf .avi .flv .gif .h264 .h265 .m2ts .m4v .mj2 .mkv .mov .mp4 .mpeg .mpg .mts .mxf "
+    ".ogv .ts .webm .wmv .y4m".split()
+)
+# a .ts file may as well be a program in TypeScript; a video packet begins with this byte
+_TRANSPORT_STREAM_SYNC = b"G"
+
+
+def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | None:
+    """Tell napari whether these paths can be read as videos; never raises.
+
+    Parameters
+    ----------
+    path : path or list of paths
+        Video files, or folders that hold pictures.
+
+    Returns
+    -------
+    callable or None
+        `read_layers` if every path looks like a video, by its name and kind; else None. No video
+        is opened here: one that turns out to be broken is reported when it is read.
+    """
+    paths = _as_list(path)
+    try:
+        readable = bool(paths) and all(_looks_like_video(Path(p)) for p in paths)
+    except (OSError, TypeError, ValueError):
+        # no permission, a name that the system refuses, no path at all: not ours
+        return None
+    return read_layers if readable else None
+
+
+def read_layers(path: PathOrPaths) -> list[LayerData]:
+    """Open videos as layers; frames are decoded when napari shows them.
+
+    Parameters
+    ----------
+    path : path or list of paths
+        As `get_reader` took them; each path becomes a layer.
+
+    Returns
+    -------
+    list of (Video, dict, "image")
+
+    Raises
+    ------
+    VideoError
+        If one can't be opened.
+    """
+    from napari_sam3.video import open_video
+
+    return [video_layer(open_video(p)) for p in _as_list(path)]
+
+
+def video_layer(video: Video) -> LayerData:
+    """Describe a video as a napari layer.
+
+    Time is in seconds where every frame lasts equally long (scale 1/fps); else, or where the rate
+    is not known, it is in frames. Then the slider's steps are frames either way. `metadata`
+    holds `fps`, `timestamps` (s, for each frame), `path` and what the file says of itself.
+
+    Parameters
+    ----------
+    video : Video
+        To be shown; the layer reads from it as long as it exists.
+
+    Returns
+    -------
+    (Video, dict, "image")
+    """
+    steady = video.fps is not None and video.metadata.get("constant_frame_rate", True)
+    seconds = 1 / video.fps if steady and video.fps else None
+    arguments = {
+        "name": video.path.stem if video.path is not None else "video",
+        "rgb": video.is_rgb,
+        # napari would read frames from all over the video to find them
+        "contrast_limits": contrast_limits(video),
+        "multiscale": False,
+        "axis_labels": ("t", "y", "x"),
+        "scale": (seconds or 1.0, 1.0, 1.0),
+        "units": ("second" if seconds else "pixel", "pixel", "pixel"),
+        "metadata": {
+            **video.metadata,
+            "fps": video.fps,
+            "timestamps": video.timestamps,
+            "path": str(video.path) if video.path is not None else None,
+        },
+    }
+    return video, arguments, "image"
+
+
+def contrast_limits(video: Video) -> tuple[float, float]:
+    """The range to show: of the type for 8 bits and colours, else of the first frame's values.
+
+    One frame at most is decoded, once: the range is the same for all frames, or they would
+    flicker.
+
+    Returns
+    -------
+    (float, float)
+        Lowest and highest value; never equal.
+    """
+    if video.dtype == np.uint8 or (video.is_rgb and video.dtype.kind in "ui"):
+        return 0.0, float(np.iinfo(video.dtype).max)
+    if video.is_rgb:
+        return 0.0, 1.0
+    frame = video.frame(0)
+    finite = frame[np.isfinite(frame)] if frame.dtype.kind == "f" else frame
+    if finite.size == 0:
+        return 0.0, 1.0
+    low, high = float(finite.min()), float(finite.max())
+    return (low, high) if high > low else (low, low + 1)
+
+
+def _as_list(path: PathOrPaths) -> list[str | Path]:
+    return [path] if isinstance(path, str | Path) else list(path)
+
+
+def _looks_like_video(path: Path) -> bool:
+    if path.is_dir():
+        from napari_sam3.video.images import IMAGE_SUFFIXES
+
+        return any(p.suffix.lower() in IMAGE_SUFFIXES and p.is_file() for p in path.iterdir())
+    suffix = path.suffix.lower()
+    if suffix not in VIDEO_SUFFIXES or not path.is_file():
+        return False
+    if suffix == ".ts":
+        with path.open("rb") as file:
+            return file.read(1) == _TRANSPORT_STREAM_SYNC
+    return True

@@ -1,0 +1,333 @@
+"""The session behind the window, without the window: prompts kept in line, work in steps.
+
+What the layers and fields say is the truth. Before each piece of work the session is brought in
+line with it: what was added is added, what was moved is replaced, what was deleted is gone. The
+steps are iterators, so that a thread can use them up one by one and stop in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam3.models.base import VideoModel
+from napari_sam3.models.registry import load_model
+from napari_sam3.plugin.prompts import LayerPrompt
+from napari_sam3.session.session import VideoSession
+from napari_sam3.values import Direction, FrameResult, ObjectMask
+from napari_sam3.video import Video
+
+Key = tuple[int, int | str]
+"""Frame, and the object's id or the text looked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class WantedPrompts:
+    """All prompts that shall hold, read at one moment.
+
+    Attributes
+    ----------
+    objects : mapping of (frame index, object id) to LayerPrompt
+        Everything said of that object on that frame.
+    texts : tuple of str
+        What to look for; each is asked on the frame `text_frame` unless it was asked before.
+    text_frame : int
+        0-based.
+    """
+
+    objects: Mapping[tuple[int, int], LayerPrompt] = field(default_factory=dict)
+    texts: tuple[str, ...] = ()
+    text_frame: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.objects or self.texts)
+
+
+@dataclass(frozen=True)
+class ModelReady:
+    """The model is loaded."""
+
+    name: str
+    device: str
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A propagation begins."""
+
+    n_frames: int
+
+
+@dataclass(frozen=True, eq=False)
+class Prompted:
+    """A frame as it is after a prompt on it."""
+
+    result: FrameResult
+
+
+@dataclass(frozen=True, eq=False)
+class Tracked:
+    """A frame of a propagation."""
+
+    result: FrameResult
+
+
+@dataclass(frozen=True)
+class Erased:
+    """A frame that a removed object has to be taken off."""
+
+    frame_index: int
+    obj_id: int
+
+
+@dataclass(frozen=True)
+class Renumbered:
+    """Objects found by text that have other ids than before."""
+
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+
+Event = ModelReady | Planned | Prompted | Tracked | Erased | Renumbered
+
+
+class LoadedModel:
+    """The model in use, kept from one session to the next; another one takes its place."""
+
+    def __init__(self) -> None:
+        self._model: VideoModel | None = None
+        self._asked: tuple[str, str] | None = None
+
+    def get(self, name: str, device: str) -> VideoModel:
+        """Give the model, loading it if need be.
+
+        Raises
+        ------
+        ModelUnavailableError
+            If there is no such model, or not on that device.
+        """
+        if self._model is None or self._asked != (name, device):
+            self.close()
+            self._model = load_model(name, device)
+            self._asked = (name, device)
+        return self._model
+
+    def close(self) -> None:
+        """Give its memory back."""
+        if self._model is not None:
+            self._model.close()
+        self._model, self._asked = None, None
+
+
+class SessionController:
+    """One video's session as the window uses it.
+
+    Parameters
+    ----------
+    video : Video
+        Closed with the controller.
+    models : LoadedModel
+        Where the model comes from.
+    model_name, device : str
+        As `load_model` takes them.
+    contrast_limits : (float, float), optional
+        As `VideoSession` takes them.
+    """
+
+    def __init__(
+        self,
+        video: Video,
+        models: LoadedModel,
+        model_name: str = "auto",
+        device: str = "auto",
+        contrast_limits: tuple[float, float] | None = None,
+    ) -> None:
+        self.video = video
+        self.session: VideoSession | None = None
+        self._models = models
+        self._model_name = model_name
+        self._device = device
+        self._contrast_limits = contrast_limits
+        # what the session was told, in the order it was told; None stands for a text
+        self._told: dict[Key, LayerPrompt | None] = {}
+        self._removed: set[int] = set()
+        # what was shown of an object when its prompt on a frame began to correct it
+        self._priors: dict[Key, ObjectMask] = {}
+        self._priors_lost: set[Key] = set()
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """Objects of the session, rising."""
+        return () if self.session is None else self.session.object_ids
+
+    @property
+    def ids_in_use(self) -> tuple[int, ...]:
+        """Ids that a new object must not get: the objects', and those of removed ones."""
+        return tuple(sorted({*self.object_ids, *self._removed}))
+
+    @property
+    def painted_frames(self) -> tuple[int, ...]:
+        """Frames on which painted labels were prompts."""
+        return tuple(
+            key[0]
+            for key, prompt in self._told.items()
+            if prompt is not None and any(source.kind == "labels" for source in prompt.sources)
+        )
+
+    # ----------------------------------------------------------------- work
+
+    def segment(self, wanted: WantedPrompts, frame_index: int) -> Iterator[Event]:
+        """Bring the prompts in line, then show the frame."""
+        yield from self.bring_in_line(wanted)
+        yield Prompted(self._open().result(frame_index))
+
+    def track(
+        self,
+        wanted: WantedPrompts,
+        direction: Direction,
+        start_frame_index: int | None,
+        max_frames: int | None,
+    ) -> Iterator[Event]:
+        """Bring the prompts in line, then propagate; see `VideoSession.propagate`."""
+        yield from self.bring_in_line(wanted)
+        with self._open().propagate(direction, start_frame_index, max_frames) as propagation:
+            yield Planned(len(propagation))
+            for result in propagation:
+                yield Tracked(result)
+
+    def remove_object(self, obj_id: int, frames: list[int]) -> Iterator[Event]:
+        """Take an object out of the session, then off `frames`."""
+        if obj_id in self.object_ids:
+            self._remove(obj_id)
+        for frame_index in frames:
+            yield Erased(frame_index, obj_id)
+
+    def cancel(self) -> None:
+        """Stop a propagation before its next frame; callable from any thread."""
+        if self.session is not None:
+            self.session.cancel()
+
+    def close(self) -> None:
+        """Give back the memory of the session; the model stays loaded."""
+        if self.session is not None:
+            self.session.close()
+        self.video.close()
+
+    # ------------------------------------------------------------- in line
+
+    def bring_in_line(self, wanted: WantedPrompts) -> Iterator[Event]:
+        """Make the session's prompts those wanted, with as little work as possible."""
+        if self.session is None:
+            model = self._models.get(self._model_name, self._device)
+            self.session = VideoSession(self.video, model, contrast_limits=self._contrast_limits)
+            yield ModelReady(model.name, model.device)
+        keys = self._order(wanted)
+        by_text = self._found_by_text()
+        if self._needs_rebuild(keys):
+            self.session.reset()
+            self._told.clear()
+            self._priors_lost = set(self._priors)
+        for key in list(self._told):
+            if key not in keys:
+                self._forget(key)
+        for key in keys:
+            yield from self._tell(key, wanted)
+        for obj_id in self._removed.intersection(self.session.object_ids):
+            self.session.remove_object(obj_id)
+        now = self._found_by_text()
+        if by_text and not set(by_text) <= set(now):
+            yield Renumbered(by_text, now)
+
+    def _order(self, wanted: WantedPrompts) -> list[Key]:
+        """Keys wanted: those told before in that order, so that ids come out the same again."""
+        frames = {key[1]: key[0] for key in self._told if isinstance(key[1], str)}
+        texts: list[Key] = [(frames.get(t, wanted.text_frame), t) for t in wanted.texts]
+        objects: list[Key] = list(wanted.objects)
+        now = {*texts, *objects}
+        # text first: a click may correct an object that it finds
+        new = [key for key in (*texts, *objects) if key not in self._told]
+        return [key for key in self._told if key in now] + new
+
+    def _needs_rebuild(self, keys: list[Key]) -> bool:
+        """Whether a prompt is to go that only a fresh start takes away."""
+        named = {key[1] for key in keys}
+        gone = [key for key in self._told if key not in keys]
+        if any(isinstance(key[1], str) or key[1] in named for key in gone):
+            return True
+        return bool(self._removed & named)
+
+    def _forget(self, key: Key) -> None:
+        """Of an object that nothing is said of any more."""
+        del self._told[key]
+        self._priors.pop(key, None)
+        if key[1] in self.object_ids:
+            self._remove(int(key[1]))
+
+    def _remove(self, obj_id: int) -> None:
+        self._open().remove_object(obj_id)
+        self._removed.add(obj_id)
+        for key in [key for key in self._told if key[1] == obj_id]:
+            del self._told[key]
+            self._priors.pop(key, None)
+
+    def _tell(self, key: Key, wanted: WantedPrompts) -> Iterator[Event]:
+        session = self._open()
+        frame_index, name = key
+        if isinstance(name, str):
+            if key not in self._told:
+                yield Prompted(session.add_prompt(frame_index, text=name))
+                self._told[key] = None
+            return
+        prompt = wanted.objects[frame_index, name]
+        told = self._told.get(key)
+        if told is not None and is_same_prompt(told, prompt):
+            return
+        mask = prompt.mask
+        if mask is None and prompt.box_xyxy is None:
+            if key in self._priors_lost:
+                mask = self._priors[key].mask
+            elif told is None:
+                prior = session.result(frame_index).objects.get(name)
+                if prior is not None:
+                    self._priors[key] = prior
+        result = session.add_prompt(
+            frame_index,
+            points=prompt.points_xy if len(prompt.points_xy) else None,
+            point_labels=prompt.point_labels if len(prompt.points_xy) else None,
+            boxes=None if prompt.box_xyxy is None else prompt.box_xyxy[None],
+            mask=mask,
+            obj_id=name,
+            clear_old_points=True,
+        )
+        self._told[key] = prompt
+        self._removed.discard(name)
+        yield Prompted(result)
+
+    def _found_by_text(self) -> tuple[int, ...]:
+        if not any(isinstance(key[1], str) for key in self._told):
+            return ()
+        named = {key[1] for key in self._told}
+        return tuple(i for i in self.object_ids if i not in named)
+
+    def _open(self) -> VideoSession:
+        assert self.session is not None, "bring_in_line opens the session first"
+        return self.session
+
+
+def is_same_prompt(one: LayerPrompt, other: LayerPrompt) -> bool:
+    """Whether two prompts say the same."""
+    return (
+        np.array_equal(one.points_xy, other.points_xy)
+        and np.array_equal(one.point_labels, other.point_labels)
+        and _is_same(one.box_xyxy, other.box_xyxy)
+        and _is_same(one.mask, other.mask)
+    )
+
+
+def _is_same(one: NDArray | None, other: NDArray | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return np.array_equal(one, other)

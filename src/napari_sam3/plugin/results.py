@@ -1,0 +1,88 @@
+"""Results on their way into a Labels layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Labels
+from numpy.typing import NDArray
+
+from napari_sam3.labels.planes import LabelPlanes
+from napari_sam3.plugin.overlay import overlay_labels, overlay_place
+from napari_sam3.plugin.stack import StackAxes, frame_count
+from napari_sam3.plugin.transforms import layer_shape, world_to_indices
+from napari_sam3.values import FrameResult, label_image
+
+LABEL_DTYPE = np.uint16
+
+
+class ResultLayer:
+    """The Labels layer that shows the objects of one video; id = label.
+
+    Only pixels of the session's own objects are ever overwritten: what the person painted with
+    another label stays, also on a frame that is computed again.
+
+    Parameters
+    ----------
+    image_layer : Image
+        The video: name, place, units and axis labels are taken from it.
+    axes : StackAxes
+        How it is read.
+    """
+
+    def __init__(self, image_layer: Image, axes: StackAxes) -> None:
+        height, width = layer_shape(image_layer)[-2:]
+        self.planes = LabelPlanes((frame_count(image_layer, axes), height, width), LABEL_DTYPE)
+        self.layer = Labels(
+            overlay_labels(self.planes, image_layer, axes),
+            name=f"{image_layer.name} objects",
+            opacity=0.6,
+            **overlay_place(image_layer, axes),
+        )
+        self._own_ids: set[int] = set()
+
+    def write(self, result: FrameResult) -> None:
+        """Draw a frame; what the person has drawn on it stays."""
+        self._own_ids.update(result.objects)
+        frame = label_image(result.objects, self.planes.shape[1:], LABEL_DTYPE)
+        painted = self._without_own(self.planes[result.frame_index])
+        self.planes[result.frame_index] = np.where(frame == 0, painted, frame)
+
+    def erase(self, frame_index: int, obj_id: int) -> None:
+        """Take an object off a frame."""
+        frame = self.planes[frame_index]
+        here = frame == obj_id
+        if here.any():
+            frame[here] = 0
+            self.planes[frame_index] = frame
+
+    def drawn_frames(self) -> list[int]:
+        """Frames that were ever written, rising."""
+        return [int(i) for i in self.planes.processed_frames()]
+
+    def _without_own(self, frame: NDArray[Any]) -> NDArray[Any]:
+        """The labels of a frame that are not the session's; `frame` is changed."""
+        if frame.any():
+            is_own = np.zeros(np.iinfo(LABEL_DTYPE).max + 1, bool)
+            is_own[list(self._own_ids)] = True
+            frame[is_own[frame]] = 0
+        return frame
+
+
+def frame_on_screen(image_layer: Image, axes: StackAxes, viewer: Any) -> int:
+    """The frame of a video layer that a viewer shows."""
+    if axes.time is None:
+        return 0
+    return world_to_indices(image_layer, viewer.dims.point)[axes.time]
+
+
+def show_frame(image_layer: Image, axes: StackAxes, viewer: Any, frame_index: int) -> None:
+    """Turn a viewer to a frame of a video layer."""
+    if axes.time is None:
+        return
+    ahead = viewer.dims.ndim - image_layer.ndim  # layers are lined up at their last axes
+    place = np.asarray(image_layer.world_to_data(viewer.dims.point[ahead:]), float)
+    place[axes.time] = frame_index
+    world = image_layer.data_to_world(place)
+    viewer.dims.set_point(ahead + axes.time, float(world[axes.time]))

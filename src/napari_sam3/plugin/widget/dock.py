@@ -1,0 +1,377 @@
+"""The dock widget: fields and buttons wired to the workbench and to one run at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import napari.viewer
+from napari.layers import Image
+from napari.utils.notifications import show_error, show_warning
+from qtpy.QtCore import QEvent, QSize, Signal
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_sam3.errors import LayerError, MissingPromptError, Sam3Error
+from napari_sam3.plugin.controller import Event as RunEvent
+from napari_sam3.plugin.controller import SessionController, WantedPrompts
+from napari_sam3.plugin.results import frame_on_screen
+from napari_sam3.plugin.snapshot import describe_skipped, read_prompts, remove_items
+from napari_sam3.plugin.stack import frame_count
+from napari_sam3.plugin.widget.axes import AxesChoice
+from napari_sam3.plugin.widget.fields import (
+    ALL_FRAMES,
+    FIRST_PROMPT,
+    NEW_EACH,
+    ObjectFields,
+    PromptFields,
+    TrackFields,
+    VideoFields,
+    lay_out,
+)
+from napari_sam3.plugin.widget.guidance import Ending, Phase, State, guide
+from napari_sam3.plugin.widget.job import Job
+from napari_sam3.plugin.widget.models import ModelChoice
+from napari_sam3.plugin.widget.pen import PromptPen
+from napari_sam3.plugin.workbench import Setup, Workbench
+
+
+class SegmentAndTrackWidget(QWidget):
+    """Segment and track objects of a video: click, draw, paint or type, then propagate.
+
+    Every button is a method too, so that a script can do what a person does.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        The viewer that it works in.
+    """
+
+    ended = Signal()
+    """A piece of work has ended: done, stopped or failed; the buttons can be used again."""
+
+    def __init__(self, napari_viewer: "napari.viewer.Viewer") -> None:  # noqa: UP037 (napari reads it)
+        super().__init__()
+        self.viewer = napari_viewer
+        self.bench = Workbench(napari_viewer)
+        self.video_fields = VideoFields(self.bench)
+        self.prompt_fields = PromptFields(self.bench)
+        self.track_fields = TrackFields()
+        self.object_fields = ObjectFields()
+        self.axes_choice = AxesChoice(napari_viewer, self.video_fields)
+        self.model_choice = ModelChoice(self.video_fields, self.prompt_fields.text)
+        self.pen = PromptPen(self.prompt_fields, self._update)
+        self.state = State()
+        self.job: Job | None = None
+        self._was_docked = False
+        self._is_shut_down = False
+        groups = (self.video_fields, self.prompt_fields, self.track_fields, self.object_fields)
+        self.guidance, body = lay_out([fields.group for fields in groups])
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.addWidget(self.guidance)
+        layout.addWidget(body)
+        self._connect()
+        self._on_video_changed(self.video_fields.video.value)
+
+    # ----------------------------------------------------- what a person does
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a piece of work is under way."""
+        return self.job is not None
+
+    def new_prompts(self) -> None:
+        """Add layers to draw prompts of the video in, and choose them."""
+        with self._errors_shown():
+            image_layer = self._video()
+            self.axes_choice.unpin()
+            axes = self.axes_choice.pin(image_layer)
+            points, shapes = self.bench.new_prompts(image_layer, axes)
+            self.pen.bind_keys(points, shapes)
+            self.prompt_fields.points.value = points
+            self.prompt_fields.boxes.value = shapes
+            self.viewer.layers.selection.active = points
+            points.mode = "add"
+            self._set(ending=Ending.NONE)
+
+    def segment_frame(self) -> None:
+        """Show what the prompts mean on the frame on screen."""
+        with self._errors_shown():
+            if self.job is None:
+                controller, wanted, on_screen = self._prepare()
+                self._start(controller, controller.segment(wanted, on_screen), Phase.SEGMENTING)
+
+    def propagate(self) -> None:
+        """Follow the objects through the video; nothing happens while work is under way."""
+        with self._errors_shown():
+            if self.job is None:
+                fields = self.track_fields
+                start, length = int(fields.start.value), int(fields.length.value)
+                controller, wanted, _ = self._prepare()
+                steps = controller.track(
+                    wanted,
+                    fields.direction.value,
+                    None if start == FIRST_PROMPT else start,
+                    None if length == ALL_FRAMES else length,
+                )
+                self._start(controller, steps, Phase.TRACKING)
+
+    def stop(self) -> None:
+        """Stop before the next frame; what is done stays."""
+        if self.job is not None:
+            self._set(phase=Phase.STOPPING)
+            self.job.stop()
+
+    def remove_object(self, obj_id: int | None = None) -> None:
+        """Remove an object (the current one if none is said): prompts, results and all."""
+        with self._errors_shown():
+            if self.job is not None:
+                return
+            number = int(self.prompt_fields.object.value) if obj_id is None else int(obj_id)
+            image_layer = self._video()
+            for layer in (self.prompt_fields.points.value, self.prompt_fields.boxes.value):
+                if layer is not None:
+                    remove_items(layer, number)
+            results, controller = self.bench.results_of(image_layer), self.bench.controller
+            self._set(ending=Ending.NONE)
+            if results is not None and controller is not None:
+                steps = controller.remove_object(number, results.drawn_frames())
+                self._start(controller, steps, Phase.ERASING)
+
+    def reset(self) -> None:
+        """Begin anew: forget all objects, empty our own prompt layers; labels stay as they are."""
+        with self._errors_shown():
+            if self.job is not None:
+                return
+            image_layer = self._video()
+            self.bench.close_session()
+            self.bench.forget_results(image_layer)
+            self.axes_choice.unpin()
+            fields = self.prompt_fields
+            for choice in (fields.points, fields.boxes, fields.masks):
+                layer = choice.value
+                if self.bench.is_made_here(layer):
+                    layer.selected_data = set(range(len(layer.data)))
+                    layer.remove_selected()
+                else:
+                    choice.value = None
+            fields.text.value = ""
+            fields.object.value = 1
+            self._set(ending=Ending.NONE)
+
+    def shut_down(self) -> None:
+        """Stop the work and give back all memory; the widget is not used afterwards."""
+        if self._is_shut_down:
+            return
+        self._is_shut_down = True
+        for event in self._layer_events():
+            event.disconnect(self._on_layers_changed)
+        self.pen.watch()
+        job, self.job = self.job, None
+        if job is None:
+            self.bench.close()
+        else:
+            # the thread may be inside the model: memory is given back when it has come out
+            job.abandon(self.bench.give_away())
+
+    # ------------------------------------------------------------------ work
+
+    def _video(self) -> Image:
+        image_layer = self.video_fields.video.value
+        if image_layer is None:
+            raise LayerError("no video is open; drop a video on the window, or choose its layer")
+        return image_layer
+
+    def _prepare(self) -> tuple[SessionController, WantedPrompts, int]:
+        """The session, the prompts that shall hold, and the frame on screen."""
+        image_layer = self._video()
+        axes = self.axes_choice.pin(image_layer)
+        setup = Setup(image_layer, axes, self.model_choice.name, self.model_choice.device)
+        controller = self.bench.controller_for(setup)
+        on_screen = frame_on_screen(image_layer, axes, self.viewer)
+        fields = self.prompt_fields
+        wanted, skipped = read_prompts(
+            image_layer,
+            axes,
+            fields.points.value,
+            fields.boxes.value,
+            fields.masks.value,
+            text=fields.text.value if self.model_choice.takes_text else "",
+            current_frame=on_screen,
+            mask_frames=controller.painted_frames,
+            current_object=int(fields.object.value),
+            ids_in_use=controller.ids_in_use,
+        )
+        if skipped:
+            show_warning(describe_skipped(skipped))
+        if not wanted:
+            raise MissingPromptError(
+                "there is nothing to go by yet: press New prompts and click the object, draw a box "
+                "round it or paint it, then try again"
+            )
+        return controller, wanted, on_screen
+
+    def _start(
+        self, controller: SessionController, steps: Iterator[RunEvent], phase: Phase
+    ) -> None:
+        assert self.bench.setup is not None
+        job = Job(self.bench, controller, steps)
+        job.is_followed = bool(self.track_fields.follow.value)
+        job.changed.connect(self._on_job_changed)
+        job.ended.connect(self._on_job_ended)
+        self.job = job
+        self._set(
+            phase=Phase.LOADING if controller.session is None else phase,
+            work=phase,
+            ending=Ending.NONE,
+            model=self.model_choice.name,
+            frames_done=0,
+            frames_planned=0,
+            results_name="",
+        )
+        job.start()
+
+    def _on_job_changed(self) -> None:
+        job = self.job
+        if job is None:
+            return
+        phase = self.state.phase
+        if phase is Phase.LOADING and job.is_model_ready:
+            phase = self.state.work
+        self._set(phase=phase, frames_done=job.frames_done, frames_planned=job.frames_planned)
+        self.track_fields.show_progress(job.frames_done, job.frames_planned, job.pace)
+
+    def _on_job_ended(self) -> None:
+        job, self.job = self.job, None
+        if job is None:
+            return
+        if job.error is not None:
+            show_error(str(job.error))
+        self._set(
+            phase=Phase.IDLE,
+            ending=job.ending(self.state.work),
+            failure="" if job.error is None else str(job.error),
+            frames_done=job.frames_done,
+            results_name=job.results_name,
+        )
+        self.track_fields.show_progress(0, 0, "")
+        self._on_layers_changed()
+        self.ended.emit()
+
+    @contextmanager
+    def _errors_shown(self) -> Iterator[None]:
+        try:
+            yield
+        except Sam3Error as exc:
+            show_error(str(exc))
+            self._set(ending=Ending.FAILED, failure=str(exc))
+
+    # ----------------------------------------------------------------- wiring
+
+    def _connect(self) -> None:
+        prompts, track, objects = self.prompt_fields, self.track_fields, self.object_fields
+        for button, act in (
+            (prompts.new, self.new_prompts),
+            (track.segment, self.segment_frame),
+            (track.propagate, self.propagate),
+            (track.stop, self.stop),
+            (objects.remove, self.remove_object),
+            (objects.reset, self.reset),
+        ):
+            button.changed.connect(lambda _pressed, act=act: act())
+        self.video_fields.video.box.changed.connect(self._on_video_changed)
+        for choice in (prompts.points, prompts.boxes, prompts.masks):
+            choice.box.changed.connect(self._on_prompt_layers_changed)
+        prompts.text.changed.connect(self._update)
+        prompts.object.changed.connect(self._update)
+        self.video_fields.model.changed.connect(self._update)
+        track.follow.changed.connect(self._on_follow_changed)
+        for event in self._layer_events():
+            event.connect(self._on_layers_changed)
+
+    def _layer_events(self) -> tuple[Any, ...]:
+        events = self.viewer.layers.events
+        return events.inserted, events.removed, events.reordered, events.renamed
+
+    def _on_layers_changed(self, _event: Any = None) -> None:
+        fields = self.prompt_fields
+        for choice in (self.video_fields.video, fields.points, fields.boxes, fields.masks):
+            choice.refresh()
+        setup = self.bench.setup
+        if self.job is not None:
+            if self.job.has_lost_layer():
+                self.stop()
+        elif setup is not None and setup.image_layer not in self.viewer.layers:
+            self.bench.close_session()
+        self._update()
+
+    def _on_video_changed(self, image_layer: Image | None) -> None:
+        with self._errors_shown():
+            self.axes_choice.show(image_layer)
+            n_frames = 0
+            if image_layer is not None:
+                n_frames = frame_count(image_layer, self.axes_choice.read(image_layer))
+            self.track_fields.limit_to(n_frames)
+        made = self.bench.prompt_layers_of(image_layer)
+        fields = self.prompt_fields
+        for choice, layer in zip((fields.points, fields.boxes), made or (None, None), strict=True):
+            # a layer of the person's own stays chosen
+            if layer is not None or self.bench.is_made_here(choice.value):
+                choice.value = layer
+        self._on_prompt_layers_changed()
+        self._set(ending=Ending.NONE)
+
+    def _on_prompt_layers_changed(self, _layer: Any = None) -> None:
+        fields = self.prompt_fields
+        self.pen.watch(fields.points.value, fields.boxes.value)
+        self._update()
+
+    def _on_follow_changed(self, is_followed: bool) -> None:
+        if self.job is not None:
+            self.job.is_followed = is_followed
+
+    # ------------------------------------------------------------ what is seen
+
+    def _set(self, **changes: Any) -> None:
+        self.state = replace(self.state, **changes)
+        self._update()
+
+    def _update(self, _value: Any = None) -> None:
+        """Bring the guidance and the buttons in line with the state."""
+        fields, takes_text = self.prompt_fields, self.model_choice.takes_text
+        layers = [c.value for c in (fields.points, fields.boxes) if c.value is not None]
+        has_masks = fields.masks.value is not None
+        self.state = replace(
+            self.state,
+            has_video=self.video_fields.video.value is not None,
+            has_prompt_layers=bool(layers) or has_masks,
+            n_prompts=sum(len(layer.data) for layer in layers) + has_masks,
+            takes_text=takes_text,
+            has_text=takes_text and bool(fields.text.value.strip()),
+        )
+        self.guidance.setText(guide(self.state))
+        is_idle, has_video = self.job is None, self.state.has_video
+        number = int(fields.object.value)
+        self.video_fields.group.setEnabled(is_idle)
+        fields.new.enabled = has_video
+        for button in (self.track_fields.segment, self.track_fields.propagate):
+            button.enabled = has_video and is_idle
+        self.track_fields.stop.enabled = not is_idle and self.state.phase is not Phase.STOPPING
+        self.object_fields.reset.enabled = has_video and is_idle
+        self.object_fields.name_object(None if number == NEW_EACH else number)
+        self.object_fields.remove.enabled = has_video and is_idle and number != NEW_EACH
+
+    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+        """Narrow enough to leave the picture its room."""
+        return QSize(340, super().sizeHint().height())
+
+    def event(self, event: QEvent) -> bool:
+        """Notice when napari takes the widget out of its dock: that closes it."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parent() is not None:
+                self._was_docked = True
+            elif self._was_docked:
+                self.shut_down()
+        return super().event(event)

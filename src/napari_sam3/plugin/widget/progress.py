@@ -1,0 +1,43 @@
+"""Progress of a propagation in napari's activity dock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from napari.utils.progress import cancelable_progress
+
+
+class RunProgress(cancelable_progress):
+    """Frames done, frames a second and time left; its button stops the run at once.
+
+    Parameters
+    ----------
+    total : int
+        Frames planned.
+    on_cancel : callable
+        Called when the button is pressed. (napari's own class only calls back from a loop over it.)
+    """
+
+    def __init__(self, total: int, on_cancel: Callable[[], None]) -> None:
+        self._on_cancel = on_cancel
+        super().__init__(desc="napari-sam3: tracking", total=total, unit=" frames")
+
+    def cancel(self) -> None:
+        """Stop the run."""
+        super().cancel()
+        self._on_cancel()
+
+    def advance_to(self, n_done: int) -> None:
+        """Say how many frames are done."""
+        if n_done > self.n:
+            self.update(n_done - self.n)
+
+    @property
+    def pace(self) -> str:
+        """Frames a second and the time left, in words; empty before the first frame."""
+        facts = self.format_dict
+        rate = facts["rate"] or (facts["n"] / facts["elapsed"] if facts["elapsed"] else 0)
+        if not rate:
+            return ""
+        left = (facts["total"] - facts["n"]) / rate
+        return f"{rate:.3g} frames a second, {self.format_interval(left)} left"

@@ -1,0 +1,162 @@
+"""What the window works on: a video layer, how it is read, its prompts, session and results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from napari.layers import Image, Labels, Points, Shapes
+
+from napari_sam3.plugin.controller import LoadedModel, SessionController
+from napari_sam3.plugin.prompt_layers import make_prompt_layers
+from napari_sam3.plugin.results import ResultLayer
+from napari_sam3.plugin.stack import StackAxes, layer_video, video_contrast_limits
+
+PromptLayers = tuple[Points, Shapes]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a session is made for; with another one it is made anew."""
+
+    image_layer: Image
+    axes: StackAxes
+    model: str
+    device: str
+
+
+class Workbench:
+    """Makes and keeps, for one dock: prompt layers, the session, the layers of results.
+
+    There is one session at a time. It can always be made again from the layers, so turning
+    to another video and back loses nothing.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+        Gets the layers that are made.
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self.viewer = viewer
+        self.models = LoadedModel()
+        self.controller: SessionController | None = None
+        self.setup: Setup | None = None
+        self._prompt_layers: WeakKeyDictionary[Image, PromptLayers] = WeakKeyDictionary()
+        self._results: WeakKeyDictionary[Image, tuple[StackAxes, ResultLayer]] = WeakKeyDictionary()
+
+    # -------------------------------------------------------------- prompts
+
+    def new_prompts(self, image_layer: Image, axes: StackAxes) -> PromptLayers:
+        """Add a Points and a Shapes layer to draw prompts of a video in.
+
+        Raises
+        ------
+        LayerError
+            If the layer can't be used as a video.
+        """
+        points, shapes = make_prompt_layers(image_layer, axes)
+        self.viewer.add_layer(shapes)
+        self.viewer.add_layer(points)
+        self._prompt_layers[image_layer] = (points, shapes)
+        return points, shapes
+
+    def prompt_layers_of(self, image_layer: Image | None) -> PromptLayers | None:
+        """The layers made for a video, if they are still there."""
+        made = None if image_layer is None else self._prompt_layers.get(image_layer)
+        if made is None or any(layer not in self.viewer.layers for layer in made):
+            return None
+        return made
+
+    def is_made_here(self, layer: Any) -> bool:
+        """Whether a layer was made by `new_prompts`."""
+        return any(layer in pair for pair in self._prompt_layers.values())
+
+    # -------------------------------------------------------------- session
+
+    def controller_for(self, setup: Setup) -> SessionController:
+        """The session for this video and model; cheap, the model is loaded at the first use.
+
+        Raises
+        ------
+        LayerError, VideoError
+            If the layer can't be used as a video.
+        """
+        if self.controller is None or self.setup != setup:
+            self.close_session()
+            video = layer_video(setup.image_layer, setup.axes)
+            self.controller = SessionController(
+                video, self.models, setup.model, setup.device, contrast_of(setup.image_layer)
+            )
+            self.setup = setup
+        return self.controller
+
+    def close_session(self) -> None:
+        """Forget the session; layers stay."""
+        if self.controller is not None:
+            self.controller.close()
+        self.controller, self.setup = None, None
+
+    def close(self) -> None:
+        """Give back all memory."""
+        self.close_session()
+        self.models.close()
+
+    def give_away(self) -> Callable[[], None]:
+        """Let go of session and model, for somebody else to close them by calling the result."""
+        controller, models = self.controller, self.models
+        self.controller, self.setup, self.models = None, None, LoadedModel()
+
+        def close() -> None:
+            if controller is not None:
+                controller.close()
+            models.close()
+
+        return close
+
+    # -------------------------------------------------------------- results
+
+    def results_for(self, image_layer: Image, axes: StackAxes) -> ResultLayer:
+        """The layer of a video's results; a new one where there is none of ours any more."""
+        found = self.results_of(image_layer)
+        if found is None or self._results[image_layer][0] != axes:
+            found = ResultLayer(image_layer, axes)
+            self._results[image_layer] = (axes, found)
+            active = self.viewer.layers.selection.active
+            self.viewer.add_layer(found.layer)
+            self._lay_under_prompts(found.layer)
+            # the person goes on clicking where they were
+            self.viewer.layers.selection.active = active
+        return found
+
+    def results_of(self, image_layer: Image | None) -> ResultLayer | None:
+        """The layer of a video's results, if there is one."""
+        known = None if image_layer is None else self._results.get(image_layer)
+        if known is None or known[1].layer not in self.viewer.layers:
+            return None
+        return known[1]
+
+    def is_result(self, layer: Any) -> bool:
+        """Whether a layer shows results of this dock."""
+        return any(layer is found.layer for _, found in self._results.values())
+
+    def forget_results(self, image_layer: Image) -> None:
+        """Leave a video's results alone from now on."""
+        self._results.pop(image_layer, None)
+
+    def _lay_under_prompts(self, layer: Labels) -> None:
+        """Clicks stay visible above the masks."""
+        layers = self.viewer.layers
+        lowest = [layers.index(one) for one in layers if self.is_made_here(one)]
+        if lowest and min(lowest) < layers.index(layer):
+            layers.move(layers.index(layer), min(lowest))
+
+
+def contrast_of(image_layer: Image) -> tuple[float, float] | None:
+    """Contrast limits for a video that has more than 8 bits; 8-bit video is taken as it is."""
+    if np.dtype(image_layer.dtype) == np.uint8:
+        return None
+    return video_contrast_limits(image_layer)

@@ -1,0 +1,136 @@
+"""Work in a thread, one piece after the other; nothing of it touches a layer or a widget."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from napari.qt.threading import GeneratorWorker, create_worker
+from qtpy.QtCore import QObject, Signal
+
+from napari_sam3.errors import PropagationError, Sam3Error
+
+logger = logging.getLogger(__name__)
+
+_alive: set[Run] = set()  # a run outlives the widget that began it
+
+
+class Run(QObject):
+    """An iterator that is used up in a worker thread; its signals arrive in the GUI thread.
+
+    Whatever the iterator raises ends as `failed`, never as an exception in the thread: superqt
+    takes a RuntimeError for a deleted worker and waits for ever.
+
+    Parameters
+    ----------
+    steps : iterator
+        Does a piece of the work for every item that it gives.
+    cancel : callable
+        Called by `stop`, in the GUI thread; returns at once.
+
+    Attributes
+    ----------
+    at_end : callable
+        Called once in the GUI thread when the thread is done, however it ended.
+    is_stopped : bool
+        Whether it was asked to stop.
+    """
+
+    gave = Signal(object)
+    """An item of the iterator."""
+
+    failed = Signal(object)
+    """The `Sam3Error` that ended it."""
+
+    ended = Signal()
+    """The thread is done, whether it came to the end, was stopped or failed."""
+
+    def __init__(
+        self,
+        steps: Iterator[Any],
+        cancel: Callable[[], object] = lambda: None,
+    ) -> None:
+        super().__init__()
+        self._steps = steps
+        self._cancel = cancel
+        self.at_end: Callable[[], object] = lambda: None
+        self._error: Sam3Error | None = None
+        self._worker: GeneratorWorker | None = None
+        self.is_stopped = False
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread is at work, or about to be."""
+        return self in _alive
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        _alive.add(self)
+        worker = create_worker(_use_up, self, _start_thread=False, _worker_class=_StoppableWorker)
+        worker.quit_callback = self._on_worker_quit
+        worker.yielded.connect(self._on_worker_yielded)
+        worker.finished.connect(self._on_worker_finished)
+        self._worker = worker
+        worker.start()
+
+    def stop(self) -> None:
+        """End before the next piece; what was given stays."""
+        if self._worker is not None:
+            self._worker.quit()
+
+    def _on_worker_quit(self) -> None:
+        # also called by napari, when its window closes
+        self.is_stopped = True
+        self._cancel()
+
+    def _on_worker_yielded(self, item: Any) -> None:
+        self.gave.emit(item)
+
+    def _on_worker_finished(self) -> None:
+        self._worker = None
+        # superqt does not close the iterator of a worker that was stopped
+        close = getattr(self._steps, "close", None)
+        if close is not None:
+            close()
+        self.at_end()
+        _alive.discard(self)
+        if self._error is not None:
+            self.failed.emit(self._error)
+        self.ended.emit()
+
+
+class _StoppableWorker(GeneratorWorker):
+    """A worker that says so when it is asked to quit."""
+
+    quit_callback: Callable[[], None] | None = None
+
+    def quit(self) -> None:
+        already = self.abort_requested
+        super().quit()
+        if not already and self.quit_callback is not None:
+            self.quit_callback()
+
+
+def _use_up(run: Run) -> Iterator[Any]:
+    # a generator function, as the worker wants one; holds the boundary that lets no error through
+    try:
+        yield from run._steps
+    except Exception as exc:  # the thread's boundary: everything is told to the user
+        run._error = as_propagation_error(exc)
+
+
+def as_propagation_error(error: Exception) -> PropagationError:
+    """Say an error so that it can leave a thread and be shown; an unforeseen one is logged."""
+    if isinstance(error, PropagationError):
+        return error
+    if isinstance(error, Sam3Error):
+        told = PropagationError(str(error))
+    else:
+        logger.error("unforeseen error in a worker thread", exc_info=error)
+        told = PropagationError(
+            f"something went wrong that should not have: {type(error).__name__}: {error}. "
+            "What was done is kept; the log has the details to report."
+        )
+    told.__cause__ = error
+    return told

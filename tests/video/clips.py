@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 BITS = 10
@@ -106,3 +108,52 @@ def picture_frame(grey: NDArray[np.uint8], pix_fmt: str) -> av.VideoFrame:
     rgb = np.repeat(grey[..., None], 3, axis=2)
     frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
     return frame if pix_fmt == "rgb24" else frame.reformat(format=pix_fmt)
+
+
+def requires_encoder(codec: str) -> None:
+    """Skip the test where FFmpeg was built without an encoder."""
+    try:
+        av.Codec(codec, "w")
+    except av.codec.codec.UnknownCodecError:
+        pytest.skip(f"this FFmpeg has no encoder {codec}")
+
+
+def write_dib_avi(path: Path, n_frames: int, *, bottom_up: bool, grey: bool) -> Path:
+    """Write the AVI that cameras and ImageJ write: 8-bit indices and a palette in the header."""
+    height, width = SIZE
+    levels = np.arange(256, dtype=np.uint8)
+    # blue, green, red, 0; a palette that is not grey keeps dark and bright apart all the same
+    palette = np.stack([levels, levels, levels if grey else levels // 2, 0 * levels], axis=1)
+    header = struct.pack(
+        "<IiiHHIIiiII",
+        40,
+        width,
+        height if bottom_up else -height,
+        1,
+        8,
+        0,
+        width * height,
+        0,
+        0,
+        256,
+        0,
+    )
+    rate = struct.pack("<4s4sIHHIIIIIIiI4H", b"vids", b"DIB ", 0, 0, 0, 0, 1, 25, 0, n_frames,
+                       width * height, -1, 0, 0, 0, width, height)  # fmt: skip
+    whole = struct.pack("<14I", 40000, 0, 0, 0x10, n_frames, 0, 1, width * height, width, height,
+                        0, 0, 0, 0)  # fmt: skip
+    stream = chunk(b"strh", rate) + chunk(b"strf", header + palette.tobytes())
+    headers = chunk(b"avih", whole) + chunk(b"LIST", b"strl" + stream)
+    frames, entries = b"movi", b""
+    for number in range(n_frames):
+        picture = draw(number)[::-1] if bottom_up else draw(number)
+        entries += struct.pack("<4sIII", b"00db", 0x10, len(frames), width * height)
+        frames += chunk(b"00db", np.ascontiguousarray(picture).tobytes())
+    body = chunk(b"LIST", b"hdrl" + headers) + chunk(b"LIST", frames) + chunk(b"idx1", entries)
+    path.write_bytes(chunk(b"RIFF", b"AVI " + body))
+    return path
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """A piece of a RIFF file."""
+    return kind + struct.pack("<I", len(data)) + data

@@ -21,8 +21,9 @@ class ArrayVideo(Video):
         shape = tuple(int(n) for n in array.shape)
         if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (3, 4)):
             raise VideoError(
-                f"an array of shape {shape} is no video: give (T, H, W) for grey or (T, H, W, 3) for "
-                "colour; choose one channel or depth first, and add a first axis to a single picture"
+                f"an array of shape {shape} is no video: give (T, H, W) for grey or (T, H, W, 3) "
+                "for colour; choose one channel or depth first, and add a first axis to a single "
+                "picture"
             )
         if 0 in shape:
             raise VideoError(

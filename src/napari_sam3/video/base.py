@@ -197,7 +197,7 @@ class Video(ABC):
         return out
 
     def _get_fancy(self, key: Any) -> Any:
-        """Index with arrays behind the first axis: read the frames needed, let numpy do the rest."""
+        """Index with arrays behind the first axis: read the frames needed, numpy does the rest."""
         parts = list(key) if isinstance(key, tuple) else [key]
         place = next((n for n, k in enumerate(parts) if k is not None), None)
         if place is None or parts[place] is Ellipsis:
@@ -259,7 +259,7 @@ def _split(key: Any, ndim: int) -> tuple[Any, tuple[Any, ...], bool]:
     parts = [part for part in parts if part is not None]
     # a boolean array uses up as many axes as it has
     used = sum(
-        max(1, np.ndim(part)) if getattr(part, "dtype", None) == bool else 1
+        max(1, np.ndim(part)) if getattr(part, "dtype", None) == np.bool_ else 1
         for part in parts
         if part is not Ellipsis
     )

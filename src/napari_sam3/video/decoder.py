@@ -31,9 +31,8 @@ def open_container(path: Path) -> Any:
         return av.open(str(path.absolute()), metadata_errors="ignore")
     except av.error.FFmpegError as exc:
         raise VideoError(
-            f"{path.name!r} can't be read as a video ({exc.strerror}): the file is damaged, or of a "
-            f"kind that FFmpeg does not know; convert it, for example with "
-            f"'ffmpeg -i {path.name} out.mp4'"
+            f"{str(path)!r} can't be read as a video ({exc.strerror}): the file is damaged, or of "
+            "a kind that FFmpeg does not know; get a whole copy, or convert it to MP4"
         ) from exc
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -16,24 +16,16 @@ from napari_sam3.video.base import Frame, Video
 from napari_sam3.video.cache import SHARED_CACHE, FrameCache
 from napari_sam3.video.decoder import Decoder
 from napari_sam3.video.index import FrameIndex
-from napari_sam3.video.pixels import frame_nbytes, target_format, to_array
+from napari_sam3.video.pixels import Layout, frame_nbytes
 from napari_sam3.video.scan import Scan, scan_file
-
-
-@dataclass(frozen=True, eq=False)
-class Layout:
-    """How frames of a file are given out: size before turning, pixel format, quarter turns."""
-
-    size: tuple[int, int]
-    format_name: str
-    turns: int
 
 
 class VideoFile(Video):
     """A video file, decoded with FFmpeg through PyAV.
 
     Frame i is the i-th frame in order of presentation, whatever was read before it. A frame that
-    the file announces but that can't be decoded is shown as the frame before it, with a warning.
+    the file announces but that can't be decoded is shown as the last good one before it (black where
+    there is none), with one warning a video.
     """
 
     def __init__(self, path: Path, scan: Scan, *, cache: FrameCache = SHARED_CACHE) -> None:
@@ -43,16 +35,13 @@ class VideoFile(Video):
         self._owner = object()
         self._lock = Lock()
         self._decoder: Decoder | None = None
-        self._layout = scan_layout(scan)
+        self._layout = Layout.of(scan.sample, scan.metadata["codec"])
+        # frames that can't be decoded, and what is shown for them (None: black)
+        self._stand_ins: dict[int, int | None] = {}
         self._warned = False
-        height, width = self._layout.size
-        if self._layout.turns % 2:
-            height, width = width, height
-        grey = self._layout.format_name != "rgb24"
-        shape = (len(self._index), height, width) + (() if grey else (3,))
         super().__init__(
-            shape,
-            _dtype(self._layout.format_name),
+            (len(self._index), *self._layout.shape),
+            self._layout.dtype,
             path=path,
             fps=scan.fps,
             timestamps=self._index.times,
@@ -67,10 +56,10 @@ class VideoFile(Video):
         for frame_index, frame in scan.first_frames:
             video._keep(frame_index, frame)
         scan.first_frames.clear()
-        if scan.index.lost:
+        if scan.lost != 0:
+            lost = f"{scan.lost} frames" if scan.lost else "frames (how many it does not say)"
             warnings.warn(
-                f"{path.name!r} breaks off: {scan.index.lost} frames at its end are lost, "
-                f"{len(video)} can be read",
+                f"{path.name!r} breaks off: {lost} at its end are lost, {len(video)} can be read",
                 stacklevel=3,
             )
         return video
@@ -88,60 +77,57 @@ class VideoFile(Video):
         self._cache.put(self._owner, frame_index, frame, frame_nbytes(frame))
 
     def _read(self, frame_index: int) -> Frame:
-        frame = self._cache.get(self._owner, frame_index)
+        shown = self._stand_ins.get(frame_index, frame_index)
+        frame = self._cache.get(self._owner, shown) if shown is not None else None
+        if frame is None and shown is not None:
+            frame = self._decode(shown)
         if frame is None:
-            frame = self._decode(frame_index)
-        layout = self._layout
-        return to_array(frame, layout.size, layout.format_name, layout.turns)
+            return np.zeros(self.shape[1:], self.dtype)
+        return self._layout.convert(frame)
 
-    def _decode(self, frame_index: int) -> av.VideoFrame:
-        """Decode a frame, or what stands for it, and what lies on the way to it."""
-        found: dict[int, av.VideoFrame] = {}
-        best = -1
-
-        def keep(number: int, frame: av.VideoFrame) -> None:
-            nonlocal best
-            self._keep(number, frame)
-            if best < number <= frame_index:
-                found.pop(best, None)
-                found[number] = frame
-                best = number
-
+    def _decode(self, frame_index: int) -> av.VideoFrame | None:
+        """Decode a frame, and keep what lies on the way; None if nothing can stand for it."""
         with self._lock:
             if self._closed:
                 raise VideoError(f"{self._name} is closed; open it again with reopen()")
             # another thread may have had the same wish
-            frame = self._cache.get(self._owner, frame_index)
+            frame: av.VideoFrame | None = self._cache.get(self._owner, frame_index)
             if frame is not None:
                 return frame
             if self._decoder is None:
-                self._decoder = Decoder(self._path, self._scan.stream_number, self._index.kind)
-            if self._decoder.read(frame_index, self._index, keep):
-                return found[frame_index]
+                self._decoder = self._start_decoder("AUTO")
+            search = _Search(frame_index, self._keep)
+            if self._decoder.read(frame_index, self._index, search.see):
+                return search.frame
             # frame threads swallow what lies just before a damage
-            slow = Decoder(self._path, self._scan.stream_number, self._index.kind, "SLICE")
+            search = _Search(frame_index, self._keep)
+            slow = self._start_decoder("SLICE")
             try:
-                if slow.read(frame_index, self._index, keep):
-                    return found[frame_index]
+                if slow.read(frame_index, self._index, search.see):
+                    return search.frame
             finally:
                 slow.close()
-        return self._stand_in(frame_index, found.get(best))
+            self._note_missing(frame_index, search)
+        return search.frame
 
-    def _stand_in(self, frame_index: int, earlier: av.VideoFrame | None) -> av.VideoFrame:
-        if earlier is None:
-            raise VideoError(
-                f"frame {frame_index} of {self._name[4:]} can't be decoded, nor any before it: the "
-                "file is damaged there; try later frames, or get a whole copy of the file"
-            )
+    def _start_decoder(self, threads: Literal["AUTO", "SLICE"]) -> Decoder:
+        return Decoder(self._path, self._scan.stream_number, self._index.kind, threads)
+
+    def _note_missing(self, frame_index: int, search: _Search) -> None:
+        """Remember what to show in place of frames that are not there; warn once."""
+        stop = len(self) if search.next is None else search.next
+        # one search tells it of all frames in the hole, or a long hole would take for ever
+        first = frame_index if search.number is None else search.number + 1
+        for number in range(first, stop):
+            self._stand_ins[number] = search.number
         if not self._warned:
             self._warned = True
             warnings.warn(
-                f"frame {frame_index} of {self._name[4:]} can't be decoded: the file is damaged "
-                "there; the last good frame is shown in its place, as for others like it",
-                stacklevel=4,
+                f"frame {frame_index} of {self._path.name!r} can't be decoded: the file is damaged "
+                "there; the last good frame (or black, where there is none) is shown in its place, "
+                "as for others like it",
+                stacklevel=5,
             )
-        self._keep(frame_index, earlier)
-        return earlier
 
     def _release(self) -> None:
         with self._lock:
@@ -154,14 +140,19 @@ class VideoFile(Video):
         return VideoFile.open, (self._path,)
 
 
-def scan_layout(scan: Scan) -> Layout:
-    """Tell from the first frame how all frames are given out."""
-    frame = scan.sample
-    turns = round(frame.rotation / 90) % 4
-    return Layout((frame.height, frame.width), target_format(frame.format.name), turns)
+class _Search:
+    """What comes by on the way to a frame: the last one up to it, the first one behind it."""
 
+    def __init__(self, wanted: int, keep: Callable[[int, av.VideoFrame], None]) -> None:
+        self._wanted = wanted
+        self._keep = keep
+        self.number: int | None = None
+        self.frame: av.VideoFrame | None = None
+        self.next: int | None = None
 
-def _dtype(format_name: str) -> np.dtype[Any]:
-    if format_name in ("rgb24", "gray"):
-        return np.dtype(np.uint8)
-    return np.dtype(np.float32 if format_name.startswith("grayf32") else np.uint16)
+    def see(self, number: int, frame: av.VideoFrame) -> None:
+        self._keep(number, frame)
+        if number > self._wanted:
+            self.next = number if self.next is None else min(number, self.next)
+        elif self.number is None or number > self.number:
+            self.number, self.frame = number, frame

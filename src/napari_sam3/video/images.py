@@ -48,15 +48,12 @@ def read_image(path: Path) -> Frame:
 
 def _read_tiff(path: Path) -> Frame:
     with tifffile.TiffFile(path) as tiff:
-        page: Frame = tiff.pages.first.asarray()
-    return page
+        return np.asarray(tiff.asarray(key=0))
 
 
 def _from_pillow(image: Image.Image) -> Frame:
     """Convert a Pillow image; whatever is not grey becomes RGB."""
-    if image.mode == "1":
-        image = image.convert("L")
-    elif image.mode in ("LA", "La"):
+    if image.mode in ("1", "LA", "La"):
         image = image.convert("L")
     elif image.mode not in ("L", "F", "I") and not image.mode.startswith("I;16"):
         image = image.convert("RGB")
@@ -78,8 +75,8 @@ def _plain(array: Frame, path: Path) -> Frame:
     if array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3):
         return np.ascontiguousarray(array)
     raise VideoError(
-        f"{str(path)!r} holds a picture of shape {array.shape}, but a frame is (H, W) or (H, W, 3); "
-        "choose one channel and save it again"
+        f"{str(path)!r} holds a picture of shape {array.shape}, but a frame is (H, W) or "
+        "(H, W, 3); choose one channel and save it again"
     )
 
 
@@ -148,9 +145,9 @@ class TiffStack(Video):
         if len(shape) != frame_ndim + 1:
             self._tiff.close()
             raise VideoError(
-                f"{path.name!r} is a stack of shape {shape} with axes {series.axes}, but a video is "
-                "(T, H, W) or (T, H, W, 3); open it in napari and choose the axes there, or pass the "
-                "array that you mean"
+                f"{path.name!r} is a stack of shape {shape} with axes {series.axes}, but a video "
+                "is (T, H, W) or (T, H, W, 3); open it in napari and choose the axes there, or "
+                "pass the array that you mean"
             )
         self._colour = colour
         self._whole = series.asarray(out="memmap") if series.dataoffset is not None else None
@@ -176,7 +173,9 @@ class TiffStack(Video):
             if self._whole is not None:
                 frame = self._whole[frame_index]
             else:
-                frame = self._pages[frame_index].asarray()
+                page = self._pages[frame_index]
+                # a page may be left out of a file where it would be empty
+                frame = np.zeros(self.shape[1:]) if page is None else page.asarray()
         return np.array(_plain(frame, self.path), self.dtype)
 
     def _release(self) -> None:

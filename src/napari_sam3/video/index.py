@@ -32,8 +32,8 @@ class PacketTable:
         Whether decoding can start there; whether the file says not to show the frame.
     time_base : Fraction
         Seconds a tick.
-    lost : int
-        Frames that the file announces but does not hold whole.
+    cut_short : bool or None
+        Whether the file breaks off before its end; None where it can't tell.
     """
 
     pts: Int64Array
@@ -42,7 +42,7 @@ class PacketTable:
     is_key: NDArray[np.bool_]
     is_discarded: NDArray[np.bool_]
     time_base: Fraction
-    lost: int = 0
+    cut_short: bool | None = False
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -76,8 +76,6 @@ class FrameIndex:
         The stamps of the packets at these places.
     key_seeks : (K,) int64
         What to seek to, to get there: a time stamp, for 'pos' a number of bytes.
-    lost : int
-        Frames that the file announces but does not hold.
     """
 
     kind: StampKind
@@ -86,7 +84,6 @@ class FrameIndex:
     key_frames: Int64Array
     key_stamps: Int64Array
     key_seeks: Int64Array
-    lost: int = 0
     _sorted: Int64Array = field(init=False, repr=False)
     _order: Int64Array | None = field(init=False, repr=False)
 
@@ -125,7 +122,7 @@ class FrameIndex:
         return self.key_stamps[order], self.key_frames[order]
 
 
-def index_by_pts(packets: PacketTable, *, seeks_by_pts: bool, lost: int = 0) -> FrameIndex | None:
+def index_by_pts(packets: PacketTable, *, seeks_by_pts: bool) -> FrameIndex | None:
     """Read the order of frames off the packets' time stamps.
 
     Parameters
@@ -134,15 +131,13 @@ def index_by_pts(packets: PacketTable, *, seeks_by_pts: bool, lost: int = 0) -> 
     seeks_by_pts : bool
         Whether the container's seek compares with presentation times (MP4, Matroska) or with
         decoding times (MPEG-TS).
-    lost : int
-        Frames known to be missing.
 
     Returns
     -------
     FrameIndex or None
         None where time stamps are missing or not unique.
     """
-    if not packets.has_unique("pts"):
+    if not len(packets) or not packets.has_unique("pts"):
         return None
     shown = ~packets.is_discarded
     stamps = np.sort(packets.pts[shown])
@@ -154,19 +149,38 @@ def index_by_pts(packets: PacketTable, *, seeks_by_pts: bool, lost: int = 0) -> 
         keys = np.array([0])
     key_stamps = packets.pts[keys]
     dts = np.where(packets.dts == NO_STAMP, packets.pts, packets.dts)
+    if packets.cut_short is not False:
+        stamps = _without_holes(stamps, int(dts[-1]), surely_cut=bool(packets.cut_short))
     ahead = int((packets.pts - dts).max()) if seeks_by_pts else 0
     return _with_keys(
         FrameIndex(
             "pts",
             stamps,
-            stamps * float(packets.time_base),
+            np.asarray(stamps * float(packets.time_base), np.float64),
             np.searchsorted(stamps, key_stamps),
             key_stamps,
             dts[keys] + ahead,
-            lost,
         ),
         len(stamps),
     )
+
+
+def _without_holes(stamps: Int64Array, last_dts: int, *, surely_cut: bool) -> Int64Array:
+    """The frames of a broken-off file up to the first one that may be missing among them.
+
+    Frames are stored in the order they are decoded: where the file breaks off, frames to be shown
+    after the missing ones may be there already. A missing frame would have been decoded after
+    `last_dts`, so it is shown after that too.
+    """
+    steps = np.diff(stamps)
+    longest = 1.5 * float(np.median(steps)) if len(steps) else 0.0
+    sure = max(1, int(np.searchsorted(stamps, last_dts, side="right")))
+    if not surely_cut and (steps[: sure - 1] > longest).any():
+        # the rate varies: a long step at the end says nothing
+        return stamps
+    while sure < len(stamps) and steps[sure - 1] <= longest:
+        sure += 1
+    return stamps[:sure]
 
 
 def index_by_order(
@@ -189,12 +203,12 @@ def index_by_order(
         return FrameIndex(kind, stamps, stamps / rate, nothing, nothing, nothing)
     place = {int(stamp): n for n, stamp in enumerate(stamps)}
     carried = packets.stamps(kind)
-    keys = [n for n in np.flatnonzero(packets.is_key) if int(carried[n]) in place]
-    key_stamps = carried[keys] if keys else carried[:1]
-    key_frames = np.array([place[int(carried[n])] for n in keys] or [0], np.int64)
+    keys = [n for n in range(len(packets)) if packets.is_key[n] and int(carried[n]) in place]
+    key_stamps = carried[keys or [0]]
+    key_frames = np.array([place.get(int(stamp), 0) for stamp in key_stamps], np.int64)
     if kind == "dts":
         # frames are shown at the rate at which they are decoded
-        times = np.sort(stamps) * float(packets.time_base)
+        times = np.asarray(np.sort(stamps) * float(packets.time_base), np.float64)
     else:
         times = np.arange(len(stamps)) / rate
     return _with_keys(
@@ -215,5 +229,4 @@ def _with_keys(index: FrameIndex, n_frames: int) -> FrameIndex:
         np.minimum(index.key_frames[order], n_frames - 1),
         index.key_stamps[order],
         index.key_seeks[order],
-        index.lost,
     )

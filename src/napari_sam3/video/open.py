@@ -17,9 +17,9 @@ def open_video(path: str | os.PathLike[str]) -> Video:
     Parameters
     ----------
     path : path-like
-        A video file of any kind that FFmpeg reads; a folder of JPEG, PNG, TIFF, BMP or WebP frames,
-        taken in natural order (frame2 before frame10); a multi-page TIFF; or a single picture, which
-        makes a video of one frame.
+        A video file of any kind that FFmpeg reads; a folder of JPEG, PNG, TIFF, BMP or WebP
+        frames, taken in natural order (frame2 before frame10); a multi-page TIFF; or a single
+        picture, which makes a video of one frame.
 
     Returns
     -------

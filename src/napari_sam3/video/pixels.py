@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from typing import Any
 
 import av
@@ -18,54 +19,90 @@ def frame_nbytes(frame: av.VideoFrame) -> int:
     return sum(plane.buffer_size for plane in frame.planes)
 
 
-def is_grey(format_name: str) -> bool:
-    """Whether a pixel format has brightness only (alpha does not count)."""
-    return format_name.startswith(("gray", "ya8", "ya16", "mono"))
-
-
 def target_format(format_name: str) -> str:
     """The pixel format that frames of `format_name` are given out in.
 
     Grey keeps its depth, so that the values of a microscope's camera arrive unharmed; colour
-    becomes 8-bit RGB.
+    becomes 8-bit RGB; alpha is dropped.
     """
-    if not is_grey(format_name):
-        return "rgb24"
     if format_name.startswith("ya16"):
         return "gray16le"
     if format_name.startswith(("ya8", "mono")):
         return "gray"
     if format_name.startswith("grayf16"):
         return "grayf32le"
-    return format_name
+    return format_name if format_name.startswith("gray") else "rgb24"
 
 
-def to_array(
-    frame: av.VideoFrame, size: tuple[int, int], format_name: str, turns: int
-) -> NDArray[Any]:
-    """Convert a decoded frame to a new array.
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """How all frames of a file are given out, told from its first one.
 
-    Parameters
+    Attributes
     ----------
-    frame : av.VideoFrame
-        As decoded; it is not changed, and shares no memory with the result.
     size : (height, width)
-        What the result has before it is turned, px; a frame of another size is scaled to it.
+        As coded, before turning, px.
     format_name : str
-        From `target_format`.
+        FFmpeg's name of the pixel format given out.
     turns : int
         Quarter turns counterclockwise that the file asks for.
-
-    Returns
-    -------
-    (H, W) or (H, W, 3) ndarray
+    palette : (256,) or (256, 3) uint8, or None
+        What the indices of an uncompressed AVI mean. It comes with the first packet only, so that
+        whatever is decoded after a seek would be black.
     """
-    height, width = size
-    if (frame.height, frame.width, frame.format.name) != (height, width, format_name):
-        # a reformatter keeps its tables from frame to frame, and is not thread-safe
-        reformatter = getattr(_local, "reformatter", None)
-        if reformatter is None:
-            reformatter = _local.reformatter = VideoReformatter()
-        frame = reformatter.reformat(frame, width=width, height=height, format=format_name)
-    # to_ndarray may give a view of the frame's own memory
-    return np.array(np.rot90(frame.to_ndarray(), turns), order="C")
+
+    size: tuple[int, int]
+    format_name: str
+    turns: int
+    palette: NDArray[np.uint8] | None
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame, codec: str) -> Layout:
+        """Tell it from the first frame of a file."""
+        palette = None
+        format_name = target_format(frame.format.name)
+        if codec == "rawvideo" and frame.format.name == "pal8":
+            palette = np.ascontiguousarray(frame.to_ndarray()[1][:, 1:])
+            if (palette == palette[:, :1]).all():
+                palette, format_name = palette[:, 0].copy(), "gray"
+        return cls(
+            (frame.height, frame.width), format_name, round(frame.rotation / 90) % 4, palette
+        )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of a frame given out, (H, W) or (H, W, 3)."""
+        height, width = self.size[::-1] if self.turns % 2 else self.size
+        return (height, width, 3) if self.format_name == "rgb24" else (height, width)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of its values."""
+        if self.format_name in ("rgb24", "gray"):
+            return np.dtype(np.uint8)
+        return np.dtype(np.float32 if self.format_name.startswith("grayf32") else np.uint16)
+
+    def convert(self, frame: av.VideoFrame) -> NDArray[Any]:
+        """Convert a decoded frame to a new array that shares no memory with it.
+
+        A frame of another size than the first (streams may change it) is scaled.
+        """
+        height, width = self.size
+        if self.palette is not None and frame.format.name == "pal8":
+            array = self.palette[frame.to_ndarray()[0]]
+        else:
+            if (frame.height, frame.width, frame.format.name) != (height, width, self.format_name):
+                frame = _reformatter().reformat(
+                    frame, width=width, height=height, format=self.format_name
+                )
+            array = frame.to_ndarray()
+        # what PyAV gives may be a view of the frame's own memory
+        return np.array(np.rot90(array, self.turns), order="C")
+
+
+def _reformatter() -> VideoReformatter:
+    """This thread's own: it keeps its tables from frame to frame, and is not thread-safe."""
+    reformatter: VideoReformatter | None = getattr(_local, "reformatter", None)
+    if reformatter is None:
+        reformatter = _local.reformatter = VideoReformatter()
+    return reformatter

@@ -61,7 +61,7 @@ def read_sample_table(path: Path, container: Any, stream: Any) -> PacketTable | 
         is_key[whole].astype(bool),
         is_discarded[whole].astype(bool),
         stream.time_base,
-        lost=int(np.count_nonzero(~whole & (is_discarded == 0))),
+        cut_short=not whole.all(),
     )
     return table if _is_in_step(table, container, stream) else None
 

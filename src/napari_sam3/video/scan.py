@@ -22,6 +22,7 @@ from napari_sam3.video.index import (
     index_by_pts,
 )
 from napari_sam3.video.sample_table import read_sample_table
+from napari_sam3.video.whole import is_cut_short
 
 VERIFIED = 24
 """So many frames are decoded on opening, to see whether the index tells the truth."""
@@ -32,7 +33,23 @@ _TEXT_ART = {"tty", "bin", "xbin", "adf", "idf", "rcwtenc", "txd"}
 
 @dataclass(eq=False)
 class Scan:
-    """All that opening a file finds out."""
+    """All that opening a file finds out.
+
+    Attributes
+    ----------
+    stream_number : int
+        The video stream's number in the file.
+    index : FrameIndex
+    fps : float or None
+    metadata : dict
+    sample : av.VideoFrame
+        A frame that shows what all of them look like.
+    first_frames : list of (frame number, av.VideoFrame)
+        What was decoded on the way.
+    lost : int or None
+        How many frames are missing at the end, since the file breaks off; None where some are but
+        the file does not say how many.
+    """
 
     stream_number: int
     index: FrameIndex
@@ -40,6 +57,7 @@ class Scan:
     metadata: dict[str, Any]
     sample: av.VideoFrame
     first_frames: list[tuple[int, av.VideoFrame]]
+    lost: int | None
 
 
 def scan_file(path: Path) -> Scan:
@@ -55,27 +73,27 @@ def scan_file(path: Path) -> Scan:
         number = stream.index
         packets = read_sample_table(path, container, stream) or read_packets(path, stream.index)
         metadata = _describe(container, stream)
-        declared = int(stream.frames or 0)
+        announced = int(stream.frames or 0), _announced_seconds(container, stream)
         rate = float(stream.average_rate or stream.guessed_rate or 0) or None
         seeks_by_pts = container.format.name != "mpegts"
     head = _decode_head(path, number, "pts")
-    lost = max(0, declared - len(packets)) if len(packets) else 0
-    index = index_by_pts(packets, seeks_by_pts=seeks_by_pts, lost=lost)
+    index = index_by_pts(packets, seeks_by_pts=seeks_by_pts)
     if index is not None:
         index = _agree(index, [frame.pts for frame in head])
-    if index is None:
+    if index is None and len(packets):
         index, head = _decode_through(path, number, packets, rate or 25.0)
-    if not head or not len(index):
+    if index is None or not head or not len(index):
         raise VideoError(
-            f"not one frame of {path.name!r} can be decoded (codec {metadata['codec']!r}): the file "
-            "is damaged or incomplete; get a whole copy of it"
+            f"not one frame of {str(path)!r} can be decoded (codec {metadata['codec']!r}): the "
+            "file is damaged or incomplete; get a whole copy of it"
         )
     fps, constant = _measure_rate(index.times, rate)
     metadata |= {"constant_frame_rate": constant, "frames": len(index)}
     if fps:
         metadata["duration"] = float(index.times[-1] - index.times[0]) + 1 / fps
     first = [(n, frame) for n, frame in enumerate(head) if n < len(index)]
-    return Scan(number, index, fps, metadata, head[0], first)
+    lost = _count_lost(index, packets, fps, announced)
+    return Scan(number, index, fps, metadata, head[0], first, lost)
 
 
 def _choose_stream(container: Any, path: Path) -> Any:
@@ -105,12 +123,13 @@ def _choose_stream(container: Any, path: Path) -> Any:
 def read_packets(path: Path, number: int) -> PacketTable:
     """Demux all packets of a stream; none is decoded."""
     with open_container(path) as container:
-        return _demux_all(container, container.streams[number])
+        return _demux_all(path, container, container.streams[number])
 
 
-def _demux_all(container: Any, stream: Any) -> PacketTable:
+def _demux_all(path: Path, container: Any, stream: Any) -> PacketTable:
     rows: list[tuple[int, int, int, bool, bool]] = []
     errors = 0
+    is_partial = False
     while True:
         try:
             for packet in container.demux(stream):
@@ -126,13 +145,17 @@ def _demux_all(container: Any, stream: Any) -> PacketTable:
                         packet.is_discard,
                     )
                 )
-                errors = 0
+                errors, is_partial = 0, packet.is_corrupt
             break
         except av.error.FFmpegError:
             # a damaged stretch: go on behind it, if there is a behind
             errors += 1
             if errors >= 100:
                 break
+    cut_short = errors > 0 or is_partial
+    if is_partial:
+        # the end of its last packet is missing
+        rows.pop()
     table = np.array(rows, np.int64).reshape(-1, 5)
     return PacketTable(
         table[:, 0].copy(),
@@ -141,6 +164,7 @@ def _demux_all(container: Any, stream: Any) -> PacketTable:
         table[:, 3].astype(bool),
         table[:, 4].astype(bool),
         stream.time_base,
+        cut_short or is_cut_short(path, container.format.name),
     )
 
 
@@ -198,6 +222,30 @@ def _measure_rate(times: Any, declared: float | None) -> tuple[float | None, boo
     if constant and declared and abs(declared - fps) < 1e-2 * fps:
         fps = declared
     return float(fps), constant
+
+
+def _announced_seconds(container: Any, stream: Any) -> float:
+    """How long the file says the video is, s; 0 if it does not. Only to be believed so far."""
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    if container.format.name == "gif":
+        # no header tells it: this is the length of what is there
+        return 0.0
+    # here the time before the first frame is counted too
+    return ((container.duration or 0) - max(0, container.start_time or 0)) / float(av.time_base)
+
+
+def _count_lost(
+    index: FrameIndex, packets: PacketTable, fps: float | None, announced: tuple[int, float]
+) -> int | None:
+    """How many frames are missing at the end, 0 if none; None if some, but who knows how many."""
+    whole = packets.cut_short is False
+    n_shown = int(np.count_nonzero(~packets.is_discarded))
+    if whole or (packets.cut_short is None and n_shown == len(index)):
+        return 0
+    frames, seconds = announced
+    expected = frames or round(seconds * (fps or 0))
+    return max(0, expected - len(index)) if expected else None
 
 
 def _describe(container: Any, stream: Any) -> dict[str, Any]:

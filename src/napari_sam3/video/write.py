@@ -140,8 +140,8 @@ class VideoWriter:
         pts = round(seconds / _CLOCK)
         if self._last_pts is not None and pts <= self._last_pts:
             raise VideoError(
-                f"frame {self._count} is to be shown at {float(seconds)} s, not after the frame before "
-                f"it ({float(self._last_pts * _CLOCK)} s); times must rise"
+                f"frame {self._count} is to be shown at {float(seconds)} s, not after the frame "
+                f"before it ({float(self._last_pts * _CLOCK)} s); times must rise"
             )
         self._last_pts = pts
         return pts

@@ -1,0 +1,192 @@
+"""What all writers of results have in common."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam3.errors import VideoError
+from napari_sam3.values import FrameResult, label_image
+
+
+class ResultWriter(ABC):
+    """Writes results to one file or folder, frame by frame.
+
+    A context manager. Frames may come in any order; one that comes again replaces what was
+    written of it. The file appears under its name at `close`; if the block is left by an
+    exception it does not appear, and one that was there before stays as it was.
+
+    Parameters
+    ----------
+    path : path-like
+        Where to write.
+    shape : (T, H, W)
+        Of the video.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], shape: tuple[int, int, int]) -> None:
+        self.path = Path(path).expanduser()
+        self.shape = shape
+        self._is_open = True
+
+    def write(self, result: FrameResult) -> None:
+        """Add a frame.
+
+        Raises
+        ------
+        VideoError
+            If it can't be written.
+        ValueError
+            If the writer is closed or there is no such frame.
+        """
+        highest = max(result.objects, default=0)
+        dtype = np.uint16 if highest <= np.iinfo(np.uint16).max else np.uint32
+        labels = label_image(result.objects, self.shape[1:], dtype)
+        self.write_labels(result.frame_index, labels)
+
+    def write_labels(
+        self, frame_index: int, labels: NDArray[Any], scores: Mapping[int, float] | None = None
+    ) -> None:
+        """Add a frame as labels.
+
+        Parameters
+        ----------
+        frame_index : int
+            0-based.
+        labels : (H, W) integer array
+            0 is background.
+        scores : mapping of id to float, optional
+            For the formats that have a place for them.
+
+        Raises
+        ------
+        VideoError
+            If it can't be written.
+        ValueError
+            If the writer is closed, or the frame does not fit.
+        """
+        self._check(frame_index)
+        labels = np.asarray(labels)
+        if labels.shape != self.shape[1:] or labels.dtype.kind not in "iub":
+            raise ValueError(
+                f"a label frame of shape {labels.shape} and {labels.dtype} does not fit into "
+                f"{self.shape[1:]} of integers"
+            )
+        with saying_where(self.path):
+            self._add(frame_index, labels, scores or {})
+
+    @abstractmethod
+    def _add(self, frame_index: int, labels: NDArray[Any], scores: Mapping[int, float]) -> None:
+        """Keep or write a frame."""
+
+    @abstractmethod
+    def _finish(self) -> None:
+        """Put the file in its place."""
+
+    def _release(self) -> None:  # noqa: B027 - not every writer holds something
+        """Give back what is held; also called when there is nothing to finish."""
+
+    def close(self) -> None:
+        """Finish the file. Closing again does nothing.
+
+        Raises
+        ------
+        VideoError
+            If it can't be written.
+        """
+        if not self._is_open:
+            return
+        self._is_open = False
+        try:
+            with saying_where(self.path):
+                self._finish()
+        finally:
+            self._release()
+
+    def discard(self) -> None:
+        """Close without a file."""
+        if self._is_open:
+            self._is_open = False
+            self._release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if exc_type is None:
+            self.close()
+        else:
+            self.discard()
+
+    def _check(self, frame_index: int) -> None:
+        if not self._is_open:
+            raise ValueError(f"the writer of {str(self.path)!r} is closed")
+        if not 0 <= frame_index < self.shape[0]:
+            raise ValueError(f"there is no frame {frame_index}: the video has {self.shape[0]}")
+
+
+@contextmanager
+def saying_where(path: Path) -> Iterator[None]:
+    """Turn what the system says about a file into a `VideoError` that names it."""
+    try:
+        yield
+    except VideoError:
+        raise
+    except OSError as exc:
+        raise VideoError(
+            f"{str(path)!r} can't be written ({exc.strerror or exc}); check the folder's rights "
+            "and the room on the disk"
+        ) from exc
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a name to write to, beside `path`; at the end of the block it takes the place of `path`.
+
+    A killed run leaves at most a hidden file, never half a file under its final name.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex}{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_all(writer: ResultWriter, labels: Any) -> None:
+    """Hand every frame of a (T, H, W) label array to a writer, and close it."""
+    with writer:
+        for frame_index in range(writer.shape[0]):
+            writer.write_labels(frame_index, np.asarray(labels[frame_index]))
+
+
+def label_shape(labels: Any) -> tuple[int, int, int]:
+    """Check that labels are (T, H, W) integers, and give their shape.
+
+    Raises
+    ------
+    ValueError
+        If they are not.
+    """
+    shape = tuple(int(n) for n in labels.shape)
+    if len(shape) != 3 or np.dtype(labels.dtype).kind not in "iub":
+        raise ValueError(
+            f"labels of shape {shape} and {labels.dtype} can't be exported; "
+            "give (frames, height, width) of integers"
+        )
+    return shape

@@ -59,7 +59,8 @@ class RgbFrames:
             return frame.view(np.uint8)
         low, high = self._contrast_limits()
         scaled = (frame.astype(np.float32) - low) * (255 / (high - low))
-        return np.nan_to_num(scaled).clip(0, 255).round().astype(np.uint8)
+        rounded: NDArray[np.uint8] = np.nan_to_num(scaled).clip(0, 255).round().astype(np.uint8)
+        return rounded
 
     def _contrast_limits(self) -> tuple[float, float]:
         with self._lock:

@@ -117,7 +117,8 @@ class Sam3VideoPredictor:
         if path is not None and not isinstance(path, str | Path):
             raise RequestError(f"resource_path must be a path, not {path!r}")
         self._check_free(session_id)
-        session = VideoSession(array if path is None else path, self.model)
+        source: Any = array if path is None else path
+        session = VideoSession(source, self.model)
         try:
             with self._lock:
                 self._check_free(session_id)

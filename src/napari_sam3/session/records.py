@@ -111,6 +111,21 @@ class Records:
         self._issued.add(number)
         return number
 
+    def take_back(self, frame_index: int, obj_id: int) -> None:
+        """Undo the prompt of an object on a frame; without any prompt left there is no object."""
+        keyframes = self.keyframes[obj_id]
+        prior = keyframes.pop(frame_index).prompt.prior
+        shown = self._shown.get(frame_index, {})
+        shown.pop(obj_id, None)
+        if prior is not None:
+            shown[obj_id] = PackedMask.pack(prior)
+        if not keyframes:
+            del self.keyframes[obj_id]
+            self._issued.discard(obj_id)
+            for masks in self._shown.values():
+                masks.pop(obj_id, None)
+        self.version += 1
+
     def remove(self, obj_id: int) -> None:
         """Hide an object for good."""
         self.removed.add(obj_id)

@@ -19,26 +19,20 @@ from napari_sam3.errors import (
 )
 from napari_sam3.models.base import TrackedFrame, VideoModel
 from napari_sam3.models.registry import load_model
+from napari_sam3.session.answers import SAME_OBJECT, answer_concept, answer_objects
 from napari_sam3.session.frames import RgbFrames
 from napari_sam3.session.prompts import (
-    PromptCall,
     check_frame_index,
     check_int,
     check_object_id,
     check_prompt,
-    merge_prompt,
-    object_prompts,
-    object_under_points,
 )
 from napari_sam3.session.propagation import Propagation
-from napari_sam3.session.records import Draft, Records
+from napari_sam3.session.records import Records
 from napari_sam3.session.schedule import plan_frames
 from napari_sam3.session.support import check_supported
-from napari_sam3.values import Direction, FrameResult, Keyframe, ObjectMask, ObjectPrompt
+from napari_sam3.values import Direction, FrameResult, ObjectMask
 from napari_sam3.video import Video, as_video
-
-SAME_OBJECT = 0.5
-"""Overlap (IoU) above which two masks of a frame mean the same thing (contract, "Objects")."""
 
 
 class VideoSession:
@@ -162,69 +156,42 @@ class VideoSession:
                     "leave out obj_id to get a new one"
                 )
             present = self._objects_on(call.frame_index) if call.is_concept else {}
-            draft = self._records.draft()
             if call.is_concept:
-                self._answer_concept(call, draft, present)
+                draft = answer_concept(call, self._records, self._tracker, present)
             else:
-                self._answer_objects(call, draft)
+                draft = answer_objects(call, self._records, self._tracker)
             self._check_room(draft.keyframes)
             self._records.commit(call.frame_index, draft, present)
             return self._records.result(call.frame_index)
 
-    def _answer_objects(self, call: PromptCall, draft: Draft) -> None:
-        for prompt in object_prompts(call):
-            obj_id = draft.new_id() if call.obj_id is None else draft.take_id(call.obj_id)
-            self._refine(call, draft, obj_id, prompt)
+    def take_back_prompt(self, frame_index: int, obj_id: int) -> FrameResult:
+        """Undo all that was said of an object on a frame.
 
-    def _answer_concept(
-        self, call: PromptCall, draft: Draft, present: Mapping[int, ObjectMask]
-    ) -> None:
-        matches: list[tuple[int, ObjectMask]] = []
-        for found in self._tracker.detect(call.frame_index, call.concept):
-            same = [i for i, mask in present.items() if mask.overlap(found) > SAME_OBJECT]
-            if self._records.removed.intersection(same):
-                continue
-            if call.obj_id is not None and set(same) - {call.obj_id}:
-                continue  # that one is another object already
-            if call.obj_id is None and same:
-                # a manual object wins, a detected one keeps its id and its mask
-                matches.append((same[0], present[same[0]]))
-                continue
-            obj_id = draft.new_id() if call.obj_id is None else draft.take_id(call.obj_id)
-            matches.append((obj_id, found))
-            draft.keyframes[obj_id] = Keyframe(ObjectPrompt(prior=found), found)
-            if call.obj_id is not None:
-                break  # the best match alone
-        if call.obj_id is None:
-            draft.concept = call.concept
-        if len(call.points_xy):
-            owner = call.obj_id
-            if owner is None:
-                owner = object_under_points(call, matches)
-            obj_id = draft.new_id() if owner is None else draft.take_id(owner)
-            self._refine(call, draft, obj_id, ObjectPrompt(call.points_xy, call.point_labels))
+        An object whose last prompt is taken back is no more; its id may be named again.
 
-    def _refine(self, call: PromptCall, draft: Draft, obj_id: int, prompt: ObjectPrompt) -> None:
-        """Add a prompt to what is known of an object on the frame, and ask the model."""
-        fresh = draft.keyframes.get(obj_id)
-        earlier = fresh or self._records.keyframes.get(obj_id, {}).get(call.frame_index)
-        if earlier is None and prompt.mask is None and prompt.box_xyxy is None:
-            prior = self._records.shown_mask(call.frame_index, obj_id)
-            prompt = ObjectPrompt(prompt.points_xy, prompt.point_labels, prior=prior)
-        merged = merge_prompt(
-            None if earlier is None else earlier.prompt,
-            prompt,
-            replace_old=call.clear_old_points and fresh is None,
-        )
-        if not merged.point_labels.any() and all(
-            said is None for said in (merged.prior, merged.mask, merged.box_xyxy)
-        ):
-            raise MissingPromptError(
-                f"negative points alone: nothing is known of object {obj_id} on frame "
-                f"{call.frame_index} that they could correct; add a positive point"
-            )
-        mask = self._tracker.segment(call.frame_index, merged)
-        draft.keyframes[obj_id] = Keyframe(merged, mask)
+        Returns
+        -------
+        FrameResult
+            All objects known on this frame; of this object what was shown before it was corrected.
+
+        Raises
+        ------
+        UnknownObjectError
+            If there is no such object, or nothing was said of it on that frame.
+        """
+        with self._lock:
+            self._check_open()
+            frame = check_frame_index(frame_index, len(self._frames))
+            number = check_object_id(obj_id)
+            if number not in self.object_ids or frame not in self._records.keyframes.get(
+                number, {}
+            ):
+                raise UnknownObjectError(
+                    f"object {number} has no prompt on frame {frame} to take back; "
+                    f"the objects are: {self._say_ids()}"
+                )
+            self._records.take_back(frame, number)
+            return self._records.result(frame)
 
     def remove_object(self, obj_id: int) -> None:
         """Take an object out of every later result; its id is not used again.
@@ -250,7 +217,7 @@ class VideoSession:
 
     @property
     def object_ids(self) -> tuple[int, ...]:
-        """Ids of the objects, rising; removed ones left out."""
+        """Ids of the objects there are, rising."""
         return self._records.object_ids
 
     # --------------------------------------------------------- propagation
@@ -417,10 +384,8 @@ class VideoSession:
             return {}
         everything = self._records.journal(with_removed=True)
         target = range(frame_index, frame_index + 1)
-        found: Mapping[int, ObjectMask] = {}
-        for tracked in self._tracker.propagate(everything, target, self._records.issue_id):
-            found = tracked.objects or {}
-        return dict(found)
+        *_, last = self._tracker.propagate(everything, target, self._records.issue_id)
+        return dict(last.objects or {})
 
     def _close_video(self) -> None:
         if self._owns_video:

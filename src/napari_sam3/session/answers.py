@@ -1,0 +1,99 @@
+"""From a checked prompt to what it changes. Nothing is changed here: a draft is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from napari_sam3.errors import MissingPromptError
+from napari_sam3.models.base import VideoTracker
+from napari_sam3.session.prompts import (
+    PromptCall,
+    merge_prompt,
+    object_prompts,
+    object_under_points,
+)
+from napari_sam3.session.records import Draft, Records
+from napari_sam3.values import Keyframe, ObjectMask, ObjectPrompt
+
+SAME_OBJECT = 0.5
+"""Overlap (IoU) above which two masks of a frame mean the same thing (contract, "Objects")."""
+
+
+def answer_objects(call: PromptCall, records: Records, tracker: VideoTracker) -> Draft:
+    """Answer a prompt that points at objects: clicks, boxes, a mask."""
+    draft = records.draft()
+    for prompt in object_prompts(call):
+        obj_id = draft.new_id() if call.obj_id is None else draft.take_id(call.obj_id)
+        prior = records.shown_mask(call.frame_index, obj_id)
+        draft.keyframes[obj_id] = _refine(call, obj_id, prompt, prior, records, tracker)
+    return draft
+
+
+def answer_concept(
+    call: PromptCall,
+    records: Records,
+    tracker: VideoTracker,
+    present: Mapping[int, ObjectMask],
+) -> Draft:
+    """Answer a prompt that looks for a concept; its points refine one of the objects.
+
+    Parameters
+    ----------
+    present : mapping of object id to ObjectMask
+        Where the objects of the session, removed ones too, are on the frame already.
+    """
+    draft = records.draft()
+    matches: list[tuple[int, ObjectMask]] = []
+    for found in tracker.detect(call.frame_index, call.concept):
+        same = [i for i, mask in present.items() if mask.overlap(found) > SAME_OBJECT]
+        if records.removed.intersection(same):
+            continue
+        if call.obj_id is not None and set(same) - {call.obj_id}:
+            continue  # that one is another object already
+        if call.obj_id is None and same:
+            # a manual object wins, a detected one keeps its id and its mask
+            matches.append((same[0], present[same[0]]))
+            continue
+        obj_id = draft.new_id() if call.obj_id is None else draft.take_id(call.obj_id)
+        matches.append((obj_id, found))
+        draft.keyframes[obj_id] = Keyframe(ObjectPrompt(prior=found), found)
+        if call.obj_id is not None:
+            break  # the best match alone
+    if call.obj_id is None:
+        draft.concept = call.concept
+    if len(call.points_xy):
+        owner = object_under_points(call, matches) if call.obj_id is None else call.obj_id
+        obj_id = draft.new_id() if owner is None else draft.take_id(owner)
+        prompt = ObjectPrompt(call.points_xy, call.point_labels)
+        prior = dict(matches).get(obj_id, present.get(obj_id))
+        draft.keyframes[obj_id] = _refine(call, obj_id, prompt, prior, records, tracker)
+    return draft
+
+
+def _refine(
+    call: PromptCall,
+    obj_id: int,
+    prompt: ObjectPrompt,
+    prior: ObjectMask | None,
+    records: Records,
+    tracker: VideoTracker,
+) -> Keyframe:
+    """Add a prompt to what was said of an object on the frame, and ask the model.
+
+    `prior` is what is shown of the object there, for the first prompt on the frame to correct.
+    """
+    earlier = records.keyframes.get(obj_id, {}).get(call.frame_index)
+    if earlier is None:
+        prompt = ObjectPrompt(
+            prompt.points_xy, prompt.point_labels, prompt.box_xyxy, prompt.mask, prior
+        )
+    merged = merge_prompt(
+        None if earlier is None else earlier.prompt, prompt, replace_old=call.clear_old_points
+    )
+    is_told = any(said is not None for said in (merged.prior, merged.mask, merged.box_xyxy))
+    if not is_told and not merged.point_labels.any():
+        raise MissingPromptError(
+            f"negative points alone: nothing is known of object {obj_id} on frame "
+            f"{call.frame_index} that they could correct; add a positive point"
+        )
+    return Keyframe(merged, tracker.segment(call.frame_index, merged))

@@ -1,0 +1,146 @@
+"""What `VideoSession` offers beyond the requests."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from napari_sam3.errors import (
+    SessionNotFoundError,
+    UnknownObjectError,
+    UnsupportedPromptError,
+    VideoError,
+)
+from napari_sam3.models.base import Capabilities
+from napari_sam3.models.fake import FakeModel
+from napari_sam3.session.session import VideoSession
+from napari_sam3.video import open_video
+
+FILM = np.zeros((8, 60, 80), np.uint8)
+
+
+@pytest.fixture
+def session():
+    with VideoSession(FILM, FakeModel(step_xy=(1, 1))) as session:
+        yield session
+
+
+def test_taking_back_a_correction_shows_what_was_there(session):
+    session.add_prompt(0, points=[[30, 30]])
+    before = [r.objects[1].bbox for r in session.propagate()]
+    session.add_prompt(4, points=[[60, 30]], obj_id=1)
+    assert session.result(4).objects[1].bbox != before[4]
+    assert session.take_back_prompt(4, 1).objects[1].bbox == before[4]
+    assert [r.objects[1].bbox for r in session.propagate()] == before
+
+
+def test_taking_back_the_last_prompt_takes_the_object(session):
+    session.add_prompt(0, points=[[30, 30]])
+    list(session.propagate())
+    assert session.take_back_prompt(0, 1).objects == {}
+    assert session.object_ids == ()
+    assert session.result(5).objects == {}
+    assert list(session.add_prompt(2, points=[[20, 20]], obj_id=1).objects) == [1]
+    assert session.result(5).objects == {}
+
+
+@pytest.mark.parametrize(("frame_index", "obj_id"), [(1, 1), (0, 2)])
+def test_nothing_to_take_back(session, frame_index, obj_id):
+    session.add_prompt(0, points=[[30, 30]])
+    with pytest.raises(UnknownObjectError, match=r"to take back; the objects are: 1"):
+        session.take_back_prompt(frame_index, obj_id)
+
+
+def test_results_before_anything_was_looked_at_are_empty(session):
+    assert session.result(3).objects == {}
+
+
+def test_closed_session_answers_nothing(session):
+    session.close()
+    session.close()
+    for call in (
+        lambda: session.add_prompt(0, points=[[1, 1]]),
+        lambda: session.result(0),
+        session.propagate,
+        session.reset,
+    ):
+        with pytest.raises(SessionNotFoundError, match="closed"):
+            call()
+
+
+def test_too_many_objects_are_refused():
+    session = VideoSession(FILM, FakeModel(capabilities=Capabilities(max_objects=1)))
+    session.add_prompt(0, points=[[30, 30]])
+    with pytest.raises(UnsupportedPromptError, match="at most 1 objects"):
+        session.add_prompt(0, points=[[60, 30]])
+    assert session.object_ids == (1,)
+
+
+@pytest.mark.parametrize(
+    ("kind", "prompt"),
+    [
+        ("points", {"points": [[1, 1]]}),
+        ("boxes", {"boxes": [[1, 1, 9, 9]]}),
+        ("masks", {"mask": np.ones((60, 80), bool)}),
+    ],
+)
+def test_model_that_cannot_take_a_prompt(kind, prompt):
+    model = FakeModel(capabilities=Capabilities(text=True, **{kind: False}))
+    session = VideoSession(FILM, model)
+    with pytest.raises(UnsupportedPromptError, match=f"can't take {kind}.*Models that can"):
+        session.add_prompt(0, **prompt)
+
+
+def test_session_closes_the_video_it_opened_and_no_other(disc_folder):
+    video = open_video(disc_folder)
+    VideoSession(video, FakeModel()).close()
+    assert video.frame(0).shape == (120, 160, 3)
+    session = VideoSession(disc_folder, FakeModel())
+    session.close()
+    with pytest.raises(VideoError):
+        session.video.frame(0)
+
+
+def test_prompting_from_one_thread_while_another_propagates(session):
+    """Whoever comes first, every frame is given once and both objects live at the end."""
+    session.add_prompt(0, points=[[20, 20]])
+    results = []
+    worker = threading.Thread(target=lambda: results.extend(session.propagate()))
+    worker.start()
+    session.add_prompt(0, points=[[50, 20]])
+    worker.join(timeout=60)
+    assert [r.frame_index for r in results] == list(range(8))
+    assert set(session.add_prompt(7, points=[[5, 50]]).objects) >= {3}
+    assert session.object_ids == (1, 2, 3)
+
+
+class FailingModel(FakeModel):
+    """Breaks at one frame, as a model that runs out of memory would."""
+
+    def start(self, frames):
+        tracker = super().start(frames)
+        step = tracker.step
+
+        def fail(source, target, states, fixed):
+            if target == 4 and self.fails:
+                raise MemoryError("no memory for frame 4")
+            return step(source, target, states, fixed)
+
+        tracker.step = fail
+        return tracker
+
+
+def test_failure_on_the_way_keeps_what_is_done_and_the_session_usable():
+    model = FailingModel()
+    model.fails = True
+    session = VideoSession(FILM, model)
+    session.add_prompt(0, points=[[20, 20]])
+    done = []
+    with pytest.raises(MemoryError):
+        done.extend(session.propagate())
+    assert [r.frame_index for r in done] == [0, 1, 2, 3]
+    assert session.result(3).objects
+    model.fails = False
+    assert [r.frame_index for r in session.propagate(start_frame_index=4)] == [4, 5, 6, 7]

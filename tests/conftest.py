@@ -35,6 +35,14 @@ def make_disc_film(n_frames: int = N_FRAMES) -> np.ndarray:
     return film
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache_folder(tmp_path_factory):
+    """What is cached for the user goes elsewhere while tests run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def disc_film() -> np.ndarray:
     """(12, 120, 160, 3) uint8; two discs of radius 14 that move (3, 2) px a frame."""

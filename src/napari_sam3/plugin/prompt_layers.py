@@ -27,6 +27,7 @@ _LABEL_COLOURS = {
     EXCLUDE: np.array([0.90, 0.62, 0.0, 1.0]),
 }
 _NEW_OBJECT_COLOUR = np.ones(4)
+_SHAPE_ALPHA = 0.3
 # objects of higher ids are drawn white
 _COLOURED_OBJECTS = 4096
 
@@ -57,6 +58,8 @@ def make_prompt_layers(image_layer: Any, axes: StackAxes) -> tuple[Points, Shape
     features: dict[str, Any] = {
         "features": {"object": np.zeros(0, int), "label": np.zeros(0, object)},
         "feature_defaults": {"object": NEW_OBJECT, "label": INCLUDE},
+        # not all people tell the colours of objects apart
+        "text": {"string": "{object}", "size": 8, "color": "white", "anchor": "upper_left"},
     }
     objects = _object_colours()
     points = Points(
@@ -74,16 +77,19 @@ def make_prompt_layers(image_layer: Any, axes: StackAxes) -> tuple[Points, Shape
     shapes = Shapes(
         ndim=ndim,
         name=f"{image_layer.name} boxes",
-        edge_width=max(1.0, size / 4),
+        edge_width=max(1.0, size / 3),
         edge_color="object",
         face_color="label",
-        opacity=0.4,
+        opacity=0.9,
         **features,
         **place,
     )
     # unlike Points, Shapes takes no mapping as a cycle
     shapes.edge_color_cycle_map = objects
-    shapes.face_color_cycle_map = dict(_LABEL_COLOURS)
+    clear = np.array([1.0, 1.0, 1.0, _SHAPE_ALPHA])
+    shapes.face_color_cycle_map = {label: c * clear for label, c in _LABEL_COLOURS.items()}
+    # nor does it colour anew when a feature is edited in the table
+    shapes.events.features.connect(_on_shapes_features_changed)
     return points, shapes
 
 
@@ -103,6 +109,10 @@ def set_current_prompt(layer: Points | Shapes, obj_id: int | None, include: bool
         "object": obj_id or NEW_OBJECT,
         "label": INCLUDE if include else EXCLUDE,
     }
+
+
+def _on_shapes_features_changed(event: Any) -> None:
+    event.source.refresh_colors()
 
 
 def _object_colours() -> dict[int, NDArray[Any]]:

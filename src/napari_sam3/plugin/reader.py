@@ -16,8 +16,7 @@ PathOrPaths = str | Path | Sequence[str | Path]
 
 # the manifest names the same ones; a test compares them
 VIDEO_SUFFIXES = frozenset(
-    ".3gp .asf .avi .flv .gif .h264 .h265 .m2ts .m4v .mj2 .mkv .mov .mp4 .mpeg .mpg .mts .mxf "
-    ".ogv .ts .webm .wmv .y4m".split()
+    [".3gp", ".asf", ".avi", ".flv", ".gif", ".h264", ".h265", ".m2ts", ".m4v", ".mj2", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".webm", ".wmv", ".y4m"]
 )
 # a .ts file may as well be a program in TypeScript; a video packet begins with this byte
 _TRANSPORT_STREAM_SYNC = b"G"
@@ -85,7 +84,9 @@ def video_layer(video: Video) -> LayerData:
     (Video, dict, "image")
     """
     steady = video.fps is not None and video.metadata.get("constant_frame_rate", True)
-    seconds = 1 / video.fps if steady and video.fps else None
+    # of few enough binary digits that multiples of it are exact: with 1/12 s as it is, napari
+    # counts one step too few and the last frame can't be reached
+    seconds = float(np.float32(1 / video.fps)) if steady and video.fps else None
     arguments = {
         "name": video.path.stem if video.path is not None else "video",
         "rgb": video.is_rgb,

@@ -232,13 +232,7 @@ def _usable(layer: Any) -> Any:
     if not isinstance(layer, Image):
         kind = "nothing" if layer is None else f"the {type(layer).__name__} layer {layer.name!r}"
         raise LayerError(f"the video is {kind}; choose an Image layer")
-    dtype = np.dtype(layer.dtype)
-    if dtype.kind not in "buif":
-        raise LayerError(
-            f"layer {layer.name!r} holds values of type {dtype}; a video needs integers or floats: "
-            "take np.abs(layer.data) or one part of it"
-        )
-    if layer.ndim < 2 or 0 in layer_shape(layer):
+    if 0 in layer_shape(layer):
         raise LayerError(
             f"layer {layer.name!r} of shape {layer_shape(layer)} has no picture in it; "
             "choose another layer"

@@ -49,6 +49,11 @@ class Decoder:
     threads : {'AUTO', 'SLICE'}
         FFmpeg's way to use several cores. AUTO is the faster one by far, but swallows the last
         frames of a file that breaks off.
+
+    Attributes
+    ----------
+    errors : int
+        Packets so far that could not be decoded.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class Decoder:
         self._stream_number = stream_number
         self._kind = kind
         self._threads = threads
+        self.errors = 0
         self._open()
 
     def _open(self) -> None:
@@ -127,7 +133,10 @@ class Decoder:
     def _decode_packet(self, packet: Any) -> list[av.VideoFrame]:
         try:
             return list(self._stream.codec_context.decode(packet))
-        except (av.error.FFmpegError, EOFError):
+        except av.error.EOFError:
+            return []
+        except av.error.FFmpegError:
+            self.errors += 1
             return []
 
     # ------------------------------------------------------------------------ a wanted frame

@@ -23,9 +23,9 @@ from napari_sam3.video.scan import Scan, scan_file
 class VideoFile(Video):
     """A video file, decoded with FFmpeg through PyAV.
 
-    Frame i is the i-th frame in order of presentation, whatever was read before it. A frame that
-    the file announces but that can't be decoded is shown as the last good one before it (black where
-    there is none), with one warning a video.
+    Frame i is the i-th frame in order of presentation, whatever was read before it. In place of
+    a frame that the file announces but that can't be decoded the last good one before it is given
+    (black where there is none), with one warning a video.
     """
 
     def __init__(self, path: Path, scan: Scan, *, cache: FrameCache = SHARED_CACHE) -> None:

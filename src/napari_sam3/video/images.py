@@ -3,19 +3,60 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numpy as np
 import tifffile
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from napari_sam3.errors import VideoError
 from napari_sam3.video.base import Frame, Video
+from napari_sam3.video.cache import SHARED_CACHE, FrameCache
+from napari_sam3.video.file import VideoFile
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
 _TIFF = frozenset({".tif", ".tiff"})
+# what tifffile gives as it is to be shown; palettes, CMYK and the like are left to Pillow
+_PLAIN_TIFF = ("MINISBLACK", "RGB")
+
+
+def open_picture(path: Path) -> Video:
+    """Open one file of pictures: a single picture, a stack of them, or an animation.
+
+    Raises
+    ------
+    VideoError
+        If it can't be read.
+    """
+    if path.suffix.lower() in _TIFF:
+        try:
+            with tifffile.TiffFile(path) as tiff:
+                many = bool(tiff.series) and len(tiff.series[0].shape) > len(
+                    tiff.series[0].axes.strip("S")[:2]
+                ) + tiff.series[0].axes.endswith("S")
+        except (tifffile.TiffFileError, OSError, ValueError) as exc:
+            raise _unreadable(path, exc) from exc
+        return TiffStack(path) if many else ImageFolder(path, (path,))
+    try:
+        with Image.open(path) as image:
+            n_frames, kind = getattr(image, "n_frames", 1), image.format
+    except (OSError, ValueError, SyntaxError) as exc:
+        raise _unreadable(path, exc) from exc
+    if n_frames > 1 and kind == "WEBP":
+        return Animation(path)
+    if n_frames > 1 and kind == "PNG":
+        return VideoFile.open(path)
+    return ImageFolder(path, (path,))
+
+
+def _unreadable(path: Path, exc: Exception) -> VideoError:
+    return VideoError(
+        f"{str(path)!r} can't be read as a picture ({exc}); the file is damaged or of another kind "
+        "than its name says: repair or remove it"
+    )
 
 
 def natural_key(path: Path) -> tuple[Any, ...]:
@@ -34,21 +75,30 @@ def read_image(path: Path) -> Frame:
     """
     try:
         if path.suffix.lower() in _TIFF:
-            return _plain(_read_tiff(path), path)
+            array = _read_tiff(path)
+            if array is not None:
+                return _plain(array, path)
         with Image.open(path) as image:
             return _from_pillow(ImageOps.exif_transpose(image))
     except VideoError:
         raise
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError) as exc:
-        raise VideoError(
-            f"{str(path)!r} can't be read as a picture ({exc}); the file is damaged or of another "
-            "kind than its name says: repair or remove it"
-        ) from exc
+    except (OSError, ValueError, SyntaxError, tifffile.TiffFileError) as exc:
+        raise _unreadable(path, exc) from exc
 
 
-def _read_tiff(path: Path) -> Frame:
+def _read_tiff(path: Path) -> Frame | None:
+    """Read the first page; None where Pillow should try."""
     with tifffile.TiffFile(path) as tiff:
-        return np.asarray(tiff.asarray(key=0))
+        page = tiff.pages.first
+        if tifffile.PHOTOMETRIC(page.photometric).name not in _PLAIN_TIFF:
+            return None
+        try:
+            array: Frame = page.asarray()
+        except ValueError:
+            # a compression that needs the package imagecodecs; Pillow knows the usual ones
+            return None
+        # channels may be stored as pictures of their own
+        return np.moveaxis(array, 0, -1) if page.axes == "SYX" else array
 
 
 def _from_pillow(image: Image.Image) -> Frame:
@@ -80,6 +130,28 @@ def _plain(array: Frame, path: Path) -> Frame:
     )
 
 
+def _check_sizes(files: Sequence[Path]) -> None:
+    """Look at the heads of all files: frames of one video have one size."""
+    first = None
+    for file in files:
+        try:
+            with Image.open(file) as image:
+                size = image.size
+        except (OSError, ValueError, SyntaxError) as exc:
+            if file.suffix.lower() in _TIFF:
+                # one of the many kinds that Pillow does not know; reading it will tell
+                continue
+            raise _unreadable(file, exc) from exc
+        if first is None:
+            first = file, size
+        elif size != first[1]:
+            raise VideoError(
+                f"the pictures of a folder must have one size: {first[0].name!r} is "
+                f"{first[1][0]} x {first[1][1]} px, {file.name!r} is {size[0]} x {size[1]} px; "
+                "put one kind of them elsewhere"
+            )
+
+
 class ImageFolder(Video):
     """A folder of frames, one picture a frame, in natural order of their names."""
 
@@ -95,9 +167,7 @@ class ImageFolder(Video):
 
     @classmethod
     def open(cls, path: Path) -> ImageFolder:
-        """Open a folder, or a single picture as a video of one frame."""
-        if path.is_file():
-            return cls(path, (path,))
+        """Open a folder."""
         files = [
             file
             for file in path.iterdir()
@@ -111,7 +181,9 @@ class ImageFolder(Video):
                 f"the folder {str(path)!r} holds no pictures; frames are looked for by the endings "
                 f"{kinds}"
             )
-        return cls(path, tuple(sorted(files, key=natural_key)))
+        files.sort(key=natural_key)
+        _check_sizes(files)
+        return cls(path, tuple(files))
 
     def reopen(self) -> ImageFolder:
         """Open the same pictures once more."""
@@ -129,7 +201,7 @@ class ImageFolder(Video):
         return frame
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ImageFolder.open, (self.path,)
+        return ImageFolder, (self.path, self._files)
 
 
 class TiffStack(Video):
@@ -152,12 +224,14 @@ class TiffStack(Video):
         self._colour = colour
         self._whole = series.asarray(out="memmap") if series.dataoffset is not None else None
         self._pages = series.pages
-        dtype = np.dtype(series.dtype).newbyteorder("=")
+        step, scale = _read_calibration(self._tiff)
         super().__init__(
             (*shape[:3], 3) if colour else shape,
-            dtype,
+            np.dtype(series.dtype).newbyteorder("="),
             path=path,
-            metadata={"container": "tiff", "axes": series.axes},
+            fps=1 / step if step else None,
+            timestamps=np.arange(shape[0], dtype=np.float64) * step if step else None,
+            metadata={"container": "tiff", "axes": series.axes, **scale},
         )
 
     def reopen(self) -> TiffStack:
@@ -185,3 +259,82 @@ class TiffStack(Video):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return TiffStack, (self.path,)
+
+
+def _read_calibration(tiff: tifffile.TiffFile) -> tuple[float | None, dict[str, Any]]:
+    """Seconds between frames and the size of a pixel, where ImageJ wrote them."""
+    described: dict[str, Any] = tiff.imagej_metadata or {}
+    step = described.get("finterval")
+    step = float(step) if isinstance(step, int | float) and 0 < step < np.inf else None
+    scale: dict[str, Any] = {}
+    if described.get("unit"):
+        tags = tiff.pages.first.tags
+        try:
+            y, x = (tags[name].value for name in ("YResolution", "XResolution"))
+            scale["pixel_size"] = (y[1] / y[0], x[1] / x[0])
+        except (KeyError, ZeroDivisionError):
+            return step, {}
+        scale["pixel_unit"] = str(described["unit"])
+    return step, scale
+
+
+class Animation(Video):
+    """An animated WebP, through Pillow: FFmpeg does not read them."""
+
+    def __init__(self, path: Path, *, cache: FrameCache = SHARED_CACHE) -> None:
+        self._lock = Lock()
+        self._cache = cache
+        self._owner = object()
+        self._image = Image.open(path)
+        times = [0.0]
+        # a frame's duration is known when it has been decoded
+        for frame_index in range(getattr(self._image, "n_frames", 1)):
+            first = self._decode_next(frame_index)
+            times.append(times[-1] + self._image.info.get("duration", 0) / 1000)
+        steps = np.diff(times)
+        fps = len(steps) / times[-1] if times[-1] > 0 else None
+        super().__init__(
+            (len(steps), *first.shape),
+            first.dtype,
+            path=path,
+            fps=fps,
+            timestamps=np.array(times[:-1]) if fps else None,
+            metadata={
+                "container": "webp",
+                "codec": "webp",
+                "duration": times[-1] or None,
+                "constant_frame_rate": bool(np.ptp(steps) < 2e-3),
+            },
+        )
+
+    def reopen(self) -> Animation:
+        """Open the same file once more."""
+        assert self.path is not None
+        return Animation(self.path, cache=self._cache)
+
+    def _decode_next(self, frame_index: int) -> Frame:
+        self._image.seek(frame_index)
+        frame = np.array(self._image.convert("RGB"))
+        self._cache.put(self._owner, frame_index, frame, frame.nbytes)
+        return frame
+
+    def _read(self, frame_index: int) -> Frame:
+        with self._lock:
+            if self._closed:
+                raise VideoError(f"{self._name} is closed; open it again with reopen()")
+            frame: Frame | None = self._cache.get(self._owner, frame_index)
+            if frame is None:
+                # each frame is drawn over the one before it: keep what is passed on the way
+                here = self._image.tell()
+                for number in range(here + 1 if here < frame_index else 0, frame_index + 1):
+                    frame = self._decode_next(number)
+            assert frame is not None
+        return frame.copy()
+
+    def _release(self) -> None:
+        with self._lock:
+            self._image.close()
+        self._cache.drop(self._owner)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Animation, (self.path,)

@@ -86,12 +86,14 @@ class FrameIndex:
     key_seeks: Int64Array
     _sorted: Int64Array = field(init=False, repr=False)
     _order: Int64Array | None = field(init=False, repr=False)
+    _key_order: Int64Array = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         rising = bool((np.diff(self.stamps) > 0).all())
         order = None if rising else np.argsort(self.stamps, kind="stable")
         object.__setattr__(self, "_order", order)
         object.__setattr__(self, "_sorted", self.stamps if order is None else self.stamps[order])
+        object.__setattr__(self, "_key_order", np.argsort(self.key_stamps, kind="stable"))
 
     def __len__(self) -> int:
         return len(self.stamps)
@@ -109,17 +111,24 @@ class FrameIndex:
 
     def first_frame_from(self, stamp: int) -> int:
         """The first frame that is whole when decoding starts at the packet with that stamp."""
-        place = int(np.searchsorted(self._key_order[0], stamp))
-        stamps, frames = self._key_order
-        if place < len(stamps) and stamps[place] == stamp:
-            return int(frames[place])
+        place = int(np.searchsorted(self.key_stamps, stamp, sorter=self._key_order))
+        if place < len(self.key_stamps):
+            key = self._key_order[place]
+            if self.key_stamps[key] == stamp:
+                return int(self.key_frames[key])
         # not a place we know: take what comes
         return self.frame_of(stamp) or 0
 
-    @property
-    def _key_order(self) -> tuple[Int64Array, Int64Array]:
-        order = np.argsort(self.key_stamps)
-        return self.key_stamps[order], self.key_frames[order]
+    def starting_at(self, first: int) -> FrameIndex:
+        """The same index without its first frames."""
+        return FrameIndex(
+            self.kind,
+            self.stamps[first:],
+            self.times[first:],
+            np.maximum(self.key_frames - first, 0),
+            self.key_stamps,
+            self.key_seeks,
+        )
 
 
 def index_by_pts(packets: PacketTable, *, seeks_by_pts: bool) -> FrameIndex | None:
@@ -222,11 +231,14 @@ def _with_keys(index: FrameIndex, n_frames: int) -> FrameIndex:
     order = order[index.key_frames[order] < n_frames]
     if not len(order):
         order = np.array([0])
+    key_frames = index.key_frames[order]
+    # what is shown before the first key packet's frame comes out of it too, or of nothing
+    key_frames[0] = 0
     return FrameIndex(
         index.kind,
         index.stamps,
         index.times,
-        np.minimum(index.key_frames[order], n_frames - 1),
+        key_frames,
         index.key_stamps[order],
         index.key_seeks[order],
     )

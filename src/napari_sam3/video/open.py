@@ -31,7 +31,9 @@ def open_video(path: str | os.PathLike[str]) -> Video:
     VideoError
         If there is no such file, or it is no video; the message says why.
     """
-    from napari_sam3.video.images import IMAGE_SUFFIXES, ImageFolder, TiffStack
+    # FFmpeg and the image libraries are loaded when a file is opened, not before
+    from napari_sam3.video.file import VideoFile
+    from napari_sam3.video.images import IMAGE_SUFFIXES, ImageFolder, open_picture
 
     place = Path(path).expanduser()
     if not place.exists():
@@ -40,20 +42,8 @@ def open_video(path: str | os.PathLike[str]) -> Video:
         return ImageFolder.open(place)
     if not place.stat().st_size:
         raise VideoError(f"{str(place)!r} is empty (0 bytes); get a whole copy of it")
-    suffix = place.suffix.lower()
-    if suffix in IMAGE_SUFFIXES:
-        if suffix in (".tif", ".tiff"):
-            import tifffile
-
-            with tifffile.TiffFile(place) as tiff:
-                many = len(tiff.series) and len(tiff.series[0].shape) > (
-                    3 if tiff.series[0].axes.endswith("S") else 2
-                )
-            if many:
-                return TiffStack(place)
-        return ImageFolder.open(place)
-    from napari_sam3.video.file import VideoFile
-
+    if place.suffix.lower() in IMAGE_SUFFIXES:
+        return open_picture(place)
     return VideoFile.open(place)
 
 

@@ -101,7 +101,7 @@ class Layout:
 
 
 def _reformatter() -> VideoReformatter:
-    """This thread's own: it keeps its tables from frame to frame, and is not thread-safe."""
+    """One for each thread: it keeps its tables from frame to frame, and is not thread-safe."""
     reformatter: VideoReformatter | None = getattr(_local, "reformatter", None)
     if reformatter is None:
         reformatter = _local.reformatter = VideoReformatter()

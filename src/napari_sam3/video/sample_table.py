@@ -96,7 +96,7 @@ def _is_in_step(table: PacketTable, container: Any, stream: Any) -> bool:
 
 
 def _read_delays(file: BinaryIO, track: int, count: int) -> Int64Array | None:
-    """How many ticks after decoding each of a track's `count` samples is shown; None if not told."""
+    """How many ticks after decoding each of a track's `count` samples is shown; None: unknown."""
     end = file.seek(0, 2)
     for kind, start, stop in _boxes(file, 0, end):
         if kind == b"moov" and stop - start <= _LARGEST:

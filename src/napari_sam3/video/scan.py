@@ -71,15 +71,17 @@ def scan_file(path: Path) -> Scan:
     with open_container(path) as container:
         stream = _choose_stream(container, path)
         number = stream.index
-        packets = read_sample_table(path, container, stream) or read_packets(path, stream.index)
+        packets = read_sample_table(path, container, stream)
+        if packets is None:
+            packets = read_packets(path, number)
         metadata = _describe(container, stream)
         announced = int(stream.frames or 0), _announced_seconds(container, stream)
         rate = float(stream.average_rate or stream.guessed_rate or 0) or None
         seeks_by_pts = container.format.name != "mpegts"
-    head = _decode_head(path, number, "pts")
+    head, damaged = _decode_head(path, number)
     index = index_by_pts(packets, seeks_by_pts=seeks_by_pts)
     if index is not None:
-        index = _agree(index, [frame.pts for frame in head])
+        index = _agree(index, [frame.pts for frame in head], damaged=damaged)
     if index is None and len(packets):
         index, head = _decode_through(path, number, packets, rate or 25.0)
     if index is None or not head or not len(index):
@@ -91,7 +93,8 @@ def scan_file(path: Path) -> Scan:
     metadata |= {"constant_frame_rate": constant, "frames": len(index)}
     if fps:
         metadata["duration"] = float(index.times[-1] - index.times[0]) + 1 / fps
-    first = [(n, frame) for n, frame in enumerate(head) if n < len(index)]
+    places = [n if index.kind == "count" else _place(index, f) for n, f in enumerate(head)]
+    first = [(n, frame) for n, frame in zip(places, head, strict=True) if n is not None]
     lost = _count_lost(index, packets, fps, announced)
     return Scan(number, index, fps, metadata, head[0], first, lost)
 
@@ -152,10 +155,12 @@ def _demux_all(path: Path, container: Any, stream: Any) -> PacketTable:
             errors += 1
             if errors >= 100:
                 break
-    cut_short = errors > 0 or is_partial
-    if is_partial:
+    cut_short = is_cut_short(path, container.format.name)
+    if errors or is_partial:
+        cut_short = True
+    if is_partial or (cut_short and container.format.name == "mpegts"):
         # the end of its last packet is missing
-        rows.pop()
+        rows = rows[:-1]
     table = np.array(rows, np.int64).reshape(-1, 5)
     return PacketTable(
         table[:, 0].copy(),
@@ -164,23 +169,38 @@ def _demux_all(path: Path, container: Any, stream: Any) -> PacketTable:
         table[:, 3].astype(bool),
         table[:, 4].astype(bool),
         stream.time_base,
-        cut_short or is_cut_short(path, container.format.name),
+        cut_short,
     )
 
 
-def _decode_head(path: Path, number: int, kind: StampKind) -> list[av.VideoFrame]:
-    """Decode the first frames."""
-    decoder = Decoder(path, number, kind)
+def _decode_head(path: Path, number: int) -> tuple[list[av.VideoFrame], bool]:
+    """Decode the first frames; say also whether the decoder found them damaged."""
+    decoder = Decoder(path, number, "pts")
     try:
-        return [frame for _, (_, frame) in zip(range(VERIFIED), decoder.decode(), strict=False)]
+        frames = [frame for _, (_, frame) in zip(range(VERIFIED), decoder.decode(), strict=False)]
+        return frames, decoder.errors > 0
     finally:
         decoder.close()
 
 
-def _agree(index: FrameIndex, decoded: list[int | None]) -> FrameIndex | None:
+def _agree(index: FrameIndex, decoded: list[int | None], *, damaged: bool) -> FrameIndex | None:
     """The index, if the stamps of the first decoded frames bear it out; else None."""
-    expected = [int(stamp) for stamp in index.stamps[: len(decoded)]]
-    return index if decoded and decoded == expected else None
+    # a recording may start between keyframes: what comes before the first one can't be decoded
+    first = index.frame_of(decoded[0]) if decoded and decoded[0] is not None else None
+    if first is None:
+        return None
+    if first and not damaged:
+        index = index.starting_at(first)
+    if decoded == index.stamps[: len(decoded)].tolist():
+        return index
+    # where some can't be decoded, the others must be in their places
+    places = [index.frame_of(stamp) for stamp in decoded if stamp is not None]
+    known = [place for place in places if place is not None]
+    return index if damaged and len(known) == len(decoded) and known == sorted(known) else None
+
+
+def _place(index: FrameIndex, frame: av.VideoFrame) -> int | None:
+    return None if frame.pts is None else index.frame_of(frame.pts)
 
 
 def _decode_through(

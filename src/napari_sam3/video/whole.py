@@ -21,13 +21,15 @@ def is_cut_short(path: Path, container: str) -> bool | None:
     Returns
     -------
     bool or None
-        None where the format can't tell (MPEG-TS, raw streams).
+        None where it can't be told (raw streams; MPEG-TS, unless cut inside one of its cells).
     """
     length = path.stat().st_size
     with path.open("rb") as file:
         if container == "avi":
             head = file.read(8)
             return head[:4] == b"RIFF" and int.from_bytes(head[4:], "little") + 8 > length
+        if container == "mpegts" and length % 188 and length % 192 and length % 204:
+            return True
         if container == "gif":
             file.seek(-1, 2)
             return file.read(1) not in (b"\x3b", b"\x00")

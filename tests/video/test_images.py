@@ -1,0 +1,159 @@
+"""Pictures as video: folders, single images, stacks."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from napari_sam3.errors import VideoError
+from napari_sam3.video import open_video
+
+from .clips import draw, read_number
+
+
+def save(path: Path, number: int, mode: str = "RGB") -> None:
+    Image.fromarray(draw(number)).convert(mode).save(path)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".JPEG", ".bmp", ".webp", ".tif", ".tiff"])
+def test_folder_of_frames_in_natural_order(suffix: str, tmp_path: Path) -> None:
+    numbers = [1, 2, 9, 10, 11, 100]
+    for number in numbers:
+        save(tmp_path / f"frame{number}{suffix}", number)
+    (tmp_path / "notes.txt").write_text("not a frame")
+    (tmp_path / ".hidden.png").write_bytes(b"not a frame")
+    (tmp_path / "masks").mkdir()
+    with open_video(tmp_path) as video:
+        assert video.shape == (6, 48, 96, 3)
+        assert [read_number(frame) for frame in video] == numbers
+        assert read_number(pickle.loads(pickle.dumps(video))[-1]) == 100
+
+
+@pytest.mark.parametrize(("mode", "dtype"), [("L", np.uint8), ("I;16", np.uint16), ("1", np.uint8)])
+def test_grey_pictures_keep_their_depth(mode: str, dtype: type, tmp_path: Path) -> None:
+    picture = draw(3).astype(dtype)
+    if mode == "I;16":
+        picture = picture * 250
+    if mode == "1":
+        picture = np.where(picture > 128, 255, 0).astype(np.uint8)
+        Image.fromarray(picture).convert("1").save(tmp_path / "a.png")
+    else:
+        Image.fromarray(picture).save(tmp_path / "a.png")
+    with open_video(tmp_path) as video:
+        assert video.dtype == dtype
+        np.testing.assert_array_equal(video[0], picture)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "P", "CMYK", "LA"])
+def test_other_modes_become_colour_or_grey(mode: str, tmp_path: Path) -> None:
+    save(tmp_path / ("a.tif" if mode == "CMYK" else "a.png"), 5, mode)
+    with open_video(tmp_path) as video:
+        assert video.shape == ((1, 48, 96) if mode == "LA" else (1, 48, 96, 3))
+        assert read_number(video[0]) == 5
+
+
+def test_mixed_sizes_are_refused_by_name(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", 0)
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "b.png")
+    with pytest.raises(VideoError, match=r"a\.png.*48.*b\.png.*20"):
+        open_video(tmp_path)
+
+
+def test_mixed_depths_are_refused_by_name(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", 0)
+    save(tmp_path / "b.png", 1, "L")
+    with open_video(tmp_path) as video, pytest.raises(VideoError, match=r"a\.png.*b\.png"):
+        video[1]
+
+
+def test_folder_without_pictures(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("nothing to see")
+    with pytest.raises(VideoError, match=r"holds no pictures.*png"):
+        open_video(tmp_path)
+
+
+def test_broken_picture_is_named(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", 0)
+    (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:100])
+    with open_video(tmp_path) as video, pytest.raises(VideoError, match=r"b\.png"):
+        video[1]
+
+
+def test_photo_is_turned_as_its_exif_says(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    sideways = Image.fromarray(np.ascontiguousarray(np.rot90(draw(9))))
+    sideways.save(tmp_path / "photo.jpg", exif=exif, quality=95)
+    with open_video(tmp_path / "photo.jpg") as video:
+        assert video.shape == (1, 48, 96)
+        assert read_number(video[0]) == 9
+
+
+def test_single_picture_is_one_frame(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", 7)
+    with open_video(tmp_path / "a.png") as video:
+        assert video.shape == (1, 48, 96, 3)
+        assert read_number(video[0]) == 7
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".png"])
+def test_animated_picture(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"moving{suffix}"
+    first, *others = [Image.fromarray(draw(n)).convert("RGB") for n in range(6)]
+    first.save(path, save_all=True, append_images=others, duration=40, lossless=True)
+    with open_video(path) as video:
+        assert [read_number(video[n]) for n in (5, 0, 3, 1, 4, 2)] == [5, 0, 3, 1, 4, 2]
+        assert video.fps == pytest.approx(25)
+        assert video.timestamps == pytest.approx(np.arange(6) / 25)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, ">u2"])
+def test_tiff_stack(compression: str | None, dtype: str | type, tmp_path: Path) -> None:
+    stack = np.stack([draw(n) for n in range(9)]).astype(dtype)
+    tifffile.imwrite(
+        tmp_path / "stack.tif", stack, compression=compression, photometric="minisblack"
+    )
+    with open_video(tmp_path / "stack.tif") as video:
+        assert video.shape == stack.shape
+        assert video.dtype == stack.dtype.newbyteorder("=")
+        assert [read_number(video[n]) for n in (8, 0, 3)] == [8, 0, 3]
+        video[3][...] = 0
+        np.testing.assert_array_equal(np.asarray(video), stack)
+    with pytest.raises(VideoError, match="closed"):
+        video[0]
+
+
+def test_colour_tiff_stack(tmp_path: Path) -> None:
+    stack = np.repeat(np.stack([draw(n) for n in range(3)])[..., None], 3, axis=3)
+    tifffile.imwrite(tmp_path / "stack.tif", stack, photometric="rgb")
+    with open_video(tmp_path / "stack.tif") as video:
+        assert video.shape == stack.shape
+        np.testing.assert_array_equal(np.asarray(video), stack)
+
+
+def test_hyperstack_is_refused_with_its_axes(tmp_path: Path) -> None:
+    stack = np.zeros((4, 2, 16, 16), np.uint8)
+    tifffile.imwrite(tmp_path / "hyper.tif", stack, imagej=True, metadata={"axes": "TCYX"})
+    with pytest.raises(VideoError, match=r"\(4, 2, 16, 16\).*TCYX"):
+        open_video(tmp_path / "hyper.tif")
+
+
+def test_imagej_stack_tells_its_time_and_scale(tmp_path: Path) -> None:
+    tifffile.imwrite(
+        tmp_path / "cells.tif",
+        np.stack([draw(n) for n in range(5)]),
+        imagej=True,
+        resolution=(2.0, 2.0),
+        metadata={"axes": "TYX", "finterval": 0.5, "unit": "um"},
+    )
+    with open_video(tmp_path / "cells.tif") as video:
+        assert video.fps == pytest.approx(2.0)
+        assert video.timestamps == pytest.approx(np.arange(5) * 0.5)
+        assert video.metadata["pixel_size"] == pytest.approx((0.5, 0.5))
+        assert video.metadata["pixel_unit"] == "um"

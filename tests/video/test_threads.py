@@ -1,0 +1,60 @@
+"""Several threads read one video, or the same file, at once: no wrong frame, no deadlock."""
+
+from __future__ import annotations
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from napari_sam3.errors import VideoError
+from napari_sam3.video import Video, open_video
+from napari_sam3.video.cache import SHARED_CACHE
+
+from .clips import encode, read_number
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return encode(tmp_path / "clip.mp4", n_frames=80, gop=15, b_frames=2)
+
+
+@pytest.fixture
+def small_cache() -> object:
+    before = SHARED_CACHE.budget
+    SHARED_CACHE.budget = 20_000
+    yield
+    SHARED_CACHE.budget = before
+
+
+def read_about(video: Video, seed: int) -> list[tuple[int, int]]:
+    picks = random.Random(seed).choices(range(len(video)), k=60)
+    return [(number, read_number(video[number])) for number in picks]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_no_wrong_frame(shared: bool, clip: Path, small_cache: None) -> None:
+    video = open_video(clip)
+    videos = [video if shared else video.reopen() for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        for pairs in pool.map(read_about, videos, range(4), timeout=60):
+            assert all(wanted == read for wanted, read in pairs)
+
+
+def test_closing_while_others_read(clip: Path, small_cache: None) -> None:
+    video = open_video(clip)
+
+    def read_on() -> str:
+        try:
+            while True:
+                for number in range(0, 80, 7):
+                    assert read_number(video[number]) == number
+        except VideoError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(3) as pool:
+        readers = [pool.submit(read_on) for _ in range(2)]
+        assert read_number(video[79]) == 79
+        video.close()
+        assert all("closed" in reader.result(timeout=60) for reader in readers)

@@ -57,6 +57,15 @@ def test_results_before_anything_was_looked_at_are_empty(session):
     assert session.result(3).objects == {}
 
 
+def test_propagation_is_over_with_its_last_frame(session):
+    session.add_prompt(0, points=[[30, 30]])
+    first = session.propagate()
+    for _ in range(len(first)):
+        next(first)
+    assert not session.is_propagating
+    assert len(list(session.propagate())) == 8
+
+
 def test_closed_session_answers_nothing(session):
     session.close()
     session.close()

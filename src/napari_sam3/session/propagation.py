@@ -22,11 +22,16 @@ class Propagation(Iterator[FrameResult]):
 
     def __init__(self, session: VideoSession, legs: tuple[range, ...]) -> None:
         self.legs = legs
-        self.is_finished = False
         self._session = session
+        self._cancelled = False
         self._left = list(legs)
         self._source: Iterator[TrackedFrame] | None = None
         self._version = -1
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether there is no further frame to come."""
+        return self._cancelled or not self._left
 
     def __len__(self) -> int:
         return sum(len(leg) for leg in self.legs)
@@ -35,7 +40,7 @@ class Propagation(Iterator[FrameResult]):
         """Compute the next frame; frames on the way to the first can be stopped one by one."""
         while True:
             with self._session._lock:
-                if self.is_finished or not self._left:
+                if self.is_finished:
                     self._end()
                     raise StopIteration
                 try:
@@ -64,14 +69,13 @@ class Propagation(Iterator[FrameResult]):
 
     def cancel(self) -> None:
         """End before the next frame; callable from any thread, returns at once."""
-        self.is_finished = True
+        self._cancelled = True
 
     def close(self) -> None:
         """End now; what was given stays."""
         self.cancel()
 
     def _end(self) -> None:
-        self.is_finished = True
         self._left.clear()
         self._source = None
 

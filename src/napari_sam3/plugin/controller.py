@@ -200,8 +200,11 @@ class SessionController:
 
     def remove_object(self, obj_id: int, frames: list[int]) -> Iterator[Event]:
         """Take an object out of the session, then off `frames`."""
+        for key in [key for key in self._told if key[1] == obj_id]:
+            self._take_back(key)
         if obj_id in self.object_ids:
-            self._remove(obj_id)
+            self._open().remove_object(obj_id)  # found by text, which shall not find it again
+            self._removed.add(obj_id)
         for frame_index in frames:
             yield Erased(frame_index, obj_id)
 
@@ -225,25 +228,25 @@ class SessionController:
             self.session = VideoSession(self.video, model, contrast_limits=self._contrast_limits)
             yield ModelReady(model.name, model.device)
         keys = self._order(wanted)
-        by_text = self._found_by_text()
-        if self._needs_rebuild(keys):
+        found_before = self._found_by_text()
+        gone = [key for key in self._told if key not in keys]
+        if any(isinstance(name, str) for _, name in gone):
+            # what a text has found on the way can't be told apart from it: begin anew
             self.session.reset()
             self._told.clear()
             self._priors_lost = set(self._priors)
-        for key in list(self._told):
-            if key not in keys:
-                self._forget(key)
+        else:
+            for key in gone:
+                self._take_back(key)
         for key in keys:
             yield from self._tell(key, wanted)
-        for obj_id in self._removed.intersection(self.session.object_ids):
-            self.session.remove_object(obj_id)
-        now = self._found_by_text()
-        if by_text and not set(by_text) <= set(now):
-            yield Renumbered(by_text, now)
+        found_now = self._found_by_text()
+        if found_before and found_now and not set(found_before) <= set(found_now):
+            yield Renumbered(found_before, found_now)
 
     def _order(self, wanted: WantedPrompts) -> list[Key]:
         """Keys wanted: those told before in that order, so that ids come out the same again."""
-        frames = {key[1]: key[0] for key in self._told if isinstance(key[1], str)}
+        frames = {name: frame for frame, name in self._told if isinstance(name, str)}
         texts: list[Key] = [(frames.get(t, wanted.text_frame), t) for t in wanted.texts]
         objects: list[Key] = list(wanted.objects)
         now = {*texts, *objects}
@@ -251,27 +254,12 @@ class SessionController:
         new = [key for key in (*texts, *objects) if key not in self._told]
         return [key for key in self._told if key in now] + new
 
-    def _needs_rebuild(self, keys: list[Key]) -> bool:
-        """Whether a prompt is to go that only a fresh start takes away."""
-        named = {key[1] for key in keys}
-        gone = [key for key in self._told if key not in keys]
-        if any(isinstance(key[1], str) or key[1] in named for key in gone):
-            return True
-        return bool(self._removed & named)
-
-    def _forget(self, key: Key) -> None:
-        """Of an object that nothing is said of any more."""
+    def _take_back(self, key: Key) -> None:
+        frame_index, obj_id = key
+        self._open().take_back_prompt(frame_index, int(obj_id))
         del self._told[key]
         self._priors.pop(key, None)
-        if key[1] in self.object_ids:
-            self._remove(int(key[1]))
-
-    def _remove(self, obj_id: int) -> None:
-        self._open().remove_object(obj_id)
-        self._removed.add(obj_id)
-        for key in [key for key in self._told if key[1] == obj_id]:
-            del self._told[key]
-            self._priors.pop(key, None)
+        self._priors_lost.discard(key)
 
     def _tell(self, key: Key, wanted: WantedPrompts) -> Iterator[Event]:
         session = self._open()
@@ -303,7 +291,6 @@ class SessionController:
             clear_old_points=True,
         )
         self._told[key] = prompt
-        self._removed.discard(name)
         yield Prompted(result)
 
     def _found_by_text(self) -> tuple[int, ...]:

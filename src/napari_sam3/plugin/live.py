@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer, Signal
 
@@ -29,7 +31,7 @@ class LiveDrawing(QObject):
     """The screen shows what was drawn."""
 
     def __init__(
-        self, viewer: object, image_layer: Image, axes: StackAxes, target: ResultLayer
+        self, viewer: Any, image_layer: Image, axes: StackAxes, target: ResultLayer
     ) -> None:
         super().__init__()
         self.target = target

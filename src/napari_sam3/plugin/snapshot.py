@@ -81,6 +81,7 @@ def read_prompts(
             painted = prompts_from_labels(image_layer, axes, labels_layer, frame_index)
             skipped.extend(painted.skipped)
             for prompt in painted:
+                assert prompt.obj_id is not None, "a label is an id"
                 key = (frame_index, prompt.obj_id)
                 objects[key] = _join(objects.get(key), prompt)
     texts = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))

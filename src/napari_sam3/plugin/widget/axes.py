@@ -31,7 +31,7 @@ class AxesChoice:
         self._fields = fields
         self._pinned: tuple[Image, StackAxes] | None = None
         fields.time_axis.changed.connect(self._on_time_axis_changed)
-        fields.channel.changed.connect(self.unpin)
+        fields.channel.changed.connect(self._on_channel_changed)
 
     def show(self, image_layer: Image | None) -> None:
         """Ask what is to be asked of this layer.
@@ -45,7 +45,8 @@ class AxesChoice:
         time_axis, channel = self._fields.time_axis, self._fields.channel
         leading = 0 if image_layer is None else image_layer.ndim - 2
         if image_layer is None or leading < 2:
-            time_axis.visible = channel.visible = False
+            self._fields.group.show_field(time_axis, False)
+            self._fields.group.show_field(channel, False)
             return
         shape = layer_shape(image_layer)
         guess = self._guess(image_layer)
@@ -56,7 +57,7 @@ class AxesChoice:
             ]
             time_axis.value = guess.time
             self._show_channel(image_layer, guess)
-        time_axis.visible = True
+        self._fields.group.show_field(time_axis, True)
 
     def read(self, image_layer: Image) -> StackAxes:
         """How the layer is read: as it was pinned, else by the fields and sliders."""
@@ -67,7 +68,7 @@ class AxesChoice:
             return guess
         axes = self._with_time(image_layer, guess, int(self._fields.time_axis.value))
         if axes.channel is not None:
-            fixed = {**axes.fixed, axes.channel: int(self._fields.channel.value)}
+            fixed = {**axes.fixed, axes.channel: self._fields.channel.value}
             axes = replace(axes, fixed=fixed)
         return axes
 
@@ -96,10 +97,13 @@ class AxesChoice:
 
     def _show_channel(self, image_layer: Image, axes: StackAxes) -> None:
         channel = self._fields.channel
-        channel.visible = axes.channel is not None
+        self._fields.group.show_field(channel, axes.channel is not None)
         if axes.channel is not None:
             channel.max = layer_shape(image_layer)[axes.channel] - 1
             channel.value = axes.fixed[axes.channel]
+
+    def _on_channel_changed(self, _channel: int) -> None:
+        self.unpin()
 
     def _on_time_axis_changed(self, time: int | None) -> None:
         self.unpin()

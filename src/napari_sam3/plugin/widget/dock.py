@@ -28,10 +28,10 @@ from napari_sam3.plugin.widget.fields import (
     PromptFields,
     TrackFields,
     VideoFields,
-    lay_out,
 )
 from napari_sam3.plugin.widget.guidance import Ending, Phase, State, guide
 from napari_sam3.plugin.widget.job import Job
+from napari_sam3.plugin.widget.layout import WIDTH, lay_out
 from napari_sam3.plugin.widget.models import ModelChoice
 from napari_sam3.plugin.widget.pen import PromptPen
 from napari_sam3.plugin.workbench import Setup, Workbench
@@ -108,7 +108,7 @@ class SegmentAndTrackWidget(QWidget):
         with self._errors_shown():
             if self.job is None:
                 fields = self.track_fields
-                start, length = int(fields.start.value), int(fields.length.value)
+                start, length = fields.start.value, fields.length.value
                 controller, wanted, _ = self._prepare()
                 steps = controller.track(
                     wanted,
@@ -129,7 +129,7 @@ class SegmentAndTrackWidget(QWidget):
         with self._errors_shown():
             if self.job is not None:
                 return
-            number = int(self.prompt_fields.object.value) if obj_id is None else int(obj_id)
+            number = self.prompt_fields.object.value if obj_id is None else int(obj_id)
             image_layer = self._video()
             for layer in (self.prompt_fields.points.value, self.prompt_fields.boxes.value):
                 if layer is not None:
@@ -201,7 +201,7 @@ class SegmentAndTrackWidget(QWidget):
             text=fields.text.value if self.model_choice.takes_text else "",
             current_frame=on_screen,
             mask_frames=controller.painted_frames,
-            current_object=int(fields.object.value),
+            current_object=fields.object.value,
             ids_in_use=controller.ids_in_use,
         )
         if skipped:
@@ -353,7 +353,7 @@ class SegmentAndTrackWidget(QWidget):
         )
         self.guidance.setText(guide(self.state))
         is_idle, has_video = self.job is None, self.state.has_video
-        number = int(fields.object.value)
+        number = fields.object.value
         self.video_fields.group.setEnabled(is_idle)
         fields.new.enabled = has_video
         for button in (self.track_fields.segment, self.track_fields.propagate):
@@ -365,11 +365,11 @@ class SegmentAndTrackWidget(QWidget):
 
     def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
         """Narrow enough to leave the picture its room."""
-        return QSize(340, super().sizeHint().height())
+        return QSize(WIDTH, super().sizeHint().height())
 
-    def event(self, event: QEvent) -> bool:
+    def event(self, event: QEvent | None) -> bool:
         """Notice when napari takes the widget out of its dock: that closes it."""
-        if event.type() == QEvent.Type.ParentChange:
+        if event is not None and event.type() == QEvent.Type.ParentChange:
             if self.parent() is not None:
                 self._was_docked = True
             elif self._was_docked:

@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
-from magicgui.widgets import (
-    CheckBox,
-    ComboBox,
-    Container,
-    LineEdit,
-    ProgressBar,
-    PushButton,
-    RadioButtons,
-    SpinBox,
-)
-from magicgui.widgets.bases import Widget
+from magicgui.widgets import CheckBox, ComboBox, LineEdit, ProgressBar, PushButton, RadioButtons
 from napari.layers import Image, Labels, Points, Shapes
 from napari.utils.colormaps import label_colormap
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QFrame,
-    QGroupBox,
-    QLabel,
-    QScrollArea,
-    QSizePolicy,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QLabel
 
 from napari_sam3.plugin.prompt_layers import EXCLUDE, INCLUDE
 from napari_sam3.plugin.results import LABEL_DTYPE
 from napari_sam3.plugin.widget.choices import LayerChoice, fit_narrow
+from napari_sam3.plugin.widget.layout import FieldGroup
+from napari_sam3.plugin.widget.number import NumberField
 from napari_sam3.plugin.workbench import Workbench
 
 AUTO = "auto"
@@ -49,24 +29,16 @@ class VideoFields:
             bench.viewer,
             Image,
             "Video",
-            "The image layer to track in: a video, a stack, or a single picture.",
+            "The image layer to track in: a video, a stack, or a single picture. What has more "
+            "than 8 bits is scaled by its contrast limits as they are when the work begins.",
         )
         self.time_axis = ComboBox(
             label="Time axis",
             tooltip="The axis to track along. The other axes stay at the slice on screen.",
             choices=[],
         )
-        self.channel = SpinBox(
-            label="Channel",
-            tooltip="The channel that the model looks at.",
-            min=0,
-        )
-        self.model = ComboBox(
-            label="Model",
-            tooltip="What finds and follows the objects. auto: the best one on this machine; "
-            "nothing is downloaded.",
-            choices=[],
-        )
+        self.channel = NumberField("Channel", "The channel that the model looks at, from 0.")
+        self.model = ComboBox(label="Model", choices=[])
         self.device = ComboBox(
             label="Device",
             tooltip="What the model runs on. auto: the fastest there is.",
@@ -74,9 +46,9 @@ class VideoFields:
         )
         for box in (self.time_axis, self.model, self.device):
             fit_narrow(box)
-        self.group = make_group(
-            "Video", [self.video.box, self.time_axis, self.channel, self.model, self.device]
-        )
+        self.group = FieldGroup("Video")
+        for field in (self.video.box, self.time_axis, self.channel, self.model, self.device):
+            self.group.add(field)
 
 
 class PromptFields:
@@ -107,48 +79,47 @@ class PromptFields:
         self.masks = LayerChoice(
             viewer,
             Labels,
-            "Painted masks",
+            "Masks",
             "A labels layer: what is painted on the frame on screen is the mask of the object of "
             "that number.",
             is_optional=True,
             is_offered=lambda layer: not bench.is_result(layer),
         )
-        self.text = LineEdit(label="Text", tooltip="")
-        self.object = SpinBox(
-            tooltip="The object that the next click or box belongs to. 'each new': every click and "
-            "every box is an object of its own. Key N: next object.",
+        self.text = LineEdit(label="Text")
+        self.object = NumberField(
+            "Object",
+            "The object that the next click or box belongs to. 'each new': every click and every "
+            "box is an object of its own. Key N: next object.",
             min=NEW_EACH,
             max=int(np.iinfo(LABEL_DTYPE).max),
             value=1,
+            lowest="each new",
         )
-        self.object.native.setSpecialValueText("each new")
         self.sign = RadioButtons(
+            label="It shows",
             choices=[INCLUDE, EXCLUDE],
-            value=INCLUDE,
             orientation="horizontal",
-            tooltip="Whether the next click shows the object or what does not belong to it. "
-            "Key W switches.",
+            tooltip="include: the next click or box shows the object. exclude: it shows what does "
+            "not belong to it. Key W switches.",
         )
+        self.sign.value = INCLUDE
         self.swatch = QLabel()
         self.swatch.setFixedSize(18, 18)
         self.swatch.setToolTip("The colour of this object's clicks, boxes and mask.")
-        row = Container(widgets=[self.object, self.sign], layout="horizontal", labels=False)
-        row.label = "Object"
-        row.margins = (0, 0, 0, 0)
-        row.native.layout().insertWidget(1, self.swatch)
-        self.group = make_group(
-            "Prompts",
-            [self.new, self.points.box, self.boxes.box, self.masks.box, self.text, row],
-        )
+        self.group = FieldGroup("Prompts")
+        self.group.add_row(self.new.native)
+        for field in (self.points.box, self.boxes.box, self.masks.box, self.text):
+            self.group.add(field)
+        self.group.add(self.object, self.swatch)
+        self.group.add(self.sign)
 
     def show_colour(self) -> None:
         """Give the swatch the colour of the current object."""
-        number = int(self.object.value)
-        if number == NEW_EACH:
-            colour = "transparent"
-        else:
-            red, green, blue = (round(255 * c) for c in label_colormap().map(number)[:3])
-            colour = f"rgb({red}, {green}, {blue})"
+        colour = "transparent"
+        if self.object.value != NEW_EACH:
+            # with the colours that Labels layers have
+            rgb = label_colormap(49, 0.5, 0).map(self.object.value)[:3]
+            colour = "rgb({}, {}, {})".format(*(round(255 * float(part)) for part in rgb))
         self.swatch.setStyleSheet(
             f"background-color: {colour}; border: 1px solid gray; border-radius: 3px;"
         )
@@ -164,22 +135,18 @@ class TrackFields:
             "both: forward, then backward.",
             choices=["forward", "backward", "both"],
         )
-        self.start = SpinBox(
-            label="Start frame",
-            tooltip="Where to begin, counted from 0. Lowest value: at the first prompt.",
+        self.start = NumberField(
+            "Start frame",
+            "Where to begin, counted from 0. Lowest value: at the first prompt.",
             min=FIRST_PROMPT,
-            max=0,
-            value=FIRST_PROMPT,
+            lowest="first prompt",
         )
-        self.start.native.setSpecialValueText("first prompt")
-        self.length = SpinBox(
-            label="Frames",
-            tooltip="At most so many frames in each direction. Lowest value: all.",
+        self.length = NumberField(
+            "Frames",
+            "At most so many frames in each direction. Lowest value: all.",
             min=ALL_FRAMES,
-            max=0,
-            value=ALL_FRAMES,
+            lowest="all",
         )
-        self.length.native.setSpecialValueText("all")
         self.follow = CheckBox(
             text="Follow: show each frame as it is done",
             tooltip="Turn the viewer to the newest frame while tracking.",
@@ -191,32 +158,27 @@ class TrackFields:
             text="Propagate", tooltip="Follow the objects through the video."
         )
         self.stop = PushButton(
-            text="Stop", tooltip="Stop before the next frame; what is done stays.", enabled=False
+            text="Stop", tooltip="Stop before the next frame; what is done stays."
         )
-        self.progress = ProgressBar(value=0, min=0, max=1, visible=False, tooltip="Frames done.")
+        self.progress = ProgressBar(min=0, max=1, tooltip="Frames done.")
         self.pace = QLabel("")
-        self.pace.hide()
-        self.group = make_group(
-            "Track",
-            [
-                self.direction,
-                self.start,
-                self.length,
-                make_row(self.follow),
-                make_row(self.segment, self.propagate, self.stop),
-                make_row(self.progress),
-            ],
-        )
-        self.group.layout().addWidget(self.pace)
+        self.group = FieldGroup("Track")
+        for field in (self.direction, self.start, self.length):
+            self.group.add(field)
+        self.group.add_row(self.follow.native)
+        self.group.add_row(self.segment.native, self.propagate.native, self.stop.native)
+        self.group.add_row(self.progress.native)
+        self.group.add_row(self.pace)
+        self.show_progress(0, 0, "")
 
     def limit_to(self, n_frames: int) -> None:
         """Offer only frames that the video has."""
         self.start.max = max(0, n_frames - 1)
-        self.length.max = max(0, n_frames)
+        self.length.max = max(1, n_frames)
 
     def show_progress(self, n_done: int, n_planned: int, pace: str) -> None:
         """Show how far the work is; nothing where nothing is planned."""
-        self.progress.visible = n_planned > 0
+        self.progress.native.setVisible(n_planned > 0)
         self.pace.setVisible(n_planned > 0)
         self.pace.setText(pace)
         if n_planned > 0:
@@ -228,13 +190,14 @@ class ObjectFields:
     """What is done to whole objects."""
 
     def __init__(self) -> None:
-        self.remove = PushButton(text="Remove object", tooltip="")
+        self.remove = PushButton()
         self.reset = PushButton(
             text="Reset",
             tooltip="Begin anew: forget all objects and empty the prompt layers made here. "
             "The labels done so far stay as they are; the next results get a new layer.",
         )
-        self.group = make_group("Objects", [make_row(self.remove, self.reset)])
+        self.group = FieldGroup("Objects")
+        self.group.add_row(self.remove.native, self.reset.native)
 
     def name_object(self, obj_id: int | None) -> None:
         """Say which object would be removed."""
@@ -245,47 +208,3 @@ class ObjectFields:
             else f"Remove object {obj_id}: its clicks and boxes, its mask on every frame, and "
             "itself from everything that follows."
         )
-
-
-def lay_out(groups: Sequence[QGroupBox]) -> tuple[QLabel, QScrollArea]:
-    """Make the line of guidance, and a column of the groups that scrolls where room is short."""
-    guidance = QLabel()
-    guidance.setWordWrap(True)
-    guidance.setObjectName("guidance")
-    guidance.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    guidance.setAlignment(Qt.AlignmentFlag.AlignTop)
-    # room for three lines, so that the fields below do not jump when the text changes
-    guidance.setMinimumHeight(3 * guidance.fontMetrics().lineSpacing() + 6)
-    column = QWidget()
-    layout = QVBoxLayout(column)
-    layout.setContentsMargins(0, 0, 0, 0)
-    for group in groups:
-        layout.addWidget(group)
-    layout.addStretch()
-    body = QScrollArea()
-    body.setWidgetResizable(True)
-    body.setFrameShape(QFrame.Shape.NoFrame)
-    body.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    body.setWidget(column)
-    return guidance, body
-
-
-def make_row(*widgets: Widget) -> Container:
-    """Put fields side by side, without labels."""
-    row = Container(widgets=list(widgets), layout="horizontal", labels=False)
-    row.margins = (0, 0, 0, 0)
-    return row
-
-
-def make_group(title: str, widgets: Sequence[Any]) -> QGroupBox:
-    """Put fields under each other in a box with a title."""
-    column = Container(widgets=list(widgets), labels=True)
-    column.margins = (0, 0, 0, 0)
-    column.native.layout().setSpacing(4)
-    group = QGroupBox(title)
-    group.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
-    layout = QVBoxLayout(group)
-    layout.setContentsMargins(6, 6, 6, 6)
-    layout.addWidget(column.native)
-    group.fields = column  # the Python side of the fields lives as long as the box
-    return group

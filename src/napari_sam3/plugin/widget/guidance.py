@@ -101,8 +101,8 @@ def _say_ending(state: State) -> str:
         return f"Nothing was found on this frame. Add a click or draw a box round the object.{hint}"
     if state.ending is Ending.TRACKED:
         return (
-            f"{_count(state.frames_done)} done, in the layer '{state.results_name}'. Wrong somewhere? "
-            "Go to that frame, correct it with clicks, and propagate again."
+            f"{_count(state.frames_done)} done, in the layer '{state.results_name}'. "
+            "Wrong somewhere? Go to that frame, correct it with clicks, and propagate again."
         )
     if state.ending is Ending.STOPPED and not state.results_name:
         return "Stopped before the first frame."

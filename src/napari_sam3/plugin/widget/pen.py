@@ -49,7 +49,7 @@ class PromptPen:
             layer.bind_key(SWITCH_SIGN_KEY, self._switch_sign, overwrite=True)
 
     def _dip(self) -> None:
-        said = {"object": int(self._fields.object.value), "label": str(self._fields.sign.value)}
+        said = {"object": self._fields.object.value, "label": str(self._fields.sign.value)}
         for layer in self._layers:
             defaults = layer.feature_defaults
             known = {c: defaults[c].iloc[0] for c in defaults.columns}
@@ -67,7 +67,7 @@ class PromptPen:
     def _take_next_object(self, _layer: Any) -> None:
         """Go on to the next object."""
         box = self._fields.object
-        box.value = min(int(box.value) + 1, int(box.max))
+        box.value = min(box.value + 1, box.max)
 
     def _switch_sign(self, _layer: Any) -> None:
         """Switch between include and exclude."""

@@ -1,0 +1,107 @@
+"""How the fields are laid out: groups of labelled rows that fit a narrow dock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QFormLayout,
+    QFrame,
+    QGroupBox,
+    QHBoxLayout,
+    QLabel,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+WIDTH = 340
+"""What the dock asks for, px; at most 400 leave the picture its room."""
+
+
+class Field(Protocol):
+    """A magicgui widget, or something like one."""
+
+    @property
+    def label(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def native(self) -> Any:
+        """Its Qt widget."""
+        ...
+
+
+class FieldGroup(QGroupBox):
+    """A titled box of rows: a field with its label, or several things side by side.
+
+    Parameters
+    ----------
+    title : str
+        Of the box.
+    """
+
+    def __init__(self, title: str) -> None:
+        super().__init__(title)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+        self._form = QFormLayout(self)
+        self._form.setContentsMargins(6, 6, 6, 6)
+        self._form.setHorizontalSpacing(8)
+        self._form.setVerticalSpacing(4)
+        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+
+    def add(self, field: Field, *beside: QWidget) -> None:
+        """Add a labelled row; `beside` stands to the right of the field."""
+        native = field.native
+        label = QLabel(field.label)
+        label.setToolTip(native.toolTip())
+        self._form.addRow(label, side_by_side(native, *beside) if beside else native)
+
+    def add_row(self, *natives: QWidget) -> None:
+        """Add a row without a label."""
+        self._form.addRow(natives[0] if len(natives) == 1 else side_by_side(*natives))
+
+    def show_field(self, field: Field, is_shown: bool) -> None:
+        """Show or hide a row."""
+        field.native.setVisible(is_shown)
+        label = self._form.labelForField(field.native)
+        if label is not None:
+            label.setVisible(is_shown)
+
+
+def side_by_side(*widgets: QWidget) -> QWidget:
+    """One widget that holds others in a row."""
+    row = QWidget()
+    layout = QHBoxLayout(row)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(6)
+    for widget in widgets:
+        layout.addWidget(widget)
+    return row
+
+
+def lay_out(groups: Sequence[QGroupBox]) -> tuple[QLabel, QScrollArea]:
+    """Make the line of guidance, and a column of the groups that scrolls where room is short."""
+    guidance = QLabel()
+    guidance.setWordWrap(True)
+    guidance.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    guidance.setAlignment(Qt.AlignmentFlag.AlignTop)
+    guidance.setStyleSheet("border-left: 3px solid #4c82f0; padding: 2px 0 2px 6px;")
+    # room for four lines, so that the fields below do not jump when the text changes
+    guidance.setMinimumHeight(4 * guidance.fontMetrics().lineSpacing() + 6)
+    column = QWidget()
+    layout = QVBoxLayout(column)
+    layout.setContentsMargins(0, 0, 0, 0)
+    for group in groups:
+        layout.addWidget(group)
+    layout.addStretch()
+    body = QScrollArea()
+    body.setWidgetResizable(True)
+    body.setFrameShape(QFrame.Shape.NoFrame)
+    body.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    body.setWidget(column)
+    return guidance, body

@@ -134,6 +134,7 @@ def test_video_file_is_opened_anew(disc_folder, disc_film):
 
 def test_contrast_limits_are_the_layers():
     assert video_contrast_limits(_layer(_stack(4, 20, 30), contrast_limits=(3, 90))) == (3, 90)
+    assert video_contrast_limits(_layer(_stack(4, 20, 30, dtype=np.uint8))) is None
 
 
 @pytest.mark.parametrize(

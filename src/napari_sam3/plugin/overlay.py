@@ -192,7 +192,7 @@ class StackedPlanes:
         block = np.broadcast_to(np.asarray(value), kept).reshape(shape)[self._lit(spans)]
         if block.size:
             # every channel shows the same labels: the last one written holds
-            last = (slice(None), *(-1,) * (self.ndim - 3))
+            last: tuple[Any, ...] = (slice(None), *(-1,) * (self.ndim - 3))
             self.planes[tuple(_as_slice(spans[n]) for n in (0, -2, -1))] = block[last]
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:

@@ -16,7 +16,30 @@ PathOrPaths = str | Path | Sequence[str | Path]
 
 # the manifest names the same ones; a test compares them
 VIDEO_SUFFIXES = frozenset(
-    [".3gp", ".asf", ".avi", ".flv", ".gif", ".h264", ".h265", ".m2ts", ".m4v", ".mj2", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".webm", ".wmv", ".y4m"]
+    [
+        ".3gp",
+        ".asf",
+        ".avi",
+        ".flv",
+        ".gif",
+        ".h264",
+        ".h265",
+        ".m2ts",
+        ".m4v",
+        ".mj2",
+        ".mkv",
+        ".mov",
+        ".mp4",
+        ".mpeg",
+        ".mpg",
+        ".mts",
+        ".mxf",
+        ".ogv",
+        ".ts",
+        ".webm",
+        ".wmv",
+        ".y4m",
+    ]
 )
 # a .ts file may as well be a program in TypeScript; a video packet begins with this byte
 _TRANSPORT_STREAM_SYNC = b"G"

@@ -162,17 +162,16 @@ def layer_video(layer: Any, axes: StackAxes) -> Video:
 
 
 def video_contrast_limits(layer: Any) -> tuple[float, float] | None:
-    """The range of values that the layer shows from black to white; None for 8-bit colours.
+    """The range of values that the layer shows from black to white; None: 8 bits as they are.
 
-    Colours are shown by napari as they are, over the range of their type.
+    Colours are shown by napari over the range of their type, whatever the contrast limits.
     """
-    if not layer.rgb:
-        low, high = layer.contrast_limits
-        return float(low), float(high)
     dtype = np.dtype(layer.dtype)
-    if dtype == np.uint8:
-        return None
-    return (0.0, float(np.iinfo(dtype).max)) if dtype.kind in "iu" else (0.0, 1.0)
+    if not layer.rgb:
+        low, high = (float(limit) for limit in layer.contrast_limits)
+    else:
+        low, high = 0.0, float(np.iinfo(dtype).max) if dtype.kind in "iu" else 1.0
+    return None if dtype == np.uint8 and (low, high) == (0.0, 255.0) else (low, high)
 
 
 class _FramesOfStack:

@@ -87,17 +87,18 @@ class Layout:
 
         A frame of another size than the first (streams may change it) is scaled.
         """
-        height, width = self.size
         if self.palette is not None and frame.format.name == "pal8":
-            array = self.palette[frame.to_ndarray()[0]]
-        else:
-            if (frame.height, frame.width, frame.format.name) != (height, width, self.format_name):
-                frame = _reformatter().reformat(
-                    frame, width=width, height=height, format=self.format_name
-                )
-            array = frame.to_ndarray()
-        # what PyAV gives may be a view of the frame's own memory
-        return np.array(np.rot90(array, self.turns), order="C")
+            return self._turn(self.palette[frame.to_ndarray()[0]])
+        height, width = self.size
+        if (frame.height, frame.width, frame.format.name) == (height, width, self.format_name):
+            # a view of the frame's own memory, and the frame is not ours alone
+            return self._turn(frame.to_ndarray().copy())
+        # the converted frame is a new one: its memory becomes the array's, a copy less
+        fresh = _reformatter().reformat(frame, width=width, height=height, format=self.format_name)
+        return self._turn(fresh.to_ndarray())
+
+    def _turn(self, array: NDArray[Any]) -> NDArray[Any]:
+        return np.ascontiguousarray(np.rot90(array, self.turns))
 
 
 def _reformatter() -> VideoReformatter:

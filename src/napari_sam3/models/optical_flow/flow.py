@@ -29,14 +29,15 @@ class WorkingFrame:
 
     Attributes
     ----------
-    rgb : (h, w, 3) uint8
+    rgb, lab : (h, w, 3) uint8
+        sRGB, and CIE Lab.
     grey : (h, w) uint8
-        Stretched to the frame's own range where that is narrow, so that low contrast moves too.
     scale : (float, float)
         Working px per frame px, along x and along y.
     """
 
     rgb: ByteImage
+    lab: ByteImage
     grey: ByteImage
     scale: tuple[float, float]
 
@@ -49,8 +50,10 @@ class WorkingFrame:
         rgb = frame
         if size != (width, height):
             rgb = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-        grey = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2GRAY)
-        return cls(rgb, grey, (size[0] / width, size[1] / height))
+        rgb = np.ascontiguousarray(rgb)
+        grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+        lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)
+        return cls(rgb, lab, grey, (size[0] / width, size[1] / height))
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,17 +3,92 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import cv2
 import numpy as np
 
-from napari_sam3.models.optical_flow.flow import Motion, WorkingFrame, estimate_motion
+from napari_sam3.models.optical_flow import blobs, natural
+from napari_sam3.models.optical_flow.appearance import Appearance, describe
+from napari_sam3.models.optical_flow.flow import WorkingFrame, estimate_motion
+from napari_sam3.models.optical_flow.pull import Pulled, enlarge, pull, shrink
 from napari_sam3.models.optical_flow.segment import segment_object
 from napari_sam3.models.sequential import SequentialTracker, TrackState
-from napari_sam3.values import Frames, Keyframe, ObjectMask, ObjectPrompt, without_overlap
+from napari_sam3.values import (
+    BoolArray,
+    Frames,
+    Keyframe,
+    ObjectMask,
+    ObjectPrompt,
+    label_image,
+    without_overlap,
+)
 
 _KEPT_FRAMES = 3
+_CUT_ERROR = 30.0  # grey levels left unexplained by the flow: another scene
+_LEAST_SHARE = 0.15  # of its usual area, below which an object counts as lost
+_LEAST_CONTRAST = 0.25  # of the prompted frame's, the same for blobs
+_SLOWNESS = 0.8  # of the running averages
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """What an object was like; shared between frames where nothing changed.
+
+    Attributes
+    ----------
+    levels : Levels or None
+        For a blob: how it stands out.
+    look : Appearance or None
+        For everything else: the classifier, where there was enough to learn from.
+    last : ObjectMask
+        Where it was seen last.
+    velocity : (float, float)
+        Of late, px a frame, x and y.
+    area, trust : float
+        Running averages of its area, px, and of how well results agreed with what was expected.
+    missing : int
+        Frames since it was seen.
+    """
+
+    levels: blobs.Levels | None
+    look: Appearance | None
+    last: ObjectMask
+    velocity: tuple[float, float] = (0.0, 0.0)
+    area: float = 0.0
+    trust: float = 1.0
+    missing: int = 0
+
+    def lose(self) -> Memory:
+        """One more frame without it."""
+        return replace(self, missing=self.missing + 1)
+
+    def see(self, mask: ObjectMask, agreement: float) -> Memory:
+        """Seen again, or still."""
+        old, new = _SLOWNESS, 1 - _SLOWNESS
+        (x0, y0), (x1, y1) = _centre(self.last), _centre(mask)
+        frames = self.missing + 1
+        velocity = (
+            0.5 * self.velocity[0] + 0.5 * (x1 - x0) / frames,
+            0.5 * self.velocity[1] + 0.5 * (y1 - y0) / frames,
+        )
+        return replace(
+            self,
+            last=mask,
+            velocity=velocity,
+            area=old * self.area + new * mask.area,
+            trust=old * self.trust + new * agreement,
+            missing=0,
+        )
+
+
+def _centre(mask: ObjectMask) -> tuple[float, float]:
+    rows, columns = np.nonzero(mask.crop)
+    return float(columns.mean()) + mask.bbox[0], float(rows.mean()) + mask.bbox[1]
 
 
 class OpticalFlowTracker(SequentialTracker):
@@ -22,13 +97,14 @@ class OpticalFlowTracker(SequentialTracker):
     def __init__(self, frames: Frames) -> None:
         super().__init__(frames)
         self._working: OrderedDict[int, WorkingFrame] = OrderedDict()
+        self._features: OrderedDict[int, np.ndarray] = OrderedDict()
 
     def segment(self, frame_index: int, prompt: ObjectPrompt) -> ObjectMask | None:
         """Find the one object that a prompt means; None if it is not there."""
         return segment_object(self.frames[frame_index], prompt)
 
     def begin(self, frame_index: int, keyframe: Keyframe) -> TrackState:
-        """State of an object on one of its keyframes."""
+        """State of an object on one of its keyframes; it is learnt when it is first followed."""
         return TrackState(keyframe.mask, keyframe)
 
     def step(
@@ -39,55 +115,231 @@ class OpticalFlowTracker(SequentialTracker):
         fixed: Mapping[int, TrackState],
     ) -> Mapping[int, TrackState]:
         """Take objects from one frame to the next."""
-        motion = estimate_motion(self._working_frame(source), self._working_frame(target))
-        moved: dict[int, TrackState] = {}
-        masks = {}
-        for obj_id, state in states.items():
-            if obj_id in fixed:
-                continue
-            mask = None if state.mask is None else _pull(state.mask, motion)
-            if mask is not None:
-                masks[obj_id] = mask
-            moved[obj_id] = TrackState(None, state.keyframe, state.memory)
-        for obj_id, mask in without_overlap(masks).items():
-            moved[obj_id] = TrackState(mask, moved[obj_id].keyframe, moved[obj_id].memory)
-        return moved
+        moving = {i: s for i, s in states.items() if i not in fixed}
+        crossing = _Crossing(self, source, target, moving, fixed)
+        return crossing.carry_over()
 
     def close(self) -> None:
         """Forget every frame."""
         super().close()
         self._working.clear()
+        self._features.clear()
 
-    def _working_frame(self, frame_index: int) -> WorkingFrame:
-        frame = self._working.get(frame_index)
-        if frame is None:
-            frame = WorkingFrame.of(self.frames[frame_index])
-            self._working[frame_index] = frame
-            while len(self._working) > _KEPT_FRAMES:
-                self._working.popitem(last=False)
-        return frame
+    def working_frame(self, frame_index: int) -> WorkingFrame:
+        """A frame at the flow's size."""
+        return _kept(self._working, frame_index, lambda: WorkingFrame.of(self.frames[frame_index]))
+
+    def features(self, frame_index: int) -> np.ndarray:
+        """What `describe` says of a frame."""
+        return _kept(
+            self._features, frame_index, lambda: describe(self.working_frame(frame_index).rgb)
+        )
 
 
-def _pull(mask: ObjectMask, motion: Motion) -> ObjectMask | None:
-    """Pull a mask along the flow; None if it left the picture."""
-    height, width = mask.size
-    x0, y0, x1, y1 = mask.bbox
-    flow_height, flow_width = motion.flow.shape[:2]
-    sx, sy = motion.scale
-    part = motion.flow[
-        int(y0 * sy) : min(flow_height, int(np.ceil(y1 * sy)) + 1),
-        int(x0 * sx) : min(flow_width, int(np.ceil(x1 * sx)) + 1),
-    ]
-    middle = np.median(part.reshape(-1, 2), axis=0) / (sx, sy)
-    spread = np.abs(part / np.float32((sx, sy)) - middle).max(axis=(0, 1)) + 6
-    left = max(0, int(np.floor(x0 - middle[0] - spread[0])))
-    top = max(0, int(np.floor(y0 - middle[1] - spread[1])))
-    right = min(width, int(np.ceil(x1 - middle[0] + spread[0])))
-    bottom = min(height, int(np.ceil(y1 - middle[1] + spread[1])))
-    if left >= right or top >= bottom:
-        return None
-    xs, ys = motion.source_positions(left, top, right, bottom)
-    soft = cv2.remap(
-        np.pad(mask.crop, 1).astype(np.float32), xs - (x0 - 1), ys - (y0 - 1), cv2.INTER_LINEAR
-    )
-    return ObjectMask.from_crop(soft > 0.5, left, top, mask.size, 0.9)
+def _kept(store: OrderedDict[int, T], key: int, make: Callable[[], T]) -> T:
+    if key not in store:
+        store[key] = make()
+        while len(store) > _KEPT_FRAMES:
+            store.popitem(last=False)
+    return store[key]
+
+
+class _Crossing:
+    """All that happens between two neighbouring frames."""
+
+    def __init__(
+        self,
+        tracker: OpticalFlowTracker,
+        source: int,
+        target: int,
+        moving: Mapping[int, TrackState],
+        fixed: Mapping[int, TrackState],
+    ) -> None:
+        self.tracker = tracker
+        self.source, self.target = source, target
+        self.moving = moving
+        self.size = tracker.frames.size
+        self.fixed = {i: s.mask for i, s in fixed.items() if s.mask is not None}
+        self.frame = tracker.frames[target]
+        self.here = tracker.working_frame(target)
+        self.motion = estimate_motion(tracker.working_frame(source), self.here)
+
+    def carry_over(self) -> dict[int, TrackState]:
+        memories = {i: s.memory or self._meet(s) for i, s in self.moving.items()}
+        is_cut = float(self.motion.error.mean()) > _CUT_ERROR
+        seen: dict[int, tuple[ObjectMask, float]] = {}
+        if not is_cut:
+            pulled = {
+                i: pull(s.mask, self.motion) for i, s in self.moving.items() if s.mask is not None
+            }
+            guesses = {i: p for i, p in pulled.items() if p is not None}
+            looks = {i: p for i, p in guesses.items() if memories[i].levels is None}
+            seen = self._follow_blobs(guesses, memories)
+            seen.update(self._follow_looks(looks, memories, {i: m for i, (m, _) in seen.items()}))
+        taken = label_image({**{i: m for i, (m, _) in seen.items()}, **self.fixed}, self.size) > 0
+        for obj_id, memory in memories.items():
+            if obj_id not in seen and memory is not None:
+                found = self._search(memory, taken)
+                if found is not None:
+                    seen[obj_id] = found
+        return self._conclude(seen, memories)
+
+    def _conclude(
+        self,
+        seen: Mapping[int, tuple[ObjectMask, float]],
+        memories: Mapping[int, Memory | None],
+    ) -> dict[int, TrackState]:
+        scored = {}
+        for obj_id, (mask, agreement) in seen.items():
+            trust = memories[obj_id].trust if memories[obj_id].missing == 0 else agreement
+            score = _SLOWNESS * trust + (1 - _SLOWNESS) * agreement
+            scored[obj_id] = replace(mask, score=float(np.clip(score, 0.05, 0.99)))
+        certain = {i: replace(m, score=1.0) for i, m in self.fixed.items()}
+        apart = without_overlap({**scored, **certain})
+        states = {}
+        for obj_id, state in self.moving.items():
+            memory = memories[obj_id]
+            mask = apart.get(obj_id)
+            if memory is not None:
+                memory = memory.lose() if mask is None else memory.see(mask, seen[obj_id][1])
+            states[obj_id] = TrackState(mask, state.keyframe, memory)
+        return states
+
+    # ------------------------------------------------------------------ first acquaintance
+
+    def _meet(self, state: TrackState) -> Memory | None:
+        """Learn an object on its prompted frame; None where it is not there."""
+        mask = state.mask
+        if mask is None:
+            return None
+        levels = blobs.is_blob(self.tracker.frames[self.source], mask)
+        look = None
+        if levels is None:
+            there = self.tracker.working_frame(self.source)
+            small = shrink(mask, there)
+            back = estimate_motion(self.here, there)
+            # the drift of the prompted frame is not known: the next one's, turned round
+            drift = -natural.remove_camera(back, small)
+            scene = natural.Scene(self.tracker.features(self.source), drift, there.lab)
+            look = natural.learn_look(scene, small)
+        return Memory(levels, look, mask, area=float(mask.area))
+
+    # ------------------------------------------------------------------------------- blobs
+
+    def _follow_blobs(
+        self, guesses: Mapping[int, Pulled], memories: Mapping[int, Memory | None]
+    ) -> dict[int, tuple[ObjectMask, float]]:
+        claims = {i: g.mask for i, g in guesses.items()}
+        everyone = label_image({**claims, **self.fixed}, self.size, np.int32)
+        seen = {}
+        for obj_id, guess in claims.items():
+            memory = memories[obj_id]
+            if memory is None or memory.levels is None:
+                continue
+            crop, own, x0, y0 = blobs.cut_out(self.frame, guess)
+            others = everyone[y0 : y0 + own.shape[0], x0 : x0 + own.shape[1]].copy()
+            others[others == obj_id] = 0
+            refined = blobs.refine(blobs.lab_of(crop), own, others, memory.levels)
+            if refined.contrast < _LEAST_CONTRAST:
+                continue
+            mask = ObjectMask.from_crop(refined.mask, x0, y0, self.size)
+            if mask is None or mask.area < _LEAST_SHARE * memory.area:
+                continue
+            agreement = mask.overlap(guess) ** 0.5 * min(1.0, 0.4 + refined.contrast)
+            seen[obj_id] = (mask, agreement)
+        return seen
+
+    # ------------------------------------------------------------------------------- looks
+
+    @property
+    def scene(self) -> natural.Scene:
+        """The target frame, described once for all objects."""
+        if not hasattr(self, "_scene"):
+            objects = np.zeros(self.here.grey.shape, bool)
+            for state in self.moving.values():
+                if state.mask is not None:
+                    objects |= shrink(state.mask, self.here)
+            drift = natural.remove_camera(self.motion, objects)
+            self._scene = natural.Scene(self.tracker.features(self.target), drift, self.here.lab)
+        return self._scene
+
+    def _follow_looks(
+        self,
+        guesses: Mapping[int, Pulled],
+        memories: Mapping[int, Memory | None],
+        settled: Mapping[int, ObjectMask],
+    ) -> dict[int, tuple[ObjectMask, float]]:
+        if not guesses:
+            return {}
+        there = self.tracker.working_frame(self.source)
+        rivals = np.zeros(self.here.grey.shape, np.float32)
+        for mask in (*settled.values(), *self.fixed.values()):
+            rivals[shrink(mask, self.here)] += np.float32(np.exp(natural.SURE))
+        evidence = {}
+        for obj_id, guess in guesses.items():
+            memory, before = memories[obj_id], self.moving[obj_id].mask
+            if memory is None or before is None:
+                continue
+            soft, box = guess.at_working_size(self.motion, natural.BAND + 2)
+            x0, y0, x1, y1 = box
+            if x0 >= x1 or y0 >= y1:
+                continue
+            odds, look_odds = natural.weigh_evidence(
+                soft, box, memory.look, self.scene, (there.lab, shrink(before, there))
+            )
+            evidence[obj_id] = (box, soft, odds, look_odds)
+            rivals[y0:y1, x0:x1] += np.exp(odds)
+        seen = {}
+        for obj_id, (box, soft, odds, look_odds) in evidence.items():
+            x0, y0, x1, y1 = box
+            others = np.maximum(rivals[y0:y1, x0:x1] - np.exp(odds), 0)
+            alone = odds - np.log1p(others)
+            found = natural.decide(alone, box, self.scene, smooth=memories[obj_id].look is not None)
+            mask = enlarge(found, box, self.motion.scale, self.size)
+            if mask is None or mask.area < _LEAST_SHARE * memories[obj_id].area:
+                continue
+            expected = soft > 0.5
+            overlap = (found & expected).sum() / max(1, (found | expected).sum())
+            likely = float((1 / (1 + np.exp(-look_odds[found]))).mean()) if found.any() else 0.0
+            seen[obj_id] = (mask, float(overlap * likely) ** 0.5)
+        return seen
+
+    # ------------------------------------------------------------------------- lost objects
+
+    def _search(self, memory: Memory, taken: BoolArray) -> tuple[ObjectMask, float] | None:
+        if memory.levels is not None:
+            return self._search_blob(memory, memory.levels, taken)
+        if memory.look is None:
+            return None
+        small = cv2.resize(taken.astype(np.uint8), self.here.grey.shape[::-1]) > 0
+        found = natural.find_again(memory.look, self.scene, memory.last, self.motion.scale, small)
+        if found is None:
+            return None
+        height, width = small.shape
+        mask = enlarge(found[0], (0, 0, width, height), self.motion.scale, self.size)
+        return None if mask is None else (mask, 0.6 * found[1])
+
+    def _search_blob(
+        self, memory: Memory, levels: blobs.Levels, taken: BoolArray
+    ) -> tuple[ObjectMask, float] | None:
+        height, width = self.size
+        side = float(np.sqrt(memory.area))
+        frames = min(memory.missing + 1, 10)
+        x, y = _centre(memory.last)
+        x, y = x + memory.velocity[0] * frames, y + memory.velocity[1] * frames
+        reach = 0.6 * side + 0.3 * float(np.hypot(*memory.velocity)) * frames
+        margin = reach + 1.5 * side + 4
+        x0, y0 = max(0, int(x - margin)), max(0, int(y - margin))
+        x1, y1 = min(width, int(x + margin) + 1), min(height, int(y + margin) + 1)
+        if x0 >= x1 or y0 >= y1:
+            return None
+        found = blobs.search(
+            blobs.lab_of(self.frame[y0:y1, x0:x1]),
+            (x - x0, y - y0),
+            reach,
+            memory.area,
+            levels,
+            taken[y0:y1, x0:x1],
+        )
+        mask = None if found is None else ObjectMask.from_crop(found, x0, y0, self.size)
+        return None if mask is None else (mask, 0.6)

@@ -1,0 +1,159 @@
+"""What an object looks like: pixel features, and a small classifier taught by one frame.
+
+The classifier is a net of one hidden layer, trained once on the prompted frame and kept as it is
+from then on: what is taught by a tracker's own results drifts with them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam3.models.optical_flow.flow import ByteImage, FloatImage
+from napari_sam3.values import BoolArray
+
+_COLOUR_BLURS = (1.0, 3.0, 8.0)  # px
+_TEXTURE_BLURS = (2.0, 6.0)
+_HIDDEN = 64
+_STEPS = 300
+_BATCH = 1024
+_REACH = 6.0  # log-odds beyond it claim more than one frame can teach
+
+
+def describe(rgb: ByteImage) -> FloatImage:
+    """Features of every pixel of a picture, (F, h, w) float32, of about unit spread.
+
+    Colour at three blurs; strength of edges in four orientations, and texture, at two.
+    """
+    lab = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2LAB).astype(np.float32)
+    planes = []
+    for blur in _COLOUR_BLURS:
+        smooth = cv2.GaussianBlur(lab, (0, 0), blur)
+        planes += [
+            (smooth[..., 0] - 128) / 60,
+            (smooth[..., 1] - 128) / 20,
+            (smooth[..., 2] - 128) / 20,
+        ]
+    lightness = cv2.GaussianBlur(lab[..., 0], (0, 0), 0.7)
+    across = cv2.Sobel(lightness, cv2.CV_32F, 1, 0, scale=1 / 8)
+    down = cv2.Sobel(lightness, cv2.CV_32F, 0, 1, scale=1 / 8)
+    strength = cv2.magnitude(across, down)
+    # double angle: an edge and its reverse are one orientation
+    even = (across * across - down * down) / (strength + 1e-3)
+    odd = 2 * across * down / (strength + 1e-3)
+    detail = cv2.absdiff(lab[..., 0], cv2.GaussianBlur(lab[..., 0], (0, 0), 2.0))
+    for blur in _TEXTURE_BLURS:
+        for plane, spread in ((strength, 6.0), (even, 4.0), (odd, 4.0), (detail, 6.0)):
+            planes.append(cv2.GaussianBlur(plane, (0, 0), blur) / spread)
+    return np.stack(planes).astype(np.float32, copy=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Appearance:
+    """A trained classifier of pixels: what is the object, what is not."""
+
+    first: NDArray[np.float32]
+    first_bias: NDArray[np.float32]
+    second: NDArray[np.float32]
+    second_bias: np.float32
+
+    def log_odds(self, features: FloatImage) -> FloatImage:
+        """Log-odds that pixels are the object: (F, ...) features to (...) float32."""
+        flat = features.reshape(features.shape[0], -1)
+        hidden = self.first @ flat
+        hidden += self.first_bias[:, None]
+        np.maximum(hidden, 0, out=hidden)
+        odds = self.second @ hidden + self.second_bias
+        return np.clip(odds, -_REACH, _REACH).reshape(features.shape[1:])
+
+    @classmethod
+    def learn(
+        cls, features: FloatImage, truth: BoolArray, shaken: slice, jitter: float
+    ) -> Appearance:
+        """Train on pixels.
+
+        Parameters
+        ----------
+        features : (F, N) float32
+        truth : (N,) bool
+            Both kinds must be there.
+        shaken : slice
+            The rows that tell the place relative to the object.
+        jitter : float
+            How far they are shaken in training, as a tracker misjudges the place.
+        """
+        rng = np.random.default_rng(0)
+        count = features.shape[0]
+        weights = [
+            rng.normal(0, np.sqrt(2 / count), (_HIDDEN, count)).astype(np.float32),
+            np.zeros(_HIDDEN, np.float32),
+            rng.normal(0, np.sqrt(1 / _HIDDEN), _HIDDEN).astype(np.float32),
+            np.zeros(1, np.float32),
+        ]
+        mean = [np.zeros_like(w) for w in weights]
+        square = [np.zeros_like(w) for w in weights]
+        sides = np.flatnonzero(truth), np.flatnonzero(~truth)
+        answer = np.repeat(np.float32([1, 0]), _BATCH // 2)
+        for step in range(1, _STEPS + 1):
+            chosen = np.concatenate(
+                [side[rng.integers(0, len(side), _BATCH // 2)] for side in sides]
+            )
+            batch = features[:, chosen]
+            moved = batch[shaken]
+            moved += rng.normal(0, jitter, moved.shape).astype(np.float32)
+            before = weights[0] @ batch + weights[1][:, None]
+            hidden = np.maximum(before, 0)
+            odds = weights[2] @ hidden + weights[3]
+            wrong = (1 / (1 + np.exp(-odds)) - answer) / _BATCH
+            back = weights[2][:, None] * wrong
+            back[before <= 0] = 0
+            slopes = [back @ batch.T, back.sum(axis=1), hidden @ wrong, wrong.sum(keepdims=True)]
+            rate = 0.01 * (1 - 0.9 * step / _STEPS)
+            for i, slope in enumerate(slopes):
+                slope = slope + np.float32(1e-3 if i in (0, 2) else 0) * weights[i]
+                mean[i] += 0.1 * (slope - mean[i])
+                square[i] += 0.001 * (slope**2 - square[i])
+                scaled = mean[i] / (1 - 0.9**step)
+                weights[i] = weights[i] - np.float32(rate) * scaled / (
+                    np.sqrt(square[i] / (1 - 0.999**step)) + 1e-8
+                )
+        return cls(
+            weights[0].astype(np.float32),
+            weights[1].astype(np.float32),
+            weights[2].astype(np.float32),
+            np.float32(weights[3][0]),
+        )
+
+
+def colour_ratio(
+    source: ByteImage, mask: BoolArray, ground: BoolArray, target: ByteImage
+) -> FloatImage:
+    """Log-ratio of an object's and its surroundings' colours, (h, w) float32, -3..3.
+
+    Parameters
+    ----------
+    source, target : (h, w, 3) uint8
+        Colours are counted in the one and looked up in the other; sizes may differ.
+    mask, ground : (h, w) bool
+        The object and its surroundings in `source`.
+    """
+    bins = [0, 1, 2], None, [12, 12, 12], [0, 256, 0, 256, 0, 256]
+    ratios = []
+    for region in (mask, ground):
+        count = cv2.calcHist([source], bins[0], region.astype(np.uint8), bins[2], bins[3])
+        for axis in range(3):
+            count = _smooth_along(count, axis)
+        ratios.append(count / max(float(count.sum()), 1.0))
+    table = np.log((ratios[0] + 1e-4) / (ratios[1] + 1e-4)).astype(np.float32)
+    index = target.astype(np.int32) * 12 // 256
+    return np.clip(table[index[..., 0], index[..., 1], index[..., 2]], -3, 3)
+
+
+def _smooth_along(count: FloatImage, axis: int) -> FloatImage:
+    padded = np.pad(count, [(1, 1) if a == axis else (0, 0) for a in range(3)])
+    length = count.shape[axis]
+    parts = [np.take(padded, range(k, k + length), axis) for k in range(3)]
+    return np.asarray(0.25 * parts[0] + 0.5 * parts[1] + 0.25 * parts[2])

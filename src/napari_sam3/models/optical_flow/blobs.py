@@ -1,0 +1,210 @@
+"""Following what is brighter or darker than its ground: cells, nuclei, bacteria, beads.
+
+Works at the frame's own size in a crop round each object. The mask pulled along the flow gives
+the levels of object and ground; the outline lies half way between them; where neighbours touch,
+a watershed from the cores of all of them, prompted or not, finds the valley.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy import ndimage
+from skimage.segmentation import watershed
+
+from napari_sam3.models.optical_flow.flow import FloatImage
+from napari_sam3.values import BoolArray, ObjectMask
+
+_LARGEST_COLOURED = 2500  # px; larger ones in colour have a look, not just a level
+_LEAST_CONTRAST = 1.5  # of object against ground, in spreads within both
+_GROWTH = 0.12  # of the object's size: how far the outline may move in a frame
+_LEVEL = 0.45  # of the way from ground to object: where the outline lies
+
+
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """How an object stands out from its ground: a direction in Lab, and the step along it."""
+
+    axis: np.ndarray
+    step: float
+
+    @classmethod
+    def measure(cls, lab: FloatImage, mask: BoolArray, others: BoolArray) -> Levels | None:
+        """Measure on an (h, w, 3) Lab crop; None where object and ground are hardly distinct."""
+        ring = ring_of(mask) & ~others
+        if mask.sum() < 1 or ring.sum() < 4:
+            return None
+        inside, outside = lab[mask], lab[ring]
+        centre, ground = np.median(inside, axis=0), np.median(outside, axis=0)
+        difference = centre - ground
+        step = float(np.linalg.norm(difference))
+        if step < 4:
+            return None
+        axis = difference / step
+        spread = 0.5 * (_spread(inside @ axis) + _spread(outside @ axis))
+        if step < _LEAST_CONTRAST * spread:
+            return None
+        return cls(axis.astype(np.float32), step)
+
+
+def _spread(values: np.ndarray) -> float:
+    low, high = np.percentile(values, (20, 80))
+    return float(high - low) / 1.68 + 1.0
+
+
+def ring_of(mask: BoolArray) -> BoolArray:
+    """The ground close round a mask."""
+    width = max(3, round(0.35 * float(np.sqrt(mask.sum()))))
+    inner = cv2.dilate(mask.astype(np.uint8), _disc(2))
+    outer = cv2.dilate(inner, _disc(width))
+    return np.asarray((outer > 0) & (inner == 0))
+
+
+def _disc(radius: int) -> np.ndarray:
+    return np.asarray(
+        cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    )
+
+
+def is_blob(frame: np.ndarray, mask: ObjectMask) -> Levels | None:
+    """How an object stands out on its prompted frame, or None if it is not a mere blob."""
+    crop, own, _, _ = cut_out(frame, mask)
+    is_grey = np.array_equal(frame[::7, ::7, 0], frame[::7, ::7, 1]) and np.array_equal(
+        frame[::7, ::7, 1], frame[::7, ::7, 2]
+    )
+    if not is_grey and mask.area > _LARGEST_COLOURED:
+        return None
+    return Levels.measure(lab_of(crop), own, np.zeros_like(own))
+
+
+def lab_of(crop: np.ndarray) -> FloatImage:
+    """CIE Lab of an RGB crop, float32, slightly smoothed."""
+    lab = cv2.cvtColor(np.ascontiguousarray(crop), cv2.COLOR_RGB2LAB).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(lab, (0, 0), 0.8))
+
+
+def cut_out(frame: np.ndarray, mask: ObjectMask) -> tuple[np.ndarray, BoolArray, int, int]:
+    """Crop of a frame round a mask with some ground: crop, mask in it, its x0 and y0."""
+    x0, y0, x1, y1 = mask.bbox
+    margin = 8 + round(0.6 * float(np.sqrt(mask.area)))
+    height, width = mask.size
+    left, top = max(0, x0 - margin), max(0, y0 - margin)
+    right, bottom = min(width, x1 + margin), min(height, y1 + margin)
+    own = np.zeros((bottom - top, right - left), bool)
+    own[y0 - top : y1 - top, x0 - left : x1 - left] = mask.crop
+    return frame[top:bottom, left:right], own, left, top
+
+
+@dataclass(frozen=True, eq=False)
+class Refined:
+    """A blob found on a frame.
+
+    Attributes
+    ----------
+    mask : (h, w) bool
+        Within the crop.
+    contrast : float
+        Step between object and ground over the step on the prompted frame.
+    """
+
+    mask: BoolArray
+    contrast: float
+
+
+def refine(lab: FloatImage, pulled: BoolArray, others: np.ndarray, levels: Levels) -> Refined:
+    """Move a pulled mask's outline to where the level changes.
+
+    Parameters
+    ----------
+    lab : (h, w, 3) float32
+        Crop of the frame, from `lab_of`.
+    pulled : (h, w) bool
+        The mask pulled along the flow.
+    others : (h, w) int32
+        Other objects' pulled masks by id, 0 elsewhere.
+    """
+    value = lab @ levels.axis
+    taken = (others > 0) & ~pulled
+    ring = ring_of(pulled) & ~taken
+    core = _core(pulled)
+    object_level = float(np.median(value[core]))
+    # a neighbour that nobody named may fill part of the ring: the ground is its lower part
+    ground_level = float(np.percentile(value[ring], 30)) if ring.any() else object_level - 1
+    step = object_level - ground_level
+    contrast = step / levels.step
+    if contrast < 0.2:
+        return Refined(pulled, max(contrast, 0.0))
+    share = (value - ground_level) / step
+    size = float(np.sqrt(pulled.sum()))
+    reach = 2 + _GROWTH * size
+    away = cv2.distanceTransform((~pulled).astype(np.uint8), cv2.DIST_L2, 5)
+    bright = share > _LEVEL
+    markers = np.zeros(pulled.shape, np.int32)
+    markers[bright & (away > reach)] = 2
+    for other in np.unique(others[others > 0]):
+        markers[_core(others == other)] = 2
+    markers[core] = 1
+    landscape = -cv2.GaussianBlur(share.astype(np.float32), (0, 0), 1.0) + 0.04 * away
+    found = watershed(landscape, markers, mask=bright | core) == 1
+    found &= away <= reach
+    opened = ndimage.binary_opening(found, _disc(1)) if size > 8 else found
+    if opened.any():
+        found = opened
+    found = ndimage.binary_fill_holes(_largest_part(found))
+    if found.sum() < 0.3 * pulled.sum() and size > 3:
+        found = pulled
+    return Refined(np.asarray(found), contrast)
+
+
+def _core(mask: BoolArray) -> BoolArray:
+    """The inner part of a mask, never empty unless the mask is."""
+    depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    return np.asarray(mask & (depth >= min(0.5 * float(depth.max()), 6.0)))
+
+
+def _largest_part(mask: BoolArray) -> BoolArray:
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+    if count < 3:
+        return mask
+    return np.asarray(parts == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax()))
+
+
+def search(
+    lab: FloatImage,
+    expected: tuple[float, float],
+    reach: float,
+    area: float,
+    levels: Levels,
+    taken: BoolArray,
+) -> BoolArray | None:
+    """Look for a blob that was lost near the place where it is expected.
+
+    Parameters
+    ----------
+    lab : (h, w, 3) float32
+        Part of the frame.
+    expected : (x, y)
+        Place of its centre, in array coordinates of the part.
+    reach : float
+        How far off it may be, px.
+    area : float
+        That it had, px.
+
+    Returns
+    -------
+    (h, w) bool ndarray or None
+    """
+    value = lab @ levels.axis
+    share = (value - float(np.median(value))) / levels.step
+    bright = ((share > 0.5) & ~taken).astype(np.uint8)
+    count, parts, stats, centres = cv2.connectedComponentsWithStats(bright, connectivity=4)
+    best, best_distance = None, reach
+    for part in range(1, count):
+        distance = float(np.hypot(centres[part][0] - expected[0], centres[part][1] - expected[1]))
+        if 0.5 < stats[part, cv2.CC_STAT_AREA] / area < 1.8 and distance < best_distance:
+            best, best_distance = parts == part, distance
+    if best is None or not 0.6 < float(np.median(share[best])) < 1.6:
+        return None
+    return np.asarray(ndimage.binary_fill_holes(best))

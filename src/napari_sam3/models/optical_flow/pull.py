@@ -1,0 +1,140 @@
+"""Masks between frames and between sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from napari_sam3.models.optical_flow.flow import FloatImage, Motion, WorkingFrame
+from napari_sam3.values import BoolArray, Box, ObjectMask
+
+_TINY = 12  # px; such masks are moved whole, bilinear reading would wear them off
+_BLUR = 2.0  # working px
+
+
+@dataclass(frozen=True, eq=False)
+class Pulled:
+    """A mask on its way along the flow.
+
+    Attributes
+    ----------
+    mask : ObjectMask
+        Where the flow takes it, on the target.
+    origin : ObjectMask
+        Where it was, on the source.
+    """
+
+    mask: ObjectMask
+    origin: ObjectMask
+
+    def at_working_size(self, motion: Motion, margin: int) -> tuple[FloatImage, Box]:
+        """The slightly blurred mask at the flow's size, and the box it covers there."""
+        height, width = motion.flow.shape[:2]
+        sx, sy = motion.scale
+        x0, y0, x1, y1 = self.mask.bbox
+        left, top = max(0, int(x0 * sx) - margin), max(0, int(y0 * sy) - margin)
+        right = min(width, int(np.ceil(x1 * sx)) + margin)
+        bottom = min(height, int(np.ceil(y1 * sy)) + margin)
+        xs = (
+            np.arange(left, right, dtype=np.float32)[None, :]
+            + motion.flow[top:bottom, left:right, 0]
+        )
+        ys = (
+            np.arange(top, bottom, dtype=np.float32)[:, None]
+            + motion.flow[top:bottom, left:right, 1]
+        )
+        blur = _BLUR / sx
+        rim = int(3 * blur) + 1
+        soft = cv2.GaussianBlur(np.pad(self.origin.crop, rim).astype(np.float32), (0, 0), blur)
+        soft = _without_frame_border(soft, self.origin, rim, blur)
+        x = (xs + np.float32(0.5)) / np.float32(sx) - np.float32(0.5 + self.origin.bbox[0] - rim)
+        y = (ys + np.float32(0.5)) / np.float32(sy) - np.float32(0.5 + self.origin.bbox[1] - rim)
+        return cv2.remap(soft, x, y, cv2.INTER_LINEAR), (left, top, right, bottom)
+
+
+def _without_frame_border(soft: FloatImage, mask: ObjectMask, rim: int, blur: float) -> FloatImage:
+    """Undo the fading towards the frame's border: the object goes on beyond it."""
+    x0, y0, x1, y1 = mask.bbox
+    height, width = mask.size
+    inside = np.zeros(soft.shape, np.float32)
+    top, left = max(0, rim - y0), max(0, rim - x0)
+    bottom = soft.shape[0] - max(0, rim - (height - y1))
+    right = soft.shape[1] - max(0, rim - (width - x1))
+    if (top, left) == (0, 0) and (bottom, right) == soft.shape:
+        return soft
+    inside[top:bottom, left:right] = 1
+    return np.asarray(soft / np.maximum(cv2.GaussianBlur(inside, (0, 0), blur), 0.2))
+
+
+def pull(mask: ObjectMask, motion: Motion) -> Pulled | None:
+    """Pull a mask along the flow; None if it left the picture."""
+    height, width = mask.size
+    x0, y0, x1, y1 = mask.bbox
+    sx, sy = motion.scale
+    part = motion.flow[
+        int(y0 * sy) : max(int(y0 * sy) + 1, int(np.ceil(y1 * sy))),
+        int(x0 * sx) : max(int(x0 * sx) + 1, int(np.ceil(x1 * sx))),
+    ].reshape(-1, 2)
+    shift = np.median(part, axis=0) / (sx, sy)
+    if mask.area < _TINY:
+        moved = _move_whole(mask, -shift)
+        return None if moved is None else Pulled(moved, mask)
+    spread = np.abs(part - np.median(part, axis=0)).max(axis=0) / (sx, sy) + 6
+    left = max(0, int(np.floor(x0 - shift[0] - spread[0])))
+    top = max(0, int(np.floor(y0 - shift[1] - spread[1])))
+    right = min(width, int(np.ceil(x1 - shift[0] + spread[0])))
+    bottom = min(height, int(np.ceil(y1 - shift[1] + spread[1])))
+    if left >= right or top >= bottom:
+        return None
+    xs, ys = motion.source_positions(left, top, right, bottom)
+    soft = cv2.remap(
+        np.pad(mask.crop, 1).astype(np.float32), xs - (x0 - 1), ys - (y0 - 1), cv2.INTER_LINEAR
+    )
+    moved = ObjectMask.from_crop(soft > 0.5, left, top, mask.size)
+    return None if moved is None else Pulled(moved, mask)
+
+
+def _move_whole(mask: ObjectMask, shift: np.ndarray) -> ObjectMask | None:
+    height, width = mask.size
+    rows, columns = np.nonzero(mask.crop)
+    rows = rows + mask.bbox[1] + round(float(shift[1]))
+    columns = columns + mask.bbox[0] + round(float(shift[0]))
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    if not inside.any():
+        return None
+    whole = np.zeros(mask.size, bool)
+    whole[rows[inside], columns[inside]] = True
+    return ObjectMask.from_mask(whole)
+
+
+def shrink(mask: ObjectMask, frame: WorkingFrame) -> BoolArray:
+    """A mask at the flow's size, (h, w) bool."""
+    height, width = frame.grey.shape
+    if (height, width) == mask.size:
+        return mask.mask
+    small = cv2.resize(mask.mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(small >= 0.5)
+
+
+def enlarge(
+    small: BoolArray, box: Box, scale: tuple[float, float], size: tuple[int, int]
+) -> ObjectMask | None:
+    """A mask known in a box at the flow's size, as the object of the whole frame."""
+    x0, y0, x1, y1 = box
+    rows, columns = np.nonzero(small)
+    if not rows.size:
+        return None
+    height, width = size
+    left = max(0, int((columns.min() + x0 - 1) / scale[0]))
+    top = max(0, int((rows.min() + y0 - 1) / scale[1]))
+    right = min(width, int(np.ceil((columns.max() + x0 + 2) / scale[0])))
+    bottom = min(height, int(np.ceil((rows.max() + y0 + 2) / scale[1])))
+    x = (np.arange(left, right, dtype=np.float32) + 0.5) * np.float32(scale[0]) - 0.5 - x0
+    y = (np.arange(top, bottom, dtype=np.float32) + 0.5) * np.float32(scale[1]) - 0.5 - y0
+    grid_x, grid_y = np.meshgrid(x.astype(np.float32), y.astype(np.float32))
+    soft = cv2.remap(
+        small.astype(np.float32), grid_x, grid_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return ObjectMask.from_crop(soft >= 0.5, left, top, size)

@@ -78,7 +78,7 @@ def _edges(labels: NDArray[Any], width: int) -> NDArray[np.bool_]:
 def _write_ids(drawn: NDArray[np.uint8], labels: NDArray[Any]) -> None:
     """White on black rims, readable on any colour; whole inside the picture."""
     height, width = labels.shape
-    scale = max(0.35, min(height, width) / 1100)
+    scale = max(0.4, min(height, width) / 1000)
     stroke = max(1, round(scale * 1.6))
     for measure in measure_labels(labels, 0):
         text = str(measure.obj_id)

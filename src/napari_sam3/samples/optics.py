@@ -89,10 +89,10 @@ class Microscope:
         y, x = np.mgrid[y0:y1, x0:x1].astype(np.float32) + np.float32(0.5)
         depth, along, across = _depth(cell, x, y)
         inside = depth > 0
-        # cells spread flat: they thicken quickly from the rim, then slowly to the middle
-        body = np.clip(depth, 0, None) ** 0.55
+        # cells spread flat: they thicken at once behind the rim, then hardly
+        body = np.clip(depth, 0, None) ** 0.34
         grain = self._sample(cell, along, across)
-        glow = body * (0.50 + 0.135 * grain) + _nuclei(cell, along, across, grain) * inside
+        glow = body * (0.66 + 0.10 * grain) + _nuclei(cell, along, across, grain) * inside
         # ruffles: the rim is brighter here and there
         ruffle = np.exp(-(((depth - 0.10) / 0.07) ** 2)) * np.clip(grain, 0, None) * 0.16
         glow = np.clip(glow + ruffle * inside, 0, None) * cell.glow
@@ -158,7 +158,7 @@ def _nuclei(cell: CellShape, along: Picture, across: Picture, grain: Picture) ->
         radius = cell.radius * (0.40 - 0.10 * (parted > 0))
         middle = cell.radius * (side * parted + 0.10 * np.real(cell.waves[0]) * 4 * (side == 0))
         distance = np.hypot((along - middle) / 1.12, across * 1.06) / radius
-        light += 0.34 / (1 + np.exp((distance - 1) * 12)) * (1 + 0.22 * grain)
+        light += 0.07 / (1 + np.exp((distance - 1) * 12)) * (1 + 0.22 * grain)
     return light.astype(np.float32, copy=False)
 
 

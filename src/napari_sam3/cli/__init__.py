@@ -1,0 +1,164 @@
+"""The command line: `napari-sam3 demo | track | models`.
+
+Only what parsing needs is imported here; each command brings its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from napari_sam3 import __version__
+from napari_sam3.cli.arguments import (
+    FORMATS,
+    parse_box,
+    parse_contrast,
+    parse_count,
+    parse_formats,
+    parse_index,
+    parse_mask,
+    parse_point,
+    parse_text,
+)
+from napari_sam3.errors import RequestError, Sam3Error
+
+FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+
+_TRACK_HELP = """\
+prompts (at least one; all may be repeated, coordinates in px from the top left corner):
+  Each prompt is an object of its own. Put "ID:" in front to say which object is meant: prompts
+  with the same ID belong together, and ID is the object's label in what is written.
+  Put "@N" behind to place a prompt on frame N; else it lies on the frame of --frame.
+
+examples:
+  one click                    napari-sam3 track film.mp4 --point 320,240 -o out
+  two clicks, one object       ... --point 1:320,240 --point 1:350,260
+  what does not belong to it   ... --point 1:320,240 --point 1:400,240,-
+  two objects                  ... --box 10,20,110,90 --box 200,40,280,160
+  a correction on frame 30     ... --point 1:320,240 --point 1:300,200@30
+  every label of a picture     ... --mask labels.png
+  the 50 frames round 100      ... --point 320,240 --frame 100 --direction both --frames 25
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments; those of the process if left out.
+
+    Returns
+    -------
+    int
+        0: done; 1: it failed; 2: wrongly asked for; 130: interrupted, what was done is kept.
+    """
+    try:
+        arguments = _make_parser().parse_args(argv)
+    except SystemExit as exit_:  # argparse has printed why
+        return int(exit_.code or 0)
+    try:
+        run = import_module(f"napari_sam3.cli.{arguments.command}").run
+        return int(run(arguments))
+    except Sam3Error as exc:
+        print(f"napari-sam3: error: {' '.join(str(exc).split())}", file=sys.stderr)
+        return MISUSED if isinstance(exc, RequestError) else FAILED
+    except KeyboardInterrupt:
+        print("napari-sam3: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "napari-sam3",
+        description="Segment and track anything in video.",
+        epilog="exit codes: 0 done, 1 failed, 2 wrongly asked for, 130 interrupted",
+    )
+    parser.add_argument("--version", action="version", version=f"napari-sam3 {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_demo(commands)
+    _add_track(commands)
+    commands.add_parser("models", help="list the models", description="List the models.")
+    return parser
+
+
+def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    demo = commands.add_parser(
+        "demo",
+        help="see it work, on a sample or your own video",
+        description="Track the cells of a generated time-lapse and compare with the truth; or, in "
+        "a video of yours, what moves most. In a napari window where there is a display.",
+    )
+    demo.add_argument("video", nargs="?", metavar="VIDEO", type=Path, help="a video of yours")
+    demo.add_argument("--headless", action="store_true", help="open no window")
+    demo.add_argument(
+        *("-o", "--output"),
+        metavar="FOLDER",
+        type=Path,
+        default=Path("demo-output"),
+        help="where overlay.mp4 and picture.png go, replacing older ones (default: %(default)s)",
+    )
+    _add_model(demo)
+
+
+def _add_track(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    track = commands.add_parser(
+        "track",
+        help="track objects through a video and write masks, film and table",
+        description="Track objects through a video (a file, a folder of frames or a picture).",
+        epilog=_TRACK_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    track.add_argument("video", metavar="VIDEO", type=Path)
+    prompts = track.add_argument_group("prompts (see below)")
+    kinds = (
+        ("--point", parse_point, "[ID:]X,Y[,+|-][@N]", "a click on the object (-: off it)"),
+        ("--box", parse_box, "[ID:]X0,Y0,X1,Y1[@N]", "a box round the object"),
+        ("--mask", parse_mask, "[ID:]FILE[@N]", "a picture of labels: each value but 0 an object"),
+        ("--text", parse_text, "WORDS", "all objects that the words name"),
+    )
+    for name, parse, form, help_ in kinds:
+        prompts.add_argument(
+            *(name,), dest="prompts", action="append", type=parse, metavar=form, help=help_
+        )
+    prompts.add_argument(
+        "--frame", type=parse_index, default=0, metavar="N", help="their frame, from 0 (default 0)"
+    )
+    track.add_argument(
+        "--start", type=parse_index, metavar="N", help="first frame (default: the first prompted)"
+    )
+    track.add_argument(
+        "--direction", choices=("forward", "backward", "both"), default="forward", help="in time"
+    )
+    track.add_argument(
+        "--frames", type=parse_count, metavar="N", help="at most so many frames in each direction"
+    )
+    track.add_argument(
+        *("-o", "--output"), required=True, type=Path, metavar="FOLDER", help="where results go"
+    )
+    track.add_argument(
+        "--formats",
+        type=parse_formats,
+        default=tuple(FORMATS),
+        metavar="LIST",
+        help="which of " + ", ".join(f"{k} ({v})" for k, v in FORMATS.items()) + "; default all",
+    )
+    track.add_argument("--overwrite", action="store_true", help="replace earlier results there")
+    track.add_argument(
+        "--contrast",
+        type=parse_contrast,
+        metavar="LOW,HIGH",
+        help="values seen as black and white, in video that is not 8-bit (default: measured)",
+    )
+    _add_model(track)
+
+
+def _add_model(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--model", default="auto", help="which model (see 'napari-sam3 models'; default: the best)"
+    )
+    command.add_argument("--device", help="where it runs, as cpu or cuda (default: the best)")

@@ -1,0 +1,150 @@
+"""What can be said on the command line, and how it is read."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+FORMATS = {
+    "tiff": "labels.tif",
+    "png": "labels/",
+    "overlay": "overlay.mp4",
+    "csv": "objects.csv",
+}
+"""Formats of results, and the file or folder each makes."""
+
+
+@dataclass(frozen=True)
+class GivenPrompt:
+    """One prompt as it was given.
+
+    Attributes
+    ----------
+    kind : "point", "box", "mask" or "text"
+        What it is.
+    obj_id : int or None
+        The object meant; None: one of its own.
+    frame_index : int or None
+        None: the frame of --frame.
+    numbers : tuple of float
+        x, y of a point; x0, y0, x1, y1 of a box, px.
+    is_positive : bool
+        Of a point: whether it lies on the object.
+    words : str
+        The text, or the mask's file.
+    """
+
+    kind: Literal["point", "box", "mask", "text"]
+    obj_id: int | None = None
+    frame_index: int | None = None
+    numbers: tuple[float, ...] = ()
+    is_positive: bool = True
+    words: str = ""
+
+
+def parse_point(text: str) -> GivenPrompt:
+    """Read "[ID:]X,Y[,+|-][@N]"."""
+    obj_id, body, frame_index = _split(text)
+    parts = body.split(",")
+    sign = parts.pop().strip() if len(parts) == 3 else "+"
+    if len(parts) != 2 or sign not in ("+", "-"):
+        raise _wrong(text, "[ID:]X,Y[,+|-][@N], as 120,80 or 1:120,80,- or 120,80@30")
+    if sign == "-" and obj_id is None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is a click off an object, but which? Say it as 1:{text}"
+        )
+    return GivenPrompt("point", obj_id, frame_index, _numbers(text, parts), sign == "+")
+
+
+def parse_box(text: str) -> GivenPrompt:
+    """Read "[ID:]X0,Y0,X1,Y1[@N]"."""
+    obj_id, body, frame_index = _split(text)
+    parts = body.split(",")
+    if len(parts) != 4:
+        raise _wrong(text, "[ID:]X0,Y0,X1,Y1[@N], as 10,20,110,90 or 1:10,20,110,90@30")
+    return GivenPrompt("box", obj_id, frame_index, _numbers(text, parts))
+
+
+def parse_mask(text: str) -> GivenPrompt:
+    """Read "[ID:]FILE[@N]"; a file whose name looks like that is taken as it is."""
+    if Path(text).is_file():
+        return GivenPrompt("mask", words=text)
+    obj_id, body, frame_index = _split(text)
+    if not body:
+        raise _wrong(text, "[ID:]FILE[@N], as labels.png or 1:cell.png@30")
+    return GivenPrompt("mask", obj_id, frame_index, words=body)
+
+
+def parse_text(text: str) -> GivenPrompt:
+    """Read a noun phrase."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the text is empty; name what to look for, as 'cell'")
+    return GivenPrompt("text", words=text.strip())
+
+
+def parse_index(text: str) -> int:
+    """Read a frame number."""
+    if not re.fullmatch(r"[0-9]+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no frame number; frames count from 0")
+    return int(text)
+
+
+def parse_count(text: str) -> int:
+    """Read a number from 1."""
+    if not re.fullmatch(r"[0-9]+", text) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of frames; give 1 or more")
+    return int(text)
+
+
+def parse_contrast(text: str) -> tuple[float, float]:
+    """Read "LOW,HIGH"."""
+    parts = text.split(",")
+    if len(parts) != 2:
+        raise _wrong(text, "LOW,HIGH, as 200,4095")
+    low, high = _numbers(text, parts)
+    if low >= high:
+        raise argparse.ArgumentTypeError(f"{text!r}: LOW must be less than HIGH")
+    return low, high
+
+
+def parse_formats(text: str) -> tuple[str, ...]:
+    """Read a list of formats."""
+    names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    for name in names:
+        if name not in FORMATS:
+            raise argparse.ArgumentTypeError(
+                f"there is no format {name!r}; choose from {', '.join(FORMATS)}"
+            )
+    if not names:
+        raise argparse.ArgumentTypeError(f"no format given; choose from {', '.join(FORMATS)}")
+    return names
+
+
+def _split(text: str) -> tuple[int | None, str, int | None]:
+    """Take "ID:" from the front and "@N" from the back."""
+    obj_id, frame_index = None, None
+    if found := re.match(r"([0-9]+):", text):
+        obj_id, text = int(found[1]), text[found.end() :]
+        if obj_id == 0:
+            raise argparse.ArgumentTypeError("ids count from 1; 0 is the background")
+    if found := re.search(r"@([0-9]+)$", text):
+        frame_index, text = int(found[1]), text[: found.start()]
+    return obj_id, text, frame_index
+
+
+def _numbers(text: str, parts: list[str]) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(part) for part in parts)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} holds something that is no number") from None
+    if not all(map(math.isfinite, numbers)):
+        raise argparse.ArgumentTypeError(f"{text!r} holds something that is no finite number")
+    return numbers
+
+
+def _wrong(text: str, form: str) -> argparse.ArgumentTypeError:
+    return argparse.ArgumentTypeError(f"{text!r} is not of the form {form}")

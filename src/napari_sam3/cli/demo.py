@@ -1,0 +1,134 @@
+"""`napari-sam3 demo`: the main job once, on a sample or a video of the user's."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from napari_sam3.cli import INTERRUPTED
+from napari_sam3.cli.following import FilmProgress, follow
+from napari_sam3.cli.salient import find_salient
+from napari_sam3.export import OverlayWriter, draw_overlay
+from napari_sam3.export.sheet import pick_frames, write_contact_sheet
+from napari_sam3.models.registry import load_model
+from napari_sam3.samples import sample_paths
+from napari_sam3.samples.truth import OverlapScore, inner_points
+from napari_sam3.session.frames import RgbFrames
+from napari_sam3.session.session import VideoSession
+from napari_sam3.values import FrameResult, label_image
+from napari_sam3.video import open_video
+
+WHOLE_FILM = 600  # frames; of a longer video the demo takes the beginning
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show it in a window, or without one. Returns the exit code."""
+    began = time.perf_counter()
+    truth: NDArray[Any] | None = None
+    path = arguments.video
+    if path is None:
+        import tifffile
+
+        print("the sample: living cells under a microscope, generated, with their truth")
+        sample = sample_paths()
+        path, truth = sample.video, tifffile.imread(sample.truth)
+    reason = "--headless was given" if arguments.headless else _why_no_window()
+    if reason is None:
+        from napari_sam3.plugin.demo import run_demo
+
+        return int(run_demo(path, truth, arguments.output))
+    print(f"running headless: {reason}")
+    return run_headless(
+        path, truth, arguments.output, arguments.model, arguments.device, began=began
+    )
+
+
+def run_headless(
+    path: Path,
+    truth: NDArray[Any] | None,
+    out: Path,
+    model_name: str = "auto",
+    device: str | None = None,
+    *,
+    began: float,
+) -> int:
+    """Track, print how it went, write overlay.mp4 and picture.png. Returns the exit code."""
+    with ExitStack() as stack:
+        video = stack.enter_context(open_video(path))
+        model = load_model(model_name, device)
+        stack.callback(model.close)
+        session = stack.enter_context(VideoSession(video, model))
+        frames = RgbFrames(video)
+        _prompt(session, frames, truth)
+        score = None if truth is None else OverlapScore(truth, session.object_ids)
+        overlay = OverlayWriter(
+            out / "overlay.mp4",
+            frames,
+            fps=video.fps,
+            timestamps=video.timestamps,
+            on_progress=FilmProgress("overlay.mp4"),
+        )
+        stack.callback(overlay.discard)  # does nothing after `close`
+        done: dict[int, FrameResult] = {}
+        propagation = session.propagate("forward", 0, WHOLE_FILM)
+        chosen = pick_frames(0, len(propagation) - 1)
+
+        def take(result: FrameResult) -> None:
+            overlay.write(result)
+            if score is not None:
+                score.add(result)
+            if result.frame_index in chosen:
+                done[result.frame_index] = result
+
+        report = follow(propagation, take)
+        overlay.close()
+        _write_picture(out / "picture.png", frames, done)
+        print(f"model: {model.name} on {model.device}; objects: {len(session.object_ids)}")
+        print(f"first tracked frame: {report.first_frame_at - began:.1f} s after the start")
+        print(f"tracked: {report.frames} of {len(video)} frames, {report.fps:.1f} a second")
+        if score is not None:
+            print(f"overlap with the truth (mean IoU of frames and objects): {score.mean:.3f}")
+        print(f"wrote {out / 'overlay.mp4'} and {out / 'picture.png'}")
+    return INTERRUPTED if report.was_interrupted else 0
+
+
+def _prompt(session: VideoSession, frames: RgbFrames, truth: NDArray[Any] | None) -> None:
+    """A click on every object of a known truth; else a box round what catches the eye."""
+    if truth is not None:
+        points = inner_points(truth[0])
+        for obj_id, point in points.items():
+            session.add_prompt(0, points=[point], obj_id=obj_id)
+        print(f"prompts: one click on each of {len(points)} objects of the first frame")
+        return
+    salient = find_salient(frames)
+    session.add_prompt(0, boxes=[salient.box_xyxy])
+    x0, y0, x1, y1 = (round(n) for n in salient.box_xyxy)
+    print(f"prompt: a box ({x0}, {y0}, {x1}, {y1}) on the first frame, round {salient.reason}")
+    print("to choose for yourself: napari-sam3 track --help, or the window")
+
+
+def _write_picture(path: Path, frames: RgbFrames, results: dict[int, FrameResult]) -> None:
+    pictures = [
+        draw_overlay(frames[index], label_image(result.objects, frames.size))
+        for index, result in sorted(results.items())
+    ]
+    write_contact_sheet(path, pictures, [f"frame {index}" for index in sorted(results)])
+
+
+def _why_no_window() -> str | None:
+    """Why no window can be opened here; None if one can."""
+    displays = ("DISPLAY", "WAYLAND_DISPLAY")
+    if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in displays):
+        return "there is no display"
+    bindings = ("PyQt6", "PySide6", "PyQt5", "PySide2")
+    if not any(find_spec(name) for name in bindings):
+        return 'no Qt is installed (pip install "napari-sam3[all]" brings one)'
+    return None

@@ -1,0 +1,104 @@
+"""Running a propagation in a terminal: a progress bar, and a Ctrl-C that keeps what is done."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+from tqdm import tqdm
+
+from napari_sam3.session.propagation import Propagation
+from napari_sam3.values import FrameResult
+
+
+@dataclass
+class RunReport:
+    """How a propagation went.
+
+    Attributes
+    ----------
+    frames : int
+        Done.
+    first_frame_at : float
+        `time.perf_counter` when the first was done.
+    ended_at : float
+        `time.perf_counter` at the end.
+    began_at : float
+        `time.perf_counter` at the start.
+    was_interrupted : bool
+        By Ctrl-C.
+    """
+
+    frames: int
+    began_at: float
+    first_frame_at: float
+    ended_at: float
+    was_interrupted: bool
+
+    @property
+    def fps(self) -> float:
+        """Frames a second."""
+        return self.frames / max(self.ended_at - self.began_at, 1e-9)
+
+
+def follow(propagation: Propagation, on_result: Callable[[FrameResult], None]) -> RunReport:
+    """Run a propagation to its end, or until Ctrl-C; each result is handed on."""
+    began = first = time.perf_counter()
+    frames = 0
+    with (
+        propagation,
+        tqdm(total=len(propagation), desc="tracking", unit="frame", disable=None) as bar,
+        _stop_on_interrupt(bar) as stop,
+    ):
+        for result in propagation:
+            on_result(result)
+            if frames == 0:
+                first = time.perf_counter()
+            frames += 1
+            bar.update()
+            if stop.is_set():
+                break
+    return RunReport(frames, began, first, time.perf_counter(), stop.is_set())
+
+
+@contextmanager
+def _stop_on_interrupt(bar: tqdm) -> Iterator[threading.Event]:
+    """Let the frame that is being worked on be finished; a second Ctrl-C does not wait."""
+    stop = threading.Event()
+
+    def ask(signal_number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        bar.write("stopping after this frame; Ctrl-C again to give up", file=sys.stderr)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop  # only the main thread gets signals
+        return
+    earlier = signal.signal(signal.SIGINT, ask)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, earlier)
+
+
+class FilmProgress:
+    """A second bar, for the film that is written at the end; use it as `on_progress`."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._bar: tqdm | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        """Take note of how far it is."""
+        if self._bar is None:
+            self._bar = tqdm(total=total, desc=self._name, unit="frame", disable=None)
+        self._bar.update(done - self._bar.n)
+        if done == total:
+            self._bar.close()

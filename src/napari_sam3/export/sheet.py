@@ -1,0 +1,74 @@
+"""A contact sheet: a few frames of a film in one picture."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from napari_sam3.export.base import replacing, saying_where
+
+GAP = 6  # px between pictures
+
+
+def pick_frames(first: int, last: int, count: int = 6) -> list[int]:
+    """`count` frame numbers (or fewer) spread evenly from `first` to `last`, both inclusive."""
+    return sorted({round(float(n)) for n in np.linspace(first, last, count)})
+
+
+def write_contact_sheet(
+    path: str | os.PathLike[str],
+    pictures: Sequence[NDArray[np.uint8]],
+    captions: Sequence[str],
+    *,
+    columns: int = 3,
+    width: int = 480,
+) -> None:
+    """Write pictures in rows to one PNG, each with a caption.
+
+    Parameters
+    ----------
+    path : path-like
+        Where to write.
+    pictures : sequence of (H, W, 3) uint8
+        All of one size.
+    captions : sequence of str
+        One a picture; ASCII.
+    columns : int
+        Pictures in a row.
+    width : int
+        Of each picture on the sheet, px; larger ones are made smaller.
+
+    Raises
+    ------
+    VideoError
+        If it can't be written.
+    """
+    tiles = [_tile(p, text, width) for p, text in zip(pictures, captions, strict=True)]
+    height, across = tiles[0].shape[:2]
+    columns = min(columns, len(tiles))
+    rows = -(-len(tiles) // columns)
+    sheet = np.full((rows * (height + GAP) + GAP, columns * (across + GAP) + GAP, 3), 255, np.uint8)
+    for number, tile in enumerate(tiles):
+        y = GAP + (number // columns) * (height + GAP)
+        x = GAP + (number % columns) * (across + GAP)
+        sheet[y : y + height, x : x + across] = tile
+    place = Path(path).expanduser()
+    with saying_where(place), replacing(place) as temporary:
+        Image.fromarray(sheet).save(temporary)
+
+
+def _tile(picture: NDArray[np.uint8], caption: str, width: int) -> NDArray[np.uint8]:
+    height, across = picture.shape[:2]
+    scale = min(1.0, width / across)
+    size = (max(1, round(across * scale)), max(1, round(height * scale)))
+    tile = np.ascontiguousarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
+    for color, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+        font = cv2.FONT_HERSHEY_SIMPLEX
+        cv2.putText(tile, caption, (8, 20), font, 0.5, color, thickness, cv2.LINE_AA)
+    return np.asarray(tile, np.uint8)

@@ -59,8 +59,8 @@ def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | 
         `read_layers` if every path looks like a video, by its name and kind; else None. No video
         is opened here: one that turns out to be broken is reported when it is read.
     """
-    paths = _as_list(path)
     try:
+        paths = _as_list(path)
         readable = bool(paths) and all(_looks_like_video(Path(p)) for p in paths)
     except (OSError, TypeError, ValueError):
         # no permission, a name that the system refuses, no path at all: not ours

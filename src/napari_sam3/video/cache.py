@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from threading import Lock
 from typing import Any
 
@@ -27,6 +27,7 @@ class FrameCache:
         self._budget = budget
         self._used = 0
         self._frames: OrderedDict[tuple[object, int], tuple[Any, int]] = OrderedDict()
+        self._left: deque[object] = deque()
         self._lock = Lock()
 
     @property
@@ -56,6 +57,8 @@ class FrameCache:
 
     def put(self, owner: object, frame_index: int, frame: Any, nbytes: int) -> None:
         """Keep a frame; the ones not used for longest make room."""
+        while self._left:
+            self.drop(self._left.popleft())
         with self._lock:
             old = self._frames.pop((owner, frame_index), None)
             if old is not None:
@@ -69,6 +72,11 @@ class FrameCache:
         with self._lock:
             for key in [key for key in self._frames if key[0] is owner]:
                 self._used -= self._frames.pop(key)[1]
+
+    def leave(self, owner: object) -> None:
+        """Let an owner's frames go at the next chance; may be called by the garbage collector."""
+        # which may interrupt this very class with the lock held, so that dropping must wait
+        self._left.append(owner)
 
     def _shrink(self) -> None:
         while self._used > self._budget and len(self._frames) > 1:

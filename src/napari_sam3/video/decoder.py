@@ -14,6 +14,9 @@ from napari_sam3.video.index import FrameIndex, StampKind
 
 Keep = Callable[[int, av.VideoFrame], None]
 
+# some of FFmpeg's errors arrive as a plain OSError
+FFMPEG_ERRORS = (av.error.FFmpegError, OSError)
+
 READ_ON = 16
 """So few frames ahead it is cheaper to decode on than to seek, even to a keyframe."""
 
@@ -29,7 +32,7 @@ def open_container(path: Path) -> Any:
     # an absolute path, so that a colon in a name is never taken for a protocol
     try:
         return av.open(str(path.absolute()), metadata_errors="ignore")
-    except av.error.FFmpegError as exc:
+    except FFMPEG_ERRORS as exc:
         raise VideoError(
             f"{str(path)!r} can't be read as a video ({exc.strerror}): the file is damaged, or of "
             "a kind that FFmpeg does not know; get a whole copy, or convert it to MP4"
@@ -105,7 +108,7 @@ class Decoder:
         """Decode one packet more into `_ready`; False when there is none left."""
         try:
             packet = next(self._packets, None)
-        except av.error.FFmpegError:
+        except FFMPEG_ERRORS:
             # a damaged stretch: the demuxer finds its way, or says again that it can't
             self._errors_in_a_row += 1
             self._packets = self._container.demux(self._stream)
@@ -135,7 +138,7 @@ class Decoder:
             return list(self._stream.codec_context.decode(packet))
         except av.error.EOFError:
             return []
-        except av.error.FFmpegError:
+        except FFMPEG_ERRORS:
             self.errors += 1
             return []
 
@@ -210,7 +213,7 @@ class Decoder:
                 stream=self._stream,
                 unsupported_byte_offset=by_bytes,
             )
-        except av.error.FFmpegError:
+        except FFMPEG_ERRORS:
             self._container.close()
             self._open()
             return
@@ -221,7 +224,7 @@ class Decoder:
             return False
         try:
             self._container.seek(int(index.key_seeks[0]), stream=self._stream)
-        except av.error.FFmpegError:
+        except FFMPEG_ERRORS:
             return False
         self._start()
         return True

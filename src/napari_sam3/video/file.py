@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+import weakref
+from collections import deque
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
@@ -17,7 +18,14 @@ from napari_sam3.video.cache import SHARED_CACHE, FrameCache
 from napari_sam3.video.decoder import Decoder
 from napari_sam3.video.index import FrameIndex
 from napari_sam3.video.pixels import Layout, frame_nbytes
-from napari_sam3.video.scan import Scan, scan_file
+from napari_sam3.video.scan import Scan, identify, scan_file
+
+JUMP_BUDGET = 64 * 2**20
+"""Bytes of frames kept on the way to one that was jumped to: 20 frames of 1080p. Someone who then
+steps back makes the cache take all that fits."""
+
+STEP_BACK = 64
+"""So many frames back are a step; more is a jump."""
 
 
 class VideoFile(Video):
@@ -39,6 +47,8 @@ class VideoFile(Video):
         # frames that can't be decoded, and what is shown for them (None: black)
         self._stand_ins: dict[int, int | None] = {}
         self._warned = False
+        self._previous = -1
+        weakref.finalize(self, cache.leave, self._owner).atexit = False
         super().__init__(
             (len(self._index), *self._layout.shape),
             self._layout.dtype,
@@ -53,8 +63,10 @@ class VideoFile(Video):
         """Open a file; see `napari_sam3.video.open_video`."""
         scan = scan_file(path)
         video = cls(path, scan)
-        for frame_index, frame in scan.first_frames:
-            video._keep(frame_index, frame)
+        search = _Search(video, 0, JUMP_BUDGET)
+        for frame_index, frame in reversed(scan.first_frames):
+            search.see(frame_index, frame)
+        search.finish()
         scan.first_frames.clear()
         if scan.lost != 0:
             lost = f"{scan.lost} frames" if scan.lost else "frames (how many it does not say)"
@@ -77,16 +89,21 @@ class VideoFile(Video):
         self._cache.put(self._owner, frame_index, frame, frame_nbytes(frame))
 
     def _read(self, frame_index: int) -> Frame:
+        steps_back = 0 < self._previous - frame_index <= STEP_BACK
+        self._previous = frame_index
         shown = self._stand_ins.get(frame_index, frame_index)
         frame = self._cache.get(self._owner, shown) if shown is not None else None
         if frame is None and shown is not None:
-            frame = self._decode(shown)
+            frame = self._decode(shown, None if steps_back else JUMP_BUDGET)
         if frame is None:
             return np.zeros(self.shape[1:], self.dtype)
         return self._layout.convert(frame)
 
-    def _decode(self, frame_index: int) -> av.VideoFrame | None:
-        """Decode a frame, and keep what lies on the way; None if nothing can stand for it."""
+    def _decode(self, frame_index: int, budget: int | None) -> av.VideoFrame | None:
+        """Decode a frame, and keep what lies on the way, all or the last `budget` bytes of it.
+
+        None if the frame can't be had, and nothing can stand for it.
+        """
         with self._lock:
             if self._closed:
                 raise VideoError(f"{self._name} is closed; open it again with reopen()")
@@ -96,21 +113,29 @@ class VideoFile(Video):
                 return frame
             if self._decoder is None:
                 self._decoder = self._start_decoder("AUTO")
-            search = _Search(frame_index, self._keep)
-            if self._decoder.read(frame_index, self._index, search.see):
+            if (search := self._search(self._decoder, frame_index, budget)).found:
                 return search.frame
             # frame threads swallow what lies just before a damage
-            search = _Search(frame_index, self._keep)
             slow = self._start_decoder("SLICE")
             try:
-                if slow.read(frame_index, self._index, search.see):
-                    return search.frame
+                search = self._search(slow, frame_index, budget)
             finally:
                 slow.close()
-            self._note_missing(frame_index, search)
+            if not search.found:
+                self._note_missing(frame_index, search)
         return search.frame
 
+    def _search(self, decoder: Decoder, frame_index: int, budget: int | None) -> _Search:
+        search = _Search(self, frame_index, budget)
+        search.found = decoder.read(frame_index, self._index, search.see)
+        search.finish()
+        return search
+
     def _start_decoder(self, threads: Literal["AUTO", "SLICE"]) -> Decoder:
+        if identify(self._path) != self._scan.identity:
+            raise VideoError(
+                f"{str(self._path)!r} has changed since it was opened; open it anew with open_video"
+            )
         return Decoder(self._path, self._scan.stream_number, self._index.kind, threads)
 
     def _note_missing(self, frame_index: int, search: _Search) -> None:
@@ -141,18 +166,34 @@ class VideoFile(Video):
 
 
 class _Search:
-    """What comes by on the way to a frame: the last one up to it, the first one behind it."""
+    """What comes by on the way to a frame: some to keep, the nearest ones before and behind it."""
 
-    def __init__(self, wanted: int, keep: Callable[[int, av.VideoFrame], None]) -> None:
+    def __init__(self, video: VideoFile, wanted: int, budget: int | None) -> None:
+        self._video = video
         self._wanted = wanted
-        self._keep = keep
+        self._budget = budget
+        self._passed: deque[tuple[int, av.VideoFrame]] = deque()
+        self._nbytes = 0
+        self.found = False
         self.number: int | None = None
         self.frame: av.VideoFrame | None = None
         self.next: int | None = None
 
     def see(self, number: int, frame: av.VideoFrame) -> None:
-        self._keep(number, frame)
         if number > self._wanted:
             self.next = number if self.next is None else min(number, self.next)
         elif self.number is None or number > self.number:
             self.number, self.frame = number, frame
+        if self._budget is None:
+            self._video._keep(number, frame)
+            return
+        self._passed.append((number, frame))
+        self._nbytes += frame_nbytes(frame)
+        while self._nbytes > self._budget and len(self._passed) > 1:
+            self._nbytes -= frame_nbytes(self._passed.popleft()[1])
+
+    def finish(self) -> None:
+        """Keep the last of what came by."""
+        for number, frame in self._passed:
+            self._video._keep(number, frame)
+        self._passed.clear()

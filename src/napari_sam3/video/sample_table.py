@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import av.error
 import numpy as np
 
+from napari_sam3.video.decoder import FFMPEG_ERRORS
 from napari_sam3.video.index import Int64Array, PacketTable
 
 _LARGEST = 2**28
@@ -72,7 +72,7 @@ def _packet_at(container: Any, stream: Any, dts: int | None) -> Any:
         if dts is not None:
             container.seek(dts, stream=stream)
         packet = next(container.demux(stream), None)
-    except av.error.FFmpegError:
+    except FFMPEG_ERRORS:
         return None
     return packet if packet is not None and packet.size else None
 

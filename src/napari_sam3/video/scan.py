@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import av
-import av.error
 import numpy as np
 from av.stream import Disposition
 
 from napari_sam3.errors import VideoError
-from napari_sam3.video.decoder import Decoder, open_container
+from napari_sam3.video.decoder import FFMPEG_ERRORS, Decoder, open_container
 from napari_sam3.video.index import (
     NO_STAMP,
     FrameIndex,
@@ -39,6 +38,8 @@ class Scan:
     ----------
     stream_number : int
         The video stream's number in the file.
+    identity : tuple of int
+        What tells whether the file is still the one that was looked through.
     index : FrameIndex
     fps : float or None
     metadata : dict
@@ -52,12 +53,22 @@ class Scan:
     """
 
     stream_number: int
+    identity: tuple[int, int]
     index: FrameIndex
     fps: float | None
     metadata: dict[str, Any]
     sample: av.VideoFrame
     first_frames: list[tuple[int, av.VideoFrame]]
     lost: int | None
+
+
+def identify(path: Path) -> tuple[int, int]:
+    """A file's size and the time it was last written."""
+    try:
+        status = path.stat()
+    except OSError as exc:
+        raise VideoError(f"{str(path)!r} is gone ({exc.strerror}); put it back") from exc
+    return status.st_size, status.st_mtime_ns
 
 
 def scan_file(path: Path) -> Scan:
@@ -68,6 +79,7 @@ def scan_file(path: Path) -> Scan:
     VideoError
         If the file can't be opened, holds no video, or not one frame that can be decoded.
     """
+    identity = identify(path)
     with open_container(path) as container:
         stream = _choose_stream(container, path)
         number = stream.index
@@ -96,7 +108,7 @@ def scan_file(path: Path) -> Scan:
     places = [n if index.kind == "count" else _place(index, f) for n, f in enumerate(head)]
     first = [(n, frame) for n, frame in zip(places, head, strict=True) if n is not None]
     lost = _count_lost(index, packets, fps, announced)
-    return Scan(number, index, fps, metadata, head[0], first, lost)
+    return Scan(number, identity, index, fps, metadata, head[0], first, lost)
 
 
 def _choose_stream(container: Any, path: Path) -> Any:
@@ -150,7 +162,7 @@ def _demux_all(path: Path, container: Any, stream: Any) -> PacketTable:
                 )
                 errors, is_partial = 0, packet.is_corrupt
             break
-        except av.error.FFmpegError:
+        except FFMPEG_ERRORS:
             # a damaged stretch: go on behind it, if there is a behind
             errors += 1
             if errors >= 100:

@@ -7,12 +7,9 @@ with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from napari_sam3.plugin.outlines import (
     deepest_point,
@@ -23,78 +20,27 @@ from napari_sam3.plugin.outlines import (
     points_along,
 )
 from napari_sam3.plugin.overlay import labels_on_frame
+from napari_sam3.plugin.prompt_values import (
+    LayerPrompt,
+    LayerPrompts,
+    Skipped,
+    Source,
+    read_include,
+    read_object_id,
+)
 from napari_sam3.plugin.stack import StackAxes, check_axes, frame_count, frame_position
 from napari_sam3.plugin.transforms import api_points, layer_shape, map_points
 from napari_sam3.values import BoolArray, FloatArray, no_labels, no_points
 
-Kind = Literal["points", "shapes", "labels"]
-
-_INCLUDE = {"include", "positive", "foreground", "true", "1", "1.0", "+"}
-_EXCLUDE = {"exclude", "negative", "background", "false", "0", "0.0", "-"}
-
-
-@dataclass(frozen=True)
-class Source:
-    """An item of a layer: the `index`-th point or shape, or the label of that value."""
-
-    kind: Kind
-    index: int
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """An item that is no prompt, and why not, in words for the person who drew it."""
-
-    source: Source
-    reason: str
-
-
-@dataclass(frozen=True, eq=False)
-class LayerPrompt:
-    """All that the layers say of one object on one frame.
-
-    Attributes
-    ----------
-    frame_index : int
-        0-based.
-    obj_id : int or None
-        None: a new object.
-    points_xy : (N, 2) float64
-        The API's pixels: the centre of the first is (0.5, 0.5).
-    point_labels : (N,) bool
-        True on the object, False on what is not.
-    box_xyxy : (4,) float64 or None
-        x0, y0, x1, y1 in the API's pixels.
-    mask : (H, W) bool or None
-        At the video's size.
-    sources : tuple of Source
-        The items that it was made of, so that an id issued by the session can be written back.
-    """
-
-    frame_index: int
-    obj_id: int | None
-    points_xy: FloatArray = field(default_factory=no_points)
-    point_labels: BoolArray = field(default_factory=no_labels)
-    box_xyxy: FloatArray | None = None
-    mask: BoolArray | None = None
-    sources: tuple[Source, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class LayerPrompts(Sequence[LayerPrompt]):
-    """Prompts in order of frame, then of object (new ones last), and what was left out."""
-
-    prompts: tuple[LayerPrompt, ...]
-    skipped: tuple[Skipped, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.prompts)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self.prompts[index]
-
-    def __iter__(self) -> Iterator[LayerPrompt]:
-        return iter(self.prompts)
+__all__ = [
+    "LayerPrompt",
+    "LayerPrompts",
+    "Skipped",
+    "Source",
+    "prompts_from_labels",
+    "prompts_from_layers",
+    "read_object_id",
+]
 
 
 def prompts_from_layers(
@@ -432,13 +378,14 @@ class _Reader:
         features = layer.features
         include = True
         if "label" in features:
-            word = str(features["label"].iloc[index]).strip().lower()
-            if word not in _INCLUDE | _EXCLUDE:
+            word = features["label"].iloc[index]
+            try:
+                include = read_include(word)
+            except ValueError:
                 self._skip(
                     source, f"its feature 'label' is {word!r}; write 'include' or 'exclude' (1, 0)"
                 )
                 return None
-            include = word in _INCLUDE
         obj_id = default_object
         if "object" in features:
             value = features["object"].iloc[index]
@@ -450,22 +397,3 @@ class _Reader:
                 )
                 return None
         return obj_id, include
-
-
-def read_object_id(value: Any) -> int | None:
-    """Read a cell of the feature `object`: a number from 1; None where it is 0, empty or NaN.
-
-    Raises
-    ------
-    ValueError
-        If it is anything else.
-    """
-    if pd.isna(value) or (isinstance(value, str) and not value.strip()):
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as exc:
-        raise ValueError(f"{value!r} is no object id") from exc
-    if number < 0 or not number.is_integer():
-        raise ValueError(f"{value!r} is no object id")
-    return int(number) or None

@@ -1,0 +1,113 @@
+"""What layers say, before a session hears of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pandas as pd
+
+from napari_sam3.values import BoolArray, FloatArray, no_labels, no_points
+
+Kind = Literal["points", "shapes", "labels"]
+
+_INCLUDE = {"include", "positive", "foreground", "true", "1", "1.0", "+"}
+_EXCLUDE = {"exclude", "negative", "background", "false", "0", "0.0", "-"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """An item of a layer: the `index`-th point or shape, or the label of that value."""
+
+    kind: Kind
+    index: int
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An item that is no prompt, and why not, in words for the person who drew it."""
+
+    source: Source
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class LayerPrompt:
+    """All that the layers say of one object on one frame.
+
+    Attributes
+    ----------
+    frame_index : int
+        0-based.
+    obj_id : int or None
+        None: a new object.
+    points_xy : (N, 2) float64
+        The API's pixels: the centre of the first is (0.5, 0.5).
+    point_labels : (N,) bool
+        True on the object, False on what is not.
+    box_xyxy : (4,) float64 or None
+        x0, y0, x1, y1 in the API's pixels.
+    mask : (H, W) bool or None
+        At the video's size.
+    sources : tuple of Source
+        The items that it was made of, so that an id issued by the session can be written back.
+    """
+
+    frame_index: int
+    obj_id: int | None
+    points_xy: FloatArray = field(default_factory=no_points)
+    point_labels: BoolArray = field(default_factory=no_labels)
+    box_xyxy: FloatArray | None = None
+    mask: BoolArray | None = None
+    sources: tuple[Source, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class LayerPrompts(Sequence[LayerPrompt]):
+    """Prompts in order of frame, then of object (new ones last), and what was left out."""
+
+    prompts: tuple[LayerPrompt, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.prompts[index]
+
+    def __iter__(self) -> Iterator[LayerPrompt]:
+        return iter(self.prompts)
+
+
+def read_object_id(value: Any) -> int | None:
+    """Read a cell of the feature `object`: a number from 1; None where it is 0, empty or NaN.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+    """
+    if pd.isna(value) or (isinstance(value, str) and not value.strip()):
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as exc:
+        raise ValueError(f"{value!r} is no object id") from exc
+    if number < 0 or not number.is_integer():
+        raise ValueError(f"{value!r} is no object id")
+    return int(number) or None
+
+
+def read_include(value: Any) -> bool:
+    """Read a cell of the feature `label`: 1, "include" and the like; or 0, "exclude".
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    word = str(value).strip().lower()
+    if word not in _INCLUDE | _EXCLUDE:
+        raise ValueError(f"{value!r} says neither include nor exclude")
+    return word in _INCLUDE

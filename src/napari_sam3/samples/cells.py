@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from napari_sam3.samples.motion import Track, simulate
 from napari_sam3.samples.optics import Microscope
 
 # raise it whenever the same seed gives another movie: caches go by it
-GENERATOR_VERSION = 3
+GENERATOR_VERSION = 4
 
 SLIVER = 12  # px; less of a cell at the picture's edge is not annotated
 
@@ -61,11 +62,13 @@ def make_cells(seed: int = 0, *, frames: int = 60, size: tuple[int, int] = (480,
             f"frames is {frames} and size {size}; give at least 2 frames of 60 x 80 px"
         )
     shapes, parents = simulate(seed, frames, size)
-    microscope = Microscope(np.random.default_rng([seed, 1]), frames, size)
+    microscope = Microscope(seed, frames, size)
     pictures = np.empty((frames, *size), np.uint8)
     labels = np.empty((frames, *size), np.uint16)
-    for frame_index, cells in enumerate(shapes):
-        pictures[frame_index], labels[frame_index] = microscope.expose(frame_index, cells)
+    with ThreadPoolExecutor() as pool:
+        exposed = pool.map(microscope.expose, range(frames), shapes)
+        for frame_index, (picture, truth) in enumerate(exposed):
+            pictures[frame_index], labels[frame_index] = picture, truth
     counts = np.stack([np.bincount(frame.ravel(), minlength=max(parents) + 1) for frame in labels])
     seen = counts >= SLIVER
     for frame_index, cell_id in np.argwhere((counts > 0) & ~seen):

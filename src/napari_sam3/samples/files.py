@@ -101,7 +101,8 @@ def _write(movie: CellMovie, paths: SamplePaths) -> None:
 
     from napari_sam3.video.write import VideoWriter
 
-    with VideoWriter(paths.video, SAMPLE_FPS) as writer:
+    # somebody is waiting for it
+    with VideoWriter(paths.video, SAMPLE_FPS, preset="veryfast") as writer:
         for frame in movie.frames:
             writer.write(frame)
     tifffile.imwrite(

@@ -15,6 +15,7 @@ READ_NOISE = 3.2  # electrons
 GREY_LEVELS = 190.0  # that such a pixel gets
 OFFSET = 9.0  # of the camera, grey levels
 TEXTURE = 512
+MOST_OUTLINE = 1.7  # of the radius
 
 
 class Microscope:
@@ -22,16 +23,17 @@ class Microscope:
 
     Parameters
     ----------
-    rng : numpy Generator
-        Of ground, grain and noise.
+    seed : int
+        Of ground, grain and noise; the noise of a frame depends on its number only.
     frames : int
         Length of the movie: light fades and focus drifts over it.
     size : (height, width)
         px.
     """
 
-    def __init__(self, rng: np.random.Generator, frames: int, size: tuple[int, int]) -> None:
-        self._rng = rng
+    def __init__(self, seed: int, frames: int, size: tuple[int, int]) -> None:
+        rng = np.random.default_rng([seed, frames])
+        self._seed = seed
         self._frames = frames
         self._size = size
         self._scale = float(np.sqrt(size[0] * size[1] / (480 * 640)))
@@ -45,13 +47,13 @@ class Microscope:
         ground = _smooth(rng.normal(size=size), 60 * self._scale)
         fibres = _smooth(rng.normal(size=size), 14 * self._scale)
         self._ground = (0.200 + 0.050 * ground + 0.011 * fibres).clip(0.02, None)
-        self._debris = self._make_debris()
+        self._debris = self._make_debris(rng)
         self._hot = rng.random(size) > 0.99997
 
     def expose(
         self, frame_index: int, cells: list[CellShape]
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
-        """One frame.
+        """One frame; may be called from several threads.
 
         Returns
         -------
@@ -68,18 +70,22 @@ class Microscope:
         focus = (1.25 + 0.45 * np.sin(2.3 * np.pi * time + 0.8)) * self._scale
         sharp = cv2.GaussianBlur(light + self._debris, (0, 0), focus)
         # light from above and below the focal plane: a halo round every cell
-        haze = cv2.GaussianBlur(light, (0, 0), 16 * self._scale)
+        coarse = cv2.resize(light, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+        coarse = cv2.GaussianBlur(coarse, (0, 0), 4 * self._scale)
+        haze = cv2.resize(coarse, self._size[::-1], interpolation=cv2.INTER_LINEAR)
         scene = (sharp + 0.16 * haze + self._ground) * self._lamp * (1 - 0.12 * time)
         photons = scene * PHOTONS
         # at 30 photons and more a Poisson law is as good as normal, which is drawn far sooner
-        noise = self._rng.standard_normal(self._size, np.float32)
+        rng = np.random.default_rng([self._seed, frame_index])
+        noise = rng.standard_normal(self._size, np.float32)
         electrons = photons + np.sqrt(photons + READ_NOISE**2) * noise
         grey = OFFSET + electrons * (GREY_LEVELS / PHOTONS)
         grey[self._hot] += 70
         return grey.clip(0, 255).round().astype(np.uint8), labels
 
     def _draw(self, cell: CellShape, light: Picture, labels: NDArray[np.uint16]) -> None:
-        reach = int(np.ceil(cell.radius * 2))
+        lobes = 1 + float(np.abs(cell.waves).sum())
+        reach = int(np.ceil(cell.radius * cell.stretch * min(lobes, MOST_OUTLINE))) + 1
         column, row = np.floor(cell.centre_xy).astype(int)
         height, width = self._size
         x0, x1 = max(0, column - reach), min(width, column + reach + 1)
@@ -114,17 +120,17 @@ class Microscope:
         )
         return np.asarray(found, np.float32)
 
-    def _make_debris(self) -> Picture:
+    def _make_debris(self, rng: np.random.Generator) -> Picture:
         """Specks on the glass, most of them out of focus."""
         height, width = self._size
         specks = np.zeros(self._size, np.float32)
         for _ in range(26):
             speck = np.zeros(self._size, np.float32)
-            y, x = int(self._rng.integers(height)), int(self._rng.integers(width))
+            y, x = int(rng.integers(height)), int(rng.integers(width))
             speck[y, x] = 1
-            spread = float(self._rng.uniform(0.7, 2.6)) * self._scale
+            spread = float(rng.uniform(0.7, 2.6)) * self._scale
             speck = cv2.GaussianBlur(speck, (0, 0), spread)
-            specks += speck / speck.max() * float(self._rng.uniform(0.03, 0.2))
+            specks += speck / speck.max() * float(rng.uniform(0.03, 0.2))
         return specks
 
 
@@ -145,7 +151,7 @@ def _depth(cell: CellShape, x: Picture, y: Picture) -> tuple[Picture, Picture, P
     for amplitude in cell.waves:
         outline += (np.complex64(amplitude) * lobes).real
         lobes = lobes * bearing
-    rim = np.float32(cell.radius) * outline.clip(0.45, 1.7)
+    rim = np.float32(cell.radius) * outline.clip(0.45, MOST_OUTLINE)
     depth = np.asarray(1 - distance / rim, np.float32)
     return depth, np.asarray(along, np.float32), np.asarray(across, np.float32)
 

@@ -39,6 +39,8 @@ class VideoWriter:
         FFmpeg's name of the encoder.
     crf : int
         Quality: 0 is lossless, 18 looks it, 23 is usual, 51 is worst.
+    preset : str
+        How much time the encoder takes to make the file small, from "ultrafast" to "veryslow".
     gop : int, optional
         A keyframe at least every so many frames; by default what the encoder chooses.
 
@@ -56,6 +58,7 @@ class VideoWriter:
         *,
         codec: str = "libx264",
         crf: int = 18,
+        preset: str = "medium",
         gop: int | None = None,
     ) -> None:
         if not (np.isfinite(fps) and 0 < fps <= 10_000):
@@ -66,7 +69,7 @@ class VideoWriter:
         self._rate = Fraction(fps).limit_denominator(1001)
         self._size = size
         self._codec = codec
-        self._options = {"crf": str(crf)}
+        self._options = {"crf": str(crf), "preset": preset}
         self._gop = gop
         self._container: Any = None
         self._stream: Any = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -92,7 +93,8 @@ def open_dock(make_napari_viewer, qtbot, monkeypatch):
     yield open_dock
     for dock in docks:
         dock.shut_down()
-        dock.deleteLater()
+        with suppress(RuntimeError):  # gone with its viewer
+            dock.deleteLater()
     docks.clear()
 
 

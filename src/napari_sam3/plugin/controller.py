@@ -249,9 +249,9 @@ class SessionController:
         frames = {name: frame for frame, name in self._told if isinstance(name, str)}
         texts: list[Key] = [(frames.get(t, wanted.text_frame), t) for t in wanted.texts]
         objects: list[Key] = list(wanted.objects)
-        now = {*texts, *objects}
-        # text first: a click may correct an object that it finds
-        new = [key for key in (*texts, *objects) if key not in self._told]
+        now = {*objects, *texts}
+        # text last: what it finds must not get a number that the person has given
+        new = [key for key in (*objects, *texts) if key not in self._told]
         return [key for key in self._told if key in now] + new
 
     def _take_back(self, key: Key) -> None:

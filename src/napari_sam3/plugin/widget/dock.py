@@ -10,7 +10,7 @@ from typing import Any
 import napari.viewer
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_warning
-from qtpy.QtCore import QEvent, QSize, Signal
+from qtpy.QtCore import QSize, Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_sam3.errors import LayerError, MissingPromptError, Sam3Error
@@ -32,6 +32,7 @@ from napari_sam3.plugin.widget.fields import (
 from napari_sam3.plugin.widget.guidance import Ending, Phase, State, guide
 from napari_sam3.plugin.widget.job import Job
 from napari_sam3.plugin.widget.layout import WIDTH, lay_out
+from napari_sam3.plugin.widget.lifetime import Lifetime
 from napari_sam3.plugin.widget.models import ModelChoice
 from napari_sam3.plugin.widget.pen import PromptPen
 from napari_sam3.plugin.workbench import Setup, Workbench
@@ -64,7 +65,6 @@ class SegmentAndTrackWidget(QWidget):
         self.pen = PromptPen(self.prompt_fields, self._update)
         self.state = State()
         self.job: Job | None = None
-        self._was_docked = False
         self._is_shut_down = False
         groups = (self.video_fields, self.prompt_fields, self.track_fields, self.object_fields)
         self.guidance, body = lay_out([fields.group for fields in groups])
@@ -271,6 +271,7 @@ class SegmentAndTrackWidget(QWidget):
     # ----------------------------------------------------------------- wiring
 
     def _connect(self) -> None:
+        Lifetime(self).ended.connect(self.shut_down)
         prompts, track, objects = self.prompt_fields, self.track_fields, self.object_fields
         for button, act in (
             (prompts.new, self.new_prompts),
@@ -366,12 +367,3 @@ class SegmentAndTrackWidget(QWidget):
     def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
         """Narrow enough to leave the picture its room."""
         return QSize(WIDTH, super().sizeHint().height())
-
-    def event(self, event: QEvent | None) -> bool:
-        """Notice when napari takes the widget out of its dock: that closes it."""
-        if event is not None and event.type() == QEvent.Type.ParentChange:
-            if self.parent() is not None:
-                self._was_docked = True
-            elif self._was_docked:
-                self.shut_down()
-        return super().event(event)

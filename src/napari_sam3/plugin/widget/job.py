@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from time import perf_counter
 
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, Signal
@@ -20,7 +21,7 @@ from napari_sam3.plugin.controller import (
 )
 from napari_sam3.plugin.live import LiveDrawing
 from napari_sam3.plugin.widget.guidance import Ending, Phase
-from napari_sam3.plugin.widget.progress import RunProgress
+from napari_sam3.plugin.widget.progress import RunProgress, say_pace
 from napari_sam3.plugin.workbench import Workbench
 from napari_sam3.plugin.worker import Run
 
@@ -54,6 +55,7 @@ class Job(QObject):
         self.is_model_ready = False
         self.is_followed = False
         self.error: Sam3Error | None = None
+        self._began = 0.0
         self._found_something = False
         self._bench = bench
         self._setup = bench.setup
@@ -90,7 +92,9 @@ class Job(QObject):
     @property
     def pace(self) -> str:
         """Frames a second and time left, in words."""
-        return "" if self._progress is None else self._progress.pace
+        if not self.frames_planned:
+            return ""
+        return say_pace(self.frames_done, self.frames_planned, perf_counter() - self._began)
 
     @property
     def results_name(self) -> str:
@@ -113,6 +117,7 @@ class Job(QObject):
             self.changed.emit()
         elif isinstance(event, Planned):
             self.frames_planned = event.n_frames
+            self._began = perf_counter()
             self._progress = RunProgress(event.n_frames, self.stop)
             self.changed.emit()
         elif isinstance(event, Renumbered):

@@ -32,12 +32,10 @@ class RunProgress(cancelable_progress):
         if n_done > self.n:
             self.update(n_done - self.n)
 
-    @property
-    def pace(self) -> str:
-        """Frames a second and the time left, in words; empty before the first frame."""
-        facts = self.format_dict
-        rate = facts["rate"] or (facts["n"] / facts["elapsed"] if facts["elapsed"] else 0)
-        if not rate:
-            return ""
-        left = (facts["total"] - facts["n"]) / rate
-        return f"{rate:.3g} frames a second, {self.format_interval(left)} left"
+
+def say_pace(n_done: int, n_planned: int, seconds: float) -> str:
+    """Frames a second and the time left, in words; empty before the first frame."""
+    if n_done == 0 or seconds <= 0:
+        return ""
+    left = RunProgress.format_interval((n_planned - n_done) * seconds / n_done)
+    return f"{n_done / seconds:.3g} frames a second, {left} left"

@@ -1,0 +1,65 @@
+"""When a dock has come to its end: taken out of its window, or the window closed."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QEvent, QObject, QTimer, Signal
+from qtpy.QtWidgets import QMainWindow, QWidget
+
+
+class Lifetime(QObject):
+    """Watches a widget that napari docks, and says when nobody will use it any more.
+
+    napari tells a widget neither that its dock was closed nor that the window was: it is taken
+    out of the one, and the other is hidden (and kept as long as somebody holds the viewer).
+
+    Parameters
+    ----------
+    widget : QWidget
+        To be docked.
+    """
+
+    ended = Signal()
+
+    def __init__(self, widget: QWidget) -> None:
+        super().__init__(widget)
+        self._widget = widget
+        self._window: QMainWindow | None = None
+        self._was_docked = False
+        self._is_closing = False
+        widget.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
+        """Let every event pass, having looked at it."""
+        if event is not None:
+            kind = event.type()
+            if watched is self._widget:
+                self._look_at_widget(kind)
+            elif kind == QEvent.Type.Close:
+                # the person may still say no
+                self._is_closing = True
+                QTimer.singleShot(0, self._look_after_closing)
+            elif kind == QEvent.Type.Hide and self._is_closing:
+                self.ended.emit()
+        return False
+
+    def _look_at_widget(self, kind: QEvent.Type) -> None:
+        if kind == QEvent.Type.ParentChange:
+            if self._widget.parent() is not None:
+                self._was_docked = True
+            elif self._was_docked:
+                self.ended.emit()
+        elif kind == QEvent.Type.Show and self._window is None:
+            self._window = _main_window_of(self._widget)
+            if self._window is not None:
+                self._window.installEventFilter(self)
+
+    def _look_after_closing(self) -> None:
+        if self._window is not None and self._window.isVisible():
+            self._is_closing = False
+
+
+def _main_window_of(widget: QWidget) -> QMainWindow | None:
+    parent = widget.parent()
+    while parent is not None and not isinstance(parent, QMainWindow):
+        parent = parent.parent()
+    return parent

@@ -135,9 +135,12 @@ def test_contrast_limits_are_always_set_and_never_equal(frames, limits):
 
 
 def test_grey_16_bit_frames_keep_their_bits(tmp_path):
+    folder = tmp_path / "well.2"
+    folder.mkdir()
     for t in range(3):
-        Picture.fromarray(np.full((8, 9), 1000 * t + 500, np.uint16)).save(tmp_path / f"{t}.png")
-    ((video, arguments, _),) = read_layers(tmp_path)
+        Picture.fromarray(np.full((8, 9), 1000 * t + 500, np.uint16)).save(folder / f"{t}.png")
+    ((video, arguments, _),) = read_layers(folder)
+    assert arguments["name"] == "well.2"
     assert video.dtype == np.uint16
     assert arguments["rgb"] is False
     assert video[2, 0, 0] == 2500

@@ -111,7 +111,7 @@ def video_layer(video: Video) -> LayerData:
     # counts one step too few and the last frame can't be reached
     seconds = float(np.float32(1 / video.fps)) if steady and video.fps else None
     arguments = {
-        "name": video.path.stem if video.path is not None else "video",
+        "name": _name_of(video.path),
         "rgb": video.is_rgb,
         # napari would read frames from all over the video to find them
         "contrast_limits": contrast_limits(video),
@@ -154,6 +154,12 @@ def contrast_limits(video: Video) -> tuple[float, float]:
 
 def _as_list(path: PathOrPaths) -> list[str | Path]:
     return [path] if isinstance(path, str | Path) else list(path)
+
+
+def _name_of(path: Path | None) -> str:
+    if path is None:
+        return "video"
+    return path.name if path.is_dir() else path.stem
 
 
 def _looks_like_video(path: Path) -> bool:

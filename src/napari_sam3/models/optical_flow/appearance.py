@@ -87,7 +87,7 @@ class Appearance:
         """
         rng = np.random.default_rng(0)
         count = features.shape[0]
-        weights = [
+        weights: list[FloatImage] = [
             rng.normal(0, np.sqrt(2 / count), (_HIDDEN, count)).astype(np.float32),
             np.zeros(_HIDDEN, np.float32),
             rng.normal(0, np.sqrt(1 / _HIDDEN), _HIDDEN).astype(np.float32),
@@ -117,9 +117,8 @@ class Appearance:
                 mean[i] += 0.1 * (slope - mean[i])
                 square[i] += 0.001 * (slope**2 - square[i])
                 scaled = mean[i] / (1 - 0.9**step)
-                weights[i] = weights[i] - np.float32(rate) * scaled / (
-                    np.sqrt(square[i] / (1 - 0.999**step)) + 1e-8
-                )
+                change = rate * scaled / (np.sqrt(square[i] / (1 - 0.999**step)) + 1e-8)
+                weights[i] = (weights[i] - change).astype(np.float32)
         return cls(
             weights[0].astype(np.float32),
             weights[1].astype(np.float32),
@@ -149,7 +148,7 @@ def colour_ratio(
         ratios.append(count / max(float(count.sum()), 1.0))
     table = np.log((ratios[0] + 1e-4) / (ratios[1] + 1e-4)).astype(np.float32)
     index = target.astype(np.int32) * 12 // 256
-    return np.clip(table[index[..., 0], index[..., 1], index[..., 2]], -3, 3)
+    return np.asarray(np.clip(table[index[..., 0], index[..., 1], index[..., 2]], -3, 3))
 
 
 def _smooth_along(count: FloatImage, axis: int) -> FloatImage:

@@ -20,15 +20,28 @@ from napari_sam3.values import BoolArray, ObjectMask
 _LARGEST_COLOURED = 2500  # px; larger ones in colour have a look, not just a level
 _LEAST_CONTRAST = 1.5  # of object against ground, in spreads within both
 _GROWTH = 0.12  # of the object's size: how far the outline may move in a frame
-_LEVEL = 0.45  # of the way from ground to object: where the outline lies
+_OUTLINES = np.linspace(0.25, 0.75, 11)  # where between ground and object an outline may lie
+_FAR_COST = 0.1  # steps squared, of a match as far off as the object is large
+_MISFIT = 0.2  # of the step: mean difference above which the flow is not believed
 
 
 @dataclass(frozen=True, eq=False)
 class Levels:
-    """How an object stands out from its ground: a direction in Lab, and the step along it."""
+    """How an object stands out from its ground.
+
+    Attributes
+    ----------
+    axis : (3,) float32
+        Direction in Lab.
+    step : float
+        Difference along it.
+    outline : float
+        Where between ground (0) and object (1) the prompted outline lies.
+    """
 
     axis: np.ndarray
     step: float
+    outline: float
 
     @classmethod
     def measure(cls, lab: FloatImage, mask: BoolArray, others: BoolArray) -> Levels | None:
@@ -46,7 +59,15 @@ class Levels:
         spread = 0.5 * (_spread(inside @ axis) + _spread(outside @ axis))
         if step < _LEAST_CONTRAST * spread:
             return None
-        return cls(axis.astype(np.float32), step)
+        share = (lab @ axis - float(np.median(outside @ axis))) / step
+        near = _distance_to(mask) <= 3
+        best, best_fit = 0.4, 0.0
+        for outline in _OUTLINES:
+            above = (share > outline) & near
+            fit = float((above & mask).sum() / max(1, (above | mask).sum()))
+            if fit > best_fit:
+                best, best_fit = float(outline), fit
+        return cls(axis.astype(np.float32), step, best)
 
 
 def _spread(values: np.ndarray) -> float:
@@ -113,21 +134,23 @@ class Refined:
     contrast: float
 
 
-def refine(lab: FloatImage, pulled: BoolArray, others: np.ndarray, levels: Levels) -> Refined:
+def refine(
+    lab: FloatImage, lab_before: FloatImage, pulled: BoolArray, others: np.ndarray, levels: Levels
+) -> Refined:
     """Move a pulled mask's outline to where the level changes.
 
     Parameters
     ----------
-    lab : (h, w, 3) float32
-        Crop of the frame, from `lab_of`.
+    lab, lab_before : (h, w, 3) float32
+        Crop of the frame, and of the one before pulled onto it; from `lab_of`.
     pulled : (h, w) bool
         The mask pulled along the flow.
     others : (h, w) int32
         Other objects' pulled masks by id, 0 elsewhere.
     """
     value = lab @ levels.axis
-    taken = (others > 0) & ~pulled
-    ring = ring_of(pulled) & ~taken
+    claimed = (others > 0) & ~pulled
+    ring = ring_of(pulled) & ~claimed
     core = _core(pulled)
     object_level = float(np.median(value[core]))
     # a neighbour that nobody named may fill part of the ring: the ground is its lower part
@@ -137,25 +160,36 @@ def refine(lab: FloatImage, pulled: BoolArray, others: np.ndarray, levels: Level
     if contrast < 0.2:
         return Refined(pulled, max(contrast, 0.0))
     share = (value - ground_level) / step
+    share_before = (lab_before @ levels.axis - ground_level) / step
     size = float(np.sqrt(pulled.sum()))
     reach = 2 + _GROWTH * size
-    away = cv2.distanceTransform((~pulled).astype(np.uint8), cv2.DIST_L2, 5)
-    bright = share > _LEVEL
+    away = _distance_to(pulled)
+    bright = share > levels.outline
     markers = np.zeros(pulled.shape, np.int32)
-    markers[bright & (away > reach)] = 2
+    # what was bright before and was not the object then belongs to a neighbour that nobody named
+    strange = (share_before > 0.6) & (away > 2 + 0.03 * size) & ~claimed
+    markers[bright & (strange | (away > reach))] = 2
+    nearest = away
     for other in np.unique(others[others > 0]):
-        markers[_core(others == other)] = 2
+        theirs = others == other
+        markers[_core(theirs)] = 2
+        nearest = np.minimum(nearest, _distance_to(theirs))
     markers[core] = 1
-    landscape = -cv2.GaussianBlur(share.astype(np.float32), (0, 0), 1.0) + 0.04 * away
+    # where no valley shows, neighbours meet half way between where the flow took them
+    landscape = -cv2.GaussianBlur(share.astype(np.float32), (0, 0), 1.0) + 0.06 * nearest
     found = watershed(landscape, markers, mask=bright | core) == 1
     found &= away <= reach
     opened = ndimage.binary_opening(found, _disc(1)) if size > 8 else found
     if opened.any():
         found = opened
-    found = ndimage.binary_fill_holes(_largest_part(found))
+    found = ndimage.binary_fill_holes(_largest_part(found)) & ~claimed
     if found.sum() < 0.3 * pulled.sum() and size > 3:
         found = pulled
     return Refined(np.asarray(found), contrast)
+
+
+def _distance_to(mask: BoolArray) -> FloatImage:
+    return np.asarray(cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5))
 
 
 def _core(mask: BoolArray) -> BoolArray:
@@ -208,3 +242,65 @@ def search(
     if best is None or not 0.6 < float(np.median(share[best])) < 1.6:
         return None
     return np.asarray(ndimage.binary_fill_holes(best))
+
+
+def register(
+    frame: np.ndarray, before: np.ndarray, origin: ObjectMask, guess: ObjectMask, levels: Levels
+) -> tuple[int, int] | None:
+    """Find a blob by its picture, where the flow lost it.
+
+    Parameters
+    ----------
+    frame, before : (H, W, 3) uint8
+        The target frame and the one before.
+    origin, guess : ObjectMask
+        Where it was on the frame before, and where the flow takes it on the target.
+
+    Returns
+    -------
+    dx, dy : int or None
+        Its whole move, px; None where nothing fits better than the guess.
+    """
+    x0, y0, x1, y1 = origin.bbox
+    height, width = origin.size
+    rim = 3
+    left, top = max(0, x0 - rim), max(0, y0 - rim)
+    right, bottom = min(width, x1 + rim), min(height, y1 + rim)
+    template = lab_of(before[top:bottom, left:right]) @ levels.axis
+    size = float(np.sqrt(origin.area))
+    reach = 8 + int(1.2 * size)
+    shift_x, shift_y = guess.bbox[0] - x0, guess.bbox[1] - y0
+    from_x = max(0, min(left, left + shift_x) - reach)
+    from_y = max(0, min(top, top + shift_y) - reach)
+    to_x = min(width, max(right, right + shift_x) + reach)
+    to_y = min(height, max(bottom, bottom + shift_y) + reach)
+    area = lab_of(frame[from_y:to_y, from_x:to_x]) @ levels.axis
+    if area.shape[0] < template.shape[0] or area.shape[1] < template.shape[1]:
+        return None
+    blur = max(0.5, 0.08 * size)
+    template, area = (cv2.GaussianBlur(p, (0, 0), blur) for p in (template, area))
+    misfits = cv2.matchTemplate(area, template, cv2.TM_SQDIFF) / (template.size * levels.step**2)
+    rows, columns = np.ogrid[: misfits.shape[0], : misfits.shape[1]]
+    away = [
+        (rows + from_y - top - y) ** 2 + (columns + from_x - left - x) ** 2
+        for x, y in ((0, 0), (shift_x, shift_y))
+    ]
+    # look-alikes abound among cells: a near one is more likely the same
+    cost = misfits + (_FAR_COST / size**2) * np.minimum(*away)
+    row, column = np.unravel_index(int(cost.argmin()), cost.shape)
+    if float(misfits[row, column]) > (2 * _MISFIT) ** 2:
+        return None
+    return int(column) + from_x - left, int(row) + from_y - top
+
+
+def misfit(lab: FloatImage, lab_before: FloatImage, mask: BoolArray, levels: Levels) -> float:
+    """Mean difference, in steps, between a crop and the frame before pulled onto it."""
+    # texture may shimmer; what counts is whether the blob as such is there
+    blur = max(1.0, 0.12 * float(np.sqrt(mask.sum())))
+    difference = cv2.GaussianBlur((lab - lab_before) @ levels.axis, (0, 0), blur)
+    return float(np.abs(difference[mask]).mean()) / levels.step
+
+
+def is_misfit(value: float) -> bool:
+    """Whether a pull along the flow is not to be believed."""
+    return value > _MISFIT

@@ -65,7 +65,8 @@ class Motion:
     flow : (h, w, 2) float32
         From the target frame to the source frame, x and y, in working px.
     error : (h, w) float32
-        Difference in grey between the target and the source pulled onto it, 0..255.
+        Difference in grey between the target and the source pulled onto it, 0..255, but for a
+        flash.
     scale : (float, float)
         Working px per frame px, along x and along y.
     """
@@ -113,7 +114,7 @@ def estimate_motion(source: WorkingFrame, target: WorkingFrame) -> Motion:
     A flash (the whole picture brighter or darker) is evened out before; on a cut the flow is
     meaningless, which `error` shows.
     """
-    grey_source, grey_target = _even_out(source.grey, target.grey)
+    grey_source, grey_target, gain = _even_out(source.grey, target.grey)
     height, width = grey_target.shape
     bottom, right = max(0, _LEAST_SIDE - height), max(0, _LEAST_SIDE - width)
     if bottom or right:
@@ -133,12 +134,15 @@ def estimate_motion(source: WorkingFrame, target: WorkingFrame) -> Motion:
     pulled = cv2.remap(
         grey_source, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
-    error = cv2.absdiff(pulled, grey_target[:height, :width]).astype(np.float32)
+    error = cv2.absdiff(pulled, grey_target[:height, :width]).astype(np.float32) / gain
     return Motion(np.ascontiguousarray(flow, np.float32), error, target.scale)
 
 
-def _even_out(a: ByteImage, b: ByteImage) -> tuple[ByteImage, ByteImage]:
-    """Bring two grey pictures to one range: low contrast stretched, a flash taken out of both."""
+def _even_out(a: ByteImage, b: ByteImage) -> tuple[ByteImage, ByteImage, float]:
+    """Bring two grey pictures to one range: low contrast stretched, a flash taken out of both.
+
+    The third value tells how much the second was stretched.
+    """
     low_a, high_a = np.percentile(a[::4, ::4], (1, 99))
     low_b, high_b = np.percentile(b[::4, ::4], (1, 99))
     # sensor noise of a constant picture must not be blown up to texture
@@ -148,8 +152,8 @@ def _even_out(a: ByteImage, b: ByteImage) -> tuple[ByteImage, ByteImage]:
         low_a = low_b = min(low_a, low_b)
         span_a = span_b = max(span_a, span_b)
         if span_a > 128:
-            return a, b
-    return _stretch(a, low_a, span_a), _stretch(b, low_b, span_b)
+            return a, b, 1.0
+    return _stretch(a, low_a, span_a), _stretch(b, low_b, span_b), 230.0 / span_b
 
 
 def _stretch(grey: ByteImage, low: float, span: float) -> ByteImage:

@@ -90,7 +90,7 @@ def remove_camera(motion: Motion, objects: BoolArray) -> FloatImage:
 
 
 def learn_look(scene: Scene, mask: BoolArray) -> Appearance | None:
-    """Train a classifier on a frame and the object's mask at working size; None without both kinds."""
+    """Train a classifier on a frame and a mask at working size; None without both kinds."""
     if mask.sum() < _FEWEST or (~mask).sum() < _FEWEST:
         return None
     height, width = mask.shape

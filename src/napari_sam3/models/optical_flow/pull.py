@@ -24,10 +24,13 @@ class Pulled:
         Where the flow takes it, on the target.
     origin : ObjectMask
         Where it was, on the source.
+    shift : (int, int) or None
+        Its move as a whole, x and y in px, where that was found without the flow.
     """
 
     mask: ObjectMask
     origin: ObjectMask
+    shift: tuple[int, int] | None = None
 
     def at_working_size(self, motion: Motion, margin: int) -> tuple[FloatImage, Box]:
         """The slightly blurred mask at the flow's size, and the box it covers there."""
@@ -79,7 +82,7 @@ def pull(mask: ObjectMask, motion: Motion) -> Pulled | None:
     ].reshape(-1, 2)
     shift = np.median(part, axis=0) / (sx, sy)
     if mask.area < _TINY:
-        moved = _move_whole(mask, -shift)
+        moved = move_whole(mask, (round(-float(shift[0])), round(-float(shift[1]))))
         return None if moved is None else Pulled(moved, mask)
     spread = np.abs(part - np.median(part, axis=0)).max(axis=0) / (sx, sy) + 6
     left = max(0, int(np.floor(x0 - shift[0] - spread[0])))
@@ -96,11 +99,47 @@ def pull(mask: ObjectMask, motion: Motion) -> Pulled | None:
     return None if moved is None else Pulled(moved, mask)
 
 
-def _move_whole(mask: ObjectMask, shift: np.ndarray) -> ObjectMask | None:
+def pull_picture(
+    frame: np.ndarray,
+    motion: Motion,
+    x0: int,
+    y0: int,
+    shape: tuple[int, ...],
+    shift: tuple[int, int] | None = None,
+) -> np.ndarray:
+    """The source frame pulled onto a box of the target, (h, w, 3) uint8.
+
+    Along the flow, or moved as a whole by `shift`.
+    """
+    height, width = shape
+    if shift is None:
+        xs, ys = motion.source_positions(x0, y0, x0 + width, y0 + height)
+    else:
+        xs, ys = np.meshgrid(
+            np.arange(x0 - shift[0], x0 - shift[0] + width, dtype=np.float32),
+            np.arange(y0 - shift[1], y0 - shift[1] + height, dtype=np.float32),
+        )
+    left, top = max(0, int(xs.min())), max(0, int(ys.min()))
+    right, bottom = max(left + 1, int(xs.max()) + 2), max(top + 1, int(ys.max()) + 2)
+    part = frame[top:bottom, left:right]
+    if part.size == 0:
+        return np.zeros((height, width, 3), np.uint8)
+    pulled = cv2.remap(
+        np.ascontiguousarray(part),
+        xs - np.float32(left),
+        ys - np.float32(top),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(pulled)
+
+
+def move_whole(mask: ObjectMask, shift: tuple[int, int]) -> ObjectMask | None:
+    """Move a mask by whole px, x and y; None if it leaves the picture."""
     height, width = mask.size
     rows, columns = np.nonzero(mask.crop)
-    rows = rows + mask.bbox[1] + round(float(shift[1]))
-    columns = columns + mask.bbox[0] + round(float(shift[0]))
+    rows = rows + mask.bbox[1] + shift[1]
+    columns = columns + mask.bbox[0] + shift[0]
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     if not inside.any():
         return None
@@ -122,7 +161,7 @@ def enlarge(
     small: BoolArray, box: Box, scale: tuple[float, float], size: tuple[int, int]
 ) -> ObjectMask | None:
     """A mask known in a box at the flow's size, as the object of the whole frame."""
-    x0, y0, x1, y1 = box
+    x0, y0 = box[:2]
     rows, columns = np.nonzero(small)
     if not rows.size:
         return None

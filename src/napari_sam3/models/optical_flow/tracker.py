@@ -13,7 +13,14 @@ import numpy as np
 from napari_sam3.models.optical_flow import blobs, natural
 from napari_sam3.models.optical_flow.appearance import Appearance, describe
 from napari_sam3.models.optical_flow.flow import WorkingFrame, estimate_motion
-from napari_sam3.models.optical_flow.pull import Pulled, enlarge, pull, shrink
+from napari_sam3.models.optical_flow.pull import (
+    Pulled,
+    enlarge,
+    move_whole,
+    pull,
+    pull_picture,
+    shrink,
+)
 from napari_sam3.models.optical_flow.segment import segment_object
 from napari_sam3.models.sequential import SequentialTracker, TrackState
 from napari_sam3.values import (
@@ -144,6 +151,15 @@ def _kept(store: OrderedDict[int, T], key: int, make: Callable[[], T]) -> T:
     return store[key]
 
 
+def _is_blob(memory: Memory | None) -> bool:
+    return memory is not None and memory.levels is not None
+
+
+def _is_due(memory: Memory) -> bool:
+    """Whether to look for a lost object: always at first, then on every fourth frame."""
+    return memory.levels is not None or memory.missing < 4 or memory.missing % 4 == 0
+
+
 class _Crossing:
     """All that happens between two neighbouring frames."""
 
@@ -165,7 +181,8 @@ class _Crossing:
         self.motion = estimate_motion(tracker.working_frame(source), self.here)
 
     def carry_over(self) -> dict[int, TrackState]:
-        memories = {i: s.memory or self._meet(s) for i, s in self.moving.items()}
+        """The moving objects on the target frame."""
+        memories = {i: self._remember(s) for i, s in self.moving.items()}
         is_cut = float(self.motion.error.mean()) > _CUT_ERROR
         seen: dict[int, tuple[ObjectMask, float]] = {}
         if not is_cut:
@@ -173,12 +190,12 @@ class _Crossing:
                 i: pull(s.mask, self.motion) for i, s in self.moving.items() if s.mask is not None
             }
             guesses = {i: p for i, p in pulled.items() if p is not None}
-            looks = {i: p for i, p in guesses.items() if memories[i].levels is None}
+            looks = {i: p for i, p in guesses.items() if not _is_blob(memories[i])}
             seen = self._follow_blobs(guesses, memories)
             seen.update(self._follow_looks(looks, memories, {i: m for i, (m, _) in seen.items()}))
         taken = label_image({**{i: m for i, (m, _) in seen.items()}, **self.fixed}, self.size) > 0
         for obj_id, memory in memories.items():
-            if obj_id not in seen and memory is not None:
+            if obj_id not in seen and memory is not None and _is_due(memory):
                 found = self._search(memory, taken)
                 if found is not None:
                     seen[obj_id] = found
@@ -191,7 +208,8 @@ class _Crossing:
     ) -> dict[int, TrackState]:
         scored = {}
         for obj_id, (mask, agreement) in seen.items():
-            trust = memories[obj_id].trust if memories[obj_id].missing == 0 else agreement
+            memory = memories[obj_id]
+            trust = memory.trust if memory is not None and memory.missing == 0 else agreement
             score = _SLOWNESS * trust + (1 - _SLOWNESS) * agreement
             scored[obj_id] = replace(mask, score=float(np.clip(score, 0.05, 0.99)))
         certain = {i: replace(m, score=1.0) for i, m in self.fixed.items()}
@@ -199,13 +217,18 @@ class _Crossing:
         states = {}
         for obj_id, state in self.moving.items():
             memory = memories[obj_id]
-            mask = apart.get(obj_id)
+            visible = apart.get(obj_id)
             if memory is not None:
-                memory = memory.lose() if mask is None else memory.see(mask, seen[obj_id][1])
-            states[obj_id] = TrackState(mask, state.keyframe, memory)
+                memory = memory.lose() if visible is None else memory.see(visible, seen[obj_id][1])
+            states[obj_id] = TrackState(visible, state.keyframe, memory)
         return states
 
     # ------------------------------------------------------------------ first acquaintance
+
+    def _remember(self, state: TrackState) -> Memory | None:
+        if state.memory is None:
+            return self._meet(state)
+        return state.memory if isinstance(state.memory, Memory) else None
 
     def _meet(self, state: TrackState) -> Memory | None:
         """Learn an object on its prompted frame; None where it is not there."""
@@ -229,25 +252,50 @@ class _Crossing:
     def _follow_blobs(
         self, guesses: Mapping[int, Pulled], memories: Mapping[int, Memory | None]
     ) -> dict[int, tuple[ObjectMask, float]]:
-        claims = {i: g.mask for i, g in guesses.items()}
+        before_frame = self.tracker.frames[self.source]
+        followed: dict[int, tuple[Pulled, blobs.Levels, Memory]] = {}
+        for obj_id, guess in guesses.items():
+            memory = memories[obj_id]
+            if memory is not None and memory.levels is not None:
+                better = self._mend(guess, before_frame, memory.levels)
+                followed[obj_id] = (better, memory.levels, memory)
+        claims = {i: g.mask for i, g in guesses.items() if i not in followed}
+        claims.update({i: p.mask for i, (p, _, _) in followed.items()})
         everyone = label_image({**claims, **self.fixed}, self.size, np.int32)
         seen = {}
-        for obj_id, guess in claims.items():
-            memory = memories[obj_id]
-            if memory is None or memory.levels is None:
-                continue
-            crop, own, x0, y0 = blobs.cut_out(self.frame, guess)
+        for obj_id, (pulled, levels, memory) in followed.items():
+            crop, own, x0, y0 = blobs.cut_out(self.frame, pulled.mask)
             others = everyone[y0 : y0 + own.shape[0], x0 : x0 + own.shape[1]].copy()
             others[others == obj_id] = 0
-            refined = blobs.refine(blobs.lab_of(crop), own, others, memory.levels)
+            before = pull_picture(before_frame, self.motion, x0, y0, own.shape, pulled.shift)
+            refined = blobs.refine(blobs.lab_of(crop), blobs.lab_of(before), own, others, levels)
             if refined.contrast < _LEAST_CONTRAST:
                 continue
             mask = ObjectMask.from_crop(refined.mask, x0, y0, self.size)
             if mask is None or mask.area < _LEAST_SHARE * memory.area:
                 continue
-            agreement = mask.overlap(guess) ** 0.5 * min(1.0, 0.4 + refined.contrast)
+            agreement = mask.overlap(pulled.mask) ** 0.5 * min(1.0, 0.4 + refined.contrast)
             seen[obj_id] = (mask, agreement)
         return seen
+
+    def _mend(self, guess: Pulled, before_frame: np.ndarray, levels: blobs.Levels) -> Pulled:
+        """Where the flow does not explain what is seen of a blob, look for it by its picture."""
+        crop, own, x0, y0 = blobs.cut_out(self.frame, guess.mask)
+        lab = blobs.lab_of(crop)
+        before = blobs.lab_of(pull_picture(before_frame, self.motion, x0, y0, own.shape))
+        misfit = blobs.misfit(lab, before, own, levels)
+        if not blobs.is_misfit(misfit):
+            return guess
+        shift = blobs.register(self.frame, before_frame, guess.origin, guess.mask, levels)
+        moved = None if shift is None else move_whole(guess.origin, shift)
+        if shift is None or moved is None:
+            return guess
+        crop, own, x0, y0 = blobs.cut_out(self.frame, moved)
+        lab = blobs.lab_of(crop)
+        before = blobs.lab_of(pull_picture(before_frame, self.motion, x0, y0, own.shape, shift))
+        if blobs.misfit(lab, before, own, levels) > 0.5 * misfit:
+            return guess
+        return Pulled(moved, guess.origin, shift)
 
     # ------------------------------------------------------------------------------- looks
 
@@ -277,7 +325,7 @@ class _Crossing:
             rivals[shrink(mask, self.here)] += np.float32(np.exp(natural.SURE))
         evidence = {}
         for obj_id, guess in guesses.items():
-            memory, before = memories[obj_id], self.moving[obj_id].mask
+            memory, before = memories.get(obj_id), self.moving[obj_id].mask
             if memory is None or before is None:
                 continue
             soft, box = guess.at_working_size(self.motion, natural.BAND + 2)
@@ -287,21 +335,21 @@ class _Crossing:
             odds, look_odds = natural.weigh_evidence(
                 soft, box, memory.look, self.scene, (there.lab, shrink(before, there))
             )
-            evidence[obj_id] = (box, soft, odds, look_odds)
+            evidence[obj_id] = (memory, box, soft, odds, look_odds)
             rivals[y0:y1, x0:x1] += np.exp(odds)
         seen = {}
-        for obj_id, (box, soft, odds, look_odds) in evidence.items():
+        for obj_id, (memory, box, soft, odds, look_odds) in evidence.items():
             x0, y0, x1, y1 = box
             others = np.maximum(rivals[y0:y1, x0:x1] - np.exp(odds), 0)
             alone = odds - np.log1p(others)
-            found = natural.decide(alone, box, self.scene, smooth=memories[obj_id].look is not None)
-            mask = enlarge(found, box, self.motion.scale, self.size)
-            if mask is None or mask.area < _LEAST_SHARE * memories[obj_id].area:
+            found = natural.decide(alone, box, self.scene, smooth=memory.look is not None)
+            whole = enlarge(found, box, self.motion.scale, self.size)
+            if whole is None or whole.area < _LEAST_SHARE * memory.area:
                 continue
             expected = soft > 0.5
             overlap = (found & expected).sum() / max(1, (found | expected).sum())
             likely = float((1 / (1 + np.exp(-look_odds[found]))).mean()) if found.any() else 0.0
-            seen[obj_id] = (mask, float(overlap * likely) ** 0.5)
+            seen[obj_id] = (whole, float(overlap * likely) ** 0.5)
         return seen
 
     # ------------------------------------------------------------------------- lost objects

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
+
+import pytest
 
 from napari_sam3.video import open_video
 from napari_sam3.video.cache import SHARED_CACHE, FrameCache
 
-from .clips import encode
+from .clips import encode, read_number
 
 
 def test_oldest_frames_make_room() -> None:
@@ -44,3 +47,35 @@ def test_closing_a_video_gives_its_memory_back(tmp_path: Path) -> None:
     assert SHARED_CACHE.used > before
     video.close()
     assert SHARED_CACHE.used == before
+
+
+def test_forgotten_video_gives_its_memory_back(tmp_path: Path) -> None:
+    path = encode(tmp_path / "clip.mp4")
+    gc.collect()
+    with open_video(path) as other:
+        other[:]
+        before = SHARED_CACHE.used
+        video = open_video(path)
+        video[20]
+        assert SHARED_CACHE.used > before
+        del video
+        gc.collect()
+    with open_video(path) as other:
+        other[:]
+        assert SHARED_CACHE.used == before
+
+
+def test_a_jump_keeps_little_and_stepping_back_keeps_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_sam3.video.file.JUMP_BUDGET", 30_000)
+    path = encode(
+        tmp_path / "clip.mp4", n_frames=120, gop=120, options={"x264-params": "scenecut=0"}
+    )
+    with open_video(path) as video:
+        before = SHARED_CACHE.used
+        video[100]
+        assert 0 < SHARED_CACHE.used - before < 60_000
+        for number in range(99, 80, -1):
+            assert read_number(video[number]) == number
+        assert SHARED_CACHE.used - before > 400_000

@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 from napari_sam3.video import Video, open_video
+from napari_sam3.video.decoder import open_container
+from napari_sam3.video.sample_table import read_sample_table
+from napari_sam3.video.scan import read_packets
 
 from .clips import draw, encode, read_number, requires_encoder, write_dib_avi
 
@@ -192,3 +195,48 @@ def test_constant_rate_is_told(tmp_path: Path) -> None:
         assert video.metadata["codec"] == "h264"
         assert video.metadata["pixel_format"] == "yuv420p"
         assert video.metadata["duration"] == pytest.approx(40 * 1001 / 30000, abs=2e-3)
+
+
+def test_recording_that_starts_between_keyframes(tmp_path: Path) -> None:
+    path = encode(tmp_path / "late.ts", gop=12, options={"x264-params": "open-gop=0"})
+    data = path.read_bytes()
+    # the tables stay, the first keyframe goes
+    path.write_bytes(data[: 3 * 188] + data[len(data) // 188 // 6 * 188 :])
+    with open_video(path) as video:
+        first = read_number(video[0])
+        numbers = list(range(first, 40))
+        assert first in (12, 24)
+        assert [read_number(frame) for frame in video] == numbers
+        forget(video)
+        assert [read_number(video[n]) for n in (9, 2, 0, 11)] == [numbers[n] for n in (9, 2, 0, 11)]
+
+
+def test_colour_matrix_that_ffmpeg_cannot_convert_from(tmp_path: Path) -> None:
+    path = encode(
+        tmp_path / "ycgco.mp4",
+        pix_fmt="yuv444p",
+        n_frames=5,
+        options={"x264-params": "colormatrix=YCgCo"},
+    )
+    with open_video(path) as video:
+        assert read_number(video[3]) == 3
+
+
+@pytest.mark.parametrize(
+    "name", ["closed_gop.mp4", "open_gop.mp4", "variable_rate.mp4", "mjpeg.mov"]
+)
+def test_sample_table_tells_what_demuxing_tells(name: str, tmp_path: Path) -> None:
+    path = encode(tmp_path / name, **KINDS[name])
+    with open_container(path) as container:
+        table = read_sample_table(path, container, container.streams.video[0])
+    packets = read_packets(path, 0)
+    assert table is not None
+    for field in ("pts", "dts", "pos", "is_key", "is_discarded"):
+        np.testing.assert_array_equal(getattr(table, field), getattr(packets, field))
+
+
+@pytest.mark.parametrize("name", ["fragmented.mp4", "open_gop.mkv"])
+def test_files_without_a_sample_table_are_demuxed(name: str, tmp_path: Path) -> None:
+    path = encode(tmp_path / name, **KINDS[name])
+    with open_container(path) as container:
+        assert read_sample_table(path, container, container.streams.video[0]) is None

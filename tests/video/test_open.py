@@ -96,6 +96,17 @@ def test_one_frame_is_a_video(tmp_path: Path) -> None:
         assert read_number(video[-1]) == 0
 
 
+def test_file_that_changed_meanwhile(tmp_path: Path) -> None:
+    path = encode(tmp_path / "clip.mp4")
+    video = open_video(path)
+    encode(path, n_frames=10)
+    with pytest.raises(VideoError, match=r"has changed since it was opened"):
+        video[39]
+    path.unlink()
+    with pytest.raises(VideoError, match=r"is gone"):
+        video[39]
+
+
 def test_odd_names_are_taken_as_they_are(tmp_path: Path) -> None:
     path = tmp_path / "a:b %03d été #1.mp4"
     try:

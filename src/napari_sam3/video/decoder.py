@@ -108,6 +108,10 @@ class Decoder:
         """Decode one packet more into `_ready`; False when there is none left."""
         try:
             packet = next(self._packets, None)
+        except IndexError:
+            # a packet of a stream that turned up late (FLV), which PyAV does not know: go on
+            self._packets = self._container.demux(self._stream)
+            return True
         except FFMPEG_ERRORS:
             # a damaged stretch: the demuxer finds its way, or says again that it can't
             self._errors_in_a_row += 1

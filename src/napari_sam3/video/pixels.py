@@ -8,7 +8,7 @@ from typing import Any
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
 _local = threading.local()
@@ -94,7 +94,17 @@ class Layout:
             # a view of the frame's own memory, and the frame is not ours alone
             return self._turn(frame.to_ndarray().copy())
         # the converted frame is a new one: its memory becomes the array's, a copy less
-        fresh = _reformatter().reformat(frame, width=width, height=height, format=self.format_name)
+        wanted: dict[str, Any] = {"width": width, "height": height, "format": self.format_name}
+        try:
+            fresh = _reformatter().reformat(frame, **wanted)
+        except OSError:
+            # the file names a colour matrix that FFmpeg can't convert from, or a damaged one
+            fresh = _reformatter().reformat(
+                frame,
+                src_colorspace=Colorspace.ITU709,
+                dst_colorspace=Colorspace.ITU709,
+                **wanted,
+            )
         return self._turn(fresh.to_ndarray())
 
     def _turn(self, array: NDArray[Any]) -> NDArray[Any]:

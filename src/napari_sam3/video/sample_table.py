@@ -72,7 +72,7 @@ def _packet_at(container: Any, stream: Any, dts: int | None) -> Any:
         if dts is not None:
             container.seek(dts, stream=stream)
         packet = next(container.demux(stream), None)
-    except FFMPEG_ERRORS:
+    except (*FFMPEG_ERRORS, IndexError):
         return None
     return packet if packet is not None and packet.size else None
 

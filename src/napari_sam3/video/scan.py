@@ -162,6 +162,9 @@ def _demux_all(path: Path, container: Any, stream: Any) -> PacketTable:
                 )
                 errors, is_partial = 0, packet.is_corrupt
             break
+        except IndexError:
+            # a packet of a stream that turned up late (FLV), which PyAV does not know: go on
+            continue
         except FFMPEG_ERRORS:
             # a damaged stretch: go on behind it, if there is a behind
             errors += 1

@@ -50,7 +50,7 @@ def test_every_command_can_be_resolved(manager):
 
 def test_widget_is_in_the_layers_menus(manager):
     (widget,) = manager.iter_widgets()
-    assert widget.display_name == "Segment and track (SAM 3)"
+    assert widget.display_name == "Segment and track"
     for menu in ("napari/layers/segment", "napari/layers/track"):
         assert [item.command for item in manager.iter_menu(menu)] == [widget.command]
 

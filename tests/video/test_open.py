@@ -126,6 +126,14 @@ def test_arrays_are_taken_as_they_are(dtype: Any) -> None:
     np.testing.assert_array_equal(video[1], array[1])
 
 
+def test_array_is_there_again_after_closing() -> None:
+    video = as_video(np.full((2, 3, 4), 7))
+    video.close()
+    with pytest.raises(VideoError, match="closed"):
+        video[0]
+    assert video.reopen()[1, 2, 3] == 7
+
+
 def test_alpha_is_dropped() -> None:
     array = np.random.default_rng(0).integers(0, 255, (3, 4, 5, 4), np.uint8)
     video = as_video(array)

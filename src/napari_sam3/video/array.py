@@ -46,7 +46,3 @@ class ArrayVideo(Video):
     def _read(self, frame_index: int) -> Frame:
         frame = np.asarray(self._array[frame_index])
         return np.array(frame[..., :3] if self.is_rgb else frame, self.dtype)
-
-    def _release(self) -> None:
-        # the array is the caller's: let go of it
-        self._array = None

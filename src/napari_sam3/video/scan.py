@@ -252,7 +252,8 @@ def _measure_rate(times: Any, declared: float | None) -> tuple[float | None, boo
     if mean <= 0:
         return declared, False
     # containers round times, Matroska to whole milliseconds
-    constant = bool(np.abs(times - (times[0] + mean * np.arange(len(times)))).max() < 2e-3)
+    off = np.abs(times - (times[0] + mean * np.arange(len(times)))).max()
+    constant = bool(off < min(2e-3, mean / 2))
     fps = 1 / mean
     if constant and declared and abs(declared - fps) < 1e-2 * fps:
         fps = declared
@@ -274,13 +275,15 @@ def _count_lost(
     index: FrameIndex, packets: PacketTable, fps: float | None, announced: tuple[int, float]
 ) -> int | None:
     """How many frames are missing at the end, 0 if none; None if some, but who knows how many."""
-    whole = packets.cut_short is False
-    n_shown = int(np.count_nonzero(~packets.is_discarded))
-    if whole or (packets.cut_short is None and n_shown == len(index)):
+    shown = np.sort(packets.pts[~packets.is_discarded])
+    has_cut_tail = index.kind == "pts" and index.stamps[-1] < shown[-1]
+    if packets.cut_short is False or (packets.cut_short is None and not has_cut_tail):
         return 0
     frames, seconds = announced
     expected = frames or round(seconds * (fps or 0))
-    return max(0, expected - len(index)) if expected else None
+    # those before the first keyframe of a recording are not lost at its end
+    before = int(np.searchsorted(shown, index.stamps[0])) if index.kind == "pts" else 0
+    return max(0, expected - before - len(index)) if expected else None
 
 
 def _describe(container: Any, stream: Any) -> dict[str, Any]:

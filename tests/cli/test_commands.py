@@ -38,7 +38,16 @@ def test_demo_tracks_the_sample_and_tells_how_well(sample, tmp_path, monkeypatch
         assert film.shape == (10, 240, 320, 3)
     with Image.open(tmp_path / "demo-output" / "picture.png") as picture:
         assert picture.size == (3 * 320 + 4 * 6, 2 * 240 + 3 * 6)
-    assert main(["demo", "--headless"]) == 0  # a demo may be run twice
+    assert main(["demo", "--headless", "--model", "fake"]) == 0  # may be run twice
+
+
+def test_demo_does_not_replace_what_is_not_its_own(sample, tmp_path, capsys):
+    (tmp_path / "picture.png").write_text("precious")
+    arguments = ["demo", "--headless", "--model", "fake", "-o", str(tmp_path)]
+    assert main(arguments) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert (tmp_path / "picture.png").read_text() == "precious"
+    assert main([*arguments, "--overwrite"]) == 0
 
 
 def test_demo_says_that_there_is_no_display(sample, tmp_path, monkeypatch, capsys):

@@ -26,6 +26,7 @@ from napari_sam3.cli.arguments import (
 from napari_sam3.errors import RequestError, Sam3Error
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+DEMO_FOLDER = "demo-output"
 
 _TRACK_HELP = """\
 prompts (at least one; all may be repeated, coordinates in px from the top left corner):
@@ -99,9 +100,10 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         *("-o", "--output"),
         metavar="FOLDER",
         type=Path,
-        default=Path("demo-output"),
-        help="where overlay.mp4 and picture.png go, replacing older ones (default: %(default)s)",
+        help=f"where overlay.mp4 and picture.png go (default: {DEMO_FOLDER}, where older ones are "
+        "replaced)",
     )
+    demo.add_argument("--overwrite", action="store_true", help="replace older ones in FOLDER too")
     _add_model(demo)
 
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from napari_sam3.cli import INTERRUPTED
+from napari_sam3.cli import DEMO_FOLDER, INTERRUPTED
 from napari_sam3.cli.following import FilmProgress, follow
+from napari_sam3.cli.place import check_free
 from napari_sam3.cli.salient import find_salient
 from napari_sam3.export import OverlayWriter, draw_overlay
 from napari_sam3.export.sheet import pick_frames, write_contact_sheet
@@ -32,6 +33,11 @@ WHOLE_FILM = 600  # frames; of a longer video the demo takes the beginning
 def run(arguments: argparse.Namespace) -> int:
     """Show it in a window, or without one. Returns the exit code."""
     began = time.perf_counter()
+    out = arguments.output or Path(DEMO_FOLDER)
+    # the default folder is the demo's own
+    check_free(
+        [out / "overlay.mp4", out / "picture.png"], arguments.overwrite or arguments.output is None
+    )
     truth: NDArray[Any] | None = None
     path = arguments.video
     if path is None:
@@ -44,11 +50,9 @@ def run(arguments: argparse.Namespace) -> int:
     if reason is None:
         from napari_sam3.plugin.demo import run_demo
 
-        return int(run_demo(path, truth, arguments.output))
+        return int(run_demo(path, truth, out))
     print(f"running headless: {reason}")
-    return run_headless(
-        path, truth, arguments.output, arguments.model, arguments.device, began=began
-    )
+    return run_headless(path, truth, out, arguments.model, arguments.device, began=began)
 
 
 def run_headless(

@@ -11,8 +11,9 @@ from pathlib import Path
 from napari_sam3.cli import INTERRUPTED
 from napari_sam3.cli.arguments import FORMATS
 from napari_sam3.cli.following import FilmProgress, follow
+from napari_sam3.cli.place import check_free
 from napari_sam3.cli.prompting import add_prompts
-from napari_sam3.errors import RequestError, Sam3Error, VideoError
+from napari_sam3.errors import RequestError, Sam3Error
 from napari_sam3.export import LabelPngWriter, LabelTiffWriter, OverlayWriter, TableWriter
 from napari_sam3.export.base import ResultWriter, saying_where
 from napari_sam3.models.registry import load_model
@@ -29,7 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
             "there is nothing to track: give --point, --box, --mask or --text "
             "(napari-sam3 track --help shows how)"
         )
-    targets = _free_targets(arguments.output, arguments.formats, arguments.overwrite)
+    targets = {name: arguments.output / FORMATS[name] for name in arguments.formats}
+    check_free(targets.values(), arguments.overwrite)
     with ExitStack() as stack:
         video = stack.enter_context(open_video(arguments.video))
         model = load_model(arguments.model, arguments.device)
@@ -67,20 +69,6 @@ def run(arguments: argparse.Namespace) -> int:
         for path in targets.values():
             print(f"wrote {path}")
     return INTERRUPTED if report.was_interrupted else 0
-
-
-def _free_targets(folder: Path, formats: Sequence[str], overwrite: bool) -> dict[str, Path]:
-    """Where each format goes; what is there is not touched without leave."""
-    if folder.exists() and not folder.is_dir():
-        raise VideoError(f"{str(folder)!r} is a file; name a folder for the results")
-    targets = {name: folder / FORMATS[name] for name in formats}
-    there = [path for path in targets.values() if path.exists()]
-    if there and not overwrite:
-        raise VideoError(
-            f"{str(there[0])!r} exists already; add --overwrite to replace it, "
-            "or name another folder"
-        )
-    return targets
 
 
 def _open_writers(

@@ -65,7 +65,7 @@ class SegmentAndTrackWidget(QWidget):
         self.pen = PromptPen(self.prompt_fields, self._update)
         self.state = State()
         self.job: Job | None = None
-        self._is_shut_down = False
+        self.is_shut_down = False
         groups = (self.video_fields, self.prompt_fields, self.track_fields, self.object_fields)
         self.guidance, body = lay_out([fields.group for fields in groups])
         layout = QVBoxLayout(self)
@@ -163,9 +163,9 @@ class SegmentAndTrackWidget(QWidget):
 
     def shut_down(self) -> None:
         """Stop the work and give back all memory; the widget is not used afterwards."""
-        if self._is_shut_down:
+        if self.is_shut_down:
             return
-        self._is_shut_down = True
+        self.is_shut_down = True
         for event in self._layer_events():
             event.disconnect(self._on_layers_changed)
         self.pen.watch()

@@ -28,8 +28,9 @@ class ModelChoice:
     def __init__(self, fields: VideoFields, text: LineEdit) -> None:
         self._model, self._device, self._text = fields.model, fields.device, text
         self._entries = {entry.name: entry for entry in list_models()}
-        names = [(f"{AUTO} ({self._auto_name()})", AUTO), *((n, n) for n in self._entries)]
-        self._model.choices = names
+        auto = (f"{AUTO} ({self._auto_name()})", AUTO)
+        self._offered = [auto, *((name, name) for name in self._entries)]
+        self._model.choices = self._offered
         self._model.changed.connect(self._on_model_changed)
         self._on_model_changed(self._model.value)
 
@@ -48,6 +49,15 @@ class ModelChoice:
     def device(self) -> str:
         """The device chosen, as `load_model` takes it."""
         return str(self._device.value)
+
+    def choose(self, model: str, device: str = AUTO) -> None:
+        """Choose for the person; a name that is not offered is said to be wrong when it is used."""
+        if model not in self._model.choices:
+            self._model.choices = [*self._offered, (model, model)]
+        self._model.value = model
+        if device not in self._device.choices:
+            self._device.choices = [*self._device.choices, device]
+        self._device.value = device
 
     def _entry(self) -> ModelEntry | None:
         if self.name in self._entries:

@@ -1,0 +1,156 @@
+"""The main job in the window, done by itself: for somebody who sees it for the first time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import napari
+import numpy as np
+from napari.layers import Image
+from numpy.typing import NDArray
+from qtpy.QtCore import QEventLoop, QTimer
+from qtpy.QtWidgets import QApplication
+
+from napari_sam3.plugin.results import ResultLayer
+from napari_sam3.plugin.transforms import layer_shape, napari_points
+from napari_sam3.plugin.widget import SegmentAndTrackWidget
+from napari_sam3.plugin.widget.guidance import Ending
+from napari_sam3.samples.truth import OverlapScore, inner_points
+from napari_sam3.values import FrameResult, ObjectMask
+
+WHOLE_FILM = 600  # frames; of a longer video the demo takes the beginning
+WINDOW_SIZE = (1400, 900)
+
+
+def run_demo(
+    video_path: Path,
+    truth: NDArray[Any] | None,
+    out: Path,
+    *,
+    box_xyxy: tuple[float, float, float, float] | None = None,
+    model: str = "auto",
+    device: str = "auto",
+    began: float | None = None,
+    close: bool = False,
+) -> int:
+    """Open a video in napari, place prompts, track live; then the window is the person's.
+
+    Parameters
+    ----------
+    video_path : Path
+        What the reader takes.
+    truth : (T, H, W) integer array or None
+        True labels: each object of frame 0 gets a click, and the overlap is printed.
+    out : Path
+        Folder for `window.png`, a picture of the window; made if need be.
+    box_xyxy : (x0, y0, x1, y1), optional
+        px; round the object to follow where there is no truth. Default: the middle of the picture.
+    model, device : str
+        As `load_model` takes them.
+    began : float, optional
+        `time.perf_counter()` at the start of the program, for the times that are printed.
+    close : bool
+        Close the window at the end instead of leaving it open.
+
+    Returns
+    -------
+    int
+        Exit code: 0, or 1 if the tracking failed.
+    """
+    began = time.perf_counter() if began is None else began
+    viewer = napari.Viewer()
+    viewer.window.resize(*WINDOW_SIZE)
+    (layer,) = viewer.open(str(video_path), plugin="napari-sam3")
+    dock = SegmentAndTrackWidget(viewer)
+    viewer.window.add_dock_widget(dock, name="Segment and track", area="right")
+    dock.model_choice.choose(model, device)
+    viewer.dims.set_current_step(0, 0)
+    dock.new_prompts()
+    _place_prompts(dock, layer, truth, box_xyxy)
+    dock.track_fields.follow.value = True
+    n_frames = dock.track_fields.length.max
+    if n_frames > WHOLE_FILM:
+        dock.track_fields.length.value = WHOLE_FILM
+    tracking_began = time.perf_counter()
+    dock.propagate()
+    _spin_until(lambda: not dock.is_running or (dock.job is not None and dock.job.frames_done > 0))
+    print(f"first tracked frame: {time.perf_counter() - began:.1f} s after the start", flush=True)
+    _spin_until(lambda: not dock.is_running)
+    seconds = time.perf_counter() - tracking_began
+    if dock.is_shut_down:
+        print("the window was closed before the end")
+        return 0
+    results = dock.bench.results_of(layer)
+    if results is not None:
+        n_done = len(results.drawn_frames())
+        print(f"tracked: {n_done} of {n_frames} frames, {n_done / seconds:.1f} a second")
+        if truth is not None:
+            overlap = _measure_overlap(results, truth)
+            print(f"overlap with the truth (mean IoU of frames and objects): {overlap:.3f}")
+        viewer.dims.set_current_step(0, n_done // 2)
+    _take_picture(viewer, out / "window.png")
+    print(f"wrote {out / 'window.png'}", flush=True)
+    failed = dock.state.ending is Ending.FAILED
+    if close:
+        viewer.close()
+    else:
+        print("the window is yours: click, correct, propagate; close it to end", flush=True)
+        napari.run()
+    return int(failed)
+
+
+def _place_prompts(
+    dock: SegmentAndTrackWidget,
+    layer: Image,
+    truth: NDArray[Any] | None,
+    box_xyxy: tuple[float, float, float, float] | None,
+) -> None:
+    """A click on every object of a known truth; else a box."""
+    if truth is not None:
+        points = dock.prompt_fields.points.value
+        for obj_id, point_xy in inner_points(truth[0]).items():
+            dock.prompt_fields.object.value = obj_id
+            points.add(_on_first_frame(points, [point_xy]))
+        return
+    height, width = layer_shape(layer)[-2:]
+    x0, y0, x1, y1 = box_xyxy or (width / 3, height / 3, 2 * width / 3, 2 * height / 3)
+    shapes = dock.prompt_fields.boxes.value
+    corners = [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
+    shapes.add_rectangles(_on_first_frame(shapes, corners))
+
+
+def _on_first_frame(layer: Any, points_xy: Any) -> NDArray[Any]:
+    """Data coordinates of a prompt layer: zeros, then row and column."""
+    rows_columns = napari_points(points_xy)
+    ahead = np.zeros((len(rows_columns), layer.ndim - 2))
+    return np.hstack([ahead, rows_columns])
+
+
+def _spin_until(is_done: Callable[[], bool]) -> None:
+    """Let the window live until something is so."""
+    loop = QEventLoop()
+    timer = QTimer()
+    timer.timeout.connect(lambda: loop.quit() if is_done() else None)
+    timer.start(20)
+    if not is_done():
+        loop.exec()
+    timer.stop()
+
+
+def _measure_overlap(results: ResultLayer, truth: NDArray[Any]) -> float:
+    score = OverlapScore(truth, inner_points(truth[0]))
+    for frame_index in results.drawn_frames():
+        frame = results.planes[frame_index]
+        masks = {int(i): ObjectMask.from_mask(frame == i) for i in np.unique(frame) if i}
+        found = {obj_id: mask for obj_id, mask in masks.items() if mask is not None}
+        score.add(FrameResult(frame_index, found))
+    return score.mean
+
+
+def _take_picture(viewer: napari.Viewer, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    QApplication.processEvents()  # the last results and the buttons are drawn first
+    viewer.screenshot(str(path), canvas_only=False, flash=False)

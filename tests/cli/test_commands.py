@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -12,16 +13,22 @@ from PIL import Image
 
 from napari_sam3.cli import demo, main
 from napari_sam3.cli.salient import find_salient
-from napari_sam3.samples import files, make_cells
+from napari_sam3.samples import CellMovie, files, make_cells
 from napari_sam3.samples.truth import OverlapScore, inner_points
 from napari_sam3.values import FrameResult, ObjectMask
 from napari_sam3.video import open_video
 
 
+@pytest.fixture(scope="module")
+def movie():
+    """The beginning of a small sample."""
+    whole = make_cells(size=(240, 320))
+    return CellMovie(whole.frames[:10], whole.labels[:10], whole.lineage)
+
+
 @pytest.fixture
-def sample(tmp_path, monkeypatch):
-    """A small sample in a cache folder of its own."""
-    movie = make_cells(frames=10, size=(240, 320))
+def sample(tmp_path, monkeypatch, movie):
+    """In a cache folder of its own."""
     monkeypatch.setattr(files, "make_cells", lambda: movie)
     monkeypatch.setattr("platformdirs.user_cache_path", lambda *args, **options: tmp_path / "cache")
 
@@ -68,8 +75,28 @@ def test_demo_of_a_video_of_the_users_says_what_it_follows(sample, tmp_path, cap
     video = files.sample_paths(tmp_path).video
     assert main(["demo", str(video), "--headless", "-o", str(tmp_path / "out")]) == 0
     out = capsys.readouterr().out
-    assert re.search(r"prompt: a box \(\d+, \d+, \d+, \d+\) on the first frame", out)
+    assert re.search(r"prompt: a box \(\d+, \d+, \d+, \d+\) on frame 0", out)
     assert "overlap" not in out
+
+
+def test_demo_opens_a_window_where_it_can(sample, tmp_path, monkeypatch):
+    calls = []
+
+    def run_demo(path, truth, out, **options):
+        calls.append((path, None if truth is None else truth.shape, out, options))
+        return 0
+
+    window = types.ModuleType("napari_sam3.plugin.demo")
+    window.run_demo = run_demo
+    monkeypatch.setitem(sys.modules, "napari_sam3.plugin.demo", window)
+    monkeypatch.setattr(demo, "_why_no_window", lambda: None)
+    video, out = files.sample_paths(tmp_path).video, tmp_path / "out"
+    assert main(["demo", "-o", str(out)]) == 0
+    assert main(["demo", str(video), "-o", str(out), "--model", "fake"]) == 0
+    (_, shape, folder, first), (path, truth, _, second) = calls
+    assert (shape, folder, first["box_xyxy"]) == ((10, 240, 320), out, None)
+    assert (path, truth, second["model"]) == (video, None, "fake")
+    assert len(second["box_xyxy"]) == 4
 
 
 def test_demo_of_a_missing_video_is_an_error(tmp_path, capsys):

@@ -33,45 +33,74 @@ WHOLE_FILM = 600  # frames; of a longer video the demo takes the beginning
 def run(arguments: argparse.Namespace) -> int:
     """Show it in a window, or without one. Returns the exit code."""
     began = time.perf_counter()
+    reason = "--headless was given" if arguments.headless else _why_no_window()
     out = arguments.output or Path(DEMO_FOLDER)
+    names = ("window.png",) if reason is None else ("overlay.mp4", "picture.png")
     # the default folder is the demo's own
-    check_free(
-        [out / "overlay.mp4", out / "picture.png"], arguments.overwrite or arguments.output is None
-    )
-    truth: NDArray[Any] | None = None
-    path = arguments.video
-    if path is None:
+    may_replace = arguments.overwrite or arguments.output is None
+    check_free([out / name for name in names], may_replace)
+    if arguments.video is None:
         import tifffile
 
         print("the sample: living cells under a microscope, generated, with their truth")
         sample = sample_paths()
-        path, truth = sample.video, tifffile.imread(sample.truth)
-    reason = "--headless was given" if arguments.headless else _why_no_window()
-    if reason is None:
-        from napari_sam3.plugin.demo import run_demo
+        path, truth, box = sample.video, tifffile.imread(sample.truth), None
+        print(f"prompts: one click on each of the {len(inner_points(truth[0]))} cells on frame 0")
+    else:
+        path, truth, box = arguments.video, None, _choose_box(arguments.video)
+    if reason is not None:
+        print(f"running headless: {reason}")
+        return run_headless(path, truth, box, out, arguments.model, arguments.device, began)
+    from napari_sam3.plugin.demo import run_demo
 
-        return int(run_demo(path, truth, out))
-    print(f"running headless: {reason}")
-    return run_headless(path, truth, out, arguments.model, arguments.device, began=began)
+    device = arguments.device or "auto"
+    return int(
+        run_demo(path, truth, out, box_xyxy=box, model=arguments.model, device=device, began=began)
+    )
 
 
 def run_headless(
     path: Path,
     truth: NDArray[Any] | None,
+    box_xyxy: tuple[float, float, float, float] | None,
     out: Path,
-    model_name: str = "auto",
-    device: str | None = None,
-    *,
+    model_name: str,
+    device: str | None,
     began: float,
 ) -> int:
-    """Track, print how it went, write overlay.mp4 and picture.png. Returns the exit code."""
+    """Track, print how it went, write overlay.mp4 and picture.png.
+
+    Parameters
+    ----------
+    path : Path
+        The video.
+    truth : (T, H, W) integer array or None
+        True labels: every object of frame 0 gets a click, and the overlap is printed.
+    box_xyxy : (x0, y0, x1, y1) or None
+        px; where there is no truth, the object to follow.
+    out : Path
+        Folder for what is written.
+    model_name, device : str
+        As `load_model` takes them.
+    began : float
+        `time.perf_counter()` at the start, for the times that are printed.
+
+    Returns
+    -------
+    int
+        Exit code.
+    """
     with ExitStack() as stack:
         video = stack.enter_context(open_video(path))
         model = load_model(model_name, device)
         stack.callback(model.close)
         session = stack.enter_context(VideoSession(video, model))
         frames = RgbFrames(video)
-        _prompt(session, frames, truth)
+        if truth is not None:
+            for obj_id, point in inner_points(truth[0]).items():
+                session.add_prompt(0, points=[point], obj_id=obj_id)
+        elif box_xyxy is not None:
+            session.add_prompt(0, boxes=[box_xyxy])
         score = None if truth is None else OverlapScore(truth, session.object_ids)
         overlay = OverlayWriter(
             out / "overlay.mp4",
@@ -104,19 +133,14 @@ def run_headless(
     return INTERRUPTED if report.was_interrupted else 0
 
 
-def _prompt(session: VideoSession, frames: RgbFrames, truth: NDArray[Any] | None) -> None:
-    """A click on every object of a known truth; else a box round what catches the eye."""
-    if truth is not None:
-        points = inner_points(truth[0])
-        for obj_id, point in points.items():
-            session.add_prompt(0, points=[point], obj_id=obj_id)
-        print(f"prompts: one click on each of {len(points)} objects of the first frame")
-        return
-    salient = find_salient(frames)
-    session.add_prompt(0, boxes=[salient.box_xyxy])
+def _choose_box(path: Path) -> tuple[float, float, float, float]:
+    """Look for something to follow in a video that nobody has prompted, and say what."""
+    with open_video(path) as video:
+        salient = find_salient(RgbFrames(video))
     x0, y0, x1, y1 = (round(n) for n in salient.box_xyxy)
-    print(f"prompt: a box ({x0}, {y0}, {x1}, {y1}) on the first frame, round {salient.reason}")
+    print(f"prompt: a box ({x0}, {y0}, {x1}, {y1}) on frame 0, round {salient.reason}")
     print("to choose for yourself: napari-sam3 track --help, or the window")
+    return salient.box_xyxy
 
 
 def _write_picture(path: Path, frames: RgbFrames, results: dict[int, FrameResult]) -> None:

@@ -71,7 +71,12 @@ class Appearance:
 
     @classmethod
     def learn(
-        cls, features: FloatImage, truth: BoolArray, shaken: slice, jitter: float
+        cls,
+        features: FloatImage,
+        truth: BoolArray,
+        shaken: slice,
+        jitter: float,
+        steps: int = _STEPS,
     ) -> Appearance:
         """Train on pixels.
 
@@ -96,8 +101,8 @@ class Appearance:
         mean = [np.zeros_like(w) for w in weights]
         square = [np.zeros_like(w) for w in weights]
         sides = np.flatnonzero(truth), np.flatnonzero(~truth)
-        answer = np.repeat(np.float32([1, 0]), _BATCH // 2)
-        for step in range(1, _STEPS + 1):
+        answer = np.repeat(np.array([1, 0], np.float32), _BATCH // 2)
+        for step in range(1, steps + 1):
             chosen = np.concatenate(
                 [side[rng.integers(0, len(side), _BATCH // 2)] for side in sides]
             )
@@ -111,7 +116,7 @@ class Appearance:
             back = weights[2][:, None] * wrong
             back[before <= 0] = 0
             slopes = [back @ batch.T, back.sum(axis=1), hidden @ wrong, wrong.sum(keepdims=True)]
-            rate = 0.01 * (1 - 0.9 * step / _STEPS)
+            rate = 0.01 * (1 - 0.9 * step / steps)
             for i, slope in enumerate(slopes):
                 slope = slope + np.float32(1e-3 if i in (0, 2) else 0) * weights[i]
                 mean[i] += 0.1 * (slope - mean[i])

@@ -39,6 +39,7 @@ def cut(
     height, width = log_odds.shape
     if min(height, width) < 2:
         return log_odds > 0
+    log_odds = np.ascontiguousarray(log_odds)
     image = np.empty((height, width, 3), np.uint8)
     unit = np.clip(log_odds, -_REACH, _REACH) / (2 * _REACH) + 0.5
     image[..., 0] = np.rint(unit * _LEVELS)

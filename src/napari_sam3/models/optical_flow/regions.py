@@ -9,10 +9,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from skimage.graph import MCP_Geometric
+from skimage.morphology import h_maxima
+from skimage.segmentation import watershed
 
+from napari_sam3.models.optical_flow.appearance import Appearance, colour_ratio, describe
+from napari_sam3.models.optical_flow.cut import cut
 from napari_sam3.values import BoolArray
 
 _WINDOW_SIDE = 96  # px; what a window is shrunk to
+_HALF = 0.42  # of the way from ground to object
+_LEAST_AREA = 12  # px of a window; less says nothing, a smaller window sees it larger
+_SURE = 8.0  # log-odds
 _LEVELS = 20  # thresholds tried between a click and its surroundings
 
 
@@ -25,7 +33,7 @@ class Window:
     lab : (h, w, 3) uint8
         The picture in CIE Lab.
     edges : (h, w) float32
-        Strength of edges, 0..1 of the strongest in the window.
+        Strength of edges, Lab units a px.
     box : (x0, y0, x1, y1)
         Where it lies in the frame, px.
     """
@@ -58,11 +66,16 @@ class Window:
         smooth = cv2.GaussianBlur(lab, (0, 0), 1.0).astype(np.float32)
         across = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, borderType=cv2.BORDER_REPLICATE)
         down = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, borderType=cv2.BORDER_REPLICATE)
-        strength = np.sqrt((across**2 + down**2).sum(axis=2))
-        # in noise alone no edge counts
-        edges = np.clip(strength / max(float(np.percentile(strength, 95)), 12.0), 0, 1)
+        strength = np.sqrt((across**2 + down**2).sum(axis=2)) / 8
         clipped = (left == 0, top == 0, right == width, bottom == height)
-        return cls(np.asarray(lab), edges.astype(np.float32), (left, top, right, bottom), clipped)
+        return cls(
+            np.asarray(lab), strength.astype(np.float32), (left, top, right, bottom), clipped
+        )
+
+    @property
+    def is_grey(self) -> bool:
+        """Whether the picture has no colour."""
+        return bool(np.ptp(self.lab[..., 1]) <= 2 and np.ptp(self.lab[..., 2]) <= 2)
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -103,7 +116,12 @@ def propose_regions(
 ) -> Iterator[Proposal]:
     """Regions that hold the positive clicks of a window and none of the negative ones."""
     seeds, against = window.locate(positive), window.locate(negative)
-    for mask in (*_threshold_regions(window, seeds), *_cut_regions(window, seeds, against)):
+    found = [*_threshold_regions(window, seeds)]
+    for mask in _cut_regions(window, seeds, against):
+        # in a picture without colour a clump is more likely cells than a body with limbs
+        lobe = _lobe_of(mask, mask, seeds) if window.is_grey else None
+        found.append((mask, mask if lobe is None else lobe))
+    for clump, mask in found:
         joined = _parts_with(mask, seeds)
         if len(against):
             joined[against[:, 1], against[:, 0]] = False
@@ -111,9 +129,10 @@ def propose_regions(
         joined = ndimage.binary_fill_holes(joined)
         if len(against):
             joined[against[:, 1], against[:, 0]] = False
-        if joined.sum() < 3 or not joined[seeds[:, 1], seeds[:, 0]].all():
+        if joined.sum() < _LEAST_AREA or not joined[seeds[:, 1], seeds[:, 0]].all():
             continue
-        yield Proposal(joined, _likeness(window, joined))
+        # where lobes touch there is no edge: the outline of their clump is what counts
+        yield Proposal(joined, _likeness(window, clump if mask is not clump else joined))
 
 
 def propose_in_box(
@@ -131,28 +150,64 @@ def propose_in_box(
     inside = np.zeros((height, width), bool)
     inside[y0:y1, x0:x1] = True
     rows, columns = np.mgrid[:height, :width] + 0.5
-    radius = ((columns - (x0 + x1) / 2) / (x1 - x0)) ** 2 + (
-        (rows - (y0 + y1) / 2) / (y1 - y0)
+    off_centre = ((2 * columns - x0 - x1) / (x1 - x0)) ** 2 + (
+        (2 * rows - y0 - y1) / (y1 - y0)
     ) ** 2
-    best, best_score = inside & (radius <= 0.25), -np.inf
-    for core in (0.16, 0.25, 0.4, 0.5):
-        sides = np.where(inside & (radius <= core), cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
-        sides[~inside] = cv2.GC_BGD
-        mask = _grab(window.lab, sides, seeds, against, 4)
-        if mask is None:
-            continue
-        mask = ndimage.binary_fill_holes(mask)
-        rows_hit = np.flatnonzero(mask.any(axis=1))
-        columns_hit = np.flatnonzero(mask.any(axis=0))
-        if not rows_hit.size:
-            continue
-        reach = (columns_hit[-1] + 1 - columns_hit[0]) * (rows_hit[-1] + 1 - rows_hit[0])
-        fill = reach / ((x1 - x0) * (y1 - y0))
-        area = mask.sum() / inside.sum()
-        score = _likeness(window, mask) + 2 * min(fill, 0.9) + min(area, 0.3) * 2
-        if score > best_score:
-            best, best_score = mask, score
-    return best
+    middle = (0.6 - np.minimum(off_centre, 1.7)).astype(np.float32)
+    opinions = list(_opinions_on_box(window, inside, middle, seeds, against))
+    share = np.mean(opinions, axis=0, dtype=np.float32)
+    odds = 6 * (share - np.float32(0.45)) + 0.7 * middle
+    odds[~inside] = -_SURE
+    odds[seeds[:, 1], seeds[:, 0]] = _SURE
+    odds[against[:, 1], against[:, 0]] = -_SURE
+    found = cut(odds, window.lab[..., :2], 2.0)
+    return found if found.any() else inside & (off_centre <= 1)
+
+
+def _opinions_on_box(
+    window: Window,
+    inside: BoolArray,
+    middle: NDArray[np.float32],
+    seeds: np.ndarray,
+    against: np.ndarray,
+) -> Iterator[BoolArray]:
+    """What fills a box, told in ways that fail on different pictures."""
+    lab, guide = window.lab, window.lab[..., :2]
+    least = 0.1 * float(inside.sum())
+    sides = np.where(inside, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
+    mixtures = _grab(lab, sides, seeds, against, 3)
+    if mixtures is not None and mixtures.sum() > least:
+        yield mixtures
+    # colours of the surroundings are ground inside too
+    mask = inside
+    for turn in range(3):
+        odds = colour_ratio(lab, mask, ~mask, lab) + middle - 0.5 * (turn == 0)
+        odds[~inside] = -_SURE
+        found = cut(odds, guide, 2.0)
+        if found.sum() < least:
+            break
+        mask = found
+    if mask is not inside:
+        yield mask
+    # a net that tells the box's inside from its outside is sure only of what the outside lacks
+    features = describe(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB))
+    flat = features.reshape(features.shape[0], -1)
+    if (~inside).any():
+        look = Appearance.learn(flat, inside.ravel(), slice(0, 0), 0.0, steps=60)
+        odds = np.clip(look.log_odds(features), -4, 4) + 1.5 * middle - 0.7
+        odds[~inside] = -_SURE
+        yield cut(odds.astype(np.float32), guide, 3.0)
+        # ground can be walked to from outside without crossing an edge
+        steep = np.maximum(window.edges - 0.3 * float(np.median(window.edges[inside])), 0)
+        steep += 0.02 * float(window.edges[inside].mean()) + 1e-3
+        far, _ = MCP_Geometric(steep).find_costs(np.argwhere(~inside))
+        reach = max(float(np.percentile(far[inside], 90)), 1e-6)
+        odds = 8 * np.clip(far / reach - 0.5, -0.5, 0.5).astype(np.float32)
+        odds += colour_ratio(lab, inside, ~inside, lab) + middle - 0.5
+        odds[~inside] = -_SURE
+        yield cut(odds, guide, 2.0)
+    if mixtures is None and mask is inside and not (~inside).any():
+        yield inside
 
 
 def _grab(
@@ -200,8 +255,8 @@ def _cut_regions(window: Window, seeds: np.ndarray, against: np.ndarray) -> Iter
         yield mask
 
 
-def _threshold_regions(window: Window, seeds: np.ndarray) -> Iterator[BoolArray]:
-    """Connected parts brighter, or darker, than a level; touching blobs are split."""
+def _threshold_regions(window: Window, seeds: np.ndarray) -> Iterator[tuple[BoolArray, BoolArray]]:
+    """Connected parts brighter, or darker, than a level: whole, and the lobe that was clicked."""
     lightness = cv2.GaussianBlur(window.lab[..., 0], (0, 0), 1.2).astype(np.float32)
     value = float(np.median(lightness[seeds[:, 1], seeds[:, 0]]))
     low, high = float(lightness.min()), float(lightness.max())
@@ -213,33 +268,49 @@ def _threshold_regions(window: Window, seeds: np.ndarray) -> Iterator[BoolArray]
             mask = _parts_with((lightness - level) * sign > 0, seeds)
             if mask.sum() > 0.6 * mask.size or not mask.any():
                 break
-            score = _likeness(window, mask)
+            rim = _outline(mask)
+            score = float(window.edges[rim].mean()) if rim.any() else 0.0
             if score > best_score:
                 best, best_score = mask, score
         if best is not None:
             best = ndimage.binary_fill_holes(best)
-            yield best
-            split = _split_blob(best, seeds)
-            if split is not None:
-                yield split
+            wide = ndimage.binary_fill_holes(_down_to_half(best, lightness * sign, seeds))
+            lobe = _lobe_of(best, wide, seeds)
+            yield wide, wide if lobe is None else lobe
 
 
-def _split_blob(mask: BoolArray, seeds: np.ndarray) -> BoolArray | None:
-    """The lobe of a mask that holds the clicks, or None where it is one lobe."""
-    from skimage.segmentation import watershed
+def _down_to_half(mask: BoolArray, value: NDArray[np.float32], seeds: np.ndarray) -> BoolArray:
+    """Widen a region found at its steepest level to about half way down to the ground."""
+    near = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8))
+    ring = (cv2.dilate(near, np.ones((7, 7), np.uint8)) > 0) & (near == 0)
+    if not ring.any():
+        return mask
+    ground = float(np.percentile(value[ring], 30))
+    level = ground + _HALF * (float(np.median(value[mask])) - ground)
+    wider = _parts_with(value > level, seeds)
+    return wider if mask.sum() < wider.sum() < 2 * mask.sum() else mask
 
-    depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
-    depth = cv2.GaussianBlur(depth, (0, 0), 1.0)
-    from skimage.morphology import h_maxima
 
-    peaks, count = ndimage.label(h_maxima(depth, max(0.6, 0.12 * float(depth.max()))))
+def _lobe_of(mask: BoolArray, wide: BoolArray, seeds: np.ndarray) -> BoolArray | None:
+    """The lobe of a widened mask that holds the clicks, or None where it is one lobe.
+
+    Lobes are told apart on the narrower mask, whose necks are thinner.
+    """
+    depth = _depth(mask)
+    peaks, count = ndimage.label(h_maxima(depth, max(0.5, 0.12 * float(depth.max()))))
     if count < 2:
         return None
     lobes = watershed(-depth, peaks, mask=mask)
+    lobes = watershed(-_depth(wide), lobes, mask=wide)
     own = np.unique(lobes[seeds[:, 1], seeds[:, 0]])
     if len(own) >= count:
         return None
     return np.asarray(np.isin(lobes, own[own > 0]))
+
+
+def _depth(mask: BoolArray) -> NDArray[np.float32]:
+    depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    return np.asarray(cv2.GaussianBlur(depth, (0, 0), 1.0))
 
 
 def _parts_with(mask: BoolArray, seeds: np.ndarray) -> BoolArray:
@@ -250,29 +321,44 @@ def _parts_with(mask: BoolArray, seeds: np.ndarray) -> BoolArray:
 
 
 def _likeness(window: Window, mask: BoolArray) -> float:
-    """How well an outline runs along edges and how quiet it is inside, about -1..1."""
-    whole = mask.astype(np.uint8)
-    kernel = np.ones((3, 3), np.uint8)
-    # beyond the picture's own border the object goes on: no outline there
-    inner = cv2.erode(whole, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=1)
-    outer = cv2.dilate(whole, kernel)
-    outline = outer != inner
+    """How well an outline runs along edges, against how quiet it is inside; about -1..1.5."""
+    outline = _outline(mask)
     if not outline.any():
         return -1.0
-    on_edges = float(window.edges[outline].mean())
-    inside = inner.astype(bool)
-    noise = float(window.edges[inside].mean()) if inside.any() else 0.3
+    strength = window.edges[outline]
+    rim = float(strength.mean())
+    whole = mask.astype(np.uint8)
+    deep = cv2.erode(
+        whole, np.ones((5, 5), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=1
+    ).astype(bool)
+    texture = float(window.edges[deep].mean()) if deep.any() else 0.5 * rim
+    closed = float((strength > 0.4 * rim).mean())
     left, top, right, bottom = window.clipped
-    touching = sum(
-        float(line.sum())
-        for line, is_clipped in (
-            (mask[:, 0], left),
-            (mask[:, -1], right),
-            (mask[0], top),
-            (mask[-1], bottom),
-        )
-        if not is_clipped
-    )
-    rim = sum(float(line.sum()) for line in (mask[:, 0], mask[:, -1], mask[0], mask[-1]))
     length = float(outline.sum()) / 2
-    return on_edges - 0.5 * noise - 1.5 * touching / length - 0.3 * rim / length
+    cut_off = framed = 0.0
+    for line, is_border in (
+        (mask[:, 0], left),
+        (mask[:, -1], right),
+        (mask[0], top),
+        (mask[-1], bottom),
+    ):
+        framed += float(line.sum())
+        cut_off += 0.0 if is_border else float(line.sum())
+    parts = cv2.connectedComponents(whole)[0] - 1
+    size = np.log(max(float(mask.sum()) / (window.scale[0] * window.scale[1]), 1.0))
+    return (
+        (rim - texture) / (rim + texture + 2.0)
+        + 0.3 * closed
+        + 0.03 * float(size)
+        - 1.5 * cut_off / length
+        - 0.3 * framed / length
+        - 0.3 * (parts - 1)
+    )
+
+
+def _outline(mask: BoolArray) -> BoolArray:
+    """Pixels along a mask's border, two wide; none where the picture cuts it off."""
+    kernel = np.ones((3, 3), np.uint8)
+    whole = mask.astype(np.uint8)
+    inner = cv2.erode(whole, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=1)
+    return np.asarray(cv2.dilate(whole, kernel) != inner)

@@ -19,8 +19,9 @@ from napari_sam3.models.optical_flow.regions import (
 )
 from napari_sam3.values import BoolArray, FloatArray, ObjectMask, ObjectPrompt
 
-_SMALLEST_REACH = 10.0  # px from a click to the edge of the smallest window
+_SMALLEST_REACH = 8.0  # px from a click to the edge of the smallest window
 _REACH_STEP = 1.8
+_BOX_SIDE = 200  # px; what a box with its surroundings is shrunk to
 
 
 def segment_object(frame: np.ndarray, prompt: ObjectPrompt) -> ObjectMask | None:
@@ -85,8 +86,8 @@ def _segment_box(
     x0, x1 = max(0, min(x0, width - 1)), min(width, max(x1, x0 + 1))
     y0, y1 = max(0, min(y0, height - 1)), min(height, max(y1, y0 + 1))
     mask = np.zeros((height, width), bool)
-    margin = 2 + 0.35 * max(x1 - x0, y1 - y0)
-    window = Window.cut_out(frame, x0 - margin, y0 - margin, x1 + margin, y1 + margin)
+    margin = 2 + 0.5 * max(x1 - x0, y1 - y0)
+    window = Window.cut_out(frame, x0 - margin, y0 - margin, x1 + margin, y1 + margin, _BOX_SIDE)
     inside = propose_in_box(window, (x0, y0, x1, y1), positive, negative)
     window.paste(inside, mask)
     mask[:y0] = mask[y1:] = False

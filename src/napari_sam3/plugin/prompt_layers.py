@@ -7,6 +7,7 @@ that colour-blind people tell apart).
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -62,28 +63,31 @@ def make_prompt_layers(image_layer: Any, axes: StackAxes) -> tuple[Points, Shape
         "text": {"string": "{object}", "size": 8, "color": "white", "anchor": "upper_left"},
     }
     objects = _object_colours()
-    points = Points(
-        ndim=ndim,
-        name=f"{image_layer.name} clicks",
-        size=size,
-        border_width=0.25,
-        border_color="object",
-        border_color_cycle=objects,
-        face_color="label",
-        face_color_cycle=dict(_LABEL_COLOURS),
-        **features,
-        **place,
-    )
-    shapes = Shapes(
-        ndim=ndim,
-        name=f"{image_layer.name} boxes",
-        edge_width=max(1.0, size / 3),
-        edge_color="object",
-        face_color="label",
-        opacity=0.9,
-        **features,
-        **place,
-    )
+    with warnings.catch_warnings():
+        # ids are categories: napari guesses right, and warns that it had to guess
+        warnings.filterwarnings("ignore", "Feature 'object' looks like categorical")
+        points = Points(
+            ndim=ndim,
+            name=f"{image_layer.name} clicks",
+            size=size,
+            border_width=0.25,
+            border_color="object",
+            border_color_cycle=objects,
+            face_color="label",
+            face_color_cycle=dict(_LABEL_COLOURS),
+            **features,
+            **place,
+        )
+        shapes = Shapes(
+            ndim=ndim,
+            name=f"{image_layer.name} boxes",
+            edge_width=max(1.0, size / 3),
+            edge_color="object",
+            face_color="label",
+            opacity=0.9,
+            **features,
+            **place,
+        )
     # unlike Points, Shapes takes no mapping as a cycle
     shapes.edge_color_cycle_map = objects
     clear = np.array([1.0, 1.0, 1.0, _SHAPE_ALPHA])

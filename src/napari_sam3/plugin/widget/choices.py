@@ -9,6 +9,8 @@ from magicgui.widgets import ComboBox
 from napari.layers import Layer
 from qtpy.QtWidgets import QComboBox
 
+LONGEST_NAME = 28
+
 
 class LayerChoice:
     """A combo box of the viewer's layers of one type.
@@ -67,11 +69,23 @@ class LayerChoice:
             self.box.changed.emit(self.box.value)
 
     def _choices(self, _box: Any) -> list[tuple[str, Layer]]:
-        return [
-            (layer.name, layer)
+        layers = [
+            layer
             for layer in reversed(self._viewer.layers)
             if isinstance(layer, self._type) and self._is_offered(layer)
         ]
+        names = [shorten(layer.name) for layer in layers]
+        if len(set(names)) < len(names):
+            names = [layer.name for layer in layers]
+        return list(zip(names, layers, strict=True))
+
+
+def shorten(name: str, length: int = LONGEST_NAME) -> str:
+    """Leave out the middle of a long name: what tells names apart is often at their ends."""
+    if len(name) <= length:
+        return name
+    tail = length // 2
+    return f"{name[: length - tail - 1]}…{name[-tail:]}"
 
 
 def fit_narrow(box: ComboBox) -> None:

@@ -20,7 +20,7 @@ class RunProgress(cancelable_progress):
 
     def __init__(self, total: int, on_cancel: Callable[[], None]) -> None:
         self._on_cancel = on_cancel
-        super().__init__(desc="napari-sam3: tracking", total=total, unit=" frames")
+        super().__init__(desc="tracking", total=total, unit="fr")
 
     def cancel(self) -> None:
         """Stop the run."""

@@ -49,11 +49,17 @@ class PromptPen:
             layer.bind_key(SWITCH_SIGN_KEY, self._switch_sign, overwrite=True)
 
     def _dip(self) -> None:
-        said = {"object": self._fields.object.value, "label": str(self._fields.sign.value)}
+        sign = str(self._fields.sign.value)
         for layer in self._layers:
             defaults = layer.feature_defaults
             known = {c: defaults[c].iloc[0] for c in defaults.columns}
-            wanted = {**known, **{name: v for name, v in said.items() if name in known}}
+            wanted = dict(known)
+            if "object" in known:
+                wanted["object"] = self._fields.object.value
+            if "label" in known:
+                # a layer of the person's own may say it by 1 and 0
+                is_word = isinstance(known["label"], str)
+                wanted["label"] = sign if is_word else int(sign == INCLUDE)
             if wanted != known:
                 layer.feature_defaults = wanted
 

@@ -1,0 +1,125 @@
+"""The session behind the window, without a window."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_sam3.models.fake import FakeModel
+from napari_sam3.plugin.controller import (
+    LoadedModel,
+    ModelReady,
+    Planned,
+    Renumbered,
+    SessionController,
+    Tracked,
+    WantedPrompts,
+)
+from napari_sam3.plugin.prompts import LayerPrompt
+from napari_sam3.video import as_video
+
+
+def wanted(*clicks, texts=()):
+    """Prompts from (frame, object, x, y, sign) tuples."""
+    said: dict[tuple[int, int], list] = {}
+    for frame, obj_id, x, y, sign in clicks:
+        said.setdefault((frame, obj_id), []).append((x, y, sign))
+    objects = {
+        key: LayerPrompt(
+            *key,
+            np.array([p[:2] for p in points], float),
+            np.array([p[2] for p in points], bool),
+        )
+        for key, points in said.items()
+    }
+    return WantedPrompts(objects, texts, 0)
+
+
+@pytest.fixture
+def controller():
+    model = LoadedModel()
+    controller = SessionController(as_video(np.zeros((20, 80, 120), np.uint8)), model, "fake")
+    yield controller
+    controller.close()
+    model.close()
+
+
+def bring(controller, prompts):
+    return list(controller.bring_in_line(prompts))
+
+
+def centre(controller, frame, obj_id):
+    x0, y0, x1, y1 = controller.session.result(frame).objects[obj_id].bbox
+    return (x0 + x1) / 2, (y0 + y1) / 2
+
+
+def test_steps_of_a_track(controller):
+    steps = list(controller.track(wanted((0, 1, 30, 30, 1)), "forward", None, 4))
+    assert steps[0] == ModelReady("fake", "cpu")
+    assert Planned(4) in steps
+    assert [s.result.frame_index for s in steps if isinstance(s, Tracked)] == [0, 1, 2, 3]
+
+
+def test_same_prompts_are_told_once(controller):
+    prompts = wanted((0, 1, 30, 30, 1))
+    bring(controller, prompts)
+    version = controller.session.result(0).objects[1]
+    assert bring(controller, wanted((0, 1, 30, 30, 1))) == []
+    assert controller.session.result(0).objects[1].bbox == version.bbox
+
+
+def test_moved_and_deleted_prompts(controller):
+    bring(controller, wanted((0, 1, 30, 30, 1), (0, 2, 90, 50, 1), (5, 2, 60, 60, 1)))
+    bring(controller, wanted((0, 1, 40, 40, 1), (0, 2, 90, 50, 1)))
+    assert controller.object_ids == (1, 2)
+    assert centre(controller, 0, 1) == (40, 40)
+    list(controller.session.propagate())
+    assert centre(controller, 5, 2) == (105, 60)
+    bring(controller, wanted((0, 1, 40, 40, 1)))
+    assert controller.object_ids == (1,)
+
+
+def test_removed_object_may_be_named_again(controller):
+    bring(controller, wanted((0, 1, 30, 30, 1), (0, 2, 90, 50, 1)))
+    list(controller.remove_object(1, []))
+    assert controller.object_ids == (2,)
+    bring(controller, wanted((0, 1, 60, 20, 1), (0, 2, 90, 50, 1)))
+    assert centre(controller, 0, 1) == (60, 20)
+
+
+def test_text_does_not_take_a_number_that_was_given(controller):
+    bring(controller, wanted((0, 1, 90, 60, 1), texts=("person",)))
+    assert controller.object_ids == (1, 2, 3)
+    assert centre(controller, 0, 1) == (90, 60)
+
+
+def test_correction_survives_when_a_text_is_taken_back(controller):
+    bring(controller, wanted((0, 1, 20, 20, 1), texts=("person",)))
+    list(controller.session.propagate())
+    # off the object as it is on frame 4: known only by what was tracked
+    prompts = ((0, 1, 20, 20, 1), (4, 1, 38, 28, 0))
+    bring(controller, wanted(*prompts, texts=("person",)))
+    corrected = controller.session.result(4).objects[1].area
+    bring(controller, wanted(*prompts))
+    assert controller.object_ids == (1,)
+    assert controller.session.result(4).objects[1].area == corrected
+
+
+def test_new_numbers_of_found_objects_are_told(controller):
+    bring(controller, wanted(texts=("dog", "person")))
+    assert controller.object_ids == (1, 2, 3)
+    steps = bring(controller, wanted(texts=("person",)))
+    assert Renumbered((1, 2, 3), (1, 2)) in steps
+
+
+def test_model_is_kept_until_another_is_asked_for(monkeypatch):
+    made = []
+    init = FakeModel.__init__
+    monkeypatch.setattr(
+        FakeModel, "__init__", lambda self, *a, **k: (made.append(self), init(self, *a, **k))[1]
+    )
+    models = LoadedModel()
+    one = models.get("fake", "auto")
+    assert models.get("fake", "auto") is one
+    assert models.get("fake", "cpu") is not one
+    assert len(made) == 2

@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 from napari_sam3.plugin import demo
-
 from tests.conftest import N_FRAMES, disc_mask
 
 

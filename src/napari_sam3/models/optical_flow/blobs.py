@@ -166,10 +166,16 @@ def refine(
     away = _distance_to(pulled)
     bright = share > levels.outline
     markers = np.zeros(pulled.shape, np.int32)
-    # what was bright before and was not the object then belongs to a neighbour that nobody named
-    strange = (share_before > 0.6) & (away > 2 + 0.03 * size) & ~claimed
+    # what was bright before and was not the object then belongs to a neighbour that nobody named;
+    # a thin rim does not count, it is what the outline left out
+    strange = (share_before > 0.6) & ~pulled & ~claimed
+    strange = cv2.morphologyEx(strange.astype(np.uint8), cv2.MORPH_OPEN, _disc(2)).astype(bool)
     markers[bright & (strange | (away > reach))] = 2
     nearest = away
+    if strange.any():
+        nearest = np.minimum(away, _distance_to(strange))
+        # against it nothing but the flow tells where the outline is
+        markers[pulled & bright & (_distance_to(strange) <= 4)] = 1
     for other in np.unique(others[others > 0]):
         theirs = others == other
         markers[_core(theirs)] = 2
@@ -182,7 +188,7 @@ def refine(
     opened = ndimage.binary_opening(found, _disc(1)) if size > 8 else found
     if opened.any():
         found = opened
-    found = ndimage.binary_fill_holes(_largest_part(found)) & ~claimed
+    found = ndimage.binary_fill_holes(_largest_part(found)) & ~claimed & ~strange
     if found.sum() < 0.3 * pulled.sum() and size > 3:
         found = pulled
     return Refined(np.asarray(found), contrast)
@@ -237,7 +243,7 @@ def search(
     best, best_distance = None, reach
     for part in range(1, count):
         distance = float(np.hypot(centres[part][0] - expected[0], centres[part][1] - expected[1]))
-        if 0.5 < stats[part, cv2.CC_STAT_AREA] / area < 1.8 and distance < best_distance:
+        if 0.35 < stats[part, cv2.CC_STAT_AREA] / area < 1.8 and distance < best_distance:
             best, best_distance = parts == part, distance
     if best is None or not 0.6 < float(np.median(share[best])) < 1.6:
         return None

@@ -15,7 +15,7 @@ import numpy as np
 from napari_sam3.models.optical_flow.appearance import Appearance, colour_ratio
 from napari_sam3.models.optical_flow.cut import cut
 from napari_sam3.models.optical_flow.flow import FloatImage, Motion
-from napari_sam3.values import BoolArray, ObjectMask
+from napari_sam3.values import BoolArray
 
 BAND = 25  # working px round the pulled mask in which the outline may lie
 SURE = 8.0  # log-odds where the answer is not asked for
@@ -170,9 +170,16 @@ def decide(
 
 
 def find_again(
-    look: Appearance, scene: Scene, last: ObjectMask, scale: tuple[float, float], taken: BoolArray
+    look: Appearance, scene: Scene, area: float, taken: BoolArray
 ) -> tuple[BoolArray, float] | None:
     """Look for a lost object anywhere in a frame.
+
+    Parameters
+    ----------
+    area : float
+        Of the whole object, working px.
+    taken : (h, w) bool
+        Where other objects are.
 
     Returns
     -------
@@ -181,14 +188,14 @@ def find_again(
     """
     odds = look.log_odds(scene.anywhere())
     odds[taken] = -_LOOK_REACH
-    area = max(last.area * scale[0] * scale[1], 4.0)
+    area = max(area, 4.0)
     pooled = cv2.GaussianBlur(odds, (0, 0), max(1.0, 0.08 * float(np.sqrt(area))))
     sure = (pooled > _FOUND_AGAIN).astype(np.uint8)
     count, parts, stats, _ = cv2.connectedComponentsWithStats(sure, connectivity=4)
     if count < 2:
         return None
     largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-    if not 0.3 < stats[largest, cv2.CC_STAT_AREA] / area < 3:
+    if not 0.15 < stats[largest, cv2.CC_STAT_AREA] / area < 2:
         return None
     mask = parts == largest
     probability = float((1 / (1 + np.exp(-odds[mask]))).mean())

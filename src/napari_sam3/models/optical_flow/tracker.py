@@ -58,6 +58,8 @@ class Memory:
         Of late, px a frame, x and y.
     area, trust : float
         Running averages of its area, px, and of how well results agreed with what was expected.
+    whole : float
+        Area when nothing hid it, as far as is known, px.
     missing : int
         Frames since it was seen.
     """
@@ -68,6 +70,7 @@ class Memory:
     velocity: tuple[float, float] = (0.0, 0.0)
     area: float = 0.0
     trust: float = 1.0
+    whole: float = 0.0
     missing: int = 0
 
     def lose(self) -> Memory:
@@ -79,16 +82,19 @@ class Memory:
         old, new = _SLOWNESS, 1 - _SLOWNESS
         (x0, y0), (x1, y1) = _centre(self.last), _centre(mask)
         frames = self.missing + 1
-        velocity = (
-            0.5 * self.velocity[0] + 0.5 * (x1 - x0) / frames,
-            0.5 * self.velocity[1] + 0.5 * (y1 - y0) / frames,
-        )
+        velocity = self.velocity
+        if mask.area > 0.85 * self.whole:  # the centre of what is half hidden moves otherwise
+            velocity = (
+                0.5 * velocity[0] + 0.5 * (x1 - x0) / frames,
+                0.5 * velocity[1] + 0.5 * (y1 - y0) / frames,
+            )
         return replace(
             self,
             last=mask,
             velocity=velocity,
             area=old * self.area + new * mask.area,
             trust=old * self.trust + new * agreement,
+            whole=max(float(mask.area), 0.98 * self.whole),
             missing=0,
         )
 
@@ -245,7 +251,7 @@ class _Crossing:
             drift = -natural.remove_camera(back, small)
             scene = natural.Scene(self.tracker.features(self.source), drift, there.lab)
             look = natural.learn_look(scene, small)
-        return Memory(levels, look, mask, area=float(mask.area))
+        return Memory(levels, look, mask, area=float(mask.area), whole=float(mask.area))
 
     # ------------------------------------------------------------------------------- blobs
 
@@ -360,7 +366,8 @@ class _Crossing:
         if memory.look is None:
             return None
         small = cv2.resize(taken.astype(np.uint8), self.here.grey.shape[::-1]) > 0
-        found = natural.find_again(memory.look, self.scene, memory.last, self.motion.scale, small)
+        area = memory.whole * self.motion.scale[0] * self.motion.scale[1]
+        found = natural.find_again(memory.look, self.scene, area, small)
         if found is None:
             return None
         height, width = small.shape
@@ -371,11 +378,11 @@ class _Crossing:
         self, memory: Memory, levels: blobs.Levels, taken: BoolArray
     ) -> tuple[ObjectMask, float] | None:
         height, width = self.size
-        side = float(np.sqrt(memory.area))
-        frames = min(memory.missing + 1, 10)
+        side = float(np.sqrt(memory.whole))
+        frames = min(memory.missing + 1, 20)
         x, y = _centre(memory.last)
         x, y = x + memory.velocity[0] * frames, y + memory.velocity[1] * frames
-        reach = 0.6 * side + 0.3 * float(np.hypot(*memory.velocity)) * frames
+        reach = 0.6 * side + 0.5 * float(np.hypot(*memory.velocity)) * frames
         margin = reach + 1.5 * side + 4
         x0, y0 = max(0, int(x - margin)), max(0, int(y - margin))
         x1, y1 = min(width, int(x + margin) + 1), min(height, int(y + margin) + 1)
@@ -385,7 +392,7 @@ class _Crossing:
             blobs.lab_of(self.frame[y0:y1, x0:x1]),
             (x - x0, y - y0),
             reach,
-            memory.area,
+            memory.whole,
             levels,
             taken[y0:y1, x0:x1],
         )

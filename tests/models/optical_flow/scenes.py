@@ -1,0 +1,85 @@
+"""Small films with known truth, made on the spot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import cv2
+import numpy as np
+
+from napari_sam3.models.optical_flow import OpticalFlowModel
+from napari_sam3.values import Journal, Keyframe, ObjectMask, ObjectPrompt
+
+
+class Film:
+    """Frames in memory, as a model sees them."""
+
+    def __init__(self, frames: Iterable[np.ndarray]) -> None:
+        self.frames = list(frames)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.frames[0].shape[:2]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, frame_index: int) -> np.ndarray:
+        return self.frames[frame_index]
+
+
+def overlap(a: np.ndarray | ObjectMask | None, b: np.ndarray) -> float:
+    if a is None:
+        return 1.0 if not b.any() else 0.0
+    a = a.mask if isinstance(a, ObjectMask) else a
+    return float((a & b).sum() / max(1, (a | b).sum()))
+
+
+def disc(size: tuple[int, int], x: float, y: float, radius: float) -> np.ndarray:
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    return (columns + 0.5 - x) ** 2 + (rows + 0.5 - y) ** 2 <= radius**2
+
+
+def texture(size: tuple[int, int], seed: int, base: tuple[int, int, int]) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(0, 90, (*size, 3)).astype(np.float32)
+    return np.clip(cv2.GaussianBlur(noise, (0, 0), 2.0) * 2 + base, 0, 255).astype(np.uint8)
+
+
+def cells(
+    size: tuple[int, int], masks: Iterable[np.ndarray], level: int, ground: int, seed: int = 0
+) -> np.ndarray:
+    """Grey blobs on an even ground with sensor noise, as (H, W, 3) uint8."""
+    grey = np.full(size, ground, np.float32)
+    for mask in masks:
+        grey[mask] = level
+    grey = cv2.GaussianBlur(grey, (0, 0), 1.0)
+    grey += np.random.default_rng(seed).normal(0, 2, size)
+    return np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def click(*points: tuple[float, float], against: tuple[tuple[float, float], ...] = ()) -> dict:
+    """Keywords of an `ObjectPrompt` for clicks on and off the object."""
+    return {
+        "points_xy": np.array([*points, *against], float).reshape(-1, 2),
+        "point_labels": np.array([True] * len(points) + [False] * len(against), bool),
+    }
+
+
+def segment(frame: np.ndarray, **prompt: object) -> ObjectMask | None:
+    return OpticalFlowModel().start(Film([frame])).segment(0, ObjectPrompt(**prompt))
+
+
+def follow(
+    frames: Iterable[np.ndarray],
+    masks: dict[int, np.ndarray],
+    new_id: Callable[[], int] = lambda: 99,
+) -> list[dict[int, ObjectMask]]:
+    """Objects of every frame, each prompted by its mask on the first one."""
+    film = Film(frames)
+    tracker = OpticalFlowModel().start(film)
+    journal = {}
+    for obj_id, mask in masks.items():
+        prompt = ObjectPrompt(mask=mask)
+        journal[obj_id] = {0: Keyframe(prompt, tracker.segment(0, prompt))}
+    found = tracker.propagate(Journal(journal), range(len(film)), new_id)
+    return [dict(frame.objects or {}) for frame in found]

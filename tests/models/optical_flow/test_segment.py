@@ -1,0 +1,113 @@
+"""What clicks, boxes, masks and corrections become on one frame."""
+
+import numpy as np
+import pytest
+
+from napari_sam3.values import ObjectMask
+from tests.models.optical_flow.scenes import cells, click, disc, overlap, segment, texture
+
+SIZE = (160, 200)
+
+
+@pytest.mark.parametrize(
+    ("level", "ground"), [(200, 20), (30, 180), (70, 50)], ids=["bright", "dark", "faint"]
+)
+@pytest.mark.parametrize("radius", [6, 14, 30])
+def test_a_click_takes_the_cell(level, ground, radius):
+    truth = disc(SIZE, 90, 80, radius)
+    frame = cells(SIZE, [truth], level, ground)
+    assert overlap(segment(frame, **click((90 - radius / 3, 80))), truth) > 0.75
+
+
+def test_a_click_takes_one_of_two_touching_cells():
+    left, right = disc(SIZE, 78, 80, 15), disc(SIZE, 106, 80, 15)
+    frame = cells(SIZE, [left, right], 180, 20)
+    found = segment(frame, **click((76, 80)))
+    assert overlap(found, left) > 0.75
+    assert (found.mask & right & ~left).sum() < 0.1 * right.sum()
+
+
+def test_a_click_takes_a_coloured_thing():
+    truth = disc(SIZE, 100, 80, 30)
+    frame = texture(SIZE, 1, (60, 110, 60))
+    frame[truth] = texture(SIZE, 2, (200, 60, 50))[truth]
+    assert overlap(segment(frame, **click((100, 80))), truth) > 0.7
+
+
+@pytest.mark.parametrize("frame", ["constant", "noise"])
+def test_a_click_on_nothing_is_small_but_not_empty(frame):
+    picture = (
+        np.full((*SIZE, 3), 100, np.uint8)
+        if frame == "constant"
+        else np.random.default_rng(0).integers(0, 255, (*SIZE, 3), np.uint8)
+    )
+    found = segment(picture, **click((50, 60)))
+    assert found.holds(50, 60)
+    assert found.area < 0.5 * picture.shape[0] * picture.shape[1]
+
+
+@pytest.mark.parametrize("level", [200, 90])
+def test_a_box_takes_what_fills_it(level):
+    truth = disc(SIZE, 90, 80, 25)
+    frame = cells(SIZE, [truth, disc(SIZE, 150, 80, 20)], level, 40)
+    found = segment(frame, box_xyxy=np.array([65.0, 55, 115, 105]))
+    assert overlap(found, truth) > 0.75
+    assert not found.mask[:, :64].any()
+    assert not found.mask[:, 116:].any()
+
+
+def test_a_box_holds_to_its_clicks():
+    frame = texture(SIZE, 1, (90, 100, 110))
+    found = segment(
+        frame, box_xyxy=np.array([40.0, 40, 120, 120]), **click((45, 45), against=((80, 80),))
+    )
+    assert found.holds(45, 45)
+    assert not found.holds(80, 80)
+
+
+def test_a_mask_is_taken_as_it_is():
+    painted = np.zeros(SIZE, bool)
+    painted[20:50, 30:90] = True
+    assert np.array_equal(segment(texture(SIZE, 1, (90, 90, 90)), mask=painted).mask, painted)
+
+
+def test_a_positive_click_adds_the_part_it_is_in_and_leaves_the_rest():
+    one, two, three = (disc(SIZE, x, 80, 14) for x in (40, 100, 160))
+    frame = cells(SIZE, [one, two, three], 190, 20)
+    prior = ObjectMask.from_mask(one)
+    found = segment(frame, prior=prior, **click((100, 80)))
+    assert overlap(found, one | two) > 0.8
+    assert np.array_equal(found.mask[:, :60], one[:, :60])
+    assert not (found.mask & three).any()
+
+
+def test_a_negative_click_takes_away_the_part_it_is_in():
+    one, two = disc(SIZE, 40, 80, 14), disc(SIZE, 100, 80, 14)
+    frame = cells(SIZE, [one, two], 190, 20)
+    found = segment(frame, prior=ObjectMask.from_mask(one | two), **click(against=((100, 80),)))
+    assert overlap(found, one) > 0.8
+
+
+def test_a_negative_click_on_all_there_is_leaves_nothing():
+    one = disc(SIZE, 40, 80, 14)
+    frame = cells(SIZE, [one], 190, 20)
+    assert segment(frame, prior=ObjectMask.from_mask(one), **click(against=((40, 80),))) is None
+
+
+def test_every_click_ends_on_its_side():
+    rng = np.random.default_rng(3)
+    frame = texture(SIZE, 4, (120, 100, 90))
+    prior = ObjectMask.from_mask(disc(SIZE, 100, 80, 40))
+    points = np.floor(rng.uniform((0, 0), (200, 160), (12, 2))) + 0.5
+    labels = rng.random(12) < 0.5
+    found = segment(frame, prior=prior, points_xy=points, point_labels=labels)
+    assert [found.holds(*p) for p in points] == labels.tolist()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (5, 8), (3, 200), (200, 3)])
+def test_pictures_of_any_size_are_taken(size):
+    frame = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)
+    height, width = size
+    assert segment(frame, **click((width, height))) is not None
+    assert segment(frame, box_xyxy=np.array([0, 0, width, height], float)) is not None
+    assert segment(frame, mask=np.ones(size, bool)).area == height * width

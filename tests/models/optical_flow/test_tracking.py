@@ -1,0 +1,164 @@
+"""Objects from frame to frame."""
+
+import numpy as np
+import pytest
+
+from napari_sam3.errors import ModelUnavailableError
+from napari_sam3.models.optical_flow import OpticalFlowModel
+from tests.models.optical_flow.scenes import Film, cells, disc, follow, overlap, texture
+
+SIZE = (160, 220)
+
+
+def coloured(place, *, seed=0, cover=None):
+    """A textured disc on textured ground; `cover` hides what lies under it."""
+    frame = texture(SIZE, 11, (70, 120, 70))
+    truth = np.zeros(SIZE, bool)
+    if place is not None:
+        truth = disc(SIZE, *place, 26)
+        skin = texture((60, 60), 12 + seed, (200, 80, 60))
+        x, y = int(place[0]) - 30, int(place[1]) - 30
+        whole = np.pad(skin, ((300, 300), (300, 300), (0, 0)))
+        frame[truth] = whole[300 - y : 300 - y + SIZE[0], 300 - x : 300 - x + SIZE[1]][truth]
+    if cover is not None:
+        frame[cover] = texture(SIZE, 13, (60, 60, 160))[cover]
+        truth &= ~cover
+    return frame, truth
+
+
+def test_a_textured_thing_is_followed():
+    frames, truths = zip(*(coloured((50 + 5 * t, 80 + t)) for t in range(16)), strict=True)
+    found = follow(frames, {1: truths[0]})
+    assert min(overlap(f.get(1), t) for f, t in zip(found, truths, strict=True)) > 0.75
+
+
+def test_a_thing_that_leaves_is_absent():
+    frames, truths = zip(
+        *(coloured((150 + 12 * t, 80) if t < 9 else None) for t in range(14)), strict=True
+    )
+    found = follow(frames, {1: truths[0]})
+    assert 1 in found[3]
+    assert all(1 not in f for f in found[10:])
+
+
+def test_a_thing_that_was_hidden_comes_back():
+    cover = np.zeros(SIZE, bool)
+    cover[:, 95:165] = True
+    frames, truths = zip(*(coloured((40 + 8 * t, 80), cover=cover) for t in range(21)), strict=True)
+    found = follow(frames, {1: truths[0]})
+    assert all(1 not in f for f, t in zip(found, truths, strict=True) if not t.any())
+    assert overlap(found[-1].get(1), truths[-1]) > 0.6
+
+
+def test_scores_are_probabilities_and_fall_where_the_object_is_lost():
+    frames, truths = zip(*(coloured((60 + 4 * t, 80)) for t in range(8)), strict=True)
+    scores = [f[1].score for f in follow(frames, {1: truths[0]})]
+    assert all(0 <= s <= 1 for s in scores)
+    assert min(scores) > 0.6
+
+
+@pytest.mark.parametrize(("level", "ground"), [(200, 20), (40, 170), (66, 50)])
+def test_cells_are_followed_and_do_not_leak_into_each_other(level, ground):
+    def scene(t):
+        return [disc(SIZE, 60 + 2 * t, 70, 15), disc(SIZE, 90 + 2 * t, 72, 15)]
+
+    frames = [cells(SIZE, scene(t), level, ground, seed=t) for t in range(12)]
+    found = follow(frames, dict(enumerate(scene(0), 1)))
+    for obj_id, truth in enumerate(scene(11), 1):
+        assert overlap(found[-1].get(obj_id), truth) > 0.75
+    assert not (found[-1][1].mask & found[-1][2].mask).any()
+
+
+def test_a_neighbour_that_nobody_named_is_not_swallowed():
+    def scene(t):
+        return [disc(SIZE, 60 + t, 70, 15), disc(SIZE, 89 + t, 70, 15)]
+
+    frames = [cells(SIZE, scene(t), 190, 20, seed=t) for t in range(15)]
+    found = follow(frames, {1: scene(0)[0]})
+    assert overlap(found[-1].get(1), scene(14)[0]) > 0.75
+
+
+def test_a_cell_that_jumps_is_found():
+    places = [(40, 60), (46, 60), (76, 74), (80, 76)]
+    truths = [disc(SIZE, *p, 14) for p in places]
+    frames = [cells(SIZE, [t], 190, 20, seed=i) for i, t in enumerate(truths)]
+    assert overlap(follow(frames, {1: truths[0]})[-1].get(1), truths[-1]) > 0.75
+
+
+def test_two_cells_that_cross_stay_two():
+    def scene(t):
+        return [disc(SIZE, 40 + 6 * t, 70, 12), disc(SIZE, 180 - 6 * t, 84, 12)]
+
+    frames = [cells(SIZE, scene(t), 190, 20, seed=t) for t in range(20)]
+    last = follow(frames, dict(enumerate(scene(0), 1)))[-1]
+    areas = {i: m.area for i, m in last.items()}
+    assert all(area < 1.6 * scene(0)[0].sum() for area in areas.values())
+
+
+def test_a_flash_is_survived():
+    truths = [disc(SIZE, 60 + 3 * t, 70, 15) for t in range(8)]
+    frames = [cells(SIZE, [m], 120, 30, seed=t) for t, m in enumerate(truths)]
+    frames[4] = np.clip(frames[4].astype(int) + 70, 0, 255).astype(np.uint8)
+    assert overlap(follow(frames, {1: truths[0]})[-1].get(1), truths[-1]) > 0.75
+
+
+def test_nothing_is_seen_after_a_cut():
+    frame, truth = coloured((100, 80))
+    other = np.random.default_rng(0).integers(0, 2, (20, 28, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+    other = (other[: SIZE[0], : SIZE[1]] * np.array([20, 60, 255])).astype(np.uint8)
+    found = follow([frame, frame, other, other], {1: truth})
+    assert 1 in found[1]
+    assert 1 not in found[2]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (5, 8), (3, 200), (200, 3), (40, 50)])
+@pytest.mark.parametrize("kind", ["noise", "constant"])
+def test_hostile_pictures_do_no_harm(size, kind):
+    rng = np.random.default_rng(0)
+    frames = [
+        rng.integers(0, 255, (*size, 3), np.uint8)
+        if kind == "noise"
+        else np.full((*size, 3), 90, np.uint8)
+        for _ in range(3)
+    ]
+    corner = np.zeros(size, bool)
+    corner[0, 0] = True
+    for objects in follow(frames, {1: np.ones(size, bool), 2: corner})[1:]:
+        for mask in objects.values():
+            assert mask.size == size
+            assert 0 <= mask.score <= 1
+
+
+def test_a_mask_of_the_whole_frame_stays_on_a_constant_picture():
+    frames = [np.full((*SIZE, 3), 90, np.uint8)] * 3
+    assert follow(frames, {1: np.ones(SIZE, bool)})[-1][1].area == SIZE[0] * SIZE[1]
+
+
+def test_a_single_pixel_is_followed():
+    places = [(50 + t, 60) for t in range(6)]
+    masks = []
+    for x, y in places:
+        mask = np.zeros(SIZE, bool)
+        mask[y, x] = True
+        masks.append(mask)
+    frames = [np.where(m[..., None], 255, np.full((1, 1, 3), 10)).astype(np.uint8) for m in masks]
+    last = follow(frames, {1: masks[0]})[-1].get(1)
+    assert last is None or (last.area < 30 and abs(last.bbox[0] - places[-1][0]) < 12)
+
+
+def test_the_same_prompts_give_the_same_masks():
+    frames, truths = zip(*(coloured((60 + 5 * t, 80)) for t in range(4)), strict=True)
+    runs = [follow(frames, {1: truths[0]}) for _ in range(2)]
+    for a, b in zip(*runs, strict=True):
+        assert np.array_equal(a[1].mask, b[1].mask)
+        assert a[1].score == b[1].score
+
+
+def test_the_model_says_what_it_takes():
+    model = OpticalFlowModel()
+    assert (model.name, model.device) == ("optical-flow", "cpu")
+    assert not model.capabilities.text
+    assert not model.capabilities.exemplars
+    assert model.start(Film([np.zeros((4, 4, 3), np.uint8)])) is not None
+    with pytest.raises(ModelUnavailableError, match="cuda"):
+        OpticalFlowModel(device="cuda")

@@ -127,7 +127,7 @@ def load_model(model: str | Path | VideoModel = "auto", device: str | None = Non
 def models_that_take(kind: str) -> str:
     """Name the models that take a kind of prompt (a field of `Capabilities`), for a message."""
     names = [entry.name for entry in list_models() if getattr(entry.capabilities, kind)]
-    return ", ".join(names) if names else "none in this version"
+    return ", ".join(names) if names else "none in this version; SAM 3 will, in a later one"
 
 
 def _find(model: str | Path) -> ModelEntry:

@@ -90,7 +90,7 @@ def run_headless(case: Case) -> tuple[float, float, float]:
 def run_in_window(case: Case, shots: Path | None) -> tuple[float, float, float, float]:
     """Seconds to the first frame, frames a second, longest pause in ms, overlap."""
     import napari
-    from qtpy.QtCore import QTimer
+    from qtpy.QtCore import QEventLoop, QTimer
     from qtpy.QtWidgets import QApplication
 
     viewer = napari.Viewer(show=True)
@@ -105,17 +105,22 @@ def run_in_window(case: Case, shots: Path | None) -> tuple[float, float, float, 
     widget.prompt_fields.masks.value = masks
     masks.visible = False
     ticks: list[float] = []
-    clock = QTimer()
+    first_frame: list[float] = []
+    clock, loop = QTimer(), QEventLoop()
     clock.timeout.connect(lambda: ticks.append(time.perf_counter()))
+    widget.ended.connect(loop.quit)
     QApplication.processEvents()
     clock.start(5)
     began = time.perf_counter()
     widget.propagate()
-    first = 0.0
-    while widget.is_running:
-        QApplication.processEvents()
-        if not first and widget.job is not None and widget.job.frames_done:
-            first = time.perf_counter() - began
+    job = widget.job
+
+    def note_first_frame() -> None:
+        if job.frames_done and not first_frame:
+            first_frame.append(time.perf_counter() - began)
+
+    job.changed.connect(note_first_frame)
+    loop.exec()
     lasted = time.perf_counter() - began
     clock.stop()
     results = next(one for one in viewer.layers if one.name.endswith("objects"))
@@ -128,7 +133,7 @@ def run_in_window(case: Case, shots: Path | None) -> tuple[float, float, float, 
             Image.fromarray(picture).save(shots / f"{case.name}-{t:03d}.png")
     viewer.close()
     pause = float(np.diff(ticks).max()) * 1000
-    return first, len(found) / lasted, pause, case.overlap(found)
+    return first_frame[0], len(found) / lasted, pause, case.overlap(found)
 
 
 def _plugin_for(path: Path) -> str:

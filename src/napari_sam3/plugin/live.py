@@ -1,7 +1,8 @@
-"""Results drawn while they come in: written at once, shown about 30 times a second."""
+"""Results drawn while they come in: written at once, shown as often as the screen allows."""
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import Any
 
 from napari.layers import Image
@@ -12,10 +13,14 @@ from napari_sam3.plugin.stack import StackAxes
 from napari_sam3.values import FrameResult
 
 REFRESH_MS = 33
+SHARE_OF_TIME = 0.2  # most that drawing may take
 
 
 class LiveDrawing(QObject):
     """Draws the results of one run into its layer; lives in the GUI thread.
+
+    The screen follows about 30 times a second; less often where drawing is slow (a large picture,
+    no graphics card), for the model needs the processor too.
 
     Parameters
     ----------
@@ -45,6 +50,11 @@ class LiveDrawing(QObject):
         self._timer.setSingleShot(True)
         self._timer.setInterval(REFRESH_MS)
         self._timer.timeout.connect(self.refresh)
+        # fires when the events that a refresh has caused, painting among them, are dealt with
+        self._painted = QTimer(self)
+        self._painted.setSingleShot(True)
+        self._painted.timeout.connect(self._on_painted)
+        self._refresh_began = 0.0
 
     def draw(self, result: FrameResult) -> None:
         """Write a frame; it is shown within a moment."""
@@ -60,6 +70,7 @@ class LiveDrawing(QObject):
     def refresh(self) -> None:
         """Show what was drawn, now."""
         self._timer.stop()
+        self._refresh_began = perf_counter()
         drawn, self._drawn = self._drawn, set()
         latest, self._latest = self._latest, None
         if self._image_layer not in self._viewer.layers:
@@ -70,8 +81,16 @@ class LiveDrawing(QObject):
         if self._viewer.dims.ndisplay == 3 or on_screen in drawn:
             self.target.layer.refresh()
         self.refreshed.emit()
+        self._painted.start(0)
 
     def _note(self, frame_index: int) -> None:
         self._drawn.add(frame_index)
-        if not self._timer.isActive():
+        if not self._timer.isActive() and not self._painted.isActive():
+            self._timer.start()
+
+    def _on_painted(self) -> None:
+        took_ms = 1000 * (perf_counter() - self._refresh_began)
+        pause_ms = took_ms * (1 - SHARE_OF_TIME) / SHARE_OF_TIME
+        self._timer.setInterval(int(max(REFRESH_MS, pause_ms)))
+        if self._drawn:
             self._timer.start()

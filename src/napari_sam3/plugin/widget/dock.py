@@ -271,7 +271,7 @@ class SegmentAndTrackWidget(QWidget):
     # ----------------------------------------------------------------- wiring
 
     def _connect(self) -> None:
-        Lifetime(self).ended.connect(self.shut_down)
+        Lifetime(self).ended.connect(self._on_lifetime_ended)
         prompts, track, objects = self.prompt_fields, self.track_fields, self.object_fields
         for button, act in (
             (prompts.new, self.new_prompts),
@@ -295,6 +295,11 @@ class SegmentAndTrackWidget(QWidget):
     def _layer_events(self) -> tuple[Any, ...]:
         events = self.viewer.layers.events
         return events.inserted, events.removed, events.reordered, events.renamed
+
+    def _on_lifetime_ended(self) -> None:
+        self.shut_down()
+        if self.parent() is None:  # nobody else would delete it
+            self.deleteLater()
 
     def _on_layers_changed(self, _event: Any = None) -> None:
         fields = self.prompt_fields

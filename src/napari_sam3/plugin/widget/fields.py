@@ -178,12 +178,16 @@ class TrackFields:
 
     def show_progress(self, n_done: int, n_planned: int, pace: str) -> None:
         """Show how far the work is; nothing where nothing is planned."""
-        self.progress.native.setVisible(n_planned > 0)
-        self.pace.setVisible(n_planned > 0)
-        self.pace.setText(pace)
+        bar = self.progress.native
+        # a bar repaints itself, and with it the whole window, at each change: one is enough
+        bar.setUpdatesEnabled(False)
         if n_planned > 0:
             self.progress.max = n_planned
             self.progress.value = min(n_done, n_planned)
+        bar.setUpdatesEnabled(True)
+        bar.setVisible(n_planned > 0)
+        self.pace.setVisible(n_planned > 0)
+        self.pace.setText(pace)
 
 
 class ObjectFields:

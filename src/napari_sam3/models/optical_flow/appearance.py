@@ -18,8 +18,10 @@ from napari_sam3.values import BoolArray
 _COLOUR_BLURS = (1.0, 3.0, 8.0)  # px
 _TEXTURE_BLURS = (2.0, 6.0)
 _HIDDEN = 64
-_STEPS = 300
-_BATCH = 1024
+_STEPS = 600
+# pixels at once; so few that BLAS keeps to one thread: its threads cost more than they give for
+# matrices this thin, very much so on a busy machine
+_BATCH = 128
 _REACH = 6.0  # log-odds beyond it claim more than one frame can teach
 
 
@@ -63,10 +65,13 @@ class Appearance:
     def log_odds(self, features: FloatImage) -> FloatImage:
         """Log-odds that pixels are the object: (F, ...) features to (...) float32."""
         flat = features.reshape(features.shape[0], -1)
-        hidden = self.first @ flat
-        hidden += self.first_bias[:, None]
-        np.maximum(hidden, 0, out=hidden)
-        odds = self.second @ hidden + self.second_bias
+        odds = np.empty(flat.shape[1], np.float32)
+        for begin in range(0, len(odds), _BATCH):
+            part = slice(begin, begin + _BATCH)
+            hidden = self.first @ flat[:, part]
+            hidden += self.first_bias[:, None]
+            np.maximum(hidden, 0, out=hidden)
+            odds[part] = self.second @ hidden + self.second_bias
         return np.clip(odds, -_REACH, _REACH).reshape(features.shape[1:])
 
     @classmethod

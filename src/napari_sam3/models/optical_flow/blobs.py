@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from scipy import ndimage
 from skimage.segmentation import watershed
 
 from napari_sam3.models.optical_flow.flow import FloatImage
@@ -185,10 +184,10 @@ def refine(
     landscape = -cv2.GaussianBlur(share.astype(np.float32), (0, 0), 1.0) + 0.06 * nearest
     found = watershed(landscape, markers, mask=bright | core) == 1
     found &= away <= reach
-    opened = ndimage.binary_opening(found, _disc(1)) if size > 8 else found
-    if opened.any():
-        found = opened
-    found = ndimage.binary_fill_holes(_largest_part(found)) & ~claimed & ~strange
+    if size > 8:
+        opened = cv2.morphologyEx(found.astype(np.uint8), cv2.MORPH_OPEN, _disc(1)).astype(bool)
+        found = opened if opened.any() else found
+    found = fill_holes(_largest_part(found)) & ~claimed & ~strange
     if found.sum() < 0.3 * pulled.sum() and size > 3:
         found = pulled
     return Refined(np.asarray(found), contrast)
@@ -202,6 +201,14 @@ def _core(mask: BoolArray) -> BoolArray:
     """The inner part of a mask, never empty unless the mask is."""
     depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
     return np.asarray(mask & (depth >= min(0.5 * float(depth.max()), 6.0)))
+
+
+def fill_holes(mask: BoolArray) -> BoolArray:
+    """Fill what a mask encloses."""
+    rims, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    filled = np.zeros(mask.shape, np.uint8)
+    cv2.drawContours(filled, rims, -1, 1, cv2.FILLED)
+    return np.asarray(filled.astype(bool))
 
 
 def _largest_part(mask: BoolArray) -> BoolArray:
@@ -247,7 +254,7 @@ def search(
             best, best_distance = parts == part, distance
     if best is None or not 0.6 < float(np.median(share[best])) < 1.6:
         return None
-    return np.asarray(ndimage.binary_fill_holes(best))
+    return fill_holes(best)
 
 
 def register(

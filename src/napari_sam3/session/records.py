@@ -138,15 +138,16 @@ class Records:
         packed = self._shown.get(frame_index, {}).get(obj_id)
         return None if packed is None else packed.unpack()
 
-    def show(self, frame_index: int, masks: Mapping[int, ObjectMask]) -> None:
+    def show(self, frame_index: int, masks: Mapping[int, ObjectMask]) -> FrameResult:
         """Take over a frame; an object that is not in `masks` is not there."""
         self._shown[frame_index] = {i: PackedMask.pack(m) for i, m in masks.items()}
+        return self._visible(frame_index, masks)
 
     def result(self, frame_index: int) -> FrameResult:
         """What is to be seen on a frame."""
-        masks = {
-            obj_id: packed.unpack()
-            for obj_id, packed in self._shown.get(frame_index, {}).items()
-            if obj_id not in self.removed
-        }
-        return FrameResult(frame_index, without_overlap(masks))
+        shown = self._shown.get(frame_index, {})
+        return self._visible(frame_index, {i: packed.unpack() for i, packed in shown.items()})
+
+    def _visible(self, frame_index: int, masks: Mapping[int, ObjectMask]) -> FrameResult:
+        present = {i: mask for i, mask in masks.items() if i not in self.removed}
+        return FrameResult(frame_index, without_overlap(present))

@@ -357,8 +357,7 @@ class VideoSession:
             if obj_id in rivals
             or not any(mask.overlap(found[i]) > SAME_OBJECT for i in rivals & found.keys())
         }
-        self._records.show(frame_index, masks)
-        return self._records.result(frame_index)
+        return self._records.show(frame_index, masks)
 
     # -------------------------------------------------------------- checks
 

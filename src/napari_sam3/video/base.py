@@ -75,6 +75,11 @@ class Video(ABC):
     def reopen(self) -> Video:
         """Open the same source once more, with a handle (and a lock) of its own."""
 
+    @property
+    def original(self) -> Video:
+        """The video whose values are true: this one, unless it is only good for showing."""
+        return self
+
     def _release(self) -> None:  # noqa: B027  (many sources hold nothing)
         """Give back what the source holds; called once."""
 

@@ -76,9 +76,9 @@ class VideoFile(Video):
             )
         return video
 
-    def reopen(self) -> VideoFile:
-        """Open the same file with a decoder of its own; the index is shared."""
-        return VideoFile(self._path, self._scan, cache=self._cache)
+    def reopen(self, *, cache: FrameCache | None = None) -> VideoFile:
+        """Open the same file with a decoder (and a cache, if given) of its own; share the index."""
+        return VideoFile(self._path, self._scan, cache=cache or self._cache)
 
     @property
     def _path(self) -> Path:

@@ -53,8 +53,8 @@ def as_video(source: Any) -> Video:
     Parameters
     ----------
     source : path-like, Video or array
-        A path as for `open_video`; a `Video`, given back as it is; or an array (T, H, W) or
-        (T, H, W, 3), numpy or lazy (dask, zarr, ...).
+        A path as for `open_video`; a `Video`, given back as it is (of one that shows a proxy, the
+        original); or an array (T, H, W) or (T, H, W, 3), numpy or lazy (dask, zarr, ...).
 
     Raises
     ------
@@ -62,7 +62,7 @@ def as_video(source: Any) -> Video:
         If it is none of these.
     """
     if isinstance(source, Video):
-        return source
+        return source.original
     if isinstance(source, str | os.PathLike):
         return open_video(source)
     if all(hasattr(source, name) for name in ("shape", "dtype", "__getitem__")):

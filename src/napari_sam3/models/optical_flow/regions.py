@@ -20,6 +20,7 @@ from napari_sam3.values import BoolArray
 _WINDOW_SIDE = 96  # px; what a window is shrunk to
 _HALF = 0.42  # of the way from ground to object
 _LEAST_AREA = 12  # px of a window; less says nothing, a smaller window sees it larger
+_MOST = 0.6  # of a window; what fills more of it is ground, or fits a larger one
 _SURE = 8.0  # log-odds
 _LEVELS = 20  # thresholds tried between a click and its surroundings
 
@@ -129,10 +130,16 @@ def propose_regions(
         joined = ndimage.binary_fill_holes(joined)
         if len(against):
             joined[against[:, 1], against[:, 0]] = False
-        if joined.sum() < _LEAST_AREA or not joined[seeds[:, 1], seeds[:, 0]].all():
+        if (
+            not _LEAST_AREA <= joined.sum() <= _MOST * joined.size
+            or not joined[seeds[:, 1], seeds[:, 0]].all()
+        ):
             continue
         # where lobes touch there is no edge: the outline of their clump is what counts
-        yield Proposal(joined, _likeness(window, clump if mask is not clump else joined))
+        score = _likeness(window, clump if mask is not clump else joined)
+        if window.is_grey:
+            score -= _unlike_a_cell(window, joined, seeds)
+        yield Proposal(joined, score)
 
 
 def propose_in_box(
@@ -354,6 +361,23 @@ def _likeness(window: Window, mask: BoolArray) -> float:
         - 0.3 * framed / length
         - 0.3 * (parts - 1)
     )
+
+
+def _unlike_a_cell(window: Window, mask: BoolArray, seeds: np.ndarray) -> float:
+    """Penalty, in a picture without colour, for what winds between cells or is not as clicked."""
+    rims, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    hull = sum(float(cv2.contourArea(cv2.convexHull(rim))) for rim in rims)
+    solid = min(1.0, float(mask.sum()) / max(hull, 1.0))
+    value = cv2.GaussianBlur(window.lab[..., 0], (0, 0), 1.2).astype(np.float32)
+    near = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8))
+    ring = (cv2.dilate(near, np.ones((5, 5), np.uint8)) > 0) & (near == 0)
+    if not ring.any():
+        return 1.0
+    ground, level = float(np.median(value[ring])), float(np.median(value[mask]))
+    clicked = float(np.median(value[seeds[:, 1], seeds[:, 0]]))
+    step = level - ground
+    share = (clicked - ground) / step if abs(step) > 1 else 0.0
+    return 2.0 * max(0.0, 0.85 - solid) + min(1.0, 2.0 * max(0.0, 0.5 - share, share - 1.8))
 
 
 def _outline(mask: BoolArray) -> BoolArray:

@@ -98,7 +98,9 @@ class Sam3VideoPredictor:
                 request.get("start_frame_index"),
                 request.get("max_frame_num_to_track"),
             )
-        return _stream(propagation)
+        stream = _stream(propagation)
+        next(stream)
+        return stream
 
     # ------------------------------------------------------------ requests
 
@@ -186,6 +188,8 @@ class Sam3VideoPredictor:
 
 def _stream(propagation: Propagation) -> Iterator[Response]:
     with propagation, _as_request_errors():
+        # closing a generator ends its `with` block only once that has been entered
+        yield {}
         for result in propagation:
             yield _response(result)
 

@@ -17,6 +17,11 @@ Keep = Callable[[int, av.VideoFrame], None]
 # some of FFmpeg's errors arrive as a plain OSError
 FFMPEG_ERRORS = (av.error.FFmpegError, OSError)
 
+# PyAV 19 never fails on tags that are no UTF-8; before it had to be told
+_OPENING: dict[str, Any] = (
+    {"metadata_errors": "surrogateescape"} if int(av.__version__.split(".")[0]) < 19 else {}
+)
+
 READ_ON = 16
 """So few frames ahead it is cheaper to decode on than to seek, even to a keyframe."""
 
@@ -31,7 +36,7 @@ def open_container(path: Path) -> Any:
     """
     # an absolute path, so that a colon in a name is never taken for a protocol
     try:
-        return av.open(str(path.absolute()), metadata_errors="ignore")
+        return av.open(str(path.absolute()), **_OPENING)
     except FFMPEG_ERRORS as exc:
         raise VideoError(
             f"{str(path)!r} can't be read as a video ({exc.strerror}): the file is damaged, or of "

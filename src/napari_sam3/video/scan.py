@@ -295,9 +295,14 @@ def _describe(container: Any, stream: Any) -> dict[str, Any]:
         "coded_size": (context.height, context.width),
         "duration": float(container.duration / av.time_base) if container.duration else None,
         "bit_rate": container.bit_rate or None,
-        "tags": dict(container.metadata),
+        "tags": {_clean(name): _clean(text) for name, text in container.metadata.items()},
     }
     aspect = stream.sample_aspect_ratio
     if aspect and aspect != 1:
         described["pixel_aspect_ratio"] = float(aspect)
     return described
+
+
+def _clean(text: str) -> str:
+    """A tag's text with what was no UTF-8 replaced, so that it can be printed and saved."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

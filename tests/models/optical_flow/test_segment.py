@@ -94,6 +94,26 @@ def test_a_negative_click_on_all_there_is_leaves_nothing():
     assert segment(frame, prior=ObjectMask.from_mask(one), **click(against=((40, 80),))) is None
 
 
+@pytest.mark.parametrize("place", [(46, 80), (70, 62), (100, 108)])
+def test_a_negative_click_near_the_edge_of_an_even_thing_takes_its_side_only(place):
+    one = disc(SIZE, 70, 80, 30) | disc(SIZE, 100, 80, 30)
+    frame = cells(SIZE, [one], 190, 20)
+    found = segment(frame, prior=ObjectMask.from_mask(one), **click(against=(place,)))
+    assert not found.holds(*place)
+    assert 0.5 < overlap(found, one) < 0.95
+
+
+@pytest.mark.parametrize("gap", [3, 60])
+def test_a_positive_click_on_the_ground_does_not_swallow_it(gap):
+    one = disc(SIZE, 60, 80, 14)
+    frame = cells(SIZE, [one], 190, 20)
+    place = (60 + 14 + gap, 80)
+    found = segment(frame, prior=ObjectMask.from_mask(one), **click(place))
+    assert found.holds(*place)
+    assert not (one & ~found.mask).any()
+    assert found.area < 2 * one.sum()
+
+
 def test_every_click_ends_on_its_side():
     rng = np.random.default_rng(3)
     frame = texture(SIZE, 4, (120, 100, 90))

@@ -21,6 +21,8 @@ from napari_sam3.values import BoolArray, FloatArray, ObjectMask, ObjectPrompt
 
 _SMALLEST_REACH = 8.0  # px from a click to the edge of the smallest window
 _REACH_STEP = 1.8
+_MOST_TAKEN = 0.5  # of an object, by a negative click elsewhere than in its middle
+_MOST_ADDED = 2.0  # times an object, by a positive click
 _BOX_SIDE = 200  # px; what a box with its surroundings is shrunk to
 
 
@@ -101,18 +103,44 @@ def _correct(
     frame: np.ndarray, mask: BoolArray, positive: np.ndarray, negative: np.ndarray
 ) -> BoolArray:
     """Move a mask's outline near the clicks that it contradicts."""
-    if len(negative) and not len(positive) and not mask.any():
-        return mask
     for column, row in negative:
         if mask[row, column]:
-            others = positive if len(positive) else np.zeros((0, 2), int)
-            region = _region_of_click(frame, mask, (column, row), others)
+            region = _region_of_click(frame, mask, (column, row), positive)
+            if region.sum() > _MOST_TAKEN * mask.sum() and not _is_middle(region, (column, row)):
+                region = _side_of_click(region, (column, row))
             mask &= ~region
     for column, row in positive:
         if not mask[row, column]:
             region = _region_of_click(frame, ~mask, (column, row), negative)
+            area = int(mask.sum())
+            if 0 < _MOST_ADDED * area < region.sum():
+                region = _near_click(region, mask, (column, row))
             mask |= region
     return mask
+
+
+def _is_middle(region: BoolArray, pixel: tuple[int, int]) -> bool:
+    rows, columns = np.nonzero(region)
+    off = np.hypot(columns.mean() - pixel[0], rows.mean() - pixel[1])
+    return bool(off <= 0.3 * np.sqrt(len(rows) / np.pi) + 0.5)
+
+
+def _side_of_click(region: BoolArray, pixel: tuple[int, int]) -> BoolArray:
+    """What of a region is nearer to a click than to the depth of the region away from it."""
+    depth = cv2.distanceTransform(np.pad(region, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    rows, columns = np.ogrid[: region.shape[0], : region.shape[1]]
+    away = np.hypot(columns - pixel[0], rows - pixel[1])
+    row, column = np.unravel_index(int((depth * away).argmax()), depth.shape)
+    return np.asarray(region & (away < np.hypot(columns - column, rows - row)))
+
+
+def _near_click(region: BoolArray, mask: BoolArray, pixel: tuple[int, int]) -> BoolArray:
+    """What of a region lies about a click, as far as a mask is away, or half the mask's size."""
+    gap = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5)[pixel[1], pixel[0]]
+    near = np.zeros_like(region)
+    radius = max(2, round(min(float(gap) + 2, 0.5 * float(np.sqrt(mask.sum())))))
+    _paint_disc(near, *pixel, radius, value=True)
+    return np.asarray(region & near)
 
 
 def _region_of_click(

@@ -23,11 +23,11 @@ from napari_sam3.video.cache import FrameCache
 from napari_sam3.video.file import VideoFile
 from napari_sam3.video.write import VideoWriter
 
-KEY_EVERY = 12
+KEY_EVERY = 6
 """Frames; so many have to be decoded at most to show one."""
 
-CRF = 18
-"""x264's quality; differences can't be seen."""
+CRF = 24
+"""x264's quality; what differs is mostly noise."""
 
 MOST_BYTES = 20 * 2**30
 """All proxies together; the one not shown for longest makes room."""
@@ -141,6 +141,9 @@ def show_proxy(video: Video) -> Video:
         path = proxy_path(video)
         if isinstance(video, ProxyVideo) or not path.exists():
             return video
+        with suppress(OSError):
+            # the ones not used make room; before it is opened, for that notes the file's time
+            path.touch()
         shown = VideoFile.open(path)
     except VideoError:
         # none for this kind of video, or not readable: as good as none
@@ -149,8 +152,6 @@ def show_proxy(video: Video) -> Video:
     if shown.shape != (len(video), height + height % 2, width + width % 2, 3):
         shown.close()
         return video
-    with suppress(OSError):
-        path.touch()  # the ones not used make room
     return ProxyVideo(video, shown)
 
 

@@ -95,8 +95,8 @@ class SequentialTracker(ABC):
         """
 
     def detect(self, frame_index: int, concept: Concept) -> Sequence[ObjectMask]:
-        """No concepts, unless a subclass brings them."""
-        raise NotImplementedError(f"{type(self).__name__} finds no concepts")
+        """None, unless a subclass knows concepts."""
+        return ()
 
     def propagate(
         self, journal: Journal, frames: range, new_id: Callable[[], int]

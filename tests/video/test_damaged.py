@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import warnings
 from pathlib import Path
 
@@ -95,6 +96,47 @@ def test_hole_in_the_middle(tmp_path: Path) -> None:
         assert 20 < len(true) < 60
         # and reading backwards gives the same
         assert [read_number(video[n]) for n in reversed(true)] == true[::-1]
+
+
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt", "b_frames"),
+    [("mjpeg", "yuvj420p", None), ("mpeg4", "yuv420p", 0), ("libx264", "yuv420p", 3)],
+)
+@pytest.mark.parametrize("bit", [3, 41])
+def test_avi_with_a_damaged_chunk_header(
+    codec: str, pix_fmt: str, b_frames: int | None, bit: int, tmp_path: Path
+) -> None:
+    path = encode(tmp_path / "clip.avi", codec, pix_fmt, n_frames=60, gop=12, b_frames=b_frames)
+    data = bytearray(path.read_bytes())
+    # its name, or its length: the frame is lost, and times come out otherwise after every seek
+    damage = [match.start() for match in re.finditer(b"00dc", data)][17]
+    data[damage + bit // 8] ^= 1 << bit % 8
+    path.write_bytes(data)
+    with pytest.warns(UserWarning, match=r"'clip.avi' is damaged: \d+ frames are lost, \d+ can"):
+        video = open_video(path)
+    with video:
+        forwards = [read_number(frame) for frame in video]
+        assert 35 < len(forwards) < 60
+        assert forwards[:12] == list(range(12))
+        assert forwards[-12:] == list(range(48, 60))
+        picks = [*range(len(forwards) - 1, -1, -3), 5, 30, 5, 20, 30]
+        for number in picks:
+            video._cache.drop(video._owner)  # type: ignore[attr-defined]
+            assert read_number(video[number]) == forwards[number]
+
+
+def test_avi_without_its_index(tmp_path: Path) -> None:
+    path = encode(tmp_path / "clip.avi", "mpeg4", gop=12, b_frames=2)
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"idx1", b"JUNK"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        video = open_video(path)
+    with video:
+        assert [read_number(frame) for frame in video] == list(range(40))
+        for number in (39, 13, 12, 11, 30, 0):
+            video._cache.drop(video._owner)  # type: ignore[attr-defined]
+            assert read_number(video[number]) == number
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.ts", "clip.avi", "clip.gif"])

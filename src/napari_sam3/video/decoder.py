@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -91,6 +93,7 @@ class Decoder:
         self._last = -1  # the frame given out last; frames come in rising order
         self._floor = 0  # frames before this one are not whole
         self._fresh = True  # no packet was fed since the last seek
+        self._at_key = False  # the next packet is surely one to start at
         self._drained = False
         self._errors_in_a_row = 0
 
@@ -109,32 +112,37 @@ class Decoder:
             if self._drained or not self._feed(None):
                 return
 
+    def _next_packet(self) -> Any | None:
+        """The next packet of the stream; None at the end."""
+        while self._errors_in_a_row < 100:
+            try:
+                packet = next(self._packets, None)
+            except IndexError:
+                # a packet of a stream that turned up late (FLV), which PyAV does not know: go on
+                self._packets = self._container.demux(self._stream)
+                continue
+            except FFMPEG_ERRORS:
+                # a damaged stretch: the demuxer finds its way, or says again that it can't
+                self._errors_in_a_row += 1
+                self._packets = self._container.demux(self._stream)
+                continue
+            self._errors_in_a_row = 0
+            return None if packet is None or packet.size == 0 else packet
+        return None
+
     def _feed(self, index: FrameIndex | None) -> bool:
         """Decode one packet more into `_ready`; False when there is none left."""
-        try:
-            packet = next(self._packets, None)
-        except IndexError:
-            # a packet of a stream that turned up late (FLV), which PyAV does not know: go on
-            self._packets = self._container.demux(self._stream)
-            return True
-        except FFMPEG_ERRORS:
-            # a damaged stretch: the demuxer finds its way, or says again that it can't
-            self._errors_in_a_row += 1
-            self._packets = self._container.demux(self._stream)
-            if self._errors_in_a_row < 100:
-                return True
-            packet = None
-        if packet is None or packet.size == 0:
+        packet = self._next_packet()
+        if packet is None:
             self._drained = True
             self._ready += self._decode_packet(None)
             return bool(self._ready)
-        self._errors_in_a_row = 0
         if self._kind == "dts":
             packet.pts = packet.dts
         elif self._kind == "pos":
             packet.pts = packet.pos
         if self._fresh:
-            if index is not None and not packet.is_keyframe:
+            if index is not None and not packet.is_keyframe and not self._at_key:
                 return True
             self._fresh = False
             if index is not None and packet.pts is not None:
@@ -215,18 +223,42 @@ class Decoder:
                 self._container.close()
                 self._open()
             return
-        by_bytes = self._kind == "pos"
+        if self._kind == "pos":
+            self._seek_bytes(index, key)
+            return
         try:
-            self._container.seek(
-                int(index.key_seeks[key]),
-                stream=self._stream,
-                unsupported_byte_offset=by_bytes,
-            )
+            self._container.seek(int(index.key_seeks[key]), stream=self._stream)
         except FFMPEG_ERRORS:
             self._container.close()
             self._open()
             return
         self._start()
+
+    def _seek_bytes(self, index: FrameIndex, key: int) -> None:
+        """Stand before the packet at a place in the file, and be sure that it is that one."""
+        wanted = int(index.key_stamps[key])
+        with suppress(*FFMPEG_ERRORS):
+            self._container.seek(
+                int(index.key_seeks[key]), stream=self._stream, unsupported_byte_offset=True
+            )
+            self._start()
+            packet = self._next_packet()
+            if packet is not None and packet.pos == wanted:
+                self._put_back(packet)
+                return
+        # the demuxer has not found it: walk there, which is no decoding
+        self._container.close()
+        self._open()
+        while (packet := self._next_packet()) is not None:
+            if packet.pos == wanted:
+                self._put_back(packet)
+                return
+        self._container.close()
+        self._open()
+
+    def _put_back(self, packet: Any) -> None:
+        self._packets = chain([packet], self._packets)
+        self._at_key = True
 
     def _rewind(self, index: FrameIndex) -> bool:
         if self._kind in ("count", "pos"):

@@ -70,10 +70,8 @@ class VideoFile(Video):
         scan.first_frames.clear()
         if scan.lost != 0:
             lost = f"{scan.lost} frames" if scan.lost else "frames (how many it does not say)"
-            warnings.warn(
-                f"{path.name!r} breaks off: {lost} at its end are lost, {len(video)} can be read",
-                stacklevel=3,
-            )
+            what = f"is damaged: {lost}" if scan.has_holes else f"breaks off: {lost} at its end"
+            warnings.warn(f"{path.name!r} {what} are lost, {len(video)} can be read", stacklevel=3)
         return video
 
     def reopen(self, *, cache: FrameCache | None = None) -> VideoFile:

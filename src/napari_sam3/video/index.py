@@ -34,6 +34,8 @@ class PacketTable:
         Seconds a tick.
     cut_short : bool or None
         Whether the file breaks off before its end; None where it can't tell.
+    header : int
+        So many bytes before `pos` the packet's own header starts.
     """
 
     pts: Int64Array
@@ -43,6 +45,7 @@ class PacketTable:
     is_discarded: NDArray[np.bool_]
     time_base: Fraction
     cut_short: bool | None = False
+    header: int = 0
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -193,7 +196,11 @@ def _without_holes(stamps: Int64Array, last_dts: int, *, surely_cut: bool) -> In
 
 
 def index_by_order(
-    packets: PacketTable, kind: StampKind, stamps: Int64Array, rate: float
+    packets: PacketTable,
+    kind: StampKind,
+    stamps: Int64Array,
+    rate: float,
+    keys: set[int] | None = None,
 ) -> FrameIndex:
     """Take the order of frames from having decoded the file once.
 
@@ -206,22 +213,29 @@ def index_by_order(
         The stamps of the frames in the order the decoder gave them.
     rate : float
         Frames a second, for files that carry no times.
+    keys : set of int, optional
+        The stamps of the frames that can be decoded by themselves, where the decoder knows better
+        than the packets.
     """
     if kind == "count":
         nothing = np.zeros(1, np.int64)
         return FrameIndex(kind, stamps, stamps / rate, nothing, nothing, nothing)
     place = {int(stamp): n for n, stamp in enumerate(stamps)}
     carried = packets.stamps(kind)
-    keys = [n for n in range(len(packets)) if packets.is_key[n] and int(carried[n]) in place]
-    key_stamps = carried[keys or [0]]
+    if keys is None:
+        keys = set(carried[packets.is_key].tolist())
+    usable = keys & place.keys()
+    starts = [n for n in range(len(packets)) if int(carried[n]) in usable]
+    key_stamps = carried[starts or [0]]
     key_frames = np.array([place.get(int(stamp), 0) for stamp in key_stamps], np.int64)
     if kind == "dts":
         # frames are shown at the rate at which they are decoded
         times = np.asarray(np.sort(stamps) * float(packets.time_base), np.float64)
     else:
         times = np.arange(len(stamps)) / rate
+    key_seeks = key_stamps - packets.header if kind == "pos" else key_stamps
     return _with_keys(
-        FrameIndex(kind, stamps, times, key_frames, key_stamps, key_stamps), len(stamps)
+        FrameIndex(kind, stamps, times, key_frames, key_stamps, key_seeks), len(stamps)
     )
 
 

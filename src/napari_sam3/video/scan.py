@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from av.stream import Disposition
 
 from napari_sam3.errors import VideoError
-from napari_sam3.video.decoder import FFMPEG_ERRORS, Decoder, open_container
+from napari_sam3.video.decoder import FFMPEG_ERRORS, READ_ON, Decoder, open_container
 from napari_sam3.video.index import (
     NO_STAMP,
     FrameIndex,
@@ -25,6 +25,9 @@ from napari_sam3.video.whole import is_cut_short
 
 VERIFIED = 24
 """So many frames are decoded on opening, to see whether the index tells the truth."""
+
+_CHUNK_HEADER = 8
+"""Bytes before the contents of an AVI's chunk."""
 
 _TEXT_ART = {"tty", "bin", "xbin", "adf", "idf", "rcwtenc", "txd"}
 """What FFmpeg makes moving pictures of though nobody would call it a video."""
@@ -48,8 +51,10 @@ class Scan:
     first_frames : list of (frame number, av.VideoFrame)
         What was decoded on the way.
     lost : int or None
-        How many frames are missing at the end, since the file breaks off; None where some are but
-        the file does not say how many.
+        How many frames are missing, since the file breaks off or is damaged; None where some are
+        but the file does not say how many.
+    has_holes : bool
+        Whether they are missing from the middle rather than at the end.
     """
 
     stream_number: int
@@ -60,6 +65,7 @@ class Scan:
     sample: av.VideoFrame
     first_frames: list[tuple[int, av.VideoFrame]]
     lost: int | None
+    has_holes: bool = False
 
 
 def identify(path: Path) -> tuple[int, int]:
@@ -86,16 +92,23 @@ def scan_file(path: Path) -> Scan:
         packets = read_sample_table(path, container, stream)
         if packets is None:
             packets = read_packets(path, number)
+        chunks = _AviChunks.of(container, stream, packets)
+        is_intra = stream.codec_context.codec.intra_only
         metadata = _describe(container, stream)
         announced = int(stream.frames or 0), _announced_seconds(container, stream)
         rate = float(stream.average_rate or stream.guessed_rate or 0) or None
         seeks_by_pts = container.format.name != "mpegts"
-    head, damaged = _decode_head(path, number)
-    index = index_by_pts(packets, seeks_by_pts=seeks_by_pts)
-    if index is not None:
-        index = _agree(index, [frame.pts for frame in head], damaged=damaged)
-    if index is None and len(packets):
-        index, head = _decode_through(path, number, packets, rate or 25.0)
+    if chunks.lie:
+        # times are counted from chunk to chunk there, and come out otherwise after every seek
+        packets = replace(packets, header=_CHUNK_HEADER)
+        index, head = _index_by_place(path, number, packets, rate or 25.0, is_intra=is_intra)
+    else:
+        index = index_by_pts(packets, seeks_by_pts=seeks_by_pts)
+        head, damaged = _decode_head(path, number, "pts")
+        if index is not None:
+            index = _agree(index, [frame.pts for frame in head], damaged=damaged)
+        if index is None and len(packets):
+            index, head = _decode_through(path, number, packets, rate or 25.0, ("dts", "pos"))
     if index is None or not head or not len(index):
         raise VideoError(
             f"not one frame of {str(path)!r} can be decoded (codec {metadata['codec']!r}): the "
@@ -108,7 +121,36 @@ def scan_file(path: Path) -> Scan:
     places = [n if index.kind == "count" else _place(index, f) for n, f in enumerate(head)]
     first = [(n, frame) for n, frame in zip(places, head, strict=True) if n is not None]
     lost = _count_lost(index, packets, fps, announced)
-    return Scan(number, identity, index, fps, metadata, head[0], first, lost)
+    has_holes = lost == 0 and chunks.lie
+    if has_holes:
+        lost = max(0, chunks.count - len(index))
+    return Scan(number, identity, index, fps, metadata, head[0], first, lost, has_holes)
+
+
+@dataclass(frozen=True)
+class _AviChunks:
+    """What an AVI's own index says of its chunks.
+
+    Attributes
+    ----------
+    lie : bool
+        Whether the packets are others: headers of chunks or the index are damaged, or it is not
+        there.
+    count : int
+        How many packets the file says it has.
+    """
+
+    lie: bool
+    count: int
+
+    @classmethod
+    def of(cls, container: Any, stream: Any, packets: PacketTable) -> _AviChunks:
+        if container.format.name != "avi":
+            return cls(False, 0)
+        rows = [(e.timestamp, e.pos + _CHUNK_HEADER) for e in stream.index_entries if e.size]
+        entries = np.array(rows, np.int64).reshape(-1, 2)
+        agree = np.array_equal(entries, np.stack([packets.dts, packets.pos], axis=1))
+        return cls(not agree, len(entries) or int(stream.frames or 0))
 
 
 def _choose_stream(container: Any, path: Path) -> Any:
@@ -188,9 +230,9 @@ def _demux_all(path: Path, container: Any, stream: Any) -> PacketTable:
     )
 
 
-def _decode_head(path: Path, number: int) -> tuple[list[av.VideoFrame], bool]:
+def _decode_head(path: Path, number: int, kind: StampKind) -> tuple[list[av.VideoFrame], bool]:
     """Decode the first frames; say also whether the decoder found them damaged."""
-    decoder = Decoder(path, number, "pts")
+    decoder = Decoder(path, number, kind)
     try:
         frames = [frame for _, (_, frame) in zip(range(VERIFIED), decoder.decode(), strict=False)]
         return frames, decoder.errors > 0
@@ -218,20 +260,38 @@ def _place(index: FrameIndex, frame: av.VideoFrame) -> int | None:
     return None if frame.pts is None else index.frame_of(frame.pts)
 
 
+def _index_by_place(
+    path: Path, number: int, packets: PacketTable, rate: float, *, is_intra: bool
+) -> tuple[FrameIndex | None, list[av.VideoFrame]]:
+    """Tell frames apart by where in the file they lie, which damage can't change."""
+    if not len(packets):
+        return None, []
+    if is_intra and packets.has_unique("pos"):
+        # frames are stored in the order they are shown, and each stands by itself
+        head, _ = _decode_head(path, number, "pos")
+        return index_by_order(packets, "pos", packets.pos, rate, set(packets.pos.tolist())), head
+    return _decode_through(path, number, packets, rate, ("pos",))
+
+
 def _decode_through(
-    path: Path, number: int, packets: PacketTable, rate: float
+    path: Path, number: int, packets: PacketTable, rate: float, kinds: tuple[StampKind, ...]
 ) -> tuple[FrameIndex, list[av.VideoFrame]]:
     """Learn the true order of frames by decoding all of them once."""
-    kinds: tuple[StampKind, ...] = ("dts", "pos")
     kind: StampKind = next((kind for kind in kinds if packets.has_unique(kind)), "count")
     decoder = Decoder(path, number, kind)
     stamps: list[int] = []
+    keys: set[int] | None = set() if packets.header else None
     head: list[av.VideoFrame] = []
     try:
         for stamp, frame in decoder.decode():
+            if keys is not None and (stamp is None or stamp in stamps[-READ_ON:]):
+                # made up by the decoder over a hole
+                continue
             if stamp is None or kind == "count":
                 stamp, kind = len(stamps), "count"
             stamps.append(stamp)
+            if keys is not None and frame.key_frame:
+                keys.add(stamp)
             if len(head) < VERIFIED:
                 head.append(frame)
     finally:
@@ -240,7 +300,7 @@ def _decode_through(
         kind = "count"
     if kind == "count":
         stamps = list(range(len(stamps)))
-    return index_by_order(packets, kind, np.array(stamps, np.int64), rate), head
+    return index_by_order(packets, kind, np.array(stamps, np.int64), rate, keys), head
 
 
 def _measure_rate(times: Any, declared: float | None) -> tuple[float | None, bool]:

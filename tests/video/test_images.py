@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import tifffile
@@ -55,6 +57,65 @@ def test_other_modes_become_colour_or_grey(mode: str, tmp_path: Path) -> None:
     with open_video(tmp_path) as video:
         assert video.shape == ((1, 48, 96) if mode == "LA" else (1, 48, 96, 3))
         assert read_number(video[0]) == 5
+
+
+@pytest.mark.parametrize(
+    ("names", "gaps"),
+    [
+        (["a1", "a2", "a3"], None),
+        (["a00", "a10", "a20"], None),
+        (["a001", "a002", "a005", "a007"], ((3, 4), (6, 6))),
+        (["cell2_t1", "cell2_t2", "cell2_t4"], ((3, 3),)),
+        (["t0_c1", "t1_c2"], None),
+        (["first", "second"], None),
+        (["7"], None),
+        (["1", "01", "2", "5"], ((3, 4),)),
+    ],
+)
+def test_gaps_in_the_numbering_are_said(
+    names: list[str], gaps: tuple[tuple[int, int], ...] | None, tmp_path: Path
+) -> None:
+    for number, name in enumerate(names):
+        save(tmp_path / f"{name}.png", number)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        video = open_video(tmp_path)
+        pickle.loads(pickle.dumps(video)).reopen()
+    assert video.metadata.get("gaps") == gaps
+    assert len(video) == len(names)
+    assert len(caught) == bool(gaps)
+    if gaps and len(gaps) == 2:
+        assert "left out" in str(caught[0].message)
+        assert "3 to 4, 6;" in str(caught[0].message)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_deep_colour_keeps_its_values(suffix: str, alpha: bool, tmp_path: Path) -> None:
+    dice = np.random.default_rng(0)
+    array = dice.integers(0, 2**16, (48, 96, 4 if alpha else 3), np.uint16)
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".tif":
+        tifffile.imwrite(path, array, photometric="rgb")
+    else:
+        write_png(path, array, "rgba64" if alpha else "rgb48")
+    with open_video(tmp_path) as video:
+        assert video.shape == (1, 48, 96, 3)
+        assert video.dtype == np.uint16
+        np.testing.assert_array_equal(video[0], array[..., :3])
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(VideoError, match=f"a{suffix}"):
+        open_video(tmp_path)
+
+
+def write_png(path: Path, array: np.ndarray, format_name: str) -> None:
+    with av.open(str(path), "w", format="image2") as container:
+        stream = container.add_stream("png", rate=1)
+        stream.height, stream.width = array.shape[:2]
+        stream.pix_fmt = f"{format_name}be"
+        frame = av.VideoFrame.from_ndarray(array, format=f"{format_name}le")
+        container.mux(stream.encode(frame.reformat(format=f"{format_name}be")))
+        container.mux(stream.encode(None))
 
 
 def test_mixed_sizes_are_refused_by_name(tmp_path: Path) -> None:

@@ -8,15 +8,17 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from napari_sam3.video import Video, open_video
 from napari_sam3.video.decoder import open_container
 from napari_sam3.video.sample_table import read_sample_table
 from napari_sam3.video.scan import read_packets
 
-from .clips import draw, encode, read_number, requires_encoder, write_dib_avi
+from .clips import draw, encode, picture_frame, read_number, requires_encoder, write_dib_avi
 
 OPEN_GOP = {"x264-params": "open-gop=1:b-pyramid=normal"}
 CLOSED_GOP = {"x264-params": "open-gop=0"}
@@ -92,6 +94,75 @@ KINDS: dict[str, dict[str, Any]] = {
     "av1.mp4": {"codec": "libsvtav1", "gop": 12, "size": (64, 96)},
     "animation.gif": {"codec": "gif", "pix_fmt": "rgb8"},
     "wmv2.wmv": {"codec": "wmv2", "gop": 12},
+    "hevc_open_gop.mkv": {
+        "codec": "libx265",
+        "gop": 12,
+        "options": {"x265-params": "log-level=none:open-gop=1:keyint=12:min-keyint=12:bframes=4"},
+    },
+    "hevc.ts": {"codec": "libx265", "gop": 12, "options": {"x265-params": "log-level=none"}},
+    "raw.hevc": {"codec": "libx265", "gop": 12, "options": {"x265-params": "log-level=none"}},
+    "raw.m2v": {"codec": "mpeg2video", "gop": 12, "b_frames": 2},
+    "raw.m4v": {"codec": "mpeg4", "gop": 12, "b_frames": 2},
+    "raw.mjpeg": {"codec": "mjpeg", "pix_fmt": "yuvj420p"},
+    "raw.ivf": {"codec": "libvpx-vp9", "gop": 12, "options": ALT_REF},
+    "raw.y4m": {"codec": "wrapped_avframe", "format": "yuv4mpegpipe"},
+    "h264.nut": {"gop": 12, "b_frames": 3},
+    "h264.mov": {"gop": 12, "b_frames": 3, "options": OPEN_GOP},
+    "interlaced.mp4": {
+        "gop": 12,
+        "b_frames": 2,
+        "size": (64, 96),
+        "options": {"x264-params": "tff=1"},
+    },
+    "interlaced.mpg": {
+        "codec": "mpeg2video",
+        "gop": 12,
+        "b_frames": 2,
+        "size": (64, 96),
+        "options": {"flags": "+ildct+ilme"},
+    },
+    "starts_late.ts": {
+        "gop": 12,
+        "b_frames": 3,
+        "pts": list(range(1000, 1040)),
+        "time_base": Fraction(1, 25),
+    },
+    "lossless.mkv": {"gop": 12, "b_frames": 3, "options": {"qp": "0"}},
+    "vp9_alpha.webm": {
+        "codec": "libvpx-vp9",
+        "pix_fmt": "yuva420p",
+        "gop": 12,
+        "options": ALT_REF | {"auto-alt-ref": "0"},
+    },
+    "vp9_444.mkv": {"codec": "libvpx-vp9", "pix_fmt": "yuv444p", "gop": 12, "options": ALT_REF},
+    "av1.mkv": {"codec": "libsvtav1", "gop": 12, "size": (64, 96)},
+    "av1_10_bit.webm": {
+        "codec": "libsvtav1",
+        "pix_fmt": "yuv420p10le",
+        "gop": 40,
+        "size": (64, 96),
+    },
+    "av1_aom.mp4": {
+        "codec": "libaom-av1",
+        "gop": 12,
+        "size": (64, 96),
+        "options": {"cpu-used": "8", "lag-in-frames": "12"},
+    },
+    "prores_4444.mov": {"codec": "prores_ks", "pix_fmt": "yuv444p10le"},
+    "prores_proxy.mkv": {"codec": "prores_ks", "pix_fmt": "yuv422p10le", "size": (47, 96)},
+    "dnxhr.mov": {
+        "codec": "dnxhd",
+        "pix_fmt": "yuv422p",
+        "size": (160, 256),
+        "options": {"profile": "dnxhr_sq"},
+    },
+    "animation.apng": {"codec": "apng", "pix_fmt": "rgb24"},
+    "animation_gray.apng": {"codec": "apng", "pix_fmt": "gray"},
+    "raw_gray16.avi": {"codec": "rawvideo", "pix_fmt": "gray16le"},
+    "utvideo.avi": {"codec": "utvideo", "pix_fmt": "yuv422p"},
+    "png.mov": {"codec": "png", "pix_fmt": "rgb24"},
+    "cinepak.avi": {"codec": "cinepak", "pix_fmt": "rgb24", "gop": 12},
+    "with_sound.mkv": {"gop": 12, "b_frames": 3, "sound": True},
 }
 
 
@@ -118,6 +189,46 @@ def test_dib_avi_of_a_microscope(bottom_up: bool, grey: bool, tmp_path: Path) ->
         if grey:
             np.testing.assert_array_equal(video[7], draw(7))
     check_every_order(path, 20)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [
+        (".webp", {"lossless": True}),
+        (".webp", {"quality": 90}),
+        (".webp", {"lossless": True, "duration": [40, 80] * 10}),
+        (".png", {"duration": [40, 80] * 10}),
+        (".gif", {}),
+    ],
+)
+def test_animations(suffix: str, options: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / f"moving{suffix}"
+    first, *others = [Image.fromarray(draw(n)).convert("RGB") for n in range(20)]
+    first.save(path, save_all=True, append_images=others, **{"duration": 40, **options})
+    check_every_order(path, 20)
+    with open_video(path) as video:
+        varies = isinstance(options.get("duration"), list)
+        assert video.metadata["constant_frame_rate"] is not varies
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".ts"])
+def test_first_of_several_video_streams(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"two{suffix}"
+    with av.open(str(path), "w") as container:
+        streams = []
+        for size in ((48, 96), (64, 128)):
+            stream = container.add_stream("libx264", rate=25, options=OPEN_GOP)
+            stream.height, stream.width = size
+            stream.pix_fmt, stream.gop_size, stream.max_b_frames = "yuv420p", 12, 2
+            streams.append((stream, size))
+        for number in range(40):
+            for shift, (stream, size) in enumerate(streams):
+                frame = picture_frame(draw(number + 500 * shift, size), "yuv420p")
+                frame.pts = number
+                container.mux(stream.encode(frame))
+        for stream, _ in streams:
+            container.mux(stream.encode(None))
+    check_every_order(path, 40)
 
 
 def check_every_order(path: Path, n_frames: int) -> None:

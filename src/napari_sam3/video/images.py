@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
@@ -15,10 +14,14 @@ from PIL import Image, ImageOps
 from napari_sam3.errors import VideoError
 from napari_sam3.video.base import Frame, Video
 from napari_sam3.video.cache import SHARED_CACHE, FrameCache
+from napari_sam3.video.decoder import FFMPEG_ERRORS, open_container
 from napari_sam3.video.file import VideoFile
+from napari_sam3.video.numbering import find_gaps, natural_key, warn_of_gaps
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
 _TIFF = frozenset({".tif", ".tiff"})
+# the colour types of PNG (ISO/IEC 15948, 11.2.1): colour, grey with alpha, colour with alpha
+_DEEP_PNG = {2: "rgb48le", 4: "gray16le", 6: "rgb48le"}
 # what tifffile gives as it is to be shown; palettes, CMYK and the like are left to Pillow
 _PLAIN_TIFF = ("MINISBLACK", "RGB")
 
@@ -59,12 +62,6 @@ def _unreadable(path: Path, exc: Exception) -> VideoError:
     )
 
 
-def natural_key(path: Path) -> tuple[Any, ...]:
-    """Sort key by which frame2 comes before frame10."""
-    parts = re.split(r"(\d+)", path.name.casefold())
-    return tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in parts), path.name
-
-
 def read_image(path: Path) -> Frame:
     """Read one picture as (H, W) or (H, W, 3), grey at its own depth; turned as its EXIF says.
 
@@ -78,11 +75,15 @@ def read_image(path: Path) -> Frame:
             array = _read_tiff(path)
             if array is not None:
                 return _plain(array, path)
+        if path.suffix.lower() == ".png":
+            array = _read_deep_png(path)
+            if array is not None:
+                return array
         with Image.open(path) as image:
             return _from_pillow(ImageOps.exif_transpose(image))
     except VideoError:
         raise
-    except (OSError, ValueError, SyntaxError, tifffile.TiffFileError) as exc:
+    except (*FFMPEG_ERRORS, ValueError, SyntaxError, tifffile.TiffFileError) as exc:
         raise _unreadable(path, exc) from exc
 
 
@@ -99,6 +100,21 @@ def _read_tiff(path: Path) -> Frame | None:
             return None
         # channels may be stored as pictures of their own
         return np.moveaxis(array, 0, -1) if page.axes == "SYX" else array
+
+
+def _read_deep_png(path: Path) -> Frame | None:
+    """Read a PNG of 16-bit colour, which Pillow would cut to 8 bits; None if it is another one."""
+    with path.open("rb") as file:
+        head = file.read(26)
+    format_name = _DEEP_PNG.get(head[25]) if len(head) == 26 and head[24] == 16 else None
+    if format_name is None:
+        return None
+    with open_container(path) as container:
+        frame = next(container.decode(video=0), None)
+        if frame is None:
+            raise ValueError("it ends before its picture does")
+        array: Frame = frame.to_ndarray(format=format_name)
+    return array.copy()
 
 
 def _from_pillow(image: Image.Image) -> Frame:
@@ -158,12 +174,13 @@ class ImageFolder(Video):
     def __init__(self, path: Path, files: tuple[Path, ...]) -> None:
         self._files = files
         first = read_image(files[0])
-        super().__init__(
-            (len(files), *first.shape),
-            first.dtype,
-            path=path,
-            metadata={"container": "folder", "codec": files[0].suffix.lower().lstrip(".")},
-        )
+        metadata: dict[str, Any] = {
+            "container": "folder",
+            "codec": files[0].suffix.lower().lstrip("."),
+        }
+        if gaps := find_gaps(files):
+            metadata["gaps"] = gaps
+        super().__init__((len(files), *first.shape), first.dtype, path=path, metadata=metadata)
 
     @classmethod
     def open(cls, path: Path) -> ImageFolder:
@@ -183,7 +200,10 @@ class ImageFolder(Video):
             )
         files.sort(key=natural_key)
         _check_sizes(files)
-        return cls(path, tuple(files))
+        folder = cls(path, tuple(files))
+        if "gaps" in folder.metadata:
+            warn_of_gaps(path, folder.metadata["gaps"])
+        return folder
 
     def reopen(self) -> ImageFolder:
         """Open the same pictures once more."""

@@ -1,4 +1,4 @@
-"""The command line: `napari-sam3 demo | track | models`.
+"""The command line: `napari-sam3 demo | track | proxy | models`.
 
 Only what parsing needs is imported here; each command brings its own.
 """
@@ -83,6 +83,7 @@ def _make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_demo(commands)
     _add_track(commands)
+    _add_proxy(commands)
     commands.add_parser("models", help="list the models", description="List the models.")
     return parser
 
@@ -157,6 +158,17 @@ def _add_track(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="values seen as black and white, in video that is not 8-bit (default: measured)",
     )
     _add_model(track)
+
+
+def _add_proxy(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    proxy = commands.add_parser(
+        "proxy",
+        help="make a video quick to scrub through",
+        description="Make a proxy of a video: a copy, kept in the user's cache folder, in which "
+        "every frame is found at once. napari shows it; tracking reads the original.",
+    )
+    proxy.add_argument("video", metavar="VIDEO", type=Path)
+    proxy.add_argument("--remove", action="store_true", help="delete the proxy")
 
 
 def _add_model(command: argparse.ArgumentParser) -> None:

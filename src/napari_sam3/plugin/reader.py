@@ -71,6 +71,8 @@ def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | 
 def read_layers(path: PathOrPaths) -> list[LayerData]:
     """Open videos as layers; frames are decoded when napari shows them.
 
+    A video that has a proxy is shown by it.
+
     Parameters
     ----------
     path : path or list of paths
@@ -86,8 +88,9 @@ def read_layers(path: PathOrPaths) -> list[LayerData]:
         If one can't be opened.
     """
     from napari_sam3.video import open_video
+    from napari_sam3.video.proxy import show_proxy
 
-    return [video_layer(open_video(p)) for p in _as_list(path)]
+    return [video_layer(show_proxy(open_video(p))) for p in _as_list(path)]
 
 
 def video_layer(video: Video) -> LayerData:

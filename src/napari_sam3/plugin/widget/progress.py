@@ -1,4 +1,4 @@
-"""Progress of a propagation in napari's activity dock."""
+"""Progress of work on frames in napari's activity dock."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ class RunProgress(cancelable_progress):
         Frames planned.
     on_cancel : callable
         Called when the button is pressed. (napari's own class only calls back from a loop over it.)
+    desc : str
+        What is done.
     """
 
-    def __init__(self, total: int, on_cancel: Callable[[], None]) -> None:
+    def __init__(self, total: int, on_cancel: Callable[[], None], desc: str = "tracking") -> None:
         self._on_cancel = on_cancel
-        super().__init__(desc="tracking", total=total, unit="fr")
+        super().__init__(desc=desc, total=total, unit="fr")
 
     def cancel(self) -> None:
         """Stop the run."""

@@ -1,0 +1,89 @@
+"""The menu's "Make scrubbing fast" in a window."""
+
+import numpy as np
+import pytest
+from napari.utils import progress
+from napari.utils._proxies import PublicOnlyProxy
+
+from napari_sam3.plugin.proxy import ProxyMaking, make_scrubbing_fast
+from napari_sam3.plugin.reader import read_layers
+from napari_sam3.plugin.stack import guess_axes, layer_video
+from napari_sam3.video import proxy
+from napari_sam3.video.proxy import ProxyVideo, make_proxy
+from tests.video.clips import encode, read_number
+
+N_FRAMES = 30
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(proxy, "user_cache_path", lambda *args, **options: tmp_path / "cache")
+    return tmp_path / "cache" / "proxies"
+
+
+@pytest.fixture
+def clip(tmp_path):
+    return encode(tmp_path / "clip.mp4", n_frames=N_FRAMES, gop=250, b_frames=2)
+
+
+def add(viewer, path):
+    ((video, arguments, _),) = read_layers(path)
+    return viewer.add_image(video, **arguments)
+
+
+def test_layer_shows_the_proxy_and_reopens_as_the_original(make_napari_viewer, qtbot, clip, notes):
+    viewer = make_napari_viewer()
+    layer = add(viewer, clip)
+    video, scale = layer.data, tuple(layer.scale)
+    make_scrubbing_fast(PublicOnlyProxy(viewer))  # as napari calls it
+    make_scrubbing_fast(viewer)
+    assert "being made" in notes[-1][1]
+    qtbot.waitUntil(lambda: isinstance(layer.data, ProxyVideo), timeout=20_000)
+    assert layer.data.original is video
+    assert tuple(layer.scale) == scale
+    viewer.dims.set_current_step(0, 17)
+    assert read_number(np.asarray(layer.data[17])) == 17
+    assert "scrubbing is fast" in notes[-1][1]
+    with layer_video(layer, guess_axes(layer)) as tracked:
+        assert not isinstance(tracked, ProxyVideo)
+        assert np.array_equal(tracked[5], video[5])
+    make_scrubbing_fast(viewer)
+    assert "already" in notes[-1][1]
+
+
+def test_what_was_made_before_is_shown_at_once(make_napari_viewer, clip, notes):
+    viewer = make_napari_viewer()
+    layer = add(viewer, clip)
+    make_proxy(layer.data)
+    make_scrubbing_fast(viewer)
+    assert isinstance(layer.data, ProxyVideo)
+    assert isinstance(read_layers(clip)[0][0], ProxyVideo)
+
+
+def test_stopping_it_and_deleting_the_layer(make_napari_viewer, qtbot, clip, folder, monkeypatch):
+    viewer = make_napari_viewer()
+    layer = add(viewer, clip)
+    making = ProxyMaking(viewer, layer, layer.data)
+    with qtbot.waitSignal(making.run.ended, timeout=20_000):
+        making.start()
+        (bar,) = progress._all_instances
+        bar.cancel()
+    assert not isinstance(layer.data, ProxyVideo)
+    assert list(folder.glob("*")) == []
+    making = ProxyMaking(viewer, layer, layer.data)
+    with qtbot.waitSignal(making.run.ended, timeout=20_000):
+        making.start()
+        viewer.layers.remove(layer)
+
+
+@pytest.mark.parametrize("what", ["nothing", "array", "grey"])
+def test_what_can_have_none_is_told(make_napari_viewer, tmp_path, what, notes):
+    viewer = make_napari_viewer()
+    if what == "array":
+        viewer.add_image(np.zeros((3, 20, 30)))
+    elif what == "grey":
+        add(viewer, encode(tmp_path / "grey.mkv", "ffv1", "gray16le", n_frames=3))
+    make_scrubbing_fast(viewer)
+    assert notes[-1][0] == "error"
+    told = {"nothing": "no layer", "array": "no video file", "grey": "grey"}
+    assert told[what] in notes[-1][1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,15 @@ from napari_sam3.video.index import (
     index_by_order,
     index_by_pts,
 )
+from napari_sam3.video.index_store import Findings, load_findings, save_findings
 from napari_sam3.video.sample_table import read_sample_table
 from napari_sam3.video.whole import is_cut_short
 
 VERIFIED = 24
 """So many frames are decoded on opening, to see whether the index tells the truth."""
+
+WORTH_KEEPING = 0.25
+"""Seconds; an index that took longer to make is kept for the next opening."""
 
 _CHUNK_HEADER = 8
 """Bytes before the contents of an AVI's chunk."""
@@ -33,39 +38,23 @@ _TEXT_ART = {"tty", "bin", "xbin", "adf", "idf", "rcwtenc", "txd"}
 """What FFmpeg makes moving pictures of though nobody would call it a video."""
 
 
-@dataclass(eq=False)
-class Scan:
-    """All that opening a file finds out.
+@dataclass(kw_only=True, eq=False)
+class Scan(Findings):
+    """All that opening a file finds out: what is known of it, and the first frames.
 
     Attributes
     ----------
-    stream_number : int
-        The video stream's number in the file.
     identity : tuple of int
         What tells whether the file is still the one that was looked through.
-    index : FrameIndex
-    fps : float or None
-    metadata : dict
     sample : av.VideoFrame
         A frame that shows what all of them look like.
     first_frames : list of (frame number, av.VideoFrame)
         What was decoded on the way.
-    lost : int or None
-        How many frames are missing, since the file breaks off or is damaged; None where some are
-        but the file does not say how many.
-    has_holes : bool
-        Whether they are missing from the middle rather than at the end.
     """
 
-    stream_number: int
     identity: tuple[int, int]
-    index: FrameIndex
-    fps: float | None
-    metadata: dict[str, Any]
     sample: av.VideoFrame
     first_frames: list[tuple[int, av.VideoFrame]]
-    lost: int | None
-    has_holes: bool = False
 
 
 def identify(path: Path) -> tuple[int, int]:
@@ -78,7 +67,7 @@ def identify(path: Path) -> tuple[int, int]:
 
 
 def scan_file(path: Path) -> Scan:
-    """Index a file by its packets, and check the index against what decoding its head gives.
+    """Index a file, or take the index that is kept of it, and check it against decoded frames.
 
     Raises
     ------
@@ -86,6 +75,30 @@ def scan_file(path: Path) -> Scan:
         If the file can't be opened, holds no video, or not one frame that can be decoded.
     """
     identity = identify(path)
+    found = load_findings(path)
+    if found is not None:
+        head, _ = _decode_head(path, found.stream_number, found.index.kind)
+        first = _number(found.index, head)
+        if first:
+            return Scan(**vars(found), identity=identity, sample=head[0], first_frames=first)
+    start = time.perf_counter()
+    found, head = _look_through(path)
+    if time.perf_counter() - start >= WORTH_KEEPING and identify(path) == identity:
+        save_findings(path, found)
+    first = _number(found.index, head)
+    return Scan(**vars(found), identity=identity, sample=head[0], first_frames=first)
+
+
+def _number(index: FrameIndex, head: list[av.VideoFrame]) -> list[tuple[int, av.VideoFrame]]:
+    """The numbers of the frames that decoding a file gives first."""
+    if index.kind == "count":
+        return list(enumerate(head[: len(index)]))
+    places = [None if frame.pts is None else index.frame_of(frame.pts) for frame in head]
+    return [(n, frame) for n, frame in zip(places, head, strict=True) if n is not None]
+
+
+def _look_through(path: Path) -> tuple[Findings, list[av.VideoFrame]]:
+    """Index a file by its packets, and check the index against what decoding its head gives."""
     with open_container(path) as container:
         stream = _choose_stream(container, path)
         number = stream.index
@@ -118,13 +131,19 @@ def scan_file(path: Path) -> Scan:
     metadata |= {"constant_frame_rate": constant, "frames": len(index)}
     if fps:
         metadata["duration"] = float(index.times[-1] - index.times[0]) + 1 / fps
-    places = [n if index.kind == "count" else _place(index, f) for n, f in enumerate(head)]
-    first = [(n, frame) for n, frame in zip(places, head, strict=True) if n is not None]
     lost = _count_lost(index, packets, fps, announced)
     has_holes = lost == 0 and chunks.lie
     if has_holes:
         lost = max(0, chunks.count - len(index))
-    return Scan(number, identity, index, fps, metadata, head[0], first, lost, has_holes)
+    found = Findings(
+        stream_number=number,
+        index=index,
+        fps=fps,
+        metadata=metadata,
+        lost=lost,
+        has_holes=has_holes,
+    )
+    return found, head
 
 
 @dataclass(frozen=True)
@@ -254,10 +273,6 @@ def _agree(index: FrameIndex, decoded: list[int | None], *, damaged: bool) -> Fr
     places = [index.frame_of(stamp) for stamp in decoded if stamp is not None]
     known = [place for place in places if place is not None]
     return index if damaged and len(known) == len(decoded) and known == sorted(known) else None
-
-
-def _place(index: FrameIndex, frame: av.VideoFrame) -> int | None:
-    return None if frame.pts is None else index.frame_of(frame.pts)
 
 
 def _index_by_place(

@@ -3,8 +3,17 @@
 import numpy as np
 import pytest
 
-from napari_sam3.values import ObjectMask
-from tests.models.optical_flow.scenes import cells, click, disc, overlap, segment, texture
+from napari_sam3.models.optical_flow import OpticalFlowModel
+from napari_sam3.values import ObjectMask, ObjectPrompt
+from tests.models.optical_flow.scenes import (
+    Film,
+    cells,
+    click,
+    disc,
+    overlap,
+    segment,
+    texture,
+)
 
 SIZE = (160, 200)
 
@@ -63,6 +72,41 @@ def test_a_box_holds_to_its_clicks():
     )
     assert found.holds(45, 45)
     assert not found.holds(80, 80)
+
+
+def moving_pair(step):
+    """Two frames of a disc of one texture on a ground of the same kind: only motion shows it."""
+    ground, skin = texture(SIZE, 21, (120, 110, 90)), texture(SIZE, 22, (120, 110, 90))
+    frames, truths = [], []
+    for t in range(2):
+        truth = disc(SIZE, 90 + step * t, 80, 26)
+        frame = ground.copy()
+        frame[truth] = np.roll(skin, step * t, axis=1)[truth]
+        frames.append(frame)
+        truths.append(truth)
+    return frames, truths
+
+
+@pytest.mark.parametrize("frame_index", [0, 1])
+@pytest.mark.parametrize(
+    "prompt",
+    [click((88, 80)), {"box_xyxy": np.array([62.0, 52, 120, 108])}],
+    ids=["click", "box"],
+)
+def test_what_moves_apart_from_its_ground_is_taken_whole(frame_index, prompt):
+    frames, truths = moving_pair(4)
+    tracker = OpticalFlowModel().start(Film(frames))
+    found = tracker.segment(frame_index, ObjectPrompt(**prompt))
+    assert overlap(found, truths[frame_index]) > 0.75
+
+
+def test_motion_across_a_cut_is_not_asked():
+    frames, _ = moving_pair(4)
+    blocks = np.random.default_rng(0).integers(0, 2, (20, 25, 3), np.uint8) * 255
+    frames[1] = blocks.repeat(8, 0).repeat(8, 1)
+    tracker = OpticalFlowModel().start(Film(frames))
+    assert tracker.motion_near(0) is None
+    assert tracker.segment(0, ObjectPrompt(**click((88, 80)))).holds(88, 80)
 
 
 def test_a_mask_is_taken_as_it_is():

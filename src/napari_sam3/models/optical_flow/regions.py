@@ -1,4 +1,4 @@
-"""Proposals for the region that clicks or a box mean, in a small window of a frame."""
+"""Proposals for the region that clicks mean, in a small window of a frame."""
 
 from __future__ import annotations
 
@@ -9,19 +9,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.graph import MCP_Geometric
 from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
-from napari_sam3.models.optical_flow.appearance import Appearance, colour_ratio, describe
-from napari_sam3.models.optical_flow.cut import cut
 from napari_sam3.values import BoolArray
 
 _WINDOW_SIDE = 96  # px; what a window is shrunk to
 _HALF = 0.42  # of the way from ground to object
 _LEAST_AREA = 12  # px of a window; less says nothing, a smaller window sees it larger
 _MOST = 0.6  # of a window; what fills more of it is ground, or fits a larger one
-_SURE = 8.0  # log-odds
 _LEVELS = 20  # thresholds tried between a click and its surroundings
 
 
@@ -142,82 +138,7 @@ def propose_regions(
         yield Proposal(joined, score)
 
 
-def propose_in_box(
-    window: Window,
-    box: tuple[int, int, int, int],
-    positive: np.ndarray,
-    negative: np.ndarray,
-) -> BoolArray:
-    """The region that fills a tight box."""
-    height, width = window.lab.shape[:2]
-    x0, y0 = np.floor((np.array(box[:2]) - window.box[:2]) * window.scale).astype(int)
-    x1, y1 = np.ceil((np.array(box[2:]) - window.box[:2]) * window.scale).astype(int)
-    x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)
-    seeds, against = window.locate(positive), window.locate(negative)
-    inside = np.zeros((height, width), bool)
-    inside[y0:y1, x0:x1] = True
-    rows, columns = np.mgrid[:height, :width] + 0.5
-    off_centre = ((2 * columns - x0 - x1) / (x1 - x0)) ** 2 + (
-        (2 * rows - y0 - y1) / (y1 - y0)
-    ) ** 2
-    middle = (0.6 - np.minimum(off_centre, 1.7)).astype(np.float32)
-    opinions = list(_opinions_on_box(window, inside, middle, seeds, against))
-    share = np.mean(opinions, axis=0, dtype=np.float32)
-    odds = 6 * (share - np.float32(0.45)) + 0.7 * middle
-    odds[~inside] = -_SURE
-    odds[seeds[:, 1], seeds[:, 0]] = _SURE
-    odds[against[:, 1], against[:, 0]] = -_SURE
-    found = cut(odds, window.lab[..., :2], 2.0)
-    return found if found.any() else inside & (off_centre <= 1)
-
-
-def _opinions_on_box(
-    window: Window,
-    inside: BoolArray,
-    middle: NDArray[np.float32],
-    seeds: np.ndarray,
-    against: np.ndarray,
-) -> Iterator[BoolArray]:
-    """What fills a box, told in ways that fail on different pictures."""
-    lab, guide = window.lab, window.lab[..., :2]
-    least = 0.1 * float(inside.sum())
-    sides = np.where(inside, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
-    mixtures = _grab(lab, sides, seeds, against, 3)
-    if mixtures is not None and mixtures.sum() > least:
-        yield mixtures
-    # colours of the surroundings are ground inside too
-    mask = inside
-    for turn in range(3):
-        odds = colour_ratio(lab, mask, ~mask, lab) + middle - 0.5 * (turn == 0)
-        odds[~inside] = -_SURE
-        found = cut(odds, guide, 2.0)
-        if found.sum() < least:
-            break
-        mask = found
-    if mask is not inside:
-        yield mask
-    # a net that tells the box's inside from its outside is sure only of what the outside lacks
-    features = describe(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB))
-    flat = features.reshape(features.shape[0], -1)
-    if (~inside).any():
-        look = Appearance.learn(flat, inside.ravel(), slice(0, 0), 0.0, steps=150)
-        odds = np.clip(look.log_odds(features), -4, 4) + 1.5 * middle - 0.7
-        odds[~inside] = -_SURE
-        yield cut(odds.astype(np.float32), guide, 3.0)
-        # ground can be walked to from outside without crossing an edge
-        steep = np.maximum(window.edges - 0.3 * float(np.median(window.edges[inside])), 0)
-        steep += 0.02 * float(window.edges[inside].mean()) + 1e-3
-        far, _ = MCP_Geometric(steep).find_costs(np.argwhere(~inside))
-        reach = max(float(np.percentile(far[inside], 90)), 1e-6)
-        odds = 8 * np.clip(far / reach - 0.5, -0.5, 0.5).astype(np.float32)
-        odds += colour_ratio(lab, inside, ~inside, lab) + middle - 0.5
-        odds[~inside] = -_SURE
-        yield cut(odds, guide, 2.0)
-    if mixtures is None and mask is inside and not (~inside).any():
-        yield inside
-
-
-def _grab(
+def grab(
     lab: np.ndarray, sides: np.ndarray, seeds: np.ndarray, against: np.ndarray, rounds: int
 ) -> BoolArray | None:
     """Colour mixtures learnt in turns with a cut, from a first guess of the sides."""
@@ -257,7 +178,7 @@ def _cut_regions(window: Window, seeds: np.ndarray, against: np.ndarray) -> Iter
     if not bottom:
         sides[-rim:] = cv2.GC_BGD
     sides[distance < max(1.0, side / 40)] = cv2.GC_FGD
-    mask = _grab(window.lab, sides, seeds, against, 3)
+    mask = grab(window.lab, sides, seeds, against, 3)
     if mask is not None:
         yield mask
 

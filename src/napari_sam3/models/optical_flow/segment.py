@@ -8,16 +8,16 @@ it, and what lies far away stays.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 
-from napari_sam3.models.optical_flow.regions import (
-    Proposal,
-    Window,
-    propose_in_box,
-    propose_regions,
-)
-from napari_sam3.values import BoolArray, FloatArray, ObjectMask, ObjectPrompt
+from napari_sam3.models.optical_flow.boxes import propose_in_box
+from napari_sam3.models.optical_flow.flow import Motion
+from napari_sam3.models.optical_flow.moving import Speeds
+from napari_sam3.models.optical_flow.regions import Proposal, Window, propose_regions
+from napari_sam3.values import BoolArray, Box, FloatArray, ObjectMask, ObjectPrompt
 
 _SMALLEST_REACH = 8.0  # px from a click to the edge of the smallest window
 _REACH_STEP = 1.8
@@ -26,9 +26,19 @@ _MOST_ADDED = 2.0  # times an object, by a positive click
 _BOX_SIDE = 200  # px; what a box with its surroundings is shrunk to
 
 
-def segment_object(frame: np.ndarray, prompt: ObjectPrompt) -> ObjectMask | None:
+MotionSource = Callable[[], Motion | None]
+
+
+def _no_motion() -> None:
+    return None
+
+
+def segment_object(
+    frame: np.ndarray, prompt: ObjectPrompt, motion: MotionSource = _no_motion
+) -> ObjectMask | None:
     """Find the one object that a prompt means on an (H, W, 3) uint8 frame; None if it is not there.
 
+    `motion` measures that of the frame against a neighbour; asked only where it can help.
     A box outweighs a prior mask (it says anew where the object is), a painted mask outweighs both.
     """
     size = frame.shape[:2]
@@ -37,11 +47,12 @@ def segment_object(frame: np.ndarray, prompt: ObjectPrompt) -> ObjectMask | None
     if prompt.mask is not None:
         mask = _correct(frame, np.array(prompt.mask, bool), positive, negative)
     elif prompt.box_xyxy is not None:
-        mask = _segment_box(frame, prompt.box_xyxy, positive, negative)
+        mask = _segment_box(frame, prompt.box_xyxy, positive, negative, motion)
     elif prompt.prior is not None:
         mask = _correct(frame, prompt.prior.mask, positive, negative)
     elif len(positive):
-        mask = _segment_clicks(frame, positive, negative)
+        moving = _segment_moving(frame, positive, negative, motion)
+        mask = _segment_clicks(frame, positive, negative) if moving is None else moving
     else:
         return None
     _hold_to_clicks(mask, pixels, prompt.point_labels)
@@ -79,19 +90,60 @@ def _segment_clicks(frame: np.ndarray, positive: np.ndarray, negative: np.ndarra
     return mask
 
 
+def _is_grey(frame: np.ndarray) -> bool:
+    few = frame[::7, ::7].astype(np.int16)
+    return bool(np.abs(few[..., 0] - few[..., 1]).max() < 4)
+
+
+def _segment_moving(
+    frame: np.ndarray, positive: np.ndarray, negative: np.ndarray, motion: MotionSource
+) -> BoolArray | None:
+    """What moves where the clicks are; None where they lie still.
+
+    In a picture without colour most likely cells were clicked, whose outlines tell more.
+    """
+    measured = None if _is_grey(frame) else motion()
+    if measured is None:
+        return None
+    speeds = Speeds.measure(measured)
+    box = speeds.moving_with(positive)
+    if box is None:
+        return None
+    return _fill_box(frame, _clip_box(np.array(box), frame), positive, negative, speeds)
+
+
 def _segment_box(
-    frame: np.ndarray, box_xyxy: FloatArray, positive: np.ndarray, negative: np.ndarray
+    frame: np.ndarray,
+    box_xyxy: FloatArray,
+    positive: np.ndarray,
+    negative: np.ndarray,
+    motion: MotionSource,
 ) -> BoolArray:
+    box = _clip_box(box_xyxy, frame)
+    measured = None if _is_grey(frame) else motion()
+    speeds = None if measured is None else Speeds.measure(measured, box)
+    return _fill_box(frame, box, positive, negative, speeds)
+
+
+def _clip_box(box_xyxy: FloatArray, frame: np.ndarray) -> Box:
+    """Whole pixels of the frame, at least one."""
     height, width = frame.shape[:2]
     x0, y0 = np.floor(box_xyxy[:2] + 1e-6).astype(int)
     x1, y1 = np.ceil(box_xyxy[2:] - 1e-6).astype(int)
     x0, x1 = max(0, min(x0, width - 1)), min(width, max(x1, x0 + 1))
     y0, y1 = max(0, min(y0, height - 1)), min(height, max(y1, y0 + 1))
-    mask = np.zeros((height, width), bool)
+    return int(x0), int(y0), int(x1), int(y1)
+
+
+def _fill_box(
+    frame: np.ndarray, box: Box, positive: np.ndarray, negative: np.ndarray, speeds: Speeds | None
+) -> BoolArray:
+    x0, y0, x1, y1 = box
+    mask = np.zeros(frame.shape[:2], bool)
     margin = 2 + 0.5 * max(x1 - x0, y1 - y0)
     window = Window.cut_out(frame, x0 - margin, y0 - margin, x1 + margin, y1 + margin, _BOX_SIDE)
-    inside = propose_in_box(window, (x0, y0, x1, y1), positive, negative)
-    window.paste(inside, mask)
+    speed = None if speeds is None else speeds.within(window.box, window.lab.shape)
+    window.paste(propose_in_box(window, box, positive, negative, speed), mask)
     mask[:y0] = mask[y1:] = False
     mask[:, :x0] = mask[:, x1:] = False
     if not mask.any():

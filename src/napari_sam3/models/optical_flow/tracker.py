@@ -55,10 +55,13 @@ class OpticalFlowTracker(SequentialTracker):
         super().__init__(frames)
         self._working: OrderedDict[int, WorkingFrame] = OrderedDict()
         self._features: OrderedDict[int, np.ndarray] = OrderedDict()
+        self._motions: OrderedDict[int, Motion | None] = OrderedDict()
 
     def segment(self, frame_index: int, prompt: ObjectPrompt) -> ObjectMask | None:
         """Find the one object that a prompt means; None if it is not there."""
-        return segment_object(self.frames[frame_index], prompt)
+        return segment_object(
+            self.frames[frame_index], prompt, lambda: self.motion_near(frame_index)
+        )
 
     def begin(self, frame_index: int, keyframe: Keyframe) -> TrackState:
         """State of an object on one of its keyframes; it is learnt when it is first followed."""
@@ -81,6 +84,7 @@ class OpticalFlowTracker(SequentialTracker):
         super().close()
         self._working.clear()
         self._features.clear()
+        self._motions.clear()
 
     def working_frame(self, frame_index: int) -> WorkingFrame:
         """A frame at the flow's size."""
@@ -91,6 +95,20 @@ class OpticalFlowTracker(SequentialTracker):
         return _kept(
             self._features, frame_index, lambda: describe(self.working_frame(frame_index).rgb)
         )
+
+    def motion_near(self, frame_index: int) -> Motion | None:
+        """Motion of a frame against a neighbour, the next one first; None between cuts."""
+
+        def measure() -> Motion | None:
+            for other in (frame_index + 1, frame_index - 1):
+                if 0 <= other < len(self.frames):
+                    here, there = self.working_frame(frame_index), self.working_frame(other)
+                    motion = estimate_motion(there, here)
+                    if float(motion.error.mean()) <= _CUT_ERROR:
+                        return motion
+            return None
+
+        return _kept(self._motions, frame_index, measure)
 
 
 def _kept(store: OrderedDict[int, T], key: int, make: Callable[[], T]) -> T:

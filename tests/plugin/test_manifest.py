@@ -115,3 +115,13 @@ def test_importing_the_plugin_loads_neither_torch_nor_qt_nor_napari():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_reader_dialog_offers_this_reader_first(manager, clip, make_napari_viewer):
+    from napari._qt.dialogs.qt_reader_dialog import QtReaderDialog
+
+    display_name = manager.get_manifest(PLUGIN).display_name
+    readers = {"napari": "napari builtins", PLUGIN: display_name}
+    dialog = QtReaderDialog(pth=str(clip), readers=readers)
+    assert dialog._get_plugin_choice() == display_name
+    dialog.deleteLater()

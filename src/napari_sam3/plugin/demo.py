@@ -67,8 +67,9 @@ def run_demo(
     dock = SegmentAndTrackWidget(viewer)
     viewer.window.add_dock_widget(dock, name="Segment and track", area="right")
     dock.model_choice.choose(model, device)
-    viewer.reset_view()  # the dock has taken room
     viewer.dims.set_current_step(0, 0)
+    QApplication.processEvents()  # dock and slider take their room before the picture is fitted
+    viewer.reset_view()
     dock.new_prompts()
     _place_prompts(dock, layer, truth, box_xyxy)
     dock.track_fields.follow.value = True

@@ -244,3 +244,15 @@ def test_progress_is_shown_in_the_activity_dock_and_can_be_cancelled(ready, gate
         gate.open()
     assert len(results_of(ready).drawn_frames()) <= 5
     assert progress not in type(progress)._all_instances
+
+
+def test_painting_while_the_model_works_is_kept(ready, gate, qtbot):
+    begin(ready, gate, qtbot, 3)
+    layer = results_of(ready).layer
+    layer.data_setitem((np.array([9]), np.array([70]), np.array([100])), 1)
+    gate.open()
+    qtbot.waitSignal(ready.ended).wait()
+    assert results_of(ready).planes[9][70, 100] == 1
+    with qtbot.waitSignal(ready.ended):
+        ready.propagate()
+    assert results_of(ready).planes[9][70, 100] == 1

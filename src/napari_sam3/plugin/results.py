@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
-from napari_sam3.labels.planes import LabelPlanes
+from napari_sam3.plugin.edits import WatchedPlanes
 from napari_sam3.plugin.overlay import overlay_labels, overlay_place
 from napari_sam3.plugin.stack import StackAxes, frame_count
 from napari_sam3.plugin.transforms import layer_shape, world_to_indices
-from napari_sam3.values import FrameResult, label_image
+from napari_sam3.values import BoolArray, FrameResult, ObjectMask, PackedMask, label_image
 
 LABEL_DTYPE = np.uint16
 
@@ -20,8 +21,9 @@ LABEL_DTYPE = np.uint16
 class ResultLayer:
     """The Labels layer that shows the objects of one video; id = label.
 
-    Only pixels of the session's own objects are ever overwritten: what the person painted with
-    another label stays, also on a frame that is computed again.
+    The person may paint in it. Labels that are none of the session's objects stay as they are,
+    and no object is drawn over them. An object's mask that was changed by hand is a prompt from
+    then on (`painted`); one that was wiped off a frame stays off it.
 
     Parameters
     ----------
@@ -33,7 +35,7 @@ class ResultLayer:
 
     def __init__(self, image_layer: Image, axes: StackAxes) -> None:
         height, width = layer_shape(image_layer)[-2:]
-        self.planes = LabelPlanes((frame_count(image_layer, axes), height, width), LABEL_DTYPE)
+        self.planes = WatchedPlanes((frame_count(image_layer, axes), height, width), LABEL_DTYPE)
         self.layer = Labels(
             overlay_labels(self.planes, image_layer, axes),
             name=f"{image_layer.name} objects",
@@ -41,13 +43,19 @@ class ResultLayer:
             **overlay_place(image_layer, axes),
         )
         self._own_ids: set[int] = set()
+        self._painted: dict[tuple[int, int], PackedMask] = {}
+        self._wiped: set[tuple[int, int]] = set()
 
     def write(self, result: FrameResult) -> None:
         """Draw a frame; what the person has drawn on it stays."""
+        frame_index = result.frame_index
         self._own_ids.update(result.objects)
-        frame = label_image(result.objects, self.planes.shape[1:], LABEL_DTYPE)
-        painted = self._without_own(self.planes[result.frame_index])
-        self.planes[result.frame_index] = np.where(frame == 0, painted, frame)
+        if self.planes.is_edited(frame_index):
+            return  # being painted in just now: the next run hears of it
+        shown = {i: m for i, m in result.objects.items() if (frame_index, i) not in self._wiped}
+        frame = label_image(shown, self.planes.shape[1:], LABEL_DTYPE)
+        painted = self._without_own(self.planes[frame_index])
+        self.planes.draw(frame_index, np.where(painted == 0, frame, painted))
 
     def erase(self, frame_index: int, obj_id: int) -> None:
         """Take an object off a frame."""
@@ -55,7 +63,29 @@ class ResultLayer:
         here = frame == obj_id
         if here.any():
             frame[here] = 0
-            self.planes[frame_index] = frame
+            self.planes.draw(frame_index, frame)
+
+    def painted(self) -> dict[tuple[int, int], BoolArray]:
+        """Masks of objects that were changed by hand, by (frame index, object id)."""
+        for key, mask in self.planes.take_edits(self._own_ids).items():
+            kept = ObjectMask.from_mask(mask)
+            if kept is None:
+                self._painted.pop(key, None)
+                self._wiped.add(key)
+            else:
+                self._painted[key] = PackedMask.pack(kept)
+                self._wiped.discard(key)
+        return {key: packed.unpack().mask for key, packed in self._painted.items()}
+
+    def show_again(self, keys: Iterable[tuple[int, int]]) -> None:
+        """Draw objects that were wiped off frames: there are prompts for them now."""
+        self._wiped.difference_update(keys)
+
+    def forget(self, obj_id: int) -> None:
+        """Leave nothing of what was painted of an object."""
+        self.painted()
+        self._painted = {key: mask for key, mask in self._painted.items() if key[1] != obj_id}
+        self._wiped = {key for key in self._wiped if key[1] != obj_id}
 
     def drawn_frames(self) -> list[int]:
         """Frames that were ever written, rising."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from napari_sam3.plugin.prompts import (
     read_object_id,
 )
 from napari_sam3.plugin.stack import StackAxes
+from napari_sam3.values import BoolArray
 
 
 def read_prompts(
@@ -31,6 +32,7 @@ def read_prompts(
     text: str = "",
     current_frame: int = 0,
     mask_frames: Iterable[int] = (),
+    painted: Mapping[tuple[int, int], BoolArray] | None = None,
     current_object: int = 0,
     ids_in_use: Iterable[int] = (),
 ) -> tuple[WantedPrompts, tuple[Skipped, ...]]:
@@ -51,6 +53,8 @@ def read_prompts(
         The frame on screen: labels painted on it are prompts.
     mask_frames : iterable of int
         Further frames whose painted labels are prompts, having been so before.
+    painted : mapping of (frame index, object id) to (H, W) bool, optional
+        Masks of objects that were corrected by painting among the results.
     current_object : int
         The object of points whose layer does not say one; 0: a new one each.
     ids_in_use : iterable of int
@@ -78,12 +82,15 @@ def read_prompts(
     objects = {(p.frame_index, p.obj_id): p for p in read if p.obj_id is not None}
     if labels_layer is not None:
         for frame_index in sorted({current_frame, *mask_frames}):
-            painted = prompts_from_labels(image_layer, axes, labels_layer, frame_index)
-            skipped.extend(painted.skipped)
-            for prompt in painted:
+            read = prompts_from_labels(image_layer, axes, labels_layer, frame_index)
+            skipped.extend(read.skipped)
+            for prompt in read:
                 assert prompt.obj_id is not None, "a label is an id"
                 key = (frame_index, prompt.obj_id)
                 objects[key] = _join(objects.get(key), prompt)
+    for (frame_index, obj_id), mask in (painted or {}).items():
+        key = (frame_index, obj_id)
+        objects[key] = _join(objects.get(key), LayerPrompt(frame_index, obj_id, mask=mask))
     texts = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     return WantedPrompts(objects, texts, current_frame), tuple(skipped)
 

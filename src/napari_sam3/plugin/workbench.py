@@ -121,8 +121,8 @@ class Workbench:
 
     def results_for(self, image_layer: Image, axes: StackAxes) -> ResultLayer:
         """The layer of a video's results; a new one where there is none of ours any more."""
-        found = self.results_of(image_layer)
-        if found is None or self._results[image_layer][0] != axes:
+        found = self.results_of(image_layer, axes)
+        if found is None:
             found = ResultLayer(image_layer, axes)
             self._results[image_layer] = (axes, found)
             active = self.viewer.layers.selection.active
@@ -132,10 +132,14 @@ class Workbench:
             self.viewer.layers.selection.active = active
         return found
 
-    def results_of(self, image_layer: Image | None) -> ResultLayer | None:
-        """The layer of a video's results, if there is one."""
+    def results_of(
+        self, image_layer: Image | None, axes: StackAxes | None = None
+    ) -> ResultLayer | None:
+        """The layer of a video's results, if there is one (of the video read that way)."""
         known = None if image_layer is None else self._results.get(image_layer)
         if known is None or known[1].layer not in self.viewer.layers:
+            return None
+        if axes is not None and known[0] != axes:
             return None
         return known[1]
 

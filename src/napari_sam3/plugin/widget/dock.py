@@ -136,6 +136,8 @@ class SegmentAndTrackWidget(QWidget):
                     remove_items(layer, number)
             results, controller = self.bench.results_of(image_layer), self.bench.controller
             self._set(ending=Ending.NONE)
+            if results is not None:
+                results.forget(number)
             if results is not None and controller is not None:
                 steps = controller.remove_object(number, results.drawn_frames())
                 self._start(controller, steps, Phase.ERASING)
@@ -192,6 +194,7 @@ class SegmentAndTrackWidget(QWidget):
         controller = self.bench.controller_for(setup)
         on_screen = frame_on_screen(image_layer, axes, self.viewer)
         fields = self.prompt_fields
+        results = self.bench.results_of(image_layer, axes)
         wanted, skipped = read_prompts(
             image_layer,
             axes,
@@ -201,9 +204,12 @@ class SegmentAndTrackWidget(QWidget):
             text=fields.text.value if self.model_choice.takes_text else "",
             current_frame=on_screen,
             mask_frames=controller.painted_frames,
+            painted=None if results is None else results.painted(),
             current_object=fields.object.value,
             ids_in_use=controller.ids_in_use,
         )
+        if results is not None:
+            results.show_again(wanted.objects)
         if skipped:
             show_warning(describe_skipped(skipped))
         if not wanted:

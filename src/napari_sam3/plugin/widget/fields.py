@@ -129,11 +129,12 @@ class TrackFields:
     """How far and in which direction to follow the objects."""
 
     def __init__(self) -> None:
+        # both at first: napari opens a video in its middle, and there the first click is made
         self.direction = ComboBox(
             label="Direction",
             tooltip="forward: from the start frame on. backward: from the frame before it, down. "
             "both: forward, then backward.",
-            choices=["forward", "backward", "both"],
+            choices=["both", "forward", "backward"],
         )
         self.start = NumberField(
             "Start frame",

@@ -58,7 +58,7 @@ def guide(state: State) -> str:
     if not state.has_video:
         return (
             "Open a video: drop a file or a folder of frames on the window, or use "
-            "File > Open Sample > napari-sam3."
+            "File > Open Sample."
         )
     if state.ending is Ending.FAILED:
         return state.failure
@@ -102,7 +102,8 @@ def _say_ending(state: State) -> str:
     if state.ending is Ending.TRACKED:
         return (
             f"{_count(state.frames_done)} done, in the layer '{state.results_name}'. "
-            "Wrong somewhere? Go to that frame, correct it with clicks, and propagate again."
+            "Wrong somewhere? Go to that frame, correct it by clicks or by painting in that layer, "
+            "and propagate again."
         )
     if state.ending is Ending.STOPPED and not state.results_name:
         return "Stopped before the first frame."

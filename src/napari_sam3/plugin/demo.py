@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import napari
@@ -14,6 +17,8 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QEventLoop, QTimer
 from qtpy.QtWidgets import QApplication
 
+from napari_sam3.errors import ModelUnavailableError
+from napari_sam3.models.registry import choose_model, list_models
 from napari_sam3.plugin.results import ResultLayer
 from napari_sam3.plugin.transforms import layer_shape, napari_points
 from napari_sam3.plugin.widget import SegmentAndTrackWidget
@@ -61,6 +66,7 @@ def run_demo(
         Exit code: 0, or 1 if the tracking failed.
     """
     began = time.perf_counter() if began is None else began
+    Thread(target=_import_ahead, args=(model,), daemon=True).start()
     viewer = napari.Viewer()
     viewer.window.resize(*WINDOW_SIZE)
     (layer,) = viewer.open(str(video_path), plugin="napari-sam3")
@@ -104,6 +110,14 @@ def run_demo(
     return int(failed)
 
 
+def _import_ahead(model: str) -> None:
+    """Import what a model is made of while napari starts; the worker loads the model itself."""
+    entries = {entry.name: entry for entry in list_models()}
+    with suppress(ModelUnavailableError, ImportError):  # said when the model is used
+        entry = entries.get(model) or choose_model()[0]
+        import_module(entry.factory.partition(":")[0])
+
+
 def _place_prompts(
     dock: SegmentAndTrackWidget,
     layer: Image,
@@ -112,10 +126,10 @@ def _place_prompts(
 ) -> None:
     """A click on every object of a known truth; else a box."""
     if truth is not None:
-        points = dock.prompt_fields.points.value
-        for obj_id, point_xy in inner_points(truth[0]).items():
-            dock.prompt_fields.object.value = obj_id
-            points.add(_on_first_frame(points, [point_xy]))
+        points, inner = dock.prompt_fields.points.value, inner_points(truth[0])
+        points.add(_on_first_frame(points, list(inner.values())))  # at once: each event is redrawn
+        points.features = points.features.assign(object=list(inner))
+        dock.prompt_fields.object.value = max(inner)
         return
     height, width = layer_shape(layer)[-2:]
     x0, y0, x1, y1 = box_xyxy or (width / 3, height / 3, 2 * width / 3, 2 * height / 3)

@@ -1,0 +1,339 @@
+"""How fast, and how right, is one frame after another in any order: our reader and its peers.
+
+    python benchmarks/video_access.py [--keep FOLDER] [--only WORD ...] [--no-window]
+
+Makes its files (see `video_clips.py`); every frame carries its number as a barcode, which is read
+back. Peers that are not installed are left out, with a word. Each reader has a process for each
+file, and opens the file anew for each kind of access: nothing is left over from the one before.
+
+Columns: frames that were right, of those read; opening a file up to its first frame in hand; going
+back one and ten frames at a time; ten frames in a loop; random; sequential. All in ms, median /
+95th percentile; sequential is the mean, which is what throughput means. "x" is the time against
+that of the best peer that got every frame of the file right. Memory is the most that was
+taken beyond what imports take. An access stops after some seconds, or the slow would take hours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from open_video import machine
+from video_clips import CLIPS, Clip, crop_bars, make_clip, read_number
+from video_peers import OURS, PROXY, READERS, find_missing
+
+Figures = dict[str, list[float]]
+
+SECONDS = 2.0
+"""An access of one kind goes on for so long at most, or for five frames."""
+TIMEOUT = 120.0
+OPENINGS = 5
+ACCESSES = ("open", "back 1", "back 10", "loop 10", "random", "sequential")
+
+
+# ------------------------------------------------------------------ in a process for each reader
+
+
+def measure(name: str, clip: Clip, folder: Path) -> None:
+    """One reader on one file; prints JSON."""
+    read = READERS[name][1]
+    path = folder / clip.name
+    # imports are not what is measured
+    read(folder / CLIPS[1].name)[0]
+    before = memory_mb("VmRSS")
+    times: Figures = {access: [] for access in ACCESSES}
+    seen = right = 0
+    if name == PROXY:
+        # making it is no part of opening
+        read(path).close()
+    for _ in range(OPENINGS):
+        if name != PROXY:
+            forget_index()
+        start = time.perf_counter()
+        reader = read(path)
+        reader[0]
+        times["open"].append(1000 * (time.perf_counter() - start))
+        if sum(times["open"]) > 1000 * SECONDS:
+            break
+        reader.close()
+    is_slow = len(times["open"]) < OPENINGS
+    for access, numbers in make_walks(clip).items():
+        if not is_slow:
+            reader = read(path)
+        first, *rest = numbers
+        reader[first]
+        bars: list[np.ndarray | None] = []
+        begin = start = time.perf_counter()
+        for number in rest:
+            try:
+                # read afterwards, or who decodes ahead would have time to do so
+                bars.append(crop_bars(reader[number]))
+            except Exception:  # whatever a peer raises, the frame was not had
+                bars.append(None)
+            end = time.perf_counter()
+            times[access].append(1000 * (end - start))
+            start = end
+            if end - begin > SECONDS and len(bars) >= 5:
+                break
+        if not is_slow:
+            reader.close()
+        seen += len(bars)
+        right += sum(
+            bar is not None and read_number(bar) == number
+            for bar, number in zip(bars, rest, strict=False)
+        )
+    memory = memory_mb("VmHWM") - before
+    print(json.dumps({"times": times, "seen": seen, "right": right, "memory": memory}))
+
+
+def make_walks(clip: Clip) -> dict[str, list[int]]:
+    """Frames to read, in order; the first one is not timed, it only brings the reader there."""
+    n, rng = clip.n_frames, np.random.default_rng(1)
+    end = min(n, 250) - 1
+    return {
+        "back 1": [end - k for k in range(121)],
+        "back 10": [n - 1 - 10 * k for k in range(min(n // 10, 40))],
+        "loop 10": [n // 2 + k % 10 for k in range(60)],
+        "random": [0, *rng.integers(0, n, 40).tolist()],
+        # opening may have decoded the first ones already
+        "sequential": list(range(30, min(n, 330))),
+    }
+
+
+def forget_index() -> None:
+    """Empty the folder in which our reader keeps what it knows of files (see `start`)."""
+    shutil.rmtree(os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+
+
+def memory_mb(which: str) -> float:
+    """Memory of this process, MB (Linux); nan elsewhere."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return float("nan")
+    line = next(line for line in status.read_text().splitlines() if line.startswith(which))
+    return int(line.split()[1]) / 1024
+
+
+def measure_share(folder: Path, role: str) -> None:
+    """Viewer and tracker: alone, or both at once on one video; prints frames a second of each.
+
+    The tracker reads forwards, the viewer loops over ten frames it has seen. `role` is "viewer",
+    "tracker", "shared" (one Video, two threads) or "apart" (a handle each, two threads).
+    """
+    from napari_sam3.video import open_video
+
+    viewer = open_video(folder / CLIPS[1].name)
+    tracker = viewer if role == "shared" else viewer.reopen()
+    n, wrong = len(viewer), 0
+    for number in range(10):
+        viewer[number]
+    end = time.perf_counter() + SECONDS
+
+    def run(name: str) -> float:
+        nonlocal wrong
+        begin, count = time.perf_counter(), 0
+        while time.perf_counter() < end:
+            number = count % 10 if name == "viewer" else 20 + count % (n - 20)
+            video = viewer if name == "viewer" else tracker
+            wrong += read_number(crop_bars(video[number])) != number
+            count += 1
+        return count / (time.perf_counter() - begin)
+
+    names = ("viewer", "tracker") if role in ("shared", "apart") else (role,)
+    with ThreadPoolExecutor(2) as pool:
+        rates = dict(zip(names, pool.map(run, names), strict=True))
+    print(json.dumps({**rates, "wrong": wrong}))
+
+
+def measure_playing(folder: Path, kind: str) -> None:
+    """Play 1080p in a napari window; prints frames shown a second."""
+    import napari
+    from qtpy.QtOpenGLWidgets import QOpenGLWidget
+    from qtpy.QtWidgets import QApplication
+
+    from napari_sam3.plugin.reader import video_layer
+    from napari_sam3.video import as_video, open_video
+
+    frames = 120
+    video = open_video(folder / CLIPS[0].name)
+    if kind == "array":
+        video = as_video(np.asarray(video[:frames]))
+    viewer = napari.Viewer(show=True)
+    data, arguments, _ = video_layer(video)
+    viewer.add_image(data, **arguments)
+    application = QApplication.instance()
+    assert application is not None
+    shown = 0
+
+    def note() -> None:
+        nonlocal shown
+        shown += 1
+
+    canvases = [w for w in application.allWidgets() if isinstance(w, QOpenGLWidget)]
+    for canvas in canvases:
+        canvas.frameSwapped.connect(note)
+    application.processEvents()
+    shown = 0
+    begin = time.perf_counter()
+    for number in range(1, frames):
+        viewer.dims.set_current_step(0, number)
+        before = shown
+        while shown == before:
+            application.processEvents()
+    print(json.dumps({"rate": shown / (time.perf_counter() - begin)}))
+    viewer.close()
+
+
+# ------------------------------------------------------------------------------------- tables
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    """Run this script in a process with a cache folder of its own."""
+    environment = {**os.environ, "XDG_CACHE_HOME": tempfile.mkdtemp(prefix="video-access-")}
+    return subprocess.Popen(
+        [sys.executable, __file__, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+
+
+def result_of(process: subprocess.Popen[str], timeout: float = TIMEOUT) -> dict | str:
+    """What it printed; in words why it did not."""
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        return f"not done after {timeout:.0f} s"
+    if process.returncode:
+        lines = err.strip().splitlines()
+        return lines[-1] if lines else f"ended with {process.returncode}"
+    return json.loads(out.splitlines()[-1])
+
+
+def central(access: str, times: list[float]) -> float:
+    return float(np.mean(times) if access == "sequential" else np.median(times))
+
+
+def print_table(clip: Clip, results: dict[str, dict | str]) -> None:
+    """One file's table: a row a reader, the best peer's time in each column as the measure."""
+    print(f"\n### {clip.what} ({clip.n_frames} frames)\n")
+    print("| reader | right | " + " | ".join(ACCESSES) + " | memory MB |")
+    print("|---" * (len(ACCESSES) + 3) + "|")
+    figures = {name: found for name, found in results.items() if isinstance(found, dict)}
+    peers = {
+        name: found
+        for name, found in figures.items()
+        if name not in (OURS, PROXY) and found["right"] == found["seen"]
+    }
+    best = {
+        access: min(central(access, found["times"][access]) for found in peers.values())
+        for access in ACCESSES
+        if peers
+    }
+    for name, found in results.items():
+        if isinstance(found, str):
+            print(f"| {name} | {found} |" + " |" * (len(ACCESSES) + 1))
+            continue
+        cells = []
+        for access in ACCESSES:
+            times = found["times"][access]
+            middle = central(access, times)
+            ratio = f" ({middle / best[access]:.2g}x)" if access in best else ""
+            high = "" if access == "sequential" else f" / {np.percentile(times, 95):.3g}"
+            cells.append(f"{middle:.3g}{high}{ratio}")
+        share = f"{found['right']} of {found['seen']}"
+        print(f"| {name} | {share} | " + " | ".join(cells) + f" | {found['memory']:.0f} |")
+    sys.stdout.flush()
+
+
+def print_sharing(folder: Path) -> None:
+    """Viewer and tracker at once, in threads and, where no lock can be between them, processes."""
+
+    def share(*roles: str) -> dict[str, float]:
+        rates: dict[str, float] = {"wrong": 0}
+        for process in [start("--share", role, "--keep", str(folder)) for role in roles]:
+            found = result_of(process)
+            if isinstance(found, str):
+                raise SystemExit(f"viewer and tracker: {found}")
+            rates |= found | {"wrong": rates["wrong"] + found["wrong"]}
+        return rates
+
+    rows = {
+        "each alone": share("viewer") | share("tracker"),
+        "two processes": share("viewer", "tracker"),
+        "two threads, a handle each": share("apart"),
+        "two threads, one handle": share("shared"),
+    }
+    print("\n### Viewer and tracker at once (480p H.264, frames a second)\n")
+    print(
+        "| | viewer, ten frames in a loop | tracker, forwards | wrong frames |\n|---|---|---|---|"
+    )
+    for what, rates in rows.items():
+        print(f"| {what} | {rates['viewer']:.0f} | {rates['tracker']:.0f} | {rates['wrong']} |")
+
+
+def print_playing(folder: Path) -> None:
+    """Frames that napari shows a second."""
+    print("\n### Playing 1080p in napari (frames shown a second)\n")
+    for kind, what in (("array", "a numpy array"), ("video", "the file")):
+        found = result_of(start("--play", kind, "--keep", str(folder)))
+        print(f"- {what}: " + (found if isinstance(found, str) else f"{found['rate']:.1f}"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where to keep the files made")
+    parser.add_argument("--only", nargs="+", default=[""], help="readers with these in their name")
+    parser.add_argument("--clips", nargs="+", default=[""], help="files with these in their name")
+    parser.add_argument("--no-window", action="store_true", help="leave out playing in napari")
+    for hidden in ("--measure", "--clip", "--share", "--play"):
+        parser.add_argument(hidden, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.measure:
+        clip = next(clip for clip in CLIPS if clip.name == given.clip)
+        return measure(given.measure, clip, given.keep)
+    if given.share:
+        return measure_share(given.keep, given.share)
+    if given.play:
+        return measure_playing(given.keep, given.play)
+    missing = find_missing()
+    if missing:
+        print("left out, for they are not installed:", ", ".join(missing))
+    print(f"{machine()}; load when begun {os.getloadavg()[0]:.1f}")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = given.keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        for clip in CLIPS:
+            make_clip(clip, folder)
+        for clip in CLIPS:
+            if not any(word in clip.name for word in given.clips):
+                continue
+            results = {}
+            for name in READERS:
+                # a proxy is for long groups of pictures
+                if name in missing or (name == PROXY and clip.gop < 250):
+                    continue
+                if any(word in name for word in given.only):
+                    arguments = ("--clip", clip.name, "--keep", str(folder))
+                    results[name] = result_of(start("--measure", name, *arguments))
+            print_table(clip, results)
+        print_sharing(folder)
+        if not given.no_window:
+            print_playing(folder)
+    print(f"\nload in the end {os.getloadavg()[0]:.1f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -9,6 +9,7 @@ it, and what lies far away stays.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from napari_sam3.values import BoolArray, Box, FloatArray, ObjectMask, ObjectPro
 
 _SMALLEST_REACH = 8.0  # px from a click to the edge of the smallest window
 _REACH_STEP = 1.8
+_WORKERS = 4
 _MOST_TAKEN = 0.5  # of an object, by a negative click elsewhere than in its middle
 _MOST_ADDED = 2.0  # times an object, by a positive click
 _BOX_SIDE = 200  # px; what a box with its surroundings is shrunk to
@@ -70,16 +72,22 @@ def _segment_clicks(frame: np.ndarray, positive: np.ndarray, negative: np.ndarra
     centre = (positive.min(axis=0) + positive.max(axis=0)) / 2
     spread = float((positive.max(axis=0) - positive.min(axis=0)).max()) / 2
     reach = max(_SMALLEST_REACH, 1.3 * spread)
+    reaches = [reach]
+    while reaches[-1] < max(height, width):
+        reaches.append(reaches[-1] * _REACH_STEP)
+
+    def best_within(reach: float) -> tuple[Window, Proposal | None]:
+        window = Window.around(frame, centre, reach)
+        proposals = propose_regions(window, positive, negative)
+        return window, max(proposals, key=lambda p: p.score, default=None)
+
     best: Proposal | None = None
     best_window: Window | None = None
-    while True:
-        window = Window.around(frame, centre, reach)
-        for proposal in propose_regions(window, positive, negative):
-            if best is None or proposal.score > best.score:
+    # a mixture of colours takes most of the time, on one core and without Python's lock
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        for window, proposal in pool.map(best_within, reaches):
+            if proposal is not None and (best is None or proposal.score > best.score):
                 best, best_window = proposal, window
-        if reach >= max(height, width):
-            break
-        reach *= _REACH_STEP
     mask = np.zeros((height, width), bool)
     if best is not None and best_window is not None:
         best_window.paste(best.mask, mask)

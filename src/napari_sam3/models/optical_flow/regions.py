@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -80,6 +80,12 @@ class Window:
         x0, y0, x1, y1 = self.box
         return self.lab.shape[1] / (x1 - x0), self.lab.shape[0] / (y1 - y0)
 
+    @property
+    def side(self) -> int:
+        """Its longer side, frame px."""
+        x0, y0, x1, y1 = self.box
+        return max(x1 - x0, y1 - y0)
+
     def locate(self, pixels: np.ndarray) -> np.ndarray:
         """Columns and rows, (M, 2) int, in the window of those frame pixels that lie in it."""
         x0, y0, x1, y1 = self.box
@@ -104,20 +110,46 @@ class Window:
 class Proposal:
     """A region of a window and how much it looks like an object."""
 
+    window: Window
     mask: BoolArray
     score: float
 
+    @property
+    def size(self) -> float:
+        """Square root of its area, frame px."""
+        sx, sy = self.window.scale
+        return float(np.sqrt(self.mask.sum() / (sx * sy)))
 
-def propose_regions(
+
+def propose_by_level(
     window: Window, positive: np.ndarray, negative: np.ndarray
 ) -> Iterator[Proposal]:
-    """Regions that hold the positive clicks of a window and none of the negative ones."""
+    """Regions brighter or darker than a level that hold the positive clicks, no negative one."""
+    seeds = window.locate(positive)
+    yield from _judge(window, _threshold_regions(window, seeds), positive, negative)
+
+
+def propose_by_colour(
+    window: Window, positive: np.ndarray, negative: np.ndarray
+) -> Iterator[Proposal]:
+    """Regions of like colours that hold the positive clicks, no negative one."""
     seeds, against = window.locate(positive), window.locate(negative)
-    found = [*_threshold_regions(window, seeds)]
+    found = []
     for mask in _cut_regions(window, seeds, against):
         # in a picture without colour a clump is more likely cells than a body with limbs
         lobe = _lobe_of(mask, mask, seeds) if window.is_grey else None
         found.append((mask, mask if lobe is None else lobe))
+    yield from _judge(window, found, positive, negative)
+
+
+def _judge(
+    window: Window,
+    found: Iterable[tuple[BoolArray, BoolArray]],
+    positive: np.ndarray,
+    negative: np.ndarray,
+) -> Iterator[Proposal]:
+    """Proposals made of whole regions and the lobes of them that were clicked."""
+    seeds, against = window.locate(positive), window.locate(negative)
     for clump, mask in found:
         joined = _parts_with(mask, seeds)
         if len(against):
@@ -135,7 +167,7 @@ def propose_regions(
         score = _likeness(window, clump if mask is not clump else joined)
         if window.is_grey:
             score -= _unlike_a_cell(window, joined, seeds)
-        yield Proposal(joined, score)
+        yield Proposal(window, joined, score)
 
 
 def grab(

@@ -8,7 +8,7 @@ it, and what lies far away stays.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -17,11 +17,17 @@ import numpy as np
 from napari_sam3.models.optical_flow.boxes import propose_in_box
 from napari_sam3.models.optical_flow.flow import Motion
 from napari_sam3.models.optical_flow.moving import Speeds
-from napari_sam3.models.optical_flow.regions import Proposal, Window, propose_regions
+from napari_sam3.models.optical_flow.regions import (
+    Proposal,
+    Window,
+    propose_by_colour,
+    propose_by_level,
+)
 from napari_sam3.values import BoolArray, Box, FloatArray, ObjectMask, ObjectPrompt
 
 _SMALLEST_REACH = 8.0  # px from a click to the edge of the smallest window
 _REACH_STEP = 1.8
+_LEAST_SIDE, _MOST_SIDE = 1.2, 6.0  # of a window, over the size of what was found in it
 _WORKERS = 4
 _MOST_TAKEN = 0.5  # of an object, by a negative click elsewhere than in its middle
 _MOST_ADDED = 2.0  # times an object, by a positive click
@@ -72,30 +78,42 @@ def _segment_clicks(frame: np.ndarray, positive: np.ndarray, negative: np.ndarra
     centre = (positive.min(axis=0) + positive.max(axis=0)) / 2
     spread = float((positive.max(axis=0) - positive.min(axis=0)).max()) / 2
     reach = max(_SMALLEST_REACH, 1.3 * spread)
-    reaches = [reach]
-    while reaches[-1] < max(height, width):
-        reaches.append(reaches[-1] * _REACH_STEP)
-
-    def best_within(reach: float) -> tuple[Window, Proposal | None]:
-        window = Window.around(frame, centre, reach)
-        proposals = propose_regions(window, positive, negative)
-        return window, max(proposals, key=lambda p: p.score, default=None)
-
-    best: Proposal | None = None
-    best_window: Window | None = None
-    # a mixture of colours takes most of the time, on one core and without Python's lock
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        for window, proposal in pool.map(best_within, reaches):
-            if proposal is not None and (best is None or proposal.score > best.score):
-                best, best_window = proposal, window
+    windows = [Window.around(frame, centre, reach)]
+    while reach < max(height, width):
+        reach *= _REACH_STEP
+        windows.append(Window.around(frame, centre, reach))
+    best = _best(propose_by_level, windows, positive, negative)
+    if best is not None and best.window.is_grey:
+        # colours, or greys, say most about things of a like size; and they take long
+        windows = [w for w in windows if _LEAST_SIDE <= w.side / best.size <= _MOST_SIDE]
+    other = _best(propose_by_colour, windows, positive, negative)
+    if best is None or (other is not None and other.score > best.score):
+        best = other
     mask = np.zeros((height, width), bool)
-    if best is not None and best_window is not None:
-        best_window.paste(best.mask, mask)
+    if best is not None:
+        best.window.paste(best.mask, mask)
     else:
         radius = max(1, round(0.01 * min(height, width)))
         for column, row in positive:
             _paint_disc(mask, column, row, radius, value=True)
     return mask
+
+
+def _best(
+    propose: Callable[[Window, np.ndarray, np.ndarray], Iterator[Proposal]],
+    windows: Sequence[Window],
+    positive: np.ndarray,
+    negative: np.ndarray,
+) -> Proposal | None:
+    """The proposal of highest score in any of the windows, the first of equals."""
+
+    def within(window: Window) -> Proposal | None:
+        return max(propose(window, positive, negative), key=lambda p: p.score, default=None)
+
+    # most of the time goes to OpenCV, which lets go of Python's lock
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        found = [p for p in pool.map(within, windows) if p is not None]
+    return max(found, key=lambda p: p.score, default=None)
 
 
 def _is_grey(frame: np.ndarray) -> bool:

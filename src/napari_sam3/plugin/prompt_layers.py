@@ -55,12 +55,12 @@ def make_prompt_layers(image_layer: Any, axes: StackAxes) -> tuple[Points, Shape
     place = overlay_place(image_layer, axes)
     ndim = len(place["scale"])
     short_side = min(layer_shape(image_layer)[-2:])
-    size = max(3.0, short_side / 60)
+    size = max(3.0, short_side / 40)
     features: dict[str, Any] = {
         "features": {"object": np.zeros(0, int), "label": np.zeros(0, object)},
         "feature_defaults": {"object": NEW_OBJECT, "label": INCLUDE},
         # not all people tell the colours of objects apart
-        "text": {"string": "{object}", "size": 8, "color": "white", "anchor": "upper_left"},
+        "text": {"string": "{object}", "size": 10, "color": "white", "anchor": "upper_left"},
     }
     objects = _object_colours()
     with warnings.catch_warnings():
@@ -81,7 +81,7 @@ def make_prompt_layers(image_layer: Any, axes: StackAxes) -> tuple[Points, Shape
         shapes = Shapes(
             ndim=ndim,
             name=f"{image_layer.name} boxes",
-            edge_width=max(1.0, size / 3),
+            edge_width=max(1.0, size / 4),
             edge_color="object",
             face_color="label",
             opacity=0.9,

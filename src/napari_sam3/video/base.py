@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from napari_sam3.errors import VideoError
+from napari_sam3.video.ahead import FramesAhead
 
 Frame = NDArray[Any]
 
@@ -155,6 +156,42 @@ class Video(ABC):
         if self._closed:
             raise VideoError(f"{self._name} is closed; open it again with reopen()")
         return self._read(number % len(self))
+
+    def frames(
+        self, start: int | None = None, stop: int | None = None, step: int | None = None
+    ) -> FramesAhead:
+        """Read frames one after another, decoding ahead in a thread.
+
+        For who goes through a video, forwards or backwards, beside others who look here and there:
+        the frames are read apart from theirs, and reading them disturbs nobody's cache.
+
+        Parameters
+        ----------
+        start, stop, step : int, optional
+            As in a slice: `frames(step=-1)` is the whole video backwards.
+
+        Returns
+        -------
+        FramesAhead
+            An iterator of (H, W) or (H, W, 3) arrays, with a `len` (frames still to come) and
+            `close`; also a context manager. Errors are raised where the frame would have come.
+
+        Raises
+        ------
+        ValueError
+            If `step` is 0.
+        VideoError
+            If the video is closed.
+        """
+        numbers = range(len(self))[slice(start, stop, step)]
+        if self._closed:
+            raise VideoError(f"{self._name} is closed; open it again with reopen()")
+        reader = self._reader(forwards=numbers.step > 0)
+        return FramesAhead(reader, numbers, owns_video=reader is not self)
+
+    def _reader(self, *, forwards: bool) -> Video:
+        """What frames that follow each other are read from: this video, or a twin of it."""
+        return self
 
     def __len__(self) -> int:
         return self.shape[0]

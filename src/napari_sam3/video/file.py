@@ -44,9 +44,7 @@ class VideoFile(Video):
         self._lock = Lock()
         self._decoder: Decoder | None = None
         self._layout = Layout.of(scan.sample, scan.metadata["codec"])
-        # frames that can't be decoded, and what is shown for them (None: black)
-        self._stand_ins: dict[int, int | None] = {}
-        self._warned = False
+        self._stand_ins = scan.stand_ins
         self._previous = -1
         weakref.finalize(self, cache.leave, self._owner).atexit = False
         super().__init__(
@@ -77,6 +75,11 @@ class VideoFile(Video):
     def reopen(self, *, cache: FrameCache | None = None) -> VideoFile:
         """Open the same file with a decoder (and a cache, if given) of its own; share the index."""
         return VideoFile(self._path, self._scan, cache=cache or self._cache)
+
+    def _reader(self, *, forwards: bool) -> VideoFile:
+        # a decoder of its own, that nobody sends elsewhere. Forwards no frame is needed twice, so
+        # that they would only drive others out of the cache; backwards they come out of it
+        return self.reopen(cache=FrameCache(budget=0) if forwards else None)
 
     @property
     def _path(self) -> Path:
@@ -143,8 +146,8 @@ class VideoFile(Video):
         first = frame_index if search.number is None else search.number + 1
         for number in range(first, stop):
             self._stand_ins[number] = search.number
-        if not self._warned:
-            self._warned = True
+        if not self._scan.warned:
+            self._scan.warned = True
             warnings.warn(
                 f"frame {frame_index} of {self._path.name!r} can't be decoded: the file is damaged "
                 "there; the last good frame (or black, where there is none) is shown in its place, "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,10 @@ from napari_sam3.video.whole import is_cut_short
 VERIFIED = 24
 """So many frames are decoded on opening, to see whether the index tells the truth."""
 
-WORTH_KEEPING = 0.25
+VERIFIED_OF_TABLE = 6
+"""So many where the file has a table of its frames (MP4): time stamps are not invented there."""
+
+WORTH_KEEPING = 0.5
 """Seconds; an index that took longer to make is kept for the next opening."""
 
 _CHUNK_HEADER = 8
@@ -50,11 +53,17 @@ class Scan(Findings):
         A frame that shows what all of them look like.
     first_frames : list of (frame number, av.VideoFrame)
         What was decoded on the way.
+    stand_ins : dict of int to int or None
+        Frames found out later not to be decodable, and what is shown for them (None: black).
+    warned : bool
+        Whether the user was told of them.
     """
 
     identity: tuple[int, int]
     sample: av.VideoFrame
     first_frames: list[tuple[int, av.VideoFrame]]
+    stand_ins: dict[int, int | None] = field(default_factory=dict)
+    warned: bool = False
 
 
 def identify(path: Path) -> tuple[int, int]:
@@ -77,7 +86,8 @@ def scan_file(path: Path) -> Scan:
     identity = identify(path)
     found = load_findings(path)
     if found is not None:
-        head, _ = _decode_head(path, found.stream_number, found.index.kind)
+        # it was compared with frames when it was made
+        head, _ = _decode_head(path, found.stream_number, found.index.kind, 1)
         first = _number(found.index, head)
         if first:
             return Scan(**vars(found), identity=identity, sample=head[0], first_frames=first)
@@ -103,6 +113,7 @@ def _look_through(path: Path) -> tuple[Findings, list[av.VideoFrame]]:
         stream = _choose_stream(container, path)
         number = stream.index
         packets = read_sample_table(path, container, stream)
+        n_verified = VERIFIED if packets is None else VERIFIED_OF_TABLE
         if packets is None:
             packets = read_packets(path, number)
         chunks = _AviChunks.of(container, stream, packets)
@@ -117,7 +128,7 @@ def _look_through(path: Path) -> tuple[Findings, list[av.VideoFrame]]:
         index, head = _index_by_place(path, number, packets, rate or 25.0, is_intra=is_intra)
     else:
         index = index_by_pts(packets, seeks_by_pts=seeks_by_pts)
-        head, damaged = _decode_head(path, number, "pts")
+        head, damaged = _decode_head(path, number, "pts", n_verified)
         if index is not None:
             index = _agree(index, [frame.pts for frame in head], damaged=damaged)
         if index is None and len(packets):
@@ -249,11 +260,13 @@ def _demux_all(path: Path, container: Any, stream: Any) -> PacketTable:
     )
 
 
-def _decode_head(path: Path, number: int, kind: StampKind) -> tuple[list[av.VideoFrame], bool]:
+def _decode_head(
+    path: Path, number: int, kind: StampKind, n_frames: int
+) -> tuple[list[av.VideoFrame], bool]:
     """Decode the first frames; say also whether the decoder found them damaged."""
     decoder = Decoder(path, number, kind)
     try:
-        frames = [frame for _, (_, frame) in zip(range(VERIFIED), decoder.decode(), strict=False)]
+        frames = [frame for _, (_, frame) in zip(range(n_frames), decoder.decode(), strict=False)]
         return frames, decoder.errors > 0
     finally:
         decoder.close()
@@ -283,7 +296,7 @@ def _index_by_place(
         return None, []
     if is_intra and packets.has_unique("pos"):
         # frames are stored in the order they are shown, and each stands by itself
-        head, _ = _decode_head(path, number, "pos")
+        head, _ = _decode_head(path, number, "pos", VERIFIED)
         return index_by_order(packets, "pos", packets.pos, rate, set(packets.pos.tolist())), head
     return _decode_through(path, number, packets, rate, ("pos",))
 

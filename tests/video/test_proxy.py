@@ -80,6 +80,8 @@ def test_whoever_computes_reads_the_original(tmp_path: Path) -> None:
     with shown.reopen() as again:
         assert np.array_equal(again[7], video[7])
         assert show_proxy(again) is not again
+    with shown.frames(7, 8) as frames:
+        assert np.array_equal(next(frames), video[7])
     assert "is_proxy" in shown.metadata
     assert "is_proxy" not in shown.reopen().metadata
     assert np.array_equal(pickle.loads(pickle.dumps(shown))[3], video[3])

@@ -191,6 +191,10 @@ class ProxyVideo(Video):
         height, width = self.shape[1:3]
         return np.ascontiguousarray(frame[:height, :width])
 
+    def _reader(self, *, forwards: bool) -> Video:
+        # who goes through it frame by frame computes with them
+        return self._original._reader(forwards=forwards)
+
     def __reduce__(self) -> Any:
         # whoever carries it elsewhere computes with it
         return self._original.__reduce__()

@@ -24,15 +24,16 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import tifffile
 from PIL import Image
+from truth_links import follow_truth
 
 from napari_sam3 import VideoSession
 from napari_sam3.video.write import VideoWriter
 
 
 class Case:
-    """An input with its truth: `objects[id][t]` is (H, W) bool."""
+    """An input with its truth: `objects[id][t]` is (H, W) bool, None where it is not known."""
 
-    def __init__(self, name: str, path: Path, objects: dict[int, list[np.ndarray]]) -> None:
+    def __init__(self, name: str, path: Path, objects: dict[int, list[np.ndarray | None]]) -> None:
         self.name, self.path, self.objects = name, path, objects
 
     def overlap(self, found: dict[int, dict[int, np.ndarray]]) -> float:
@@ -40,9 +41,12 @@ class Case:
         scores = []
         for obj_id, truth in self.objects.items():
             for t in range(1, len(truth) - 1):
-                mask = found.get(t, {}).get(obj_id, np.zeros_like(truth[t]))
-                union = np.count_nonzero(mask | truth[t])
-                scores.append(np.count_nonzero(mask & truth[t]) / union if union else 1.0)
+                expected = truth[t]
+                if expected is None:
+                    continue
+                mask = found.get(t, {}).get(obj_id, np.zeros_like(expected))
+                union = np.count_nonzero(mask | expected)
+                scores.append(np.count_nonzero(mask & expected) / union if union else 1.0)
         return float(np.mean(scores))
 
 
@@ -63,13 +67,7 @@ def stack_case(images: Path, masks: Path) -> Case:
     chosen = [ids[k] for k in np.linspace(0, len(ids) - 1, min(20, len(ids))).astype(int)]
     objects = {}
     for number, instance in enumerate(chosen, 1):
-        followed = [truth[0] == instance]
-        for frame in truth[1:]:
-            below = frame[followed[-1]]
-            below = below[below > 0]
-            next_one = np.bincount(below).argmax() if below.size else -1
-            followed.append(frame == next_one)
-        objects[number] = followed
+        objects[number] = follow_truth(truth, instance)
     return Case(images.stem, images, objects)
 
 

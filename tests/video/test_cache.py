@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from napari_sam3.video import open_video
+from napari_sam3.errors import VideoError
+from napari_sam3.video import cache, open_video, set_cache_budget
 from napari_sam3.video.cache import SHARED_CACHE, FrameCache
 
 from .clips import encode, read_number
@@ -79,3 +80,38 @@ def test_a_jump_keeps_little_and_stepping_back_keeps_all(
         for number in range(99, 80, -1):
             assert read_number(video[number]) == number
         assert SHARED_CACHE.used - before > 400_000
+
+
+@pytest.mark.parametrize(
+    ("told", "budget"), [("64", 64), (" 0.5 ", 0.5), ("0", 0), ("", 512), (None, 512)]
+)
+def test_budget_from_the_environment(
+    told: str | None, budget: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if told is None:
+        monkeypatch.delenv("NAPARI_SAM3_CACHE_MB", raising=False)
+    else:
+        monkeypatch.setenv("NAPARI_SAM3_CACHE_MB", told)
+    assert cache._first_budget() == budget * 2**20
+
+
+@pytest.mark.parametrize("told", ["much", "-5", "nan", "inf", "1 GB"])
+def test_wrong_budget_in_the_environment_is_said(
+    told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAPARI_SAM3_CACHE_MB", told)
+    with pytest.warns(UserWarning, match=f"NAPARI_SAM3_CACHE_MB is '{told}'"):
+        assert cache._first_budget() == 512 * 2**20
+
+
+def test_budget_is_set_while_videos_are_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SHARED_CACHE, "_budget", SHARED_CACHE.budget)
+    with open_video(encode(tmp_path / "clip.mp4")) as video:
+        video[:]
+        set_cache_budget(0.05)
+        assert SHARED_CACHE.used <= 0.05 * 2**20
+        assert [read_number(frame) for frame in video] == list(range(40))
+    with pytest.raises(VideoError, match="-1 megabytes"):
+        set_cache_budget(-1)

@@ -351,3 +351,33 @@ def test_first_click_in_the_middle_is_followed_to_both_ends(open_dock, film, wor
     click(dock, 40, 60, t=10)
     work(dock, dock.propagate)
     assert dock.bench.results_of(dock.video_fields.video.value).drawn_frames() == list(range(20))
+
+
+def test_new_prompts_pressed_again_keeps_what_was_drawn(ready, work):
+    ready.viewer.layers.selection.active = ready.viewer.layers["film"]
+    ready.new_prompts()
+    points = ready.prompt_fields.points.value
+    assert len(points.data) == 1
+    assert ready.viewer.layers.selection.active is points
+    assert len(ready.viewer.layers) == 3
+
+
+def test_results_go_on_in_a_new_layer_when_the_data_were_replaced(ready, work):
+    work(ready, ready.propagate)
+    mine = labels_of(ready)
+    mine.data = np.zeros(SHAPE, int)
+    work(ready, ready.propagate)
+    assert labels_of(ready) is not mine
+    assert not np.any(mine.data)
+    np.testing.assert_array_equal(labels_of(ready).data[5] == 1, disc(5, 30, 40))
+
+
+def test_other_data_in_the_video_layer_are_another_video(ready, work):
+    work(ready, ready.propagate)
+    old = labels_of(ready)
+    ready.viewer.layers["film"].data = np.zeros((8, 60, 70), np.uint8)
+    work(ready, ready.propagate)
+    assert labels_of(ready) is not old
+    assert labels_of(ready).data.shape == (8, 60, 70)
+    assert ready.track_fields.length.max == 8
+    np.testing.assert_array_equal(labels_of(ready).data[5] == 1, disc(5, 30, 40, (60, 70)))

@@ -36,8 +36,9 @@ class ResultLayer:
     def __init__(self, image_layer: Image, axes: StackAxes) -> None:
         height, width = layer_shape(image_layer)[-2:]
         self.planes = WatchedPlanes((frame_count(image_layer, axes), height, width), LABEL_DTYPE)
+        self._data = overlay_labels(self.planes, image_layer, axes)
         self.layer = Labels(
-            overlay_labels(self.planes, image_layer, axes),
+            self._data,
             name=f"{image_layer.name} objects",
             opacity=0.6,
             **overlay_place(image_layer, axes),
@@ -45,6 +46,16 @@ class ResultLayer:
         self._own_ids: set[int] = set()
         self._painted: dict[tuple[int, int], PackedMask] = {}
         self._wiped: set[tuple[int, int]] = set()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the layer still shows what is drawn: not once its data were replaced."""
+        return self.layer.data is self._data
+
+    def fits(self, image_layer: Image, axes: StackAxes) -> bool:
+        """Whether the video has the frames that it was made for, and their size."""
+        size = layer_shape(image_layer)[-2:]
+        return self.planes.shape == (frame_count(image_layer, axes), *size)
 
     def write(self, result: FrameResult) -> None:
         """Draw a frame; what the person has drawn on it stays."""

@@ -45,6 +45,7 @@ class Workbench:
         self.models = LoadedModel()
         self.controller: SessionController | None = None
         self.setup: Setup | None = None
+        self._data: Any = None  # of the image layer, which may be given other data
         self._prompt_layers: WeakKeyDictionary[Image, PromptLayers] = WeakKeyDictionary()
         self._results: WeakKeyDictionary[Image, tuple[StackAxes, ResultLayer]] = WeakKeyDictionary()
 
@@ -85,20 +86,21 @@ class Workbench:
         LayerError, VideoError
             If the layer can't be used as a video.
         """
-        if self.controller is None or self.setup != setup:
+        data = setup.image_layer.data
+        if self.controller is None or self.setup != setup or self._data is not data:
             self.close_session()
             video = layer_video(setup.image_layer, setup.axes)
             self.controller = SessionController(
                 video, self.models, setup.model, setup.device, contrast_of(setup.image_layer)
             )
-            self.setup = setup
+            self.setup, self._data = setup, data
         return self.controller
 
     def close_session(self) -> None:
         """Forget the session; layers stay."""
         if self.controller is not None:
             self.controller.close()
-        self.controller, self.setup = None, None
+        self.controller, self.setup, self._data = None, None, None
 
     def close(self) -> None:
         """Give back all memory."""
@@ -108,7 +110,8 @@ class Workbench:
     def give_away(self) -> Callable[[], None]:
         """Let go of session and model, for somebody else to close them by calling the result."""
         controller, models = self.controller, self.models
-        self.controller, self.setup, self.models = None, None, LoadedModel()
+        self.controller, self.setup, self._data = None, None, None
+        self.models = LoadedModel()
 
         def close() -> None:
             if controller is not None:
@@ -137,9 +140,9 @@ class Workbench:
     ) -> ResultLayer | None:
         """The layer of a video's results, if there is one (of the video read that way)."""
         known = None if image_layer is None else self._results.get(image_layer)
-        if known is None or known[1].layer not in self.viewer.layers:
+        if known is None or known[1].layer not in self.viewer.layers or not known[1].is_whole:
             return None
-        if axes is not None and known[0] != axes:
+        if axes is not None and (known[0] != axes or not known[1].fits(image_layer, axes)):
             return None
         return known[1]
 

@@ -83,12 +83,15 @@ class SegmentAndTrackWidget(QWidget):
         return self.job is not None
 
     def new_prompts(self) -> None:
-        """Add layers to draw prompts of the video in, and choose them."""
+        """Choose layers to draw prompts of the video in; those made before, if they fit."""
         with self._errors_shown():
             image_layer = self._video()
+            before = self.axes_choice.read(image_layer)
             self.axes_choice.unpin()
             axes = self.axes_choice.pin(image_layer)
-            points, shapes = self.bench.new_prompts(image_layer, axes)
+            # pressed again for a second object: what was drawn for the first one holds
+            made = self.bench.prompt_layers_of(image_layer) if axes == before else None
+            points, shapes = made or self.bench.new_prompts(image_layer, axes)
             self.pen.bind_keys(points, shapes)
             self.prompt_fields.points.value = points
             self.prompt_fields.boxes.value = shapes
@@ -107,9 +110,9 @@ class SegmentAndTrackWidget(QWidget):
         """Follow the objects through the video; nothing happens while work is under way."""
         with self._errors_shown():
             if self.job is None:
+                controller, wanted, _ = self._prepare()
                 fields = self.track_fields
                 start, length = fields.start.value, fields.length.value
-                controller, wanted, _ = self._prepare()
                 steps = controller.track(
                     wanted,
                     fields.direction.value,
@@ -190,6 +193,7 @@ class SegmentAndTrackWidget(QWidget):
         """The session, the prompts that shall hold, and the frame on screen."""
         image_layer = self._video()
         axes = self.axes_choice.pin(image_layer)
+        self.track_fields.limit_to(frame_count(image_layer, axes))
         setup = Setup(image_layer, axes, self.model_choice.name, self.model_choice.device)
         controller = self.bench.controller_for(setup)
         on_screen = frame_on_screen(image_layer, axes, self.viewer)

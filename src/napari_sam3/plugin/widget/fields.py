@@ -58,7 +58,8 @@ class PromptFields:
         viewer = bench.viewer
         self.new = PushButton(
             text="New prompts",
-            tooltip="Add a points layer and a boxes layer to point out objects in.",
+            tooltip="Choose a points layer and a boxes layer to point out objects in; they are "
+            "added where there are none yet.",
         )
         self.points = LayerChoice(
             viewer,

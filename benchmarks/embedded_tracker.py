@@ -189,7 +189,7 @@ def run_microscopy(folder: Path, name: str, kind: str) -> Score:
     return Score(
         float(np.mean([overlap(seen(frames[0], i), t) for i, t in truths.items()])),
         float(np.mean([overlap(a, b) for a, b in pairs])),
-        float(np.mean([overlap(a, b) for a, b in lasts])),
+        float(np.mean([overlap(a, b) for a, b in lasts])) if lasts else np.nan,
         float(np.mean([outline_score(a, b) for a, b in pairs])),
         (len(scaled) - 1) / seconds,
         megabytes(),
@@ -213,7 +213,7 @@ def print_table(
             score = run(kind)
             scores.append(score)
             print(_row(name, kind, score), flush=True)
-        print(_row("**mean**", kind, Score(*np.mean(scores, axis=0))), flush=True)
+        print(_row("**mean**", kind, Score(*np.nanmean(scores, axis=0))), flush=True)
 
 
 def _row(name: str, kind: str, s: Score) -> str:

@@ -102,6 +102,20 @@ def test_a_flash_is_survived():
     assert overlap(follow(frames, {1: truths[0]})[-1].get(1), truths[-1]) > 0.75
 
 
+@pytest.mark.parametrize("gain", [0.4, 2.5])
+def test_a_neighbour_as_bright_as_a_cell_was_before_the_light_jumped_is_not_taken_for_it(gain):
+    def scene(t):
+        return [disc(SIZE, 90 + t, 115, 15), disc(SIZE, 92 + t, 75, 15)]
+
+    frames = []
+    for t in range(6):
+        light = 1.0 if t < 3 else gain
+        pair = zip(scene(t), (80, 80 / gain), strict=True)
+        both = [cells(SIZE, [m], round(level * light), round(10 * light), t) for m, level in pair]
+        frames.append(np.maximum(*both))
+    assert overlap(follow(frames, {1: scene(0)[0]})[-1].get(1), scene(5)[0]) > 0.75
+
+
 def test_nothing_is_seen_after_a_cut():
     frame, truth = coloured((100, 80))
     other = np.random.default_rng(0).integers(0, 2, (20, 28, 3), np.uint8).repeat(8, 0).repeat(8, 1)

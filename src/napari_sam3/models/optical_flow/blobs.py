@@ -21,6 +21,7 @@ _LEAST_CONTRAST = 1.5  # of object against ground, in spreads within both
 _GROWTH = 0.12  # of the object's size: how far the outline may move in a frame
 _OUTLINES = np.linspace(0.25, 0.75, 11)  # where between ground and object an outline may lie
 _FAR_COST = 0.1  # steps squared, of a match as far off as the object is large
+_JUMP = 1.25  # of contrast between frames; less is left to the flow's own tolerance
 _MISFIT = 0.2  # of the step: mean difference above which the flow is not believed
 
 
@@ -304,6 +305,18 @@ def register(
     if float(misfits[row, column]) > (2 * _MISFIT) ** 2:
         return None
     return int(column) + from_x - left, int(row) + from_y - top
+
+
+def relight(before: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    """Bring a frame to the range of greys of the next one, where light or gain jumped between."""
+    (low, high), (low_before, high_before) = (
+        np.percentile(f[::4, ::4], (1, 99)) for f in (frame, before)
+    )
+    gain = max(high - low, 1.0) / max(high_before - low_before, 1.0)
+    if 1 / _JUMP < gain < _JUMP:
+        return before
+    table = np.clip((np.arange(256) - low_before) * gain + low, 0, 255).astype(np.uint8)
+    return np.asarray(cv2.LUT(before, table))
 
 
 def misfit(lab: FloatImage, lab_before: FloatImage, mask: BoolArray, levels: Levels) -> float:

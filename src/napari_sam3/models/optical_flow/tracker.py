@@ -165,6 +165,11 @@ class _Crossing:
         return self.tracker.frames[self.source]
 
     @cached_property
+    def frame_before_relit(self) -> np.ndarray:
+        """The source frame as bright and as rich in contrast as the target."""
+        return blobs.relight(self.frame_before, self.frame)
+
+    @cached_property
     def motion_back(self) -> Motion:
         """From the source frame to the target."""
         return estimate_motion(self.here, self.tracker.working_frame(self.source))
@@ -265,7 +270,7 @@ class _Crossing:
 
     def _look_at(self, pulled: Pulled) -> _View:
         crop, own, x0, y0 = blobs.cut_out(self.frame, pulled.mask)
-        before = pull_picture(self.frame_before, self.motion, x0, y0, own.shape, pulled.shift)
+        before = pull_picture(self.frame_before_relit, self.motion, x0, y0, own.shape, pulled.shift)
         return _View(pulled, own, x0, y0, blobs.lab_of(crop), blobs.lab_of(before))
 
     def _mend(self, guess: Pulled, levels: blobs.Levels) -> _View:
@@ -274,7 +279,9 @@ class _Crossing:
         misfit = blobs.misfit(view.lab, view.before, view.own, levels)
         if not blobs.is_misfit(misfit):
             return view
-        shift = blobs.register(self.frame, self.frame_before, guess.origin, guess.mask, levels)
+        shift = blobs.register(
+            self.frame, self.frame_before_relit, guess.origin, guess.mask, levels
+        )
         moved = None if shift is None else move_whole(guess.origin, shift)
         if shift is None or moved is None:
             return view

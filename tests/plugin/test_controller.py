@@ -60,6 +60,24 @@ def test_steps_of_a_track(controller):
     assert [s.result.frame_index for s in steps if isinstance(s, Tracked)] == [0, 1, 2, 3]
 
 
+def test_both_ways_reaches_both_ends_for_an_object_named_late(controller):
+    prompts = wanted((2, 1, 30, 30, 1), (6, 2, 90, 60, 1))
+    steps = list(controller.track(prompts, "both", None, None))
+    tracked = {s.result.frame_index: s.result for s in steps if isinstance(s, Tracked)}
+    assert Planned(18 + 6) in steps
+    assert sorted(tracked) == list(range(20))
+    assert set(tracked[0].objects) == {1, 2}
+
+
+def test_cancelling_the_way_forward_does_not_begin_the_way_back(controller):
+    steps = controller.track(wanted((2, 1, 30, 30, 1)), "both", None, None)
+    for step in steps:
+        if isinstance(step, Tracked):
+            controller.cancel()
+            break
+    assert list(steps) == []
+
+
 def test_same_prompts_are_told_once(controller):
     prompts = wanted((0, 1, 30, 30, 1))
     bring(controller, prompts)

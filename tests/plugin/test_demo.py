@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from napari_sam3.plugin import demo
+from napari_sam3.video import open_video
 from tests.conftest import N_FRAMES, disc_mask
 
 
@@ -28,6 +29,8 @@ def test_demo_clicks_each_true_object_and_measures(disc_folder, tmp_path, capsys
     assert overlap == pytest.approx(8**2 / 14**2, abs=0.03)
     with Image.open(tmp_path / "out" / "window.png") as picture:
         assert picture.width > 400
+    assert len(open_video(tmp_path / "out" / "overlay.mp4")) == N_FRAMES
+    assert (tmp_path / "out" / "picture.png").is_file()
 
 
 @pytest.mark.usefixtures("in_test_viewer")

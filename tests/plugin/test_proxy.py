@@ -1,8 +1,9 @@
 """The menu's "Make scrubbing fast" in a window."""
 
+import threading
+
 import numpy as np
 import pytest
-from napari.utils import progress
 from napari.utils._proxies import PublicOnlyProxy
 
 from napari_sam3.plugin.proxy import ProxyMaking, make_scrubbing_fast
@@ -26,18 +27,36 @@ def clip(tmp_path):
     return encode(tmp_path / "clip.mp4", n_frames=N_FRAMES, gop=250, b_frames=2)
 
 
+@pytest.fixture
+def gate(monkeypatch):
+    """Holds the making of a proxy at its first frame until it is set."""
+    gate = threading.Event()
+    write = proxy.VideoWriter.write
+
+    def held_write(self, *args):
+        assert gate.wait(timeout=60), "nobody let the writer go on"
+        write(self, *args)
+
+    monkeypatch.setattr(proxy.VideoWriter, "write", held_write)
+    yield gate
+    gate.set()
+
+
 def add(viewer, path):
     ((video, arguments, _),) = read_layers(path)
     return viewer.add_image(video, **arguments)
 
 
-def test_layer_shows_the_proxy_and_reopens_as_the_original(make_napari_viewer, qtbot, clip, notes):
+def test_layer_shows_the_proxy_and_reopens_as_the_original(
+    make_napari_viewer, qtbot, clip, notes, gate
+):
     viewer = make_napari_viewer()
     layer = add(viewer, clip)
     video, scale = layer.data, tuple(layer.scale)
     make_scrubbing_fast(PublicOnlyProxy(viewer))  # as napari calls it
     make_scrubbing_fast(viewer)
     assert "being made" in notes[-1][1]
+    gate.set()
     qtbot.waitUntil(lambda: isinstance(layer.data, ProxyVideo), timeout=20_000)
     assert layer.data.original is video
     assert tuple(layer.scale) == scale
@@ -60,20 +79,22 @@ def test_what_was_made_before_is_shown_at_once(make_napari_viewer, clip, notes):
     assert isinstance(read_layers(clip)[0][0], ProxyVideo)
 
 
-def test_stopping_it_and_deleting_the_layer(make_napari_viewer, qtbot, clip, folder, monkeypatch):
+def test_stopping_it_and_deleting_the_layer(make_napari_viewer, qtbot, clip, folder, gate):
     viewer = make_napari_viewer()
     layer = add(viewer, clip)
     making = ProxyMaking(viewer, layer, layer.data)
     with qtbot.waitSignal(making.run.ended, timeout=20_000):
         making.start()
-        (bar,) = progress._all_instances
-        bar.cancel()
+        making.progress.cancel()
+        gate.set()
     assert not isinstance(layer.data, ProxyVideo)
     assert list(folder.glob("*")) == []
+    gate.clear()
     making = ProxyMaking(viewer, layer, layer.data)
     with qtbot.waitSignal(making.run.ended, timeout=20_000):
         making.start()
         viewer.layers.remove(layer)
+        gate.set()
 
 
 @pytest.mark.parametrize("what", ["nothing", "array", "grey"])
@@ -87,3 +108,18 @@ def test_what_can_have_none_is_told(make_napari_viewer, tmp_path, what, notes):
     assert notes[-1][0] == "error"
     told = {"nothing": "no layer", "array": "no video file", "grey": "grey"}
     assert told[what] in notes[-1][1]
+
+
+def test_a_session_goes_on_when_the_proxy_is_shown(make_napari_viewer, open_dock, work, clip):
+    dock = open_dock()
+    layer = add(dock.viewer, clip)
+    dock.new_prompts()
+    dock.prompt_fields.points.value.add([[0, 30, 40]])
+    work(dock, dock.propagate)
+    controller = dock.bench.controller
+    make_proxy(layer.data)
+    dock.viewer.layers.selection.active = layer
+    make_scrubbing_fast(dock.viewer)
+    assert isinstance(layer.data, ProxyVideo)
+    work(dock, dock.propagate)
+    assert dock.bench.controller is controller

@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     began = time.perf_counter()
     reason = "--headless was given" if arguments.headless else _why_no_window()
     out = arguments.output or Path(DEMO_FOLDER)
-    names = ("window.png",) if reason is None else ("overlay.mp4", "picture.png")
+    names = ["overlay.mp4", "picture.png", *(["window.png"] if reason is None else [])]
     # the default folder is the demo's own
     may_replace = arguments.overwrite or arguments.output is None
     check_free([out / name for name in names], may_replace)

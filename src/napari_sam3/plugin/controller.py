@@ -191,12 +191,27 @@ class SessionController:
         start_frame_index: int | None,
         max_frames: int | None,
     ) -> Iterator[Event]:
-        """Bring the prompts in line, then propagate; see `VideoSession.propagate`."""
+        """Bring the prompts in line, then propagate; see `VideoSession.propagate`.
+
+        Both ways without a start frame goes forward from the first prompted frame and backward from
+        the last, so that an object named late is followed to both ends too.
+        """
         yield from self.bring_in_line(wanted)
-        with self._open().propagate(direction, start_frame_index, max_frames) as propagation:
-            yield Planned(len(propagation))
-            for result in propagation:
-                yield Tracked(result)
+        session = self._open()
+        runs: list[tuple[Direction, int | None]] = [(direction, start_frame_index)]
+        n_later = 0
+        if direction == "both" and start_frame_index is None and session.prompted_frames:
+            last = session.prompted_frames[-1]
+            runs = [("forward", None), ("backward", last)]
+            n_later = last if max_frames is None else min(last, max_frames)
+        for number, (way, start) in enumerate(runs):
+            with session.propagate(way, start, max_frames) as propagation:
+                if number == 0:
+                    yield Planned(len(propagation) + n_later)
+                for result in propagation:
+                    yield Tracked(result)
+                if propagation.is_cancelled:
+                    return
 
     def remove_object(self, obj_id: int, frames: list[int]) -> Iterator[Event]:
         """Take an object out of the session, then off `frames`."""

@@ -18,13 +18,17 @@ from qtpy.QtCore import QEventLoop, QTimer
 from qtpy.QtWidgets import QApplication
 
 from napari_sam3.errors import ModelUnavailableError
+from napari_sam3.export import draw_overlay, export_overlay
+from napari_sam3.export.sheet import pick_frames, write_contact_sheet
 from napari_sam3.models.registry import choose_model, list_models
 from napari_sam3.plugin.results import ResultLayer
 from napari_sam3.plugin.transforms import layer_shape, napari_points
 from napari_sam3.plugin.widget import SegmentAndTrackWidget
 from napari_sam3.plugin.widget.guidance import Ending
 from napari_sam3.samples.truth import OverlapScore, inner_points
+from napari_sam3.session.frames import RgbFrames
 from napari_sam3.values import FrameResult, ObjectMask
+from napari_sam3.video import open_video
 
 WHOLE_FILM = 600  # frames; of a longer video the demo takes the beginning
 WINDOW_SIZE = (1400, 900)
@@ -50,7 +54,8 @@ def run_demo(
     truth : (T, H, W) integer array or None
         True labels: each object of frame 0 gets a click, and the overlap is printed.
     out : Path
-        Folder for `window.png`, a picture of the window; made if need be.
+        Folder for overlay.mp4, picture.png, and window.png, a picture of the window; made if need
+        be.
     box_xyxy : (x0, y0, x1, y1), optional
         px; round the object to follow where there is no truth. Default: the middle of the picture.
     model, device : str
@@ -100,7 +105,11 @@ def run_demo(
             print(f"overlap with the truth (mean IoU of frames and objects): {overlap:.3f}")
         viewer.dims.set_current_step(0, n_done // 2)
     _take_picture(viewer, out / "window.png")
-    print(f"wrote {out / 'window.png'}", flush=True)
+    if results is not None:
+        film = Thread(target=_write_film, args=(results, video_path, out), daemon=True)
+        film.start()
+        _spin_until(lambda: not film.is_alive())  # the window can be used meanwhile
+    print(f"wrote {', '.join(str(path) for path in sorted(out.iterdir()))}", flush=True)
     failed = dock.state.ending is Ending.FAILED
     if close:
         viewer.close()
@@ -164,6 +173,20 @@ def _measure_overlap(results: ResultLayer, truth: NDArray[Any]) -> float:
         found = {obj_id: mask for obj_id, mask in masks.items() if mask is not None}
         score.add(FrameResult(frame_index, found))
     return score.mean
+
+
+def _write_film(results: ResultLayer, video_path: Path, out: Path) -> None:
+    """Write overlay.mp4 and picture.png, as the headless demo does."""
+    planes = results.planes
+    with open_video(video_path) as video:
+        frames = RgbFrames(video)
+        export_overlay(
+            out / "overlay.mp4", planes, frames, fps=video.fps, timestamps=video.timestamps
+        )
+        done = [int(i) for i in planes.processed_frames()]
+        chosen = pick_frames(done[0], done[-1])
+        pictures = [draw_overlay(frames[i], np.asarray(planes[i])) for i in chosen]
+        write_contact_sheet(out / "picture.png", pictures, [f"frame {i}" for i in chosen])
 
 
 def _take_picture(viewer: napari.Viewer, path: Path) -> None:

@@ -47,19 +47,19 @@ class ProxyMaking(QObject):
         self.run.failed.connect(self._on_run_failed)
         self.run.ended.connect(self._on_run_ended)
         self._has_failed = False
-        self._progress: RunProgress | None = None
+        self.progress: RunProgress | None = None
 
     def start(self) -> None:
         """Begin; returns at once."""
         self.run.start()
-        self._progress = RunProgress(len(self._video), self.run.stop, "making a proxy")
+        self.progress = RunProgress(len(self._video), self.run.stop, "making a proxy")
         _under_way.add(self)
 
     def _on_run_gave(self, n_done: int) -> None:
         if self._layer not in self._viewer.layers:
             self.run.stop()
-        elif self._progress is not None:
-            self._progress.advance_to(n_done)
+        elif self.progress is not None:
+            self.progress.advance_to(n_done)
 
     def _on_run_failed(self, error: Sam3Error) -> None:
         self._has_failed = True
@@ -67,8 +67,8 @@ class ProxyMaking(QObject):
 
     def _on_run_ended(self) -> None:
         _under_way.discard(self)
-        if self._progress is not None:
-            self._progress.close()
+        if self.progress is not None:
+            self.progress.close()
         if self._layer not in self._viewer.layers or self._layer.data is not self._video:
             return
         if not self._has_failed and _swap(self._layer, self._video):

@@ -14,6 +14,7 @@ from napari_sam3.plugin.controller import LoadedModel, SessionController
 from napari_sam3.plugin.prompt_layers import make_prompt_layers
 from napari_sam3.plugin.results import ResultLayer
 from napari_sam3.plugin.stack import StackAxes, layer_video, video_contrast_limits
+from napari_sam3.video import Video
 
 PromptLayers = tuple[Points, Shapes]
 
@@ -87,6 +88,8 @@ class Workbench:
             If the layer can't be used as a video.
         """
         data = setup.image_layer.data
+        # a proxy only shows the same video
+        data = data.original if isinstance(data, Video) else data
         if self.controller is None or self.setup != setup or self._data is not data:
             self.close_session()
             video = layer_video(setup.image_layer, setup.axes)

@@ -22,8 +22,8 @@ class Propagation(Iterator[FrameResult]):
 
     def __init__(self, session: VideoSession, legs: tuple[range, ...]) -> None:
         self.legs = legs
+        self.is_cancelled = False
         self._session = session
-        self._cancelled = False
         self._left = list(legs)
         self._source: Iterator[TrackedFrame] | None = None
         self._version = -1
@@ -31,7 +31,7 @@ class Propagation(Iterator[FrameResult]):
     @property
     def is_finished(self) -> bool:
         """Whether there is no further frame to come."""
-        return self._cancelled or not self._left
+        return self.is_cancelled or not self._left
 
     def __len__(self) -> int:
         return sum(len(leg) for leg in self.legs)
@@ -69,7 +69,7 @@ class Propagation(Iterator[FrameResult]):
 
     def cancel(self) -> None:
         """End before the next frame; callable from any thread, returns at once."""
-        self._cancelled = True
+        self.is_cancelled = True
 
     def close(self) -> None:
         """End now; what was given stays."""

@@ -78,7 +78,7 @@ class VideoSession:
         self._lock = threading.RLock()
         self._closed = False
         # weak: a propagation that its caller has dropped is over
-        self._propagation: Callable[[], Propagation | None] = _no_propagation
+        self._propagation: Callable[[], Propagation | None] = lambda: None
         self._records = Records()
 
     # ------------------------------------------------------------- prompts
@@ -219,6 +219,11 @@ class VideoSession:
     def object_ids(self) -> tuple[int, ...]:
         """Ids of the objects there are, rising."""
         return self._records.object_ids
+
+    @property
+    def prompted_frames(self) -> tuple[int, ...]:
+        """Frames with a prompt that counts, rising."""
+        return tuple(sorted(set(self._records.prompted_frames)))
 
     # --------------------------------------------------------- propagation
 
@@ -393,7 +398,3 @@ class VideoSession:
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"objects {self._say_ids()}"
         return f"<VideoSession of {self.video!r} with {self.model.name}: {state}>"
-
-
-def _no_propagation() -> None:
-    return None

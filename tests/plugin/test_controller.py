@@ -61,16 +61,19 @@ def test_steps_of_a_track(controller):
 
 
 def test_both_ways_reaches_both_ends_for_an_object_named_late(controller):
-    prompts = wanted((2, 1, 30, 30, 1), (6, 2, 90, 60, 1))
+    prompts = wanted((2, 1, 30, 30, 1), (6, 2, 60, 40, 1), (9, 1, 10, 10, 1))
     steps = list(controller.track(prompts, "both", None, None))
+    assert Planned(6 + 18) in steps
     tracked = {s.result.frame_index: s.result for s in steps if isinstance(s, Tracked)}
-    assert Planned(18 + 6) in steps
     assert sorted(tracked) == list(range(20))
-    assert set(tracked[0].objects) == {1, 2}
+    assert all(set(result.objects) == {1, 2} for result in tracked.values())
+    # between its prompts an object follows from the earlier one
+    assert centre(controller, 8, 1) == (30 + 6 * 3, 30 + 6 * 2)
 
 
-def test_cancelling_the_way_forward_does_not_begin_the_way_back(controller):
-    steps = controller.track(wanted((2, 1, 30, 30, 1)), "both", None, None)
+def test_cancelling_the_first_way_does_not_begin_the_second(controller):
+    prompts = wanted((2, 1, 30, 30, 1), (6, 2, 90, 60, 1))
+    steps = controller.track(prompts, "both", None, None)
     for step in steps:
         if isinstance(step, Tracked):
             controller.cancel()

@@ -43,6 +43,7 @@ def test_segment_frame_shows_the_prompts_on_the_frame_on_screen(ready, work):
 
 def test_propagate_labels_every_frame_by_object_id(ready, work):
     click(ready, 20, 100, t=4, obj_id=5)
+    ready.track_fields.direction.value = "forward"
     work(ready, ready.propagate)
     data = labels_of(ready).data
     for t in range(SHAPE[0]):

@@ -193,17 +193,23 @@ class SessionController:
     ) -> Iterator[Event]:
         """Bring the prompts in line, then propagate; see `VideoSession.propagate`.
 
-        Both ways without a start frame goes forward from the first prompted frame and backward from
-        the last, so that an object named late is followed to both ends too.
+        Both ways without a start frame first goes backward from where the last object was named, if
+        that is not where the first one was: so an object named late is followed to both ends too.
         """
         yield from self.bring_in_line(wanted)
         session = self._open()
         runs: list[tuple[Direction, int | None]] = [(direction, start_frame_index)]
         n_later = 0
-        if direction == "both" and start_frame_index is None and session.prompted_frames:
-            last = session.prompted_frames[-1]
-            runs = [("forward", None), ("backward", last)]
-            n_later = last if max_frames is None else min(last, max_frames)
+        named = session.first_frames.values()
+        if (
+            direction == "both"
+            and start_frame_index is None
+            and min(named, default=0) < max(named, default=0)
+        ):
+            # going forward then shows what is known of the late ones, and replaces all else
+            runs = [("backward", max(named)), ("forward", None)]
+            n_later = len(session.video) - min(named)
+            n_later = n_later if max_frames is None else min(n_later, max_frames)
         for number, (way, start) in enumerate(runs):
             with session.propagate(way, start, max_frames) as propagation:
                 if number == 0:

@@ -221,9 +221,10 @@ class VideoSession:
         return self._records.object_ids
 
     @property
-    def prompted_frames(self) -> tuple[int, ...]:
-        """Frames with a prompt that counts, rising."""
-        return tuple(sorted(set(self._records.prompted_frames)))
+    def first_frames(self) -> dict[int, int]:
+        """The first prompted frame of each object that was prompted."""
+        keyframes = self._records.keyframes
+        return {i: min(keyframes[i]) for i in self.object_ids if i in keyframes}
 
     # --------------------------------------------------------- propagation
 

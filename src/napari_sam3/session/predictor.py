@@ -26,7 +26,7 @@ class Sam3VideoPredictor:
     """Sessions on videos, driven by requests.
 
     The requests and responses are those of the SAM 3 video API; what goes beyond it is listed in
-    the user guide. Several sessions live side by side and share the model.
+    docs/api.md. Several sessions live side by side and share the model.
 
     Parameters
     ----------

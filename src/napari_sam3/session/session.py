@@ -222,9 +222,9 @@ class VideoSession:
 
     @property
     def first_frames(self) -> dict[int, int]:
-        """The first prompted frame of each object that was prompted."""
-        keyframes = self._records.keyframes
-        return {i: min(keyframes[i]) for i in self.object_ids if i in keyframes}
+        """The first prompted frame of each object that was prompted, by id."""
+        ids = set(self.object_ids)
+        return {i: min(frames) for i, frames in self._records.keyframes.items() if i in ids}
 
     # --------------------------------------------------------- propagation
 
@@ -397,5 +397,4 @@ class VideoSession:
             self.video.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else f"objects {self._say_ids()}"
-        return f"<VideoSession of {self.video!r} with {self.model.name}: {state}>"
+        return f"<VideoSession of {self.video!r} with {self.model.name}>"

@@ -36,10 +36,11 @@ def make_disc_film(n_frames: int = N_FRAMES) -> np.ndarray:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_cache_folder(tmp_path_factory):
-    """What is cached for the user goes elsewhere while tests run."""
+def own_folders(tmp_path_factory):
+    """What is cached or set for the user goes elsewhere while tests run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
         yield
 
 

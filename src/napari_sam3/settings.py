@@ -1,0 +1,144 @@
+"""What a person has set once and for all: read here and nowhere else.
+
+The window writes a small file in the user's configuration folder; environment variables win over
+it, so that a cluster job or a test does not depend on what was clicked. (napari keeps settings of
+plugins only from 0.9 on, and the core knows no napari.)
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_config_path
+
+logger = logging.getLogger(__name__)
+
+VARIABLES = {
+    "device": "NAPARI_SAM3_DEVICE",
+    "resolution": "NAPARI_SAM3_RESOLUTION",
+    "features_mb": "NAPARI_SAM3_FEATURES_MB",
+    "features_disk_mb": "NAPARI_SAM3_FEATURES_DISK_MB",
+}
+"""The environment variable of each setting that has one."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What holds where a caller says nothing else.
+
+    Attributes
+    ----------
+    model : str
+        What the window offers at first, as `load_model` takes it.
+    device : str
+        "auto" or a device such as "cpu", "cuda", "cuda:1", "mps"; a wish: where a model can't
+        run on it here, its best device is taken.
+    resolution : int
+        Side of the square that the model sees, px; 0: the model's own. Less is faster, needs
+        less memory, and blurs small things.
+    features_mb, features_disk_mb : int
+        Most memory and disk that encoded frames may take, in megabytes of 2**20 bytes; 0: none.
+    """
+
+    model: str = "auto"
+    device: str = "auto"
+    resolution: int = 0
+    features_mb: int = 2048
+    features_disk_mb: int = 8192
+
+
+def settings_path() -> Path:
+    """The file that holds what was set."""
+    return user_config_path("napari-sam3") / "settings.json"
+
+
+def read_settings() -> Settings:
+    """What is set now: by the environment, else in the file, else the defaults.
+
+    What can't be understood is left out, with a line in the log: a damaged file never stops work.
+    """
+    told = {**_from_file(), **_from_environment()}
+    return replace(Settings(), **told)
+
+
+def save_settings(**changes: str | int) -> None:
+    """Keep settings for the next time; those of `Settings`, by name.
+
+    Raises
+    ------
+    OSError
+        If the file can't be written.
+    """
+    kept = replace(Settings(), **{**_from_file(), **changes})
+    path = settings_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # another window may read it just now
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_text(json.dumps(asdict(kept), indent=1), encoding="utf-8")
+    part.replace(path)
+
+
+def settings_from_environment() -> frozenset[str]:
+    """Names of the settings that the environment says, which the window can't change."""
+    return frozenset(_from_environment())
+
+
+def _from_file() -> dict[str, Any]:
+    path = settings_path()
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as exc:
+        logger.warning("the settings in %s can't be read and are left out: %s", path, exc)
+        return {}
+    if not isinstance(said, dict):
+        logger.warning("the settings in %s are no table and are left out", path)
+        return {}
+    return _understood(said, str(path))
+
+
+def _from_environment() -> dict[str, Any]:
+    said = {name: os.environ.get(variable, "").strip() for name, variable in VARIABLES.items()}
+    return _understood({name: text for name, text in said.items() if text}, "the environment")
+
+
+def _understood(said: dict[str, Any], where: str) -> dict[str, Any]:
+    """Of what was said, the settings there are, in their types."""
+    kept: dict[str, Any] = {}
+    for setting in fields(Settings):
+        if setting.name not in said:
+            continue
+        value = said[setting.name]
+        if isinstance(setting.default, str):
+            is_right = isinstance(value, str) and bool(value)
+        else:
+            value = _whole_number(value)
+            is_right = value is not None
+        if is_right:
+            kept[setting.name] = value
+        else:
+            logger.warning(
+                "%s says %s=%r, which is no %s; %r is taken",
+                where,
+                VARIABLES.get(setting.name, setting.name),
+                said[setting.name],
+                "name" if isinstance(setting.default, str) else "whole number from 0 up",
+                setting.default,
+            )
+    return kept
+
+
+def _whole_number(value: Any) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
+    try:
+        number = int(value)
+    except ValueError:
+        return None
+    return number if number >= 0 else None

@@ -1,0 +1,64 @@
+"""Settings: what the environment says wins over the file, the file over the defaults."""
+
+from __future__ import annotations
+
+import pytest
+
+from napari_sam3.settings import (
+    VARIABLES,
+    Settings,
+    read_settings,
+    save_settings,
+    settings_from_environment,
+    settings_path,
+)
+
+
+@pytest.fixture(autouse=True)
+def own_file(tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_sam3.settings.user_config_path", lambda _name: tmp_path / "new")
+    for variable in VARIABLES.values():
+        monkeypatch.delenv(variable, raising=False)
+
+
+def test_what_was_saved_is_read_again_and_nothing_else_changes():
+    assert read_settings() == Settings()
+    save_settings(device="cpu", features_mb=100)
+    save_settings(resolution=512)
+    assert read_settings() == Settings(device="cpu", features_mb=100, resolution=512)
+    assert [path.name for path in settings_path().parent.iterdir()] == ["settings.json"]
+
+
+def test_environment_wins_over_the_file(monkeypatch):
+    save_settings(device="cpu", features_mb=100)
+    monkeypatch.setenv("NAPARI_SAM3_DEVICE", "cuda:1")
+    monkeypatch.setenv("NAPARI_SAM3_FEATURES_MB", " 7 ")
+    assert read_settings() == Settings(device="cuda:1", features_mb=7)
+    assert settings_from_environment() == {"device", "features_mb"}
+
+
+def test_environment_is_not_saved(monkeypatch):
+    monkeypatch.setenv("NAPARI_SAM3_DEVICE", "cuda:1")
+    save_settings(resolution=512)
+    monkeypatch.delenv("NAPARI_SAM3_DEVICE")
+    assert read_settings() == Settings(resolution=512)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[1, 2]", '{"device": 3, "resolution": -1, "features_mb": true, "other": 1}'],
+)
+def test_damaged_file_leaves_the_defaults(text, caplog):
+    save_settings(device="cpu")
+    settings_path().write_text(text)
+    assert read_settings() == Settings()
+    assert "settings.json" in caplog.text
+    save_settings(features_mb=5)
+    assert read_settings() == Settings(features_mb=5)
+
+
+def test_wrong_variable_is_left_out_and_said(monkeypatch, caplog):
+    monkeypatch.setenv("NAPARI_SAM3_RESOLUTION", "large")
+    assert read_settings().resolution == 0
+    assert "NAPARI_SAM3_RESOLUTION='large'" in caplog.text
+    assert settings_from_environment() == frozenset()

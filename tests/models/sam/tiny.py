@@ -1,0 +1,285 @@
+"""Tiny models of each real architecture, with random weights that answer something.
+
+Freshly made weights say "object absent" for ever, and masks that hardly depend on the prompt: then
+every test of equality passes on empty masks. So the weights are drawn wider than for training, the
+score heads say "present", and clicks and pictures change the masks.
+
+Each `make_*` gives the model; `save` writes it as real weights are written, config and processor
+beside it, to be loaded through the same code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    EdgeTamVideoConfig,
+    EdgeTamVideoModel,
+    PreTrainedModel,
+    Sam2VideoConfig,
+    Sam2VideoModel,
+    Sam2VideoProcessor,
+    Sam2VideoVideoProcessor,
+    Sam3TrackerVideoConfig,
+    Sam3TrackerVideoModel,
+    Sam3VideoConfig,
+    Sam3VideoModel,
+)
+from transformers.models.sam2.image_processing_sam2 import Sam2ImageProcessor
+from transformers.models.sam3.image_processing_sam3 import Sam3ImageProcessor
+from transformers.models.sam3_tracker_video.processing_sam3_tracker_video import (
+    Sam3TrackerVideoProcessor,
+)
+
+SIZE = 128  # of SAM 2 and EdgeTAM, px; features are 8 x 8
+SIZE3 = 112  # of SAM 3: 14 px a patch, features are 8 x 8 too
+HIDDEN = 128  # twice the memory's channels: upstream stumbles where they are equal
+VOCABULARY = 64  # words that the tiny text encoder of SAM 3 tells apart
+
+_DECODER = {
+    "hidden_size": HIDDEN,
+    "mlp_dim": 64,
+    "num_attention_heads": 2,
+    "iou_head_hidden_dim": 32,
+}
+# what all trackers have; the memory's 64 channels are fixed upstream
+_TRACKER = {
+    "memory_attention_hidden_size": HIDDEN,
+    "memory_attention_num_layers": 2,
+    "memory_encoder_hidden_size": HIDDEN,
+    "memory_encoder_output_channels": 64,
+    "mask_downsampler_embed_dim": HIDDEN,
+    "memory_fuser_embed_dim": HIDDEN,
+    "memory_fuser_intermediate_dim": 64,
+    "memory_fuser_num_layers": 1,
+    "mask_decoder_config": _DECODER,
+}
+
+
+def _feature_sizes(side: int) -> list[list[int]]:
+    return [[4 * side, 4 * side], [2 * side, 2 * side], [side, side]]
+
+
+def make_sam2(seed: int = 0, **config: Any) -> Sam2VideoModel:
+    """SAM 2.1: Hiera encoder, memory of seven frames."""
+    side = SIZE // 16
+    return _make(
+        Sam2VideoModel,
+        Sam2VideoConfig(
+            image_size=SIZE,
+            vision_config={
+                "backbone_config": {
+                    "model_type": "sam2_hiera_det_model",
+                    "hidden_size": 16,
+                    "image_size": [SIZE, SIZE],
+                    "blocks_per_stage": [1, 1, 2, 1],
+                    "embed_dim_per_stage": [16, 32, 64, 128],
+                    "num_attention_heads_per_stage": [1, 1, 2, 2],
+                    "window_size_per_stage": [8, 4, 8, 4],
+                    "global_attention_blocks": [3],
+                },
+                "backbone_channel_list": [128, 64, 32, 16],
+                "backbone_feature_sizes": _feature_sizes(side),
+                "fpn_hidden_size": HIDDEN,
+            },
+            prompt_encoder_config={"hidden_size": HIDDEN, "image_size": SIZE},
+            memory_attention_feed_forward_hidden_size=64,
+            memory_attention_rope_feat_sizes=[side, side],
+            **_TRACKER,
+            **config,
+        ),
+        seed,
+    )
+
+
+def make_edgetam(seed: int = 0, **config: Any) -> EdgeTamVideoModel:
+    """EdgeTAM: RepViT encoder out of timm, memories squeezed by a perceiver."""
+    side = SIZE // 16
+    return _make(
+        EdgeTamVideoModel,
+        EdgeTamVideoConfig(
+            image_size=SIZE,
+            vision_config={
+                "model_type": "edgetam_vision_model",
+                "backbone_config": {
+                    "model_type": "timm_wrapper",
+                    "architecture": "repvit_m1",
+                    "num_classes": 2,
+                    "model_args": {
+                        "in_chans": 3,
+                        "features_only": True,
+                        "out_indices": [0, 1, 2, 3],
+                        "embed_dim": [16, 32, 64, 128],
+                        "depth": [1, 1, 2, 1],
+                    },
+                },
+                "backbone_channel_list": [128, 64, 32, 16],
+                "backbone_feature_sizes": _feature_sizes(side),
+                "fpn_hidden_size": HIDDEN,
+            },
+            prompt_encoder_config={"hidden_size": HIDDEN, "image_size": SIZE},
+            memory_attention_mlp_hidden_size=64,
+            memory_attention_rope_feat_sizes=[side, side],
+            memory_attention_rope_k_sizes=[4, 4],
+            perceiver_resampler_num_latents=16,
+            perceiver_resampler_num_latents_2d=16,
+            perceiver_resampler_mlp_intermediate_size=64,
+            **_TRACKER,
+            **config,
+        ),
+        seed,
+    )
+
+
+def _sam3_vision() -> dict[str, Any]:
+    return {
+        "model_type": "sam3_vision_model",
+        "backbone_config": {
+            "model_type": "sam3_vit_model",
+            "hidden_size": 64,
+            "intermediate_size": 128,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": SIZE3,
+            "pretrain_image_size": SIZE3,
+            "window_size": 4,
+            "global_attn_indexes": [1],
+        },
+        "fpn_hidden_size": HIDDEN,
+        "backbone_feature_sizes": _feature_sizes(SIZE3 // 14),
+    }
+
+
+def _sam3_tracker(**config: Any) -> Sam3TrackerVideoConfig:
+    return Sam3TrackerVideoConfig(
+        image_size=SIZE3,
+        vision_config=_sam3_vision(),
+        prompt_encoder_config={"hidden_size": HIDDEN, "image_size": SIZE3, "patch_size": 14},
+        memory_attention_feed_forward_hidden_size=64,
+        **_TRACKER,
+        **config,
+    )
+
+
+def make_sam3_tracker(seed: int = 0, **config: Any) -> Sam3TrackerVideoModel:
+    """SAM 3's tracker by itself: clicks, boxes and masks, no text."""
+    return _make(Sam3TrackerVideoModel, _sam3_tracker(**config), seed)
+
+
+def make_sam3(seed: int = 0, **config: Any) -> Sam3VideoModel:
+    """SAM 3: detector with text and exemplars, and the tracker over one encoder."""
+    side = SIZE3 // 14
+    small = {"hidden_size": HIDDEN, "num_attention_heads": 2}
+    layers = {**small, "num_layers": 1, "intermediate_size": 64}
+    return _make(
+        Sam3VideoModel,
+        Sam3VideoConfig(
+            detector_config={
+                "model_type": "sam3",
+                "vision_config": _sam3_vision(),
+                "text_config": {
+                    "model_type": "clip_text_model",
+                    "vocab_size": VOCABULARY,
+                    "hidden_size": 64,
+                    "intermediate_size": 64,
+                    "projection_dim": 64,
+                    "num_hidden_layers": 1,
+                    "num_attention_heads": 2,
+                    "max_position_embeddings": 32,
+                    "hidden_act": "gelu",
+                    "bos_token_id": 0,
+                    "eos_token_id": 1,
+                    "pad_token_id": 1,
+                },
+                "geometry_encoder_config": layers,
+                "detr_encoder_config": layers,
+                "detr_decoder_config": {**layers, "num_layers": 2, "num_queries": 8},
+                "mask_decoder_config": small,
+            },
+            tracker_config=_sam3_tracker().to_dict(),
+            low_res_mask_size=4 * side,
+            **config,
+        ),
+        seed,
+    )
+
+
+MAKERS: dict[str, Callable[..., PreTrainedModel]] = {
+    "sam2": make_sam2,
+    "edgetam": make_edgetam,
+    "sam3_tracker": make_sam3_tracker,
+    "sam3": make_sam3,
+}
+
+
+def save(model: PreTrainedModel, folder: Path) -> Path:
+    """Write weights, config and processor as they lie on the hub (SAM 3's tokenizer excepted)."""
+    model.save_pretrained(folder)
+    make_processor(model).save_pretrained(folder)
+    return folder
+
+
+def make_processor(model: PreTrainedModel) -> Any:
+    """The processor of a tracker model (of SAM 3: of its tracker), at the model's resolution."""
+    side = model.config.image_size
+    size = {"height": side, "width": side}
+    if isinstance(model, Sam3VideoModel | Sam3TrackerVideoModel):
+        half = [0.5, 0.5, 0.5]
+        return Sam3TrackerVideoProcessor(
+            Sam3ImageProcessor(
+                size=size, mask_size={"height": side * 4 // 14, "width": side * 4 // 14}
+            ),
+            Sam2VideoVideoProcessor(size=size, image_mean=half, image_std=half),
+            target_size=side,
+        )
+    return Sam2VideoProcessor(
+        Sam2ImageProcessor(size=size, mask_size={"height": side // 4, "width": side // 4}),
+        Sam2VideoVideoProcessor(size=size),
+        target_size=side,
+    )
+
+
+def _make(kind: type[Any], config: Any, seed: int) -> Any:
+    with _seeded(seed):
+        model = kind(config).eval()
+        with torch.no_grad():
+            _widen(model)
+            _say_present(model)
+    return model
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def _widen(model: torch.nn.Module) -> None:
+    """Draw the weights so wide that signals neither die nor explode on their way."""
+    for name, parameter in model.named_parameters():
+        if "norm" in name or name.endswith("bias"):
+            continue
+        if parameter.ndim >= 2 and "embed" not in name and "token" not in name:
+            fan_in = parameter[0].numel()
+            parameter.normal_(0, fan_in**-0.5)
+        else:
+            parameter.normal_(0, 0.5)
+    for name, module in model.named_modules():
+        if "mask_decoder.transformer" in name and name.endswith(("q_proj", "k_proj")):
+            module.weight.mul_(3.0)  # look at places, not at the average of all
+        elif name.endswith("output_hypernetworks_mlps"):
+            for mlp in module:  # masks of both signs: what all channels have in common is left out
+                mlp.proj_out.weight.sub_(mlp.proj_out.weight.mean(dim=0))
+
+
+def _say_present(model: torch.nn.Module) -> None:
+    for name, module in model.named_modules():
+        if name.endswith("pred_obj_score_head"):
+            module.proj_out.bias.fill_(4.0)
+        elif name.endswith("presence_head"):
+            list(module.children())[-1].bias.fill_(4.0)

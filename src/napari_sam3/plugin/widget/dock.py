@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import napari.viewer
 from napari.layers import Image
-from napari.utils.notifications import show_error, show_warning
+from napari.utils.notifications import show_warning
 from qtpy.QtCore import QSize, Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_sam3.errors import LayerError, MissingPromptError, Sam3Error
+from napari_sam3.errors import LayerError, MissingPromptError
 from napari_sam3.plugin.controller import Event as RunEvent
 from napari_sam3.plugin.controller import SessionController, WantedPrompts
 from napari_sam3.plugin.results import frame_on_screen
@@ -35,6 +34,7 @@ from napari_sam3.plugin.widget.layout import WIDTH, lay_out
 from napari_sam3.plugin.widget.lifetime import Lifetime
 from napari_sam3.plugin.widget.models import ModelChoice
 from napari_sam3.plugin.widget.pen import PromptPen
+from napari_sam3.plugin.widget.work import Work
 from napari_sam3.plugin.workbench import Setup, Workbench
 
 
@@ -63,8 +63,7 @@ class SegmentAndTrackWidget(QWidget):
         self.axes_choice = AxesChoice(napari_viewer, self.video_fields)
         self.model_choice = ModelChoice(self.video_fields, self.prompt_fields.text)
         self.pen = PromptPen(self.prompt_fields, self._update)
-        self.state = State()
-        self.job: Job | None = None
+        self.work = Work(self.bench)
         self.is_shut_down = False
         groups = (self.video_fields, self.prompt_fields, self.track_fields, self.object_fields)
         self.guidance, body = lay_out([fields.group for fields in groups])
@@ -80,11 +79,21 @@ class SegmentAndTrackWidget(QWidget):
     @property
     def is_running(self) -> bool:
         """Whether a piece of work is under way."""
-        return self.job is not None
+        return self.work.job is not None
+
+    @property
+    def job(self) -> Job | None:
+        """The piece of work under way."""
+        return self.work.job
+
+    @property
+    def state(self) -> State:
+        """What the guidance says in words."""
+        return self.work.state
 
     def new_prompts(self) -> None:
         """Choose layers to draw prompts of the video in; those made before, if they fit."""
-        with self._errors_shown():
+        with self.work.errors_shown():
             image_layer = self._video()
             before = self.axes_choice.read(image_layer)
             self.axes_choice.unpin()
@@ -97,18 +106,18 @@ class SegmentAndTrackWidget(QWidget):
             self.prompt_fields.boxes.value = shapes
             self.viewer.layers.selection.active = points
             points.mode = "add"
-            self._set(ending=Ending.NONE)
+            self.work.set(ending=Ending.NONE)
 
     def segment_frame(self) -> None:
         """Show what the prompts mean on the frame on screen."""
-        with self._errors_shown():
+        with self.work.errors_shown():
             if self.job is None:
                 controller, wanted, on_screen = self._prepare()
                 self._start(controller, controller.segment(wanted, on_screen), Phase.SEGMENTING)
 
     def propagate(self) -> None:
         """Follow the objects through the video; nothing happens while work is under way."""
-        with self._errors_shown():
+        with self.work.errors_shown():
             if self.job is None:
                 controller, wanted, _ = self._prepare()
                 fields = self.track_fields
@@ -123,13 +132,11 @@ class SegmentAndTrackWidget(QWidget):
 
     def stop(self) -> None:
         """Stop before the next frame; what is done stays."""
-        if self.job is not None:
-            self._set(phase=Phase.STOPPING)
-            self.job.stop()
+        self.work.stop()
 
     def remove_object(self, obj_id: int | None = None) -> None:
         """Remove an object (the current one if none is said): prompts, results and all."""
-        with self._errors_shown():
+        with self.work.errors_shown():
             if self.job is not None:
                 return
             number = self.prompt_fields.object.value if obj_id is None else int(obj_id)
@@ -138,7 +145,7 @@ class SegmentAndTrackWidget(QWidget):
                 if layer is not None:
                     remove_items(layer, number)
             results, controller = self.bench.results_of(image_layer), self.bench.controller
-            self._set(ending=Ending.NONE)
+            self.work.set(ending=Ending.NONE)
             if results is not None:
                 results.forget(number)
             if results is not None and controller is not None:
@@ -147,7 +154,7 @@ class SegmentAndTrackWidget(QWidget):
 
     def reset(self) -> None:
         """Begin anew: forget all objects, empty our own prompt layers; labels stay as they are."""
-        with self._errors_shown():
+        with self.work.errors_shown():
             if self.job is not None:
                 return
             image_layer = self._video()
@@ -164,7 +171,7 @@ class SegmentAndTrackWidget(QWidget):
                     choice.value = None
             fields.text.value = ""
             fields.object.value = 1
-            self._set(ending=Ending.NONE)
+            self.work.set(ending=Ending.NONE)
 
     def shut_down(self) -> None:
         """Stop the work and give back all memory; the widget is not used afterwards."""
@@ -174,12 +181,11 @@ class SegmentAndTrackWidget(QWidget):
         for event in self._layer_events():
             event.disconnect(self._on_layers_changed)
         self.pen.watch()
-        job, self.job = self.job, None
-        if job is None:
+        if self.job is None:
             self.bench.close()
         else:
             # the thread may be inside the model: memory is given back when it has come out
-            job.abandon(self.bench.give_away())
+            self.work.abandon(self.bench.give_away())
 
     # ------------------------------------------------------------------ work
 
@@ -226,61 +232,18 @@ class SegmentAndTrackWidget(QWidget):
     def _start(
         self, controller: SessionController, steps: Iterator[RunEvent], phase: Phase
     ) -> None:
-        assert self.bench.setup is not None
-        job = Job(self.bench, controller, steps)
-        job.is_followed = bool(self.track_fields.follow.value)
-        job.changed.connect(self._on_job_changed)
-        job.ended.connect(self._on_job_ended)
-        self.job = job
-        self._set(
-            phase=Phase.LOADING if controller.session is None else phase,
-            work=phase,
-            ending=Ending.NONE,
-            model=self.model_choice.name,
-            frames_done=0,
-            frames_planned=0,
-            results_name="",
-        )
-        job.start()
+        is_followed = bool(self.track_fields.follow.value)
+        self.work.start(controller, steps, phase, self.model_choice.name, is_followed=is_followed)
 
-    def _on_job_changed(self) -> None:
-        job = self.job
-        if job is None:
-            return
-        phase = self.state.phase
-        if phase is Phase.LOADING and job.is_model_ready:
-            phase = self.state.work
-        self._set(phase=phase, frames_done=job.frames_done, frames_planned=job.frames_planned)
-        self.track_fields.show_progress(job.frames_done, job.frames_planned, job.pace)
-
-    def _on_job_ended(self) -> None:
-        job, self.job = self.job, None
-        if job is None:
-            return
-        if job.error is not None:
-            show_error(str(job.error))
-        self._set(
-            phase=Phase.IDLE,
-            ending=job.ending(self.state.work),
-            failure="" if job.error is None else str(job.error),
-            frames_done=job.frames_done,
-            results_name=job.results_name,
-        )
-        self.track_fields.show_progress(0, 0, "")
+    def _on_work_ended(self) -> None:
         self._on_layers_changed()
         self.ended.emit()
-
-    @contextmanager
-    def _errors_shown(self) -> Iterator[None]:
-        try:
-            yield
-        except Sam3Error as exc:
-            show_error(str(exc))
-            self._set(ending=Ending.FAILED, failure=str(exc))
 
     # ----------------------------------------------------------------- wiring
 
     def _connect(self) -> None:
+        self.work.changed.connect(self._update)
+        self.work.ended.connect(self._on_work_ended)
         Lifetime(self).ended.connect(self._on_lifetime_ended)
         prompts, track, objects = self.prompt_fields, self.track_fields, self.object_fields
         for button, act in (
@@ -324,7 +287,7 @@ class SegmentAndTrackWidget(QWidget):
         self._update()
 
     def _on_video_changed(self, image_layer: Image | None) -> None:
-        with self._errors_shown():
+        with self.work.errors_shown():
             self.axes_choice.show(image_layer)
             n_frames = 0
             if image_layer is not None:
@@ -337,7 +300,7 @@ class SegmentAndTrackWidget(QWidget):
             if layer is not None or self.bench.is_made_here(choice.value):
                 choice.value = layer
         self._on_prompt_layers_changed()
-        self._set(ending=Ending.NONE)
+        self.work.set(ending=Ending.NONE)
 
     def _on_prompt_layers_changed(self, _layer: Any = None) -> None:
         fields = self.prompt_fields
@@ -350,16 +313,12 @@ class SegmentAndTrackWidget(QWidget):
 
     # ------------------------------------------------------------ what is seen
 
-    def _set(self, **changes: Any) -> None:
-        self.state = replace(self.state, **changes)
-        self._update()
-
     def _update(self, _value: Any = None) -> None:
         """Bring the guidance and the buttons in line with the state."""
         fields, takes_text = self.prompt_fields, self.model_choice.takes_text
         layers = [c.value for c in (fields.points, fields.boxes) if c.value is not None]
         has_masks = fields.masks.value is not None
-        self.state = replace(
+        self.work.state = replace(
             self.state,
             has_video=self.video_fields.video.value is not None,
             has_prompt_layers=bool(layers) or has_masks,
@@ -368,6 +327,11 @@ class SegmentAndTrackWidget(QWidget):
             has_text=takes_text and bool(fields.text.value.strip()),
         )
         self.guidance.setText(guide(self.state))
+        job = self.job
+        if job is None:
+            self.track_fields.show_progress(0, 0, "")
+        else:
+            self.track_fields.show_progress(job.frames_done, job.frames_planned, job.pace)
         is_idle, has_video = self.job is None, self.state.has_video
         number = fields.object.value
         self.video_fields.group.setEnabled(is_idle)

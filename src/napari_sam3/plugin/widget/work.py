@@ -1,0 +1,115 @@
+"""The piece of work under way, and the state that the window shows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QObject, Signal
+
+from napari_sam3.errors import Sam3Error
+from napari_sam3.plugin.controller import Event, SessionController
+from napari_sam3.plugin.widget.guidance import Ending, Phase, State
+from napari_sam3.plugin.widget.job import Job
+from napari_sam3.plugin.workbench import Workbench
+
+
+class Work(QObject):
+    """One job at a time, from its start to how it ended.
+
+    Parameters
+    ----------
+    bench : Workbench
+        With the setup that jobs are made for.
+    """
+
+    changed = Signal()
+    """The state has changed."""
+
+    ended = Signal()
+    """A job has ended: done, stopped or failed; the next one can begin."""
+
+    def __init__(self, bench: Workbench) -> None:
+        super().__init__()
+        self.state = State()
+        self.job: Job | None = None
+        self._bench = bench
+
+    def set(self, **changes: Any) -> None:
+        """Change fields of the state."""
+        self.state = replace(self.state, **changes)
+        self.changed.emit()
+
+    def start(
+        self,
+        controller: SessionController,
+        steps: Iterator[Event],
+        phase: Phase,
+        model: str,
+        *,
+        is_followed: bool,
+    ) -> None:
+        """Begin; returns at once."""
+        job = Job(self._bench, controller, steps)
+        job.is_followed = is_followed
+        job.changed.connect(self._on_job_changed)
+        job.ended.connect(self._on_job_ended)
+        self.job = job
+        self.set(
+            phase=Phase.LOADING if controller.session is None else phase,
+            work=phase,
+            ending=Ending.NONE,
+            model=model,
+            frames_done=0,
+            frames_planned=0,
+            results_name="",
+        )
+        job.start()
+
+    def stop(self) -> None:
+        """Stop before the next frame; what is done stays."""
+        if self.job is not None:
+            self.set(phase=Phase.STOPPING)
+            self.job.stop()
+
+    def abandon(self, at_end: Callable[[], object]) -> None:
+        """Stop, and listen no more; `at_end` is called when the thread is done."""
+        job, self.job = self.job, None
+        assert job is not None, "there is work to be abandoned"
+        job.abandon(at_end)
+
+    @contextmanager
+    def errors_shown(self) -> Iterator[None]:
+        """Tell errors of ours instead of raising them."""
+        try:
+            yield
+        except Sam3Error as exc:
+            show_error(str(exc))
+            self.set(ending=Ending.FAILED, failure=str(exc))
+
+    def _on_job_changed(self) -> None:
+        job = self.job
+        if job is None:
+            return
+        phase = self.state.phase
+        if phase is Phase.LOADING and job.is_model_ready:
+            phase = self.state.work
+        self.set(phase=phase, frames_done=job.frames_done, frames_planned=job.frames_planned)
+
+    def _on_job_ended(self) -> None:
+        job, self.job = self.job, None
+        if job is None:
+            return
+        if job.error is not None:
+            show_error(str(job.error))
+        self.set(
+            phase=Phase.IDLE,
+            ending=job.ending(self.state.work),
+            failure="" if job.error is None else str(job.error),
+            frames_done=job.frames_done,
+            results_name=job.results_name,
+        )
+        self.ended.emit()

@@ -65,8 +65,40 @@ class ModelUnavailableError(ModelError):
     """No model of that name, or one that this machine can't run."""
 
 
-class OutOfMemoryError(ModelError):
+class OutOfDeviceMemoryError(ModelError):
     """The device's memory is used up; what was computed before stays."""
+
+
+class WeightsMissingError(ModelError):
+    """A model's weights are not on this machine, and nobody asked for them to be fetched."""
+
+
+class HubOfflineError(WeightsMissingError):
+    """The Hugging Face hub can't be reached, or offline mode is on."""
+
+
+class TokenError(WeightsMissingError):
+    """The hub wants an access token, and there is none or it is not accepted."""
+
+
+class AccessNotRequestedError(WeightsMissingError):
+    """Gated weights whose licence was not yet accepted on the hub by this account."""
+
+
+class AccessPendingError(WeightsMissingError):
+    """Gated weights that this account has asked for; the answer is still to come."""
+
+
+class AccessRefusedError(WeightsMissingError):
+    """Gated weights that this account has asked for in vain."""
+
+
+class DownloadError(WeightsMissingError):
+    """A download that broke off; what has come is kept, and the next one goes on from there."""
+
+
+class DownloadCancelledError(DownloadError):
+    """A download that was stopped by the person who had asked for it."""
 
 
 # ----------------------------------------------------------------- worker

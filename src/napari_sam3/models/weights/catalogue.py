@@ -1,0 +1,147 @@
+"""What is known of each model's weights: where they are, how large, and under which licence.
+
+Sizes are of what is downloaded: weights, configuration, processor and tokenizer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+GiB = 2**30
+HUB = "https://huggingface.co"
+
+
+@dataclass(frozen=True)
+class Licence:
+    """Terms that weights come under.
+
+    Attributes
+    ----------
+    name : str
+        As its authors call it.
+    url : str or None
+        Where it can be read (and, if gated, accepted).
+    summary : str
+        One sentence on what it allows; no substitute for reading it.
+    """
+
+    name: str
+    url: str | None
+    summary: str
+
+
+APACHE = Licence(
+    "Apache-2.0",
+    "https://www.apache.org/licenses/LICENSE-2.0",
+    "Any use, also commercial, with the licence and notices kept when it is passed on.",
+)
+SAM_LICENSE = Licence(
+    "SAM License",
+    f"{HUB}/facebook/sam3/blob/main/LICENSE",
+    "Research and commercial use, also of modified versions, passed on only under the same "
+    "licence; use for military, weapons, nuclear or espionage purposes and reverse engineering "
+    "are forbidden, and publications must name it.",
+)
+UNKNOWN_LICENCE = Licence(
+    "unknown", None, "Whoever made these weights says what they may be used for."
+)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights that can be asked for by name.
+
+    Attributes
+    ----------
+    name : str
+        What `load_model` takes.
+    repo_id : str or None
+        The repository on the hub; None: only a folder.
+    revision : str
+        Its branch, tag or commit.
+    folder : Path or None
+        A folder of the person's that is used in place of the hub's cache.
+    model_type : str or None
+        The family (`FAMILIES`); None: not known before `config.json` is read.
+    licence : Licence
+    download_bytes : int or None
+        Size of the download; None: not known before the hub is asked.
+    is_gated : bool
+        Whether the hub wants the licence accepted, and a token.
+    memory_bytes : int
+        Memory of the device that one video with a few objects is reckoned to need; an estimate.
+    """
+
+    name: str
+    repo_id: str | None = None
+    revision: str = "main"
+    folder: Path | None = None
+    model_type: str | None = None
+    licence: Licence = UNKNOWN_LICENCE
+    download_bytes: int | None = None
+    is_gated: bool = False
+    memory_bytes: int = 2 * GiB
+
+    @property
+    def page(self) -> str | None:
+        """The model's page, where a gated licence is accepted and access asked for."""
+        return None if self.repo_id is None else f"{HUB}/{self.repo_id}"
+
+
+KNOWN: dict[str, Weights] = {
+    weights.name: weights
+    for weights in (
+        # 860 million parameters in float32: 3.44 GB, and the tokenizer
+        Weights(
+            "sam3",
+            "facebook/sam3",
+            model_type="sam3_video",
+            licence=SAM_LICENSE,
+            download_bytes=3_444_000_000,
+            is_gated=True,
+            memory_bytes=8 * GiB,
+        ),
+        Weights(
+            "sam2.1-large",
+            "facebook/sam2.1-hiera-large",
+            model_type="sam2_video",
+            licence=APACHE,
+            download_bytes=898_000_000,
+            memory_bytes=4 * GiB,
+        ),
+        Weights(
+            "sam2.1-base-plus",
+            "facebook/sam2.1-hiera-base-plus",
+            model_type="sam2_video",
+            licence=APACHE,
+            download_bytes=323_000_000,
+            memory_bytes=3 * GiB,
+        ),
+        Weights(
+            "sam2.1-small",
+            "facebook/sam2.1-hiera-small",
+            model_type="sam2_video",
+            licence=APACHE,
+            download_bytes=184_000_000,
+            memory_bytes=2 * GiB,
+        ),
+        Weights(
+            "sam2.1-tiny",
+            "facebook/sam2.1-hiera-tiny",
+            model_type="sam2_video",
+            licence=APACHE,
+            download_bytes=156_000_000,
+            memory_bytes=2 * GiB,
+        ),
+        Weights(
+            "edgetam",
+            "yonigozlan/EdgeTAM-hf",
+            model_type="edgetam_video",
+            licence=APACHE,
+            download_bytes=56_000_000,
+            memory_bytes=GiB,
+        ),
+    )
+}
+"""Weights with a name of ours, the best first."""

@@ -1,0 +1,140 @@
+"""What is on the disk: the hub's cache and folders. Never asks the net."""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_sam3.models.weights.catalogue import Weights
+from napari_sam3.models.weights.family import CONFIG
+
+SINGLE = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+# what loading needs and a licence to go with it; never the .pt of the original code beside them
+NEEDED = (
+    CONFIG,
+    SINGLE,
+    INDEX,
+    "model-*-of-*.safetensors",
+    "processor_config.json",
+    "preprocessor_config.json",
+    "video_preprocessor_config.json",
+    "tokenizer*.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "LICENSE*",
+)
+"""Names of the files that are downloaded, as patterns."""
+
+
+@dataclass(frozen=True)
+class Incomplete:
+    """Why a folder can't be loaded from: a sentence for people."""
+
+    reason: str
+
+
+def hub_cache() -> Path:
+    """The hub's cache folder, as HF_HUB_CACHE, HF_HOME and XDG_CACHE_HOME say."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE).expanduser()
+
+
+def repo_folder(repo_id: str) -> Path:
+    """The folder of a repository in the cache; it may not be there."""
+    return hub_cache() / ("models--" + repo_id.replace("/", "--"))
+
+
+def find_weights(weights: Weights) -> Path | None:
+    """Find the folder that a model can be loaded from; None if it is not whole.
+
+    A folder of the person's comes first, then the hub's cache: the commit its revision stands
+    for, else the newest one that is whole.
+    """
+    if weights.folder is not None:
+        return weights.folder if what_is_missing(weights.folder) is None else None
+    if weights.repo_id is None:
+        return None
+    for snapshot in _snapshots(repo_folder(weights.repo_id), weights.revision):
+        if what_is_missing(snapshot) is None:
+            return snapshot
+    return None
+
+
+def what_is_missing(folder: Path) -> Incomplete | None:
+    """Say what a folder lacks to be loaded from; None if nothing.
+
+    Weights files are held against the length that their own header tells.
+    """
+    if not folder.is_dir():
+        return Incomplete(f"there is no folder {str(folder)!r}")
+    if not (folder / CONFIG).is_file():
+        return Incomplete(f"{CONFIG} is missing in {str(folder)!r}")
+    names = [SINGLE]
+    if not (folder / SINGLE).is_file():
+        if not (folder / INDEX).is_file():
+            return Incomplete(f"{SINGLE} is missing in {str(folder)!r}")
+        try:
+            index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+            names = sorted(set(index["weight_map"].values()))
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as exc:
+            return Incomplete(f"{INDEX} in {str(folder)!r} can't be read: {exc}")
+    for name in names:
+        fault = _fault(folder / name)
+        if fault is not None:
+            return Incomplete(f"{name} in {str(folder)!r} {fault}")
+    return None
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files in a folder, links followed and counted once."""
+    seen: dict[tuple[int, int] | Path, int] = {}
+    for path in folder.rglob("*"):
+        if path.is_file():
+            stat = path.stat()
+            # Windows tells no file number for some file systems
+            key = (stat.st_dev, stat.st_ino) if stat.st_ino else path.resolve()
+            seen[key] = stat.st_size
+    return sum(seen.values())
+
+
+def _snapshots(folder: Path, revision: str) -> list[Path]:
+    """Snapshots in the cache, the one that the revision stands for first, then the newest."""
+    root = folder / "snapshots"
+    if not root.is_dir():
+        return []
+    found = sorted(
+        (path for path in root.iterdir() if path.is_dir()),
+        key=lambda path: path.stat().st_mtime,
+        reverse=True,
+    )
+    ref = folder / "refs" / revision
+    commit = ref.read_text(encoding="utf-8").strip() if ref.is_file() else revision
+    return sorted(found, key=lambda path: path.name != commit)
+
+
+def _fault(path: Path) -> str | None:
+    """What is wrong with a weights file, as far as its header and length tell."""
+    try:
+        length = path.stat().st_size
+        with path.open("rb") as file:
+            (header_length,) = struct.unpack("<Q", file.read(8))
+            if not 2 <= header_length <= length - 8:
+                return "is no safetensors file, or cut off"
+            header = json.loads(file.read(header_length))
+        ends = [said["data_offsets"][1] for key, said in header.items() if key != "__metadata__"]
+    except FileNotFoundError:
+        return "is missing"
+    except OSError as exc:
+        return f"can't be read: {exc}"
+    except (struct.error, ValueError, LookupError, TypeError, AttributeError):
+        return "is no safetensors file, or cut off"
+    told = 8 + header_length + max(ends, default=0)
+    if length != told:
+        return f"has {length} bytes, and its header tells of {told}: it is damaged or cut off"
+    return None

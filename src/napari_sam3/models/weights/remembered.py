@@ -1,0 +1,142 @@
+"""What is remembered between runs: models of the person's own, and the hub's last answers.
+
+One small file, `models.json`, beside the settings. It holds names, folders and dates, no token:
+of that only a fingerprint, so that an answer is not held for true under another account.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from napari_sam3.settings import settings_path
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class OwnModel:
+    """A model that the person has named: a folder, or a repository of the hub.
+
+    Attributes
+    ----------
+    folder : Path or None
+        Where its files are; None: in the hub's cache.
+    repo_id : str or None
+        Its repository; None: a folder only.
+    model_type : str
+        The family, as read from its `config.json` when it was named.
+    """
+
+    folder: Path | None
+    repo_id: str | None
+    model_type: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the hub said last of the access to a repository.
+
+    Attributes
+    ----------
+    state : str
+        Value of a `State`.
+    day : str
+        ISO date.
+    account : str
+        Fingerprint of the token that asked.
+    """
+
+    state: str
+    day: str
+    account: str
+
+
+def memory_path() -> Path:
+    """The file that holds all this."""
+    return settings_path().with_name("models.json")
+
+
+def own_models() -> dict[str, OwnModel]:
+    """The person's models, by name."""
+    found = {}
+    for name, said in _table("models").items():
+        folder, repo_id, model_type = (said.get(k) for k in ("folder", "repo_id", "model_type"))
+        if isinstance(model_type, str) and (isinstance(folder, str) or isinstance(repo_id, str)):
+            found[name] = OwnModel(
+                Path(folder) if isinstance(folder, str) else None,
+                repo_id if isinstance(repo_id, str) else None,
+                model_type,
+            )
+    return found
+
+
+def remember_model(name: str, model: OwnModel) -> None:
+    """Keep a model under a name; an older one of that name is replaced."""
+    said: dict[str, str] = {"model_type": model.model_type}
+    if model.folder is not None:
+        said["folder"] = str(model.folder)
+    if model.repo_id is not None:
+        said["repo_id"] = model.repo_id
+    _change("models", name, said)
+
+
+def forget_model(name: str) -> bool:
+    """Forget a name; the files stay. Says whether it was known."""
+    if name not in _table("models"):
+        return False
+    _change("models", name, None)
+    return True
+
+
+def last_answer(repo_id: str, account: str) -> Answer | None:
+    """What the hub said last to this account; None if it was never asked."""
+    said = _table("answers").get(repo_id, {})
+    if said.get("account") != account:
+        return None
+    return Answer(str(said.get("state")), str(said.get("day")), account)
+
+
+def remember_answer(repo_id: str, state: str, account: str) -> None:
+    """Keep what the hub said today."""
+    said = {"state": state, "day": date.today().isoformat(), "account": account}
+    _change("answers", repo_id, said)
+
+
+def _read() -> dict[str, Any]:
+    path = memory_path()
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as exc:
+        logger.warning("the models named in %s can't be read and are left out: %s", path, exc)
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _table(kind: str) -> dict[str, dict[str, Any]]:
+    table = _read().get(kind)
+    if not isinstance(table, dict):
+        return {}
+    return {name: said for name, said in table.items() if isinstance(said, dict)}
+
+
+def _change(kind: str, name: str, said: dict[str, str] | None) -> None:
+    """Put one line into the file, or take it out."""
+    table = _table(kind)
+    if said is None:
+        table.pop(name, None)
+    else:
+        table[name] = said
+    path = memory_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # another window may read it just now
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_text(json.dumps({**_read(), kind: table}, indent=1), encoding="utf-8")
+    part.replace(path)

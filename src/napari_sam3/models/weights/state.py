@@ -1,0 +1,215 @@
+"""Whether a model's weights can be used now, and if not, why and what to do.
+
+`state_of` asks nothing but the disk and what is remembered; `ask_hub` asks the hub as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from napari_sam3.errors import (
+    AccessNotRequestedError,
+    AccessPendingError,
+    AccessRefusedError,
+    HubOfflineError,
+    TokenError,
+    WeightsMissingError,
+)
+from napari_sam3.models.weights.catalogue import HUB, Weights
+from napari_sam3.models.weights.disk import find_weights, repo_folder, what_is_missing
+from napari_sam3.models.weights.loaded import is_loaded
+from napari_sam3.models.weights.remembered import last_answer
+
+TOKEN_PAGE = f"{HUB}/settings/tokens"
+"""Where a person makes an access token."""
+
+
+class State(StrEnum):
+    """Where weights are; the value is what people read."""
+
+    LOADED = "loaded"
+    ON_DISK = "on disk"
+    TO_DOWNLOAD = "to download"
+    NOT_REQUESTED = "gated: not requested"
+    PENDING = "gated: pending"
+    REFUSED = "gated: refused"
+    NO_TOKEN = "no token"
+    OFFLINE = "offline"
+    DAMAGED = "folder missing or damaged"
+
+
+_ERRORS: dict[State, type[WeightsMissingError]] = {
+    State.TO_DOWNLOAD: WeightsMissingError,
+    State.NOT_REQUESTED: AccessNotRequestedError,
+    State.PENDING: AccessPendingError,
+    State.REFUSED: AccessRefusedError,
+    State.NO_TOKEN: TokenError,
+    State.OFFLINE: HubOfflineError,
+    State.DAMAGED: WeightsMissingError,
+}
+
+
+@dataclass(frozen=True)
+class WeightsState:
+    """Where a model's weights are, for people and for the program.
+
+    Attributes
+    ----------
+    weights : Weights
+    state : State
+    message : str
+        What is so and what to do, in a sentence or two.
+    folder : Path or None
+        Where to load them from; None unless they are whole.
+    url : str or None
+        The page to go to next: the licence, or the tokens; None where none is needed.
+    partial_bytes : int
+        How much of a broken-off download is there to go on from.
+    """
+
+    weights: Weights
+    state: State
+    message: str
+    folder: Path | None = None
+    url: str | None = None
+    partial_bytes: int = 0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can be loaded without any download."""
+        return self.folder is not None
+
+    def error(self) -> WeightsMissingError:
+        """The error to raise where the weights are needed but not ready."""
+        return _ERRORS[self.state](self.message)
+
+
+def state_of(weights: Weights) -> WeightsState:
+    """Say where weights are, without asking the net.
+
+    Of gated weights that are not here the hub's last answer to this account is told, with its
+    date.
+    """
+    folder = find_weights(weights)
+    if folder is not None:
+        if is_loaded(weights.name):
+            return WeightsState(weights, State.LOADED, f"in use, from {folder}", folder)
+        return WeightsState(weights, State.ON_DISK, f"in {folder}", folder)
+    if weights.folder is not None:
+        fault = what_is_missing(weights.folder)
+        why = "" if fault is None else fault.reason
+        return WeightsState(
+            weights,
+            State.DAMAGED,
+            f"{weights.name!r} can't be loaded: {why}. Put it right, or name another folder: "
+            f"napari-sam3 models folder FOLDER --name {weights.name}",
+        )
+    if is_offline():
+        return describe(weights, State.OFFLINE)
+    if weights.is_gated:
+        account = account_fingerprint()
+        if account is None:
+            return describe(weights, State.NO_TOKEN)
+        answer = last_answer(str(weights.repo_id), account)
+        if answer is not None and answer.state in (
+            State.NOT_REQUESTED,
+            State.PENDING,
+            State.REFUSED,
+        ):
+            return describe(weights, State(answer.state), f"as of {answer.day}")
+    return describe(weights, State.TO_DOWNLOAD)
+
+
+def describe(weights: Weights, state: State, note: str = "") -> WeightsState:
+    """Put a state into words, with the remedy.
+
+    Parameters
+    ----------
+    weights : Weights
+    state : State
+        One without a folder.
+    note : str
+        What else there is to say, as the date of an answer or what the server said.
+    """
+    name, page = weights.name, weights.page
+    get = f"napari-sam3 models get {name}"
+    aside = f" ({note})" if note else ""
+    partial = partial_bytes(weights)
+    url: str | None = page
+    if state is State.TO_DOWNLOAD:
+        size = f" ({format_bytes(weights.download_bytes)})" if weights.download_bytes else ""
+        begun = f"; {format_bytes(partial)} of it are here already" if partial else ""
+        text = (
+            f"the weights of {name!r} are not on this machine{begun}{aside}; get them with: "
+            f"{get}{size}, licence {weights.licence.name}: {weights.licence.url or page}"
+        )
+    elif state is State.NOT_REQUESTED:
+        text = (
+            f"the weights of {name!r} are gated, and this account has not asked for them{aside}; "
+            f"accept the licence at {page}, wait for the approval, then: {get}"
+        )
+    elif state is State.PENDING:
+        text = (
+            f"access to {name!r} was asked for and its authors have not answered yet{aside}; "
+            f"look at {page} or ask again with: napari-sam3 models check {name}"
+        )
+    elif state is State.REFUSED:
+        text = (
+            f"its authors have refused this account access to {name!r}{aside}; see {page}, or "
+            f"use a folder that you may use: napari-sam3 models folder FOLDER --name {name}, or "
+            "another model: napari-sam3 models"
+        )
+    elif state is State.NO_TOKEN:
+        url = TOKEN_PAGE
+        text = (
+            f"the hub gives the weights of {name!r} only to accounts it knows{aside}; accept the "
+            f"licence at {page}, make a token of kind 'read' at {TOKEN_PAGE}, save it with: "
+            f"napari-sam3 models token, then: {get}"
+        )
+    else:
+        url = None
+        text = (
+            f"the weights of {name!r} are not on this machine, and the hub can't be asked"
+            f"{aside or ' (HF_HUB_OFFLINE is set)'}; go online and: {get}, or name a folder that "
+            f"has them: napari-sam3 models folder FOLDER --name {name}"
+        )
+    return WeightsState(weights, state, text, url=url, partial_bytes=partial)
+
+
+def is_offline() -> bool:
+    """Whether HF_HUB_OFFLINE forbids to ask the hub."""
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
+def account_fingerprint() -> str | None:
+    """A short hash of the saved token; None if there is none."""
+    from huggingface_hub import get_token
+
+    token = get_token()
+    return None if token is None else hashlib.sha256(token.encode()).hexdigest()[:12]
+
+
+def partial_bytes(weights: Weights) -> int:
+    """How much of a broken-off download is there."""
+    if weights.repo_id is None:
+        return 0
+    blobs = repo_folder(weights.repo_id) / "blobs"
+    return sum(path.stat().st_size for path in blobs.glob(f"*{PARTIAL}"))
+
+
+PARTIAL = ".napari-sam3.part"
+"""Ending of a file in the cache that is not whole yet."""
+
+
+def format_bytes(count: int) -> str:
+    """Bytes as people read them: 3.4 GB, 156 MB."""
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= size:
+            number = count / size
+            return f"{number:.1f} {unit}" if number < 10 else f"{number:.0f} {unit}"
+    return f"{count} B"

@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # The torch that the tests run with. Without an NVIDIA card its small CPU build is enough; where
 # PyTorch's own index can't be reached, pip goes on without it.
-TORCH := torch==2.13.0
+TORCH := torch==2.14.1 torchvision==0.29.1
 ifeq ($(shell command -v nvidia-smi),)
 TORCH += --retries 1 --extra-index-url https://download.pytorch.org/whl/cpu
 endif

@@ -38,6 +38,11 @@ class Frames(Protocol):
         """(height, width) of every frame, px."""
         ...
 
+    @property
+    def identity(self) -> str | None:
+        """What tells these frames from all others, on another day too; None where nothing does."""
+        ...
+
     def __len__(self) -> int: ...
 
     def __getitem__(self, frame_index: int) -> NDArray[np.uint8]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,8 @@ from napari_sam3.errors import RequestError
 from napari_sam3.video import Video
 
 _SAMPLES = 5
+_VERSION = 1  # to be raised when the same file gives other pixels
+_HEAD = 2**16
 
 
 class RgbFrames:
@@ -45,6 +49,20 @@ class RgbFrames:
         _, height, width = self._video.shape[:3]
         return height, width
 
+    @property
+    def identity(self) -> str | None:
+        """What tells these frames from all others: the file, and how its values are scaled.
+
+        None for an array, which may change and has no name. Reads no frame of 8-bit video.
+        """
+        source = source_identity(self._video.path)
+        if source is None:
+            return None
+        plain = self._video.dtype == np.uint8 and self._limits is None
+        limits = None if plain else self._contrast_limits()
+        told = repr((_VERSION, source, self._video.shape, limits))
+        return hashlib.sha256(told.encode()).hexdigest()
+
     def __len__(self) -> int:
         return len(self._video)
 
@@ -69,6 +87,27 @@ class RgbFrames:
             if self._limits is None:
                 self._limits = measure_contrast(self._video)
             return self._limits
+
+
+def source_identity(path: Path | None) -> str | None:
+    """Tell a file, or a folder of frames, from every other; None for what is on no disk.
+
+    By place, size and time of the last change, of a file by its first bytes too.
+    """
+    if path is None:
+        return None
+    digest = hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape"))
+    try:
+        members = sorted(path.iterdir()) if path.is_dir() else [path]
+        for member in members:
+            status = member.stat()
+            digest.update(repr((member.name, status.st_size, status.st_mtime_ns)).encode())
+        if path.is_file():
+            with path.open("rb") as file:
+                digest.update(file.read(_HEAD))
+    except OSError:
+        return None
+    return digest.hexdigest()
 
 
 def measure_contrast(video: Video) -> tuple[float, float]:

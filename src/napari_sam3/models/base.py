@@ -92,6 +92,14 @@ class VideoTracker(Protocol):
         """
         ...
 
+    def look_at(self, frame_index: int) -> None:
+        """Hear which frame a person looks at while nothing else is to be done; returns at once.
+
+        What can be prepared for prompts there, in the background, is; it never holds up other
+        calls. Not needed: doing nothing is right too.
+        """
+        ...
+
     def close(self) -> None:
         """Give back all memory; the tracker is not used afterwards."""
         ...

@@ -126,6 +126,9 @@ class SequentialTracker(ABC):
             chain.advance_to(frame_index)
             yield TrackedFrame(frame_index, None)
 
+    def look_at(self, frame_index: int) -> None:  # noqa: B027  (most have nothing to prepare)
+        """Nothing, unless a subclass can prepare for prompts."""
+
     def close(self) -> None:
         """Forget every frame."""
         self._chains = {1: _Chain(self, 1), -1: _Chain(self, -1)}

@@ -311,6 +311,26 @@ class VideoSession:
         running.cancel()
         return True
 
+    def look_at(self, frame_index: int) -> None:
+        """Say which frame is looked at; while nothing else is done, the model gets ready for it.
+
+        Returns at once and changes no result: prompts on that frame and those around it are
+        answered sooner. While there is other work it does nothing.
+
+        Raises
+        ------
+        FrameIndexError
+            If there is no such frame.
+        """
+        number = check_frame_index(frame_index, len(self.video))
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            if not self._closed and not self.is_propagating:
+                self._tracker.look_at(number)
+        finally:
+            self._lock.release()
+
     # ------------------------------------------------------------- results
 
     def result(self, frame_index: int) -> FrameResult:

@@ -15,8 +15,33 @@ from napari_sam3.errors import ModelUnavailableError, OutOfDeviceMemoryError
 # how PyTorch words it where it raises a plain RuntimeError (MPS; the CPU's allocator)
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
-_locks: dict[str, threading.RLock] = {}
-_locks_guard = threading.Lock()
+
+class _Line:
+    """Threads that take turns; one that has its turn may take it again."""
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        self._count = threading.Lock()
+        self._lock = threading.RLock()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        if not self._lock.acquire(blocking=False):
+            with self._count:
+                self.waiting += 1
+            try:
+                self._lock.acquire()
+            finally:
+                with self._count:
+                    self.waiting -= 1
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+
+_lines: dict[str, _Line] = {}
+_lines_guard = threading.Lock()
 
 
 class DeviceMemory(NamedTuple):
@@ -60,8 +85,8 @@ class Device:
         self.torch = torch.device(self.name)
         half = self.torch.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         self.precision = "bfloat16" if half else "float32"
-        with _locks_guard:
-            self._lock = _locks.setdefault(str(self.torch), threading.RLock())
+        with _lines_guard:
+            self._line = _lines.setdefault(str(self.torch), _Line())
 
     @contextmanager
     def computing(self) -> Iterator[None]:
@@ -80,8 +105,13 @@ class Device:
             if self.precision == "bfloat16"
             else nullcontext()
         )
-        with self._lock, self.telling_of_memory(), torch.inference_mode(), autocast:
+        with self._line.turn(), self.telling_of_memory(), torch.inference_mode(), autocast:
             yield
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether a thread wants to compute here and can't yet."""
+        return self._line.waiting > 0
 
     @contextmanager
     def telling_of_memory(self) -> Iterator[None]:

@@ -84,6 +84,7 @@ class FeatureSource:
         self._ahead: dict[int, Future[torch.Tensor | None]] = {}
         self._reader: ThreadPoolExecutor | None = None
         self._frame_nbytes = 0
+        self._last: tuple[int, Encoded] | None = None
         self._idle = IdleWork(encoder.device, self._encode_idly)
         self._closed = False
 
@@ -102,6 +103,9 @@ class FeatureSource:
         """
         self._idle.interrupt(unless=frame_index)
         self._move_on(frame_index)
+        if self._last is not None and self._last[0] == frame_index:
+            return self._last[1]
+        self._last = None
         encoded = self._kept(frame_index)
         if encoded is None:
             # whoever encodes holds the device; afterwards the frame may be there
@@ -110,7 +114,9 @@ class FeatureSource:
                 if encoded is None:
                     encoded = self._encode(frame_index, self._take_pixels(frame_index))
         with self.encoder.device.telling_of_memory():
-            return {name: t.to(self.encoder.device.torch) for name, t in encoded.items()}
+            there = {name: t.to(self.encoder.device.torch) for name, t in encoded.items()}
+        self._last = (frame_index, there)
+        return there
 
     def expect(self, frame_indices: range) -> None:
         """Say which frames will be asked for next, in that order: they are read ahead."""
@@ -134,8 +140,8 @@ class FeatureSource:
     def close(self) -> None:
         """End all threads; what is kept stays in the cache."""
         self._closed = True
-        self._idle.interrupt()
-        self._idle.wait()
+        self._idle.close()
+        self._last = None
         for task in self._ahead.values():
             task.cancel()
         self._ahead.clear()

@@ -34,7 +34,8 @@ class IdleWork:
 
     A network can't be stopped from outside, but it asks leave before each of its layers: a frame
     that nobody waits for is given up between two layers, so that on a CPU, where a frame may take
-    a minute, real work begins after a second or less.
+    a minute, real work begins after a second or less. Any thread that wants the device is real
+    work, of other sessions too.
 
     Parameters
     ----------
@@ -49,10 +50,13 @@ class IdleWork:
         self._make = make
         self._lock = threading.Lock()
         self._run = _Run()
+        self._is_closed = False
 
     def start(self, frame_indices: Iterable[int]) -> None:
         """Make these frames instead of what was being made; the frame under way is finished."""
         with self._lock:
+            if self._is_closed:
+                return
             before, self._run = self._run, _Run()
             before.is_spared = before.is_over = True
             self._run.thread = threading.Thread(
@@ -74,10 +78,17 @@ class IdleWork:
             run.is_over = True
 
     def wait(self) -> None:
-        """Return when the thread has ended; only after `interrupt`, or with frames that end."""
+        """Return when all frames are made, or the work was interrupted."""
         thread = self._run.thread
-        if thread is not None and thread is not threading.current_thread():
+        if thread is not None:
             thread.join()
+
+    def close(self) -> None:
+        """Stop for good, and wait for that."""
+        with self._lock:
+            self._is_closed = True
+        self.interrupt()
+        self.wait()
 
     def _work(
         self, run: _Run, before: threading.Thread | None, frame_indices: Iterable[int]
@@ -87,7 +98,9 @@ class IdleWork:
         me = threading.get_ident()
 
         def ask_leave(module: nn.Module, inputs: object) -> None:
-            if threading.get_ident() == me and run.is_over and not run.is_spared:
+            if threading.get_ident() != me or run.is_spared:
+                return
+            if run.is_over or self._device.is_waited_for:
                 raise _Interrupted
 
         handle = register_module_forward_pre_hook(ask_leave)
@@ -100,6 +113,8 @@ class IdleWork:
                         run.doing = frame_index
                     self._make(frame_index)
                     run.doing = None
+                if self._device.is_waited_for:
+                    return
         except _Interrupted:
             pass
         except Sam3Error as exc:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import struct
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +12,8 @@ import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
+from napari_sam3.video import Video, open_video
 
 BITS = 10
 BLOCK = 8
@@ -157,3 +160,30 @@ def write_dib_avi(path: Path, n_frames: int, *, bottom_up: bool, grey: bool) -> 
 def chunk(kind: bytes, data: bytes) -> bytes:
     """A piece of a RIFF file."""
     return kind + struct.pack("<I", len(data)) + data
+
+
+def forget(video: Video) -> None:
+    """Empty the cache, so that the next frame is decoded."""
+    if hasattr(video, "_cache"):
+        video._cache.drop(video._owner)
+
+
+def check_every_order(path: Path, n_frames: int) -> None:
+    """Read every frame's number forwards, backwards, at random and again."""
+    with open_video(path) as video:
+        numbers = list(range(n_frames))
+        assert [read_number(frame) for frame in video] == numbers, "forwards"
+        forget(video)
+        backwards = []
+        for number in reversed(numbers):
+            # a cache this small does not hide a wrong seek
+            if number % 3 == 0:
+                forget(video)
+            backwards.append(read_number(video[number]))
+        assert backwards == numbers[::-1], "backwards"
+        picks = random.Random(0).choices(numbers, k=30)
+        for number in [*picks, 5, 5, 6, 5, n_frames - 1, 0, n_frames - 1]:
+            forget(video)
+            assert read_number(video[number]) == number, "at random"
+        if video.timestamps is not None:
+            assert (np.diff(video.timestamps) > 0).all()

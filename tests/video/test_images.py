@@ -1,8 +1,9 @@
-"""Pictures as video: folders, single images, stacks."""
+"""Pictures as video: folders and single images."""
 
 from __future__ import annotations
 
 import pickle
+import re
 import warnings
 from pathlib import Path
 
@@ -13,9 +14,9 @@ import tifffile
 from PIL import Image
 
 from napari_sam3.errors import VideoError
-from napari_sam3.video import open_video
+from napari_sam3.video import animation, open_video
 
-from .clips import draw, read_number
+from .clips import draw, forget, read_number
 
 
 def save(path: Path, number: int, mode: str = "RGB") -> None:
@@ -173,48 +174,56 @@ def test_animated_picture(suffix: str, tmp_path: Path) -> None:
         assert video.timestamps == pytest.approx(np.arange(6) / 25)
 
 
-@pytest.mark.parametrize("compression", [None, "zlib"])
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, ">u2"])
-def test_tiff_stack(compression: str | None, dtype: str | type, tmp_path: Path) -> None:
-    stack = np.stack([draw(n) for n in range(9)]).astype(dtype)
-    tifffile.imwrite(
-        tmp_path / "stack.tif", stack, compression=compression, photometric="minisblack"
-    )
-    with open_video(tmp_path / "stack.tif") as video:
-        assert video.shape == stack.shape
-        assert video.dtype == stack.dtype.newbyteorder("=")
-        assert [read_number(video[n]) for n in (8, 0, 3)] == [8, 0, 3]
-        video[3][...] = 0
-        np.testing.assert_array_equal(np.asarray(video), stack)
-    with pytest.raises(VideoError, match="closed"):
-        video[0]
+def write_webp(path: Path, n_frames: int = 20) -> None:
+    first, *others = [Image.fromarray(draw(n)).convert("RGB") for n in range(n_frames)]
+    first.save(path, save_all=True, append_images=others, duration=40, lossless=True)
 
 
-def test_colour_tiff_stack(tmp_path: Path) -> None:
-    stack = np.repeat(np.stack([draw(n) for n in range(3)])[..., None], 3, axis=3)
-    tifffile.imwrite(tmp_path / "stack.tif", stack, photometric="rgb")
-    with open_video(tmp_path / "stack.tif") as video:
-        assert video.shape == stack.shape
-        np.testing.assert_array_equal(np.asarray(video), stack)
+def test_animated_webp_is_opened_without_decoding_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_webp(tmp_path / "moving.webp")
+    loaded = []
+    decode = animation.Animation._decode_next
+
+    def watch(self: animation.Animation, number: int) -> np.ndarray:
+        loaded.append(number)
+        return decode(self, number)
+
+    monkeypatch.setattr(animation.Animation, "_decode_next", watch)
+    with open_video(tmp_path / "moving.webp") as video:
+        assert loaded == [0]
+        assert len(video) == 20
+        assert video.metadata["duration"] == pytest.approx(0.8)
+        assert read_number(video[12]) == 12
+        assert loaded == list(range(13))
 
 
-def test_hyperstack_is_refused_with_its_axes(tmp_path: Path) -> None:
-    stack = np.zeros((4, 2, 16, 16), np.uint8)
-    tifffile.imwrite(tmp_path / "hyper.tif", stack, imagej=True, metadata={"axes": "TCYX"})
-    with pytest.raises(VideoError, match=r"\(4, 2, 16, 16\).*TCYX"):
-        open_video(tmp_path / "hyper.tif")
+@pytest.mark.parametrize("share", [0.9, 0.5, 0.1])
+def test_broken_off_webp(share: float, tmp_path: Path) -> None:
+    path = tmp_path / "moving.webp"
+    write_webp(path)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.warns(UserWarning, match=r"'moving.webp' breaks off: frames \(how many") as caught:
+        video = open_video(path)
+    assert len(caught) == 1
+    assert 20 * share - 3 < len(video) < 20
+    assert [read_number(frame) for frame in video] == list(range(len(video)))
+    video.close()
 
 
-def test_imagej_stack_tells_its_time_and_scale(tmp_path: Path) -> None:
-    tifffile.imwrite(
-        tmp_path / "cells.tif",
-        np.stack([draw(n) for n in range(5)]),
-        imagej=True,
-        resolution=(2.0, 2.0),
-        metadata={"axes": "TYX", "finterval": 0.5, "unit": "um"},
-    )
-    with open_video(tmp_path / "cells.tif") as video:
-        assert video.fps == pytest.approx(2.0)
-        assert video.timestamps == pytest.approx(np.arange(5) * 0.5)
-        assert video.metadata["pixel_size"] == pytest.approx((0.5, 0.5))
-        assert video.metadata["pixel_unit"] == "um"
+def test_damaged_webp(tmp_path: Path) -> None:
+    path = tmp_path / "moving.webp"
+    write_webp(path)
+    data = bytearray(path.read_bytes())
+    place = [match.start() for match in re.finditer(b"ANMF", data)][11]
+    data[place + 40 : place + 70] = bytes(30)
+    path.write_bytes(data)
+    with open_video(path) as video:
+        with pytest.warns(UserWarning, match=r"9 frames, from frame 11 on, can't be") as caught:
+            numbers = [read_number(frame) for frame in video]
+        assert len(caught) == 1
+        assert numbers[:11] == list(range(11))
+        forget(video)
+        assert [read_number(video[n]) for n in (15, 3, 10, 19)] == [10, 3, 10, 10]

@@ -1,12 +1,37 @@
-"""Whether a file breaks off before its end, as far as its container can tell."""
+"""Whether a file is whole, as far as it can be told, and what is said to the user if not."""
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import BinaryIO
 
 _SEGMENT = bytes.fromhex("18538067")
 """Matroska's element that holds the whole video (RFC 9559, 5.1)."""
+
+_FILLER = 0x7FFFFFFF
+"""No length of an AVI: its parts are split long before."""
+
+
+def warn_of_loss(path: Path, lost: int | None, n_frames: int, *, has_holes: bool) -> None:
+    """Tell the user of frames that are missing.
+
+    Parameters
+    ----------
+    path : Path
+    lost : int or None
+        How many, 0 for none; None if some, but the file does not say how many.
+    n_frames : int
+        How many can be read.
+    has_holes : bool
+        Whether they are missing from the middle rather than at the end.
+    """
+    if lost == 0:
+        return
+    many = f"{lost} frame{'s' * (lost != 1)}" if lost else "frames (how many it does not say)"
+    what = f"is damaged: {many}" if has_holes else f"breaks off: {many} at its end"
+    verb = "is" if lost == 1 else "are"
+    warnings.warn(f"{path.name!r} {what} {verb} lost, {n_frames} can be read", stacklevel=4)
 
 
 def is_cut_short(path: Path, container: str) -> bool | None:
@@ -27,7 +52,11 @@ def is_cut_short(path: Path, container: str) -> bool | None:
     with path.open("rb") as file:
         if container == "avi":
             head = file.read(8)
-            return head[:4] == b"RIFF" and int.from_bytes(head[4:], "little") + 8 > length
+            told = int.from_bytes(head[4:], "little")
+            # who can't go back to write it when all is done leaves a filler
+            if head[:4] != b"RIFF" or told == 0 or told >= _FILLER:
+                return None
+            return told + 8 > length
         if container == "mpegts" and length % 188 and length % 192 and length % 204:
             return True
         if container == "gif":

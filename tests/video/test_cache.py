@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from napari_sam3.errors import VideoError
-from napari_sam3.video import cache, open_video, set_cache_budget
+from napari_sam3.video import Video, cache, open_video, set_cache_budget
 from napari_sam3.video.cache import SHARED_CACHE, FrameCache
+from napari_sam3.video.file import TRAIL, VideoFile
 
-from .clips import encode, read_number
+from .clips import encode, forget, read_number
 
 
 def test_oldest_frames_make_room() -> None:
@@ -80,6 +81,31 @@ def test_a_jump_keeps_little_and_stepping_back_keeps_all(
         for number in range(99, 80, -1):
             assert read_number(video[number]) == number
         assert SHARED_CACHE.used - before > 400_000
+
+
+def frames_kept(video: Video) -> list[int]:
+    assert isinstance(video, VideoFile)
+    return [n for n in range(len(video)) if SHARED_CACHE.get(video._owner, n) is not None]
+
+
+def test_reading_forwards_leaves_a_trail(tmp_path: Path) -> None:
+    with open_video(encode(tmp_path / "clip.mp4", n_frames=120, gop=60)) as video:
+        assert [read_number(video[number]) for number in range(30, 100)] == list(range(30, 100))
+        assert set(range(99 - TRAIL + 1, 100)) <= set(frames_kept(video))
+        assert len(frames_kept(video)) < TRAIL + 40
+        assert [read_number(video[number]) for number in range(99, 20, -1)] == list(
+            range(99, 20, -1)
+        )
+
+
+def test_what_is_soon_decoded_again_is_not_kept(tmp_path: Path) -> None:
+    with open_video(encode(tmp_path / "clip.mp4", n_frames=60, gop=6)) as video:
+        forget(video)
+        for number in (40, 59, 10, 27):
+            assert read_number(video[number]) == number
+        assert frames_kept(video) == [10, 27, 40, 59]
+        assert read_number(video[26]) == 26
+        assert frames_kept(video) == [10, 24, 25, 26, 27, 40, 59]
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,13 @@ class FrameCache:
             self._used += nbytes
             self._shrink()
 
+    def discard(self, owner: object, frame_index: int) -> None:
+        """Forget a frame, if it is here."""
+        with self._lock:
+            found = self._frames.pop((owner, frame_index), None)
+            if found is not None:
+                self._used -= found[1]
+
     def drop(self, owner: object) -> None:
         """Forget all frames of one owner."""
         with self._lock:

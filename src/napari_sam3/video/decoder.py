@@ -64,6 +64,8 @@ class Decoder:
     ----------
     errors : int
         Packets so far that could not be decoded.
+    last : int
+        The frame that came out last, -1 if none has since the last seek; they come in rising order.
     """
 
     def __init__(
@@ -90,7 +92,7 @@ class Decoder:
         """Be at the place the container stands at, with a decoder that has seen nothing."""
         self._packets: Iterator[Any] = self._container.demux(self._stream)
         self._ready: list[av.VideoFrame] = []
-        self._last = -1  # the frame given out last; frames come in rising order
+        self.last = -1
         self._floor = 0  # frames before this one are not whole
         self._fresh = True  # no packet was fed since the last seek
         self._at_key = False  # the next packet is surely one to start at
@@ -177,9 +179,9 @@ class Decoder:
             False if the file does not give this frame.
         """
         key = index.key_before(frame_index)
-        if self._last < frame_index and not self._drained:
-            near = frame_index - self._last <= READ_ON
-            if near or self._last >= index.key_frames[key]:
+        if self.last < frame_index and not self._drained:
+            near = frame_index - self.last <= READ_ON
+            if near or self.last >= index.key_frames[key]:
                 found, _ = self._read_on(frame_index, index, keep)
                 if found:
                     return True
@@ -200,12 +202,12 @@ class Decoder:
             while self._ready:
                 frame = self._ready.pop(0)
                 if self._kind == "count":
-                    number: int | None = self._last + 1
+                    number: int | None = self.last + 1
                 else:
                     number = None if frame.pts is None else index.frame_of(frame.pts)
                 if number is None or number < self._floor:
                     continue
-                self._last = max(self._last, number)
+                self.last = max(self.last, number)
                 keep(number, frame)
                 if number == frame_index:
                     return True, seen_before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
@@ -15,14 +16,22 @@ import numpy as np
 from napari_sam3.errors import VideoError
 from napari_sam3.video.base import Frame, Video
 from napari_sam3.video.cache import SHARED_CACHE, FrameCache
-from napari_sam3.video.decoder import Decoder
+from napari_sam3.video.decoder import READ_ON, Decoder
 from napari_sam3.video.index import FrameIndex
-from napari_sam3.video.pixels import Layout, frame_nbytes
+from napari_sam3.video.pixels import Layout, frame_nbytes, keep_freed_memory
 from napari_sam3.video.scan import Scan, identify, scan_file
+from napari_sam3.video.whole import warn_of_loss
 
 JUMP_BUDGET = 64 * 2**20
 """Bytes of frames kept on the way to one that was jumped to: 20 frames of 1080p. Someone who then
 steps back makes the cache take all that fits."""
+
+SHORT_WAY = 16
+"""Frames; from so near a keyframe a frame is sooner decoded again than kept: memory that is new
+costs a fifth of decoding."""
+
+TRAIL = 32
+"""Frames kept behind someone who reads forwards. Their memory goes round from then on."""
 
 STEP_BACK = 64
 """So many frames back are a step; more is a jump."""
@@ -46,6 +55,7 @@ class VideoFile(Video):
         self._layout = Layout.of(scan.sample, scan.metadata["codec"])
         self._stand_ins = scan.stand_ins
         self._previous = -1
+        self._trail: deque[int] = deque()
         weakref.finalize(self, cache.leave, self._owner).atexit = False
         super().__init__(
             (len(self._index), *self._layout.shape),
@@ -59,6 +69,7 @@ class VideoFile(Video):
     @classmethod
     def open(cls, path: Path) -> VideoFile:
         """Open a file; see `napari_sam3.video.open_video`."""
+        keep_freed_memory()
         scan = scan_file(path)
         video = cls(path, scan)
         search = _Search(video, 0, JUMP_BUDGET)
@@ -66,10 +77,7 @@ class VideoFile(Video):
             search.see(frame_index, frame)
         search.finish()
         scan.first_frames.clear()
-        if scan.lost != 0:
-            lost = f"{scan.lost} frames" if scan.lost else "frames (how many it does not say)"
-            what = f"is damaged: {lost}" if scan.has_holes else f"breaks off: {lost} at its end"
-            warnings.warn(f"{path.name!r} {what} are lost, {len(video)} can be read", stacklevel=3)
+        warn_of_loss(path, scan.lost, len(video), has_holes=scan.has_holes)
         return video
 
     def reopen(self, *, cache: FrameCache | None = None) -> VideoFile:
@@ -90,15 +98,23 @@ class VideoFile(Video):
         self._cache.put(self._owner, frame_index, frame, frame_nbytes(frame))
 
     def _read(self, frame_index: int) -> Frame:
-        steps_back = 0 < self._previous - frame_index <= STEP_BACK
+        step_back = self._previous - frame_index
         self._previous = frame_index
         shown = self._stand_ins.get(frame_index, frame_index)
         frame = self._cache.get(self._owner, shown) if shown is not None else None
         if frame is None and shown is not None:
-            frame = self._decode(shown, None if steps_back else JUMP_BUDGET)
+            frame = self._decode(shown, self._budget(shown, step_back))
         if frame is None:
             return np.zeros(self.shape[1:], self.dtype)
         return self._layout.convert(frame)
+
+    def _budget(self, frame_index: int, step_back: int) -> int | None:
+        """How many bytes of what lies on the way to a frame to keep; None for all that fits."""
+        way = frame_index - int(self._index.key_frames[self._index.key_before(frame_index)])
+        if 0 < step_back <= STEP_BACK and way >= 2 * step_back:
+            # the next steps end on the way
+            return None
+        return JUMP_BUDGET if way >= SHORT_WAY else 0
 
     def _decode(self, frame_index: int, budget: int | None) -> av.VideoFrame | None:
         """Decode a frame, and keep what lies on the way, all or the last `budget` bytes of it.
@@ -114,7 +130,10 @@ class VideoFile(Video):
                 return frame
             if self._decoder is None:
                 self._decoder = self._start_decoder("AUTO")
-            if (search := self._search(self._decoder, frame_index, budget)).found:
+            follows = 0 < frame_index - self._decoder.last <= READ_ON
+            search = self._search(self._decoder, frame_index, None if follows else budget)
+            if search.found:
+                self._clear_trail(search.kept if follows else ())
                 return search.frame
             # frame threads swallow what lies just before a damage
             slow = self._start_decoder("SLICE")
@@ -125,6 +144,12 @@ class VideoFile(Video):
             if not search.found:
                 self._note_missing(frame_index, search)
         return search.frame
+
+    def _clear_trail(self, added: Iterable[int]) -> None:
+        """Let go of frames that someone who reads forwards has left behind."""
+        self._trail.extend(added)
+        while len(self._trail) > TRAIL:
+            self._cache.discard(self._owner, self._trail.popleft())
 
     def _search(self, decoder: Decoder, frame_index: int, budget: int | None) -> _Search:
         search = _Search(self, frame_index, budget)
@@ -179,6 +204,7 @@ class _Search:
         self.number: int | None = None
         self.frame: av.VideoFrame | None = None
         self.next: int | None = None
+        self.kept: list[int] = []
 
     def see(self, number: int, frame: av.VideoFrame) -> None:
         if number > self._wanted:
@@ -186,7 +212,7 @@ class _Search:
         elif self.number is None or number > self.number:
             self.number, self.frame = number, frame
         if self._budget is None:
-            self._video._keep(number, frame)
+            self._keep(number, frame)
             return
         self._passed.append((number, frame))
         self._nbytes += frame_nbytes(frame)
@@ -196,5 +222,9 @@ class _Search:
     def finish(self) -> None:
         """Keep the last of what came by."""
         for number, frame in self._passed:
-            self._video._keep(number, frame)
+            self._keep(number, frame)
         self._passed.clear()
+
+    def _keep(self, number: int, frame: av.VideoFrame) -> None:
+        self._video._keep(number, frame)
+        self.kept.append(number)

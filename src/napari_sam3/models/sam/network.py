@@ -1,0 +1,282 @@
+"""A SAM 2-like tracker of transformers, asked one thing of one object on one frame at a time.
+
+Sam2Video, EdgeTamVideo and Sam3TrackerVideo have the same parts and the same `forward`. Upstream
+keeps what it knows of a video in an inference session that grows for ever; here a session lives
+for one call: what the call needs is put in, what it gave is taken out. So the answer depends on
+nothing that was asked before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+import transformers
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from napari_sam3.models.sam.device import Device
+from napari_sam3.models.sam.feature_files import Encoded
+from napari_sam3.values import ObjectMask, ObjectPrompt
+
+LEVELS = ("level0", "level1", "level2")
+"""Names of the tracker's feature maps in what an encoder gives, from fine to coarse."""
+
+_INSIDE, _OUTSIDE = 10.0, -10.0  # logits of a mask that is certain, as upstream has them
+_OBJECT = 1  # a session holds one object; its id there
+
+
+class Memory(NamedTuple):
+    """What a tracker remembers of an object on a frame, in upstream's shapes.
+
+    `features` and `position` (of the memory's map) are None where only the pointer is looked at.
+    """
+
+    features: Tensor | None
+    position: Tensor | None
+    pointer: Tensor
+
+
+class Answer(NamedTuple):
+    """What the network says of an object on a frame.
+
+    Attributes
+    ----------
+    logits : (h, w) tensor
+        Low resolution; above 0 is the object.
+    score : float
+        That the object is there, times how good the mask is thought to be; 0..1.
+    memory : Memory or None
+        None where it is not asked for.
+    """
+
+    logits: Tensor
+    score: float
+    memory: Memory | None
+
+
+class View(NamedTuple):
+    """A frame as the tracker's parts take it: flattened maps (HW, 1, C), fine to coarse."""
+
+    frame_index: int
+    maps: list[Tensor]
+    position: Tensor
+
+
+class TrackerNetwork:
+    """The parts of a tracker model, for one video.
+
+    Parameters
+    ----------
+    model : Sam2VideoModel, EdgeTamVideoModel or Sam3TrackerVideoModel
+        Of a Sam3VideoModel its `tracker_model`.
+    device : Device
+        Where the model's weights are.
+    size : (height, width)
+        Of the video, px.
+    n_frames : int
+        Of the video. Upstream scales the age of pointers by it where it is under 16.
+    """
+
+    def __init__(self, model: Any, device: Device, size: tuple[int, int], n_frames: int) -> None:
+        self.model = model
+        self.device = device
+        self.size = size
+        self.n_frames = n_frames
+        self.image_size: int = model.image_size
+        kind = type(model).__name__.removesuffix("Model") + "InferenceSession"
+        self._session_kind = getattr(transformers, kind)
+        # the neck's own, but reachable where the encoder is another model's
+        self._sine = type(model.memory_encoder.position_encoding)(
+            num_position_features=model.hidden_dim // 2, normalize=True
+        )
+        self._positions: dict[tuple[Any, ...], Tensor] = {}
+        self._memory_position: Tensor | None = None
+
+    # -------------------------------------------------------------- looking
+
+    def view(self, frame_index: int, encoded: Encoded) -> View:
+        """Bring a frame's feature maps, (1, C, H, W) each, into the tracker's form."""
+        maps = [encoded[name] for name in LEVELS]
+        coarse = maps[-1]
+        key = (coarse.shape, coarse.dtype, coarse.device)
+        if key not in self._positions:
+            position = self._sine(coarse.shape, coarse.device, coarse.dtype).to(coarse.dtype)
+            self._positions = {key: _flatten(position)}
+        return View(frame_index, [_flatten(m) for m in maps], self._positions[key])
+
+    # -------------------------------------------------------------- asking
+
+    def prompt(self, view: View, prompt: ObjectPrompt) -> Answer:
+        """Ask what clicks and a box mean, as upstream does on a frame that was not tracked."""
+        points, labels = self._points(prompt)
+        session = self._session(view)
+        session.add_point_inputs(
+            0, view.frame_index, {"point_coords": points, "point_labels": labels}
+        )
+        session.obj_with_new_inputs = [_OBJECT]
+        return self._forward(session, view.frame_index, is_conditioning=True)
+
+    def remember_mask(self, view: View, mask: ObjectMask | None) -> Memory:
+        """Make the memory of an object whose mask is known; None: known not to be there."""
+        session = self._session(view)
+        session.add_mask_inputs(0, view.frame_index, self._mask_input(mask))
+        session.obj_with_new_inputs = [_OBJECT]
+        memory = self._forward(session, view.frame_index, is_conditioning=True).memory
+        assert memory is not None
+        return memory
+
+    def follow(
+        self,
+        view: View,
+        conditioning: Mapping[int, Memory],
+        recent: Mapping[int, Memory],
+        *,
+        reverse: bool,
+    ) -> Answer:
+        """Find an object on a frame from what is remembered of it on others.
+
+        Parameters
+        ----------
+        view : View
+        conditioning, recent : mapping of frame index to Memory
+            Of frames that were prompted, of frames that were tracked.
+        reverse : bool
+            Whether time runs backward.
+        """
+        session = self._session(view)
+        session.output_dict_per_obj[0] = {
+            "cond_frame_outputs": {i: _to_output(m) for i, m in conditioning.items()},
+            "non_cond_frame_outputs": {i: _to_output(m) for i, m in recent.items()},
+        }
+        return self._forward(session, view.frame_index, is_conditioning=False, reverse=reverse)
+
+    def refine(self, view: View, mask: ObjectMask | None, prompt: ObjectPrompt) -> Answer:
+        """Correct a mask by clicks. Upstream's sessions have no such path; its parts have."""
+        model = self.model
+        with self.device.computing():
+            known = self._mask_input(mask) * (_INSIDE - _OUTSIDE) + _OUTSIDE
+            dense = interpolate(
+                known, model.prompt_encoder.mask_input_size, mode="bilinear", antialias=True
+            )
+            points, labels = self._points(prompt)
+            sparse, dense = model.get_prompt_embeddings(points, labels, None, dense)
+            sides = model.backbone_feature_sizes
+            maps = [
+                m.permute(1, 2, 0).view(1, -1, *side)
+                for m, side in zip(view.maps, sides, strict=True)
+            ]
+            maps[-1] = maps[-1] + model.no_memory_embedding.permute(1, 2, 0)[..., None]
+            masks, quality, _, presence = model.mask_decoder(
+                image_embeddings=maps[-1],
+                image_positional_embeddings=model.get_image_wide_positional_embeddings(),
+                sparse_prompt_embeddings=sparse,
+                dense_prompt_embeddings=dense,
+                multimask_output=False,  # the mask to be corrected says which of several is meant
+                high_resolution_features=maps[:-1],
+            )
+            logits = torch.where(presence[..., None, None] > 0, masks, _OUTSIDE)[0, 0, 0]
+            return Answer(logits.float(), _score(presence, quality), None)
+
+    # ------------------------------------------------------------- plumbing
+
+    def _session(self, view: View) -> Any:
+        session = self._session_kind(
+            video_height=self.size[0],
+            video_width=self.size[1],
+            inference_device=self.device.torch,
+            inference_state_device=self.device.torch,
+            video_storage_device=self.device.torch,
+            dtype=torch.float32,
+        )
+        session.processed_frames = range(self.n_frames)  # only ever counted: features are there
+        session.obj_id_to_idx(_OBJECT)
+        session.cache.cache_vision_features(
+            view.frame_index, {"vision_feats": view.maps, "vision_pos_embeds": [view.position]}
+        )
+        return session
+
+    def _forward(
+        self, session: Any, frame_index: int, *, is_conditioning: bool, reverse: bool = False
+    ) -> Answer:
+        with self.device.computing(), _overheard(self.model.mask_decoder) as decoded:
+            output = self.model(inference_session=session, frame_idx=frame_index, reverse=reverse)
+            kind = "cond_frame_outputs" if is_conditioning else "non_cond_frame_outputs"
+            made = session.output_dict_per_obj[0][kind][frame_index]
+            _, quality, _, presence = decoded[-1]
+            return Answer(
+                output.pred_masks[0, 0].float(),
+                _score(presence, quality),
+                Memory(
+                    made["maskmem_features"],
+                    self._share(made["maskmem_pos_enc"]),
+                    made["object_pointer"],
+                ),
+            )
+
+    def _share(self, position: Tensor) -> Tensor:
+        """The same for every memory of a model, and larger than the memory: kept once."""
+        known = self._memory_position
+        if known is None or known.dtype != position.dtype or not torch.equal(known, position):
+            self._memory_position = position.clone()
+        assert self._memory_position is not None
+        return self._memory_position
+
+    def _points(self, prompt: ObjectPrompt) -> tuple[Tensor, Tensor]:
+        """(1, 1, N, 2) at the model's resolution and (1, 1, N) labels; a box is two points."""
+        height, width = self.size
+        points = [*prompt.points_xy.tolist()]
+        labels = [int(label) for label in prompt.point_labels]
+        if prompt.box_xyxy is not None:
+            x0, y0, x1, y1 = prompt.box_xyxy.tolist()
+            points = [[x0, y0], [x1, y1], *points]
+            labels = [2, 3, *labels]
+        coordinates = torch.tensor(points, dtype=torch.float32).reshape(1, 1, -1, 2)
+        coordinates[..., 0] *= self.image_size / width
+        coordinates[..., 1] *= self.image_size / height
+        return (
+            coordinates.to(self.device.torch),
+            torch.tensor(labels, dtype=torch.int32, device=self.device.torch).reshape(1, 1, -1),
+        )
+
+    def _mask_input(self, mask: ObjectMask | None) -> Tensor:
+        """(1, 1, S, S) of 0 and 1 at the model's resolution, as upstream's processor makes it."""
+        side = (self.image_size, self.image_size)
+        if mask is None:
+            return torch.zeros(1, 1, *side, device=self.device.torch)
+        whole = torch.from_numpy(mask.mask)[None, None].to(self.device.torch, torch.float32)
+        if whole.shape[-2:] == side:
+            return whole
+        part = interpolate(whole, side, mode="bilinear", antialias=True)
+        # a few pixels of a large frame never fill half a pixel of the model's: what fills it most
+        threshold = min(0.5, 0.5 * float(part.max()))
+        return (part >= threshold).float()
+
+
+def _flatten(feature_map: Tensor) -> Tensor:
+    return feature_map.flatten(2).permute(2, 0, 1)
+
+
+def _to_output(memory: Memory) -> dict[str, Tensor]:
+    output = {"object_pointer": memory.pointer}
+    if memory.features is not None and memory.position is not None:
+        output |= {"maskmem_features": memory.features, "maskmem_pos_enc": memory.position}
+    return output
+
+
+def _score(presence: Tensor, quality: Tensor) -> float:
+    """Presence times the best mask's expected overlap, which is the one that upstream takes."""
+    return float((presence.float().sigmoid().flatten()[0] * quality.float().max()).clamp(0, 1))
+
+
+@contextmanager
+def _overheard(module: torch.nn.Module) -> Iterator[Sequence[Any]]:
+    """Collect what a part gives: `forward` keeps the expected overlap of its masks to itself."""
+    heard: list[Any] = []
+    handle = module.register_forward_hook(lambda _module, _inputs, output: heard.append(output))
+    try:
+        yield heard
+    finally:
+        handle.remove()

@@ -1,0 +1,202 @@
+"""Objects that were pointed at, followed through a video by a SAM 2-like tracker.
+
+These trackers do not couple objects, so each has tracks of its own, one forward and one backward
+(see `track`): a correction computes its object alone, and what an object is does not depend on
+which others there are. An object on a frame is taken from the track of the direction asked for;
+where that has not met the object yet, from the other one, by the rules of `models.sequential`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from napari_sam3.models.base import TrackedFrame
+from napari_sam3.models.sam.bank import Bank, Reach
+from napari_sam3.models.sam.device import Device
+from napari_sam3.models.sam.features import FeatureSource
+from napari_sam3.models.sam.network import Answer, Memory, TrackerNetwork, View
+from napari_sam3.models.sam.track import Track
+from napari_sam3.models.sam.upscale import mask_at_size
+from napari_sam3.values import Concept, Journal, Keyframe, ObjectMask, ObjectPrompt
+
+CHECKPOINT_BYTES = 256 * 2**20
+"""What the checkpoints of all tracks of a video may take, in the computer's memory."""
+
+
+class ObjectTracker:
+    """Fulfils `VideoTracker` for prompts that point at objects; knows no concepts.
+
+    Parameters
+    ----------
+    model : Sam2VideoModel, EdgeTamVideoModel or Sam3TrackerVideoModel
+        Of a Sam3VideoModel its `tracker_model`.
+    features : FeatureSource
+        Gives the tracker's three feature maps under the names `network.LEVELS`.
+    size : (height, width)
+        Of the video, px.
+    n_frames : int
+        Of the video.
+    device : Device
+        Where the model's weights are.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        features: FeatureSource,
+        size: tuple[int, int],
+        n_frames: int,
+        device: Device,
+    ) -> None:
+        self.features = features
+        self.size = size
+        self.network = TrackerNetwork(model, device, size, n_frames)
+        self._reach = Reach(
+            model.config.num_maskmem - 1, model.config.max_object_pointers_in_encoder - 1
+        )
+        self._tracks: dict[tuple[int, int], Track] = {}  # by object and direction
+        # of prompts and keyframes, for as long as somebody holds those
+        self._answered: WeakKeyDictionary[ObjectPrompt, tuple[int, Memory]] = WeakKeyDictionary()
+        self._conditioning: WeakKeyDictionary[Keyframe, Memory] = WeakKeyDictionary()
+        self._view: View | None = None
+        self._expected = range(0)
+
+    # -------------------------------------------------------------- prompts
+
+    def segment(self, frame_index: int, prompt: ObjectPrompt) -> ObjectMask | None:
+        """Find the one object that a prompt means (see `VideoTracker.segment`)."""
+        has_points = len(prompt.points_xy) > 0
+        painted = None
+        if prompt.mask is not None:
+            painted = ObjectMask.from_mask(prompt.mask, 1.0)
+            if not has_points:
+                return painted
+        view = self._look(frame_index)
+        if _is_plain(prompt):
+            answer = self.network.prompt(view, prompt)
+            assert answer.memory is not None
+            self._answered[prompt] = frame_index, answer.memory
+        else:
+            answer = self.network.refine(view, painted or prompt.prior, prompt)
+        return self._enlarge(answer)
+
+    def detect(self, frame_index: int, concept: Concept) -> Sequence[ObjectMask]:
+        """None: these trackers know no concepts."""
+        return ()
+
+    # ---------------------------------------------------------- propagation
+
+    def propagate(
+        self, journal: Journal, frames: range, new_id: Callable[[], int]
+    ) -> Iterator[TrackedFrame]:
+        """Follow the journal's objects over `frames` (see `VideoTracker.propagate`)."""
+        self._follow_journal(journal)
+        self._expected = range(0)
+        if not frames:
+            return
+        ahead = {i: self._tracks[i, frames.step] for i in journal.objects}
+        behind = {i: self._tracks[i, -frames.step] for i in journal.objects}
+        late = [i for i in ahead if not ahead[i].reaches(frames[0])]
+        if frames.step < 0 or len(late) == len(ahead):
+            yield from self._compute([behind[i] for i in late], frames[0], frames[0])
+        for frame_index in frames:
+            met = [t for t in ahead.values() if t.reaches(frame_index)]
+            yield from self._compute(met, frame_index, frames[-1])
+            masks = {
+                i: (track if track.reaches(frame_index) else behind[i]).mask(frame_index)
+                for i, track in ahead.items()
+            }
+            yield TrackedFrame(frame_index, {i: m for i, m in masks.items() if m is not None})
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._tracks.clear()
+        self._answered.clear()
+        self._conditioning.clear()
+        self._view = None
+
+    def _follow_journal(self, journal: Journal) -> None:
+        for obj_id, direction in list(self._tracks):
+            if obj_id not in journal.objects:
+                del self._tracks[obj_id, direction]
+        for obj_id, keyframes in journal.objects.items():
+            for direction in (1, -1):
+                track = self._tracks.setdefault((obj_id, direction), Track(direction))
+                track.set_keyframes(keyframes)
+
+    def _compute(
+        self, tracks: Iterable[Track], frame_index: int, last: int
+    ) -> Iterator[TrackedFrame]:
+        """Compute tracks up to a frame; gives the frames on the way, without objects.
+
+        `last` is the frame that will be asked for in the end: those up to it are read ahead.
+        """
+        todo = [(track, left) for track in tracks if (left := track.prepare(frame_index))]
+        if not todo:
+            return
+        longest = max((left for _, left in todo), key=len)
+        if longest[0] not in self._expected or longest.step != self._expected.step:
+            self._expected = range(longest[0], last + longest.step, longest.step)
+            self.features.expect(self._expected)
+        share = CHECKPOINT_BYTES // len(self._tracks)
+        for index in longest:
+            for track, left in todo:
+                if index in left:
+                    track.advance(index, self)
+                    track.thin(share)
+            if index != frame_index:
+                yield TrackedFrame(index, None)
+
+    # ------------------------------------------------- what tracks ask for
+
+    def step(
+        self, frame_index: int, met: Mapping[int, Keyframe], bank: Bank, direction: int
+    ) -> tuple[ObjectMask | None, Bank]:
+        """Mask of an object on a frame that is not prompted, and its bank from there on."""
+        answer = self.network.follow(
+            self._look(frame_index),
+            {index: self._conditioning[keyframe] for index, keyframe in met.items()},
+            bank.recent,
+            reverse=direction < 0,
+        )
+        return self._enlarge(answer), bank.after(frame_index, answer.memory, self._reach)
+
+    def pass_keyframe(self, frame_index: int, keyframe: Keyframe, bank: Bank | None) -> Bank:
+        """Bank after a prompted frame, whose own memory is kept with the keyframe."""
+        if keyframe not in self._conditioning:
+            self._conditioning[keyframe] = self._remember(frame_index, keyframe)
+        return (bank or Bank(frame_index)).after(frame_index, None, self._reach)
+
+    def _remember(self, frame_index: int, keyframe: Keyframe) -> Memory:
+        """Make a prompted frame's memory.
+
+        Clicks and boxes as upstream does. What a correction made of a tracked mask, what was
+        painted, and what a concept found is remembered as the mask that it is, so that it lasts.
+        """
+        prompt = keyframe.prompt
+        if not _is_plain(prompt):
+            return self.network.remember_mask(self._look(frame_index), keyframe.mask)
+        answered_on, memory = self._answered.get(prompt, (None, None))
+        if answered_on != frame_index or memory is None:
+            memory = self.network.prompt(self._look(frame_index), prompt).memory
+            assert memory is not None
+        return memory
+
+    # ------------------------------------------------------------- plumbing
+
+    def _look(self, frame_index: int) -> View:
+        if self._view is None or self._view.frame_index != frame_index:
+            self._view = None  # first give back, then take
+            self._view = self.network.view(frame_index, self.features.get(frame_index))
+        return self._view
+
+    def _enlarge(self, answer: Answer) -> ObjectMask | None:
+        return mask_at_size(answer.logits, self.size, answer.score)
+
+
+def _is_plain(prompt: ObjectPrompt) -> bool:
+    """Whether clicks and a box are all that was said: then upstream knows what to do with it."""
+    points_at = len(prompt.points_xy) > 0 or prompt.box_xyxy is not None
+    return points_at and prompt.mask is None and prompt.prior is None

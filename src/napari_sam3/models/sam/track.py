@@ -1,0 +1,115 @@
+"""One object followed in one direction: its masks, and the memory to go on with.
+
+A track begins at the object's first keyframe (of its direction) and meets the further ones on its
+way. A frame of it depends on the keyframes met by then and on nothing else: a new keyframe makes
+only what follows it invalid, and the rest is given again without computing. Upstream, given all
+prompts at once, also looks at those ahead; a click on frame 500 would then change frames 1 to 499,
+and have them all computed again before frame 501 could be shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from napari_sam3.models.sam.bank import Bank
+from napari_sam3.values import Keyframe, ObjectMask, PackedMask
+
+SPACING = 8
+"""Frames between two checkpoints, as long as there is room for all of them."""
+
+
+class Follower(Protocol):
+    """What a track asks to have its next frame computed."""
+
+    def step(
+        self, frame_index: int, met: Mapping[int, Keyframe], bank: Bank, direction: int
+    ) -> tuple[ObjectMask | None, Bank]:
+        """Mask of an object on a frame that is not prompted, and its bank from there on."""
+        ...
+
+    def pass_keyframe(self, frame_index: int, keyframe: Keyframe, bank: Bank | None) -> Bank:
+        """Bank after a prompted frame."""
+        ...
+
+
+class Track:
+    """One object in one direction (1 forward, -1 backward)."""
+
+    def __init__(self, direction: int) -> None:
+        self.direction = direction
+        self.masks: dict[int, PackedMask | None] = {}
+        self.checkpoints: dict[int, Bank] = {}
+        self._keyframes: dict[int, Keyframe] = {}  # in the order met
+        self._bank: Bank | None = None
+        self._spacing = SPACING
+
+    def set_keyframes(self, keyframes: Mapping[int, Keyframe]) -> None:
+        """Take over an object's keyframes; forget the frames that a change reaches."""
+        new = {i: keyframes[i] for i in sorted(keyframes, key=lambda i: i * self.direction)}
+        changed = [
+            i for i in {**self._keyframes, **new} if self._keyframes.get(i) is not new.get(i)
+        ]
+        self._keyframes = new
+        if changed:
+            first = min(changed, key=lambda i: i * self.direction)
+            self.masks = {i: m for i, m in self.masks.items() if self._is_before(i, first)}
+            self.checkpoints = {
+                i: b for i, b in self.checkpoints.items() if self._is_before(i, first)
+            }
+            if self._bank is not None and not self._is_before(self._bank.frame_index, first):
+                self._bank = None
+
+    @property
+    def entry(self) -> int:
+        """The frame it begins on."""
+        return next(iter(self._keyframes))
+
+    def reaches(self, frame_index: int) -> bool:
+        """Whether it has begun by that frame."""
+        return not self._is_before(frame_index, self.entry)
+
+    def mask(self, frame_index: int) -> ObjectMask | None:
+        """The mask of a frame that was computed; None also where it was not."""
+        packed = self.masks.get(frame_index)
+        return None if packed is None else packed.unpack()
+
+    def prepare(self, frame_index: int) -> range:
+        """Go back to where computing must begin to get to a frame; gives the frames to compute.
+
+        Empty where the frame is known or lies before the track.
+        """
+        if frame_index in self.masks or not self.reaches(frame_index):
+            return range(0)
+        banks = [b for b in (self._bank, *self.checkpoints.values()) if b is not None]
+        usable = [b for b in banks if self._is_before(b.frame_index, frame_index)]
+        self._bank = max(usable, key=lambda b: b.frame_index * self.direction, default=None)
+        begin = self.entry if self._bank is None else self._bank.frame_index + self.direction
+        return range(begin, frame_index + self.direction, self.direction)
+
+    def advance(self, frame_index: int, follower: Follower) -> None:
+        """Compute the frame after the one computed last."""
+        keyframe = self._keyframes.get(frame_index)
+        mask: ObjectMask | None
+        if keyframe is not None:
+            bank = follower.pass_keyframe(frame_index, keyframe, self._bank)
+            mask = keyframe.mask
+        else:
+            assert self._bank is not None, "a track begins on a keyframe"
+            met = {i: k for i, k in self._keyframes.items() if self._is_before(i, frame_index)}
+            mask, bank = follower.step(frame_index, met, self._bank, self.direction)
+        self._bank = bank
+        self.masks[frame_index] = None if mask is None else PackedMask.pack(mask)
+        if frame_index % self._spacing == 0:
+            self.checkpoints[frame_index] = bank.moved_to("cpu")
+
+    def thin(self, nbytes: int) -> None:
+        """Drop every second checkpoint until they fit."""
+        while (
+            len(self.checkpoints) > 1 and sum(b.nbytes for b in self.checkpoints.values()) > nbytes
+        ):
+            self._spacing *= 2
+            self.checkpoints = {i: b for i, b in self.checkpoints.items() if i % self._spacing == 0}
+
+    def _is_before(self, frame_index: int, other: int) -> bool:
+        return (frame_index - other) * self.direction < 0

@@ -3,12 +3,15 @@ import sys
 from fractions import Fraction
 
 import numpy as np
+import pint
 import pytest
+import tifffile
+from napari.layers import Image, Layer
 from PIL import Image as Picture
 
 from napari_sam3.errors import VideoError
 from napari_sam3.plugin.reader import contrast_limits, get_reader, read_layers, video_layer
-from napari_sam3.video import Video, as_video
+from napari_sam3.video import Video, as_video, calibration
 from tests.video.clips import encode, read_number
 
 
@@ -64,6 +67,32 @@ def test_folder_of_frames_is_read_in_natural_order(disc_folder, disc_film):
     ((video, arguments, _),) = read(str(disc_folder))
     assert np.array_equal(video[10], disc_film[10])
     assert arguments["scale"] == (1, 1, 1)
+
+
+def test_layer_is_as_large_as_the_file_says(tmp_path):
+    stack = np.zeros((4, 20, 30), np.uint16)
+    told = {"axes": "TYX", "unit": "um", "finterval": 0.5}
+    tifffile.imwrite(tmp_path / "cells.tif", stack, imagej=True, resolution=(4, 2), metadata=told)
+    (tmp_path / "frames").mkdir()
+    for number, frame in enumerate(stack):
+        tifffile.imwrite(
+            tmp_path / "frames" / f"{number}.tif",
+            frame,
+            imagej=True,
+            resolution=(4, 2),
+            metadata={"unit": "um"},
+        )
+    for path, step in ((tmp_path / "cells.tif", 0.5), (tmp_path / "frames", 1)):
+        layer = Layer.create(*read_layers(path)[0])
+        assert tuple(layer.scale) == (step, 0.5, 0.25)
+        assert layer.units[1:] == (pint.Unit("um"),) * 2
+        assert layer.metadata["pixel_size"] == (0.5, 0.25)
+
+
+@pytest.mark.parametrize("unit", sorted(set(calibration._LENGTHS.values())))
+def test_napari_knows_every_unit_of_length(unit):
+    layer = Image(np.zeros((2, 3, 4)), units=("pixel", unit, unit))
+    assert layer.units[1].is_compatible_with("um")
 
 
 def test_several_videos_become_several_layers(clip, disc_folder):

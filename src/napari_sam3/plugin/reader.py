@@ -97,8 +97,9 @@ def video_layer(video: Video) -> LayerData:
     """Describe a video as a napari layer.
 
     Time is in seconds where every frame lasts equally long (scale 1/fps); else, or where the rate
-    is not known, it is in frames. Then the slider's steps are frames either way. `metadata`
-    holds `fps`, `timestamps` (s, for each frame), `path` and what the file says of itself.
+    is not known, it is in frames. Then the slider's steps are frames either way. Height and width
+    are in the unit that the file gives its pixels' size in, else in pixels. `metadata` holds
+    `fps`, `timestamps` (s, for each frame), `path` and what the file says of itself.
 
     Parameters
     ----------
@@ -113,6 +114,8 @@ def video_layer(video: Video) -> LayerData:
     # of few enough binary digits that multiples of it are exact: with 1/12 s as it is, napari
     # counts one step too few and the last frame can't be reached
     seconds = float(np.float32(1 / video.fps)) if steady and video.fps else None
+    height, width = video.metadata.get("pixel_size", (1.0, 1.0))
+    length = video.metadata.get("pixel_unit", "pixel")
     arguments = {
         "name": _name_of(video.path),
         "rgb": video.is_rgb,
@@ -120,8 +123,8 @@ def video_layer(video: Video) -> LayerData:
         "contrast_limits": contrast_limits(video),
         "multiscale": False,
         "axis_labels": ("t", "y", "x"),
-        "scale": (seconds or 1.0, 1.0, 1.0),
-        "units": ("second" if seconds else "pixel", "pixel", "pixel"),
+        "scale": (seconds or 1.0, height, width),
+        "units": ("second" if seconds else "pixel", length, length),
         "metadata": {
             **video.metadata,
             "fps": video.fps,

@@ -41,7 +41,47 @@ def own_folders(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        patch.setenv("HF_HOME", str(tmp_path_factory.mktemp("hub")))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        for variable in ("HF_TOKEN", "HF_HUB_CACHE", "HF_ENDPOINT", "NAPARI_SAM3_MODEL"):
+            patch.delenv(variable, raising=False)
         yield
+
+
+@pytest.fixture
+def weights_home(monkeypatch, tmp_path):
+    """An empty hub's cache, no token, nothing remembered; online, but the hub can't be reached."""
+    from huggingface_hub import constants
+
+    home = tmp_path / "huggingface"
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setattr(constants, "HF_HOME", str(home))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(home / "token"))
+    monkeypatch.setattr(constants, "HF_STORED_TOKENS_PATH", str(home / "stored_tokens"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    _set_endpoint(monkeypatch, "http://127.0.0.1:9")
+    return home
+
+
+@pytest.fixture
+def hub(monkeypatch, weights_home):
+    """A `FakeHub` without any repository, which is the hub while the test runs."""
+    from tests.hub_server import FakeHub
+
+    server = FakeHub()
+    _set_endpoint(monkeypatch, server.url)
+    yield server
+    server.close()
+
+
+def _set_endpoint(monkeypatch, url):
+    from huggingface_hub import constants
+
+    template = url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "ENDPOINT", url)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ Nothing here imports torch, and nothing asks the net but `ask_hub`, `download`, 
 `save_token`, and `use_folder` for a hub id.
 """
 
-from napari_sam3.models.weights.catalogue import KNOWN, Licence, Weights
+from napari_sam3.models.weights.catalogue import KNOWN, GiB, Licence, Weights
 from napari_sam3.models.weights.disk import find_weights, hub_cache, size_of
 from napari_sam3.models.weights.family import FAMILIES, Family, read_family
 from napari_sam3.models.weights.hub import Account, ask_hub, download, save_token, who_am_i
@@ -24,6 +24,7 @@ __all__ = [
     "TOKEN_PAGE",
     "Account",
     "Family",
+    "GiB",
     "Licence",
     "State",
     "Weights",

@@ -35,7 +35,7 @@ def asking(weights: Weights) -> Iterator[None]:
         yield
     except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError) as exc:
         raise _told(weights, exc) from exc
-    except (*unreachable_errors(), errors.FileMetadataError) as exc:
+    except unreachable_errors() as exc:
         raise UnreadyError(describe(weights, State.OFFLINE, first_line(exc))) from exc
     except errors.HFValidationError as exc:
         raise ModelUnavailableError(f"{weights.repo_id!r} is no hub id: {exc}") from exc
@@ -47,12 +47,12 @@ def asking(weights: Weights) -> Iterator[None]:
 
 
 def unreachable_errors() -> tuple[type[Exception], ...]:
-    """Errors of a net that does not work, whichever client the hub's library uses."""
+    """Errors of a net, or a hub, that does not work, whichever client the library uses."""
     from huggingface_hub import errors
 
     # the base of its client's errors, and of its own
     base: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]
-    return (base, errors.OfflineModeIsEnabled)
+    return (base, errors.OfflineModeIsEnabled, errors.FileMetadataError)
 
 
 def first_line(exc: BaseException) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 
 from napari_sam3.models.weights.catalogue import Weights
@@ -29,13 +28,6 @@ NEEDED = (
     "LICENSE*",
 )
 """Names of the files that are downloaded, as patterns."""
-
-
-@dataclass(frozen=True)
-class Incomplete:
-    """Why a folder can't be loaded from: a sentence for people."""
-
-    reason: str
 
 
 def hub_cache() -> Path:
@@ -66,28 +58,28 @@ def find_weights(weights: Weights) -> Path | None:
     return None
 
 
-def what_is_missing(folder: Path) -> Incomplete | None:
+def what_is_missing(folder: Path) -> str | None:
     """Say what a folder lacks to be loaded from; None if nothing.
 
     Weights files are held against the length that their own header tells.
     """
     if not folder.is_dir():
-        return Incomplete(f"there is no folder {str(folder)!r}")
+        return f"there is no folder {str(folder)!r}"
     if not (folder / CONFIG).is_file():
-        return Incomplete(f"{CONFIG} is missing in {str(folder)!r}")
+        return f"{CONFIG} is missing in {str(folder)!r}"
     names = [SINGLE]
     if not (folder / SINGLE).is_file():
         if not (folder / INDEX).is_file():
-            return Incomplete(f"{SINGLE} is missing in {str(folder)!r}")
+            return f"{SINGLE} is missing in {str(folder)!r}"
         try:
             index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
             names = sorted(set(index["weight_map"].values()))
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as exc:
-            return Incomplete(f"{INDEX} in {str(folder)!r} can't be read: {exc}")
+            return f"{INDEX} in {str(folder)!r} can't be read: {exc}"
     for name in names:
         fault = _fault(folder / name)
         if fault is not None:
-            return Incomplete(f"{name} in {str(folder)!r} {fault}")
+            return f"{name} in {str(folder)!r} {fault}"
     return None
 
 

@@ -249,7 +249,7 @@ def _fetch(weights: Weights, progress: Progress | None, cancel: threading.Event)
     )
     fault = what_is_missing(folder)
     if fault is not None:
-        raise DownloadError(f"the download of {weights.name!r} is not whole: {fault.reason}")
+        raise DownloadError(f"the download of {weights.name!r} is not whole: {fault}")
     return folder
 
 
@@ -257,7 +257,7 @@ def _no_bar() -> type[Any]:
     """A progress bar that shows nothing: what is told goes through the callback."""
     from tqdm import tqdm
 
-    class NoBar(tqdm):  # type: ignore[type-arg]
+    class NoBar(tqdm):  # type: ignore[misc]
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **{**options, "disable": True})
 

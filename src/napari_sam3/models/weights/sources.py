@@ -61,7 +61,7 @@ def find_source(model: str | Path) -> Weights:
             return weights
         return replace(weights, model_type=read_family(snapshot).model_type)
     near = get_close_matches(name, known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = f"; did you mean {near[0]!r}?" if near else "."
     raise ModelUnavailableError(
         f"no model is called {name!r}, and it is neither a folder nor a hub id such as "
         f"'facebook/sam3'{hint} These have names: {', '.join(['auto', 'optical-flow', *known])}"
@@ -140,7 +140,7 @@ def _whole_family(folder: Path) -> Family:
     fault = what_is_missing(folder)
     if fault is not None:
         raise ModelUnavailableError(
-            f"the model in {str(folder)!r} is not whole: {fault.reason}. Copy all its files again"
+            f"the model in {str(folder)!r} is not whole: {fault}. Copy all its files again"
         )
     return family
 

@@ -100,11 +100,10 @@ def state_of(weights: Weights) -> WeightsState:
         return WeightsState(weights, State.ON_DISK, f"in {folder}", folder)
     if weights.folder is not None:
         fault = what_is_missing(weights.folder)
-        why = "" if fault is None else fault.reason
         return WeightsState(
             weights,
             State.DAMAGED,
-            f"{weights.name!r} can't be loaded: {why}. Put it right, or name another folder: "
+            f"{weights.name!r} can't be loaded: {fault}. Put it right, or name another folder: "
             f"napari-sam3 models folder FOLDER --name {weights.name}",
         )
     if is_offline():

@@ -22,10 +22,12 @@ from safetensors.torch import load, save
 Encoded = Mapping[str, torch.Tensor]
 """What is kept of one frame: everything of the encoder that does not depend on prompts."""
 
+LEAST_FREE = 2 * 2**30
+"""Bytes of the disk that are left to others, whatever the budget says."""
+
 _SUFFIX = ".features"
 _CHECK = 4  # bytes of a file that hold the checksum of the others
 _ABANDONED = 3600.0  # seconds; a part of a file that old was left by a process that ended
-_LEAST_FREE = 2 * 2**30  # bytes of the disk that are left to others
 
 
 class FeatureKey(NamedTuple):
@@ -111,7 +113,7 @@ class FeatureFiles:
         with suppress(OSError):
             place.parent.mkdir(parents=True, exist_ok=True)
             self._make_room(len(body) + _CHECK, is_wanted)
-            if shutil.disk_usage(place.parent).free < _LEAST_FREE + len(body):
+            if shutil.disk_usage(place.parent).free < LEAST_FREE + len(body):
                 return
             handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=place.parent)
             try:

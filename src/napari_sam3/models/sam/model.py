@@ -1,0 +1,84 @@
+"""The SAM family behind the protocol of models: one loaded network, many videos."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from napari_sam3.errors import ModelUnavailableError
+from napari_sam3.models.base import Capabilities, VideoTracker
+from napari_sam3.models.sam.encoder import TrackerEncoder
+from napari_sam3.models.sam.features import FeatureSource, ImageEncoder
+from napari_sam3.models.sam.folder import LoadedSam
+from napari_sam3.models.sam.objects import ObjectTracker
+from napari_sam3.models.weights.loaded import note_closed
+from napari_sam3.values import Frames
+
+if TYPE_CHECKING:
+    from napari_sam3.models.sam.device import Device
+
+
+class SamModel:
+    """A loaded model of the SAM family.
+
+    Attributes
+    ----------
+    name : str
+    capabilities : Capabilities
+        The prompts it takes, as its family and its files say.
+    resolution : int
+        Side of the square that frames are squeezed to, px.
+
+    Parameters
+    ----------
+    loaded : LoadedSam
+    name : str
+        What it is asked for by.
+    """
+
+    def __init__(self, loaded: LoadedSam, name: str) -> None:
+        self.name = name
+        self.resolution = loaded.resolution
+        self.capabilities: Capabilities = loaded.family.capabilities
+        self._place: Device = loaded.device
+        self._loaded: LoadedSam | None = loaded
+        self._encoder: ImageEncoder = TrackerEncoder(
+            loaded.network, loaded.pictures, loaded.device, loaded.key
+        )
+        self._sources: WeakSet[FeatureSource] = WeakSet()
+
+    @property
+    def device(self) -> str:
+        """Where it runs: 'cpu', 'cuda', 'cuda:1', 'mps'."""
+        return self._place.name
+
+    @property
+    def precision(self) -> str:
+        """What it computes in: 'float32', 'bfloat16'."""
+        return self._place.precision
+
+    def start(self, frames: Frames) -> VideoTracker:
+        """Begin on a video. Cheap: no frame is read before it is needed."""
+        loaded = self._loaded
+        if loaded is None:
+            raise ModelUnavailableError(
+                f"model {self.name!r} was closed; load it again with load_model"
+            )
+        features = FeatureSource(frames, self._encoder)
+        self._sources.add(features)
+        return ObjectTracker(loaded.network, features, frames.size, len(frames), loaded.device)
+
+    def close(self) -> None:
+        """Give back all memory; the model is not used afterwards."""
+        if self._loaded is None:
+            return
+        for features in list(self._sources):
+            features.close()
+        # in place: whoever still holds the network holds no memory of the device
+        self._loaded.network.to("meta")
+        self._loaded = None
+        note_closed(self)
+        self._place.give_back_memory()
+
+    def __repr__(self) -> str:
+        return f"<SamModel {self.name!r} on {self.device}, {self.resolution} px>"

@@ -100,6 +100,11 @@ class VideoTracker(Protocol):
         """
         ...
 
+    @property
+    def preparing(self) -> int | None:
+        """The frame that is being prepared just now (`look_at`); callable from any thread."""
+        ...
+
     def close(self) -> None:
         """Give back all memory; the tracker is not used afterwards."""
         ...

@@ -129,6 +129,11 @@ class SequentialTracker(ABC):
     def look_at(self, frame_index: int) -> None:  # noqa: B027  (most have nothing to prepare)
         """Nothing, unless a subclass can prepare for prompts."""
 
+    @property
+    def preparing(self) -> int | None:
+        """Nothing is prepared, unless a subclass does."""
+        return None
+
     def close(self) -> None:
         """Forget every frame."""
         self._chains = {1: _Chain(self, 1), -1: _Chain(self, -1)}

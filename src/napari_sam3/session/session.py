@@ -331,6 +331,11 @@ class VideoSession:
         finally:
             self._lock.release()
 
+    @property
+    def preparing(self) -> int | None:
+        """The frame that the model is getting ready for while nobody works (`look_at`)."""
+        return None if self._closed else self._tracker.preparing
+
     # ------------------------------------------------------------- results
 
     def result(self, frame_index: int) -> FrameResult:

@@ -137,6 +137,11 @@ class FeatureSource:
             return
         self._idle.start(self._frames_around(frame_index))
 
+    @property
+    def preparing(self) -> int | None:
+        """The frame being encoded while nobody works; None if there is none."""
+        return self._idle.doing
+
     def close(self) -> None:
         """End all threads; what is kept stays in the cache."""
         self._closed = True

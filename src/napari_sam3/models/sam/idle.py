@@ -77,6 +77,13 @@ class IdleWork:
             run.is_spared = run.doing is not None and run.doing == unless
             run.is_over = True
 
+    @property
+    def doing(self) -> int | None:
+        """The frame being made; None if there is none."""
+        run = self._run
+        is_at_work = run.thread is not None and run.thread.is_alive()
+        return run.doing if is_at_work else None
+
     def wait(self) -> None:
         """Return when all frames are made, or the work was interrupted."""
         thread = self._run.thread

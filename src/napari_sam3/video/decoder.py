@@ -59,6 +59,8 @@ class Decoder:
     threads : {'AUTO', 'SLICE'}
         FFmpeg's way to use several cores. AUTO is the faster one by far, but swallows the last
         frames of a file that breaks off.
+    container : PyAV's, optional
+        The file where it is open already, with nothing decoded yet; the decoder's from here on.
 
     Attributes
     ----------
@@ -74,16 +76,18 @@ class Decoder:
         stream_number: int,
         kind: StampKind,
         threads: Literal["AUTO", "SLICE"] = "AUTO",
+        *,
+        container: Any = None,
     ) -> None:
         self._path = path
         self._stream_number = stream_number
-        self._kind = kind
+        self.kind = kind
         self._threads = threads
         self.errors = 0
-        self._open()
+        self._open(container)
 
-    def _open(self) -> None:
-        self._container = open_container(self._path)
+    def _open(self, container: Any = None) -> None:
+        self._container = open_container(self._path) if container is None else container
         self._stream = self._container.streams[self._stream_number]
         self._stream.thread_type = self._threads
         self._start()
@@ -102,6 +106,18 @@ class Decoder:
     def close(self) -> None:
         """Close the file."""
         self._container.close()
+
+    def go_to_start(self, dts: int, pos: int) -> None:
+        """Stand before the file's first packet, which is known; cheaper than opening it anew."""
+        with suppress(*FFMPEG_ERRORS):
+            self._container.seek(dts, stream=self._stream)
+            self._start()
+            packet = self._next_packet()
+            if packet is not None and packet.pos == pos:
+                self._packets = chain([packet], self._packets)
+                return
+        self._container.close()
+        self._open()
 
     # ---------------------------------------------------------------------- one after another
 
@@ -139,9 +155,9 @@ class Decoder:
             self._drained = True
             self._ready += self._decode_packet(None)
             return bool(self._ready)
-        if self._kind == "dts":
+        if self.kind == "dts":
             packet.pts = packet.dts
-        elif self._kind == "pos":
+        elif self.kind == "pos":
             packet.pts = packet.pos
         if self._fresh:
             if index is not None and not packet.is_keyframe and not self._at_key:
@@ -201,7 +217,7 @@ class Decoder:
         while True:
             while self._ready:
                 frame = self._ready.pop(0)
-                if self._kind == "count":
+                if self.kind == "count":
                     number: int | None = self.last + 1
                 else:
                     number = None if frame.pts is None else index.frame_of(frame.pts)
@@ -219,13 +235,13 @@ class Decoder:
 
     def _seek(self, index: FrameIndex, key: int) -> None:
         """Stand at a place where decoding can start."""
-        if self._kind == "count" or key == 0:
+        if self.kind == "count" or key == 0:
             # the start of the file is surest found by opening it, but seeking there is cheaper
             if not self._rewind(index):
                 self._container.close()
                 self._open()
             return
-        if self._kind == "pos":
+        if self.kind == "pos":
             self._seek_bytes(index, key)
             return
         try:
@@ -263,7 +279,7 @@ class Decoder:
         self._at_key = True
 
     def _rewind(self, index: FrameIndex) -> bool:
-        if self._kind in ("count", "pos"):
+        if self.kind in ("count", "pos"):
             return False
         try:
             self._container.seek(int(index.key_seeks[0]), stream=self._stream)

@@ -52,7 +52,10 @@ class VideoFile(Video):
         self._owner = object()
         self._lock = Lock()
         self._decoder: Decoder | None = None
-        self._layout = Layout.of(scan.sample, scan.metadata["codec"])
+        self._at_head: Decoder | None = None  # left by opening, not used yet
+        self._layout = Layout.of(
+            scan.sample, scan.metadata["codec"], scan.metadata["pixel_format"]
+        )
         self._stand_ins = scan.stand_ins
         self._previous = -1
         self._trail: deque[int] = deque()
@@ -72,6 +75,7 @@ class VideoFile(Video):
         keep_freed_memory()
         scan = scan_file(path)
         video = cls(path, scan)
+        video._at_head, scan.decoder = scan.decoder, None
         search = _Search(video, 0, JUMP_BUDGET)
         for frame_index, frame in reversed(scan.first_frames):
             search.see(frame_index, frame)
@@ -162,6 +166,9 @@ class VideoFile(Video):
             raise VideoError(
                 f"{str(self._path)!r} has changed since it was opened; open it anew with open_video"
             )
+        if threads == "AUTO" and self._at_head is not None:
+            decoder, self._at_head = self._at_head, None
+            return decoder
         return Decoder(self._path, self._scan.stream_number, self._index.kind, threads)
 
     def _note_missing(self, frame_index: int, search: _Search) -> None:
@@ -182,9 +189,10 @@ class VideoFile(Video):
 
     def _release(self) -> None:
         with self._lock:
-            if self._decoder is not None:
-                self._decoder.close()
-                self._decoder = None
+            for decoder in (self._decoder, self._at_head):
+                if decoder is not None:
+                    decoder.close()
+            self._decoder = self._at_head = None
         self._cache.drop(self._owner)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -50,6 +50,11 @@ class PacketTable:
     def __len__(self) -> int:
         return len(self.pts)
 
+    @property
+    def reorders(self) -> bool:
+        """Whether frames are shown in another order than they are decoded in."""
+        return bool((np.diff(self.pts) < 0).any())
+
     def stamps(self, kind: StampKind) -> Int64Array:
         """The packets' stamps of one kind."""
         return {"pts": self.pts, "dts": self.dts, "pos": self.pos}[kind]

@@ -13,6 +13,7 @@ from av.stream import Disposition
 
 from napari_sam3.errors import VideoError
 from napari_sam3.video.decoder import FFMPEG_ERRORS, READ_ON, Decoder, open_container
+from napari_sam3.video.head import Head
 from napari_sam3.video.index import (
     NO_STAMP,
     FrameIndex,
@@ -22,13 +23,17 @@ from napari_sam3.video.index import (
     index_by_pts,
 )
 from napari_sam3.video.index_store import Findings, load_findings, save_findings
+from napari_sam3.video.pixels import coded_format
 from napari_sam3.video.sample_table import read_sample_table
 from napari_sam3.video.whole import is_cut_short
 
 VERIFIED = 24
 """So many frames are decoded on opening, to see whether the index tells the truth."""
 
-VERIFIED_OF_TABLE = 6
+VERIFIED_INTRA = 6
+"""So many where every frame stands by itself, and none can overtake another."""
+
+VERIFIED_OF_TABLE = 1
 """So many where the file has a table of its frames (MP4): time stamps are not invented there."""
 
 WORTH_KEEPING = 0.5
@@ -53,6 +58,8 @@ class Scan(Findings):
         A frame that shows what all of them look like.
     first_frames : list of (frame number, av.VideoFrame)
         What was decoded on the way.
+    decoder : Decoder or None
+        Which gave them and goes on from there.
     stand_ins : dict of int to int or None
         Frames found out later not to be decodable, and what is shown for them (None: black).
     warned : bool
@@ -62,6 +69,7 @@ class Scan(Findings):
     identity: tuple[int, int]
     sample: av.VideoFrame
     first_frames: list[tuple[int, av.VideoFrame]]
+    decoder: Decoder | None = None
     stand_ins: dict[int, int | None] = field(default_factory=dict)
     warned: bool = False
 
@@ -87,53 +95,68 @@ def scan_file(path: Path) -> Scan:
     found = load_findings(path)
     if found is not None:
         # it was compared with frames when it was made
-        head, _ = _decode_head(path, found.stream_number, found.index.kind, 1)
-        first = _number(found.index, head)
-        if first:
-            return Scan(**vars(found), identity=identity, sample=head[0], first_frames=first)
+        head = Head.decode(Decoder(path, found.stream_number, found.index.kind), 1)
+        if head.number(found.index):
+            return _scan(found, head, identity)
+        head.close()
     start = time.perf_counter()
     found, head = _look_through(path)
     if time.perf_counter() - start >= WORTH_KEEPING and identify(path) == identity:
         save_findings(path, found)
-    first = _number(found.index, head)
-    return Scan(**vars(found), identity=identity, sample=head[0], first_frames=first)
+    return _scan(found, head, identity)
 
 
-def _number(index: FrameIndex, head: list[av.VideoFrame]) -> list[tuple[int, av.VideoFrame]]:
-    """The numbers of the frames that decoding a file gives first."""
-    if index.kind == "count":
-        return list(enumerate(head[: len(index)]))
-    places = [None if frame.pts is None else index.frame_of(frame.pts) for frame in head]
-    return [(n, frame) for n, frame in zip(places, head, strict=True) if n is not None]
+def _scan(found: Findings, head: Head, identity: tuple[int, int]) -> Scan:
+    return Scan(
+        **vars(found),
+        identity=identity,
+        sample=head.frames[0],
+        first_frames=head.number(found.index),
+        decoder=head.hand_over(found.index),
+    )
 
 
-def _look_through(path: Path) -> tuple[Findings, list[av.VideoFrame]]:
+def _look_through(path: Path) -> tuple[Findings, Head]:
     """Index a file by its packets, and check the index against what decoding its head gives."""
-    with open_container(path) as container:
+    container = open_container(path)
+    try:
         stream = _choose_stream(container, path)
         number = stream.index
-        packets = read_sample_table(path, container, stream)
-        n_verified = VERIFIED if packets is None else VERIFIED_OF_TABLE
-        if packets is None:
-            packets = read_packets(path, number)
-        chunks = _AviChunks.of(container, stream, packets)
         is_intra = stream.codec_context.codec.intra_only
         metadata = _describe(container, stream)
         announced = int(stream.frames or 0), _announced_seconds(container, stream)
         rate = float(stream.average_rate or stream.guessed_rate or 0) or None
         seeks_by_pts = container.format.name != "mpegts"
+        table = read_sample_table(path, container, stream)
+        packets = read_packets(path, number) if table is None else table
+        chunks = _AviChunks.of(container, stream, packets)
+        n_verified = VERIFIED_INTRA if is_intra else VERIFIED
+        if table is not None and (table.reorders or not stream.codec_context.has_b_frames):
+            n_verified = VERIFIED_OF_TABLE
+        is_at_start = "mp4" not in container.format.name
+    except BaseException:
+        container.close()
+        raise
+    if chunks.lie or (table is None and not is_at_start):
+        container.close()
+        container = None
     if chunks.lie:
         # times are counted from chunk to chunk there, and come out otherwise after every seek
         packets = replace(packets, header=_CHUNK_HEADER)
         index, head = _index_by_place(path, number, packets, rate or 25.0, is_intra=is_intra)
     else:
         index = index_by_pts(packets, seeks_by_pts=seeks_by_pts)
-        head, damaged = _decode_head(path, number, "pts", n_verified)
+        decoder = Decoder(path, number, "pts", container=container)
+        if table is not None:
+            decoder.go_to_start(int(table.dts[0]), int(table.pos[0]))
+        head = Head.decode(decoder, n_verified)
         if index is not None:
-            index = _agree(index, [frame.pts for frame in head], damaged=damaged)
+            index = head.bear_out(index)
         if index is None and len(packets):
+            head.close()
             index, head = _decode_through(path, number, packets, rate or 25.0, ("dts", "pos"))
-    if index is None or not head or not len(index):
+    if index is None or not head.frames or not len(index):
+        head.close()
         raise VideoError(
             f"not one frame of {str(path)!r} can be decoded (codec {metadata['codec']!r}): the "
             "file is damaged or incomplete; get a whole copy of it"
@@ -260,50 +283,22 @@ def _demux_all(path: Path, container: Any, stream: Any) -> PacketTable:
     )
 
 
-def _decode_head(
-    path: Path, number: int, kind: StampKind, n_frames: int
-) -> tuple[list[av.VideoFrame], bool]:
-    """Decode the first frames; say also whether the decoder found them damaged."""
-    decoder = Decoder(path, number, kind)
-    try:
-        frames = [frame for _, (_, frame) in zip(range(n_frames), decoder.decode(), strict=False)]
-        return frames, decoder.errors > 0
-    finally:
-        decoder.close()
-
-
-def _agree(index: FrameIndex, decoded: list[int | None], *, damaged: bool) -> FrameIndex | None:
-    """The index, if the stamps of the first decoded frames bear it out; else None."""
-    # a recording may start between keyframes: what comes before the first one can't be decoded
-    first = index.frame_of(decoded[0]) if decoded and decoded[0] is not None else None
-    if first is None:
-        return None
-    if first and not damaged:
-        index = index.starting_at(first)
-    if decoded == index.stamps[: len(decoded)].tolist():
-        return index
-    # where some can't be decoded, the others must be in their places
-    places = [index.frame_of(stamp) for stamp in decoded if stamp is not None]
-    known = [place for place in places if place is not None]
-    return index if damaged and len(known) == len(decoded) and known == sorted(known) else None
-
-
 def _index_by_place(
     path: Path, number: int, packets: PacketTable, rate: float, *, is_intra: bool
-) -> tuple[FrameIndex | None, list[av.VideoFrame]]:
+) -> tuple[FrameIndex | None, Head]:
     """Tell frames apart by where in the file they lie, which damage can't change."""
     if not len(packets):
-        return None, []
+        return None, Head([])
     if is_intra and packets.has_unique("pos"):
         # frames are stored in the order they are shown, and each stands by itself
-        head, _ = _decode_head(path, number, "pos", VERIFIED)
+        head = Head.decode(Decoder(path, number, "pos"), VERIFIED_INTRA)
         return index_by_order(packets, "pos", packets.pos, rate, set(packets.pos.tolist())), head
     return _decode_through(path, number, packets, rate, ("pos",))
 
 
 def _decode_through(
     path: Path, number: int, packets: PacketTable, rate: float, kinds: tuple[StampKind, ...]
-) -> tuple[FrameIndex, list[av.VideoFrame]]:
+) -> tuple[FrameIndex, Head]:
     """Learn the true order of frames by decoding all of them once."""
     kind: StampKind = next((kind for kind in kinds if packets.has_unique(kind)), "count")
     decoder = Decoder(path, number, kind)
@@ -328,7 +323,7 @@ def _decode_through(
         kind = "count"
     if kind == "count":
         stamps = list(range(len(stamps)))
-    return index_by_order(packets, kind, np.array(stamps, np.int64), rate, keys), head
+    return index_by_order(packets, kind, np.array(stamps, np.int64), rate, keys), Head(head)
 
 
 def _measure_rate(times: Any, declared: float | None) -> tuple[float | None, bool]:
@@ -379,7 +374,7 @@ def _describe(container: Any, stream: Any) -> dict[str, Any]:
     described: dict[str, Any] = {
         "container": container.format.name,
         "codec": context.name,
-        "pixel_format": context.pix_fmt,
+        "pixel_format": coded_format(context),
         "coded_size": (context.height, context.width),
         "duration": float(container.duration / av.time_base) if container.duration else None,
         "bit_rate": container.bit_rate or None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 
+import av
 import numpy as np
 import pytest
 import tifffile
@@ -23,6 +24,7 @@ from napari_sam3.export import (
 from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.values import FrameResult, ObjectMask, label_image
 from napari_sam3.video import open_video
+from napari_sam3.video.facts import VideoFacts
 
 SHAPE = (6, 41, 53)  # odd: the film must be padded
 
@@ -183,6 +185,42 @@ def test_table_refuses_times_of_another_video(tmp_path):
         TableWriter(tmp_path / "objects.csv", SHAPE, timestamps=[0, 1])
 
 
+def read_table(path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_table_in_calibrated_units(tmp_path):
+    facts = VideoFacts(*SHAPE, pixel_size=(0.5, 0.4), unit="um", timestamps=tuple(range(6)))
+    write(TableWriter(tmp_path / "objects.csv", SHAPE, facts=facts))
+    row = read_table(tmp_path / "objects.csv")[3]
+    assert (row["frame"], row["time_s"], row["area"]) == ("2", "2.000000", "300")
+    assert float(row["area_um2"]) == 300 * 0.5 * 0.4
+    assert float(row["centroid_x_um"]) == 32.5 * 0.4
+    assert float(row["centroid_y_um"]) == 22 * 0.5
+
+
+def test_table_has_the_mean_of_the_videos_own_values(tmp_path):
+    video = np.zeros(SHAPE, np.uint16)
+    video[2, :, :25] = 1000
+    video[2, 12:22, 25:] = 3000  # half of object 2
+    write(TableWriter(tmp_path / "grey.csv", SHAPE, video=video))
+    rows = {(r["frame"], r["id"]): r for r in read_table(tmp_path / "grey.csv")}
+    assert float(rows["2", "1"]["mean_intensity"]) == 1000
+    assert float(rows["2", "2"]["mean_intensity"]) == 1500
+    assert float(rows["2", "2"]["score"]) == 0.8
+    assert float(rows["1", "1"]["mean_intensity"]) == 0
+    colours = np.stack([video, video // 10, video * 0], axis=-1)
+    export_table(tmp_path / "rgb.csv", expected_labels(), video=colours)
+    row = {(r["frame"], r["id"]): r for r in read_table(tmp_path / "rgb.csv")}["2", "1"]
+    assert [float(row[f"mean_{name}"]) for name in ("red", "green", "blue")] == [1000, 100, 0]
+
+
+def test_table_refuses_another_video(tmp_path):
+    with pytest.raises(ValueError, match="but the labels"):
+        TableWriter(tmp_path / "objects.csv", SHAPE, video=np.zeros((6, 5, 5)))
+
+
 # ---------------------------------------------------------------------- overlay
 
 
@@ -210,6 +248,44 @@ def test_overlay_keeps_the_video_times(tmp_path):
     write(OverlayWriter(tmp_path / "o.mp4", GreyFrames(), fps=8, timestamps=times))
     with open_video(tmp_path / "o.mp4") as video:
         np.testing.assert_allclose(video.timestamps, times[:4], atol=1e-3)
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("aac", ".mp4"), ("pcm_s16le", ".avi")])
+def test_overlay_keeps_the_sound_of_its_frames(tmp_path, codec, suffix):
+    film = tmp_path / f"film{suffix}"
+    make_beep(film, codec, silence=2.0, length=6.0)
+    path = tmp_path / "o.mp4"
+    write(OverlayWriter(path, GreyFrames(), fps=1, sound=film), [result(1, 1), result(4, 1)])
+    with av.open(str(path)) as container:
+        frames = list(container.decode(audio=0))
+        loud = [f.time for f in frames if np.abs(f.to_ndarray().astype(float)).max() > 0.1]
+        end = frames[-1].time + frames[-1].samples / frames[-1].sample_rate
+        assert container.streams.audio[0].codec_context.name == "aac"
+    assert loud[0] == pytest.approx(1.0, abs=0.06)  # it begins with frame 1
+    assert end == pytest.approx(4.0, abs=0.06)
+    with open_video(path) as video:
+        assert len(video) == 4
+
+
+def test_overlay_of_a_silent_film_is_silent(tmp_path):
+    write(OverlayWriter(tmp_path / "a.mp4", GreyFrames(), fps=4))
+    write(OverlayWriter(tmp_path / "b.mp4", GreyFrames(), fps=4, sound=tmp_path / "a.mp4"))
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        assert not container.streams.audio
+
+
+def make_beep(path, codec: str, silence: float, length: float) -> None:
+    rate = 48_000
+    wave = np.sin(np.arange(int(rate * length)) * 440 * 2 * np.pi / rate) * 0.5
+    wave[: int(rate * silence)] = 0
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, layout="mono")
+        samples = (wave * 32767).astype(np.int16)
+        for start in range(0, len(samples), 1024):
+            frame = av.AudioFrame.from_ndarray(samples[None, start : start + 1024], layout="mono")
+            frame.sample_rate, frame.pts = rate, start
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
 
 
 def test_overlay_of_nothing_writes_nothing(tmp_path):

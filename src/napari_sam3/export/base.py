@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
 from napari_sam3.values import FrameResult, label_image
+from napari_sam3.video.facts import VideoFacts
 
 
 class ResultWriter(ABC):
@@ -31,11 +33,30 @@ class ResultWriter(ABC):
         Where to write.
     shape : (T, H, W)
         Of the video.
+    facts : VideoFacts, optional
+        Of the video: times and scale, for the formats that have a place for them. They are also
+        written beside `path` (see `sidecar_path`).
+
+    Raises
+    ------
+    ValueError
+        If `facts` are those of a video of another shape.
     """
 
-    def __init__(self, path: str | os.PathLike[str], shape: tuple[int, int, int]) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        shape: tuple[int, int, int],
+        *,
+        facts: VideoFacts | None = None,
+    ) -> None:
+        if facts is not None and facts.shape != tuple(shape):
+            raise ValueError(
+                f"results of shape {tuple(shape)} are not those of a video of {facts.shape}"
+            )
         self.path = Path(path).expanduser()
         self.shape = shape
+        self.facts = facts
         self._is_open = True
 
     def write(self, result: FrameResult) -> None:
@@ -51,7 +72,8 @@ class ResultWriter(ABC):
         highest = max(result.objects, default=0)
         dtype = np.uint16 if highest <= np.iinfo(np.uint16).max else np.uint32
         labels = label_image(result.objects, self.shape[1:], dtype)
-        self.write_labels(result.frame_index, labels)
+        scores = {obj_id: mask.score for obj_id, mask in result.objects.items()}
+        self.write_labels(result.frame_index, labels, scores)
 
     def write_labels(
         self, frame_index: int, labels: NDArray[Any], scores: Mapping[int, float] | None = None
@@ -109,6 +131,9 @@ class ResultWriter(ABC):
         try:
             with saying_where(self.path):
                 self._finish()
+                if self.facts is not None and self.path.exists():
+                    with replacing(sidecar_path(self.path)) as temporary:
+                        temporary.write_text(self.facts.to_json(), encoding="utf-8")
         finally:
             self._release()
 
@@ -168,11 +193,59 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """As `replacing`, for a folder: give an empty one that takes the place of `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    old = temporary.with_name(f"{temporary.name}-old")
+    temporary.mkdir()
+    try:
+        yield temporary
+        if path.is_dir():
+            path.rename(old)
+        temporary.rename(path)
+    finally:
+        if old.exists() and not path.exists():
+            old.rename(path)
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def sidecar_path(path: Path) -> Path:
+    """Where a video's facts lie: labels.tif.video.json beside labels.tif; alike for a folder."""
+    return path.with_name(f"{path.name}.video.json")
+
+
+def read_sidecar(path: Path) -> VideoFacts | None:
+    """The facts of the video that lie beside a file or folder; None if there are none.
+
+    Raises
+    ------
+    VideoError
+        If they can't be read.
+    """
+    place = sidecar_path(path)
+    try:
+        return VideoFacts.from_json(place.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as exc:
+        raise VideoError(
+            f"{str(place)!r} can't be read ({exc}); delete it to go on without it"
+        ) from exc
+
+
 def write_all(writer: ResultWriter, labels: Any) -> None:
-    """Hand every frame of a (T, H, W) label array to a writer, and close it."""
+    """Hand every frame of a (T, H, W) label array to a writer, and close it.
+
+    Labels that were read from a file may know their scores (`LabelFile`); these are handed on.
+    """
+    scores = getattr(labels, "scores", None)
     with writer:
         for frame_index in range(writer.shape[0]):
-            writer.write_labels(frame_index, np.asarray(labels[frame_index]))
+            known = None if scores is None else scores(frame_index)
+            writer.write_labels(frame_index, np.asarray(labels[frame_index]), known)
 
 
 def label_shape(labels: Any) -> tuple[int, int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -15,6 +16,7 @@ from napari_sam3.export.colors import label_colors, outline_colors
 from napari_sam3.export.spool import LabelSpool
 from napari_sam3.labels.measures import measure_labels
 from napari_sam3.values import Frames
+from napari_sam3.video.facts import VideoFacts
 
 OPACITY = 0.5
 UNKNOWN_FPS = 10.0
@@ -114,6 +116,10 @@ class OverlayWriter(ResultWriter):
         Frames a second.
     timestamps : (T,) array, optional
         When each frame is shown, s; then the film keeps the video's own times.
+    facts : VideoFacts, optional
+        Of the video, to be written beside the film.
+    sound : path-like, optional
+        The video file, to keep its sound; one that has none is no error.
     on_progress : callable, optional
         Called at `close` for each frame with (frames written, frames to write).
     """
@@ -125,12 +131,15 @@ class OverlayWriter(ResultWriter):
         *,
         fps: float | None = None,
         timestamps: ArrayLike | None = None,
+        facts: VideoFacts | None = None,
+        sound: str | os.PathLike[str] | None = None,
         on_progress: Progress | None = None,
     ) -> None:
-        super().__init__(path, (len(frames), *frames.size))
+        super().__init__(path, (len(frames), *frames.size), facts=facts)
         self._frames = frames
         self._fps = fps or UNKNOWN_FPS
         self._times = None if timestamps is None else np.asarray(timestamps, float)
+        self._sound = None if sound is None else Path(sound).expanduser()
         self._on_progress = on_progress
         self._spool = LabelSpool(self.path.absolute().parent, self.shape[1:])
 
@@ -143,7 +152,7 @@ class OverlayWriter(ResultWriter):
         if not self._spool.frames:
             return  # a film has at least one frame
         first, last = self._spool.frames[0], self._spool.frames[-1]
-        with VideoWriter(self.path, self._fps) as writer:
+        with VideoWriter(self.path, self._fps, sound=self._open_sound(first, last)) as writer:
             for frame_index in range(first, last + 1):
                 picture = draw_overlay(self._frames[frame_index], self._spool.get(frame_index))
                 time = None
@@ -152,6 +161,15 @@ class OverlayWriter(ResultWriter):
                 writer.write(picture, time)
                 if self._on_progress is not None:
                     self._on_progress(frame_index - first + 1, last + 1 - first)
+
+    def _open_sound(self, first: int, last: int) -> Any:
+        """The sound from the beginning of the first frame to the end of the last one."""
+        from napari_sam3.video.sound import Sound
+
+        if self._sound is None:
+            return None
+        times = np.arange(self.shape[0]) / self._fps if self._times is None else self._times
+        return Sound(self._sound, float(times[first]), float(times[last] + 1 / self._fps))
 
     def _release(self) -> None:
         self._spool.close()
@@ -164,6 +182,8 @@ def export_overlay(
     *,
     fps: float | None = None,
     timestamps: ArrayLike | None = None,
+    facts: VideoFacts | None = None,
+    sound: str | os.PathLike[str] | None = None,
 ) -> None:
     """Write a whole (T, H, W) label array over its video as MP4 (see `OverlayWriter`).
 
@@ -177,4 +197,5 @@ def export_overlay(
     shape, expected = label_shape(labels), (len(frames), *frames.size)
     if shape != expected:
         raise ValueError(f"labels have shape {shape}, but the video {expected}")
-    write_all(OverlayWriter(path, frames, fps=fps, timestamps=timestamps), labels)
+    options: dict[str, Any] = {"timestamps": timestamps, "facts": facts, "sound": sound}
+    write_all(OverlayWriter(path, frames, fps=fps, **options), labels)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from napari_sam3.errors import VideoError
 from napari_sam3.export.base import ResultWriter, label_shape, replacing, write_all
+from napari_sam3.video.facts import VideoFacts
 
 
 class LabelPngWriter(ResultWriter):
@@ -27,10 +28,18 @@ class LabelPngWriter(ResultWriter):
         The folder; made if need be.
     shape : (T, H, W)
         Of the video.
+    facts : VideoFacts, optional
+        Of the video, to be written beside the folder.
     """
 
-    def __init__(self, path: str | os.PathLike[str], shape: tuple[int, int, int]) -> None:
-        super().__init__(path, shape)
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        shape: tuple[int, int, int],
+        *,
+        facts: VideoFacts | None = None,
+    ) -> None:
+        super().__init__(path, shape, facts=facts)
         self._digits = max(5, len(str(shape[0] - 1)))
         self._dtype: type[np.uint8 | np.uint16] = np.uint8
         self._written: set[int] = set()
@@ -62,7 +71,9 @@ class LabelPngWriter(ResultWriter):
         self.path.mkdir(parents=True, exist_ok=True)
 
 
-def export_labels_png(folder: str | os.PathLike[str], labels: Any) -> None:
+def export_labels_png(
+    folder: str | os.PathLike[str], labels: Any, *, facts: VideoFacts | None = None
+) -> None:
     """Write every frame of a (T, H, W) label array as PNG (see `LabelPngWriter`).
 
     Raises
@@ -72,4 +83,4 @@ def export_labels_png(folder: str | os.PathLike[str], labels: Any) -> None:
     ValueError
         If `labels` has another shape or type.
     """
-    write_all(LabelPngWriter(folder, label_shape(labels)), labels)
+    write_all(LabelPngWriter(folder, label_shape(labels), facts=facts), labels)

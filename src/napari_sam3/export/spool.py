@@ -30,13 +30,20 @@ class Spool:
 
     def put(self, frame_index: int, content: bytes) -> None:
         """Keep the content of a frame; earlier content of the same frame is forgotten."""
+        self._places[frame_index] = self.append(content)
+
+    def append(self, content: bytes) -> tuple[int, int]:
+        """Keep something that is no frame; returns where, for `read`: (offset, length)."""
         offset = self._file.seek(0, 2)
         self._file.write(content)
-        self._places[frame_index] = (offset, len(content))
+        return offset, len(content)
 
     def get(self, frame_index: int) -> bytes:
         """The content of a frame; empty if it never came."""
-        offset, length = self._places.get(frame_index, (0, 0))
+        return self.read(*self._places.get(frame_index, (0, 0)))
+
+    def read(self, offset: int, length: int) -> bytes:
+        """What `append` kept there."""
         self._file.seek(offset)
         return self._file.read(length)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_sam3.errors import VideoError
 from napari_sam3.export.base import ResultWriter, label_shape, replacing, write_all
 from napari_sam3.export.spool import LabelSpool
+from napari_sam3.video.facts import VideoFacts
 
 IMAGEJ_BYTES = 4 * 10**9
 """More than this, and an ImageJ TIFF can't hold it."""
@@ -35,6 +36,8 @@ class LabelTiffWriter(ResultWriter):
         (y, x), length of a pixel in `unit`.
     unit : str
         Of `pixel_size`, as "um" or "mm".
+    facts : VideoFacts, optional
+        Of the video; its times and scale are taken where they are not given here.
     """
 
     def __init__(
@@ -45,8 +48,13 @@ class LabelTiffWriter(ResultWriter):
         frame_interval: float | None = None,
         pixel_size: tuple[float, float] | None = None,
         unit: str = "um",
+        facts: VideoFacts | None = None,
     ) -> None:
-        super().__init__(path, shape)
+        super().__init__(path, shape, facts=facts)
+        if facts is not None:
+            frame_interval = frame_interval or facts.frame_interval
+            if pixel_size is None and facts.pixel_size is not None:
+                pixel_size, unit = facts.pixel_size, str(facts.unit)
         if pixel_size is not None and not (np.isfinite(pixel_size).all() and min(pixel_size) > 0):
             raise ValueError(f"pixel_size is {pixel_size}; give two positive lengths (y, x)")
         self._interval = frame_interval
@@ -121,6 +129,7 @@ def export_labels_tiff(
     frame_interval: float | None = None,
     pixel_size: tuple[float, float] | None = None,
     unit: str = "um",
+    facts: VideoFacts | None = None,
 ) -> None:
     """Write a whole (T, H, W) label array as TIFF (see `LabelTiffWriter`).
 
@@ -130,7 +139,7 @@ def export_labels_tiff(
         Where to write; an existing file is replaced once the new one is whole.
     labels : (T, H, W) integer array-like
         Read frame by frame.
-    frame_interval, pixel_size, unit
+    frame_interval, pixel_size, unit, facts
         As `LabelTiffWriter` takes them.
 
     Raises
@@ -141,4 +150,5 @@ def export_labels_tiff(
         If `labels` has another shape or type.
     """
     options: dict[str, Any] = {"frame_interval": frame_interval, "pixel_size": pixel_size}
-    write_all(LabelTiffWriter(path, label_shape(labels), unit=unit, **options), labels)
+    options |= {"unit": unit, "facts": facts}
+    write_all(LabelTiffWriter(path, label_shape(labels), **options), labels)

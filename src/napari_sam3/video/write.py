@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
+from napari_sam3.video.sound import Sound
 
 _CLOCK = Fraction(1, 90_000)
 """Ticks of exact time stamps: every usual frame rate is a whole number of them."""
@@ -43,6 +44,8 @@ class VideoWriter:
         How much time the encoder takes to make the file small, from "ultrafast" to "veryslow".
     gop : int, optional
         A keyframe at least every so many frames; by default what the encoder chooses.
+    sound : Sound, optional
+        A sound track to go with the pictures; closed with the writer.
 
     Raises
     ------
@@ -60,6 +63,7 @@ class VideoWriter:
         crf: int = 18,
         preset: str = "medium",
         gop: int | None = None,
+        sound: Sound | None = None,
     ) -> None:
         if not (np.isfinite(fps) and 0 < fps <= 10_000):
             raise VideoError(
@@ -71,6 +75,7 @@ class VideoWriter:
         self._codec = codec
         self._options = {"crf": str(crf), "preset": preset}
         self._gop = gop
+        self._sound = sound
         self._container: Any = None
         self._stream: Any = None
         self._temporary: Path | None = None
@@ -123,6 +128,7 @@ class VideoWriter:
         frame.time_base = _CLOCK
         frame.pts = self._pts(time)
         self._container.mux(self._stream.encode(frame))
+        self._mux_sound(float(frame.pts * _CLOCK))
         self._count += 1
 
     def _add_stream(self, width: int, height: int) -> None:
@@ -137,6 +143,14 @@ class VideoWriter:
         if self._gop is not None:
             stream.codec_context.gop_size = self._gop
         self._stream = stream
+        if self._sound is not None:
+            self._sound.add_to(self._container)
+
+    def _mux_sound(self, time: float) -> None:
+        """Write the sound that belongs before a time, s: players want both side by side."""
+        if self._sound is not None:
+            for packet in self._sound.packets_until(time):
+                self._container.mux(packet)
 
     def _pts(self, time: float | None) -> int:
         seconds = Fraction(self._count) / self._rate if time is None else Fraction(float(time))
@@ -169,6 +183,7 @@ class VideoWriter:
         assert self._temporary is not None
         try:
             self._container.mux(self._stream.encode(None))
+            self._mux_sound(float("inf"))
             self._container.close()
             # a temporary file is the owner's alone; give it the usual rights
             umask = os.umask(0)
@@ -183,6 +198,8 @@ class VideoWriter:
 
     def _discard(self) -> None:
         """Leave no half file behind."""
+        if self._sound is not None:
+            self._sound.close()
         if self._container is not None:
             # nothing may be muxed on closing: a file without a header can't get a trailer
             self._container.close()

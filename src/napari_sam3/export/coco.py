@@ -1,0 +1,174 @@
+"""COCO JSON: every frame an image, every object on it an annotation."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from numpy.typing import NDArray
+
+from napari_sam3.export.base import ResultWriter, label_shape, replacing, write_all
+from napari_sam3.export.outlines import crop_of, mask_polygons, run_lengths
+from napari_sam3.export.spool import Spool
+from napari_sam3.labels.measures import measure_labels
+from napari_sam3.video.facts import VideoFacts
+
+Segmentation = Literal["rle", "polygon"]
+UNNAMED = "object"
+"""Category of objects without a class."""
+
+
+class CocoWriter(ResultWriter):
+    """Writes COCO's format for instance segmentation.
+
+    `images` are the frames that came, with id frame index + 1, `frame_index` and `time_s`; an
+    annotation has the object's id as `track_id`, its `score` where there is one, and its mask as
+    run lengths or polygons. Either gives back the exact mask.
+
+    Parameters
+    ----------
+    path : path-like
+        Where to write.
+    shape : (T, H, W)
+        Of the video.
+    facts : VideoFacts, optional
+        Of the video.
+    segmentation : "rle" or "polygon"
+        How masks are written.
+    classes : mapping of id to str, optional
+        What each object is, read at `close`; the others are of the category "object".
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        shape: tuple[int, int, int],
+        *,
+        facts: VideoFacts | None = None,
+        segmentation: Segmentation = "rle",
+        classes: Mapping[int, str] | None = None,
+    ) -> None:
+        if segmentation not in ("rle", "polygon"):
+            raise ValueError(f"segmentation is {segmentation!r}; choose 'rle' or 'polygon'")
+        super().__init__(path, shape, facts=facts)
+        self._segmentation = segmentation
+        self._classes = classes or {}
+        self._spool = Spool(self.path.absolute().parent)
+
+    def _add(self, frame_index: int, labels: NDArray[Any], scores: Mapping[int, float]) -> None:
+        found = []
+        for measure in measure_labels(labels, frame_index, scores):
+            x0, y0, x1, y1 = measure.bbox
+            crop = crop_of(labels, measure)
+            mask: Any
+            if self._segmentation == "rle":
+                mask = encode_mask(run_lengths(crop, x0, y0, self.shape[1:]), self.shape[1:])
+            else:
+                mask = mask_polygons(crop, x0, y0)
+            annotation = {
+                "track_id": measure.obj_id,
+                "segmentation": mask,
+                "area": measure.area,
+                "bbox": [x0, y0, x1 - x0, y1 - y0],
+                "iscrowd": 0,
+            }
+            if measure.score is not None:
+                annotation["score"] = round(measure.score, 4)
+            found.append(annotation)
+        self._spool.put(frame_index, json.dumps(found).encode())
+
+    def _finish(self) -> None:
+        categories = number_categories(self._classes)
+        with replacing(self.path) as temporary, temporary.open("w", encoding="utf-8") as file:
+            file.write('{"info": ')
+            json.dump(describe_source(self.facts), file)
+            write_list(file, "images", (self._image(n) for n in self._spool.frames))
+            write_list(file, "annotations", self._annotations(categories))
+            write_list(file, "categories", list_categories(categories))
+            file.write("}\n")
+
+    def _image(self, frame_index: int) -> dict[str, Any]:
+        _, height, width = self.shape
+        stem = "frame" if self.facts is None or not self.facts.name else Path(self.facts.name).stem
+        time = None if self.facts is None else self.facts.time_of(frame_index)
+        return {
+            "id": frame_index + 1,
+            "file_name": f"{stem}/{frame_index:05d}.png",
+            "height": height,
+            "width": width,
+            "frame_index": frame_index,
+            **({} if time is None else {"time_s": time}),
+        }
+
+    def _annotations(self, categories: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+        number = 0
+        for frame_index in self._spool.frames:
+            for annotation in json.loads(self._spool.get(frame_index)):
+                number += 1
+                category = categories[self._classes.get(annotation["track_id"], UNNAMED)]
+                place = {"id": number, "image_id": frame_index + 1, "category_id": category}
+                yield place | annotation
+
+    def _release(self) -> None:
+        self._spool.close()
+
+
+def encode_mask(counts: list[int], size: tuple[int, int]) -> dict[str, Any]:
+    """Run lengths as COCO's compressed RLE: {"size": [H, W], "counts": str}."""
+    from pycocotools import mask
+
+    squeezed = mask.frPyObjects({"size": list(size), "counts": counts}, *size)
+    return {"size": list(size), "counts": squeezed["counts"].decode("ascii")}
+
+
+def number_categories(classes: Mapping[int, str]) -> dict[str, int]:
+    """Ids from 1 of the classes, by name; "object" is always there."""
+    return {name: n for n, name in enumerate(sorted({UNNAMED, *classes.values()}), 1)}
+
+
+def list_categories(categories: Mapping[str, int]) -> list[dict[str, Any]]:
+    """COCO's list of categories."""
+    return [{"id": n, "name": name, "supercategory": ""} for name, n in categories.items()]
+
+
+def describe_source(facts: VideoFacts | None) -> dict[str, Any]:
+    """COCO's `info`, with what is known of the video."""
+    info: dict[str, Any] = {"description": "made with napari-sam3", "version": "1.0"}
+    if facts is not None:
+        info["video"] = {"name": facts.name, "sha256": facts.sha256, "frames": facts.frames}
+    return info
+
+
+def write_list(file: IO[str], name: str, items: Any) -> None:
+    """Write `, "name": [...]` item by item."""
+    file.write(f',\n"{name}": [')
+    separator = "\n"
+    for item in items:
+        file.write(separator)
+        json.dump(item, file)
+        separator = ",\n"
+    file.write("]")
+
+
+def export_coco(
+    path: str | os.PathLike[str],
+    labels: Any,
+    *,
+    facts: VideoFacts | None = None,
+    segmentation: Segmentation = "rle",
+    classes: Mapping[int, str] | None = None,
+) -> None:
+    """Write a whole (T, H, W) label array as COCO JSON (see `CocoWriter`).
+
+    Raises
+    ------
+    VideoError
+        If it can't be written.
+    ValueError
+        If `labels` has another shape or type.
+    """
+    options: dict[str, Any] = {"segmentation": segmentation, "classes": classes}
+    write_all(CocoWriter(path, label_shape(labels), facts=facts, **options), labels)

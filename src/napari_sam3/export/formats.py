@@ -1,0 +1,146 @@
+"""All formats by name, and one way to open a writer of any of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_sam3.export.base import ResultWriter
+    from napari_sam3.values import Frames
+    from napari_sam3.video import Video
+    from napari_sam3.video.facts import VideoFacts
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Scene:
+    """What there is to write beside the masks.
+
+    Attributes
+    ----------
+    shape : (T, H, W)
+        Of the video.
+    facts : VideoFacts or None
+        Of the video: content hash, times and scale.
+    video : Video or None
+        For intensities and the film's sound.
+    frames : Frames or None
+        The video as 8-bit RGB, for the film.
+    classes : mapping of id to str
+        What each object is. It may be filled until the writers are closed, as may `parents`.
+    parents : mapping of id to id
+        Mother of each daughter.
+    on_progress : callable or None
+        Called with (frames written, frames to write) while the film is made.
+    """
+
+    shape: tuple[int, int, int]
+    facts: VideoFacts | None = None
+    video: Video | None = None
+    frames: Frames | None = None
+    classes: Mapping[int, str] = field(default_factory=dict)
+    parents: Mapping[int, int] = field(default_factory=dict)
+    on_progress: Callable[[int, int], None] | None = None
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of results.
+
+    Attributes
+    ----------
+    target : str
+        The usual name of its file, or of its folder, which ends in a slash.
+    summary : str
+        What it is, in a few words.
+    home : str
+        Module and class of the writer.
+    takes : tuple of str
+        What the writer takes of a `Scene`.
+    options : mapping
+        What else it is given.
+    needs_video : bool
+        Whether it can't be written without the video.
+    """
+
+    target: str
+    summary: str
+    home: str
+    takes: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    needs_video: bool = False
+
+
+FORMATS: Mapping[str, Format] = {
+    "tiff": Format("labels.tif", "label stack for Fiji and napari", "tiff:LabelTiffWriter"),
+    "png": Format("labels/", "a label picture a frame", "png:LabelPngWriter"),
+    "overlay": Format(
+        "overlay.mp4", "film with coloured objects", "overlay:OverlayWriter", needs_video=True
+    ),
+    "csv": Format("objects.csv", "table of measures", "table:TableWriter", ("video",)),
+    "coco": Format("coco.json", "COCO, run lengths", "coco:CocoWriter", ("classes",)),
+    "coco-polygons": Format(
+        "coco-polygons.json",
+        "COCO, polygons",
+        "coco:CocoWriter",
+        ("classes",),
+        {"segmentation": "polygon"},
+    ),
+    "ytvis": Format("ytvis.json", "YouTube-VIS", "youtube_vis:YoutubeVisWriter", ("classes",)),
+    "ctc": Format("01_RES/", "Cell Tracking Challenge", "ctc:CtcWriter", ("parents",)),
+    "mot": Format("mot.txt", "MOTChallenge boxes", "mot:MotWriter"),
+    "davis": Format("davis/", "DAVIS palette PNG", "davis:DavisWriter"),
+    "ome-zarr": Format(
+        "labels.ome.zarr/", "OME-Zarr 0.5 labels", "ome_zarr:OmeZarrWriter", ("classes",)
+    ),
+    "geff": Format("tracks.geff/", "graph of tracks", "geff:GeffWriter", ("parents",)),
+}
+"""By name. Nothing is imported before a writer is opened."""
+
+
+def open_writer(name: str, path: str | os.PathLike[str], scene: Scene) -> ResultWriter:
+    """Open the writer of a format.
+
+    Parameters
+    ----------
+    name : str
+        One of `FORMATS`.
+    path : path-like
+        Where to write.
+    scene : Scene
+        What there is to write beside the masks.
+
+    Raises
+    ------
+    ValueError
+        If there is no such format, or it can't be written without the video and `scene` has none.
+    VideoError
+        If it can't be written there, or its library is missing.
+    """
+    chosen = FORMATS.get(name)
+    if chosen is None:
+        raise ValueError(f"there is no format {name!r}; choose from {', '.join(FORMATS)}")
+    module, _, writer = chosen.home.partition(":")
+    make = getattr(import_module(f"napari_sam3.export.{module}"), writer)
+    if chosen.needs_video:
+        return _open_overlay(make, path, scene)
+    options = {part: getattr(scene, part) for part in chosen.takes}
+    return make(path, scene.shape, facts=scene.facts, **options, **chosen.options)  # type: ignore[no-any-return]
+
+
+def _open_overlay(make: Any, path: str | os.PathLike[str], scene: Scene) -> ResultWriter:
+    if scene.frames is None:
+        raise ValueError("a film of the objects can't be made without the video; name it")
+    facts, video = scene.facts, scene.video
+    return make(  # type: ignore[no-any-return]
+        path,
+        scene.frames,
+        fps=None if facts is None else facts.fps,
+        timestamps=None if facts is None else facts.timestamps,
+        facts=facts,
+        sound=None if video is None else video.original.path,
+        on_progress=scene.on_progress,
+    )

@@ -1,0 +1,168 @@
+"""GEFF: the objects' tracks as a graph, for the programs that show and mend lineages."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam3.errors import VideoError
+from napari_sam3.export.base import ResultWriter, label_shape, replacing_folder, write_all
+from napari_sam3.labels.measures import measure_labels
+from napari_sam3.video.facts import VideoFacts
+
+
+class GeffWriter(ResultWriter):
+    """Writes a graph: a node for each object on each frame, an edge from each node to the next.
+
+    The edges lead from an object to itself on the next frame that it is seen on, and from a mother
+    to her daughters. Nodes have t (s where the rate is known, else frames), y and x of the centroid
+    (in the pixels' unit where it is known, else px; the centre of the top left pixel is 0, 0, as
+    in a labels image), `frame`, `track_id` (the object's id), `area` (px) and `score` (where there
+    is one). Needs the package geff.
+
+    Parameters
+    ----------
+    path : path-like
+        The group, usually named *.geff.
+    shape : (T, H, W)
+        Of the video.
+    facts : VideoFacts, optional
+        Of the video.
+    parents : mapping of id to id, optional
+        Mother of each daughter, read at `close`.
+
+    Raises
+    ------
+    VideoError
+        If geff is not installed.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        shape: tuple[int, int, int],
+        *,
+        facts: VideoFacts | None = None,
+        parents: Mapping[int, int] | None = None,
+    ) -> None:
+        super().__init__(path, shape, facts=facts)
+        try:
+            import geff  # noqa: F401
+        except ImportError as exc:
+            raise VideoError(
+                "GEFF needs the package geff, which is not installed; "
+                "pip install 'napari-sam3[geff]'"
+            ) from exc
+        self._parents = parents or {}
+        self._rows: dict[int, NDArray[np.float64]] = {}
+
+    def _add(self, frame_index: int, labels: NDArray[Any], scores: Mapping[int, float]) -> None:
+        rows = [
+            (frame_index, m.obj_id, *m.centroid_xy, m.area, np.nan if m.score is None else m.score)
+            for m in measure_labels(labels, frame_index, scores)
+        ]
+        self._rows[frame_index] = np.array(rows, np.float64).reshape(-1, 6)
+
+    def _finish(self) -> None:
+        from geff.core_io import write_arrays
+
+        rows = np.concatenate([np.zeros((0, 6)), *(self._rows[n] for n in sorted(self._rows))])
+        frames, ids = rows[:, 0].astype(np.int64), rows[:, 1].astype(np.uint64)
+        interval = None if self.facts is None else self.facts.frame_interval
+        size = None if self.facts is None else self.facts.pixel_size
+        height, width = size or (1.0, 1.0)
+        columns: dict[str, NDArray[Any]] = {
+            "t": frames * (interval or 1.0),
+            "y": (rows[:, 3] - 0.5) * height,
+            "x": (rows[:, 2] - 0.5) * width,
+            "frame": frames,
+            "track_id": ids,
+            "area": rows[:, 4].astype(np.uint64),
+        }
+        properties: dict[str, Any] = {
+            name: {"values": values, "missing": None} for name, values in columns.items()
+        }
+        unknown = np.isnan(rows[:, 5])
+        if not unknown.all():
+            score = {"values": np.nan_to_num(rows[:, 5]), "missing": unknown}
+            properties["score"] = score if unknown.any() else {**score, "missing": None}
+        with replacing_folder(self.path) as folder:
+            folder.rmdir()  # geff wants to make it
+            write_arrays(
+                folder,
+                np.arange(len(rows), dtype=np.uint64),
+                properties,
+                link_nodes(frames, ids, self._parents),
+                {},
+                self._metadata(bool(interval), size is not None),
+                zarr_format=3,
+            )
+
+    def _metadata(self, is_timed: bool, is_sized: bool) -> Any:
+        from geff import GeffMetadata
+
+        unit = {"um": "micrometer", "nm": "nanometer", "mm": "millimeter", "cm": "centimeter"}
+        length = None if self.facts is None else unit.get(str(self.facts.unit), self.facts.unit)
+        length = length if is_sized else "pixel"
+        axes = [
+            {"name": "t", "type": "time", "unit": "second" if is_timed else "frame"},
+            {"name": "y", "type": "space", "unit": length},
+            {"name": "x", "type": "space", "unit": length},
+        ]
+        return GeffMetadata(
+            directed=True, axes=axes, node_props_metadata={}, edge_props_metadata={}
+        )
+
+
+def link_nodes(
+    frames: NDArray[np.int64], ids: NDArray[np.uint64], parents: Mapping[int, int]
+) -> NDArray[np.uint64]:
+    """Edges of the graph.
+
+    Parameters
+    ----------
+    frames, ids : (N,) arrays
+        Frame and object of each node.
+    parents : mapping of id to id
+        Mother of each daughter.
+
+    Returns
+    -------
+    (M, 2) uint64 array
+        Numbers of the nodes from which and to which an edge leads, rising.
+    """
+    order = np.lexsort((frames, ids))
+    same = ids[order][1:] == ids[order][:-1]
+    edges = [np.stack([order[:-1][same], order[1:][same]], axis=1)]
+    starts = {int(ids[n]): n for n in order[::-1]}
+    for daughter, mother in parents.items():
+        if daughter in starts:
+            before = np.flatnonzero((ids == mother) & (frames < frames[starts[daughter]]))
+            if before.size:
+                last = before[np.argmax(frames[before])]
+                edges.append(np.array([[last, starts[daughter]]]))
+    found = np.concatenate(edges).astype(np.uint64)
+    return found[np.lexsort((found[:, 1], found[:, 0]))]
+
+
+def export_geff(
+    path: str | os.PathLike[str],
+    labels: Any,
+    *,
+    facts: VideoFacts | None = None,
+    parents: Mapping[int, int] | None = None,
+) -> None:
+    """Write the tracks of a whole (T, H, W) label array as GEFF (see `GeffWriter`).
+
+    Raises
+    ------
+    VideoError
+        If it can't be written, or geff is not installed.
+    ValueError
+        If `labels` has another shape or type.
+    """
+    write_all(GeffWriter(path, label_shape(labels), facts=facts, parents=parents), labels)

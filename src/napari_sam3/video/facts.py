@@ -1,0 +1,207 @@
+"""What a video is known by once its results lie elsewhere: content hash, frames, times, scale."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Self
+
+from napari_sam3.errors import VideoError
+from napari_sam3.video.base import Video
+
+KIND = "napari-sam3 video facts"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What is worth knowing of a video beside masks of it.
+
+    Attributes
+    ----------
+    frames, height, width : int
+        Its shape; height and width in px.
+    name : str or None
+        Of the file or folder, without its place.
+    sha256 : str or None
+        Of the content, as `hash_content` makes it; None for an array in memory.
+    fps : float or None
+        Frames a second.
+    timestamps : tuple of float or None
+        When each frame is shown, s.
+    pixel_size : (float, float) or None
+        Height and width of a pixel in `unit`.
+    unit : str or None
+        Of length, as "um", "nm", "mm".
+
+    Raises
+    ------
+    ValueError
+        If the numbers can't be those of a video.
+    """
+
+    frames: int
+    height: int
+    width: int
+    name: str | None = None
+    sha256: str | None = None
+    fps: float | None = None
+    timestamps: tuple[float, ...] | None = None
+    pixel_size: tuple[float, float] | None = None
+    unit: str | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.shape) < 1:
+            raise ValueError(f"a video of shape {self.shape} can't be; each is at least 1")
+        if self.timestamps is not None and len(self.timestamps) != self.frames:
+            raise ValueError(
+                f"there are {len(self.timestamps)} timestamps, but the video has {self.frames} "
+                "frames"
+            )
+        positive = [self.fps, *(self.pixel_size or ())]
+        if not all(n is None or (math.isfinite(n) and n > 0) for n in positive):
+            raise ValueError(
+                f"fps {self.fps} and pixel_size {self.pixel_size} must be positive numbers"
+            )
+        if (self.pixel_size is None) != (self.unit is None):
+            raise ValueError(f"pixel_size {self.pixel_size} and unit {self.unit!r} go together")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(T, H, W)."""
+        return self.frames, self.height, self.width
+
+    @property
+    def frame_interval(self) -> float | None:
+        """Seconds from frame to frame, the mean where it varies; None where unknown."""
+        return 1 / self.fps if self.fps else None
+
+    def time_of(self, frame_index: int) -> float | None:
+        """When a frame is shown, s; None where unknown."""
+        return None if self.timestamps is None else self.timestamps[frame_index]
+
+    def to_json(self) -> str:
+        """As a JSON object."""
+        size = self.pixel_size
+        return json.dumps(
+            {
+                "kind": KIND,
+                "version": VERSION,
+                "name": self.name,
+                "sha256": self.sha256,
+                "frames": self.frames,
+                "height": self.height,
+                "width": self.width,
+                "fps": self.fps,
+                "pixel_size": None if size is None else {"y": size[0], "x": size[1]},
+                "unit": self.unit,
+                "timestamps_s": None if self.timestamps is None else list(self.timestamps),
+            },
+            indent=1,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            If it is something else, or of a newer version.
+        """
+        said = json.loads(text)
+        if not isinstance(said, dict) or said.get("kind") != KIND:
+            raise ValueError(f"this is no JSON of the kind {KIND!r}")
+        if said.get("version") != VERSION:
+            raise ValueError(
+                f"version {said.get('version')!r} of {KIND} is not known here (only {VERSION}); "
+                "update napari-sam3"
+            )
+        try:
+            times, size = said.get("timestamps_s"), said.get("pixel_size")
+            return cls(
+                frames=int(said["frames"]),
+                height=int(said["height"]),
+                width=int(said["width"]),
+                name=said.get("name"),
+                sha256=said.get("sha256"),
+                fps=said.get("fps"),
+                timestamps=None if times is None else tuple(float(t) for t in times),
+                pixel_size=None if size is None else (float(size["y"]), float(size["x"])),
+                unit=said.get("unit"),
+            )
+        except (KeyError, TypeError) as exc:
+            raise ValueError(f"the {KIND} are damaged ({exc!r})") from exc
+
+
+def describe_video(video: Video, *, with_hash: bool = True) -> VideoFacts:
+    """Gather the facts of a video.
+
+    Parameters
+    ----------
+    video : Video
+        Of one that shows a proxy, the original is described.
+    with_hash : bool
+        Also hash the content, which reads the whole file once (about a second a gigabyte).
+
+    Raises
+    ------
+    VideoError
+        If its file can't be read any more.
+    """
+    video = video.original
+    frames, height, width = video.shape[:3]
+    size, unit = video.metadata.get("pixel_size"), video.metadata.get("pixel_unit")
+    if size is None or unit is None:
+        size = unit = None
+    return VideoFacts(
+        frames,
+        height,
+        width,
+        name=None if video.path is None else video.path.name,
+        sha256=hash_content(video.path) if with_hash and video.path is not None else None,
+        fps=video.fps or None,
+        timestamps=None if video.timestamps is None else tuple(video.timestamps.tolist()),
+        pixel_size=None if size is None else (float(size[0]), float(size[1])),
+        unit=unit,
+    )
+
+
+def hash_content(path: Path) -> str:
+    """SHA-256 of a file, as `sha256sum` prints it; of a folder's files by name, see below.
+
+    Of a folder the lines "<sha256 of the file>  <name>" of its files in order of their names, each
+    with a line feed, are hashed. An unchanged file is read once in a run of the program.
+
+    Raises
+    ------
+    VideoError
+        If it can't be read.
+    """
+    try:
+        if not path.is_dir():
+            return _hash_file(path.absolute(), *_stamp(path))
+        lines = hashlib.sha256()
+        for file in sorted(path.iterdir()):
+            if file.is_file():
+                lines.update(
+                    f"{_hash_file(file.absolute(), *_stamp(file))}  {file.name}\n".encode()
+                )
+        return lines.hexdigest()
+    except OSError as exc:
+        raise VideoError(f"{str(path)!r} can't be read ({exc.strerror or exc})") from exc
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+@lru_cache(maxsize=4096)
+def _hash_file(path: Path, size: int, changed_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

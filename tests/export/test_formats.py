@@ -1,0 +1,414 @@
+"""Each annotation format, read back by the library that its users read it with."""
+
+from __future__ import annotations
+
+import json
+
+import motmetrics
+import numpy as np
+import pytest
+import tifffile
+import zarr
+from ctc_metrics.scripts.validate import validate_sequence
+from ome_zarr_models.v05.image_label import ImageLabel
+from ome_zarr_models.v05.labels import Labels
+from PIL import Image
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+
+from napari_sam3.errors import VideoError
+from napari_sam3.export import (
+    CocoWriter,
+    CtcWriter,
+    DavisWriter,
+    GeffWriter,
+    MotWriter,
+    OmeZarrWriter,
+    Scene,
+    YoutubeVisWriter,
+    export_coco,
+    export_ctc,
+    export_davis,
+    export_geff,
+    export_mot,
+    export_ome_zarr,
+    export_youtube_vis,
+    open_writer,
+)
+from napari_sam3.export.base import read_sidecar, sidecar_path
+from napari_sam3.export.ctc import CtcTrack, plan_tracks
+from napari_sam3.export.formats import FORMATS
+from napari_sam3.export.outlines import mask_polygons, run_lengths
+from napari_sam3.values import FrameResult, ObjectMask
+from napari_sam3.video.facts import VideoFacts
+
+SHAPE = (6, 41, 53)
+FACTS = VideoFacts(
+    *SHAPE,
+    name="cells.tif",
+    sha256="ab" * 32,
+    fps=4.0,
+    timestamps=(0.0, 0.25, 0.5, 0.75, 1.0, 1.25),
+    pixel_size=(0.5, 0.4),
+    unit="um",
+)
+WRITERS = {
+    "coco": CocoWriter,
+    "ytvis": YoutubeVisWriter,
+    "ctc": CtcWriter,
+    "mot": MotWriter,
+    "davis": DavisWriter,
+    "ome-zarr": OmeZarrWriter,
+    "geff": GeffWriter,
+}
+
+
+def make_labels() -> np.ndarray:
+    """3 divides into 7 and 8 on frame 3; 5 has a hole, and is away on frame 2; frame 5 is empty."""
+    labels = np.zeros(SHAPE, np.uint16)
+    labels[0:3, 3:15, 4:20] = 3
+    labels[3:5, 3:8, 4:20] = 7
+    labels[3:5, 10:15, 4:20] = 8
+    for frame_index in (0, 1, 3, 4):
+        labels[frame_index, 20:40, 30 + frame_index : 45 + frame_index] = 5
+        labels[frame_index, 25:30, 35:38] = 0
+    return labels
+
+
+LABELS = make_labels()
+PARENTS = {7: 3, 8: 3}
+CLASSES = {3: "cell", 7: "cell", 8: "cell"}
+
+
+def result_of(labels: np.ndarray, frame_index: int) -> FrameResult:
+    ids = np.unique(labels[frame_index]).tolist()
+    found = {i: ObjectMask.from_mask(labels[frame_index] == i, 1 - i / 100) for i in ids if i}
+    return FrameResult(frame_index, found)
+
+
+def names(folder) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+# ------------------------------------------------------------------------- COCO
+
+
+@pytest.mark.parametrize("segmentation", ["rle", "polygon"])
+def test_coco_gives_back_every_mask(tmp_path, segmentation, capsys):
+    path = tmp_path / "coco.json"
+    export_coco(path, LABELS, facts=FACTS, segmentation=segmentation, classes=CLASSES)
+    coco = COCO(path)
+    assert [coco.imgs[n]["frame_index"] for n in sorted(coco.imgs)] == list(range(6))
+    assert coco.imgs[3]["time_s"] == 0.5
+    back = np.zeros_like(LABELS)
+    for annotation in coco.anns.values():
+        mask = coco.annToMask(annotation).astype(bool)
+        back[annotation["image_id"] - 1][mask] = annotation["track_id"]
+        assert mask.sum() == annotation["area"]
+        x, y, width, height = annotation["bbox"]
+        assert mask[y : y + height, x : x + width].sum() == mask.sum()
+    np.testing.assert_array_equal(back, LABELS)
+    assert {c["name"] for c in coco.loadCats(coco.getCatIds())} == {"cell", "object"}
+    (cell,) = coco.getCatIds(catNms=["cell"])
+    assert {coco.anns[n]["track_id"] for n in coco.getAnnIds(catIds=[cell])} == {3, 7, 8}
+
+
+def test_coco_keeps_scores(tmp_path):
+    with CocoWriter(tmp_path / "coco.json", SHAPE) as writer:
+        writer.write(result_of(LABELS, 0))
+    said = json.loads((tmp_path / "coco.json").read_text())
+    assert {a["track_id"]: a["score"] for a in said["annotations"]} == {3: 0.97, 5: 0.95}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_runs_and_polygons_of_ragged_masks_are_exact(seed):
+    random = np.random.default_rng(seed)
+    height, width = random.integers(1, 30, 2)
+    crop = random.random((height, width)) < random.uniform(0.1, 0.95)
+    crop[0, 0] = True
+    size = (int(height) + 5, int(width) + 3)
+    whole = np.zeros(size, bool)
+    whole[2 : 2 + height, 1 : 1 + width] = crop
+    runs = {"size": size, "counts": run_lengths(crop, 1, 2, size)}
+    np.testing.assert_array_equal(coco_mask.decode(coco_mask.frPyObjects(runs, *size)), whole)
+    polygons = coco_mask.frPyObjects(mask_polygons(crop, 1, 2), *size)
+    np.testing.assert_array_equal(coco_mask.decode(coco_mask.merge(polygons)), whole)
+
+
+def test_youtube_vis_has_a_mask_or_null_for_every_frame(tmp_path):
+    path = tmp_path / "ytvis.json"
+    export_youtube_vis(path, LABELS, facts=FACTS, classes=CLASSES)
+    said = json.loads(path.read_text())
+    (video,) = said["videos"]
+    assert (video["length"], video["height"], video["width"]) == SHAPE
+    assert len(video["file_names"]) == SHAPE[0]
+    categories = {c["id"]: c["name"] for c in said["categories"]}
+    back = np.zeros_like(LABELS)
+    for annotation in said["annotations"]:
+        assert categories[annotation["category_id"]] == CLASSES.get(annotation["id"], "object")
+        columns = annotation["segmentations"], annotation["bboxes"], annotation["areas"]
+        for frame_index, (rle, bbox, area) in enumerate(zip(*columns, strict=True)):
+            assert (rle is None) == (bbox is None) == (area is None)
+            if rle is not None:
+                mask = coco_mask.decode(rle).astype(bool)
+                back[frame_index][mask] = annotation["id"]
+                assert coco_mask.area(rle) == area
+                assert coco_mask.toBbox(rle).tolist() == bbox
+    np.testing.assert_array_equal(back, LABELS)
+
+
+def test_youtube_vis_takes_the_last_of_frames_that_come_again(tmp_path):
+    with YoutubeVisWriter(tmp_path / "y.json", SHAPE) as writer:
+        writer.write_labels(0, LABELS[0], {3: 0.5})
+        writer.write_labels(1, LABELS[3])
+        writer.write_labels(1, LABELS[0], {3: 0.9})
+    said = json.loads((tmp_path / "y.json").read_text())
+    assert {a["id"] for a in said["annotations"]} == {3, 5}
+    assert said["annotations"][0]["score"] == 0.7
+    assert sum(mask is not None for mask in said["annotations"][0]["segmentations"]) == 2
+
+
+# -------------------------------------------------------------------------- CTC
+
+
+def test_ctc_folder_is_valid_and_keeps_masks_and_lineage(tmp_path):
+    folder = tmp_path / "01_RES"
+    export_ctc(folder, LABELS, facts=FACTS, parents=PARENTS)
+    assert validate_sequence(str(folder), threads=1) == {"Valid": 1}
+    lines = (folder / "res_track.txt").read_text().splitlines()
+    assert lines == ["3 0 2 0", "5 0 1 0", "7 3 4 3", "8 3 4 3", "9 3 4 5"]
+    masks = np.stack([tifffile.imread(file) for file in sorted(folder.glob("mask*.tif"))])
+    assert masks.dtype == np.uint16
+    expected = LABELS.copy()
+    expected[3:][LABELS[3:] == 5] = 9  # came back after a gap
+    np.testing.assert_array_equal(masks, expected)
+    assert names(tmp_path) == {"01_RES", "01_RES.video.json"}
+
+
+def test_ctc_of_nothing_is_valid(tmp_path):
+    with CtcWriter(tmp_path / "01_RES", SHAPE):
+        pass
+    assert len(list((tmp_path / "01_RES").glob("mask*.tif"))) == SHAPE[0]
+    assert (tmp_path / "01_RES" / "res_track.txt").read_text() == ""
+
+
+def test_a_mother_that_goes_on_becomes_a_daughter():
+    tracks = plan_tracks({1: range(6), 2: range(3, 6)}, {2: 1})
+    assert tracks == [
+        CtcTrack(1, 0, 2, 0, 1),
+        CtcTrack(2, 3, 5, 1, 2),
+        CtcTrack(3, 3, 5, 1, 1),
+    ]
+
+
+def test_a_mother_not_seen_before_is_no_parent():
+    assert plan_tracks({1: [4], 2: [3], 4: [0]}, {2: 1, 4: 9}) == [
+        CtcTrack(1, 4, 4, 0, 1),
+        CtcTrack(2, 3, 3, 0, 2),
+        CtcTrack(4, 0, 0, 0, 4),
+    ]
+
+
+def test_ctc_refuses_ids_that_do_not_fit(tmp_path):
+    labels = LABELS.astype(np.uint32)
+    labels[0, 0, 0] = 70_000
+    with pytest.raises(VideoError, match=r"70000 .* renumber"):
+        export_ctc(tmp_path / "01_RES", labels)
+    assert names(tmp_path) == set()
+
+
+# ------------------------------------------------------------------------ boxes
+
+
+def test_mot_boxes_are_where_the_reference_reader_finds_them(tmp_path):
+    path = tmp_path / "mot.txt"
+    with MotWriter(path, SHAPE) as writer:
+        for frame_index in (3, 0):
+            writer.write(result_of(LABELS, frame_index))
+    assert path.read_text().splitlines()[0] == "1,3,5,4,16,12,0.97,-1,-1,-1"
+    table = motmetrics.io.loadtxt(path, fmt="mot15-2D")
+    assert list(table.index) == [(1, 3), (1, 5), (4, 5), (4, 7), (4, 8)]
+    # the reader counts pixels from 0
+    assert table.loc[4, 7][["X", "Y", "Width", "Height"]].tolist() == [4, 3, 16, 5]
+    assert table.loc[4, 7]["Confidence"] == 0.93
+
+
+# ------------------------------------------------------------------------ DAVIS
+
+
+def test_davis_pictures_are_indexed_and_coloured(tmp_path):
+    export_davis(tmp_path / "davis", LABELS)
+    files = sorted((tmp_path / "davis").iterdir())
+    assert [file.name for file in files] == [f"{n:05d}.png" for n in range(6)]
+    for frame_index, file in enumerate(files):
+        with Image.open(file) as image:
+            assert image.mode == "P"
+            np.testing.assert_array_equal(np.asarray(image), LABELS[frame_index])
+            assert image.getpalette()[:12] == [0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0]
+
+
+def test_davis_refuses_ids_above_255(tmp_path):
+    with pytest.raises(VideoError, match=r"261 .* renumber"):
+        export_davis(tmp_path / "davis", LABELS + np.uint16(256))
+    assert names(tmp_path) == set()
+
+
+# --------------------------------------------------------------------- OME-Zarr
+
+
+def test_ome_zarr_labels_follow_the_specification(tmp_path):
+    path = tmp_path / "labels.ome.zarr"
+    export_ome_zarr(path, LABELS, facts=FACTS, classes=CLASSES)
+    listed = Labels.from_zarr(zarr.open_group(path / "labels", mode="r"))
+    assert listed.ome_attributes.labels == ["objects"]
+    group = zarr.open_group(path / "labels" / "objects", mode="r")
+    said = ImageLabel.from_zarr(group).ome_attributes
+    (scale,) = said.multiscales[0].datasets[0].coordinateTransformations
+    assert scale.scale == [0.25, 0.5, 0.4]
+    assert [axis.unit for axis in said.multiscales[0].axes] == [
+        "second",
+        "micrometer",
+        "micrometer",
+    ]
+    assert [color.label_value for color in said.image_label.colors] == [3, 5, 7, 8]
+    assert said.image_label.source is None
+    array = group["0"]
+    assert array.chunks == (1, *SHAPE[1:])
+    np.testing.assert_array_equal(array[:], LABELS)
+
+
+def test_ome_zarr_labels_are_added_to_an_image(tmp_path):
+    path = tmp_path / "image.ome.zarr"
+    image = zarr.create_group(path)
+    image.create_array("0", data=np.zeros((6, 2, *SHAPE[1:]), np.uint8))
+    axes = [
+        {"name": "t", "type": "time", "unit": "minute"},
+        {"name": "c", "type": "channel"},
+        *({"name": n, "type": "space", "unit": "nanometer"} for n in "yx"),
+    ]
+    steps = [{"type": "scale", "scale": [5, 1, 300, 200]}]
+    datasets = [{"path": "0", "coordinateTransformations": steps}]
+    image.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": datasets}]}
+    for name in ("first", "second", "first"):
+        export_ome_zarr(path, LABELS, facts=FACTS, name=name)
+    listed = Labels.from_zarr(zarr.open_group(path / "labels", mode="r"))
+    assert listed.ome_attributes.labels == ["first", "second"]
+    said = ImageLabel.from_zarr(zarr.open_group(path / "labels" / "first")).ome_attributes
+    (scale,) = said.multiscales[0].datasets[0].coordinateTransformations
+    assert scale.scale == [5, 300, 200]
+    assert said.multiscales[0].axes[0].unit == "minute"
+    assert said.image_label.source.image == "../../"
+    assert image["0"].shape == (6, 2, *SHAPE[1:])
+
+
+def test_ome_zarr_touches_nothing_else(tmp_path):
+    zarr.create_group(tmp_path / "other.zarr")
+    (tmp_path / "folder").mkdir()
+    for name in ("other.zarr", "folder"):
+        with pytest.raises(VideoError, match="another place"):
+            OmeZarrWriter(tmp_path / name, SHAPE)
+
+
+# ------------------------------------------------------------------------- GEFF
+
+
+def test_geff_links_objects_and_divisions(tmp_path):
+    import geff
+
+    path = tmp_path / "tracks.geff"
+    export_geff(path, LABELS, facts=FACTS, parents=PARENTS)
+    geff.validate_structure(path)
+    graph, metadata = geff.read(path)
+    assert [(axis.name, axis.unit) for axis in metadata.axes] == [
+        ("t", "second"),
+        ("y", "micrometer"),
+        ("x", "micrometer"),
+    ]
+    place = {n: (data["track_id"], data["frame"]) for n, data in graph.nodes(data=True)}
+    links = {(place[a], place[b]) for a, b in graph.edges}
+    assert ((3, 2), (7, 3)) in links
+    assert ((3, 2), (8, 3)) in links
+    assert ((5, 1), (5, 3)) in links  # over the gap
+    assert len(links) == 2 + 1 + 1 + 2 + 3
+    (node,) = [n for n, where in place.items() if where == (3, 1)]
+    assert graph.nodes[node]["t"] == 0.25
+    assert graph.nodes[node]["y"] == pytest.approx(8.5 * 0.5)
+    assert graph.nodes[node]["x"] == pytest.approx(11.5 * 0.4)
+    assert graph.nodes[node]["area"] == 12 * 16
+
+
+def test_geff_has_scores_where_there_are_any(tmp_path):
+    import geff
+
+    with GeffWriter(tmp_path / "t.geff", SHAPE) as writer:
+        writer.write(result_of(LABELS, 0))
+        writer.write_labels(1, LABELS[1])
+    graph, metadata = geff.read(tmp_path / "t.geff")
+    assert metadata.axes[0].unit == "frame"
+    assert sorted(d["score"] for _, d in graph.nodes(data=True) if "score" in d) == [0.95, 0.97]
+
+
+def test_without_its_library_geff_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "geff", None)
+    with pytest.raises(VideoError, match=r"pip install 'napari-sam3\[geff\]'"):
+        GeffWriter(tmp_path / "t.geff", SHAPE)
+
+
+# ------------------------------------------------------------------ all formats
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if not FORMATS[name].needs_video])
+def test_every_format_brings_the_facts_of_the_video(tmp_path, name):
+    path = tmp_path / FORMATS[name].target
+    with open_writer(name, path, Scene(shape=SHAPE, facts=FACTS)) as writer:
+        writer.write(result_of(LABELS, 0))
+    assert read_sidecar(path) == FACTS
+    assert names(tmp_path) == {path.name, sidecar_path(path).name}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_an_interrupted_run_leaves_what_was_there(tmp_path, name):
+    path = tmp_path / FORMATS[name].target
+    WRITERS[name](path, SHAPE, facts=FACTS).close()
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+
+    def write_and_stop():
+        with WRITERS[name](path, SHAPE) as writer:
+            writer.write(result_of(LABELS, 0))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_and_stop()
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_what_was_there_is_replaced(tmp_path, name):
+    path = tmp_path / FORMATS[name].target
+    for labels in (LABELS, LABELS * (LABELS == 5)):
+        with WRITERS[name](path, SHAPE) as writer:
+            for frame_index in (4, 1, 1):
+                writer.write(result_of(labels, frame_index))
+    with WRITERS[name](tmp_path / "fresh", SHAPE) as writer:
+        for frame_index in (1, 4):
+            writer.write(result_of(LABELS * (LABELS == 5), frame_index))
+    fresh = tmp_path / "fresh"
+    written = sorted(f.relative_to(path) for f in path.rglob("*") if f.is_file())
+    assert written == sorted(f.relative_to(fresh) for f in fresh.rglob("*") if f.is_file())
+    for file in written:
+        assert (path / file).read_bytes() == (fresh / file).read_bytes()
+
+
+def test_facts_of_another_video_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="are not those of a video"):
+        MotWriter(tmp_path / "mot.txt", (5, 41, 53), facts=FACTS)
+
+
+def test_a_film_needs_the_video(tmp_path):
+    with pytest.raises(ValueError, match="without the video"):
+        open_writer("overlay", tmp_path / "o.mp4", Scene(shape=SHAPE))
+
+
+def test_mot_of_whole_labels(tmp_path):
+    export_mot(tmp_path / "mot.txt", LABELS)
+    assert len((tmp_path / "mot.txt").read_text().splitlines()) == 2 + 2 + 1 + 3 + 3

@@ -77,10 +77,11 @@ def hub(monkeypatch, weights_home):
 
 
 def _set_endpoint(monkeypatch, url):
-    from huggingface_hub import constants
+    from huggingface_hub import constants, hf_api
 
     template = url + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "ENDPOINT", url)
+    monkeypatch.setattr(hf_api.api, "endpoint", url)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
 
 

@@ -256,15 +256,17 @@ def load_model(
         logger.info("model 'auto': took %s, because %s", entry.name, reason)
     else:
         entry = find_model(model)
-    where = _place(entry, wish, is_asked=device is not None)
     module, _, name = entry.factory.partition(":")
     if entry.weights is None:
+        where = _place(entry, wish, is_asked=device is not None)
         factory: Callable[..., VideoModel] = getattr(import_module(module), name)
         loaded = factory(device=where)
     else:
+        # before PyTorch is imported for the devices
         state = state_of(entry.weights)
         if state.folder is None:
             raise state.error()
+        where = _place(entry, wish, is_asked=device is not None)
         side = settings.resolution if resolution is None else resolution
         factory = getattr(import_module(module), name)
         loaded = factory(state.folder, where, resolution=side or None, name=entry.name)

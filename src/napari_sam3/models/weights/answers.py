@@ -93,7 +93,8 @@ def _told(weights: Weights, exc: Exception) -> Exception:
         return ModelUnavailableError(
             f"{weights.repo_id!r} has no revision {weights.revision!r} on the hub"
         )
-    if isinstance(exc, errors.RepositoryNotFoundError):
+    # whoever is not logged in gets 401 for what is not there
+    if isinstance(exc, errors.RepositoryNotFoundError) or status == 401:
         return ModelUnavailableError(
             f"the hub has no model {weights.repo_id!r}, or it is private and this account may not "
             "see it; look it up at https://huggingface.co/models"

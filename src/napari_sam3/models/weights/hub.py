@@ -19,11 +19,13 @@ from napari_sam3.models.weights.answers import UnreadyError, asking, first_line,
 from napari_sam3.models.weights.catalogue import Weights
 from napari_sam3.models.weights.disk import NEEDED, find_weights, what_is_missing
 from napari_sam3.models.weights.family import CONFIG, read_family
+from napari_sam3.models.weights.remembered import remember_answer
 from napari_sam3.models.weights.sources import find_source
 from napari_sam3.models.weights.state import (
     TOKEN_PAGE,
     State,
     WeightsState,
+    account_fingerprint,
     describe,
     is_offline,
     state_of,
@@ -73,6 +75,9 @@ def ask_hub(weights: Weights) -> WeightsState:
             _, sizes = _list_files(weights)
     except UnreadyError as exc:
         return exc.state
+    account = account_fingerprint()
+    if weights.is_gated and account is not None:
+        remember_answer(weights.repo_id, State.TO_DOWNLOAD, account)
     return describe(replace(weights, download_bytes=sum(sizes.values())), State.TO_DOWNLOAD)
 
 
@@ -191,6 +196,8 @@ def save_token(token: str) -> Account:
     account = who_am_i(token)
     try:
         login(token=token)
+    except unreachable_errors() as exc:
+        raise HubOfflineError(f"the token was not saved: {first_line(exc)}; try again") from exc
     except ValueError as exc:
         raise TokenError(f"the token can't be used: {exc}; make one at {TOKEN_PAGE}") from exc
     except OSError as exc:
@@ -234,6 +241,7 @@ def _fetch(weights: Weights, progress: Progress | None, cancel: threading.Event)
     read_family(folder)  # before gigabytes of something else are fetched
     total = sum(sizes.values())
     done = total - sum(large.values())
+    blobs: dict[str, Path] = {}
     for name, size in large.items():
 
         def tell(here: int, before: int = done) -> None:
@@ -241,12 +249,16 @@ def _fetch(weights: Weights, progress: Progress | None, cancel: threading.Event)
                 progress(before + here, total)
 
         if not (folder / name).is_file():
-            fetch_blob(repo_id, name, commit, size, tell, cancel)
+            blobs[name] = fetch_blob(repo_id, name, commit, size, tell, cancel)
         done += size
     # links what is there now, and notes what the revision stands for
     snapshot_download(
         repo_id, revision=weights.revision, allow_patterns=list(sizes), tqdm_class=_no_bar()
     )
+    for name, blob in blobs.items():
+        # where there are no symbolic links (Windows) it was copied
+        if (folder / name).is_file() and not (folder / name).is_symlink():
+            blob.unlink(missing_ok=True)
     fault = what_is_missing(folder)
     if fault is not None:
         raise DownloadError(f"the download of {weights.name!r} is not whole: {fault}")

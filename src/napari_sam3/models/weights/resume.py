@@ -66,8 +66,10 @@ def fetch_blob(
     blobs = repo_folder(repo_id) / "blobs"
     blobs.mkdir(parents=True, exist_ok=True)
     blob, part = blobs / etag, blobs / f"{etag}{PARTIAL}"
+    lock = lock_path(repo_id, etag)
+    lock.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(f"{part}.lock", timeout=0):
+        with FileLock(lock, timeout=0):
             if not blob.exists():
                 _complete(part, url, size, on_bytes, cancel)
                 _check(part, etag)
@@ -76,9 +78,14 @@ def fetch_blob(
         raise DownloadError(
             f"{filename} of {repo_id} is being downloaded by another process; wait for it"
         ) from exc
-    Path(f"{part}.lock").unlink(missing_ok=True)
     on_bytes(size)
     return blob
+
+
+def lock_path(repo_id: str, etag: str) -> Path:
+    """The lock of a download, among the hub's own, which are never deleted either."""
+    folder = repo_folder(repo_id)
+    return folder.parent / ".locks" / folder.name / f"{etag}{PARTIAL}.lock"
 
 
 def _complete(

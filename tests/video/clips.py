@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def read_number(frame: NDArray[Any]) -> int:
 
 
 def encode(
-    path: Path,
+    path: Any,
     codec: str = "libx264",
     pix_fmt: str = "yuv420p",
     *,
@@ -67,9 +68,10 @@ def encode(
     container_options: dict[str, str] | None = None,
     rotation: int = 0,
     sound: bool = False,
-) -> Path:
-    """Write a clip; `pts` are in `time_base`."""
-    container = av.open(str(path), "w", format=format, options=container_options or {})
+) -> Any:
+    """Write a clip, to a path or into an open file; `pts` are in `time_base`."""
+    place = str(path) if isinstance(path, Path) else path
+    container = av.open(place, "w", format=format, options=container_options or {})
     stream = container.add_stream(codec, rate=rate, options=options or {})
     stream.width, stream.height, stream.pix_fmt = size[1], size[0], pix_fmt
     # x264 would write slices else, and those are another kind of file
@@ -121,36 +123,45 @@ def requires_encoder(codec: str) -> None:
         pytest.skip(f"this FFmpeg has no encoder {codec}")
 
 
-def write_dib_avi(path: Path, n_frames: int, *, bottom_up: bool, grey: bool) -> Path:
-    """Write the AVI that cameras and ImageJ write: 8-bit indices and a palette in the header."""
+def write_dib_avi(
+    path: Path,
+    n_frames: int,
+    *,
+    bottom_up: bool = False,
+    bits: int = 8,
+    grey: bool = True,
+    code: bytes = bytes(4),
+) -> Path:
+    """Write the AVI that cameras and ImageJ write: a bitmap a frame, of 8 bits with a palette.
+
+    `code` names another way to store pixels: b"Y1\0\x10" is grey of 16 bits.
+    """
     height, width = SIZE
     levels = np.arange(256, dtype=np.uint8)
     # blue, green, red, 0; a palette that is not grey keeps dark and bright apart all the same
     palette = np.stack([levels, levels, levels if grey else levels // 2, 0 * levels], axis=1)
-    header = struct.pack(
-        "<IiiHHIIiiII",
-        40,
-        width,
-        height if bottom_up else -height,
-        1,
-        8,
-        0,
-        width * height,
-        0,
-        0,
-        256,
-        0,
-    )
+    n_bytes, n_colours = width * height * bits // 8, 256 if bits == 8 else 0
+    upward = height if bottom_up else -height
+    header = struct.pack("<IiiHH4sIiiII", 40, width, upward, 1, bits, code, n_bytes,
+                         0, 0, n_colours, 0)  # fmt: skip
     rate = struct.pack("<4s4sIHHIIIIIIiI4H", b"vids", b"DIB ", 0, 0, 0, 0, 1, 25, 0, n_frames,
-                       width * height, -1, 0, 0, 0, width, height)  # fmt: skip
-    whole = struct.pack("<14I", 40000, 0, 0, 0x10, n_frames, 0, 1, width * height, width, height,
+                       n_bytes, -1, 0, 0, 0, width, height)  # fmt: skip
+    whole = struct.pack("<14I", 40000, 0, 0, 0x10, n_frames, 0, 1, n_bytes, width, height,
                         0, 0, 0, 0)  # fmt: skip
-    stream = chunk(b"strh", rate) + chunk(b"strf", header + palette.tobytes())
+    stream_format = header + (palette.tobytes() if bits == 8 else b"")
+    stream = chunk(b"strh", rate) + chunk(b"strf", stream_format)
     headers = chunk(b"avih", whole) + chunk(b"LIST", b"strl" + stream)
     frames, entries = b"movi", b""
     for number in range(n_frames):
         picture = draw(number)[::-1] if bottom_up else draw(number)
-        entries += struct.pack("<4sIII", b"00db", 0x10, len(frames), width * height)
+        if code == b"Y1\0\x10":
+            picture = picture.astype("<u2") * 256 + 1
+        elif bits == 16:
+            # five bits a colour
+            picture = (picture.astype("<u2") >> 3) * 0b0_00001_00001_00001
+        elif bits > 8:
+            picture = np.repeat(picture[..., None], bits // 8, axis=2)
+        entries += struct.pack("<4sIII", b"00db", 0x10, len(frames), n_bytes)
         frames += chunk(b"00db", np.ascontiguousarray(picture).tobytes())
     body = chunk(b"LIST", b"hdrl" + headers) + chunk(b"LIST", frames) + chunk(b"idx1", entries)
     path.write_bytes(chunk(b"RIFF", b"AVI " + body))
@@ -168,22 +179,31 @@ def forget(video: Video) -> None:
         video._cache.drop(video._owner)
 
 
-def check_every_order(path: Path, n_frames: int) -> None:
-    """Read every frame's number forwards, backwards, at random and again."""
+def check_every_order(path: Path, expected: int | Sequence[int], *, turns: int = 0) -> None:
+    """Read every frame's number forwards, backwards, at random and again.
+
+    `expected` is how many frames there are, or the numbers that they carry; `turns` are the
+    quarter turns to the right that a picture needs to be upright.
+    """
+    carried = list(range(expected)) if isinstance(expected, int) else list(expected)
+    last = len(carried) - 1
+
+    def read(frame: NDArray[Any]) -> int:
+        return read_number(np.rot90(frame, -turns))
+
     with open_video(path) as video:
-        numbers = list(range(n_frames))
-        assert [read_number(frame) for frame in video] == numbers, "forwards"
+        assert [read(frame) for frame in video] == carried, "forwards"
         forget(video)
         backwards = []
-        for number in reversed(numbers):
+        for number in range(last, -1, -1):
             # a cache this small does not hide a wrong seek
             if number % 3 == 0:
                 forget(video)
-            backwards.append(read_number(video[number]))
-        assert backwards == numbers[::-1], "backwards"
-        picks = random.Random(0).choices(numbers, k=30)
-        for number in [*picks, 5, 5, 6, 5, n_frames - 1, 0, n_frames - 1]:
+            backwards.append(read(video[number]))
+        assert backwards == carried[::-1], "backwards"
+        picks = random.Random(0).choices(range(last + 1), k=30)
+        for number in [*picks, 5, 5, 6, 5, last, 0, last]:
             forget(video)
-            assert read_number(video[number]) == number, "at random"
+            assert read(video[number]) == carried[number], "at random"
         if video.timestamps is not None:
             assert (np.diff(video.timestamps) > 0).all()

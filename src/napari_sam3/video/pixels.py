@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 _local = threading.local()
 
+_COLOURED = {"yuv420p": "gray", "yuvj420p": "gray", "yuv420p10le": "gray10le"}
+_PROFILES_WITH_COLOUR = (100, 110, 122, 244, 44, 83, 86, 118, 128)
+
 
 def keep_freed_memory() -> None:
     """Have what frames leave behind kept for the next ones; a word to glibc, else without effect.
@@ -44,6 +47,36 @@ def target_format(format_name: str) -> str:
     return format_name if format_name.startswith("gray") else "rgb24"
 
 
+def coded_format(context: Any) -> str | None:
+    """The pixel format of a stream as it is coded.
+
+    FFmpeg gives H.264 without colour a constant colour, and so hides what could be given out with
+    all its bits; the sequence parameter set tells (ITU-T H.264, 7.3.2.1.1).
+    """
+    name: str | None = context.pix_fmt
+    if name in _COLOURED and context.name == "h264" and _is_colourless(context.extradata or b""):
+        return _COLOURED[name]
+    return name
+
+
+def _is_colourless(parameters: bytes) -> bool:
+    """Whether the first of these sequence parameter sets says so."""
+    # as MP4 and Matroska keep it, or as it stands in a raw stream
+    start = 8 if parameters[:1] == b"\x01" else parameters.find(b"\0\0\1") + 3
+    unit = parameters[start : start + 12]
+    if len(unit) < 6 or unit[0] & 31 != 7 or unit[1] not in _PROFILES_WITH_COLOUR:
+        return False
+    bits = "".join(f"{byte:08b}" for byte in unit[4:])
+    values = []
+    for _ in ("seq_parameter_set_id", "chroma_format_idc"):
+        zeros = bits.find("1")
+        if zeros < 0:
+            return False
+        values.append(int(bits[zeros : 2 * zeros + 1] or "0", 2) - 1)
+        bits = bits[2 * zeros + 1 :]
+    return values[1] == 0
+
+
 @dataclass(frozen=True, eq=False)
 class Layout:
     """How all frames of a file are given out, told from its first one.
@@ -67,10 +100,11 @@ class Layout:
     palette: NDArray[np.uint8] | None
 
     @classmethod
-    def of(cls, frame: av.VideoFrame, codec: str) -> Layout:
-        """Tell it from the first frame of a file."""
+    def of(cls, frame: av.VideoFrame, codec: str, coded: str | None = None) -> Layout:
+        """Tell it from the first frame of a file, its codec and `coded_format`."""
         palette = None
-        format_name = target_format(frame.format.name)
+        is_grey = _COLOURED.get(frame.format.name) == coded
+        format_name = target_format(coded if is_grey and coded else frame.format.name)
         if codec == "rawvideo" and frame.format.name == "pal8":
             palette = np.ascontiguousarray(frame.to_ndarray()[1][:, 1:])
             if (palette == palette[:, :1]).all():
@@ -100,6 +134,8 @@ class Layout:
         if self.palette is not None and frame.format.name == "pal8":
             return self._turn(self.palette[frame.to_ndarray()[0]])
         height, width = self.size
+        if _COLOURED.get(frame.format.name) == self.format_name:
+            return self._turn(_brightness(frame))
         if (frame.height, frame.width, frame.format.name) == (height, width, self.format_name):
             # a view of the frame's own memory, and the frame is not ours alone
             return self._turn(frame.to_ndarray().copy())
@@ -119,6 +155,15 @@ class Layout:
 
     def _turn(self, array: NDArray[Any]) -> NDArray[Any]:
         return np.ascontiguousarray(np.rot90(array, self.turns))
+
+
+def _brightness(frame: av.VideoFrame) -> NDArray[Any]:
+    """The first plane of a frame, as it is stored."""
+    plane: Any = frame.planes[0]
+    stored: np.dtype[Any] = np.dtype(np.uint8 if frame.format.components[0].bits == 8 else "<u2")
+    rows = np.frombuffer(plane, stored).reshape(plane.height, plane.line_size // stored.itemsize)
+    brightness: NDArray[Any] = rows[:, : plane.width].astype(stored.newbyteorder("="))
+    return brightness
 
 
 def _reformatter() -> VideoReformatter:

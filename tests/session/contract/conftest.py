@@ -1,18 +1,51 @@
-"""The models that keep the contract, and a way to talk to them. A new model joins MODELS."""
+"""The models that keep the contract, and a way to talk to them. A new model joins MODELS.
+
+Models of the SAM family are here as tiny networks of the real architecture with random weights:
+they keep every rule, but see nothing. What takes eyes is asked of the others.
+"""
 
 from __future__ import annotations
 
+from functools import cache, partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
 import pytest
 
 from napari_sam3 import Sam3VideoPredictor
 from napari_sam3.models.fake import FakeModel
 from napari_sam3.models.registry import load_model
-from tests.conftest import CENTRES, RADIUS, SIZE
+from tests.conftest import CENTRES, RADIUS, SIZE, disc_mask
 
-MODELS = {
+
+@cache
+def load_tiny(family):
+    """Write a tiny network as real weights are written, and load it through the same code."""
+    import torch
+
+    from napari_sam3.models.sam.load import load_sam
+    from tests.models.sam.tiny import MAKERS, save
+
+    torch.set_num_threads(1)  # more are slower where a layer takes microseconds
+    with TemporaryDirectory() as folder:
+        return load_sam(save(MAKERS[family](), Path(folder)), "cpu", name=f"tiny {family}")
+
+
+SEEING = {
     "fake": lambda: FakeModel(radius=RADIUS),
     "optical-flow": lambda: load_model("optical-flow"),
 }
+MODELS = {
+    **SEEING,
+    "tiny sam2": partial(load_tiny, "sam2"),
+    "tiny edgetam": partial(load_tiny, "edgetam"),
+    "tiny sam3_tracker": partial(load_tiny, "sam3_tracker"),
+}
+
+
+def iou(mask, truth):
+    return np.count_nonzero(mask & truth) / np.count_nonzero(mask | truth)
 
 
 class Talk:
@@ -43,6 +76,13 @@ class Talk:
         side = 2 * RADIUS
         return [x / width, y / height, side / width, side / height]
 
+    def assert_sees(self, outputs, obj_id: int, frame_index: int, which: int = 1):
+        """The object is there; of a model that has learned to see: and it is that disc."""
+        mask = outputs[obj_id]["mask"]
+        assert mask.any()
+        if self.predictor.model.name in SEEING:
+            assert iou(mask, disc_mask(frame_index, which)) > 0.7
+
     def remove(self, obj_id: int, **fields):
         return self.send("remove_object", session_id=self.id, obj_id=obj_id, **fields)
 
@@ -71,6 +111,12 @@ def predictor(request):
 @pytest.fixture
 def talk(predictor, disc_film):
     return Talk(predictor, video=disc_film)
+
+
+@pytest.fixture(params=SEEING)
+def seeing_talk(request, disc_film):
+    """A session on a model that knows a disc when it sees one."""
+    return Talk(Sam3VideoPredictor(SEEING[request.param]()), video=disc_film)
 
 
 @pytest.fixture

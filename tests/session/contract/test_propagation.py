@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import CENTRES, N_FRAMES, SIZE, disc_mask, make_disc_film
-from tests.session.contract.test_prompts import assert_well_formed, iou
+from tests.session.contract.conftest import iou
+from tests.session.contract.test_prompts import assert_well_formed
 
 
 def assert_same(a, b):
@@ -39,7 +40,7 @@ def test_order_and_following(talk, direction, fields, expected):
     assert list(tracked) == list(expected)
     for frame_index, outputs in tracked.items():
         assert_well_formed(outputs)
-        assert iou(outputs[1]["mask"], disc_mask(frame_index)) > 0.7
+        talk.assert_sees(outputs, 1, frame_index)
 
 
 def test_several_objects_are_followed(talk):
@@ -47,13 +48,13 @@ def test_several_objects_are_followed(talk):
     for frame_index, outputs in talk.track().items():
         assert_well_formed(outputs)
         for which in (1, 2):
-            assert iou(outputs[which]["mask"], disc_mask(frame_index, which)) > 0.7
+            talk.assert_sees(outputs, which, frame_index, which)
 
 
-def test_object_that_leaves_is_absent(predictor, talk):
+def test_object_that_leaves_is_absent(seeing_talk):
     film = make_disc_film(50)
     film = film[:, :, :70]
-    other = type(talk)(predictor, video=film)
+    other = type(seeing_talk)(seeing_talk.predictor, video=film)
     other.click()
     tracked = other.track()
     assert 1 in tracked[0]
@@ -67,11 +68,11 @@ def test_objects_first_prompted_on_different_frames_all_live(talk):
     assert 2 not in tracked[0]
     for frame_index in range(4, N_FRAMES):
         for which in (1, 2):
-            assert iou(tracked[frame_index][which]["mask"], disc_mask(frame_index, which)) > 0.7
+            talk.assert_sees(tracked[frame_index], which, frame_index, which)
     backward = talk.track("backward", start_frame_index=5)
     for frame_index in range(5):
-        assert iou(backward[frame_index][2]["mask"], disc_mask(frame_index, 2)) > 0.7
-        assert iou(backward[frame_index][1]["mask"], disc_mask(frame_index, 1)) > 0.7
+        for which in (1, 2):
+            talk.assert_sees(backward[frame_index], which, frame_index, which)
 
 
 def test_correction_on_a_tracked_frame_lasts(talk):
@@ -82,19 +83,29 @@ def test_correction_on_a_tracked_frame_lasts(talk):
     assert np.array_equal(corrected[1]["mask"], painted)
     tracked = talk.track()
     assert np.array_equal(tracked[6][1]["mask"], painted)
-    assert iou(tracked[5][1]["mask"], disc_mask(5, 1)) > 0.7
+    talk.assert_sees(tracked[5], 1, 5)
     for frame_index in range(7, N_FRAMES):
-        assert iou(tracked[frame_index][1]["mask"], disc_mask(frame_index, 2)) > 0.7
+        talk.assert_sees(tracked[frame_index], 1, frame_index, 2)
 
 
-def test_correcting_click_on_a_tracked_frame_refines_what_was_shown(talk):
+def test_correcting_click_on_a_tracked_frame_lasts(talk):
     talk.click()
-    shown = talk.track()[6][1]["mask"]
+    before = talk.track()
     x, y = CENTRES[1][0] + 18, CENTRES[1][1] + 12
     corrected = talk.prompt(6, points=[[x, y - 9]], point_labels=[0], obj_id=1)[1]["mask"]
+    after = talk.track()
+    assert np.array_equal(after[6][1]["mask"], corrected)
+    assert not np.array_equal(after[7][1]["mask"], before[7][1]["mask"])
+    assert_same({i: before[i] for i in range(6)}, {i: after[i] for i in range(6)})
+
+
+def test_correcting_click_on_a_tracked_frame_refines_what_was_shown(seeing_talk):
+    seeing_talk.click()
+    shown = seeing_talk.track()[6][1]["mask"]
+    x, y = CENTRES[1][0] + 18, CENTRES[1][1] + 12
+    corrected = seeing_talk.prompt(6, points=[[x, y - 9]], point_labels=[0], obj_id=1)[1]["mask"]
     assert not corrected[int(y - 9), int(x)]
     assert iou(corrected, shown) > 0.4
-    assert np.array_equal(talk.track()[6][1]["mask"], corrected)
 
 
 def test_object_can_be_said_to_be_gone(fake_talk):
@@ -185,7 +196,7 @@ def test_prompt_while_running_holds_from_the_next_frame(talk):
     assert [r["frame_index"] for r in rest] == list(range(3, N_FRAMES))
     for r in rest:
         for which in (1, 2):
-            assert iou(r["outputs"][which]["mask"], disc_mask(r["frame_index"], which)) > 0.7
+            talk.assert_sees(r["outputs"], which, r["frame_index"], which)
 
 
 @pytest.mark.parametrize("kind", ["reset_session", "close_session"])
@@ -211,4 +222,4 @@ def test_grey_and_sixteen_bit_video(predictor, talk, disc_film):
     other.click()
     for frame_index, outputs in other.track().items():
         assert outputs[1]["mask"].shape == SIZE
-        assert iou(outputs[1]["mask"], disc_mask(frame_index)) > 0.7
+        other.assert_sees(outputs, 1, frame_index)

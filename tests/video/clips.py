@@ -127,22 +127,18 @@ def write_dib_avi(
     path: Path,
     n_frames: int,
     *,
-    bottom_up: bool = False,
+    bottom_up: bool,
     bits: int = 8,
     grey: bool = True,
-    code: bytes = bytes(4),
 ) -> Path:
-    """Write the AVI that cameras and ImageJ write: a bitmap a frame, of 8 bits with a palette.
-
-    `code` names another way to store pixels: b"Y1\0\x10" is grey of 16 bits.
-    """
+    """Write the AVI that cameras and ImageJ write: a bitmap a frame, of 8 bits with a palette."""
     height, width = SIZE
     levels = np.arange(256, dtype=np.uint8)
     # blue, green, red, 0; a palette that is not grey keeps dark and bright apart all the same
     palette = np.stack([levels, levels, levels if grey else levels // 2, 0 * levels], axis=1)
     n_bytes, n_colours = width * height * bits // 8, 256 if bits == 8 else 0
     upward = height if bottom_up else -height
-    header = struct.pack("<IiiHH4sIiiII", 40, width, upward, 1, bits, code, n_bytes,
+    header = struct.pack("<IiiHHIIiiII", 40, width, upward, 1, bits, 0, n_bytes,
                          0, 0, n_colours, 0)  # fmt: skip
     rate = struct.pack("<4s4sIHHIIIIIIiI4H", b"vids", b"DIB ", 0, 0, 0, 0, 1, 25, 0, n_frames,
                        n_bytes, -1, 0, 0, 0, width, height)  # fmt: skip
@@ -154,9 +150,7 @@ def write_dib_avi(
     frames, entries = b"movi", b""
     for number in range(n_frames):
         picture = draw(number)[::-1] if bottom_up else draw(number)
-        if code == b"Y1\0\x10":
-            picture = picture.astype("<u2") * 256 + 1
-        elif bits == 16:
+        if bits == 16:
             # five bits a colour
             picture = (picture.astype("<u2") >> 3) * 0b0_00001_00001_00001
         elif bits > 8:

@@ -49,14 +49,6 @@ def test_dib_avi_of_a_microscope(bottom_up: bool, bits: int, grey: bool, tmp_pat
     check_every_order(path, 20)
 
 
-def test_deep_avi_of_a_camera(tmp_path: Path) -> None:
-    path = write_dib_avi(tmp_path / "deep.avi", 20, bits=16, code=b"Y1\0\x10")
-    with open_video(path) as video:
-        assert video.dtype == np.uint16
-        np.testing.assert_array_equal(video[7], draw(7).astype(np.uint16) * 256 + 1)
-    check_every_order(path, 20)
-
-
 @pytest.mark.parametrize(
     ("suffix", "options"),
     [

@@ -78,9 +78,11 @@ def notes():
 
 
 @pytest.fixture
-def open_dock(make_napari_viewer, qtbot, monkeypatch):
+def open_dock(make_napari_viewer, qtbot, monkeypatch, tmp_path):
     """A function that opens a viewer, or takes one, and docks the widget in it."""
     monkeypatch.setenv("NAPARI_SAM3_MODEL", "fake")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     docks = []
 
     def open_dock(viewer=None) -> SegmentAndTrackWidget:
@@ -88,6 +90,7 @@ def open_dock(make_napari_viewer, qtbot, monkeypatch):
         dock = SegmentAndTrackWidget(viewer)
         viewer.window.add_dock_widget(dock, name=f"Segment and track {len(docks)}")
         docks.append(dock)
+        qtbot.waitUntil(lambda: dock.model_choice.is_surveyed)
         return dock
 
     yield open_dock

@@ -16,7 +16,12 @@ def fields_of(dock):
         "time axis": video.time_axis,
         "channel": video.channel,
         "model": video.model,
-        "device": video.device,
+        "get": video.get,
+        "device": dock.settings_fields.device,
+        "resolution": dock.settings_fields.resolution,
+        "memory": dock.settings_fields.memory,
+        "disk": dock.settings_fields.disk,
+        "empty": dock.settings_fields.empty,
         "new": prompts.new,
         "points": prompts.points.box,
         "boxes": prompts.boxes.box,
@@ -71,7 +76,14 @@ def test_every_field_has_a_tooltip_and_the_dock_is_narrow(open_dock, film):
     without = [name for name, field in fields_of(dock).items() if not field.native.toolTip()]
     assert without == []
     assert dock.sizeHint().width() <= 400
-    groups = (dock.video_fields, dock.prompt_fields, dock.track_fields, dock.object_fields)
+    dock.settings_fields.group.open()
+    groups = (
+        dock.video_fields,
+        dock.prompt_fields,
+        dock.track_fields,
+        dock.object_fields,
+        dock.settings_fields,
+    )
     assert max(g.group.minimumSizeHint().width() for g in groups) <= 340
 
 
@@ -81,7 +93,7 @@ def test_text_is_closed_where_the_model_takes_none(open_dock, film):
     assert text.enabled  # auto is the fake model here, which takes text
     dock.video_fields.model.value = "optical-flow"
     assert not text.enabled
-    assert "optical-flow knows no words" in text.tooltip
+    assert "optical-flow takes no text" in text.tooltip
     dock.video_fields.model.value = "auto"
     assert text.enabled
 
@@ -156,7 +168,7 @@ def test_numbers_outside_the_video_are_refused(open_dock, film):
         (State(has_video=True, takes_text=True), "Press New prompts, then click the object, or"),
         (State(has_video=True, has_prompt_layers=True), "Click the object in the picture"),
         (State(has_video=True, n_prompts=2), "2 prompts set."),
-        (State(phase=Phase.LOADING, model="auto"), "Getting the model ready (auto)"),
+        (State(phase=Phase.LOADING, model="auto"), "Loading the model (auto)"),
         (State(has_video=True, ending=Ending.FAILED, failure="no."), "no."),
         (
             State(has_video=True, n_prompts=1, ending=Ending.EMPTY, has_text=True),

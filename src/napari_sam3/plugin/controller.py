@@ -33,7 +33,8 @@ class WantedPrompts:
     objects : mapping of (frame index, object id) to LayerPrompt
         Everything said of that object on that frame.
     texts : tuple of str
-        What to look for; each is asked on the frame `text_frame` unless it was asked before.
+        What to look for; each is asked on the frame `text_frame` unless it was asked before, and
+        found something.
     text_frame : int
         0-based.
     """
@@ -68,6 +69,14 @@ class Prompted:
     result: FrameResult
 
 
+@dataclass(frozen=True)
+class TextMissed:
+    """A text that found nothing on a frame, or nothing but what was pointed out before."""
+
+    text: str
+    frame_index: int
+
+
 @dataclass(frozen=True, eq=False)
 class Tracked:
     """A frame of a propagation."""
@@ -91,7 +100,7 @@ class Renumbered:
     after: tuple[int, ...]
 
 
-Event = ModelReady | Planned | Prompted | Tracked | Erased | Renumbered
+Event = ModelReady | Planned | Prompted | TextMissed | Tracked | Erased | Renumbered
 
 
 class LoadedModel:
@@ -99,20 +108,23 @@ class LoadedModel:
 
     def __init__(self) -> None:
         self._model: VideoModel | None = None
-        self._asked: tuple[str, str] | None = None
+        self._asked: tuple[str, str, int] | None = None
 
-    def get(self, name: str, device: str) -> VideoModel:
+    def get(self, name: str, device: str, resolution: int = 0) -> VideoModel:
         """Give the model, loading it if need be.
 
         Raises
         ------
         ModelUnavailableError
             If there is no such model, or not on that device.
+        WeightsMissingError
+            If its weights are not on this machine.
         """
-        if self._model is None or self._asked != (name, device):
+        asked = (name, device, resolution)
+        if self._model is None or self._asked != asked:
             self.close()
-            self._model = load_model(name, device)
-            self._asked = (name, device)
+            self._model = load_model(name, device, resolution=resolution)
+            self._asked = asked
         return self._model
 
     def close(self) -> None:
@@ -135,6 +147,8 @@ class SessionController:
         As `load_model` takes them.
     contrast_limits : (float, float), optional
         As `VideoSession` takes them.
+    resolution : int
+        As `load_model` takes it.
     """
 
     def __init__(
@@ -144,16 +158,20 @@ class SessionController:
         model_name: str = "auto",
         device: str = "auto",
         contrast_limits: tuple[float, float] | None = None,
+        *,
+        resolution: int = 0,
     ) -> None:
         self.video = video
         self.session: VideoSession | None = None
         self._models = models
         self._model_name = model_name
         self._device = device
+        self._resolution = resolution
         self._contrast_limits = contrast_limits
         # what the session was told, in the order it was told; None stands for a text
         self._told: dict[Key, LayerPrompt | None] = {}
         self._removed: set[int] = set()
+        self._missed: set[Key] = set()
         # what was shown of an object when its prompt on a frame began to correct it
         self._priors: dict[Key, ObjectMask] = {}
         self._priors_lost: set[Key] = set()
@@ -245,7 +263,7 @@ class SessionController:
     def bring_in_line(self, wanted: WantedPrompts) -> Iterator[Event]:
         """Make the session's prompts those wanted, with as little work as possible."""
         if self.session is None:
-            model = self._models.get(self._model_name, self._device)
+            model = self._models.get(self._model_name, self._device, self._resolution)
             self.session = VideoSession(self.video, model, contrast_limits=self._contrast_limits)
             yield ModelReady(model.name, model.device)
         keys = self._order(wanted)
@@ -255,6 +273,7 @@ class SessionController:
             # what a text has found on the way can't be told apart from it: begin anew
             self.session.reset()
             self._told.clear()
+            self._missed.clear()
             self._priors_lost = set(self._priors)
         else:
             for key in gone:
@@ -267,8 +286,13 @@ class SessionController:
 
     def _order(self, wanted: WantedPrompts) -> list[Key]:
         """Keys wanted: those told before in that order, so that ids come out the same again."""
-        frames = {name: frame for frame, name in self._told if isinstance(name, str)}
-        texts: list[Key] = [(frames.get(t, wanted.text_frame), t) for t in wanted.texts]
+        texts: list[Key] = []
+        for text in wanted.texts:
+            asked = [key for key in self._told if key[1] == text]
+            texts += asked
+            here = (wanted.text_frame, text)
+            if self._missed.issuperset(asked) and here not in asked:
+                texts.append(here)
         objects: list[Key] = list(wanted.objects)
         now = {*objects, *texts}
         # text last: what it finds must not get a number that the person has given
@@ -287,8 +311,12 @@ class SessionController:
         frame_index, name = key
         if isinstance(name, str):
             if key not in self._told:
+                before = session.object_ids
                 yield Prompted(session.add_prompt(frame_index, text=name))
                 self._told[key] = None
+                if session.object_ids == before:
+                    self._missed.add(key)
+                    yield TextMissed(name, frame_index)
             return
         prompt = wanted.objects[frame_index, name]
         told = self._told.get(key)

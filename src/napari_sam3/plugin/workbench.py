@@ -27,6 +27,7 @@ class Setup:
     axes: StackAxes
     model: str
     device: str
+    resolution: int
 
 
 class Workbench:
@@ -94,7 +95,12 @@ class Workbench:
             self.close_session()
             video = layer_video(setup.image_layer, setup.axes)
             self.controller = SessionController(
-                video, self.models, setup.model, setup.device, contrast_of(setup.image_layer)
+                video,
+                self.models,
+                setup.model,
+                setup.device,
+                contrast_of(setup.image_layer),
+                resolution=setup.resolution,
             )
             self.setup, self._data = setup, data
         return self.controller

@@ -79,6 +79,11 @@ class Run(QObject):
         if self._worker is not None:
             self._worker.quit()
 
+    def drop(self) -> None:
+        """End before the next piece, and say nothing more."""
+        self.blockSignals(True)
+        self.stop()
+
     def _on_worker_quit(self) -> None:
         # also called by napari, when its window closes
         self.is_stopped = True
@@ -98,6 +103,30 @@ class Run(QObject):
         if self._error is not None:
             self.failed.emit(self._error)
         self.ended.emit()
+
+
+def run_once(
+    call: Callable[[], Any],
+    on_done: Callable[[Any], object],
+    on_failed: Callable[[Sam3Error], object],
+    cancel: Callable[[], object] = lambda: None,
+) -> Run:
+    """Call something in a thread; one of the others is called with what it gave or raised.
+
+    Returns
+    -------
+    Run
+        Started.
+    """
+    run = Run(_called(call), cancel)
+    run.gave.connect(on_done)
+    run.failed.connect(on_failed)
+    run.start()
+    return run
+
+
+def _called(call: Callable[[], Any]) -> Iterator[Any]:
+    yield call()
 
 
 class _StoppableWorker(GeneratorWorker):

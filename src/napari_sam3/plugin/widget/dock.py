@@ -12,12 +12,18 @@ from napari.utils.notifications import show_warning
 from qtpy.QtCore import QSize, Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_sam3.errors import LayerError, MissingPromptError
+from napari_sam3.errors import (
+    LayerError,
+    MissingPromptError,
+    OutOfDeviceMemoryError,
+    WeightsMissingError,
+)
 from napari_sam3.plugin.controller import Event as RunEvent
 from napari_sam3.plugin.controller import SessionController, WantedPrompts
 from napari_sam3.plugin.results import frame_on_screen
 from napari_sam3.plugin.snapshot import describe_skipped, read_prompts, remove_items
 from napari_sam3.plugin.stack import frame_count
+from napari_sam3.plugin.widget.ahead import LookAhead
 from napari_sam3.plugin.widget.axes import AxesChoice
 from napari_sam3.plugin.widget.fields import (
     ALL_FRAMES,
@@ -30,10 +36,11 @@ from napari_sam3.plugin.widget.fields import (
 )
 from napari_sam3.plugin.widget.guidance import Ending, Phase, State, guide
 from napari_sam3.plugin.widget.job import Job
-from napari_sam3.plugin.widget.layout import WIDTH, lay_out
+from napari_sam3.plugin.widget.layout import WIDTH, QuietLine, lay_out
 from napari_sam3.plugin.widget.lifetime import Lifetime
 from napari_sam3.plugin.widget.models import ModelChoice
 from napari_sam3.plugin.widget.pen import PromptPen
+from napari_sam3.plugin.widget.settings import SettingsFields, SettingsKeeper
 from napari_sam3.plugin.widget.work import Work
 from napari_sam3.plugin.workbench import Setup, Workbench
 
@@ -60,17 +67,30 @@ class SegmentAndTrackWidget(QWidget):
         self.prompt_fields = PromptFields(self.bench)
         self.track_fields = TrackFields()
         self.object_fields = ObjectFields()
+        self.settings_fields = SettingsFields()
+        self.settings = SettingsKeeper(self.settings_fields, self)
         self.axes_choice = AxesChoice(napari_viewer, self.video_fields)
-        self.model_choice = ModelChoice(self.video_fields, self.prompt_fields.text)
+        quiet_line = QuietLine()
+        self.model_choice = ModelChoice(
+            self.video_fields, self.prompt_fields, self.settings_fields, quiet_line, self
+        )
+        self.look_ahead = LookAhead(self.bench, quiet_line, self)
         self.pen = PromptPen(self.prompt_fields, self._update)
         self.work = Work(self.bench)
         self.is_shut_down = False
-        groups = (self.video_fields, self.prompt_fields, self.track_fields, self.object_fields)
+        groups = (
+            self.video_fields,
+            self.prompt_fields,
+            self.track_fields,
+            self.object_fields,
+            self.settings_fields,
+        )
         self.guidance, body = lay_out([fields.group for fields in groups])
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.addWidget(self.guidance)
         layout.addWidget(body)
+        layout.addWidget(quiet_line)
         self._connect()
         self._on_video_changed(self.video_fields.video.value)
 
@@ -181,6 +201,9 @@ class SegmentAndTrackWidget(QWidget):
         for event in self._layer_events():
             event.disconnect(self._on_layers_changed)
         self.pen.watch()
+        self.look_ahead.close()
+        self.settings.drop()
+        self.model_choice.close()
         if self.job is None:
             self.bench.close()
         else:
@@ -200,7 +223,14 @@ class SegmentAndTrackWidget(QWidget):
         image_layer = self._video()
         axes = self.axes_choice.pin(image_layer)
         self.track_fields.limit_to(frame_count(image_layer, axes))
-        setup = Setup(image_layer, axes, self.model_choice.name, self.model_choice.device)
+        self.model_choice.check_ready()
+        setup = Setup(
+            image_layer,
+            axes,
+            self.model_choice.name,
+            self.model_choice.device,
+            int(self.settings_fields.resolution.value),
+        )
         controller = self.bench.controller_for(setup)
         on_screen = frame_on_screen(image_layer, axes, self.viewer)
         fields = self.prompt_fields
@@ -237,6 +267,11 @@ class SegmentAndTrackWidget(QWidget):
 
     def _on_work_ended(self) -> None:
         self._on_layers_changed()
+        self.model_choice.refresh()  # it may be loaded now
+        if isinstance(self.work.error, WeightsMissingError):
+            self.model_choice.open_dialog()
+        elif isinstance(self.work.error, OutOfDeviceMemoryError):
+            self.settings_fields.group.open()  # the resolution is a remedy
         self.ended.emit()
 
     # ----------------------------------------------------------------- wiring
@@ -260,7 +295,7 @@ class SegmentAndTrackWidget(QWidget):
             choice.box.changed.connect(self._on_prompt_layers_changed)
         prompts.text.changed.connect(self._update)
         prompts.object.changed.connect(self._update)
-        self.video_fields.model.changed.connect(self._update)
+        self.model_choice.changed.connect(self._on_model_changed)
         track.follow.changed.connect(self._on_follow_changed)
         for event in self._layer_events():
             event.connect(self._on_layers_changed)
@@ -273,6 +308,9 @@ class SegmentAndTrackWidget(QWidget):
         self.shut_down()
         if self.parent() is None:  # nobody else would delete it
             self.deleteLater()
+
+    def _on_model_changed(self) -> None:
+        self.work.set(is_model_ready=self.model_choice.is_ready, model=self.model_choice.name)
 
     def _on_layers_changed(self, _event: Any = None) -> None:
         fields = self.prompt_fields
@@ -332,7 +370,8 @@ class SegmentAndTrackWidget(QWidget):
             self.track_fields.show_progress(0, 0, "")
         else:
             self.track_fields.show_progress(job.frames_done, job.frames_planned, job.pace)
-        is_idle, has_video = self.job is None, self.state.has_video
+        is_idle, has_video = job is None, self.state.has_video
+        self.look_ahead.set_idle(is_idle)
         number = fields.object.value
         self.video_fields.group.setEnabled(is_idle)
         fields.new.enabled = has_video

@@ -15,7 +15,6 @@ from napari_sam3.plugin.widget.layout import FieldGroup
 from napari_sam3.plugin.widget.number import NumberField
 from napari_sam3.plugin.workbench import Workbench
 
-AUTO = "auto"
 FIRST_PROMPT = -1
 ALL_FRAMES = 0
 NEW_EACH = 0
@@ -39,16 +38,20 @@ class VideoFields:
         )
         self.channel = NumberField("Channel", "The channel that the model looks at, from 0.")
         self.model = ComboBox(label="Model", choices=[])
-        self.device = ComboBox(
-            label="Device",
-            tooltip="What the model runs on. auto: the fastest there is.",
-            choices=[AUTO],
+        self.get = PushButton(
+            text="Get …",
+            tooltip="Licence and state of this model; get it, or use a folder that has it.",
         )
-        for box in (self.time_axis, self.model, self.device):
+        self.licence = QLabel()
+        self.licence.setOpenExternalLinks(True)
+        self.licence.setToolTip("What the model's weights may be used for.")
+        for box in (self.time_axis, self.model):
             fit_narrow(box)
         self.group = FieldGroup("Video")
-        for field in (self.video.box, self.time_axis, self.channel, self.model, self.device):
+        for field in (self.video.box, self.time_axis, self.channel):
             self.group.add(field)
+        self.group.add(self.model, self.get.native)
+        self.group.add_note(self.licence)
 
 
 class PromptFields:

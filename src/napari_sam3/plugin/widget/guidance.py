@@ -33,7 +33,8 @@ class Ending(Enum):
 class State:
     """All that the guidance depends on; see `guide`.
 
-    `phase` is what happens now, `work` what the last piece of work was for.
+    `phase` is what happens now, `work` what the last piece of work was for; `missed` are texts that
+    found nothing, on the frame `missed_on`.
     """
 
     has_video: bool = False
@@ -45,6 +46,9 @@ class State:
     work: Phase = Phase.IDLE
     ending: Ending = Ending.NONE
     model: str = ""
+    is_model_ready: bool = True
+    missed: tuple[str, ...] = ()
+    missed_on: int = 0
     frames_done: int = 0
     frames_planned: int = 0
     results_name: str = ""
@@ -61,7 +65,12 @@ def guide(state: State) -> str:
             "File > Open Sample."
         )
     if state.ending is Ending.FAILED:
-        return state.failure
+        return _say_failure(state)
+    if not state.is_model_ready:
+        return (
+            f"The model {state.model} is not on this machine yet: press Get … beside its name, or "
+            "choose another one."
+        )
     if not state.n_prompts and not state.has_text:
         return _ask_for_prompts(state)
     return _say_ending(state)
@@ -69,7 +78,7 @@ def guide(state: State) -> str:
 
 def _say_work(state: State) -> str:
     if state.phase is Phase.LOADING:
-        return f"Getting the model ready ({state.model}) ..."
+        return f"Loading the model ({state.model}) ... Stop takes effect when it is loaded."
     if state.phase is Phase.SEGMENTING:
         return "Segmenting the frame ..."
     if state.phase is Phase.ERASING:
@@ -90,18 +99,35 @@ def _ask_for_prompts(state: State) -> str:
     )
 
 
+def _say_failure(state: State) -> str:
+    if not state.results_name or not state.frames_done:
+        return state.failure
+    return f"{state.failure} {_count(state.frames_done)} done stay in '{state.results_name}'."
+
+
+def _say_missed(state: State) -> str:
+    names = " or ".join(f"'{text}'" for text in state.missed)
+    new = "new " if state.ending is Ending.SEGMENTED else ""
+    return (
+        f"Nothing {new}called {names} found on frame {state.missed_on}; try a shorter noun, or "
+        "point it out by a click or a box."
+    )
+
+
 def _say_ending(state: State) -> str:
+    if state.missed and state.ending in (Ending.EMPTY, Ending.SEGMENTED):
+        return _say_missed(state)
     if state.ending is Ending.SEGMENTED:
         return (
             "Not quite right? Add clicks, with exclude for what is too much. "
             "Right? Propagate follows it through the video."
         )
     if state.ending is Ending.EMPTY:
-        hint = " A shorter, simpler word may help." if state.has_text else ""
-        return f"Nothing was found on this frame. Add a click or draw a box round the object.{hint}"
+        return "Nothing was found on this frame. Add a click or draw a box round the object."
     if state.ending is Ending.TRACKED:
+        missed = f"{_say_missed(state)} " if state.missed else ""
         return (
-            f"{_count(state.frames_done)} done, in the layer '{state.results_name}'. "
+            f"{missed}{_count(state.frames_done)} done, in the layer '{state.results_name}'. "
             "Wrong somewhere? Go to that frame, correct it by clicks or by painting in that layer, "
             "and propagate again."
         )

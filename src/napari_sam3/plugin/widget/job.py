@@ -17,6 +17,7 @@ from napari_sam3.plugin.controller import (
     Prompted,
     Renumbered,
     SessionController,
+    TextMissed,
     Tracked,
 )
 from napari_sam3.plugin.live import LiveDrawing
@@ -55,6 +56,8 @@ class Job(QObject):
         self.is_model_ready = False
         self.is_followed = False
         self.error: Sam3Error | None = None
+        self.missed: tuple[str, ...] = ()
+        self.missed_on = 0
         self._began = 0.0
         self._found_something = False
         self._bench = bench
@@ -120,6 +123,9 @@ class Job(QObject):
             self._began = perf_counter()
             self._progress = RunProgress(event.n_frames, self.stop)
             self.changed.emit()
+        elif isinstance(event, TextMissed):
+            self.missed += (event.text,)
+            self.missed_on = event.frame_index
         elif isinstance(event, Renumbered):
             show_warning(
                 "the objects found by text have new numbers, for a prompt was taken back: "

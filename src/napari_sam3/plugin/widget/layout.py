@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QFormLayout,
     QFrame,
     QGroupBox,
     QHBoxLayout,
     QLabel,
+    QPushButton,
     QScrollArea,
     QSizePolicy,
     QVBoxLayout,
@@ -48,11 +49,15 @@ class FieldGroup(QGroupBox):
     def __init__(self, title: str) -> None:
         super().__init__(title)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
-        self._form = QFormLayout(self)
+        self._form = QFormLayout(self._holder())
         self._form.setContentsMargins(6, 6, 6, 6)
         self._form.setHorizontalSpacing(8)
         self._form.setVerticalSpacing(4)
         self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+
+    def _holder(self) -> QWidget:
+        """What the rows are laid out in."""
+        return self
 
     def add(self, field: Field, *beside: QWidget) -> None:
         """Add a labelled row; `beside` stands to the right of the field."""
@@ -65,6 +70,10 @@ class FieldGroup(QGroupBox):
         """Add a row without a label."""
         self._form.addRow(natives[0] if len(natives) == 1 else side_by_side(*natives))
 
+    def add_note(self, label: QLabel) -> None:
+        """Add a line that says more of the field above it."""
+        self._form.addRow("", label)
+
     def show_field(self, field: Field, is_shown: bool) -> None:
         """Show or hide a row."""
         field.native.setVisible(is_shown)
@@ -73,8 +82,53 @@ class FieldGroup(QGroupBox):
             label.setVisible(is_shown)
 
 
+class FoldedGroup(FieldGroup):
+    """A group whose rows are hidden until its title is pressed.
+
+    Parameters
+    ----------
+    title, tooltip : str
+        Of the button that shows and hides the rows.
+    """
+
+    unfolded = Signal()
+
+    def __init__(self, title: str, tooltip: str) -> None:
+        self._title = title
+        super().__init__("")
+        self._button.setToolTip(tooltip)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the rows are shown."""
+        return not self._rows.isHidden()
+
+    def open(self, is_open: bool = True) -> None:
+        """Show or hide the rows."""
+        self._rows.setVisible(is_open)
+        self._button.setText(f"{'▾' if is_open else '▸'}  {self._title}")
+        if is_open:
+            self.unfolded.emit()
+
+    def _holder(self) -> QWidget:
+        self._rows = QWidget()
+        self._button = QPushButton()
+        self._button.setFlat(True)
+        self._button.setStyleSheet(
+            "text-align: left; background: transparent; border: none; padding: 2px;"
+        )
+        self._button.clicked.connect(lambda: self.open(not self.is_open))
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 2, 6, 2)
+        layout.setSpacing(0)
+        layout.addWidget(self._button)
+        layout.addWidget(self._rows)
+        self.open(False)
+        return self._rows
+
+
 def side_by_side(*widgets: QWidget) -> QWidget:
-    """One widget that holds others in a row."""
+    """One widget that holds others in a row; they share its width as they want to."""
     row = QWidget()
     layout = QHBoxLayout(row)
     layout.setContentsMargins(0, 0, 0, 0)
@@ -82,6 +136,22 @@ def side_by_side(*widgets: QWidget) -> QWidget:
     for widget in widgets:
         layout.addWidget(widget)
     return row
+
+
+class QuietLine(QLabel):
+    """A line at the foot of the dock that never moves anything and never widens it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setStyleSheet("color: gray; padding-left: 4px;")
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setFixedHeight(self.fontMetrics().lineSpacing() + 2)
+        self._said: dict[str, str] = {}
+
+    def say(self, who: str, text: str) -> None:
+        """Show a text; of several speakers all that is not empty."""
+        self._said[who] = text
+        self.setText("; ".join(filter(None, self._said.values())))
 
 
 def lay_out(groups: Sequence[QGroupBox]) -> tuple[QLabel, QScrollArea]:

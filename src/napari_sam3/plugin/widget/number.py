@@ -15,6 +15,10 @@ class NumberField:
         What the person reads.
     min, max, value : int
         Its range, and what it holds at first.
+    step : int
+        What one press of its arrows changes.
+    suffix : str
+        Shown behind the number.
     lowest : str
         Shown in place of the lowest value.
     """
@@ -29,12 +33,16 @@ class NumberField:
         min: int = 0,
         max: int = 0,
         value: int | None = None,
+        step: int = 1,
+        suffix: str = "",
         lowest: str = "",
     ) -> None:
         self.label = label
         self.native = QSpinBox()
         self.native.setRange(min, max)
         self.native.setValue(min if value is None else value)
+        self.native.setSingleStep(step)
+        self.native.setSuffix(suffix)
         self.native.setSpecialValueText(lowest)
         self.native.setToolTip(tooltip)
         self.native.setKeyboardTracking(False)

@@ -20,6 +20,11 @@ from napari_sam3.plugin.workbench import Workbench
 class Work(QObject):
     """One job at a time, from its start to how it ended.
 
+    Attributes
+    ----------
+    error : exception or None
+        What ended the last job, as it was raised.
+
     Parameters
     ----------
     bench : Workbench
@@ -36,6 +41,7 @@ class Work(QObject):
         super().__init__()
         self.state = State()
         self.job: Job | None = None
+        self.error: BaseException | None = None
         self._bench = bench
 
     def set(self, **changes: Any) -> None:
@@ -66,6 +72,7 @@ class Work(QObject):
             frames_done=0,
             frames_planned=0,
             results_name="",
+            missed=(),
         )
         job.start()
 
@@ -111,5 +118,8 @@ class Work(QObject):
             failure="" if job.error is None else str(job.error),
             frames_done=job.frames_done,
             results_name=job.results_name,
+            missed=job.missed,
+            missed_on=job.missed_on,
         )
+        self.error = None if job.error is None else job.error.__cause__ or job.error
         self.ended.emit()

@@ -1,0 +1,103 @@
+"""The models as a person is offered them: which are here, which is taken by "auto", where they run.
+
+Looking at the disk takes time on some machines, and PyTorch, which knows the devices, takes
+seconds to import: a survey is made in a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from napari_sam3.errors import ModelError, ModelUnavailableError
+from napari_sam3.models.registry import ModelEntry, choose_model, find_model, list_models
+from napari_sam3.models.weights import State, WeightsState, format_bytes, state_of
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was found.
+
+    Attributes
+    ----------
+    entries : mapping of name to ModelEntry
+        The models offered, and what "auto" stands for, if that is none of them.
+    states : mapping of name to WeightsState
+        Of those that have weights; empty before it was looked.
+    auto : ModelEntry or None
+        What "auto" stands for; None: not known, or nothing.
+    devices : mapping of name to device names
+        Only of the models that were asked about and can be loaded, the best device first.
+    """
+
+    entries: Mapping[str, ModelEntry] = field(default_factory=dict)
+    states: Mapping[str, WeightsState] = field(default_factory=dict)
+    auto: ModelEntry | None = None
+    devices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def entry(self, name: str) -> ModelEntry | None:
+        """What a name stands for; None if that is not known."""
+        return self.auto if name == AUTO else self.entries.get(name)
+
+    def is_ready(self, name: str) -> bool:
+        """Whether it can be loaded without a download, as far as is known."""
+        entry = self.entry(name)
+        state = None if entry is None else self.states.get(entry.name)
+        return state is None or state.is_ready
+
+
+def list_offers() -> Survey:
+    """The models that are offered, without looking for their weights; takes no time."""
+    return Survey({entry.name: entry for entry in list_models()})
+
+
+def make_survey(name: str) -> Survey:
+    """Look for all weights, and for the devices of the model `name`; to be called in a thread."""
+    entries = {entry.name: entry for entry in list_models()}
+    if name not in (AUTO, *entries):
+        with suppress(ModelError):  # said when it is used
+            entries[name] = find_model(name)
+    states = {
+        name: state_of(entry.weights)
+        for name, entry in entries.items()
+        if entry.weights is not None
+    }
+    try:
+        auto = choose_model()[0]
+    except ModelError:  # said when it is used
+        auto = None
+    chosen = auto if name == AUTO else entries.get(name)
+    devices = {}
+    if chosen is not None and chosen.is_ready:
+        try:
+            devices[name] = chosen.devices()
+        except ModelUnavailableError:  # said when it is used
+            devices[name] = ()
+    return Survey(entries, states, auto, devices)
+
+
+def say_briefly(entry: ModelEntry, now: WeightsState | None) -> str:
+    """A model's state in two or three words."""
+    if entry.weights is None:
+        return "embedded"
+    if now is None:
+        return ""
+    size = now.weights.download_bytes
+    to_come = "to download" if size is None else f"{format_bytes(size)} to download"
+    if now.state is State.TO_DOWNLOAD:
+        if now.partial_bytes:
+            return f"{format_bytes(now.partial_bytes)} are here"
+        return f"{to_come}, gated" if now.weights.is_gated else to_come
+    return {
+        State.LOADED: "loaded",
+        State.ON_DISK: "on disk",
+        State.NOT_REQUESTED: "access not requested",
+        State.PENDING: "access pending",
+        State.REFUSED: "access refused",
+        State.NO_TOKEN: f"gated, {to_come}",
+        State.OFFLINE: "not here, offline",
+        State.DAMAGED: "folder damaged",
+    }[now.state]

@@ -1,0 +1,138 @@
+"""What the dialog says. Remedies name its own buttons, where the core's name commands."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from napari_sam3.errors import (
+    DownloadCancelledError,
+    DownloadError,
+    HubOfflineError,
+    PropagationError,
+    Sam3Error,
+    TokenError,
+    WeightsMissingError,
+)
+from napari_sam3.models.weights import (
+    FAMILIES,
+    TOKEN_PAGE,
+    State,
+    Weights,
+    WeightsState,
+    format_bytes,
+)
+
+LINK_COLOUR = "#5b8cf5"
+"""Read well on dark and on light ground."""
+
+GOOD, WAITING, BAD = "#3fa45b", "#d08a1d", "#e05252"
+
+
+class Told(NamedTuple):
+    """A line with its mark; a colour that reads on both themes."""
+
+    mark: str
+    colour: str
+    text: str
+
+    def html(self) -> str:
+        """As rich text."""
+        return f'<span style="color: {self.colour}">{self.mark}</span> {self.text}'
+
+
+def link(url: str | None, text: str) -> str:
+    """Rich text that opens a page; the text alone where there is none."""
+    if url is None:
+        return text
+    return f'<a href="{url}" style="color: {LINK_COLOUR}">{text}</a>'
+
+
+def say_size(weights: Weights) -> str:
+    """The size of the download; empty if it is not known."""
+    return "" if weights.download_bytes is None else format_bytes(weights.download_bytes)
+
+
+def say_what_it_is(weights: Weights) -> str:
+    """Family, size and need, in a line."""
+    family = FAMILIES.get(weights.model_type or "")
+    parts = ["" if family is None else family.title, say_size(weights)]
+    parts.append(f"wants about {format_bytes(weights.memory_bytes)} of the device's memory")
+    return " · ".join(part for part in parts if part)
+
+
+def say_state(now: WeightsState) -> Told:
+    """Where the weights are, and what to do next."""
+    page = link(now.weights.page, "the model's page")
+    size = say_size(now.weights)
+    if now.state in (State.LOADED, State.ON_DISK):
+        return Told("✓", GOOD, f"On this machine, in {now.folder}")
+    if now.state is State.DAMAGED:
+        return Told("✗", BAD, f"{now.message.partition('. ')[0]}. Choose its folder again.")
+    if now.state is State.OFFLINE:
+        return Told(
+            "✗",
+            BAD,
+            "Not on this machine, and the Hugging Face hub can't be reached (no network, or "
+            "HF_HUB_OFFLINE is set). Go online, or use a folder that has the weights.",
+        )
+    if now.state is State.NO_TOKEN:
+        return Told(
+            "…",
+            WAITING,
+            f"The hub gives these weights only to accounts that it knows: accept the licence on "
+            f"{page}, {link(TOKEN_PAGE, 'make a token')} of kind 'read', and paste it here.",
+        )
+    if now.state is State.NOT_REQUESTED:
+        return Told(
+            "✗",
+            BAD,
+            f"Access not requested. Accept the licence on {page}; its authors "
+            "approve each request. Then check again.",
+        )
+    if now.state is State.PENDING:
+        return Told(
+            "…",
+            WAITING,
+            "Access requested; its authors have not answered yet. Check again later: this can "
+            "take days.",
+        )
+    if now.state is State.REFUSED:
+        return Told(
+            "✗",
+            BAD,
+            "Its authors have refused this account access. Use a folder that you may use, or "
+            "another model.",
+        )
+    if now.partial_bytes:
+        part = format_bytes(now.partial_bytes)
+        return Told("…", WAITING, f"{part}{f' of {size}' if size else ''} are here; it goes on.")
+    return Told("…", WAITING, f"Not on this machine{f': {size} to download' if size else ''}.")
+
+
+def say_error(error: Sam3Error) -> str:
+    """What went wrong and the remedy."""
+    cause = error.__cause__
+    if isinstance(error, PropagationError) and isinstance(cause, Sam3Error):
+        error = cause
+    if isinstance(error, DownloadCancelledError):
+        return "Stopped. What has come is kept; Resume goes on from there."
+    if isinstance(error, DownloadError):
+        return f"{_sentence(error)} What has come is kept."
+    if isinstance(error, TokenError):
+        return (
+            f"The hub does not accept the token, or there is none. {link(TOKEN_PAGE, 'Make one')} "
+            "of kind 'read', copy it whole, and check it here."
+        )
+    if isinstance(error, HubOfflineError):
+        return (
+            "The Hugging Face hub can't be reached. Look at the network (and HF_HUB_OFFLINE), then "
+            "try again; or use a folder that has the weights."
+        )
+    if isinstance(error, WeightsMissingError):
+        return "The hub does not give the weights to this account; see above what is to be done."
+    return _sentence(error)
+
+
+def _sentence(error: Sam3Error) -> str:
+    text = str(error).rstrip(". ")
+    return f"{text[:1].upper()}{text[1:]}."

@@ -1,0 +1,179 @@
+"""The part "Settings" of the dock: what is kept for the next time, and who reads it meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from magicgui.widgets import ComboBox, PushButton
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QObject
+from qtpy.QtWidgets import QWidget
+
+from napari_sam3.errors import Sam3Error
+from napari_sam3.models.weights import format_bytes
+from napari_sam3.plugin.survey import AUTO
+from napari_sam3.plugin.widget.choices import fit_narrow
+from napari_sam3.plugin.widget.layout import FoldedGroup
+from napari_sam3.plugin.widget.number import NumberField
+from napari_sam3.plugin.worker import Run, run_once
+from napari_sam3.settings import VARIABLES, read_settings, save_settings, settings_from_environment
+
+OWN_RESOLUTION = 0
+RESOLUTIONS = (768, 512)
+"""Working resolutions offered beside the model's own, px."""
+
+_MOST_MB = 1_000_000
+
+
+class SettingsFields:
+    """Device, working resolution, and how much encoded frames may take."""
+
+    def __init__(self) -> None:
+        self.device = ComboBox(
+            label="Device",
+            tooltip="What the model runs on. auto: the fastest there is.",
+            choices=[AUTO],
+        )
+        self.resolution = ComboBox(
+            label="Resolution",
+            tooltip="Side of the square that SAM models see. Smaller is faster and needs less "
+            "memory; small objects blur.",
+            choices=_resolutions(OWN_RESOLUTION),
+        )
+        self.memory = NumberField(
+            "In memory",
+            "Most memory for encoded frames. Clicking on a frame seen before and propagating "
+            "again are fast as far as its frames are kept.",
+            max=_MOST_MB,
+            step=256,
+            suffix=" MB",
+            lowest="none",
+        )
+        self.disk = NumberField(
+            "On disk",
+            "Most disk for encoded frames, in your cache folder; it is safe to delete them.",
+            max=_MOST_MB,
+            step=1024,
+            suffix=" MB",
+            lowest="none",
+        )
+        self.empty = PushButton(text="Empty", tooltip="Delete all encoded frames.")
+        for box in (self.device, self.resolution):
+            fit_narrow(box)
+        self.group = FoldedGroup(
+            "Settings",
+            "Device, working resolution, and how much encoded frames may take; kept for next time.",
+        )
+        for field in (self.device, self.resolution, self.memory):
+            self.group.add(field)
+        self.group.add(self.disk, self.empty.native)
+
+
+class SettingsKeeper(QObject):
+    """Fills the fields with what is set, and saves what the person changes.
+
+    What the environment says can't be changed here; the tooltip names the variable.
+
+    Parameters
+    ----------
+    fields : SettingsFields
+    parent : QWidget
+        Whose life it shares.
+    """
+
+    def __init__(self, fields: SettingsFields, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._fields = fields
+        self._errand: Run | None = None
+        settings = read_settings()
+        fields.device.choices = list(dict.fromkeys([AUTO, settings.device]))
+        fields.device.value = settings.device
+        fields.resolution.choices = _resolutions(settings.resolution)
+        fields.resolution.value = settings.resolution
+        fields.memory.value = min(settings.features_mb, _MOST_MB)
+        fields.disk.value = min(settings.features_disk_mb, _MOST_MB)
+        named: dict[str, Any] = {
+            "device": fields.device,
+            "resolution": fields.resolution,
+            "features_mb": fields.memory,
+            "features_disk_mb": fields.disk,
+        }
+        for name, field in named.items():
+            if name in settings_from_environment():
+                field.native.setEnabled(False)
+                field.native.setToolTip(f"{VARIABLES[name]} says so.\n{field.native.toolTip()}")
+            else:
+                field.changed.connect(lambda value, name=name: self._save(name, value))
+        fields.empty.changed.connect(self._on_empty_pressed)
+        fields.group.unfolded.connect(self._measure)
+
+    def drop(self) -> None:
+        """Hear no more of what is being looked up."""
+        if self._errand is not None:
+            self._errand.drop()
+        self._errand = None
+
+    def _save(self, name: str, value: str | int | None) -> None:
+        if value is None:  # while choices are exchanged
+            return
+        try:
+            save_settings(**{name: value})
+        except OSError as exc:
+            show_error(f"the setting holds for this window only, for it can't be saved: {exc}")
+        if name.startswith("features"):
+            memory_mb, disk_mb = self._fields.memory.value, self._fields.disk.value
+            self._send(lambda: _limit_features(memory_mb, disk_mb))
+
+    def _on_empty_pressed(self) -> None:
+        self._fields.empty.enabled = False
+        self._send(_empty_features)
+
+    def _measure(self) -> None:
+        self._send(_measure_features)
+
+    def _send(self, errand: Callable[[], tuple[int, int]]) -> None:
+        # in a thread: the first one imports torch, and files take their time
+        self.drop()
+        self._errand = run_once(errand, self._show_used, self._on_failed)
+
+    def _show_used(self, used: tuple[int, int]) -> None:
+        memory, disk = used
+        self._fields.empty.enabled = True
+        self._fields.empty.text = f"Empty ({format_bytes(memory + disk)})"
+        self._fields.empty.tooltip = (
+            f"Delete all encoded frames: {format_bytes(memory)} in memory, "
+            f"{format_bytes(disk)} on disk."
+        )
+
+    def _on_failed(self, error: Sam3Error) -> None:
+        self._fields.empty.enabled = True
+        show_error(str(error))
+
+
+def _resolutions(chosen: int) -> list[tuple[str, int]]:
+    named = {OWN_RESOLUTION: "the model's own (best)"}
+    for size in sorted({*RESOLUTIONS, chosen} - {OWN_RESOLUTION}, reverse=True):
+        named[size] = f"{size} px"
+    return [(text, size) for size, text in named.items()]
+
+
+def _limit_features(memory_mb: int, disk_mb: int) -> tuple[int, int]:
+    from napari_sam3.models.sam.feature_cache import set_features_budget
+
+    set_features_budget(memory_mb, disk_mb)
+    return _measure_features()
+
+
+def _empty_features() -> tuple[int, int]:
+    from napari_sam3.models.sam.feature_cache import SHARED_FEATURES
+
+    SHARED_FEATURES.clear()
+    return _measure_features()
+
+
+def _measure_features() -> tuple[int, int]:
+    """Bytes of encoded frames in memory and on disk."""
+    from napari_sam3.models.sam.feature_cache import SHARED_FEATURES
+
+    return SHARED_FEATURES.memory_used, SHARED_FEATURES.disk_used

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from transformers import (
     EdgeTamVideoConfig,
     EdgeTamVideoModel,
@@ -244,11 +245,11 @@ def make_processor(model: PreTrainedModel) -> Any:
 
 
 def _make(kind: type[Any], config: Any, seed: int) -> Any:
-    with _seeded(seed):
+    with _seeded(seed), torch.no_grad():
         model = kind(config).eval()
-        with torch.no_grad():
-            _widen(model)
-            _say_present(model)
+        _widen(model)
+        _say_present(model)
+        _balance(model)
     return model
 
 
@@ -272,9 +273,14 @@ def _widen(model: torch.nn.Module) -> None:
     for name, module in model.named_modules():
         if "mask_decoder.transformer" in name and name.endswith(("q_proj", "k_proj")):
             module.weight.mul_(3.0)  # look at places, not at the average of all
-        elif name.endswith("output_hypernetworks_mlps"):
-            for mlp in module:  # masks of both signs: what all channels have in common is left out
-                mlp.proj_out.weight.sub_(mlp.proj_out.weight.mean(dim=0))
+        elif "memory_attention" in name and name.endswith(
+            ("attn_image.q_proj", "attn_image.k_proj")
+        ):
+            module.weight.mul_(3.0)
+        elif name.endswith("mask_downsampler.final_conv"):
+            module.weight.mul_(4.0)  # memories differ by the masks, not only by the picture
+        elif name.endswith(("conv_s0", "conv_s1")):
+            module.weight.mul_(0.1)  # the picture shall not drown what prompts and memories say
 
 
 def _say_present(model: torch.nn.Module) -> None:
@@ -283,3 +289,49 @@ def _say_present(model: torch.nn.Module) -> None:
             module.proj_out.bias.fill_(4.0)
         elif name.endswith("presence_head"):
             list(module.children())[-1].bias.fill_(4.0)
+
+
+def _balance(model: Any) -> None:
+    """Turn the masks so that about half of a picture lies inside, prompted or tracked.
+
+    Random weights give masks that are nearly all or nearly nothing, since what is the same all over
+    a picture outweighs the rest. That part is taken out of the networks that make a mask's filter.
+    """
+    tracker = model.tracker_model if isinstance(model, Sam3VideoModel) else model
+    decoder = tracker.mask_decoder
+    side = model.config.image_size
+    coarse = torch.randn(2, 3, side // 16, side // 16)
+    pixels = torch.nn.functional.interpolate(coarse, (side, side), mode="bilinear")
+    kind = type(tracker).__name__.removesuffix("Model") + "InferenceSession"
+    session = getattr(transformers, kind)(video=pixels, dtype=torch.float32)
+    session.cache.max_vision_features_cache_size = 2
+    for index in range(2):
+        if tracker is model:
+            seen = model.get_image_features(pixels[index : index + 1], return_dict=True)
+            maps, positions = seen.fpn_hidden_states, seen.fpn_position_encoding
+        else:
+            seen = model.detector_model.get_vision_features(pixels[index : index + 1])
+            maps, positions = model.get_vision_features_for_tracker(seen)
+        session.cache.cache_vision_features(
+            index, {"vision_feats": maps, "vision_pos_embeds": positions}
+        )
+    session.obj_id_to_idx(1)
+    middle = torch.full((1, 1, 1, 2), side / 2)
+    label = torch.ones(1, 1, 1, dtype=torch.int32)
+    session.add_point_inputs(0, 0, {"point_coords": middle, "point_labels": label})
+    session.obj_with_new_inputs = [1]
+    pixel_values: list[torch.Tensor] = []  # of the map that filters are laid on, (1, C, H, W)
+    handle = decoder.activation.register_forward_hook(
+        lambda _module, _inputs, output: pixel_values.append(output)
+    )
+    try:
+        for index in range(2):
+            tracker(session, frame_idx=index)
+    finally:
+        handle.remove()
+    widest = [v for v in pixel_values if v.shape[1] == HIDDEN // 8]
+    common, _ = torch.linalg.qr(torch.stack([v.mean(dim=(0, 2, 3)) for v in widest], dim=1))
+    for network in decoder.output_hypernetworks_mlps:
+        last = network.proj_out
+        last.weight.copy_(last.weight - common @ (common.T @ last.weight))
+        last.bias.copy_(last.bias - common @ (common.T @ last.bias))

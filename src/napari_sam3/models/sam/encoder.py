@@ -38,10 +38,14 @@ class TrackerEncoder:
         return self.pictures.preprocess(rgb)
 
     def encode(self, pixels: torch.Tensor) -> Encoded:
-        """Three maps (1, C, H, W), from fine to coarse."""
+        """Three maps, from fine to coarse, in the order in memory that the encoder left them in.
+
+        (1, C, H, W), or (H * W, 1, C) where the channels come last: sums over a map that was laid
+        out anew round differently, and a long track carries that on.
+        """
         maps = self.model.get_image_features(pixels, return_dict=True).fpn_hidden_states
         sides = self.model.backbone_feature_sizes
         return {
-            name: m.permute(1, 2, 0).reshape(1, -1, *side)
+            name: m if m.is_contiguous() else m.permute(1, 2, 0).reshape(1, -1, *side)
             for name, m, side in zip(LEVELS, maps, sides, strict=True)
         }

@@ -92,20 +92,21 @@ class TrackerNetwork:
         self._sine = type(model.memory_encoder.position_encoding)(
             num_position_features=model.hidden_dim // 2, normalize=True
         )
-        self._positions: dict[tuple[Any, ...], Tensor] = {}
+        self._position: Tensor | None = None
         self._memory_position: Tensor | None = None
 
     # -------------------------------------------------------------- looking
 
     def view(self, frame_index: int, encoded: Encoded) -> View:
-        """Bring a frame's feature maps, (1, C, H, W) each, into the tracker's form."""
-        maps = [encoded[name] for name in LEVELS]
+        """Bring a frame's maps, (1, C, H, W) or (H * W, 1, C), into the tracker's form."""
+        maps = [m if m.ndim == 3 else _flatten(m) for m in (encoded[name] for name in LEVELS)]
         coarse = maps[-1]
-        key = (coarse.shape, coarse.dtype, coarse.device)
-        if key not in self._positions:
-            position = self._sine(coarse.shape, coarse.device, coarse.dtype).to(coarse.dtype)
-            self._positions = {key: _flatten(position)}
-        return View(frame_index, [_flatten(m) for m in maps], self._positions[key])
+        known = self._position
+        if known is None or known.dtype != coarse.dtype or known.device != coarse.device:
+            shape = torch.Size((1, coarse.shape[2], *self.model.backbone_feature_sizes[-1]))
+            position = self._sine(shape, coarse.device, coarse.dtype).to(coarse.dtype)
+            known = self._position = _flatten(position)
+        return View(frame_index, maps, known)
 
     # -------------------------------------------------------------- asking
 
@@ -234,8 +235,7 @@ class TrackerNetwork:
             points = [[x0, y0], [x1, y1], *points]
             labels = [2, 3, *labels]
         coordinates = torch.tensor(points, dtype=torch.float32).reshape(1, 1, -1, 2)
-        coordinates[..., 0] *= self.image_size / width
-        coordinates[..., 1] *= self.image_size / height
+        coordinates *= self.image_size / torch.tensor([width, height])  # rounded as upstream does
         return (
             coordinates.to(self.device.torch),
             torch.tensor(labels, dtype=torch.int32, device=self.device.torch).reshape(1, 1, -1),

@@ -9,13 +9,13 @@ where that has not met the object yet, from the other one, by the rules of `mode
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from napari_sam3.models.base import TrackedFrame
 from napari_sam3.models.sam.bank import Bank, Reach
 from napari_sam3.models.sam.device import Device
-from napari_sam3.models.sam.features import FeatureSource
+from napari_sam3.models.sam.feature_files import Encoded
 from napari_sam3.models.sam.network import Answer, Memory, TrackerNetwork, View
 from napari_sam3.models.sam.track import Track
 from napari_sam3.models.sam.upscale import mask_at_size
@@ -25,6 +25,31 @@ CHECKPOINT_BYTES = 256 * 2**20
 """What the checkpoints of all tracks of a video may take, in the computer's memory."""
 
 
+class MapSource(Protocol):
+    """Where the tracker's feature maps of a video come from: a `FeatureSource`, or through one."""
+
+    def get(self, frame_index: int) -> Encoded:
+        """The three maps of a frame under the names `network.LEVELS`, on the device."""
+        ...
+
+    def expect(self, frame_indices: range) -> None:
+        """Say which frames will be asked for next, in that order."""
+        ...
+
+    def look_at(self, frame_index: int) -> None:
+        """Encode around a frame while nobody works."""
+        ...
+
+    @property
+    def preparing(self) -> int | None:
+        """The frame being encoded while nobody works."""
+        ...
+
+    def close(self) -> None:
+        """End what reads and encodes ahead."""
+        ...
+
+
 class ObjectTracker:
     """Fulfils `VideoTracker` for prompts that point at objects; knows no concepts.
 
@@ -32,8 +57,8 @@ class ObjectTracker:
     ----------
     model : Sam2VideoModel, EdgeTamVideoModel or Sam3TrackerVideoModel
         Of a Sam3VideoModel its `tracker_model`.
-    features : FeatureSource
-        Gives the tracker's three feature maps under the names `network.LEVELS`.
+    features : MapSource
+        Closed with the tracker.
     size : (height, width)
         Of the video, px.
     n_frames : int
@@ -45,7 +70,7 @@ class ObjectTracker:
     def __init__(
         self,
         model: Any,
-        features: FeatureSource,
+        features: MapSource,
         size: tuple[int, int],
         n_frames: int,
         device: Device,
@@ -110,8 +135,18 @@ class ObjectTracker:
             }
             yield TrackedFrame(frame_index, {i: m for i, m in masks.items() if m is not None})
 
+    def look_at(self, frame_index: int) -> None:
+        """Encode what lies around a frame while nobody works."""
+        self.features.look_at(frame_index)
+
+    @property
+    def preparing(self) -> int | None:
+        """The frame being encoded while nobody works."""
+        return self.features.preparing
+
     def close(self) -> None:
         """Forget everything."""
+        self.features.close()
         self._tracks.clear()
         self._answered.clear()
         self._conditioning.clear()

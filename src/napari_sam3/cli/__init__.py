@@ -1,4 +1,4 @@
-"""The command line: `napari-sam3 demo | track | proxy | models`.
+"""The command line: `napari-sam3 demo | track | proxy | models | doctor`.
 
 Only what parsing needs is imported here; each command brings its own.
 """
@@ -20,6 +20,7 @@ from napari_sam3.cli.arguments import (
     parse_formats,
     parse_index,
     parse_mask,
+    parse_pixels,
     parse_point,
     parse_text,
 )
@@ -84,7 +85,8 @@ def _make_parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_track(commands)
     _add_proxy(commands)
-    commands.add_parser("models", help="list the models", description="List the models.")
+    _add_models(commands)
+    _add_doctor(commands)
     return parser
 
 
@@ -169,6 +171,65 @@ def _add_proxy(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     proxy.add_argument("video", metavar="VIDEO", type=Path)
     proxy.add_argument("--remove", action="store_true", help="delete the proxy")
+
+
+def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    models = commands.add_parser(
+        "models",
+        help="list the models, and get them",
+        description="List the models: size, licence, speed, whether they are here, and the "
+        "prompts they take. The net is asked only by get, check, token, and folder with a hub id.",
+    )
+    actions = models.add_subparsers(dest="action", metavar="ACTION")
+    get = actions.add_parser(
+        "get",
+        help="download one",
+        description="Download a model into the Hugging Face hub's cache. What broke off or was "
+        "stopped goes on where it was; what is there is not fetched again.",
+    )
+    get.add_argument("name", metavar="NAME", help="as listed, or a hub id such as who/what")
+    check = actions.add_parser(
+        "check",
+        help="ask the hub whether one may be downloaded",
+        description="Ask the hub whether a model may be downloaded, and how a request stands.",
+    )
+    check.add_argument("name", metavar="NAME")
+    folder = actions.add_parser(
+        "folder",
+        help="use a model of your own",
+        description="Use a model of your own, of the families listed, in the format of Hugging "
+        "Face transformers: a folder with config.json and model.safetensors, or a hub id.",
+    )
+    folder.add_argument("place", metavar="FOLDER", help="the folder, or a hub id such as who/what")
+    folder.add_argument(
+        "--name", help="what to call it (default: as the folder); one of ours to stand in for it"
+    )
+    forget = actions.add_parser("forget", help="forget a model of your own; its files stay")
+    forget.add_argument("name", metavar="NAME")
+    token = actions.add_parser(
+        "token",
+        help="save an access token of the hub",
+        description="Save an access token, for gated models; it is asked for, or read from stdin.",
+    )
+    token.add_argument("--check", action="store_true", help="only check the one that is saved")
+
+
+def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    doctor = commands.add_parser(
+        "doctor",
+        help="say what is installed and whether it works, for a report",
+        description="Print versions, devices, memory, codecs, folders and models, as plain text "
+        "that can be pasted into a report. With --run, track the sample video and measure.",
+    )
+    doctor.add_argument("--run", metavar="MODEL", help="track the sample video with this model")
+    doctor.add_argument("--device", help="where it runs, as cpu or cuda (default: the best)")
+    doctor.add_argument(
+        "--frames", type=parse_count, default=24, metavar="N", help="of the sample (default 24)"
+    )
+    doctor.add_argument(
+        "--resolution", type=parse_pixels, metavar="PX", help="side of what the model sees"
+    )
+    doctor.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_model(command: argparse.ArgumentParser) -> None:

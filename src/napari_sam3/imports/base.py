@@ -1,0 +1,150 @@
+"""What labels in a file are to the rest of the program: frames, read when they are asked for."""
+
+from __future__ import annotations
+
+import operator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, SupportsIndex
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam3.errors import VideoError
+from napari_sam3.export.base import read_sidecar
+from napari_sam3.values import ObjectMask
+from napari_sam3.video.facts import VideoFacts
+
+
+class LabelFile(ABC):
+    """Labels of a video as they lie in a file or folder; a context manager.
+
+    Attributes
+    ----------
+    path : Path
+        The file or folder.
+    shape : (T, H, W)
+        Frames that the file does not have are background.
+    dtype : dtype
+        uint16, or uint32 where labels are larger.
+    facts : VideoFacts or None
+        Of the video, where they lie beside the file.
+    classes : mapping of id to str
+        What each object is, where the format tells.
+    parents : mapping of id to id
+        Mother of each daughter, where the format tells.
+    """
+
+    ndim = 3
+
+    def __init__(
+        self,
+        path: Path,
+        shape: tuple[int, int, int],
+        *,
+        classes: Mapping[int, str] | None = None,
+        parents: Mapping[int, int] | None = None,
+    ) -> None:
+        self.path = path
+        self.facts: VideoFacts | None = read_sidecar(path)
+        if self.facts is not None:
+            if self.facts.shape[1:] != shape[1:] or self.facts.frames < shape[0]:
+                raise VideoError(
+                    f"{str(path)!r} has labels of shape {shape}, but what lies beside it tells of "
+                    f"a video of {self.facts.shape}; delete the wrong one"
+                )
+            shape = self.facts.shape
+        self.shape = shape
+        self.dtype: np.dtype[Any] = np.dtype(np.uint32)
+        self.classes = dict(classes or {})
+        self.parents = dict(parents or {})
+
+    @abstractmethod
+    def _read(self, frame_index: int) -> NDArray[Any]:
+        """Read a frame as (H, W) integers; background where there is none."""
+
+    def scores(self, frame_index: int) -> dict[int, float]:
+        """Confidence of the objects on a frame, where the format tells."""
+        return {}
+
+    def close(self) -> None:  # noqa: B027 - not every file is held open
+        """Give back what is held."""
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, frame_index: SupportsIndex) -> NDArray[np.uint32]:
+        """A frame as (H, W), a new array.
+
+        Raises
+        ------
+        IndexError
+            If there is no such frame.
+        VideoError
+            If it can't be read, has another size, or holds what can't be labels.
+        """
+        number = operator.index(frame_index)
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"there is no frame {number}: {str(self.path)!r} has {len(self)}")
+        with saying_which(self.path):
+            labels = np.asarray(self._read(number % len(self)))
+        if labels.shape != self.shape[1:]:
+            raise VideoError(
+                f"frame {number} of {str(self.path)!r} has shape {labels.shape}, the others "
+                f"{self.shape[1:]}; all must be of one size"
+            )
+        return as_labels(labels, self.path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def as_labels(labels: NDArray[Any], path: Path) -> NDArray[np.uint32]:
+    """Take a picture as labels, or say why it can't be."""
+    if labels.dtype.kind not in "iub":
+        raise VideoError(f"{str(path)!r} has {labels.dtype} values; labels are whole numbers")
+    if labels.size and (labels.min() < 0 or labels.max() > np.iinfo(np.uint32).max):
+        raise VideoError(
+            f"{str(path)!r} holds the values {labels.min()} to {labels.max()}; labels lie in "
+            f"0..{np.iinfo(np.uint32).max}"
+        )
+    return labels.astype(np.uint32)
+
+
+def draw_masks(
+    masks: Iterator[tuple[int, ObjectMask]], size: tuple[int, int]
+) -> NDArray[np.uint32]:
+    """Draw objects that may overlap: the higher score keeps the pixel, of equals the first."""
+    labels = np.zeros(size, np.uint32)
+    for obj_id, mask in sorted(masks, key=lambda item: -item[1].score):
+        place = labels[mask.slices]
+        place[mask.crop & (place == 0)] = obj_id
+    return labels
+
+
+@contextmanager
+def saying_which(path: Path) -> Iterator[None]:
+    """Turn what libraries say about a file into a `VideoError` that names it."""
+    try:
+        yield
+    except VideoError:
+        raise
+    # what the readers of TIFF, PNG, Zarr and JSON raise on damaged files
+    except (OSError, ValueError, LookupError, TypeError, SyntaxError, ArithmeticError) as exc:
+        reason = getattr(exc, "strerror", None) or f"{type(exc).__name__}: {exc}"
+        raise VideoError(
+            f"the labels in {str(path)!r} can't be read ({reason}); the file may be damaged"
+        ) from exc
+    except MemoryError as exc:
+        raise VideoError(f"the labels in {str(path)!r} are too large for this machine") from exc

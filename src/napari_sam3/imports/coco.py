@@ -1,0 +1,189 @@
+"""Labels in COCO and YouTube-VIS JSON."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam3.errors import VideoError
+from napari_sam3.imports.base import LabelFile, draw_masks, saying_which
+from napari_sam3.values import BoolArray, ObjectMask
+
+
+class CocoLabels(LabelFile):
+    """COCO annotations: every image a frame.
+
+    Frames are the images' `frame_index`, or their order by id where they have none. An object's id
+    is the annotation's `track_id`; where no annotation has one, each is an object of its own.
+    Annotations without a mask are left out.
+    """
+
+    def __init__(self, path: Path, said: dict[str, Any]) -> None:
+        with saying_which(path):
+            images = sorted(said["images"], key=lambda image: image["id"])
+            if not images:
+                raise ValueError("there are no images")
+            sizes = {(int(i["height"]), int(i["width"])) for i in images}
+            if len(sizes) > 1:
+                raise ValueError(f"its images are of {len(sizes)} sizes, a video's are of one")
+            frames = {
+                image["id"]: int(image.get("frame_index", n)) for n, image in enumerate(images)
+            }
+            kept = [a for a in said["annotations"] if a.get("segmentation")]
+            is_tracked = any("track_id" in a for a in kept)
+            key = "track_id" if is_tracked else "id"
+            names = {c["id"]: str(c["name"]) for c in said.get("categories", [])}
+            self._found: dict[int, list[tuple[int, float, Any]]] = defaultdict(list)
+            classes = {}
+            for annotation in kept:
+                obj_id = _check_id(annotation[key])
+                frame_index = frames[annotation["image_id"]]
+                score = float(annotation.get("score", 1.0))
+                self._found[frame_index].append((obj_id, score, annotation["segmentation"]))
+                if annotation.get("category_id") in names:
+                    classes[obj_id] = names[annotation["category_id"]]
+        self._has_scores = any("score" in a for a in kept)
+        (size,) = sizes
+        super().__init__(path, (max(frames.values()) + 1, *size), classes=classes)
+
+    def _read(self, frame_index: int) -> NDArray[Any]:
+        size = self.shape[1:]
+        return draw_masks(_decode(self._found.get(frame_index, []), size), size)
+
+    def scores(self, frame_index: int) -> dict[int, float]:
+        """Scores of a frame's objects."""
+        if not self._has_scores:
+            return {}
+        return {obj_id: score for obj_id, score, _ in self._found.get(frame_index, [])}
+
+
+class YoutubeVisLabels(LabelFile):
+    """YouTube-VIS annotations of one video: every annotation an object, its id the label."""
+
+    def __init__(self, path: Path, said: dict[str, Any]) -> None:
+        with saying_which(path):
+            videos = said["videos"]
+            if len(videos) != 1:
+                raise ValueError(f"it is of {len(videos)} videos; give a file of one")
+            (video,) = videos
+            shape = tuple(int(video[key]) for key in ("length", "height", "width"))
+            names = {c["id"]: str(c["name"]) for c in said.get("categories", [])}
+            annotations = [a for a in said["annotations"] if a["video_id"] == video["id"]]
+            self._masks = {_check_id(a["id"]): list(a["segmentations"]) for a in annotations}
+            self._scores = {int(a["id"]): float(a["score"]) for a in annotations if "score" in a}
+            classes = {
+                int(a["id"]): names[a["category_id"]]
+                for a in annotations
+                if a.get("category_id") in names
+            }
+        super().__init__(path, (shape[0], shape[1], shape[2]), classes=classes)
+
+    def _read(self, frame_index: int) -> NDArray[Any]:
+        found = [
+            (obj_id, self._scores.get(obj_id, 1.0), masks[frame_index])
+            for obj_id, masks in self._masks.items()
+            if frame_index < len(masks) and masks[frame_index]
+        ]
+        return draw_masks(_decode(found, self.shape[1:]), self.shape[1:])
+
+    def scores(self, frame_index: int) -> dict[int, float]:
+        """Mean scores of the objects."""
+        return dict(self._scores)
+
+
+def open_json(path: Path) -> LabelFile:
+    """Open a JSON file of COCO or YouTube-VIS; it is read whole.
+
+    Raises
+    ------
+    VideoError
+        If it is something else.
+    """
+    with saying_which(path), path.open(encoding="utf-8") as file:
+        said = json.load(file)
+    if isinstance(said, dict) and "annotations" in said:
+        if "videos" in said:
+            return YoutubeVisLabels(path, said)
+        if "images" in said:
+            return CocoLabels(path, said)
+    raise VideoError(f"{str(path)!r} is neither COCO nor YouTube-VIS: it has no images or videos")
+
+
+def _check_id(value: Any) -> int:
+    obj_id = int(value)
+    if not 0 < obj_id <= np.iinfo(np.uint32).max:
+        raise ValueError(f"{value!r} can't be the id of an object; ids count from 1")
+    return obj_id
+
+
+def _decode(
+    found: list[tuple[int, float, Any]], size: tuple[int, int]
+) -> Iterator[tuple[int, ObjectMask]]:
+    for obj_id, score, segmentation in found:
+        mask = ObjectMask.from_mask(decode_mask(segmentation, size), score)
+        if mask is not None:
+            yield obj_id, mask
+
+
+def decode_mask(segmentation: Any, size: tuple[int, int]) -> BoolArray:
+    """Polygons or run lengths, squeezed or not, as an (H, W) mask.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these, or of another size.
+    """
+    if isinstance(segmentation, list):
+        return _fill_polygons(segmentation, size)
+    if tuple(segmentation["size"]) != size:
+        raise ValueError(f"a mask is of size {segmentation['size']}, its image of {size}")
+    counts = segmentation["counts"]
+    runs = np.array(counts if isinstance(counts, list) else _unsqueeze(counts), np.int64)
+    if runs.ndim != 1 or (runs < 0).any() or runs.sum() != size[0] * size[1]:
+        raise ValueError("the runs of a mask do not fill its image")
+    values = np.arange(len(runs)) % 2 == 1
+    return np.repeat(values, runs).reshape(size[::-1]).T
+
+
+def _fill_polygons(polygons: list[list[float]], size: tuple[int, int]) -> BoolArray:
+    from pycocotools import mask
+
+    limit = 2 * max(size)
+    for polygon in polygons:
+        numbers = np.asarray(polygon, np.float64)
+        # the library neither checks them nor its memory
+        if numbers.ndim != 1 or numbers.size < 6 or numbers.size % 2:
+            raise ValueError("a polygon is no list of at least three points x, y")
+        if not (np.abs(numbers) <= limit).all():
+            raise ValueError("a polygon lies far outside its image")
+    return np.asarray(mask.decode(mask.merge(mask.frPyObjects(polygons, *size))), bool)
+
+
+def _unsqueeze(counts: str) -> list[int]:
+    """Run lengths out of COCO's characters: six bits each, five of a number and one for "more".
+
+    The numbers from the fourth on are differences to the last but one. Read here, and not by
+    pycocotools, which reads and writes beyond its memory where the characters are wrong.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for character in counts.encode("ascii"):
+        bits = character - 48
+        if not 0 <= bits < 64 or shift > 60:
+            raise ValueError(f"{chr(character)!r} can't be in the runs of a mask")
+        value |= (bits & 31) << shift
+        shift += 5
+        if not bits & 32:
+            if bits & 16:
+                value -= 1 << shift
+            runs.append(value + runs[-2] if len(runs) > 2 else value)
+            value = shift = 0
+    if shift:
+        raise ValueError("the runs of a mask break off")
+    return runs

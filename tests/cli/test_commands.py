@@ -1,4 +1,4 @@
-"""The command as a process, the demo, and the list of models."""
+"""The command as a process, and the demo."""
 
 from __future__ import annotations
 
@@ -162,15 +162,6 @@ def test_overlap_counts_what_is_missed():
     assert score.mean == pytest.approx(0.5)
     score.add(FrameResult(1))
     assert score.mean == pytest.approx(0.25)
-
-
-def test_models_are_listed(capsys):
-    assert main(["models"]) == 0
-    out = capsys.readouterr().out
-    assert "optical-flow" in out
-    assert "points, boxes, masks" in out
-    assert "auto: " in out
-    assert "fake" not in out
 
 
 PROBE = """

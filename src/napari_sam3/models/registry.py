@@ -199,7 +199,7 @@ def choose_model(device: str | None = None) -> tuple[ModelEntry, str]:
         need = 0 if entry.weights is None else entry.weights.memory_bytes
         if is_loaded(entry.name) or need <= free:
             return entry, (
-                f"it is the best one on this disk for {where}, where "
+                f"it is the best one on this disk for the device {where}, where "
                 f"{format_bytes(free)} of memory are free"
             )
     if there:

@@ -1,0 +1,84 @@
+"""The report, and the run on the sample."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.models.weights.folders import write_model
+
+from napari_sam3.cli import doctor, main
+from napari_sam3.models.weights import use_folder
+from napari_sam3.samples import CellMovie, files, make_cells
+
+
+@pytest.fixture(scope="module")
+def movie():
+    """The beginning of a small sample."""
+    whole = make_cells(size=(120, 160))
+    return CellMovie(whole.frames[:5], whole.labels[:5], whole.lineage)
+
+
+@pytest.fixture
+def sample(tmp_path, monkeypatch, movie):
+    """In a cache folder of its own."""
+    monkeypatch.setattr(files, "make_cells", lambda: movie)
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda *args, **options: tmp_path / "cache")
+
+
+def test_the_report_is_plain_text_with_all_sections(weights_home, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setenv("NAPARI_SAM3_FEATURES_MB", "64")
+    use_folder(write_model(tmp_path / "cells"))
+    assert main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    for section in ("system", "packages", "video", "devices", "settings", "folders", "models"):
+        assert f"[{section}]\n" in out
+    for told in ("libx264 yes", "features_mb       64 (environment)", "HF_TOKEN set", "cpu"):
+        assert told in out
+    assert f" in {tmp_path / 'cells'}\n" in out
+    assert "hf_secret" not in out
+
+
+def test_the_run_tells_figures(sample, capsys):
+    assert main(["doctor", "--run", "optical-flow", "--frames", "4", "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)["run"]
+    assert figures["model"] == "optical-flow"
+    assert figures["objects, frames"] == "3, 4"
+    assert figures["overlap with the truth, mean IoU"] > 0.5
+    for measured in (
+        "first mask, s",
+        "first pass, frames a second",
+        "second pass, after corrections, s",
+    ):
+        assert figures[measured] > 0
+    assert figures["peak of the process's memory, bytes"] > 2**25
+
+
+def test_a_model_with_words_is_tried_with_words(sample, capsys):
+    assert main(["doctor", "--run", "fake", "--frames", "2"]) == 0
+    assert "objects found by the word 'cell'" in capsys.readouterr().out
+
+
+def test_a_model_of_the_sam_family_runs(sample, weights_home, tmp_path, capsys):
+    from tests.models.sam import tiny
+
+    use_folder(tiny.save(tiny.make_sam2(), tmp_path / "little"))
+    arguments = ["doctor", "--run", "little", "--frames", "2", "--device", "cpu", "--json"]
+    assert main(arguments) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["models"]["little"].startswith("on disk, 5.8 MB in ")
+    assert report["run"]["precision"] == "float32"
+    assert report["run"]["first pass, frames a second"] > 0
+
+
+def test_a_run_that_fails_ends_the_report_with_the_reason(weights_home, sample, capsys):
+    assert main(["doctor", "--run", "sam2.1-tiny"]) == 1
+    out = capsys.readouterr().out
+    assert "[models]" in out
+    assert "error  the weights of 'sam2.1-tiny' are not on this machine" in out
+
+
+def test_nobodys_name_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor.Path, "home", lambda: tmp_path)
+    assert doctor._private(tmp_path / ".cache") in ("~/.cache", "~\\.cache")

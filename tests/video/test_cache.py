@@ -108,6 +108,15 @@ def test_what_is_soon_decoded_again_is_not_kept(tmp_path: Path) -> None:
         assert frames_kept(video) == [10, 24, 25, 26, 27, 40, 59]
 
 
+def test_of_keyframes_only_what_comes_again_is_kept(tmp_path: Path) -> None:
+    with open_video(encode(tmp_path / "clip.avi", "mjpeg", "yuvj420p")) as video:
+        forget(video)
+        assert [read_number(video[number]) for number in (20, 21, 22, 3)] == [20, 21, 22, 3]
+        assert frames_kept(video) == []
+        assert [read_number(video[number]) for number in (20, 21, 22)] == [20, 21, 22]
+        assert frames_kept(video) == [20, 21, 22]
+
+
 @pytest.mark.parametrize(
     ("told", "budget"), [("64", 64), (" 0.5 ", 0.5), ("0", 0), ("", 512), (None, 512)]
 )

@@ -196,7 +196,7 @@ class Decoder:
         """
         key = index.key_before(frame_index)
         if self.last < frame_index and not self._drained:
-            near = frame_index - self.last <= READ_ON
+            near = frame_index - self.last <= (1 if index.is_all_keys else READ_ON)
             if near or self.last >= index.key_frames[key]:
                 found, _ = self._read_on(frame_index, index, keep)
                 if found:

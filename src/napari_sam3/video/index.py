@@ -106,6 +106,11 @@ class FrameIndex:
     def __len__(self) -> int:
         return len(self.stamps)
 
+    @property
+    def is_all_keys(self) -> bool:
+        """Whether decoding can start at every frame."""
+        return len(self.key_frames) == len(self.stamps)
+
     def frame_of(self, stamp: int) -> int | None:
         """The frame that carries a stamp; None if it is no frame of this video."""
         place = int(np.searchsorted(self._sorted, stamp))

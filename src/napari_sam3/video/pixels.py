@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from av.video.reformatter import Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
 _local = threading.local()
+_THREADS = min(4, os.cpu_count() or 1)
 
 _COLOURED = {"yuv420p": "gray", "yuvj420p": "gray", "yuv420p10le": "gray10le"}
 _PROFILES_WITH_COLOUR = (100, 110, 122, 244, 44, 83, 86, 118, 128)
@@ -140,7 +142,13 @@ class Layout:
             # a view of the frame's own memory, and the frame is not ours alone
             return self._turn(frame.to_ndarray().copy())
         # the converted frame is a new one: its memory becomes the array's, a copy less
-        wanted: dict[str, Any] = {"width": width, "height": height, "format": self.format_name}
+        wanted: dict[str, Any] = {
+            "width": width,
+            "height": height,
+            "format": self.format_name,
+            # as threads of its own cost more than they bring for a small frame
+            "threads": _THREADS if width * height > 2**19 else 1,
+        }
         try:
             fresh = _reformatter().reformat(frame, **wanted)
         except OSError:

@@ -80,24 +80,23 @@ def make_survey(name: str) -> Survey:
 
 
 def say_briefly(entry: ModelEntry, now: WeightsState | None) -> str:
-    """A model's state in two or three words."""
+    """A model's state, short enough to stand beside its name."""
     if entry.weights is None:
         return "embedded"
     if now is None:
         return ""
     size = now.weights.download_bytes
-    to_come = "to download" if size is None else f"{format_bytes(size)} to download"
-    if now.state is State.TO_DOWNLOAD:
-        if now.partial_bytes:
-            return f"{format_bytes(now.partial_bytes)} are here"
-        return f"{to_come}, gated" if now.weights.is_gated else to_come
+    to_come = "↓" if size is None else f"↓ {format_bytes(size)}"
+    if now.state is State.TO_DOWNLOAD and now.partial_bytes:
+        return f"{to_come}, begun"
     return {
-        State.LOADED: "loaded",
-        State.ON_DISK: "on disk",
-        State.NOT_REQUESTED: "access not requested",
-        State.PENDING: "access pending",
-        State.REFUSED: "access refused",
-        State.NO_TOKEN: f"gated, {to_come}",
+        State.LOADED: "● loaded",
+        State.ON_DISK: "✓ on disk",
+        State.TO_DOWNLOAD: f"{to_come}, gated" if now.weights.is_gated else to_come,
+        State.NOT_REQUESTED: "gated: not requested",
+        State.PENDING: "gated: pending",
+        State.REFUSED: "gated: refused",
+        State.NO_TOKEN: f"{to_come}, gated",
         State.OFFLINE: "not here, offline",
         State.DAMAGED: "folder damaged",
     }[now.state]

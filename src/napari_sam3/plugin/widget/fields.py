@@ -6,7 +6,7 @@ import numpy as np
 from magicgui.widgets import CheckBox, ComboBox, LineEdit, ProgressBar, PushButton, RadioButtons
 from napari.layers import Image, Labels, Points, Shapes
 from napari.utils.colormaps import label_colormap
-from qtpy.QtWidgets import QLabel
+from qtpy.QtWidgets import QLabel, QSizePolicy
 
 from napari_sam3.plugin.prompt_layers import EXCLUDE, INCLUDE
 from napari_sam3.plugin.results import LABEL_DTYPE
@@ -40,7 +40,8 @@ class VideoFields:
         self.model = ComboBox(label="Model", choices=[])
         self.get = PushButton(
             text="Get …",
-            tooltip="Licence and state of this model; get it, or use a folder that has it.",
+            tooltip="Licence and state of this model; get it, use a folder that has it, or add "
+            "one of your own.",
         )
         self.licence = QLabel()
         self.licence.setOpenExternalLinks(True)
@@ -50,8 +51,9 @@ class VideoFields:
         self.group = FieldGroup("Video")
         for field in (self.video.box, self.time_axis, self.channel):
             self.group.add(field)
-        self.group.add(self.model, self.get.native)
-        self.group.add_note(self.licence)
+        self.group.add(self.model)
+        self.get.native.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.group.add_row(self.licence, self.get.native)
 
 
 class PromptFields:

@@ -68,7 +68,7 @@ def guide(state: State) -> str:
         return _say_failure(state)
     if not state.is_model_ready:
         return (
-            f"The model {state.model} is not on this machine yet: press Get … beside its name, or "
+            f"The model {state.model} is not on this machine yet: press Get … below its name, or "
             "choose another one."
         )
     if not state.n_prompts and not state.has_text:

@@ -70,10 +70,6 @@ class FieldGroup(QGroupBox):
         """Add a row without a label."""
         self._form.addRow(natives[0] if len(natives) == 1 else side_by_side(*natives))
 
-    def add_note(self, label: QLabel) -> None:
-        """Add a line that says more of the field above it."""
-        self._form.addRow("", label)
-
     def show_field(self, field: Field, is_shown: bool) -> None:
         """Show or hide a row."""
         field.native.setVisible(is_shown)

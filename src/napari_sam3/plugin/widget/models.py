@@ -219,11 +219,12 @@ class ModelChoice(QObject):
             state = say_briefly(entry, survey.states.get(name))
             offered.append((f"{name}  ·  {state}" if state else name, name))
         offered += [(name, name) for name in self._extra if name not in survey.entries]
-        offered.append(("another model: folder or hub id …", OTHER))
+        offered.append(("add a folder or hub id …", OTHER))
         names = [name for _, name in offered]
         native: QComboBox = box.native
         with box.changed.blocked():
             if offered != self._offered:  # which may be open just now
+                box.choices = ()  # else it keeps the order of before
                 box.choices = self._offered = offered
                 popup: Any = native.view()
                 popup.setMinimumWidth(popup.sizeHintForColumn(0) + 24)
@@ -240,14 +241,15 @@ class ModelChoice(QObject):
         if entry is None:
             fields.licence.setText("")
             fields.model.tooltip = "What finds and follows the objects."
-            fields.get.text = "Get …"
+            fields.get.text = "Add …"
         else:
             fields.licence.setText(_say_licence(entry))
             fields.model.tooltip = (
                 "What finds and follows the objects. auto: the best one on this machine; nothing "
                 f"is downloaded.\n\n{_describe(entry)}"
             )
-            fields.get.text = "About" if self.is_ready else "Get …"
+            has_weights = entry.weights is not None
+            fields.get.text = ("About …" if self.is_ready else "Get …") if has_weights else "Add …"
         for kind, field in self._takers().items():
             self._open(kind, field.native, entry)
 
@@ -274,7 +276,7 @@ class ModelChoice(QObject):
             )
         if kind == "text":
             takers = [e.name for e in self.survey.entries.values() if e.capabilities.text]
-            closed = f"needs {' or '.join(takers[:2])}" if takers else "not with this model"
+            closed = f"takes no text; {takers[0]} does" if takers else "takes no text"
             self._prompts.text.native.setPlaceholderText("what to look for" if is_taken else closed)
 
     def _offer_devices(self) -> None:
@@ -310,6 +312,6 @@ def _say_kinds(capabilities: Capabilities) -> str:
 
 def _say_licence(entry: ModelEntry) -> str:
     if entry.weights is None:
-        return "BSD-3-Clause, part of this package"
+        return "Licence: BSD-3-Clause (part of this)"
     licence = entry.weights.licence
     return f"Licence: {link(licence.url, licence.name)}"

@@ -16,7 +16,15 @@ from napari_sam3.models.weights import (
     save_token,
     who_am_i,
 )
-from napari_sam3.plugin.widget.get_model.words import BAD, GOOD, Told, link, say_error, say_state
+from napari_sam3.plugin.widget.get_model.words import (
+    BAD,
+    GOOD,
+    Told,
+    link,
+    say_access,
+    say_error,
+    say_place,
+)
 from napari_sam3.plugin.worker import Run, run_once
 
 
@@ -25,6 +33,9 @@ class AccessPart(QGroupBox):
 
     told = Signal(object)
     """The `WeightsState` that the hub has answered."""
+
+    failed = Signal()
+    """The hub could not be asked, or did not take the token; it is said here why."""
 
     def __init__(self) -> None:
         super().__init__("Access")
@@ -59,8 +70,9 @@ class AccessPart(QGroupBox):
         self._weights = now.weights
         has_token = now.state is not State.NO_TOKEN
         self.token.setPlaceholderText("the one that is saved" if has_token else "hf_…")
-        is_known = now.state in (State.NO_TOKEN, State.NOT_REQUESTED, State.PENDING, State.REFUSED)
-        self.answer.setText(say_state(now).html() if is_known else "")
+        said = say_access(now)
+        self.answer.setText("" if said is None else said.html())
+        self.answer.setVisible(said is not None)
 
     def drop(self) -> None:
         """Hear no more of what was asked."""
@@ -74,7 +86,7 @@ class AccessPart(QGroupBox):
         if weights is None or not self.check.isEnabled():
             return
         self.check.setEnabled(False)
-        self.answer.setText("Asking the hub …")
+        self._say("Asking the hub …")
 
         def ask() -> tuple[Account, WeightsState]:
             account = save_token(token) if token else who_am_i()
@@ -92,11 +104,16 @@ class AccessPart(QGroupBox):
         if now.is_ready or now.state is State.TO_DOWNLOAD:
             lines.append(Told("✓", GOOD, "Access was granted."))
         else:
-            lines.append(say_state(now))
-        self.answer.setText("<br>".join(line.html() for line in lines))
+            lines.append(say_access(now) or say_place(now))
+        self._say("<br>".join(line.html() for line in lines))
         self.told.emit(now)
 
     def _on_failed(self, error: Sam3Error) -> None:
         self._run = None
         self.check.setEnabled(True)
-        self.answer.setText(Told("✗", BAD, say_error(error)).html())
+        self._say(Told("✗", BAD, say_error(error)).html())
+        self.failed.emit()
+
+    def _say(self, text: str) -> None:
+        self.answer.setText(text)
+        self.answer.setVisible(True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QDialog,
-    QDialogButtonBox,
     QGroupBox,
     QLabel,
-    QSizePolicy,
+    QPushButton,
     QVBoxLayout,
     QWidget,
 )
@@ -54,17 +55,18 @@ class GetModelDialog(QDialog):
         self.folder = FolderPart()
         self.trouble = _paragraph()
         self.trouble.setStyleSheet(f"border-left: 3px solid {BAD}; padding: 2px 0 2px 6px;")
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        buttons.rejected.connect(self.hide)
+        close = QPushButton("Close")
+        close.setAutoDefault(False)  # Enter in the token field means Check
+        close.clicked.connect(self.hide)
         layout = QVBoxLayout(self)
-        layout.setSizeConstraint(QVBoxLayout.SizeConstraint.SetMinimumSize)
         for part in (self.about, self.licence, self.access, self.download, self.folder):
             layout.addWidget(part)
         layout.addWidget(self.trouble)
         layout.addStretch()
-        layout.addWidget(buttons)
+        layout.addWidget(close, alignment=Qt.AlignmentFlag.AlignRight)
         self.setMinimumWidth(_WIDTH)
         self.access.told.connect(self._on_access_told)
+        self.access.failed.connect(self._fit)
         self.download.began.connect(self._on_began)
         self.download.arrived.connect(self._on_arrived)
         self.download.failed.connect(self._on_failed)
@@ -91,14 +93,14 @@ class GetModelDialog(QDialog):
             self.folder.drop()
             self._set_weights(weights, summary)
         self.show()
+        self._fit()
         self.raise_()
         self.activateWindow()
 
     def abandon(self) -> None:
         """Stop what is under way, and listen no more; what has come is kept."""
-        for run in (self._look,):
-            if run is not None:
-                run.drop()
+        if self._look is not None:
+            self._look.drop()
         self.access.drop()
         self.folder.drop()
         self.download.abandon()
@@ -119,7 +121,7 @@ class GetModelDialog(QDialog):
             self.access.setVisible(weights.is_gated)
             self._say_licence(weights)
             self.refresh()
-        self.adjustSize()
+        self._fit()
 
     def refresh(self) -> None:
         """Look on the disk again; the hub is not asked."""
@@ -145,12 +147,20 @@ class GetModelDialog(QDialog):
         self.access.show_state(now)
         self.access.setVisible(now.weights.is_gated and not now.is_ready)
         self.download.show_state(now)
-        self.adjustSize()
+        self._fit()
+
+    def _fit(self) -> None:
+        """Give the texts the height that they need, no more."""
+        layout: Any = self.layout()
+        layout.activate()
+        height = layout.totalHeightForWidth(self.width())
+        self.setMinimumHeight(height)
+        self.resize(self.width(), height)
 
     def _say_trouble(self, text: str) -> None:
         self.trouble.setText(text)
         self.trouble.setVisible(True)
-        self.adjustSize()
+        self._fit()
 
     def _forget_trouble(self) -> None:
         self.trouble.setVisible(False)
@@ -161,7 +171,7 @@ class GetModelDialog(QDialog):
         self._forget_trouble()
         self.download.show_state(now)
         self.changed.emit()
-        self.adjustSize()
+        self._fit()
 
     def _on_began(self) -> None:
         self._forget_trouble()
@@ -189,5 +199,4 @@ def _paragraph() -> QLabel:
     label.setWordWrap(True)
     label.setOpenExternalLinks(True)
     label.setTextFormat(Qt.TextFormat.RichText)
-    label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.MinimumExpanding)
     return label

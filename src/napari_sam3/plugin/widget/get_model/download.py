@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QLabel, QProgressBar, QPushBu
 
 from napari_sam3.errors import Sam3Error
 from napari_sam3.models.weights import State, WeightsState, download, format_bytes
-from napari_sam3.plugin.widget.get_model.words import say_size, say_state
+from napari_sam3.plugin.widget.get_model.words import say_place, say_size
 from napari_sam3.plugin.worker import Run, run_once
 
 LOOK_MS = 100
@@ -76,7 +76,7 @@ class DownloadPart(QGroupBox):
     def show_state(self, now: WeightsState) -> None:
         """Say where the weights are; what can be done about it follows."""
         self._now = now
-        self.where.setText(say_state(now).html())
+        self.where.setText(say_place(now).html())
         if now.partial_bytes:
             total = now.weights.download_bytes
             left = "" if total is None else format_bytes(max(0, total - now.partial_bytes))
@@ -94,12 +94,6 @@ class DownloadPart(QGroupBox):
         self.get.setEnabled(now.state is State.TO_DOWNLOAD)
         self.get.setToolTip(closed.get(now.state, "Into the hub's cache; nothing comes twice."))
         self.get.setVisible(not now.is_ready and not self.is_running)
-        self.where.setVisible(
-            now.state is State.TO_DOWNLOAD
-            or not now.weights.is_gated
-            or now.is_ready
-            or now.state in (State.OFFLINE, State.DAMAGED)
-        )
 
     def start(self) -> None:
         """Fetch what is not here yet; returns at once."""

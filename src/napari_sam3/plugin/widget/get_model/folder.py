@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QFileDialog,
@@ -11,6 +14,7 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QPushButton,
     QVBoxLayout,
+    QWidget,
 )
 
 from napari_sam3.errors import Sam3Error
@@ -49,7 +53,8 @@ class FolderPart(QGroupBox):
         row.addWidget(self.browse)
         row.addWidget(self.hub_id)
         row.addWidget(self.add)
-        row.addStretch()
+        self._room = QWidget()
+        row.addWidget(self._room, stretch=1)
         layout = QVBoxLayout(self)
         layout.addWidget(self.hint)
         layout.addLayout(row)
@@ -65,6 +70,7 @@ class FolderPart(QGroupBox):
         is_own = name is None
         self.hub_id.setVisible(is_own)
         self.add.setVisible(is_own)
+        self._room.setVisible(not is_own)
         self.setTitle("A model of your own" if is_own else "Without a download")
         self.hint.setText(
             "A model of the SAM 2, SAM 3 or EdgeTAM family in transformers' format, such as one "
@@ -77,7 +83,7 @@ class FolderPart(QGroupBox):
         """Take a folder, or a hub id; returns at once."""
         if self._run is not None or not place:
             return
-        name = self._name
+        name = _name_of(place) if self._name is None else self._name
         self.began.emit()
         self.setEnabled(False)
         self._run = run_once(lambda: use_folder(place, name), self._on_named, self._on_failed)
@@ -105,3 +111,9 @@ class FolderPart(QGroupBox):
         self._run = None
         self.setEnabled(True)
         self.failed.emit(error)
+
+
+def _name_of(place: str) -> str | None:
+    """A name for a folder, without blanks and the like; None for a hub id, which names itself."""
+    folder = Path(place)
+    return re.sub(r"[^\w.+-]+", "-", folder.name).strip("-.") if folder.is_dir() else None

@@ -60,11 +60,10 @@ def say_what_it_is(weights: Weights) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def say_state(now: WeightsState) -> Told:
-    """Where the weights are, and what to do next."""
-    page = link(now.weights.page, "the model's page")
+def say_place(now: WeightsState) -> Told:
+    """Where the weights are."""
     size = say_size(now.weights)
-    if now.state in (State.LOADED, State.ON_DISK):
+    if now.is_ready:
         return Told("✓", GOOD, f"On this machine, in {now.folder}")
     if now.state is State.DAMAGED:
         return Told("✗", BAD, f"{now.message.partition('. ')[0]}. Choose its folder again.")
@@ -75,38 +74,47 @@ def say_state(now: WeightsState) -> Told:
             "Not on this machine, and the Hugging Face hub can't be reached (no network, or "
             "HF_HUB_OFFLINE is set). Go online, or use a folder that has the weights.",
         )
+    if now.partial_bytes:
+        part = format_bytes(now.partial_bytes)
+        return Told("↓", WAITING, f"{part}{f' of {size}' if size else ''} are here; it goes on.")
+    then = "" if now.state is State.TO_DOWNLOAD else ", once access is granted"
+    return Told(
+        "↓", WAITING, f"Not on this machine{f': {size} to download' if size else ''}{then}."
+    )
+
+
+def say_access(now: WeightsState) -> Told | None:
+    """Whether the hub gives them to this account, and what to do; None if nobody asked yet."""
+    page = link(now.weights.page, "the model's page")
     if now.state is State.NO_TOKEN:
         return Told(
             "…",
             WAITING,
             f"The hub gives these weights only to accounts that it knows: accept the licence on "
-            f"{page}, {link(TOKEN_PAGE, 'make a token')} of kind 'read', and paste it here.",
+            f"{page}, {link(TOKEN_PAGE, 'make a token')}, and paste it above.",
         )
     if now.state is State.NOT_REQUESTED:
         return Told(
             "✗",
             BAD,
-            f"Access not requested. Accept the licence on {page}; its authors "
-            "approve each request. Then check again.",
+            f"Access was not requested. Accept the licence on {page}; its authors approve each "
+            "request. Then check again.",
         )
     if now.state is State.PENDING:
         return Told(
             "…",
             WAITING,
-            "Access requested; its authors have not answered yet. Check again later: this can "
+            "Access was requested; the authors have not answered yet. Check again later: it can "
             "take days.",
         )
     if now.state is State.REFUSED:
         return Told(
             "✗",
             BAD,
-            "Its authors have refused this account access. Use a folder that you may use, or "
+            "The authors have refused this account access. Use a folder that you may use, or "
             "another model.",
         )
-    if now.partial_bytes:
-        part = format_bytes(now.partial_bytes)
-        return Told("…", WAITING, f"{part}{f' of {size}' if size else ''} are here; it goes on.")
-    return Told("…", WAITING, f"Not on this machine{f': {size} to download' if size else ''}.")
+    return None
 
 
 def say_error(error: Sam3Error) -> str:

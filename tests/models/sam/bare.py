@@ -59,7 +59,10 @@ class Bare:
 
     def click(self, frame_index: int, obj_id: int, points: Any, labels: Any) -> np.ndarray:
         return self.prompt(
-            frame_index, obj_id, input_points=[[points]], input_labels=[[list(map(int, labels))]]
+            frame_index,
+            obj_id,
+            input_points=[[[list(point) for point in points]]],
+            input_labels=[[list(map(int, labels))]],
         )
 
     def track(self, frames: range) -> dict[int, dict[int, np.ndarray]]:

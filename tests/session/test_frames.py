@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
+import tifffile
 
 from napari_sam3.errors import RequestError
 from napari_sam3.session.frames import RgbFrames
@@ -53,3 +56,30 @@ def test_bool_film_is_black_and_white():
 def test_wrong_limits(limits):
     with pytest.raises(RequestError, match="two rising finite numbers"):
         RgbFrames(as_video(np.zeros((2, 4, 4), np.uint16)), limits)
+
+
+def test_identity_is_of_the_file_and_how_its_values_are_scaled(disc_folder, tmp_path):
+    def identity(path, limits=None):
+        return RgbFrames(as_video(path), limits).identity
+
+    copy = shutil.copytree(disc_folder, tmp_path / "copy")
+    same = identity(copy)
+    assert same is not None
+    assert same == identity(str(copy))
+    assert (
+        len({same, identity(disc_folder), identity(copy, (0, 100)), identity(copy, (0, 99))}) == 4
+    )
+    (copy / "frame3.png").write_bytes((copy / "frame4.png").read_bytes())
+    assert identity(copy) != same
+
+
+def test_identity_of_deep_pictures_tells_the_limits_measured(tmp_path):
+    path = tmp_path / "deep.tif"
+    tifffile.imwrite(path, np.arange(3 * 8 * 9, dtype=np.uint16).reshape(3, 8, 9) * 100)
+    measured = RgbFrames(as_video(path))
+    assert measured.identity == RgbFrames(as_video(path)).identity
+    assert measured.identity != RgbFrames(as_video(path), (0, 500)).identity
+
+
+def test_arrays_have_no_identity():
+    assert RgbFrames(as_video(np.zeros((2, 4, 4), np.uint8))).identity is None

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from napari_sam3.errors import (
+    FrameIndexError,
     SessionNotFoundError,
     UnknownObjectError,
     UnsupportedPromptError,
@@ -153,3 +154,37 @@ def test_failure_on_the_way_keeps_what_is_done_and_the_session_usable():
     assert session.result(3).objects
     model.fails = False
     assert [r.frame_index for r in session.propagate(start_frame_index=4)] == [4, 5, 6, 7]
+
+
+class Looking:
+    """A session whose tracker writes down where it was told to look."""
+
+    def __init__(self, session):
+        self.session, self.seen = session, []
+        session._tracker.look_at = self.seen.append
+
+
+def test_the_model_hears_which_frame_is_looked_at(session):
+    looking = Looking(session)
+    session.look_at(3)
+    with pytest.raises(FrameIndexError):
+        session.look_at(99)
+    assert looking.seen == [3]
+
+
+def test_looking_never_waits_for_work_nor_disturbs_it(session):
+    looking = Looking(session)
+    session.add_prompt(0, points=[[30, 30]])
+    propagation = session.propagate()
+    next(propagation)
+    session.look_at(1)
+    propagation.close()
+    with session._lock:
+        other = threading.Thread(target=session.look_at, args=(2,))
+        other.start()
+        other.join(20)
+        assert not other.is_alive()
+    session.look_at(4)
+    session.close()
+    session.look_at(5)
+    assert looking.seen == [4]

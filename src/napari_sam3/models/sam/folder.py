@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 import transformers
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import PretrainedConfig, PreTrainedModel
 
@@ -29,6 +30,19 @@ _NETWORKS = {
     "sam3_tracker_video": "Sam3TrackerVideoModel",
     "sam3_video": "Sam3VideoModel",
 }
+# what transformers raises on files that are damaged, or a config that makes no sense
+_DAMAGE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    RuntimeError,
+    SafetensorError,
+    StrictDataclassError,
+)
 _VERSION = 1  # of what is kept of a frame; to be raised when the encoders keep something else
 _HEAD = 2**20
 _LEAST_PATCHES = 4
@@ -91,7 +105,7 @@ def load_network(
     missing = what_is_missing(folder)
     if missing is not None:
         raise ModelUnavailableError(
-            f"the model in {str(folder)!r} is incomplete: {missing.reason}; get it again, or "
+            f"the model in {str(folder)!r} is incomplete: {missing}; get it again, or "
             "name another folder"
         )
     place = Device(device)
@@ -187,7 +201,7 @@ def _quietly(folder: Path) -> Iterator[None]:
     transformers.utils.logging.disable_progress_bar()
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError, RuntimeError) as exc:
+    except _DAMAGE as exc:
         if is_out_of_memory(exc):
             raise
         reason = str(exc).strip().partition("\n")[0]

@@ -241,10 +241,14 @@ class Journal:
         Every object has at least one keyframe.
     concepts : tuple of (frame index, Concept)
         What was asked for by text or exemplars, in the order asked.
+    hold_back : bool
+        Whether what a concept finds is only shown once the frames after it have confirmed it,
+        so that frames come late.
     """
 
     objects: Mapping[int, Mapping[int, Keyframe]]
     concepts: tuple[tuple[int, Concept], ...] = ()
+    hold_back: bool = False
 
 
 def without_overlap(masks: Mapping[int, ObjectMask]) -> dict[int, ObjectMask]:

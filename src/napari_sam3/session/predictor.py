@@ -120,7 +120,7 @@ class Sam3VideoPredictor:
             raise RequestError(f"resource_path must be a path, not {path!r}")
         self._check_free(session_id)
         source: Any = array if path is None else path
-        session = VideoSession(source, self.model)
+        session = VideoSession(source, self.model, hold_back=request.get("hold_back", False))
         try:
             with self._lock:
                 self._check_free(session_id)

@@ -44,9 +44,12 @@ class Records:
         What was looked for.
     version : int
         Rises with every change of the prompts.
+    hold_back : bool
+        What journals say of it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, hold_back: bool = False) -> None:
+        self.hold_back = hold_back
         self.keyframes: dict[int, dict[int, Keyframe]] = {}
         self.concepts: tuple[tuple[int, Concept], ...] = ()
         self.removed: set[int] = set()
@@ -79,7 +82,9 @@ class Records:
         """The prompts, for a model."""
         hidden = set() if with_removed else self.removed
         return Journal(
-            {i: dict(k) for i, k in self.keyframes.items() if i not in hidden}, self.concepts
+            {i: dict(k) for i, k in self.keyframes.items() if i not in hidden},
+            self.concepts,
+            self.hold_back,
         )
 
     # ------------------------------------------------------------- changes

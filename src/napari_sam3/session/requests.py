@@ -18,7 +18,7 @@ class _Form:
 
 
 _FORMS = {
-    "start_session": _Form((), ("resource_path", "session_id", "video")),
+    "start_session": _Form((), ("resource_path", "session_id", "video", "hold_back")),
     "add_prompt": _Form(
         ("session_id", "frame_index"),
         (

@@ -22,6 +22,7 @@ from napari_sam3.models.registry import load_model
 from napari_sam3.session.answers import SAME_OBJECT, answer_concept, answer_objects
 from napari_sam3.session.frames import RgbFrames
 from napari_sam3.session.prompts import (
+    check_flag,
     check_frame_index,
     check_int,
     check_object_id,
@@ -50,6 +51,9 @@ class VideoSession:
     contrast_limits : (float, float), optional
         Values that the model sees as black and white; for video that is not 8-bit. If left out,
         they are measured once on a few frames.
+    hold_back : bool
+        For batch work with text or exemplars: let the model take back what the first frames
+        after it was found do not confirm. Frames then come late, with SAM 3 by 14 frames.
 
     Raises
     ------
@@ -65,7 +69,9 @@ class VideoSession:
         model: str | Path | VideoModel = "auto",
         *,
         contrast_limits: tuple[float, float] | None = None,
+        hold_back: bool = False,
     ) -> None:
+        check_flag(hold_back, "hold_back")
         self.model = load_model(model)
         self._owns_video = not isinstance(video, Video)
         self.video = as_video(video)
@@ -79,7 +85,7 @@ class VideoSession:
         self._closed = False
         # weak: a propagation that its caller has dropped is over
         self._propagation: Callable[[], Propagation | None] = lambda: None
-        self._records = Records()
+        self._records = Records(hold_back)
 
     # ------------------------------------------------------------- prompts
 
@@ -352,7 +358,7 @@ class VideoSession:
             self.cancel()
             self._tracker.close()
             self._tracker = self.model.start(self._frames)
-            self._records = Records()
+            self._records = Records(self._records.hold_back)
 
     def close(self) -> None:
         """Give back memory; a running propagation ends. The model stays loaded."""
@@ -410,7 +416,7 @@ class VideoSession:
 
     def _objects_on(self, frame_index: int) -> dict[int, ObjectMask]:
         """Where all objects, removed ones too, are on a frame, tracked there if need be."""
-        if not self._records.keyframes:
+        if not self._records.keyframes and not self._records.concepts:
             return {}
         everything = self._records.journal(with_removed=True)
         target = range(frame_index, frame_index + 1)

@@ -11,6 +11,7 @@ from napari_sam3.models.sam.encoder import TrackerEncoder
 from napari_sam3.models.sam.features import FeatureSource, ImageEncoder
 from napari_sam3.models.sam.folder import LoadedSam
 from napari_sam3.models.sam.objects import ObjectTracker
+from napari_sam3.models.sam.sam3 import Sam3
 from napari_sam3.models.weights.loaded import note_closed
 from napari_sam3.values import Frames
 
@@ -40,11 +41,17 @@ class SamModel:
         self.name = name
         self.resolution = loaded.resolution
         self.capabilities: Capabilities = loaded.family.capabilities
+        self._sam3: Sam3 | None = None
         self._place: Device = loaded.device
         self._loaded: LoadedSam | None = loaded
-        self._encoder: ImageEncoder = TrackerEncoder(
-            loaded.network, loaded.pictures, loaded.device, loaded.key
-        )
+        self._encoder: ImageEncoder
+        if loaded.family.model_type == "sam3_video":
+            self._sam3 = Sam3(loaded)
+            self._encoder, self.capabilities = self._sam3.encoder, self._sam3.capabilities
+        else:
+            self._encoder = TrackerEncoder(
+                loaded.network, loaded.pictures, loaded.device, loaded.key
+            )
         self._sources: WeakSet[FeatureSource] = WeakSet()
 
     @property
@@ -66,6 +73,8 @@ class SamModel:
             )
         features = FeatureSource(frames, self._encoder)
         self._sources.add(features)
+        if self._sam3 is not None:
+            return self._sam3.start(features)
         return ObjectTracker(loaded.network, features, frames.size, len(frames), loaded.device)
 
     def close(self) -> None:
@@ -77,6 +86,7 @@ class SamModel:
         # in place: whoever still holds the network holds no memory of the device
         self._loaded.network.to("meta")
         self._loaded = None
+        self._sam3 = None
         note_closed(self)
         self._place.give_back_memory()
 

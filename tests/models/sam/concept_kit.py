@@ -1,0 +1,172 @@
+"""SAM 3's concepts on a film: our tracker, and transformers' own loop that it is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import count
+from typing import Any
+
+import numpy as np
+from transformers import Sam2VideoVideoProcessor, Sam3VideoModel, Sam3VideoProcessor
+from transformers.models.sam3.image_processing_sam3 import Sam3ImageProcessor
+
+from napari_sam3.models.sam.concept_prompt import Tokenizer
+from napari_sam3.models.sam.concept_track import Detector
+from napari_sam3.models.sam.concepts import ConceptTracker
+from napari_sam3.models.sam.device import Device
+from napari_sam3.models.sam.feature_cache import FeatureCache
+from napari_sam3.models.sam.features import FeatureSource
+from napari_sam3.models.sam.objects import ObjectTracker
+from napari_sam3.models.sam.pictures import Pictures
+from napari_sam3.models.sam.sam3_vision import Sam3Encoder, Sam3Views, TrackerSource
+from napari_sam3.values import (
+    Concept,
+    Journal,
+    Keyframe,
+    ObjectMask,
+    ObjectPrompt,
+    without_overlap,
+)
+from tests.models.sam.bare import Film
+from tests.models.sam.words import make_tokenizer
+
+HALVES = (0.5, 0.5, 0.5)
+Masks = dict[int, dict[int, np.ndarray]]
+
+
+def make_film(n_frames: int = 10, size: tuple[int, int] = (90, 120), seed: int = 0) -> np.ndarray:
+    """Soft blots that drift over a ground, and some noise: (T, H, W, 3) uint8."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.ogrid[: size[0], : size[1]]
+    film = np.empty((n_frames, *size, 3), np.uint8)
+    blots = [
+        (rng.uniform(0, size), rng.uniform(-3, 3, 2), rng.uniform(0, 255, 3)) for _ in range(6)
+    ]
+    for t, frame in enumerate(film):
+        picture = np.full((*size, 3), 90.0)
+        for place, speed, colour in blots:
+            y, x = (place + t * speed) % size
+            weight = np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / 150)[..., None]
+            picture = picture * (1 - weight) + colour * weight
+        frame[:] = (picture + rng.normal(0, 8, picture.shape)).clip(0, 255)
+    return film
+
+
+class BareConcepts:
+    """Text on a film in upstream's words; upstream has no exemplars in video."""
+
+    def __init__(self, model: Sam3VideoModel, film: np.ndarray, texts: Iterable[str]) -> None:
+        side = model.config.image_size
+        size = {"height": side, "width": side}
+        self.model = model
+        self.processor = Sam3VideoProcessor(
+            Sam3ImageProcessor(size=size),
+            Sam2VideoVideoProcessor(size=size, image_mean=HALVES, image_std=HALVES),
+            make_tokenizer(),
+        )
+        self.session = self.processor.init_video_session(video=list(film))
+        self.processor.add_text_prompt(self.session, list(texts))
+
+    def track(self, frames: range) -> Masks:
+        """A frame at a time."""
+        return {
+            i: self.read(self.model(self.session, frame_idx=i, reverse=frames.step < 0))
+            for i in frames
+        }
+
+    def hold_back(self) -> Masks:
+        """Upstream's own loop over the whole film, which cleans up."""
+        outputs = self.model.propagate_in_video_iterator(self.session)
+        return {output.frame_idx: self.read(output) for output in outputs}
+
+    def read(self, output: Any) -> dict[int, np.ndarray]:
+        read = self.processor.postprocess_outputs(self.session, output)
+        return dict(zip(read["object_ids"].tolist(), read["masks"].numpy(), strict=True))
+
+
+class OurConcepts:
+    """Our tracker and a journal, asked as a session asks it."""
+
+    def __init__(self, model: Sam3VideoModel, film: np.ndarray, *, hold_back: bool = False) -> None:
+        device = Device("cpu")
+        pictures = Pictures(model.config.image_size, HALVES, HALVES)
+        encoder = Sam3Encoder(model, pictures, device, "tiny")
+        self.features = FeatureSource(Film(film), encoder, FeatureCache(2**28, 0))
+        views = Sam3Views(model, self.features)
+        objects = ObjectTracker(
+            model.tracker_model, TrackerSource(views), film.shape[1:3], len(film), device
+        )
+        self.tracker = ConceptTracker(
+            Detector(model), Tokenizer(make_tokenizer()), views, objects, device
+        )
+        self.objects: dict[int, dict[int, Keyframe]] = {}
+        self.concepts: tuple[tuple[int, Concept], ...] = ()
+        self.hold_back = hold_back
+        self._ids = count(1)
+
+    def new_id(self) -> int:
+        return next(self._ids)
+
+    def ask(self, frame_index: int, concept: Concept | str) -> list[int]:
+        """Look for a concept; all that is found becomes an object."""
+        if isinstance(concept, str):
+            concept = Concept(concept)
+        found = self.tracker.detect(frame_index, concept)
+        self.concepts += ((frame_index, concept),)
+        return [self._keep(frame_index, ObjectPrompt(prior=m), m) for m in found]
+
+    def click(self, frame_index: int, obj_id: int | None, *points: tuple[float, float]) -> int:
+        prompt = ObjectPrompt(np.array(points, float), np.ones(len(points), bool))
+        return self._keep(frame_index, prompt, self.tracker.segment(frame_index, prompt), obj_id)
+
+    def paint(self, frame_index: int, mask: np.ndarray, obj_id: int | None = None) -> int:
+        prompt = ObjectPrompt(mask=mask)
+        return self._keep(frame_index, prompt, ObjectMask.from_mask(mask), obj_id)
+
+    def _keep(
+        self,
+        frame_index: int,
+        prompt: ObjectPrompt,
+        mask: ObjectMask | None,
+        obj_id: int | None = None,
+    ) -> int:
+        obj_id = self.new_id() if obj_id is None else obj_id
+        self.objects.setdefault(obj_id, {})[frame_index] = Keyframe(prompt, mask)
+        return obj_id
+
+    @property
+    def journal(self) -> Journal:
+        objects = {i: dict(k) for i, k in self.objects.items()}
+        return Journal(objects, self.concepts, self.hold_back)
+
+    def propagate(self, frames: range) -> dict[int, Mapping[int, ObjectMask]]:
+        """What the tracker gives for each frame asked for."""
+        tracked = self.tracker.propagate(self.journal, frames, self.new_id)
+        return {t.frame_index: t.objects for t in tracked if t.objects is not None}
+
+    def track(self, frames: range) -> Masks:
+        """The same as masks that do not overlap."""
+        return {
+            frame: {i: m.mask for i, m in without_overlap(objects).items()}
+            for frame, objects in self.propagate(frames).items()
+        }
+
+
+def assert_same_masks(ours: Masks, bare: Masks) -> None:
+    """Equal to the pixel, and each object of ours the same one of theirs all the way."""
+    assert ours.keys() == bare.keys()
+    names: dict[int, int] = {}
+    for frame, objects in bare.items():
+        assert len(ours[frame]) == len(objects), frame
+        for theirs, mask in objects.items():
+            same = [i for i, m in ours[frame].items() if np.array_equal(m, mask)]
+            assert same, (frame, theirs)
+            if theirs in names:
+                assert names[theirs] in same
+            else:
+                names[theirs] = next(i for i in same if i not in names.values())
+
+
+def count_shown(masks: Masks) -> int:
+    """How many masks there are in all."""
+    return sum(len(objects) for objects in masks.values())

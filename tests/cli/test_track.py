@@ -13,6 +13,7 @@ from PIL import Image
 
 from napari_sam3.cli import main, track
 from napari_sam3.errors import ModelError
+from napari_sam3.export import LabelPngWriter, LabelTiffWriter
 from napari_sam3.video import open_video
 from napari_sam3.video.write import VideoWriter
 
@@ -71,7 +72,7 @@ def test_writes_every_format(run, tmp_path):
     with open_video(folder / "overlay.mp4") as film:
         assert film.shape == (T, H, W, 3)
     assert sorted(p.name for p in folder.iterdir()) == [
-        *("labels", "labels.tif", "objects.csv", "overlay.mp4")
+        *("labels", "labels.tif", "objects.csv", "overlay.mp4", "video.json")
     ]
 
 
@@ -86,7 +87,7 @@ def test_ids_join_prompts_and_others_keep_out_of_their_way(run, tmp_path):
     assert set(np.unique(labels[0])) == {0, 1, 2, 3}
     assert labels[0, 20, 20] == 2
     assert labels[0, 40, 55] == 1
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["labels.tif"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["labels.tif", "video.json"]
 
 
 def test_every_label_of_a_mask_is_an_object(run, tmp_path):
@@ -196,14 +197,14 @@ def test_wrong_use_is_exit_code_2(video, capsys):
 
 
 def test_ctrl_c_keeps_what_is_done(run, tmp_path, monkeypatch):
-    write = track.LabelPngWriter.write
+    write = LabelPngWriter.write
 
     def write_and_interrupt(self, result):
         write(self, result)
         if result.frame_index == 3:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(track.LabelPngWriter, "write", write_and_interrupt)
+    monkeypatch.setattr(LabelPngWriter, "write", write_and_interrupt)
     before = signal.getsignal(signal.SIGINT)
     code, out, err = run("--point", "20,20")
     assert code == 130
@@ -222,7 +223,7 @@ def test_a_second_ctrl_c_gives_up(run, tmp_path, monkeypatch):
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(track.LabelTiffWriter, "write", interrupt_twice)
+    monkeypatch.setattr(LabelTiffWriter, "write", interrupt_twice)
     code, _, err = run("--point", "20,20", "--formats", "tiff")
     assert code == 130
     assert "interrupted" in err
@@ -255,7 +256,7 @@ def test_one_format_that_fails_does_not_take_the_others(run, tmp_path, monkeypat
     assert code == 1
     assert "No space left" in err
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        *("labels", "labels.tif", "objects.csv")
+        *("labels", "labels.tif", "objects.csv", "video.json")
     ]
 
 

@@ -1,4 +1,4 @@
-"""The command line: `napari-sam3 demo | track | proxy | models | doctor`.
+"""The command line: `napari-sam3 demo | track | export | proxy | models | doctor`.
 
 Only what parsing needs is imported here; each command brings its own.
 """
@@ -13,13 +13,15 @@ from pathlib import Path
 
 from napari_sam3 import __version__
 from napari_sam3.cli.arguments import (
-    FORMATS,
+    DEFAULT_FORMATS,
+    FORMATS_HELP,
     parse_box,
     parse_contrast,
     parse_count,
     parse_formats,
     parse_index,
     parse_mask,
+    parse_pixel_size,
     parse_pixels,
     parse_point,
     parse_text,
@@ -84,6 +86,7 @@ def _make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_demo(commands)
     _add_track(commands)
+    _add_export(commands)
     _add_proxy(commands)
     _add_models(commands)
     _add_doctor(commands)
@@ -123,7 +126,12 @@ def _add_track(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     kinds = (
         ("--point", parse_point, "[ID:]X,Y[,+|-][@N]", "a click on the object (-: off it)"),
         ("--box", parse_box, "[ID:]X0,Y0,X1,Y1[@N]", "a box round the object"),
-        ("--mask", parse_mask, "[ID:]FILE[@N]", "a picture of labels: each value but 0 an object"),
+        (
+            "--mask",
+            parse_mask,
+            "[ID:]FILE[@N]",
+            "labels, drawn or tracked before: each value but 0 an object",
+        ),
         ("--text", parse_text, "WORDS", "all objects that the words name"),
     )
     for name, parse, form, help_ in kinds:
@@ -148,9 +156,9 @@ def _add_track(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     track.add_argument(
         "--formats",
         type=parse_formats,
-        default=tuple(FORMATS),
+        default=DEFAULT_FORMATS,
         metavar="LIST",
-        help="which of " + ", ".join(f"{k} ({v})" for k, v in FORMATS.items()) + "; default all",
+        help=f"{FORMATS_HELP}; default {','.join(DEFAULT_FORMATS)}",
     )
     track.add_argument("--overwrite", action="store_true", help="replace earlier results there")
     track.add_argument(
@@ -160,6 +168,36 @@ def _add_track(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="values seen as black and white, in video that is not 8-bit (default: measured)",
     )
     _add_model(track)
+
+
+def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    export = commands.add_parser(
+        "export",
+        help="write labels in other formats",
+        description="Write labels that were tracked or drawn before in other formats. They are "
+        "read from a TIFF stack, a folder of pictures (DAVIS's too), a Cell Tracking Challenge "
+        "folder, OME-Zarr, or COCO or YouTube-VIS JSON.",
+    )
+    export.add_argument("labels", metavar="LABELS", type=Path, help="file or folder")
+    export.add_argument(
+        *("-o", "--output"), required=True, type=Path, metavar="FOLDER", help="where results go"
+    )
+    export.add_argument(
+        "--formats", type=parse_formats, required=True, metavar="LIST", help=FORMATS_HELP
+    )
+    export.add_argument(
+        "--video",
+        type=Path,
+        metavar="VIDEO",
+        help="what the labels are of: for the film, intensities, times, scale and content hash",
+    )
+    export.add_argument(
+        "--pixel-size",
+        type=parse_pixel_size,
+        metavar="SIZE",
+        help="of a pixel, as 0.65um, or height,width as 0.65,0.6um (default: as the video says)",
+    )
+    export.add_argument("--overwrite", action="store_true", help="replace earlier results there")
 
 
 def _add_proxy(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-FORMATS = {
-    "tiff": "labels.tif",
-    "png": "labels/",
-    "overlay": "overlay.mp4",
-    "csv": "objects.csv",
-}
-"""Formats of results, and the file or folder each makes."""
+from napari_sam3.export.formats import FORMATS
+
+DEFAULT_FORMATS = ("tiff", "png", "overlay", "csv")
+"""What `track` writes when nothing is said."""
+
+FORMATS_HELP = "some of " + ", ".join(
+    f"{name} ({kind.target}: {kind.summary})" for name, kind in FORMATS.items()
+)
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,17 @@ def parse_formats(text: str) -> tuple[str, ...]:
     if not names:
         raise argparse.ArgumentTypeError(f"no format given; choose from {', '.join(FORMATS)}")
     return names
+
+
+def parse_pixel_size(text: str) -> tuple[tuple[float, float], str]:
+    """Read "SIZE[,WIDTH]UNIT": height and width of a pixel, and their unit."""
+    found = re.fullmatch(r"\s*([0-9.eE+-]+)(?:,([0-9.eE+-]+))?\s*(nm|um|µm|mm|cm|m)\s*", text)
+    if not found:
+        raise _wrong(text, "SIZE[,WIDTH]UNIT, as 0.65um or 0.65,0.6um (nm, um, mm, cm or m)")
+    numbers = _numbers(text, [found[1], found[2] or found[1]])
+    if min(numbers) <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: a pixel's size must be above 0")
+    return (numbers[0], numbers[1]), found[3].replace("µ", "u")
 
 
 def _split(text: str) -> tuple[int | None, str, int | None]:

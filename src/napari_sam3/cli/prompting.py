@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.cli.arguments import GivenPrompt
-from napari_sam3.errors import RequestError, VideoError
+from napari_sam3.errors import RequestError
+from napari_sam3.imports import open_labels
 from napari_sam3.session.session import VideoSession
 
 
@@ -42,13 +42,14 @@ def add_prompts(session: VideoSession, given: Sequence[GivenPrompt], frame_index
     VideoError
         If a mask can't be read.
     """
-    masks = {p.words: read_mask(p.words) for p in given if p.kind == "mask"}
+    length = len(session.video)
+    masks = {p: read_labels(p, frame_index, length) for p in given if p.kind == "mask"}
     ids = _free_ids(given, masks)
     calls: dict[tuple[int, int], dict[str, Any]] = {}
     for prompt in given:
         place = frame_index if prompt.frame_index is None else prompt.frame_index
         if prompt.kind == "mask":
-            for obj_id, mask in _objects(prompt, masks[prompt.words], ids):
+            for obj_id, mask in _objects(prompt, masks[prompt], ids):
                 call = calls.setdefault((place, obj_id), {})
                 call["mask"] = mask | call["mask"] if "mask" in call else mask
         elif prompt.kind != "text":
@@ -76,35 +77,44 @@ def add_prompts(session: VideoSession, given: Sequence[GivenPrompt], frame_index
     return sorted({place for place, _ in calls} | ({frame_index} if words else set()))
 
 
-def read_mask(name: str) -> NDArray[np.integer[Any]]:
-    """Read a picture of labels: grey, palette or black-and-white; TIFF too.
+def read_labels(prompt: GivenPrompt, frame_index: int, length: int) -> NDArray[np.integer[Any]]:
+    """Read the labels of a prompt: a picture, or the prompt's frame of labels of the video.
+
+    Parameters
+    ----------
+    prompt : GivenPrompt
+        Of the kind "mask".
+    frame_index : int
+        Its frame, if it names none.
+    length : int
+        Frames of the video.
+
+    Returns
+    -------
+    (H, W) integer array
 
     Raises
     ------
     VideoError
-        If it can't be read, or is in colour.
+        If they can't be read.
+    RequestError
+        If they are of a video of another length, or there is none on that frame.
     """
-    path = Path(name).expanduser()
-    try:
-        if path.suffix.lower() in (".tif", ".tiff"):
-            import tifffile
-
-            labels = np.asarray(tifffile.imread(path))
+    place = frame_index if prompt.frame_index is None else prompt.frame_index
+    with open_labels(prompt.words) as labels:
+        if len(labels) == 1:
+            found = labels[0]
+        elif len(labels) == length and place < length:
+            found = labels[place]
         else:
-            from PIL import Image
-
-            with Image.open(path) as image:
-                labels = np.asarray(image)
-    # tifffile's error for what is no TIFF is a ValueError
-    except (OSError, ValueError) as exc:
-        reason = getattr(exc, "strerror", None) or exc
-        raise VideoError(f"the mask {name!r} can't be read: {reason}") from exc
-    if labels.ndim != 2 or labels.dtype.kind not in "iub":
-        raise VideoError(
-            f"the mask {name!r} has shape {labels.shape} and {labels.dtype}; "
-            "give a grey or palette picture of whole numbers, without colour or transparency"
-        )
-    return labels.astype(np.uint8) if labels.dtype == bool else labels
+            raise RequestError(
+                f"{prompt.words!r} has {len(labels)} frames of labels, the video {length}; give "
+                "labels of this video, or one picture"
+            )
+        if not found.any():
+            where = f" on frame {place}" if len(labels) > 1 else "; every pixel of it is 0"
+            raise RequestError(f"the mask {prompt.words!r} is empty{where}")
+    return found
 
 
 def _objects(
@@ -116,27 +126,23 @@ def _objects(
     gets the next free id.
     """
     values = np.unique(labels[labels != 0])
-    if values.size == 0:
-        raise RequestError(f"the mask {prompt.words!r} is empty; every pixel of it is 0")
     if prompt.obj_id is not None:
         yield prompt.obj_id, labels != 0
     elif values.size == 1:
         yield next(ids), labels != 0
-    elif values[0] < 0:
-        raise RequestError(f"the mask {prompt.words!r} holds {values[0]}; labels count from 1")
     else:
         for value in values:
             yield int(value), labels == value
 
 
 def _free_ids(
-    given: Sequence[GivenPrompt], masks: dict[str, NDArray[np.integer[Any]]]
+    given: Sequence[GivenPrompt], masks: dict[GivenPrompt, NDArray[np.integer[Any]]]
 ) -> Iterator[int]:
     """Ids from 1 that nobody has named."""
     taken = {prompt.obj_id for prompt in given}
     for prompt in given:
         if prompt.kind == "mask" and prompt.obj_id is None:
-            values = np.unique(masks[prompt.words]).tolist()
+            values = np.unique(masks[prompt]).tolist()
             if len(set(values) - {0}) > 1:
                 taken.update(values)
     return (number for number in count(1) if number not in taken)

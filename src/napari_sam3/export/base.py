@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
 from napari_sam3.values import FrameResult, label_image
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.facts import KIND, VideoFacts
 
 
 class ResultWriter(ABC):
@@ -36,6 +36,11 @@ class ResultWriter(ABC):
     facts : VideoFacts, optional
         Of the video: times and scale, for the formats that have a place for them. They are also
         written beside `path` (see `sidecar_path`).
+
+    Attributes
+    ----------
+    writes_sidecar : bool
+        Whether `facts` are written beside `path`; False where one file tells them for a folder.
 
     Raises
     ------
@@ -57,6 +62,7 @@ class ResultWriter(ABC):
         self.path = Path(path).expanduser()
         self.shape = shape
         self.facts = facts
+        self.writes_sidecar = True
         self._is_open = True
 
     def write(self, result: FrameResult) -> None:
@@ -131,9 +137,8 @@ class ResultWriter(ABC):
         try:
             with saying_where(self.path):
                 self._finish()
-                if self.facts is not None and self.path.exists():
-                    with replacing(sidecar_path(self.path)) as temporary:
-                        temporary.write_text(self.facts.to_json(), encoding="utf-8")
+                if self.facts is not None and self.writes_sidecar and self.path.exists():
+                    write_sidecar(sidecar_path(self.path), self.facts)
         finally:
             self._release()
 
@@ -217,23 +222,41 @@ def sidecar_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.video.json")
 
 
+SHARED = "video.json"
+"""Name of the facts of the video that all results in a folder are of."""
+
+
+def write_sidecar(place: Path, facts: VideoFacts) -> None:
+    """Write facts of a video to a file."""
+    with replacing(place) as temporary:
+        temporary.write_text(facts.to_json(), encoding="utf-8")
+
+
 def read_sidecar(path: Path) -> VideoFacts | None:
-    """The facts of the video that lie beside a file or folder; None if there are none.
+    """The facts of the video that lie beside a file or folder, or tell of all in its folder.
+
+    Returns
+    -------
+    VideoFacts or None
+        None if there are none.
 
     Raises
     ------
     VideoError
         If they can't be read.
     """
-    place = sidecar_path(path)
-    try:
-        return VideoFacts.from_json(place.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as exc:
-        raise VideoError(
-            f"{str(place)!r} can't be read ({exc}); delete it to go on without it"
-        ) from exc
+    for place in (sidecar_path(path), path.with_name(SHARED)):
+        try:
+            text = place.read_text(encoding="utf-8")
+            if place.name != SHARED or KIND in text:  # others use the name too
+                return VideoFacts.from_json(text)
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as exc:
+            raise VideoError(
+                f"{str(place)!r} can't be read ({exc}); delete it to go on without it"
+            ) from exc
+    return None
 
 
 def write_all(writer: ResultWriter, labels: Any) -> None:

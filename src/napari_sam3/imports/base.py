@@ -22,6 +22,17 @@ from napari_sam3.video.facts import VideoFacts
 class LabelFile(ABC):
     """Labels of a video as they lie in a file or folder; a context manager.
 
+    Parameters
+    ----------
+    path : Path
+        The file or folder.
+    shape : (T, H, W)
+        Of what it holds; more frames are background where the facts beside it tell of more.
+    greatest : int
+        No label is larger.
+    classes, parents : mapping, optional
+        See below.
+
     Attributes
     ----------
     path : Path
@@ -45,6 +56,7 @@ class LabelFile(ABC):
         path: Path,
         shape: tuple[int, int, int],
         *,
+        greatest: int,
         classes: Mapping[int, str] | None = None,
         parents: Mapping[int, int] | None = None,
     ) -> None:
@@ -58,7 +70,8 @@ class LabelFile(ABC):
                 )
             shape = self.facts.shape
         self.shape = shape
-        self.dtype: np.dtype[Any] = np.dtype(np.uint32)
+        is_small = greatest <= np.iinfo(np.uint16).max
+        self.dtype: np.dtype[Any] = np.dtype(np.uint16 if is_small else np.uint32)
         self.classes = dict(classes or {})
         self.parents = dict(parents or {})
 
@@ -76,8 +89,8 @@ class LabelFile(ABC):
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, frame_index: SupportsIndex) -> NDArray[np.uint32]:
-        """A frame as (H, W), a new array.
+    def __getitem__(self, frame_index: SupportsIndex) -> NDArray[Any]:
+        """A frame as (H, W) of `dtype`, a new array.
 
         Raises
         ------
@@ -96,7 +109,20 @@ class LabelFile(ABC):
                 f"frame {number} of {str(self.path)!r} has shape {labels.shape}, the others "
                 f"{self.shape[1:]}; all must be of one size"
             )
-        return as_labels(labels, self.path)
+        return self._check(labels)
+
+    def _check(self, labels: NDArray[Any]) -> NDArray[Any]:
+        if labels.dtype.kind not in "iub":
+            raise VideoError(
+                f"{str(self.path)!r} has {labels.dtype} values; labels are whole numbers"
+            )
+        greatest = np.iinfo(self.dtype).max
+        if labels.size and (labels.min() < 0 or labels.max() > greatest):
+            raise VideoError(
+                f"{str(self.path)!r} holds the values {labels.min()} to {labels.max()}; labels lie "
+                f"in 0..{greatest}"
+            )
+        return labels.astype(self.dtype)
 
     def __enter__(self) -> Self:
         return self
@@ -108,18 +134,6 @@ class LabelFile(ABC):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def as_labels(labels: NDArray[Any], path: Path) -> NDArray[np.uint32]:
-    """Take a picture as labels, or say why it can't be."""
-    if labels.dtype.kind not in "iub":
-        raise VideoError(f"{str(path)!r} has {labels.dtype} values; labels are whole numbers")
-    if labels.size and (labels.min() < 0 or labels.max() > np.iinfo(np.uint32).max):
-        raise VideoError(
-            f"{str(path)!r} holds the values {labels.min()} to {labels.max()}; labels lie in "
-            f"0..{np.iinfo(np.uint32).max}"
-        )
-    return labels.astype(np.uint32)
 
 
 def draw_masks(

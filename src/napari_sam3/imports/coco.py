@@ -50,7 +50,11 @@ class CocoLabels(LabelFile):
                     classes[obj_id] = names[annotation["category_id"]]
         self._has_scores = any("score" in a for a in kept)
         (size,) = sizes
-        super().__init__(path, (max(frames.values()) + 1, *size), classes=classes)
+        greatest = max(
+            (obj_id for found in self._found.values() for obj_id, *_ in found), default=0
+        )
+        shape = (max(frames.values()) + 1, *size)
+        super().__init__(path, shape, greatest=greatest, classes=classes)
 
     def _read(self, frame_index: int) -> NDArray[Any]:
         size = self.shape[1:]
@@ -82,7 +86,8 @@ class YoutubeVisLabels(LabelFile):
                 for a in annotations
                 if a.get("category_id") in names
             }
-        super().__init__(path, (shape[0], shape[1], shape[2]), classes=classes)
+        greatest = max(self._masks, default=0)
+        super().__init__(path, (shape[0], shape[1], shape[2]), greatest=greatest, classes=classes)
 
     def _read(self, frame_index: int) -> NDArray[Any]:
         found = [

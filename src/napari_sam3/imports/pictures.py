@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
-from napari_sam3.export.base import sidecar_path
+from napari_sam3.export.base import read_sidecar
 from napari_sam3.imports.base import LabelFile, saying_which
 from napari_sam3.video.numbering import natural_key
 
@@ -39,7 +39,8 @@ class LabelStack(LabelFile):
                     f"{str(path)!r} has the axes {series.axes} {series.shape}; labels are "
                     "(frames, height, width): save one channel and plane alone"
                 )
-            super().__init__(path, (frames, int(height), int(width)))
+            size = (int(height), int(width))
+            super().__init__(path, (frames, *size), greatest=greatest_of(series.dtype))
             self._frames = frames
             self._pages = len(series.pages) == frames and series.pages[0] is not None
             self._series = series
@@ -51,7 +52,7 @@ class LabelStack(LabelFile):
                         self._whole = tifffile.memmap(path, mode="r", series=0)
                     else:
                         self._whole = series.asarray()
-                self._whole = self._whole.reshape(frames, int(height), int(width))
+                self._whole = self._whole.reshape(frames, *size)
         except BaseException:
             self._tiff.close()
             raise
@@ -101,12 +102,13 @@ class LabelPictures(LabelFile):
         files = sorted(files, key=natural_key)
         numbers = [_number(file) for file in files]
         are_frames = None not in numbers and len(set(numbers)) == len(files)
-        if are_frames and (numbers[0] == 0 or sidecar_path(path).exists()):
+        if are_frames and (numbers[0] == 0 or read_sidecar(path) is not None):
             self._files = {n: file for n, file in zip(numbers, files, strict=True) if n is not None}
         else:
             self._files = dict(enumerate(files))
         first = read_picture(files[0])
-        super().__init__(path, (max(self._files) + 1, *first.shape), parents=parents)
+        shape = (max(self._files) + 1, *first.shape)
+        super().__init__(path, shape, greatest=greatest_of(first.dtype), parents=parents)
 
     def _read(self, frame_index: int) -> NDArray[Any]:
         file = self._files.get(frame_index)
@@ -172,6 +174,11 @@ def read_picture(path: Path) -> NDArray[Any]:
             "palette picture of whole numbers, without colour or transparency"
         )
     return labels.astype(np.uint8) if labels.dtype == bool else labels
+
+
+def greatest_of(dtype: Any) -> int:
+    """The greatest label that a type of number holds; of what is no whole number, 0."""
+    return int(np.iinfo(dtype).max) if np.dtype(dtype).kind in "iu" else 0
 
 
 def _number(file: Path) -> int | None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
 from napari_sam3.imports.base import LabelFile, saying_which
+from napari_sam3.imports.pictures import greatest_of
 
 
 class ZarrLabels(LabelFile):
@@ -36,10 +37,12 @@ class ZarrLabels(LabelFile):
                 "and x can be read: save one plane alone"
             )
         self._array = array
-        shape = [n for n, name in zip(array.shape, axes, strict=True) if name in "tyx"]
+        lengths = [n for n, name in zip(array.shape, axes, strict=True) if name in "tyx"]
         self._has_time = len(named) == 3
-        self._frames = shape[0] if self._has_time else 1
-        super().__init__(path, (self._frames, shape[-2], shape[-1]), classes=classes)
+        self._frames = lengths[0] if self._has_time else 1
+        greatest = greatest_of(array.dtype)
+        shape = (self._frames, lengths[-2], lengths[-1])
+        super().__init__(path, shape, greatest=greatest, classes=classes)
 
     def _read(self, frame_index: int) -> NDArray[Any]:
         if frame_index >= self._frames:

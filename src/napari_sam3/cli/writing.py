@@ -1,0 +1,66 @@
+"""Several formats written side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from napari_sam3.errors import Sam3Error
+from napari_sam3.export.base import SHARED, ResultWriter, saying_where, write_sidecar
+from napari_sam3.export.formats import FORMATS, Scene, open_writer
+
+
+def name_targets(folder: Path, formats: Iterable[str]) -> dict[str, Path]:
+    """The file or folder that each format makes, by format."""
+    return {name: folder / FORMATS[name].target for name in formats}
+
+
+def open_writers(targets: Mapping[str, Path], scene: Scene) -> list[ResultWriter]:
+    """Open a writer for each format; if one can't be opened, none is left open.
+
+    What is known of the video is told once, for the whole folder.
+
+    Raises
+    ------
+    VideoError
+        If one can't be written there, or its library is missing.
+    """
+    writers: list[ResultWriter] = []
+    try:
+        for name, path in targets.items():
+            if name == "png":
+                _remove_old_frames(path)
+            writers.append(open_writer(name, path, scene))
+            writers[-1].writes_sidecar = False
+    except BaseException:
+        for writer in writers:
+            writer.discard()
+        raise
+    return writers
+
+
+def close_writers(writers: Sequence[ResultWriter]) -> None:
+    """Finish every format, also where another one fails; then say so."""
+    failures: list[Sam3Error] = []
+    for place, facts in {w.path.with_name(SHARED): w.facts for w in writers}.items():
+        if facts is not None:
+            try:
+                with saying_where(place):
+                    write_sidecar(place, facts)
+            except Sam3Error as exc:
+                failures.append(exc)
+    for writer in writers:
+        try:
+            writer.close()
+        except Sam3Error as exc:
+            failures.append(exc)
+    if failures:
+        raise failures[0]
+
+
+def _remove_old_frames(folder: Path) -> None:
+    """Frames of an earlier, longer run would be taken for part of this one."""
+    with saying_where(folder):
+        for old in folder.glob("*.png"):
+            if old.stem.isdigit():
+                old.unlink()

@@ -1,0 +1,152 @@
+"""`napari-sam3 export`, and labels from files as prompts of `track`."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_sam3.cli import main
+from napari_sam3.export import export_ctc, export_labels_tiff, export_youtube_vis
+from napari_sam3.export.base import SHARED
+from napari_sam3.export.formats import FORMATS
+from napari_sam3.imports import open_labels
+from napari_sam3.video import open_video
+from napari_sam3.video.facts import VideoFacts, hash_content
+from napari_sam3.video.write import VideoWriter
+
+T, H, W = 5, 48, 64
+
+
+def make_labels() -> np.ndarray:
+    labels = np.zeros((T, H, W), np.uint16)
+    labels[:, 10:20, 10:22] = 4
+    labels[1:, 30:40, 30:50] = 9
+    return labels
+
+
+LABELS = make_labels()
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    path = tmp_path_factory.mktemp("video") / "film.mp4"
+    with VideoWriter(path, 5) as writer:
+        for labels in LABELS:
+            writer.write(np.where(labels > 0, 200, 40).astype(np.uint8))
+    return path
+
+
+def export(*arguments: object) -> int:
+    return main(["export", *map(str, arguments)])
+
+
+def test_every_format_of_a_stack_with_its_video(tmp_path, video, capsys):
+    export_labels_tiff(tmp_path / "labels.tif", LABELS)
+    out = tmp_path / "out"
+    formats = ",".join(FORMATS)
+    arguments = ("-o", out, "--formats", formats, "--video", video, "--pixel-size", "0.5um")
+    assert export(tmp_path / "labels.tif", *arguments) == 0
+    written = capsys.readouterr().out
+    targets = {kind.target.rstrip("/") for kind in FORMATS.values()}
+    assert {path.name for path in out.iterdir()} == {*targets, SHARED}
+    assert all(str(out / target) in written for target in targets)
+    facts = VideoFacts.from_json((out / SHARED).read_text())
+    assert (facts.sha256, facts.pixel_size) == (hash_content(video), (0.5, 0.5))
+    with (out / "objects.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert float(rows[0]["area_um2"]) == 120 / 4
+    assert float(rows[0]["mean_red"]) == pytest.approx(200, abs=3)
+    for name in ("tiff", "png", "coco", "ytvis", "ctc", "davis", "ome-zarr"):
+        with open_labels(out / FORMATS[name].target) as labels:
+            np.testing.assert_array_equal([labels[t] for t in range(T)], LABELS)
+            assert labels.facts == facts
+    with open_video(out / "overlay.mp4") as film:
+        assert len(film) == T
+
+
+def test_lineage_and_classes_go_from_format_to_format(tmp_path):
+    labels = np.zeros((T, H, W), np.uint16)
+    labels[:2, :10, :10] = 1
+    labels[2:, :10, :5] = 2
+    labels[2:, :10, 6:] = 3
+    export_ctc(tmp_path / "01_RES", labels, parents={2: 1, 3: 1})
+    assert export(tmp_path / "01_RES", "-o", tmp_path / "out", "--formats", "ctc,geff") == 0
+    assert (tmp_path / "out" / "01_RES" / "res_track.txt").read_text() == (
+        "1 0 1 0\n2 2 4 1\n3 2 4 1\n"
+    )
+    export_youtube_vis(tmp_path / "y.json", labels, classes={1: "cell"})
+    assert export(tmp_path / "y.json", "-o", tmp_path / "o2", "--formats", "coco") == 0
+    said = json.loads((tmp_path / "o2" / "coco.json").read_text())
+    assert {c["name"] for c in said["categories"]} == {"cell", "object"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--formats", "overlay"], 2, "--video"),
+        (["--formats", "xyz"], 2, "no format 'xyz'"),
+        (["--formats", "coco", "--pixel-size", "big"], 2, "0.65um"),
+        (["--formats", "coco", "--pixel-size", "0um"], 2, "above 0"),
+        (["--formats", "coco", "--video", "missing.mp4"], 1, "missing.mp4"),
+    ],
+)
+def test_what_can_not_be_is_said(tmp_path, arguments, code, message, capsys):
+    export_labels_tiff(tmp_path / "labels.tif", LABELS)
+    out = tmp_path / "out"
+    assert export(tmp_path / "labels.tif", "-o", out, *arguments) == code
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_labels_of_another_video_are_refused(tmp_path, video, capsys):
+    export_labels_tiff(tmp_path / "labels.tif", LABELS[:3])
+    arguments = ("-o", tmp_path / "out", "--formats", "coco", "--video", video)
+    assert export(tmp_path / "labels.tif", *arguments) == 2
+    assert "(3, 48, 64)" in capsys.readouterr().err
+
+
+def test_labels_said_to_be_of_another_content_are_warned_about(tmp_path, video, capsys):
+    facts = VideoFacts(T, H, W, name="other.mp4", sha256="0" * 64)
+    export_labels_tiff(tmp_path / "labels.tif", LABELS, facts=facts)
+    arguments = ("-o", tmp_path / "out", "--formats", "mot", "--video", video)
+    assert export(tmp_path / "labels.tif", *arguments) == 0
+    assert "other.mp4" in capsys.readouterr().err
+
+
+def test_nothing_is_replaced_unless_told_and_never_what_is_read(tmp_path, capsys):
+    export_labels_tiff(tmp_path / "labels.tif", LABELS)
+    before = (tmp_path / "labels.tif").read_bytes()
+    again = ("-o", tmp_path, "--formats", "tiff", "--overwrite")
+    assert export(tmp_path / "labels.tif", *again) == 2
+    assert (tmp_path / "labels.tif").read_bytes() == before
+    assert export(tmp_path / "labels.tif", "-o", tmp_path / "out", "--formats", "mot") == 0
+    assert export(tmp_path / "labels.tif", "-o", tmp_path / "out", "--formats", "mot") == 1
+    assert "--overwrite" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["tiff", "ctc", "coco", "ome-zarr"])
+def test_labels_drawn_before_are_tracked(tmp_path, video, name):
+    export_labels_tiff(tmp_path / "drawn.tif", LABELS)
+    assert export(tmp_path / "drawn.tif", "-o", tmp_path, "--formats", name) == 0
+    path = tmp_path / FORMATS[name].target
+    out = ("-o", str(tmp_path / "out"), "--model", "fake", "--formats", "tiff")
+    assert main(["track", str(video), "--mask", f"{path}@2", *out]) == 0
+    found = tifffile.imread(tmp_path / "out" / "labels.tif")
+    assert not found[:2].any()
+    np.testing.assert_array_equal(found[2], LABELS[2])
+
+
+def test_labels_are_taken_on_their_own_frame(tmp_path, video, capsys):
+    empty = LABELS.copy()
+    empty[0] = 0
+    export_labels_tiff(tmp_path / "drawn.tif", empty)
+    out = ("-o", str(tmp_path / "out"), "--model", "fake")
+    assert main(["track", str(video), "--mask", str(tmp_path / "drawn.tif"), *out]) == 2
+    assert "empty on frame 0" in capsys.readouterr().err
+    export_labels_tiff(tmp_path / "short.tif", LABELS[:3])
+    assert main(["track", str(video), "--mask", str(tmp_path / "short.tif"), *out]) == 2
+    assert "3 frames of labels, the video 5" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 from tests.models.weights.folders import write_model
@@ -77,6 +78,16 @@ def test_a_run_that_fails_ends_the_report_with_the_reason(weights_home, sample, 
     out = capsys.readouterr().out
     assert "[models]" in out
     assert "error  the weights of 'sam2.1-tiny' are not on this machine" in out
+
+
+def test_a_broken_installation_is_told_with_the_rest(weights_home, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "napari_sam3.models.sam.device_facts", None)
+    monkeypatch.setattr(doctor, "has_codec", lambda name, mode: 1 / 0)
+    assert main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert "PyTorch can't be imported" in out
+    assert "could not be found out  ZeroDivisionError" in out
+    assert "[models]" in out
 
 
 def test_nobodys_name_is_told(monkeypatch, tmp_path):

@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         "folders": _folders,
         "models": _models,
     }
-    report = {title: tell() for title, tell in sections.items()}
+    report = {title: _told(tell) for title, tell in sections.items()}
     if not arguments.json:
         for title, section in report.items():
             _print_section(title, section)
@@ -69,6 +69,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(report, indent=1))
     return FAILED if "error" in report.get("run", {}) else 0
+
+
+def _told(tell: Callable[[], Section]) -> Section:
+    try:
+        return tell()
+    except Exception as exc:  # a broken installation is what this is for: the rest must be told
+        return {"could not be found out": f"{type(exc).__name__}: {exc}"}
 
 
 def _print_section(title: str, section: Section) -> None:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from napari_sam3.cli import FAILED, INTERRUPTED
 from napari_sam3.errors import Sam3Error
 from napari_sam3.models.base import Capabilities
-from napari_sam3.models.registry import ModelEntry, choose_model, list_models
+from napari_sam3.models.registry import EMBEDDED, ModelEntry, choose_model, list_models
 from napari_sam3.models.weights import (
     Weights,
     ask_hub,
@@ -86,6 +86,9 @@ def _row(entry: ModelEntry) -> tuple[str, ...]:
 
 
 def _get(arguments: argparse.Namespace) -> int:
+    if arguments.name == EMBEDDED:
+        print(f"{EMBEDDED} needs no weights")
+        return 0
     weights = find_source(arguments.name)
     folder = find_weights(weights)
     if folder is not None:
@@ -124,6 +127,9 @@ def _tell_licence(weights: Weights) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    if arguments.name == EMBEDDED:
+        print(f"{EMBEDDED} needs no weights")
+        return 0
     weights = find_source(arguments.name)
     if weights.is_gated and find_weights(weights) is None:
         try:

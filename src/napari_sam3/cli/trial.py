@@ -6,6 +6,7 @@ file it is, so that features kept on the disk by an earlier run can't make this 
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from contextlib import ExitStack
@@ -19,6 +20,8 @@ from napari_sam3.samples import sample_paths
 from napari_sam3.samples.truth import OverlapScore, inner_points
 from napari_sam3.session.session import VideoSession
 from napari_sam3.video import Video, open_video
+
+logger = logging.getLogger(__name__)
 
 OBJECTS = 3
 """Cells that are followed; more would make a CPU slow, fewer would say little."""
@@ -63,6 +66,9 @@ def try_model(
             _measure(figures, stack, name, device, n_frames, resolution)
     except Sam3Error as exc:
         figures["error"] = " ".join(str(exc).split())
+    except Exception as exc:  # as a driver's fault, which the report is about
+        logger.exception("the run failed")
+        figures["error"] = f"{type(exc).__name__}: {exc}"
     except KeyboardInterrupt:
         figures["error"] = "interrupted"
     return figures

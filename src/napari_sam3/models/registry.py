@@ -144,7 +144,7 @@ register_model(
 
 def list_models() -> tuple[ModelEntry, ...]:
     """All models offered to people: ours with weights, the best first, the person's, the rest."""
-    named = [_entry_of(weights) for weights in all_weights() if weights.model_type in FAMILIES]
+    named = [_entry_of(weights) for weights in all_weights()]
     return (*named, *(entry for entry in _ENTRIES.values() if not entry.is_for_tests))
 
 
@@ -204,7 +204,7 @@ def choose_model(device: str | None = None) -> tuple[ModelEntry, str]:
             )
     if there:
         return embedded, f"for the others {format_bytes(free)} of free memory on {where} are few"
-    return embedded, "those on this disk take minutes for each frame on a CPU"
+    return embedded, "those on this disk are too slow on a CPU; ask for one by its name"
 
 
 def _free_memory(device: str | None) -> tuple[str, int]:
@@ -213,7 +213,10 @@ def _free_memory(device: str | None) -> tuple[str, int]:
     where = device if device in devices else devices[0]
     from napari_sam3.models.sam.device import Device
 
-    memory = Device(where).memory()
+    try:
+        memory = Device(where).memory()
+    except RuntimeError as exc:  # a card that is broken, or all another program's
+        raise ModelUnavailableError(f"the device {where!r} does not answer: {exc}") from exc
     if memory is not None:
         return where, memory.free
     import psutil

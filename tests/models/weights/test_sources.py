@@ -138,3 +138,16 @@ def test_every_model_of_ours_names_its_licence_and_size():
         assert weights.licence.summary.endswith(".")
         assert weights.download_bytes > 10**7
         assert weights.is_gated == (weights.name == "sam3")
+
+
+def test_a_family_that_is_not_known_any_more_is_left_out(weights_home):
+    memory_path().parent.mkdir(parents=True)
+    memory_path().write_text('{"models": {"old": {"folder": "/old", "model_type": "sam0"}}}')
+    assert len(all_weights()) == 6
+
+
+def test_a_memory_that_can_not_be_written_is_said(weights_home, tmp_path, monkeypatch):
+    memory_path().parent.parent.mkdir(parents=True)
+    memory_path().parent.write_text("a file in the folder's place")
+    with pytest.raises(ModelUnavailableError, match="can't be kept"):
+        use_folder(write_model(tmp_path / "cells"))

@@ -219,7 +219,9 @@ def test_damage_is_seen_before_loading(weights_home, tmp_path):
     assert "damaged" in told("long", whole + b"0")
     assert "no safetensors" in told("pointer", b"version https://git-lfs.github.com/spec/v1\n")
     assert "no safetensors" in told("empty", b"")
-    assert "no safetensors" in told("list", (2).to_bytes(8, "little") + b"[]")
+    for number, header in enumerate((b"[]", b'{"a":1}', b'{"a":{"data_offsets":[0,"x"]}}')):
+        content = len(header).to_bytes(8, "little") + header
+        assert "no safetensors" in told(f"header{number}", content)
 
 
 def test_shards_must_all_be_there(tmp_path):

@@ -140,7 +140,7 @@ KNOWN: dict[str, Weights] = {
             model_type="edgetam_video",
             licence=APACHE,
             download_bytes=56_000_000,
-            memory_bytes=GiB,
+            memory_bytes=3 * GiB // 2,
         ),
     )
 }

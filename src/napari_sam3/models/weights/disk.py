@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import struct
 from pathlib import Path
 
 from napari_sam3.models.weights.catalogue import Weights
 from napari_sam3.models.weights.family import CONFIG
+
+logger = logging.getLogger(__name__)
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -28,6 +31,11 @@ NEEDED = (
     "LICENSE*",
 )
 """Names of the files that are downloaded, as patterns."""
+
+_ASIDE = "__metadata__"
+_LONGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
+# what reading JSON that is not as it should be ends in
+_DAMAGE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 def hub_cache() -> Path:
@@ -52,10 +60,12 @@ def find_weights(weights: Weights) -> Path | None:
         return weights.folder if what_is_missing(weights.folder) is None else None
     if weights.repo_id is None:
         return None
-    for snapshot in _snapshots(repo_folder(weights.repo_id), weights.revision):
-        if what_is_missing(snapshot) is None:
-            return snapshot
-    return None
+    try:
+        snapshots = _snapshots(repo_folder(weights.repo_id), weights.revision)
+    except OSError as exc:
+        logger.warning("the hub's cache can't be read: %s", exc)
+        return None
+    return next((path for path in snapshots if what_is_missing(path) is None), None)
 
 
 def what_is_missing(folder: Path) -> str | None:
@@ -63,6 +73,13 @@ def what_is_missing(folder: Path) -> str | None:
 
     Weights files are held against the length that their own header tells.
     """
+    try:
+        return _lack(folder)
+    except OSError as exc:
+        return f"{str(folder)!r} can't be read: {exc}"
+
+
+def _lack(folder: Path) -> str | None:
     if not folder.is_dir():
         return f"there is no folder {str(folder)!r}"
     if not (folder / CONFIG).is_file():
@@ -73,8 +90,8 @@ def what_is_missing(folder: Path) -> str | None:
             return f"{SINGLE} is missing in {str(folder)!r}"
         try:
             index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-            names = sorted(set(index["weight_map"].values()))
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as exc:
+            names = sorted({str(name) for name in index["weight_map"].values()})
+        except (OSError, *_DAMAGE) as exc:
             return f"{INDEX} in {str(folder)!r} can't be read: {exc}"
     for name in names:
         fault = _fault(folder / name)
@@ -106,7 +123,9 @@ def _snapshots(folder: Path, revision: str) -> list[Path]:
         reverse=True,
     )
     ref = folder / "refs" / revision
-    commit = ref.read_text(encoding="utf-8").strip() if ref.is_file() else revision
+    commit = (
+        ref.read_text(encoding="utf-8", errors="replace").strip() if ref.is_file() else revision
+    )
     return sorted(found, key=lambda path: path.name != commit)
 
 
@@ -116,17 +135,17 @@ def _fault(path: Path) -> str | None:
         length = path.stat().st_size
         with path.open("rb") as file:
             (header_length,) = struct.unpack("<Q", file.read(8))
-            if not 2 <= header_length <= length - 8:
+            if not 2 <= header_length <= min(length - 8, _LONGEST_HEADER):
                 return "is no safetensors file, or cut off"
             header = json.loads(file.read(header_length))
-        ends = [said["data_offsets"][1] for key, said in header.items() if key != "__metadata__"]
+        ends = [int(said["data_offsets"][1]) for key, said in header.items() if key != _ASIDE]
+        told = 8 + header_length + max(ends, default=0)
     except FileNotFoundError:
         return "is missing"
     except OSError as exc:
         return f"can't be read: {exc}"
-    except (struct.error, ValueError, LookupError, TypeError, AttributeError):
+    except (struct.error, *_DAMAGE):
         return "is no safetensors file, or cut off"
-    told = 8 + header_length + max(ends, default=0)
     if length != told:
         return f"has {length} bytes, and its header tells of {told}: it is damaged or cut off"
     return None

@@ -90,7 +90,7 @@ def family_of(config_text: str, where: str) -> Family:
     """Say which family a `config.json` speaks of; `where` is named if it is none."""
     try:
         config: Any = json.loads(config_text)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise ModelUnavailableError(f"{where!r} is no JSON, so it tells no model: {exc}") from exc
     model_type = config.get("model_type") if isinstance(config, dict) else None
     if not isinstance(model_type, str):

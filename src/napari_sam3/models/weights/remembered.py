@@ -77,7 +77,13 @@ def own_models() -> dict[str, OwnModel]:
 
 
 def remember_model(name: str, model: OwnModel) -> None:
-    """Keep a model under a name; an older one of that name is replaced."""
+    """Keep a model under a name; an older one of that name is replaced.
+
+    Raises
+    ------
+    OSError
+        If the file can't be written.
+    """
     said: dict[str, str] = {"model_type": model.model_type}
     if model.folder is not None:
         said["folder"] = str(model.folder)
@@ -87,7 +93,7 @@ def remember_model(name: str, model: OwnModel) -> None:
 
 
 def forget_model(name: str) -> bool:
-    """Forget a name; the files stay. Says whether it was known."""
+    """Forget a name; the files stay. Says whether it was known. Raises OSError as above."""
     if name not in _table("models"):
         return False
     _change("models", name, None)
@@ -103,9 +109,12 @@ def last_answer(repo_id: str, account: str) -> Answer | None:
 
 
 def remember_answer(repo_id: str, state: str, account: str) -> None:
-    """Keep what the hub said today."""
+    """Keep what the hub said today, if it can be kept."""
     said = {"state": state, "day": date.today().isoformat(), "account": account}
-    _change("answers", repo_id, said)
+    try:
+        _change("answers", repo_id, said)
+    except OSError as exc:
+        logger.warning("the hub's answer can't be kept in %s: %s", memory_path(), exc)
 
 
 def _read() -> dict[str, Any]:

@@ -14,6 +14,7 @@ from napari_sam3.models.weights.family import CONFIG, FAMILIES, Family, family_o
 from napari_sam3.models.weights.remembered import (
     OwnModel,
     forget_model,
+    memory_path,
     own_models,
     remember_model,
 )
@@ -27,7 +28,12 @@ def all_weights() -> tuple[Weights, ...]:
     """All weights that have a name: ours, the best first, then the person's own."""
     own = own_models()
     ours = [_with_folder(weights, own.get(name)) for name, weights in KNOWN.items()]
-    return (*ours, *(_own_weights(name, own[name]) for name in own if name not in KNOWN))
+    theirs = [
+        _own_weights(name, model)
+        for name, model in own.items()
+        if name not in KNOWN and model.model_type in FAMILIES
+    ]
+    return (*ours, *theirs)
 
 
 def find_source(model: str | Path) -> Weights:
@@ -106,13 +112,30 @@ def use_folder(place: str | Path, name: str | None = None) -> Weights:
         raise ModelUnavailableError(
             f"{str(place)!r} is neither a folder nor a hub id such as 'facebook/sam3'"
         )
-    remember_model(called, model)
+    try:
+        remember_model(called, model)
+    except OSError as exc:
+        raise ModelUnavailableError(
+            f"the name {called!r} can't be kept in {str(memory_path())!r}: {exc}; make it "
+            f"writable, or name the model each time: --model {place}"
+        ) from exc
     return find_source(called)
 
 
 def forget(name: str) -> bool:
-    """Forget a name given by `use_folder`; the files stay. Says whether it was known."""
-    return forget_model(name)
+    """Forget a name given by `use_folder`; the files stay. Says whether it was known.
+
+    Raises
+    ------
+    ModelUnavailableError
+        If that can't be kept.
+    """
+    try:
+        return forget_model(name)
+    except OSError as exc:
+        raise ModelUnavailableError(
+            f"{name!r} can't be taken out of {str(memory_path())!r}: {exc}; make it writable"
+        ) from exc
 
 
 def _with_folder(weights: Weights, own: OwnModel | None) -> Weights:

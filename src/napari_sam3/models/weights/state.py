@@ -104,7 +104,8 @@ def state_of(weights: Weights) -> WeightsState:
             weights,
             State.DAMAGED,
             f"{weights.name!r} can't be loaded: {fault}. Put it right, or name another folder: "
-            f"napari-sam3 models folder FOLDER --name {weights.name}",
+            f"napari-sam3 models folder FOLDER --name {weights.name}, or forget this one: "
+            f"napari-sam3 models forget {weights.name}",
         )
     if is_offline():
         return describe(weights, State.OFFLINE)

@@ -56,7 +56,8 @@ def test_widget_is_in_the_layers_menus(manager):
 
 
 def test_patterns_are_the_suffixes_that_the_reader_takes(manager):
-    (reader,) = manager.get_manifest(PLUGIN).contributions.readers
+    readers = manager.get_manifest(PLUGIN).contributions.readers
+    (reader,) = (r for r in readers if r.command == f"{PLUGIN}.get_reader")
     assert set(reader.filename_patterns) == {f"*{suffix}" for suffix in VIDEO_SUFFIXES}
     assert reader.accepts_directories
 

@@ -1,5 +1,6 @@
 import csv
 
+import geff
 import numpy as np
 import pytest
 import tifffile
@@ -7,16 +8,31 @@ from napari.layers import Image, Labels
 from PIL import Image as Picture
 
 from napari_sam3.errors import LayerError
+from napari_sam3.export.base import read_sidecar
+from napari_sam3.imports import open_labels
 from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.plugin.overlay import overlay_labels, overlay_place
-from napari_sam3.plugin.stack import StackAxes
+from napari_sam3.plugin.reader import read_layers
+from napari_sam3.plugin.results import ResultLayer
+from napari_sam3.plugin.stack import StackAxes, guess_axes
 from napari_sam3.plugin.writers import (
+    write_coco,
+    write_coco_polygons,
+    write_ctc,
+    write_davis,
+    write_geff,
     write_label_folder,
     write_label_tiff,
+    write_mot,
+    write_ome_zarr,
     write_overlay,
     write_table,
+    write_table_with_video,
+    write_youtube_vis,
 )
 from napari_sam3.video import open_video
+from napari_sam3.video.facts import hash_content
+from napari_sam3.video.write import VideoWriter
 
 SPACED = {
     "scale": (0.04, 500, 400),
@@ -128,3 +144,73 @@ def test_overlay_scales_16_bits_by_the_contrast_limits(tmp_path):
     with open_video(path) as film:
         assert film[0, 24, 10].max() < 12
         assert film[0, 24, 50].min() > 243
+
+
+WRITERS = {
+    "coco.json": write_coco,
+    "polygons.json": write_coco_polygons,
+    "ytvis.json": write_youtube_vis,
+    "01_RES": write_ctc,
+    "davis": write_davis,
+    "l.ome.zarr": write_ome_zarr,
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_other_formats_come_back_with_what_the_layer_knows(tmp_path, name):
+    path = tmp_path / name
+    layer = Labels(_labels(), **SPACED, features={"index": [0, 7], "class": ["", "cell"]})
+    assert WRITERS[name](str(path), *_data_of(layer)) == [str(path)]
+    with open_labels(path) as labels:
+        assert np.array_equal([labels[t] for t in range(4)], _labels())
+        assert labels.facts.fps == pytest.approx(25)
+        assert labels.facts.pixel_size == pytest.approx((0.5, 0.4))
+        assert labels.facts.unit == "um"
+        if name.endswith((".json", ".zarr")):
+            assert labels.classes == {7: "cell"}
+
+
+def test_boxes_and_tracks_are_written(tmp_path):
+    write_mot(str(tmp_path / "mot.txt"), *_data_of(Labels(_labels())))
+    assert (tmp_path / "mot.txt").read_text().splitlines()[0] == "2,7,21,11,20,20,1,-1,-1,-1"
+    write_geff(str(tmp_path / "t.geff"), *_data_of(Labels(_labels())))
+    graph, _ = geff.read(tmp_path / "t.geff")
+    assert len(graph.edges) == 1
+
+
+def test_labels_of_a_video_bring_its_facts(tmp_path):
+    film = tmp_path / "film.mp4"
+    with VideoWriter(film, 5) as writer:
+        for _ in range(4):
+            writer.write(np.zeros((48, 64), np.uint8))
+    ((video, attributes, _),) = read_layers(film)
+    image = Image(video, **attributes)
+    layer = ResultLayer(image, guess_axes(image)).layer
+    write_mot(str(tmp_path / "mot.txt"), *_data_of(layer))
+    facts = read_sidecar(tmp_path / "mot.txt")
+    assert (facts.name, facts.fps, facts.sha256) == ("film.mp4", 5, hash_content(film))
+    layers = [one.as_layer_data_tuple() for one in (layer, image)]
+    write_overlay(str(tmp_path / "o.mp4"), layers)
+    assert read_sidecar(tmp_path / "o.mp4") == facts
+
+
+def test_the_hash_of_a_large_video_is_left_out(tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_sam3.plugin.writers.MOST_HASHED", 3)
+    (tmp_path / "film.mp4").write_bytes(b"long")
+    metadata = {"video": {"path": str(tmp_path / "film.mp4")}}
+    write_mot(str(tmp_path / "m.txt"), *_data_of(Labels(_labels(), metadata=metadata)))
+    facts = read_sidecar(tmp_path / "m.txt")
+    assert (facts.name, facts.sha256) == ("film.mp4", None)
+
+
+def test_table_with_the_video_has_intensities(tmp_path):
+    frames = np.zeros((4, 48, 64), np.uint16)
+    frames[1, 10:30, 20:40] = 1234
+    image = Image(frames, contrast_limits=(0, 2000), **SPACED)
+    layers = [layer.as_layer_data_tuple() for layer in (Labels(_labels(), **SPACED), image)]
+    path = tmp_path / "out.csv"
+    assert write_table_with_video(str(path), layers) == [str(path)]
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert float(rows[0]["mean_intensity"]) == 1234
+    assert float(rows[0]["area_um2"]) == pytest.approx(400 * 0.5 * 0.4)

@@ -33,6 +33,8 @@ class Scene:
         What each object is. It may be filled until the writers are closed, as may `parents`.
     parents : mapping of id to id
         Mother of each daughter.
+    sound : path-like or None
+        The video file, for the film's sound; by default that of `video`.
     on_progress : callable or None
         Called with (frames written, frames to write) while the film is made.
     """
@@ -43,6 +45,7 @@ class Scene:
     frames: Frames | None = None
     classes: Mapping[int, str] = field(default_factory=dict)
     parents: Mapping[int, int] = field(default_factory=dict)
+    sound: str | os.PathLike[str] | None = None
     on_progress: Callable[[int, int], None] | None = None
 
 
@@ -134,13 +137,15 @@ def open_writer(name: str, path: str | os.PathLike[str], scene: Scene) -> Result
 def _open_overlay(make: Any, path: str | os.PathLike[str], scene: Scene) -> ResultWriter:
     if scene.frames is None:
         raise ValueError("a film of the objects can't be made without the video; name it")
-    facts, video = scene.facts, scene.video
+    facts, sound = scene.facts, scene.sound
+    if sound is None and scene.video is not None:
+        sound = scene.video.original.path
     return make(  # type: ignore[no-any-return]
         path,
         scene.frames,
         fps=None if facts is None else facts.fps,
         timestamps=None if facts is None else facts.timestamps,
         facts=facts,
-        sound=None if video is None else video.original.path,
+        sound=sound,
         on_progress=scene.on_progress,
     )

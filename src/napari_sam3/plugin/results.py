@@ -41,6 +41,10 @@ class ResultLayer:
             self._data,
             name=f"{image_layer.name} objects",
             opacity=0.6,
+            # writers tell it beside what they write
+            metadata={
+                "video": {k: image_layer.metadata.get(k) for k in ("path", "fps", "timestamps")}
+            },
             **overlay_place(image_layer, axes),
         )
         self._own_ids: set[int] = set()

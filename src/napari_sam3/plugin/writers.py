@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.errors import LayerError
 
+if TYPE_CHECKING:
+    from napari_sam3.video.facts import VideoFacts
+
 LayerData = tuple[Any, dict[str, Any], str]
+
+MOST_HASHED = 4 * 2**30
+"""Bytes; the content hash of a larger video is left out of what is saved from the window."""
 
 
 def write_label_tiff(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
@@ -36,35 +44,78 @@ def write_label_tiff(path: str, data: Any, attributes: dict[str, Any]) -> list[s
     LayerError
         If the labels are no stack of frames.
     """
-    from napari_sam3.export import export_labels_tiff
-
-    interval = _frame_interval(attributes)
-    pixel_size = _pixel_size_um(attributes)
-    export_labels_tiff(path, _frames_of(data), frame_interval=interval, pixel_size=pixel_size)
-    return [path]
+    return _write("tiff", path, data, attributes)
 
 
 def write_label_folder(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     """Save labels as a folder of PNG, one a frame; parameters as for `write_label_tiff`."""
-    from napari_sam3.export import export_labels_png
-
-    export_labels_png(path, _frames_of(data))
-    return [path]
+    return _write("png", path, data, attributes)
 
 
 def write_table(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     """Save a CSV of the objects on each frame; parameters as for `write_label_tiff`."""
-    from napari_sam3.export import export_table
+    return _write("csv", path, data, attributes)
+
+
+def write_coco(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Save COCO JSON with run lengths; parameters as for `write_label_tiff`."""
+    return _write("coco", path, data, attributes)
+
+
+def write_coco_polygons(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Save COCO JSON with polygons; parameters as for `write_label_tiff`."""
+    return _write("coco-polygons", path, data, attributes)
+
+
+def write_youtube_vis(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Save YouTube-VIS JSON; parameters as for `write_label_tiff`."""
+    return _write("ytvis", path, data, attributes)
+
+
+def write_ctc(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Save a Cell Tracking Challenge folder; parameters as for `write_label_tiff`."""
+    return _write("ctc", path, data, attributes)
+
+
+def write_mot(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Save MOTChallenge CSV; parameters as for `write_label_tiff`."""
+    return _write("mot", path, data, attributes)
+
+
+def write_davis(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Save a DAVIS folder; parameters as for `write_label_tiff`."""
+    return _write("davis", path, data, attributes)
+
+
+def write_ome_zarr(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Save OME-Zarr labels; parameters as for `write_label_tiff`."""
+    return _write("ome-zarr", path, data, attributes)
+
+
+def write_geff(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Save the tracks as GEFF; parameters as for `write_label_tiff`."""
+    return _write("geff", path, data, attributes)
+
+
+def _write(name: str, path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    from napari_sam3.export import Scene, open_writer
+    from napari_sam3.export.base import label_shape, write_all
 
     labels = _frames_of(data)
-    interval = _frame_interval(attributes)
-    times = None if interval is None else interval * np.arange(labels.shape[0])
-    export_table(path, labels, timestamps=times)
+    metadata = attributes.get("metadata") or {}
+    shape = label_shape(labels)
+    scene = Scene(
+        shape=shape,
+        facts=_facts_of(shape, attributes),
+        classes=_classes_of(attributes),
+        parents=metadata.get("parents") or {},
+    )
+    write_all(open_writer(name, path, scene), labels)
     return [path]
 
 
 def write_overlay(path: str, layers: list[LayerData]) -> list[str]:
-    """Save an MP4 of an image layer with the labels that lie on it.
+    """Save an MP4 of an image layer with the labels that lie on it, and the video's sound.
 
     Parameters
     ----------
@@ -85,26 +136,41 @@ def write_overlay(path: str, layers: list[LayerData]) -> list[str]:
     LayerError
         If the image layer can't be used as a video.
     """
+    return _write_with_video("overlay", path, layers)
+
+
+def write_table_with_video(path: str, layers: list[LayerData]) -> list[str]:
+    """Save a CSV of the objects with their mean intensities; parameters as for `write_overlay`."""
+    return _write_with_video("csv", path, layers)
+
+
+def _write_with_video(name: str, path: str, layers: list[LayerData]) -> list[str]:
     from napari.layers import Layer
 
-    from napari_sam3.export import export_overlay
+    from napari_sam3.export import Scene, open_writer
+    from napari_sam3.export.base import write_all
     from napari_sam3.plugin.stack import guess_axes, layer_video, video_contrast_limits
     from napari_sam3.session.frames import RgbFrames
 
     made = {kind: Layer.create(data, attributes, kind) for data, attributes, kind in layers}
+    given = {kind: attributes for _, attributes, kind in layers}
     image, labels = made["image"], made["labels"]
     axes = guess_axes(image)
-    metadata = image.metadata
     with layer_video(image, axes) as video:
         frames = RgbFrames(video, video_contrast_limits(image))
-        times = metadata.get("timestamps")
-        export_overlay(
-            path,
-            _LabelsOnVideo(image, axes, labels, (len(frames), *frames.size)),
-            frames,
-            fps=metadata.get("fps"),
-            timestamps=times if times is not None and len(times) == len(video) else None,
+        shape = (len(frames), *frames.size)
+        place = {"scale": image.scale, "units": image.units}
+        known = {"metadata": {**labels.metadata, "video": image.metadata}}
+        scene = Scene(
+            shape=shape,
+            facts=_facts_of(shape, {**place, **known}),
+            video=video,
+            frames=frames,
+            sound=image.metadata.get("path"),
+            classes=_classes_of(given["labels"]),
+            parents=labels.metadata.get("parents") or {},
         )
+        write_all(open_writer(name, path, scene), _LabelsOnVideo(image, axes, labels, shape))
     return [path]
 
 
@@ -138,6 +204,53 @@ def _frames_of(data: Any) -> Any:
             "and width alone: choose one index of the other axes, as in labels.data[:, 0]"
         )
     return data
+
+
+def _facts_of(shape: tuple[int, int, int], attributes: dict[str, Any]) -> VideoFacts | None:
+    """What a layer tells of its video; None if that is nothing.
+
+    Its units count first: a person may have set them. Then come the facts that were read with the
+    labels, or what the layer of the video knew.
+    """
+    from napari_sam3.video.facts import VideoFacts, hash_content
+
+    metadata = attributes.get("metadata") or {}
+    known, video = metadata.get("video_facts"), metadata.get("video") or {}
+    if not isinstance(known, VideoFacts) or known.shape != shape:
+        path, times = video.get("path"), video.get("timestamps")
+        place = Path(path) if path else None
+        if place is not None and not place.exists():
+            place = None
+        known = VideoFacts(
+            *shape,
+            name=None if place is None else place.name,
+            sha256=None if place is None or _is_large(place) else hash_content(place),
+            fps=video.get("fps") or None,
+            timestamps=tuple(times) if times is not None and len(times) == shape[0] else None,
+        )
+    size, interval = _pixel_size_um(attributes), _frame_interval(attributes)
+    if size is not None:
+        known = replace(known, pixel_size=size, unit="um")
+    # a layer's scale is rounded, so that it is no news where it is the rate that is known
+    if interval and (known.fps is None or abs(known.fps * interval - 1) > 1e-6):
+        times = tuple(interval * n for n in range(shape[0]))
+        known = replace(known, fps=1 / interval, timestamps=times)
+    return None if known == VideoFacts(*shape) else known
+
+
+def _is_large(path: Path) -> bool:
+    """Whether reading all of a video to hash it would make the window wait for long."""
+    files = path.iterdir() if path.is_dir() else [path]
+    return sum(f.stat().st_size for f in files if f.is_file()) > MOST_HASHED
+
+
+def _classes_of(attributes: dict[str, Any]) -> dict[int, str]:
+    """The class of each label, where the layer's features have the columns index and class."""
+    features = attributes.get("features")
+    if features is None or not {"index", "class"} <= set(features):
+        return {}
+    pairs = zip(features["index"], features["class"], strict=True)
+    return {int(i): str(name) for i, name in pairs if i == i and int(i) > 0 and name}
 
 
 def _frame_interval(attributes: dict[str, Any]) -> float | None:

@@ -1,0 +1,77 @@
+"""Labels of a file as an array that can be painted in, read frame by frame as it is looked at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam3.imports.base import LabelFile
+from napari_sam3.labels.planes import LabelPlanes
+
+
+class FilePlanes(LabelPlanes):
+    """The labels of a file, for a napari Labels layer; the file itself is never changed.
+
+    A frame is read when it is first looked at, and kept squeezed from then on. What concerns all
+    frames, as `max`, reads them all.
+
+    Parameters
+    ----------
+    file : LabelFile
+        Stays open as long as this is used.
+    """
+
+    def __init__(self, file: LabelFile) -> None:
+        super().__init__(file.shape, file.dtype)
+        self.file = file
+        self._unread = np.ones(file.shape[0], bool)
+
+    def _look(self, frame_index: int) -> NDArray[Any]:
+        self._fetch(frame_index)
+        return super()._look(frame_index)
+
+    def _holds_labels(self, frame_index: int) -> bool:
+        self._fetch(frame_index)
+        return super()._holds_labels(frame_index)
+
+    def _write(self, frame_index: int, rest: tuple[Any, ...], values: NDArray[Any]) -> None:
+        with self._lock:
+            if rest == (slice(None), slice(None)):
+                self._unread[frame_index] = False  # replaced as a whole
+            self._fetch(frame_index)
+            super()._write(frame_index, rest, values)
+
+    def _fetch(self, frame_index: int) -> None:
+        with self._lock:
+            if not self._unread[frame_index]:
+                return
+            labels = self.file[frame_index]
+            self._unread[frame_index] = False
+            if labels.any():
+                super()._write(frame_index, (slice(None), slice(None)), labels)
+
+    def _fetch_all(self) -> None:
+        for frame_index in np.flatnonzero(self._unread).tolist():
+            self._fetch(frame_index)
+
+    def _extremes(self) -> list[tuple[int, int]]:
+        self._fetch_all()
+        return super()._extremes()
+
+    def copy(self) -> LabelPlanes:
+        """A copy in memory, squeezed."""
+        self._fetch_all()
+        return super().copy()
+
+    def astype(self, dtype: Any, copy: bool = True) -> LabelPlanes:
+        """The same labels in another integer type, in memory."""
+        self._fetch_all()
+        return super().astype(dtype, copy)
+
+    def clear(self) -> None:
+        """Make every frame background."""
+        with self._lock:
+            self._unread[:] = False
+            super().clear()

@@ -16,7 +16,7 @@ import pytest
 from napari_sam3 import Sam3VideoPredictor
 from napari_sam3.models.fake import FakeModel
 from napari_sam3.models.registry import load_model
-from tests.conftest import CENTRES, RADIUS, SIZE, disc_mask
+from tests.conftest import CENTRES, RADIUS, SIZE, disc_mask, make_disc_film
 
 
 @cache
@@ -25,11 +25,18 @@ def load_tiny(family):
     import torch
 
     from napari_sam3.models.sam.load import load_sam
+    from tests.models.sam.concept_kit import make_seeing
     from tests.models.sam.tiny import MAKERS, save
+    from tests.models.sam.words import save_tokenizer
 
     torch.set_num_threads(1)  # more are slower where a layer takes microseconds
-    with TemporaryDirectory() as folder:
-        return load_sam(save(MAKERS[family](), Path(folder)), "cpu", name=f"tiny {family}")
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        if family == "sam3":
+            save(make_seeing(make_disc_film()), save_tokenizer(folder))
+        else:
+            save(MAKERS[family](), folder)
+        return load_sam(folder, "cpu", name=f"tiny {family}")
 
 
 SEEING = {
@@ -41,6 +48,7 @@ MODELS = {
     "tiny sam2": partial(load_tiny, "sam2"),
     "tiny edgetam": partial(load_tiny, "edgetam"),
     "tiny sam3_tracker": partial(load_tiny, "sam3_tracker"),
+    "tiny sam3": partial(load_tiny, "sam3"),
 }
 
 
@@ -54,6 +62,11 @@ class Talk:
     def __init__(self, predictor: Sam3VideoPredictor, **resource) -> None:
         self.predictor = predictor
         self.id = self.send("start_session", **resource)["session_id"]
+
+    @property
+    def word(self) -> str:
+        """A word for something that the model finds on the film's first frame."""
+        return "person" if self.predictor.model.name in SEEING else "cat"
 
     def send(self, kind: str, **fields):
         return self.predictor.handle_request({"type": kind, **fields})

@@ -156,7 +156,7 @@ def test_bad_resources(predictor, tmp_path):
 
 def test_text_is_refused_with_the_reason_where_it_is_not_known(talk):
     if talk.predictor.model.capabilities.text:
-        assert talk.prompt(text="person")
+        assert talk.prompt(text=talk.word)
         return
     with pytest.raises(RequestError, match=r"knows no words.*Models that can: .*takes: points"):
         talk.prompt(text="person")

@@ -72,6 +72,7 @@ class ConceptTracker:
 
     def detect(self, frame_index: int, concept: Concept) -> Sequence[ObjectMask]:
         """Find every object of a concept, the best first (see `VideoTracker.detect`)."""
+        self._views.fetch(frame_index)
         prompt = self._encode(frame_index, concept)
         with self._device.computing():
             session = new_session(self._detector.model, prompt, self._n_frames)
@@ -208,6 +209,7 @@ class ConceptTracker:
             self._expected = range(missing[0], end + track.step, track.step)
             self._views.features.expect(self._expected)
         for frame_index in missing:
+            self._views.fetch(frame_index)
             with self._device.computing():
                 track.advance()
             if frame_index != wanted:

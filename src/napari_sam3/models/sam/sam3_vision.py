@@ -58,7 +58,7 @@ class Sam3Encoder:
 class Sam3Views:
     """Frames of one video as SAM 3's detector and tracker see them; the last one is kept.
 
-    Called inside `Device.computing()`.
+    Called inside `Device.computing()`, after `fetch`.
     """
 
     def __init__(self, model: Sam3VideoModel, features: FeatureSource) -> None:
@@ -68,6 +68,13 @@ class Sam3Views:
         self._patches = torch.empty(0)
         self._detector: Sam3VisionEncoderOutput | None = None
         self._tracker: TrackerMaps | None = None
+
+    def fetch(self, frame_index: int) -> None:
+        """Have a frame encoded; called outside `Device.computing()`.
+
+        Who waits for the device first would stop idle work on this very frame, not wait for it.
+        """
+        self.features.get(frame_index)
 
     def detector(self, frame_index: int) -> Sam3VisionEncoderOutput:
         """A frame for the detector."""
@@ -104,6 +111,7 @@ class TrackerSource:
 
     def get(self, frame_index: int) -> Encoded:
         """The maps of a frame, (H * W, 1, C) each."""
+        self._views.fetch(frame_index)
         with self._views.features.encoder.device.computing():
             return dict(zip(LEVELS, self._views.tracker(frame_index).features, strict=True))
 

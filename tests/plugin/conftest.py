@@ -78,11 +78,9 @@ def notes():
 
 
 @pytest.fixture
-def open_dock(make_napari_viewer, qtbot, monkeypatch, tmp_path):
+def open_dock(make_napari_viewer, qtbot, monkeypatch, weights_home):
     """A function that opens a viewer, or takes one, and docks the widget in it."""
     monkeypatch.setenv("NAPARI_SAM3_MODEL", "fake")
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     docks = []
 
     def open_dock(viewer=None) -> SegmentAndTrackWidget:

@@ -1,4 +1,4 @@
-"""PyTorch beside a window: transformers is imported after OpenGL was, as a plugin's user does it."""
+"""PyTorch beside a window: transformers imported after OpenGL was, as happens to every user."""
 
 from __future__ import annotations
 

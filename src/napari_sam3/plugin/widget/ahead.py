@@ -39,7 +39,7 @@ class LookAhead(QObject):
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
         self._rest.setInterval(REST_MS)
-        self._rest.timeout.connect(self._look)
+        self._rest.timeout.connect(self.look)
         self._clock = QTimer(self)
         self._clock.setInterval(LOOK_MS)
         self._clock.timeout.connect(self._say)
@@ -54,6 +54,11 @@ class LookAhead(QObject):
             self._rest.stop()
             self._fall_silent()
 
+    @property
+    def is_due(self) -> bool:
+        """Whether the session will be told in a moment."""
+        return self._rest.isActive()
+
     def close(self) -> None:
         """Look no more."""
         self._bench.viewer.dims.events.current_step.disconnect(self._on_step)
@@ -64,7 +69,8 @@ class LookAhead(QObject):
         if self._is_idle:
             self._rest.start()
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Tell the session now, if there is one and nobody works."""
         controller, setup = self._bench.controller, self._bench.setup
         if controller is None or controller.session is None or setup is None or not self._is_idle:
             return

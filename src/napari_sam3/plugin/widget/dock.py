@@ -70,11 +70,11 @@ class SegmentAndTrackWidget(QWidget):
         self.settings_fields = SettingsFields()
         self.settings = SettingsKeeper(self.settings_fields, self)
         self.axes_choice = AxesChoice(napari_viewer, self.video_fields)
-        quiet_line = QuietLine()
+        self.quiet_line = QuietLine()
         self.model_choice = ModelChoice(
-            self.video_fields, self.prompt_fields, self.settings_fields, quiet_line, self
+            self.video_fields, self.prompt_fields, self.settings_fields, self.quiet_line, self
         )
-        self.look_ahead = LookAhead(self.bench, quiet_line, self)
+        self.look_ahead = LookAhead(self.bench, self.quiet_line, self)
         self.pen = PromptPen(self.prompt_fields, self._update)
         self.work = Work(self.bench)
         self.is_shut_down = False
@@ -90,7 +90,7 @@ class SegmentAndTrackWidget(QWidget):
         layout.setContentsMargins(4, 4, 4, 4)
         layout.addWidget(self.guidance)
         layout.addWidget(body)
-        layout.addWidget(quiet_line)
+        layout.addWidget(self.quiet_line)
         self._connect()
         self._on_video_changed(self.video_fields.video.value)
 
@@ -310,7 +310,11 @@ class SegmentAndTrackWidget(QWidget):
             self.deleteLater()
 
     def _on_model_changed(self) -> None:
-        self.work.set(is_model_ready=self.model_choice.is_ready, model=self.model_choice.name)
+        choice = self.model_choice
+        is_other = choice.name != self.state.model
+        if is_other and self.state.ending is Ending.FAILED:
+            self.work.set(ending=Ending.NONE)  # what failed was the model of before
+        self.work.set(is_model_ready=choice.is_ready, model=choice.name)
 
     def _on_layers_changed(self, _event: Any = None) -> None:
         fields = self.prompt_fields

@@ -101,6 +101,11 @@ class ModelChoice(QObject):
         """Whether it can be loaded without a download, as far as is known."""
         return self.survey.is_ready(self._name)
 
+    @property
+    def is_looking(self) -> bool:
+        """Whether a survey is under way."""
+        return self._run is not None
+
     def choose(self, model: str, device: str | None = None) -> None:
         """Choose for the person; a name that is not offered is said to be wrong when it is used."""
         if model not in self._fields.model.choices:

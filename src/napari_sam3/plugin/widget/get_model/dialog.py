@@ -123,13 +123,18 @@ class GetModelDialog(QDialog):
             self.refresh()
         self._fit()
 
+    @property
+    def is_looking(self) -> bool:
+        """Whether the disk is being looked at."""
+        return self._look is not None
+
     def refresh(self) -> None:
         """Look on the disk again; the hub is not asked."""
         if self.weights is not None:
             weights = self.weights
             if self._look is not None:
                 self._look.drop()
-            self._look = run_once(lambda: state_of(weights), self._show_state, self._on_failed)
+            self._look = run_once(lambda: state_of(weights), self._show_state, self._say_error)
 
     def _say_licence(self, weights: Weights) -> None:
         licence = weights.licence
@@ -144,6 +149,7 @@ class GetModelDialog(QDialog):
         self.licence_name.setText(text)
 
     def _show_state(self, now: WeightsState) -> None:
+        self._look = None
         self.access.show_state(now)
         self.access.setVisible(now.weights.is_gated and not now.is_ready)
         self.download.show_state(now)
@@ -157,8 +163,9 @@ class GetModelDialog(QDialog):
         self.setMinimumHeight(height)
         self.resize(self.width(), height)
 
-    def _say_trouble(self, text: str) -> None:
-        self.trouble.setText(text)
+    def _say_error(self, error: Sam3Error) -> None:
+        self._look = None
+        self.trouble.setText(say_error(error))
         self.trouble.setVisible(True)
         self._fit()
 
@@ -189,7 +196,7 @@ class GetModelDialog(QDialog):
         self.arrived.emit(weights.name)
 
     def _on_failed(self, error: Sam3Error) -> None:
-        self._say_trouble(say_error(error))
+        self._say_error(error)
         self.refresh()
         self.changed.emit()
 

@@ -1,0 +1,137 @@
+"""Files that take long to look through, opened in a window."""
+
+import threading
+
+import numpy as np
+import pytest
+from napari.layers import Image
+from qtpy.QtCore import QTimer
+
+from napari_sam3.errors import VideoError
+from napari_sam3.plugin import opening
+from napari_sam3.plugin.reader import read_layers
+from napari_sam3.plugin.stack import guess_axes, layer_video
+from napari_sam3.video import as_video
+from napari_sam3.video.first_frame import FirstFrame
+from tests.video.clips import encode, read_number
+
+N_FRAMES = 30
+
+
+@pytest.fixture
+def clip(tmp_path):
+    return encode(tmp_path / "clip.mkv", n_frames=N_FRAMES, gop=10, b_frames=2, rate=24)
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """Holds the opening of files until it is set."""
+    gate, open_video = threading.Event(), opening.open_video
+
+    def held_open(path):
+        assert gate.wait(timeout=60), "nobody let it go on"
+        return open_video(path)
+
+    monkeypatch.setattr(opening, "open_video", held_open)
+    monkeypatch.setattr(opening, "PATIENCE", 0.01)
+    yield gate
+    gate.set()
+
+
+@pytest.fixture
+def drop_on(qtbot):
+    """Opens a file as dropping it on the window does: from within Qt's event loop."""
+
+    def drop(viewer, path):
+        def add():
+            ((video, arguments, _),) = read_layers(str(path))
+            viewer.add_image(video, **arguments)
+
+        QTimer.singleShot(0, add)
+        qtbot.waitUntil(lambda: len(viewer.layers) > 0, timeout=10_000)
+        return viewer.layers[0]
+
+    return drop
+
+
+def test_first_frame_shows_until_the_file_was_looked_through(
+    make_napari_viewer, qtbot, clip, gate, drop_on
+):
+    viewer = make_napari_viewer()
+    layer = drop_on(viewer, clip)
+    assert isinstance(layer.data, FirstFrame)
+    assert layer.data.shape[0] == 1
+    assert read_number(np.asarray(layer.data[0])) == 0
+    for take in (as_video, lambda data: data.reopen()):
+        with pytest.raises(VideoError, match=r"'clip\.mkv' is still being looked through"):
+            take(layer.data)
+    gate.set()
+    qtbot.waitUntil(lambda: not isinstance(layer.data, FirstFrame), timeout=10_000)
+    assert viewer.layers == [layer]
+    assert len(layer.data) == N_FRAMES
+    assert viewer.dims.nsteps[0] == N_FRAMES
+    assert layer.metadata["codec"] == "h264"
+    assert layer.scale[0] == pytest.approx(1 / 24)
+    viewer.dims.set_current_step(0, 17)
+    assert read_number(layer.data[17]) == 17
+    with layer_video(layer, guess_axes(layer)) as video:
+        assert len(video) == N_FRAMES
+
+
+def test_what_opens_quickly_is_whole_at_once(make_napari_viewer, clip, drop_on, monkeypatch):
+    monkeypatch.setattr(opening, "PATIENCE", 60)
+    assert len(drop_on(make_napari_viewer(), clip).data) == N_FRAMES
+
+
+def test_scripts_get_all_of_it(make_napari_viewer, clip, gate):
+    make_napari_viewer()
+    gate.set()
+    ((video, _, _),) = read_layers(str(clip))
+    assert len(video) == N_FRAMES
+
+
+def test_layer_that_is_gone_is_not_waited_for(make_napari_viewer, qtbot, clip, gate, drop_on):
+    viewer = make_napari_viewer()
+    opening_threads = threading.active_count()
+    layer = drop_on(viewer, clip)
+    viewer.layers.remove(layer)
+    del layer
+    gate.set()
+    qtbot.waitUntil(lambda: threading.active_count() <= opening_threads, timeout=10_000)
+    assert len(viewer.layers) == 0
+
+
+def test_failure_later_on_is_told_and_takes_the_layer_away(
+    make_napari_viewer, qtbot, clip, drop_on, notes, monkeypatch
+):
+    gate = threading.Event()
+
+    def fail(path):
+        gate.wait(timeout=60)
+        raise VideoError(f"{path.name!r} has a hole")
+
+    monkeypatch.setattr(opening, "open_video", fail)
+    monkeypatch.setattr(opening, "PATIENCE", 0.01)
+    viewer = make_napari_viewer()
+    assert isinstance(drop_on(viewer, clip), Image)
+    gate.set()
+    qtbot.waitUntil(lambda: len(viewer.layers) == 0, timeout=10_000)
+    assert "'clip.mkv' has a hole" in notes[-1][1]
+
+
+def test_file_that_can_not_be_opened_is_refused_at_once(
+    make_napari_viewer, qtbot, tmp_path, gate, monkeypatch
+):
+    make_napari_viewer()
+    path = tmp_path / "text.mkv"
+    path.write_text("no video")
+    gate.set()
+    raised = []
+
+    def read():
+        with pytest.raises(VideoError, match=r"text\.mkv"):
+            read_layers(str(path))
+        raised.append(True)
+
+    QTimer.singleShot(0, read)
+    qtbot.waitUntil(lambda: bool(raised), timeout=10_000)

@@ -1,0 +1,69 @@
+"""The main job in the window with a real model of the SAM family, tiny and of random weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_sam3.models.sam.features import FeatureSource
+from napari_sam3.models.weights import use_folder
+from tests.models.sam import tiny
+
+N_FRAMES = 8
+
+
+@pytest.fixture(scope="module")
+def sam_folder(tmp_path_factory):
+    return tiny.save(tiny.make_sam2(), tmp_path_factory.mktemp("models") / "tiny-sam2")
+
+
+@pytest.fixture
+def encoded(monkeypatch):
+    """Frames that went through the image encoder."""
+    frames: list[int] = []
+    encode = FeatureSource._encode
+
+    def counted(self, frame_index, pixels):
+        frames.append(frame_index)
+        return encode(self, frame_index, pixels)
+
+    monkeypatch.setattr(FeatureSource, "_encode", counted)
+    return frames
+
+
+def test_prompt_propagate_correct_and_propagate_again(
+    open_dock, disc_film, sam_folder, encoded, work, qtbot, notes
+):
+    dock = open_dock()
+    use_folder(sam_folder)
+    layer = dock.viewer.add_image(disc_film[:N_FRAMES], name="film", rgb=True)
+    dock.model_choice.choose("tiny-sam2", "cpu")
+    dock.new_prompts()
+    points = dock.prompt_fields.points.value
+    points.add([[0, 40, 34]])
+    dock.viewer.dims.set_current_step(0, 0)
+    work(dock, dock.segment_frame)
+    assert notes == []
+    clicked = np.array(dock.bench.results_of(layer).planes[0])
+    assert set(np.unique(clicked)) == {0, 1}
+    work(dock, dock.propagate)
+    planes = dock.bench.results_of(layer).planes
+    assert dock.guidance.text().startswith(f"{N_FRAMES} frames done")
+    first = [np.array(planes[t]) for t in range(N_FRAMES)]
+    assert all(frame.any() for frame in first)
+    np.testing.assert_array_equal(first[0], clicked)
+    assert sorted(set(encoded)) == list(range(N_FRAMES))
+    # a correction on a frame that was tracked
+    rows, columns = np.nonzero(first[4])
+    dock.prompt_fields.sign.value = "exclude"
+    points.add([[4, rows[0], columns[0]]])
+    encoded.clear()
+    work(dock, dock.propagate)
+    second = [np.array(planes[t]) for t in range(N_FRAMES)]
+    assert notes == []
+    for t in range(4):
+        np.testing.assert_array_equal(second[t], first[t])
+    assert not np.array_equal(second[4], first[4])
+    assert encoded == []  # no frame is encoded twice
+    qtbot.waitUntil(lambda: not dock.model_choice.is_looking)
+    assert dock.video_fields.model.native.currentText() == "tiny-sam2  ·  ● loaded"

@@ -39,9 +39,9 @@ def count(ours, monkeypatch):
     asked: list[int] = []
     follow = ours.tracker.network.follow
 
-    def counted(view, *args, **kwargs):
-        asked.append(view.frame_index)
-        return follow(view, *args, **kwargs)
+    def counted(view, pasts, **kwargs):
+        asked.extend([view.frame_index] * len(pasts))
+        return follow(view, pasts, **kwargs)
 
     monkeypatch.setattr(ours.tracker.network, "follow", counted)
     return asked

@@ -1,4 +1,4 @@
-"""A SAM 2-like tracker of transformers, asked one thing of one object on one frame at a time.
+"""A SAM 2-like tracker of transformers, asked one thing on one frame at a time.
 
 Sam2Video, EdgeTamVideo and Sam3TrackerVideo have the same parts and the same `forward`. Upstream
 keeps what it knows of a video in an inference session that grows for ever; here a session lives
@@ -8,6 +8,7 @@ nothing that was asked before.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -23,6 +24,9 @@ from napari_sam3.values import ObjectMask, ObjectPrompt
 
 LEVELS = ("level0", "level1", "level2")
 """Names of the tracker's feature maps in what an encoder gives, from fine to coarse."""
+
+TOGETHER = 4
+"""Objects recalled at once, at most: more are hardly faster and take more memory."""
 
 _INSIDE, _OUTSIDE = 10.0, -10.0  # logits of a mask that is certain, as upstream has them
 _OBJECT = 1  # a session holds one object; its id there
@@ -57,12 +61,28 @@ class Answer(NamedTuple):
     memory: Memory | None
 
 
+class Past(NamedTuple):
+    """What is remembered of an object, by frame: of prompted frames, and of tracked ones."""
+
+    conditioning: Mapping[int, Memory]
+    recent: Mapping[int, Memory]
+
+
 class View(NamedTuple):
     """A frame as the tracker's parts take it: flattened maps (HW, 1, C), fine to coarse."""
 
     frame_index: int
     maps: list[Tensor]
     position: Tensor
+
+
+class _Recalled(NamedTuple):
+    """An object's memories as the memory attention takes them: (L, 1, C) each, pointers last."""
+
+    tokens: Tensor
+    positions: Tensor
+    n_spatial: int
+    n_pointer_tokens: int
 
 
 class TrackerNetwork:
@@ -92,6 +112,8 @@ class TrackerNetwork:
         self._sine = type(model.memory_encoder.position_encoding)(
             num_position_features=model.hidden_dim // 2, normalize=True
         )
+        attention = inspect.signature(model.memory_attention.forward)
+        self._tells_spatial = "num_spatial_memory_tokens" in attention.parameters  # EdgeTAM
         self._position: Tensor | None = None
         self._memory_position: Tensor | None = None
 
@@ -118,41 +140,50 @@ class TrackerNetwork:
             0, view.frame_index, {"point_coords": points, "point_labels": labels}
         )
         session.obj_with_new_inputs = [_OBJECT]
-        return self._forward(session, view.frame_index, is_conditioning=True)
+        return self._forward(session, view.frame_index)
 
     def remember_mask(self, view: View, mask: ObjectMask | None) -> Memory:
         """Make the memory of an object whose mask is known; None: known not to be there."""
         session = self._session(view)
         session.add_mask_inputs(0, view.frame_index, self._mask_input(mask))
         session.obj_with_new_inputs = [_OBJECT]
-        memory = self._forward(session, view.frame_index, is_conditioning=True).memory
+        memory = self._forward(session, view.frame_index).memory
         assert memory is not None
         return memory
 
-    def follow(
-        self,
-        view: View,
-        conditioning: Mapping[int, Memory],
-        recent: Mapping[int, Memory],
-        *,
-        reverse: bool,
-    ) -> Answer:
-        """Find an object on a frame from what is remembered of it on others.
+    def follow(self, view: View, pasts: Sequence[Past], *, reverse: bool) -> list[Answer]:
+        """Find objects on a frame, each from what is remembered of it on others.
+
+        Memory attention is most of the time. It takes objects with memories of the same length at
+        once, and gives each the same to the bit, whoever else is in the batch. The mask decoder
+        does not, so each is decoded by itself.
 
         Parameters
         ----------
         view : View
-        conditioning, recent : mapping of frame index to Memory
-            Of frames that were prompted, of frames that were tracked.
+        pasts : sequence of Past
+            One for each object.
         reverse : bool
             Whether time runs backward.
+
+        Returns
+        -------
+        list of Answer
+            In the order of `pasts`.
         """
-        session = self._session(view)
-        session.output_dict_per_obj[0] = {
-            "cond_frame_outputs": {i: _to_output(m) for i, m in conditioning.items()},
-            "non_cond_frame_outputs": {i: _to_output(m) for i, m in recent.items()},
-        }
-        return self._forward(session, view.frame_index, is_conditioning=False, reverse=reverse)
+        answers: dict[int, Answer] = {}
+        with self.device.computing():
+            recalled = [self._recall(view, past, reverse=reverse) for past in pasts]
+            alike: dict[tuple[int, int], list[int]] = {}
+            for number, each in enumerate(recalled):
+                alike.setdefault((each.n_spatial, len(each.tokens)), []).append(number)
+            for group in alike.values():
+                for begin in range(0, len(group), TOGETHER):
+                    some = group[begin : begin + TOGETHER]
+                    maps = self._attend(view, [recalled[number] for number in some])
+                    for place, number in enumerate(some):
+                        answers[number] = self._decode(view, maps[place : place + 1])
+        return [answers[number] for number in range(len(pasts))]
 
     def refine(self, view: View, mask: ObjectMask | None, prompt: ObjectPrompt) -> Answer:
         """Correct a mask by clicks. Upstream's sessions have no such path; its parts have."""
@@ -181,6 +212,72 @@ class TrackerNetwork:
             logits = torch.where(presence[..., None, None] > 0, masks, _OUTSIDE)[0, 0, 0]
             return Answer(logits.float(), _score(presence, quality), None)
 
+    # ------------------------------------- one frame on, as upstream's `forward`
+
+    def _recall(self, view: View, past: Past, *, reverse: bool) -> _Recalled:
+        """Choose and line up what is looked at, by upstream's rules."""
+        model, index = self.model, view.frame_index
+        session = self._session(view)
+        session.output_dict_per_obj[0] = {
+            "cond_frame_outputs": {i: _to_output(m) for i, m in past.conditioning.items()},
+            "non_cond_frame_outputs": {i: _to_output(m) for i, m in past.recent.items()},
+        }
+        outputs = model._gather_memory_frame_outputs(session, 0, index, reverse)
+        tokens, positions = model._build_memory_attention_inputs(outputs, self.device.torch)
+        n_spatial = len(tokens)
+        ages, pointers, most = model._get_object_pointers(
+            session, 0, index, self.n_frames, self.device.torch, reverse
+        )
+        row, row_positions = model._process_object_pointers(
+            ages, pointers, most, 1, model.hidden_dim, self.device.torch
+        )
+        n_pointer_tokens = 0
+        if row is not None:
+            tokens, positions = [*tokens, row], [*positions, row_positions]
+            n_pointer_tokens = len(row)
+        return _Recalled(
+            torch.cat(tokens).float(), torch.cat(positions), n_spatial, n_pointer_tokens
+        )
+
+    def _attend(self, view: View, recalled: Sequence[_Recalled]) -> Tensor:
+        """Bring memories of the same length into the frame's coarse map: (B, C, H, W)."""
+        model = self.model
+        count = len(recalled)
+        extra = {"num_spatial_memory_tokens": recalled[0].n_spatial} if self._tells_spatial else {}
+        seen = model.memory_attention(
+            current_vision_features=view.maps[-1].expand(-1, count, -1),
+            current_vision_position_embeddings=view.position.expand(-1, count, -1),
+            memory=torch.cat([each.tokens for each in recalled], dim=1),
+            memory_posision_embeddings=torch.cat([each.positions for each in recalled], dim=1),
+            num_object_pointer_tokens=recalled[0].n_pointer_tokens,
+            **extra,
+        )
+        height, width = model.backbone_feature_sizes[-1]
+        maps: Tensor = seen.reshape(count, height * width, -1).transpose(1, 2)
+        return maps.view(count, -1, height, width)
+
+    def _decode(self, view: View, coarse: Tensor) -> Answer:
+        """Make the mask of one object from its map, and the memory of it."""
+        model = self.model
+        fine = [
+            m.permute(1, 2, 0).view(1, -1, *side)
+            for m, side in zip(view.maps, model.backbone_feature_sizes, strict=True)
+        ][:-1]
+        made = model._single_frame_forward(
+            image_embeddings=[*fine, coarse], multimask_output=model._use_multimask(False, None)
+        )
+        features, position = model._encode_new_memory(
+            current_vision_feats=view.maps[-1],
+            pred_masks_high_res=made.high_res_masks,
+            object_score_logits=made.object_score_logits,
+            is_mask_from_pts=False,
+        )
+        return Answer(
+            made.pred_masks[0, 0].float(),
+            _score(made.object_score_logits, made.iou_scores),
+            Memory(features, self._share(position), made.object_pointer),
+        )
+
     # ------------------------------------------------------------- plumbing
 
     def _session(self, view: View) -> Any:
@@ -199,13 +296,11 @@ class TrackerNetwork:
         )
         return session
 
-    def _forward(
-        self, session: Any, frame_index: int, *, is_conditioning: bool, reverse: bool = False
-    ) -> Answer:
+    def _forward(self, session: Any, frame_index: int) -> Answer:
+        """Run upstream's own step on a prompted frame."""
         with self.device.computing(), _overheard(self.model.mask_decoder) as decoded:
-            output = self.model(inference_session=session, frame_idx=frame_index, reverse=reverse)
-            kind = "cond_frame_outputs" if is_conditioning else "non_cond_frame_outputs"
-            made = session.output_dict_per_obj[0][kind][frame_index]
+            output = self.model(inference_session=session, frame_idx=frame_index)
+            made = session.output_dict_per_obj[0]["cond_frame_outputs"][frame_index]
             _, quality, _, presence = decoded[-1]
             return Answer(
                 output.pred_masks[0, 0].float(),

@@ -8,7 +8,7 @@ where that has not met the object yet, from the other one, by the rules of `mode
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -16,7 +16,7 @@ from napari_sam3.models.base import TrackedFrame
 from napari_sam3.models.sam.bank import Bank, Reach
 from napari_sam3.models.sam.device import Device
 from napari_sam3.models.sam.feature_files import Encoded
-from napari_sam3.models.sam.network import Answer, Memory, TrackerNetwork, View
+from napari_sam3.models.sam.network import Answer, Memory, Past, TrackerNetwork, View
 from napari_sam3.models.sam.track import Track
 from napari_sam3.models.sam.upscale import mask_at_size
 from napari_sam3.values import Concept, Journal, Keyframe, ObjectMask, ObjectPrompt
@@ -175,40 +175,44 @@ class ObjectTracker:
         if longest[0] not in self._expected or longest.step != self._expected.step:
             self._expected = range(longest[0], last + longest.step, longest.step)
             self.features.expect(self._expected)
-        share = CHECKPOINT_BYTES // len(self._tracks)
         for index in longest:
-            for track, left in todo:
-                if index in left:
-                    track.advance(index, self)
-                    track.thin(share)
+            self._advance(index, [track for track, left in todo if index in left])
             if index != frame_index:
                 yield TrackedFrame(index, None)
 
-    # ------------------------------------------------- what tracks ask for
-
-    def step(
-        self, frame_index: int, met: Mapping[int, Keyframe], bank: Bank, direction: int
-    ) -> tuple[ObjectMask | None, Bank]:
-        """Mask of an object on a frame that is not prompted, and its bank from there on."""
-        answer = self.network.follow(
-            self._look(frame_index),
-            {index: self._conditioning[keyframe] for index, keyframe in met.items()},
-            bank.recent,
-            reverse=direction < 0,
-        )
-        return self._enlarge(answer), bank.after(frame_index, answer.memory, self._reach)
-
-    def pass_keyframe(self, frame_index: int, keyframe: Keyframe, bank: Bank | None) -> Bank:
-        """Bank after a prompted frame, whose own memory is kept with the keyframe."""
-        if keyframe not in self._conditioning:
-            self._conditioning[keyframe] = self._remember(frame_index, keyframe)
-        return (bank or Bank(frame_index)).after(frame_index, None, self._reach)
+    def _advance(self, frame_index: int, tracks: Sequence[Track]) -> None:
+        """Take tracks of the same direction one frame on."""
+        unprompted = []
+        for track in tracks:
+            keyframe = track.keyframe(frame_index)
+            if keyframe is None:
+                unprompted.append(track)
+                continue
+            if keyframe not in self._conditioning:
+                self._conditioning[keyframe] = self._remember(frame_index, keyframe)
+            bank = (track.bank or Bank(frame_index)).after(frame_index, None, self._reach)
+            track.put(frame_index, keyframe.mask, bank)
+        pasts = []
+        for track in unprompted:
+            assert track.bank is not None, "a track begins on a keyframe"
+            met = track.met(frame_index).items()
+            pasts.append(Past({i: self._conditioning[k] for i, k in met}, track.bank.recent))
+        if pasts:
+            view = self._look(frame_index)
+            answers = self.network.follow(view, pasts, reverse=tracks[0].direction < 0)
+            for track, answer in zip(unprompted, answers, strict=True):
+                assert track.bank is not None
+                bank = track.bank.after(frame_index, answer.memory, self._reach)
+                track.put(frame_index, self._enlarge(answer), bank)
+        share = CHECKPOINT_BYTES // len(self._tracks)
+        for track in tracks:
+            track.thin(share)
 
     def _remember(self, frame_index: int, keyframe: Keyframe) -> Memory:
         """Make a prompted frame's memory.
 
-        Clicks and boxes as upstream does. What a correction made of a tracked mask, what was
-        painted, and what a concept found is remembered as the mask that it is, so that it lasts.
+        That of clicks and boxes is upstream's own. What a correction made of a tracked mask, what
+        was painted, and what a concept found is remembered as the mask that it is, so it lasts.
         """
         prompt = keyframe.prompt
         if not _is_plain(prompt):

@@ -10,27 +10,12 @@ and have them all computed again before frame 501 could be shown.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
 
 from napari_sam3.models.sam.bank import Bank
 from napari_sam3.values import Keyframe, ObjectMask, PackedMask
 
 SPACING = 8
 """Frames between two checkpoints, as long as there is room for all of them."""
-
-
-class Follower(Protocol):
-    """What a track asks to have its next frame computed."""
-
-    def step(
-        self, frame_index: int, met: Mapping[int, Keyframe], bank: Bank, direction: int
-    ) -> tuple[ObjectMask | None, Bank]:
-        """Mask of an object on a frame that is not prompted, and its bank from there on."""
-        ...
-
-    def pass_keyframe(self, frame_index: int, keyframe: Keyframe, bank: Bank | None) -> Bank:
-        """Bank after a prompted frame."""
-        ...
 
 
 class Track:
@@ -87,17 +72,21 @@ class Track:
         begin = self.entry if self._bank is None else self._bank.frame_index + self.direction
         return range(begin, frame_index + self.direction, self.direction)
 
-    def advance(self, frame_index: int, follower: Follower) -> None:
-        """Compute the frame after the one computed last."""
-        keyframe = self._keyframes.get(frame_index)
-        mask: ObjectMask | None
-        if keyframe is not None:
-            bank = follower.pass_keyframe(frame_index, keyframe, self._bank)
-            mask = keyframe.mask
-        else:
-            assert self._bank is not None, "a track begins on a keyframe"
-            met = {i: k for i, k in self._keyframes.items() if self._is_before(i, frame_index)}
-            mask, bank = follower.step(frame_index, met, self._bank, self.direction)
+    @property
+    def bank(self) -> Bank | None:
+        """What is remembered after the frame computed last; None before the first."""
+        return self._bank
+
+    def keyframe(self, frame_index: int) -> Keyframe | None:
+        """What was said of the object on a frame."""
+        return self._keyframes.get(frame_index)
+
+    def met(self, frame_index: int) -> Mapping[int, Keyframe]:
+        """The keyframes before a frame, in the order met."""
+        return {i: k for i, k in self._keyframes.items() if self._is_before(i, frame_index)}
+
+    def put(self, frame_index: int, mask: ObjectMask | None, bank: Bank) -> None:
+        """Take the frame after the one computed last."""
         self._bank = bank
         self.masks[frame_index] = None if mask is None else PackedMask.pack(mask)
         if frame_index % self._spacing == 0:

@@ -72,7 +72,9 @@ def encode(
     """Write a clip, to a path or into an open file; `pts` are in `time_base`."""
     place = str(path) if isinstance(path, Path) else path
     container = av.open(place, "w", format=format, options=container_options or {})
-    stream = container.add_stream(codec, rate=rate, options=options or {})
+    # with several threads x264 does not write the same file each time where the machine is busy
+    steady = {"threads": "1"} if codec.startswith("libx264") else {}
+    stream = container.add_stream(codec, rate=rate, options=steady | (options or {}))
     stream.width, stream.height, stream.pix_fmt = size[1], size[0], pix_fmt
     # x264 would write slices else, and those are another kind of file
     stream.thread_type = "FRAME"

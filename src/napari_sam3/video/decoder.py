@@ -211,6 +211,11 @@ class Decoder:
             key = max(0, key - back)
             back *= 2
 
+    def read_to_end(self, key: int, index: FrameIndex, keep: Keep) -> None:
+        """Decode from one of the index's places to start at up to its last frame."""
+        self._seek(index, key)
+        self._read_on(len(index) - 1, index, keep)
+
     def _read_on(self, frame_index: int, index: FrameIndex, keep: Keep) -> tuple[bool, bool]:
         """Decode up to a frame: whether it was found, and whether an earlier one came by."""
         seen_before = False

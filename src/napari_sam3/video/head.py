@@ -63,6 +63,10 @@ class Head:
         self.decoder = None
         return decoder
 
+    def drop_after(self, stamp: int) -> None:
+        """Forget frames shown after a stamp: of a file that breaks off they do not count."""
+        self.frames = [f for f in self.frames if f.pts is None or f.pts <= stamp] or self.frames[:1]
+
     def bear_out(self, index: FrameIndex) -> FrameIndex | None:
         """The index, if the stamps of the decoded frames agree with it; else None."""
         decoded = [frame.pts for frame in self.frames]

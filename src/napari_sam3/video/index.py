@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 Int64Array = NDArray[np.int64]
 StampKind = Literal["pts", "dts", "pos", "count"]
 
+MOST_REORDERED = 16
+"""Frames that a codec can keep back at most to show them later (H.264 and HEVC: 16)."""
+
 NO_STAMP = np.iinfo(np.int64).min
 """Stands for a time stamp that a packet does not carry."""
 
@@ -132,6 +135,18 @@ class FrameIndex:
         # not a place we know: take what comes
         return self.frame_of(stamp) or 0
 
+    def ending_at(self, stop: int) -> FrameIndex:
+        """The same index without the frames from `stop` (1 or more) on."""
+        shorter = FrameIndex(
+            self.kind,
+            self.stamps[:stop],
+            self.times[:stop],
+            self.key_frames,
+            self.key_stamps,
+            self.key_seeks,
+        )
+        return _with_keys(shorter, stop)
+
     def starting_at(self, first: int) -> FrameIndex:
         """The same index without its first frames."""
         return FrameIndex(
@@ -172,7 +187,7 @@ def index_by_pts(packets: PacketTable, *, seeks_by_pts: bool) -> FrameIndex | No
     key_stamps = packets.pts[keys]
     dts = np.where(packets.dts == NO_STAMP, packets.pts, packets.dts)
     if packets.cut_short is not False:
-        stamps = _without_holes(stamps, int(dts[-1]), surely_cut=bool(packets.cut_short))
+        stamps = _without_holes(packets.pts[shown], surely_cut=bool(packets.cut_short))
     ahead = int((packets.pts - dts).max()) if seeks_by_pts else 0
     return _with_keys(
         FrameIndex(
@@ -187,17 +202,25 @@ def index_by_pts(packets: PacketTable, *, seeks_by_pts: bool) -> FrameIndex | No
     )
 
 
-def _without_holes(stamps: Int64Array, last_dts: int, *, surely_cut: bool) -> Int64Array:
+def _without_holes(shown: Int64Array, *, surely_cut: bool) -> Int64Array:
     """The frames of a broken-off file up to the first one that may be missing among them.
 
     Frames are stored in the order they are decoded: where the file breaks off, frames to be shown
-    after the missing ones may be there already. A missing frame would have been decoded after
-    `last_dts`, so it is shown after that too.
+    after the missing ones may be there already. `shown` are the stamps in that order; no frame is
+    decoded later, counted in frames, than the latest of those that are there.
     """
+    stamps = np.sort(shown)
+    delay = int((np.arange(len(shown)) - np.searchsorted(stamps, shown)).max())
+    sure = max(1, len(stamps) - delay)
     steps = np.diff(stamps)
     longest = 1.5 * float(np.median(steps)) if len(steps) else 0.0
-    sure = max(1, int(np.searchsorted(stamps, last_dts, side="right")))
-    if not surely_cut and (steps[: sure - 1] > longest).any():
+    if surely_cut and len(steps):
+        longest = 1.5 * float(steps.min())
+        steady = max(1, sure - MOST_REORDERED)
+        if (steps[: steady - 1] <= longest).all():
+            # what is missing where the rate is constant is seen better than it is reckoned
+            sure = steady
+    elif (steps[: sure - 1] > longest).any():
         # the rate varies: a long step at the end says nothing
         return stamps
     while sure < len(stamps) and steps[sure - 1] <= longest:

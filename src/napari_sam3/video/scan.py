@@ -25,7 +25,8 @@ from napari_sam3.video.index import (
 from napari_sam3.video.index_store import Findings, load_findings, save_findings
 from napari_sam3.video.pixels import coded_format
 from napari_sam3.video.sample_table import read_sample_table
-from napari_sam3.video.whole import is_cut_short
+from napari_sam3.video.tail import announce, count_lost, count_whole
+from napari_sam3.video.whole import count_gif_pictures, is_cut_short
 
 VERIFIED = 24
 """So many frames are decoded on opening, to see whether the index tells the truth."""
@@ -120,15 +121,17 @@ def _look_through(path: Path) -> tuple[Findings, Head]:
     """Index a file by its packets, and check the index against what decoding its head gives."""
     container = open_container(path)
     try:
-        stream = _choose_stream(container, path)
+        stream = choose_stream(container, path)
         number = stream.index
         is_intra = stream.codec_context.codec.intra_only
         metadata = _describe(container, stream)
-        announced = int(stream.frames or 0), _announced_seconds(container, stream)
         rate = float(stream.average_rate or stream.guessed_rate or 0) or None
         seeks_by_pts = container.format.name != "mpegts"
+        # a frame that a Matroska or MP4 file has not whole is none of it from the start
+        may_end_in_part = not {"matroska", "mp4"} & set(container.format.name.split(","))
         table = read_sample_table(path, container, stream)
         packets = read_packets(path, number) if table is None else table
+        announced = announce(container, stream, table)
         chunks = _AviChunks.of(container, stream, packets)
         n_verified = VERIFIED_INTRA if is_intra else VERIFIED
         if table is not None and (table.reorders or not stream.codec_context.has_b_frames):
@@ -151,10 +154,17 @@ def _look_through(path: Path) -> tuple[Findings, Head]:
             decoder.go_to_start(int(table.dts[0]), int(table.pos[0]))
         head = Head.decode(decoder, n_verified)
         if index is not None:
+            if packets.cut_short is not False:
+                head.drop_after(int(index.stamps[-1]))
             index = head.bear_out(index)
         if index is None and len(packets):
             head.close()
             index, head = _decode_through(path, number, packets, rate or 25.0, ("dts", "pos"))
+    breaks_off = packets.cut_short
+    if index is not None and len(index) and packets.cut_short is not False:
+        whole = count_whole(path, number, index) if may_end_in_part else len(index)
+        breaks_off = breaks_off or whole < len(index)
+        index = index.ending_at(whole) if whole else None
     if index is None or not head.frames or not len(index):
         head.close()
         raise VideoError(
@@ -165,7 +175,7 @@ def _look_through(path: Path) -> tuple[Findings, Head]:
     metadata |= {"constant_frame_rate": constant, "frames": len(index)}
     if fps:
         metadata["duration"] = float(index.times[-1] - index.times[0]) + 1 / fps
-    lost = _count_lost(index, packets, fps, announced)
+    lost = count_lost(index, replace(packets, cut_short=breaks_off), fps, announced)
     has_holes = lost == 0 and chunks.lie
     if has_holes:
         lost = max(0, chunks.count - len(index))
@@ -206,7 +216,7 @@ class _AviChunks:
         return cls(not agree, len(entries) or int(stream.frames or 0))
 
 
-def _choose_stream(container: Any, path: Path) -> Any:
+def choose_stream(container: Any, path: Path) -> Any:
     """The video stream that is meant; a cover picture is none."""
     if container.format.name in _TEXT_ART:
         raise VideoError(f"{path.name!r} is a text, not a video; choose a video file")
@@ -238,8 +248,7 @@ def read_packets(path: Path, number: int) -> PacketTable:
 
 def _demux_all(path: Path, container: Any, stream: Any) -> PacketTable:
     rows: list[tuple[int, int, int, bool, bool]] = []
-    errors = 0
-    is_partial = False
+    errors = n_partial = 0
     while True:
         try:
             for packet in container.demux(stream):
@@ -255,7 +264,7 @@ def _demux_all(path: Path, container: Any, stream: Any) -> PacketTable:
                         packet.is_discard,
                     )
                 )
-                errors, is_partial = 0, packet.is_corrupt
+                errors, n_partial = 0, n_partial + 1 if packet.is_corrupt else 0
             break
         except IndexError:
             # a packet of a stream that turned up late (FLV), which PyAV does not know: go on
@@ -266,11 +275,14 @@ def _demux_all(path: Path, container: Any, stream: Any) -> PacketTable:
             if errors >= 100:
                 break
     cut_short = is_cut_short(path, container.format.name)
-    if errors or is_partial:
+    if errors or n_partial:
         cut_short = True
-    if is_partial or (cut_short and container.format.name == "mpegts"):
-        # the end of its last packet is missing
-        rows = rows[:-1]
+    if cut_short and container.format.name == "mpegts":
+        # of these nobody says that the end of the last one is missing
+        n_partial = max(1, n_partial)
+    rows = rows[: len(rows) - n_partial]
+    if cut_short and container.format.name == "gif":
+        rows = rows[: count_gif_pictures(path)]
     table = np.array(rows, np.int64).reshape(-1, 5)
     return PacketTable(
         table[:, 0].copy(),
@@ -341,32 +353,6 @@ def _measure_rate(times: Any, declared: float | None) -> tuple[float | None, boo
     if constant and declared and abs(declared - fps) < 1e-2 * fps:
         fps = declared
     return float(fps), constant
-
-
-def _announced_seconds(container: Any, stream: Any) -> float:
-    """How long the file says the video is, s; 0 if it does not. Only to be believed so far."""
-    if stream.duration:
-        return float(stream.duration * stream.time_base)
-    if container.format.name == "gif":
-        # no header tells it: this is the length of what is there
-        return 0.0
-    # here the time before the first frame is counted too
-    return ((container.duration or 0) - max(0, container.start_time or 0)) / float(av.time_base)
-
-
-def _count_lost(
-    index: FrameIndex, packets: PacketTable, fps: float | None, announced: tuple[int, float]
-) -> int | None:
-    """How many frames are missing at the end, 0 if none; None if some, but who knows how many."""
-    shown = np.sort(packets.pts[~packets.is_discarded])
-    has_cut_tail = index.kind == "pts" and index.stamps[-1] < shown[-1]
-    if packets.cut_short is False or (packets.cut_short is None and not has_cut_tail):
-        return 0
-    frames, seconds = announced
-    expected = frames or round(seconds * (fps or 0))
-    # those before the first keyframe of a recording are not lost at its end
-    before = int(np.searchsorted(shown, index.stamps[0])) if index.kind == "pts" else 0
-    return max(0, expected - before - len(index)) if expected else None
 
 
 def _describe(container: Any, stream: Any) -> dict[str, Any]:

@@ -60,8 +60,7 @@ def is_cut_short(path: Path, container: str) -> bool | None:
         if container == "mpegts" and length % 188 and length % 192 and length % 204:
             return True
         if container == "gif":
-            file.seek(-1, 2)
-            return file.read(1) not in (b"\x3b", b"\x00")
+            return not _walk_gif(file)[1]
         if "matroska" in container:
             end = _segment_end(file)
             return None if end is None else end > length
@@ -83,3 +82,42 @@ def _segment_end(file: BinaryIO) -> int | None:
     if size == (1 << 7 * width) - 1:
         return None
     return place + width + size
+
+
+def count_gif_pictures(path: Path) -> int:
+    """How many pictures of a GIF are whole."""
+    with path.open("rb") as file:
+        return _walk_gif(file)[0]
+
+
+def _walk_gif(file: BinaryIO) -> tuple[int, bool]:
+    """Count a GIF's whole pictures, and see whether it comes to its end (GIF89a, 17 to 27)."""
+    file.seek(0)
+    head = file.read(13)
+    n_pictures = 0
+    if len(head) < 13:
+        return n_pictures, False
+    file.seek(_n_bytes_of_colours(head[10]), 1)
+    while True:
+        kind = file.read(1)
+        if kind == b"\x21":
+            file.seek(1, 1)
+        elif kind == b"\x2c":
+            head = file.read(9)
+            if len(head) < 9:
+                return n_pictures, False
+            file.seek(_n_bytes_of_colours(head[8]) + 1, 1)
+        else:
+            # some programs write zeros behind the last picture
+            return n_pictures, kind in (b"\x3b", b"\x00")
+        while length := file.read(1):
+            if length == b"\0":
+                break
+            file.seek(length[0], 1)
+        else:
+            return n_pictures, False
+        n_pictures += kind == b"\x2c"
+
+
+def _n_bytes_of_colours(flags: int) -> int:
+    return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0

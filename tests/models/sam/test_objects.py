@@ -286,3 +286,36 @@ def test_closed_tracker_keeps_nothing(ours):
     assert not ours.tracker._tracks
     assert not ours.tracker._conditioning
     assert ours.tracker._view is None
+
+
+def test_upstream_drops_a_prompt_that_another_follows_at_once(ours, model, film):
+    """Why every prompt is asked for by itself here."""
+    bare = Bare(model, film)
+    for obj_id in (1, 2):
+        bare.processor.add_inputs_to_inference_session(
+            bare.session,
+            frame_idx=0,
+            obj_ids=obj_id,
+            input_points=[[[list(CENTRES[obj_id])]]],
+            input_labels=[[[1]]],
+        )
+    with pytest.raises(ValueError, match="cannot be empty"):
+        bare.track(range(2))
+    for obj_id in (1, 2):
+        ours.click(0, obj_id, [CENTRES[obj_id]], [1])
+    assert all(mask.any() for mask in ours.track(range(2))[0].values())
+
+
+@pytest.mark.parametrize("family", ["sam2", "edgetam", "sam3_tracker"])
+def test_many_objects_at_once_are_each_what_it_is_alone(family, film):
+    network = tiny.MAKERS[family]()
+    together = Ours(network, film, family)
+    points = [(20.0 + 25 * i, 30.0 + 15 * i) for i in range(5)]
+    for obj_id, point in enumerate(points, 1):
+        together.click(obj_id // 4, obj_id, [point], [1])  # the later ones remember less
+    found = together.track(range(6))
+    for obj_id, point in enumerate(points, 1):
+        alone = Ours(network, film, family)
+        alone.click(obj_id // 4, obj_id, [point], [1])
+        tracked = alone.track(range(obj_id // 4, 6))
+        assert all(np.array_equal(found[i][obj_id], tracked[i][obj_id]) for i in tracked)

@@ -146,6 +146,21 @@ def test_a_token_that_is_not_accepted_any_more(hub, token):
     assert "not accepted" in told.message
 
 
+def test_open_weights_with_a_token_that_is_not_accepted(hub, token):
+    hub.repos[TINY] = Repo(model_files("sam2_video"))
+    del hub.tokens["hf_good"]
+    told = ask_hub(find_source("sam2.1-tiny"))
+    assert told.state is State.NO_TOKEN
+    assert "hf auth logout" in told.message
+    assert "licence" not in told.message
+
+
+def test_gated_weights_that_are_not_ours_are_remembered_too(hub, token):
+    hub.repos["lab/cells"] = Repo(model_files("sam2_video"), access="pending")
+    assert ask_hub(find_source("lab/cells")).state is State.PENDING
+    assert state_of(find_source("lab/cells")).state is State.PENDING
+
+
 def test_a_token_that_may_not_read_gated_repositories(hub, token):
     hub.repos[SAM3] = Repo(model_files("sam3_video"), access="fine-grained")
     told = ask_hub(find_source("sam3"))

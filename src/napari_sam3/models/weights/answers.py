@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from napari_sam3.errors import DownloadError, ModelUnavailableError
 from napari_sam3.models.weights.catalogue import Weights
@@ -78,10 +79,10 @@ def _told(weights: Weights, exc: Exception) -> Exception:
         state = _gate(said, account)
         if account is not None:
             remember_answer(str(weights.repo_id), state, account)
-        return UnreadyError(describe(weights, state))
+        return UnreadyError(describe(replace(weights, is_gated=True), state))
     if "fine-grained" in said:
         note = "the saved token may not read gated repositories; its settings can allow it"
-        return UnreadyError(describe(weights, State.NO_TOKEN, note))
+        return UnreadyError(describe(replace(weights, is_gated=True), State.NO_TOKEN, note))
     status = exc.response.status_code
     if status == 401 and account is not None:
         return UnreadyError(describe(weights, State.NO_TOKEN, "the saved token is not accepted"))

@@ -76,7 +76,7 @@ def ask_hub(weights: Weights) -> WeightsState:
     except UnreadyError as exc:
         return exc.state
     account = account_fingerprint()
-    if weights.is_gated and account is not None:
+    if account is not None:
         remember_answer(weights.repo_id, State.TO_DOWNLOAD, account)
     return describe(replace(weights, download_bytes=sum(sizes.values())), State.TO_DOWNLOAD)
 

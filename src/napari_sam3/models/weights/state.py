@@ -109,10 +109,10 @@ def state_of(weights: Weights) -> WeightsState:
         )
     if is_offline():
         return describe(weights, State.OFFLINE)
-    if weights.is_gated:
-        account = account_fingerprint()
-        if account is None:
-            return describe(weights, State.NO_TOKEN)
+    account = account_fingerprint()
+    if weights.is_gated and account is None:
+        return describe(weights, State.NO_TOKEN)
+    if account is not None:
         answer = last_answer(str(weights.repo_id), account)
         if answer is not None and answer.state in (
             State.NOT_REQUESTED,
@@ -162,12 +162,19 @@ def describe(weights: Weights, state: State, note: str = "") -> WeightsState:
             f"use a folder that you may use: napari-sam3 models folder FOLDER --name {name}, or "
             "another model: napari-sam3 models"
         )
-    elif state is State.NO_TOKEN:
+    elif state is State.NO_TOKEN and weights.is_gated:
         url = TOKEN_PAGE
         text = (
             f"the hub gives the weights of {name!r} only to accounts it knows{aside}; accept the "
             f"licence at {page}, make a token of kind 'read' at {TOKEN_PAGE}, save it with: "
             f"napari-sam3 models token, then: {get}"
+        )
+    elif state is State.NO_TOKEN:
+        url = TOKEN_PAGE
+        text = (
+            f"the hub does not give the weights of {name!r}{aside}; make a token of kind 'read' "
+            f"at {TOKEN_PAGE} and save it with: napari-sam3 models token, or take the saved one "
+            f"away with: hf auth logout; then: {get}"
         )
     else:
         url = None

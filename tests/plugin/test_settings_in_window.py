@@ -62,6 +62,7 @@ def test_encoded_frames_are_limited_counted_and_deleted(open_dock, qtbot, reques
 
     budget = SHARED_FEATURES.memory_budget, SHARED_FEATURES.disk_budget
     request.addfinalizer(lambda: SHARED_FEATURES.set_budget(*budget))
+    SHARED_FEATURES.clear()
     fields = open_dock().settings_fields
     key = FeatureKey("video", "encoder", 3, is_lasting=False)
     SHARED_FEATURES.put(key, {"map": torch.zeros(1, 500_000)}, seconds=1.0)

@@ -10,7 +10,7 @@ from typing import Any
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, Signal
 
-from napari_sam3.errors import Sam3Error
+from napari_sam3.errors import Sam3Error, WeightsMissingError
 from napari_sam3.plugin.controller import Event, SessionController
 from napari_sam3.plugin.widget.guidance import Ending, Phase, State
 from napari_sam3.plugin.widget.job import Job
@@ -94,7 +94,8 @@ class Work(QObject):
         try:
             yield
         except Sam3Error as exc:
-            show_error(str(exc))
+            if not isinstance(exc, WeightsMissingError):  # a dialog tells of that
+                show_error(str(exc))
             self.set(ending=Ending.FAILED, failure=str(exc))
 
     def _on_job_changed(self) -> None:

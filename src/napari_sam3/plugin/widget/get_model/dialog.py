@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtWidgets import (
     QDialog,
     QGroupBox,
@@ -66,7 +66,6 @@ class GetModelDialog(QDialog):
         layout.addWidget(close, alignment=Qt.AlignmentFlag.AlignRight)
         self.setMinimumWidth(_WIDTH)
         self.access.told.connect(self._on_access_told)
-        self.access.failed.connect(self._fit)
         self.download.began.connect(self._on_began)
         self.download.arrived.connect(self._on_arrived)
         self.download.failed.connect(self._on_failed)
@@ -75,6 +74,16 @@ class GetModelDialog(QDialog):
         self.folder.failed.connect(self._on_failed)
         self._look: Run | None = None
         self._forget_trouble()
+
+    def event(self, event: QEvent | None) -> bool:
+        """Give the texts the height that they need, whenever one of them has changed."""
+        done = super().event(event)
+        layout: Any = self.layout()
+        if event is not None and event.type() == QEvent.Type.LayoutRequest and layout is not None:
+            height = layout.totalHeightForWidth(self.width())
+            self.setMinimumHeight(height)
+            self.resize(self.width(), height)
+        return done
 
     # ------------------------------------------------------------ what is shown
 
@@ -93,7 +102,6 @@ class GetModelDialog(QDialog):
             self.folder.drop()
             self._set_weights(weights, summary)
         self.show()
-        self._fit()
         self.raise_()
         self.activateWindow()
 
@@ -121,7 +129,6 @@ class GetModelDialog(QDialog):
             self.access.setVisible(weights.is_gated)
             self._say_licence(weights)
             self.refresh()
-        self._fit()
 
     @property
     def is_looking(self) -> bool:
@@ -153,21 +160,11 @@ class GetModelDialog(QDialog):
         self.access.show_state(now)
         self.access.setVisible(now.weights.is_gated and not now.is_ready)
         self.download.show_state(now)
-        self._fit()
-
-    def _fit(self) -> None:
-        """Give the texts the height that they need, no more."""
-        layout: Any = self.layout()
-        layout.activate()
-        height = layout.totalHeightForWidth(self.width())
-        self.setMinimumHeight(height)
-        self.resize(self.width(), height)
 
     def _say_error(self, error: Sam3Error) -> None:
         self._look = None
         self.trouble.setText(say_error(error))
         self.trouble.setVisible(True)
-        self._fit()
 
     def _forget_trouble(self) -> None:
         self.trouble.setVisible(False)
@@ -178,7 +175,6 @@ class GetModelDialog(QDialog):
         self._forget_trouble()
         self.download.show_state(now)
         self.changed.emit()
-        self._fit()
 
     def _on_began(self) -> None:
         self._forget_trouble()

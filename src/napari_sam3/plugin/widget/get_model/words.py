@@ -76,7 +76,7 @@ def say_place(now: WeightsState) -> Told:
         )
     if now.partial_bytes:
         part = format_bytes(now.partial_bytes)
-        return Told("↓", WAITING, f"{part}{f' of {size}' if size else ''} are here; it goes on.")
+        return Told("↓", WAITING, f"{part}{f' of {size}' if size else ''} are here already.")
     then = "" if now.state is State.TO_DOWNLOAD else ", once access is granted"
     return Told(
         "↓", WAITING, f"Not on this machine{f': {size} to download' if size else ''}{then}."

@@ -8,12 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from numpy.typing import NDArray
-
-from napari_sam3.export.base import ResultWriter, label_shape, replacing, write_all
-from napari_sam3.export.outlines import crop_of, mask_polygons, run_lengths
+from napari_sam3.export.base import label_shape, replacing, write_all
+from napari_sam3.export.objects import Found, ObjectWriter
+from napari_sam3.export.outlines import mask_polygons, run_lengths
 from napari_sam3.export.spool import Spool
-from napari_sam3.labels.measures import measure_labels
 from napari_sam3.video.facts import VideoFacts
 
 Segmentation = Literal["rle", "polygon"]
@@ -21,7 +19,7 @@ UNNAMED = "object"
 """Category of objects without a class."""
 
 
-class CocoWriter(ResultWriter):
+class CocoWriter(ObjectWriter):
     """Writes COCO's format for instance segmentation.
 
     `images` are the frames that came, with id frame index + 1, `frame_index` and `time_s`; an
@@ -58,11 +56,10 @@ class CocoWriter(ResultWriter):
         self._classes = classes or {}
         self._spool = Spool(self.path.absolute().parent)
 
-    def _add(self, frame_index: int, labels: NDArray[Any], scores: Mapping[int, float]) -> None:
-        found = []
-        for measure in measure_labels(labels, frame_index, scores):
+    def _add_objects(self, frame_index: int, found: list[Found]) -> None:
+        annotations = []
+        for measure, crop in found:
             x0, y0, x1, y1 = measure.bbox
-            crop = crop_of(labels, measure)
             mask: Any
             if self._segmentation == "rle":
                 mask = encode_mask(run_lengths(crop, x0, y0, self.shape[1:]), self.shape[1:])
@@ -77,8 +74,8 @@ class CocoWriter(ResultWriter):
             }
             if measure.score is not None:
                 annotation["score"] = round(measure.score, 4)
-            found.append(annotation)
-        self._spool.put(frame_index, json.dumps(found).encode())
+            annotations.append(annotation)
+        self._spool.put(frame_index, json.dumps(annotations).encode())
 
     def _finish(self) -> None:
         categories = number_categories(self._classes)

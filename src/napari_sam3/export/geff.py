@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
-from napari_sam3.export.base import ResultWriter, label_shape, replacing_folder, write_all
-from napari_sam3.labels.measures import measure_labels
+from napari_sam3.export.base import label_shape, replacing_folder, write_all
+from napari_sam3.export.objects import Found, ObjectWriter
 from napari_sam3.video.facts import VideoFacts
 
 
-class GeffWriter(ResultWriter):
+class GeffWriter(ObjectWriter):
     """Writes a graph: a node for each object on each frame, an edge from each node to the next.
 
     The edges lead from an object to itself on the next frame that it is seen on, and from a mother
@@ -60,10 +60,10 @@ class GeffWriter(ResultWriter):
         self._parents = parents or {}
         self._rows: dict[int, NDArray[np.float64]] = {}
 
-    def _add(self, frame_index: int, labels: NDArray[Any], scores: Mapping[int, float]) -> None:
+    def _add_objects(self, frame_index: int, found: list[Found]) -> None:
         rows = [
             (frame_index, m.obj_id, *m.centroid_xy, m.area, np.nan if m.score is None else m.score)
-            for m in measure_labels(labels, frame_index, scores)
+            for m, _ in found
         ]
         self._rows[frame_index] = np.array(rows, np.float64).reshape(-1, 6)
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import Any
 
-from numpy.typing import NDArray
-
-from napari_sam3.export.base import ResultWriter, label_shape, replacing, write_all
+from napari_sam3.export.base import label_shape, replacing, write_all
+from napari_sam3.export.objects import Found, ObjectWriter
 from napari_sam3.export.spool import Spool
-from napari_sam3.labels.measures import measure_labels
 from napari_sam3.video.facts import VideoFacts
 
 
-class MotWriter(ResultWriter):
+class MotWriter(ObjectWriter):
     """Writes one line for each object on each frame, by frame, then id; without a head.
 
     The ten columns of a result: frame, id, bb_left, bb_top, bb_width, bb_height, conf, x, y, z.
@@ -41,9 +38,9 @@ class MotWriter(ResultWriter):
         super().__init__(path, shape, facts=facts)
         self._spool = Spool(self.path.absolute().parent)
 
-    def _add(self, frame_index: int, labels: NDArray[Any], scores: Mapping[int, float]) -> None:
+    def _add_objects(self, frame_index: int, found: list[Found]) -> None:
         lines = []
-        for measure in measure_labels(labels, frame_index, scores):
+        for measure, _ in found:
             x0, y0, x1, y1 = measure.bbox
             score = 1.0 if measure.score is None else measure.score
             lines.append(

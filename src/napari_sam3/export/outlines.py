@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam3.labels.measures import Measure
 from napari_sam3.values import BoolArray
-
-
-def crop_of(labels: NDArray[Any], measure: Measure) -> BoolArray:
-    """The mask of a measured object inside its box, (h, w)."""
-    x0, y0, x1, y1 = measure.bbox
-    crop: BoolArray = labels[y0:y1, x0:x1] == measure.obj_id
-    return crop
 
 
 def run_lengths(crop: BoolArray, x0: int, y0: int, size: tuple[int, int]) -> list[int]:

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from napari_sam3.export.base import ResultWriter, label_shape, replacing, write_all
+from napari_sam3.export.base import label_shape, replacing, write_all
 from napari_sam3.export.coco import (
     UNNAMED,
     describe_source,
@@ -21,13 +20,13 @@ from napari_sam3.export.coco import (
     number_categories,
     write_list,
 )
-from napari_sam3.export.outlines import crop_of, run_lengths
+from napari_sam3.export.objects import Found, ObjectWriter
+from napari_sam3.export.outlines import run_lengths
 from napari_sam3.export.spool import Spool
-from napari_sam3.labels.measures import measure_labels
 from napari_sam3.video.facts import VideoFacts
 
 
-class YoutubeVisWriter(ResultWriter):
+class YoutubeVisWriter(ObjectWriter):
     """Writes the format of YouTube-VIS, as YTVIS, OVIS and SA-V's tools read it.
 
     The video has id 1; an annotation's id is the object's. `segmentations`, `bboxes` and `areas`
@@ -61,18 +60,18 @@ class YoutubeVisWriter(ResultWriter):
         self._count = 0
         self._newest = np.full(shape[0], -1, np.int64)  # frames may come again
 
-    def _add(self, frame_index: int, labels: NDArray[Any], scores: Mapping[int, float]) -> None:
+    def _add_objects(self, frame_index: int, found: list[Found]) -> None:
         self._newest[frame_index] = turn = self._count
-        for measure in measure_labels(labels, frame_index, scores):
+        for measure, crop in found:
             x0, y0, x1, y1 = measure.bbox
-            counts = run_lengths(crop_of(labels, measure), x0, y0, self.shape[1:])
-            found = {
+            counts = run_lengths(crop, x0, y0, self.shape[1:])
+            seen = {
                 "mask": encode_mask(counts, self.shape[1:]),
                 "bbox": [x0, y0, x1 - x0, y1 - y0],
                 "area": measure.area,
                 "score": measure.score,
             }
-            place = self._spool.append(json.dumps(found).encode())
+            place = self._spool.append(json.dumps(seen).encode())
             self._entries.setdefault(measure.obj_id, array("q")).extend((frame_index, turn, *place))
         self._count += 1
 

@@ -68,7 +68,7 @@ def measure_labels(
         Confidence of the objects, where known.
     """
     rows, columns = np.nonzero(labels)
-    ids, place = np.unique(labels[rows, columns], return_inverse=True)
+    ids, place = _number_labels(labels[rows, columns])
     areas = np.bincount(place, minlength=len(ids))
     centre_x = np.bincount(place, columns, len(ids)) / areas + 0.5
     centre_y = np.bincount(place, rows, len(ids)) / areas + 0.5
@@ -91,6 +91,16 @@ def measure_labels(
     ]
 
 
+def _number_labels(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    """The labels there are, rising, and which of them each value is; as `np.unique`, but faster."""
+    if values.dtype.kind != "u" or values.dtype.itemsize > 2:
+        return np.unique(values, return_inverse=True)
+    ids = np.flatnonzero(np.bincount(values))
+    places = np.zeros(np.iinfo(values.dtype).max + 1, np.intp)
+    places[ids] = np.arange(len(ids))
+    return ids, places[values]
+
+
 def mean_values(labels: NDArray[Any], frame: NDArray[Any]) -> dict[int, tuple[float, ...]]:
     """The mean of a frame's pixels in each object.
 
@@ -107,7 +117,7 @@ def mean_values(labels: NDArray[Any], frame: NDArray[Any]) -> dict[int, tuple[fl
         One mean for each channel, in the video's own values.
     """
     inside = labels != 0
-    ids, place = np.unique(labels[inside], return_inverse=True)
+    ids, place = _number_labels(labels[inside])
     values = frame[inside].reshape(len(place), 1 if frame.ndim == 2 else frame.shape[2])
     areas = np.bincount(place, minlength=len(ids))
     means = [np.bincount(place, channel, len(ids)) / areas for channel in values.T]

@@ -1,4 +1,4 @@
-"""Open files one after another in a process of its own: what becomes of each, and at what cost.
+"""Open files one after another in a process of its own: what becomes of them, at what cost.
 
 Run with a list of files. Ends with 1, and says where it stood, if a file takes too long or
 something else than `VideoError` comes out; prints how much memory all of them took at most.

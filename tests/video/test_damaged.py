@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,9 @@ def test_hole_in_the_middle(tmp_path: Path) -> None:
     path.write_bytes(data)
     with open_video(path) as video:
         assert len(video) == 60
-        with pytest.warns(UserWarning, match=r"frame \d+ of 'clip.mp4' can't be decoded") as caught:
+        with pytest.warns(
+            UserWarning, match=r"'clip.mp4' can't be decoded \(\d+ of 60\)"
+        ) as caught:
             frames = list(video)
         assert len(caught) == 1
         numbers = [read_number(frame) for frame in frames]
@@ -175,3 +178,22 @@ def test_avi_without_its_index(tmp_path: Path) -> None:
         for number in (39, 13, 12, 11, 30, 0):
             video._cache.drop(video._owner)  # type: ignore[attr-defined]
             assert read_number(video[number]) == number
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.ts"])
+def test_frames_missing_among_others_are_counted(name: str, tmp_path: Path) -> None:
+    shown = [number for number in range(60) if number not in (20, 21, 22, 40)]
+    path = encode(
+        tmp_path / name,
+        n_frames=len(shown),
+        pts=shown,
+        time_base=Fraction(1, 25),
+        gop=12,
+        b_frames=2,
+    )
+    with pytest.warns(UserWarning, match=r"4 frames of 'clip.* are missing in 2 places") as caught:
+        video = open_video(path)
+    assert len(caught) == 1
+    assert video.metadata["left_out"] == (4, 2)
+    assert [read_number(frame) for frame in video] == list(range(56))
+    video.close()

@@ -127,7 +127,12 @@ def is_animated_webp(path: Path) -> bool:
     """Whether a file says that it is an animated WebP."""
     with path.open("rb") as file:
         head = file.read(21)
-    return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20:21]) and bool(head[20] & 2)
+    return (
+        head[:4] == b"RIFF"
+        and head[8:16] == b"WEBPVP8X"
+        and bool(head[20:21])
+        and bool(head[20] & 2)
+    )
 
 
 def _read_chunks(data: bytes) -> tuple[bytes, list[int], bool]:

@@ -19,7 +19,7 @@ from napari_sam3.video.decoder import READ_ON, Decoder
 from napari_sam3.video.index import FrameIndex
 from napari_sam3.video.pixels import Layout, frame_nbytes, keep_freed_memory
 from napari_sam3.video.scan import Scan, identify, scan_file
-from napari_sam3.video.whole import warn_of_loss
+from napari_sam3.video.whole import warn_of_left_out, warn_of_loss
 
 JUMP_BUDGET = 64 * 2**20
 """Bytes of frames kept on the way to one that was jumped to: 20 frames of 1080p. Someone who then
@@ -86,6 +86,8 @@ class VideoFile(Video):
         search.finish()
         scan.first_frames.clear()
         warn_of_loss(path, scan.lost, len(video), has_holes=scan.has_holes)
+        if scan.lost == 0:
+            warn_of_left_out(path, *scan.metadata.get("left_out", (0, 0)))
         return video
 
     def reopen(self, *, cache: FrameCache | None = None) -> VideoFile:
@@ -190,10 +192,11 @@ class VideoFile(Video):
             self._stand_ins[number] = search.number
         if not self._scan.warned:
             self._scan.warned = True
+            hole = f"frames {first} to {stop - 1}" if stop - first > 1 else f"frame {first}"
             warnings.warn(
-                f"frame {frame_index} of {self._path.name!r} can't be decoded: the file is damaged "
-                "there; the last good frame (or black, where there is none) is shown in its place, "
-                "as for others like it",
+                f"{hole} of {self._path.name!r} can't be decoded ({stop - first} of {len(self)}): "
+                "the file is damaged there; the last good frame (or black, where there is none) is "
+                "shown in place of these, and of others like them",
                 stacklevel=5,
             )
 

@@ -25,7 +25,7 @@ from napari_sam3.video.index import (
 from napari_sam3.video.index_store import Findings, load_findings, save_findings
 from napari_sam3.video.pixels import coded_format
 from napari_sam3.video.sample_table import read_sample_table
-from napari_sam3.video.tail import announce, count_lost, count_whole
+from napari_sam3.video.tail import announce, count_left_out, count_lost, count_whole
 from napari_sam3.video.whole import count_gif_pictures, is_cut_short
 
 VERIFIED = 24
@@ -175,6 +175,8 @@ def _look_through(path: Path) -> tuple[Findings, Head]:
     metadata |= {"constant_frame_rate": constant, "frames": len(index)}
     if fps:
         metadata["duration"] = float(index.times[-1] - index.times[0]) + 1 / fps
+    if index.kind == "pts" and (left_out := count_left_out(index.times))[0]:
+        metadata["left_out"] = left_out
     lost = count_lost(index, replace(packets, cut_short=breaks_off), fps, announced)
     has_holes = lost == 0 and chunks.lie
     if has_holes:

@@ -72,3 +72,24 @@ def count_lost(
     # those before the first keyframe of a recording are not lost at its end
     before = int(np.searchsorted(shown, index.stamps[0])) if index.kind == "pts" else 0
     return max(0, expected - before - len(index)) if expected else None
+
+
+def count_left_out(times: Any) -> tuple[int, int]:
+    """How many frames are missing among others, told by their times, and in how many places.
+
+    Only where nearly all frames follow each other at one rate and the longer steps are whole
+    multiples of it: a rate that varies says nothing.
+    """
+    steps = np.diff(times)
+    if len(steps) < 20:
+        return 0, 0
+    usual = float(np.median(steps))
+    if usual <= 0:
+        return 0, 0
+    multiples = np.rint(steps / usual)
+    # containers round times, Matroska to whole milliseconds
+    is_whole = np.abs(steps - multiples * usual) <= 2.5e-3 + 0.02 * usual
+    n_gaps = int((multiples > 1).sum())
+    if not is_whole.all() or (multiples < 1).any() or n_gaps > len(steps) / 20:
+        return 0, 0
+    return int((multiples - 1).sum()), n_gaps

@@ -34,6 +34,18 @@ def warn_of_loss(path: Path, lost: int | None, n_frames: int, *, has_holes: bool
     warnings.warn(f"{path.name!r} {what} {verb} lost, {n_frames} can be read", stacklevel=4)
 
 
+def warn_of_left_out(path: Path, n_frames: int, n_places: int) -> None:
+    """Tell the user of frames that are missing among others by their times."""
+    if n_frames:
+        warnings.warn(
+            f"by the times of the others {n_frames} frame{'s' * (n_frames != 1)} of {path.name!r} "
+            f"{'is' if n_frames == 1 else 'are'} missing in {n_places} "
+            f"place{'s' * (n_places != 1)}: lost, or left out when it was recorded; the frames "
+            "that are there are counted on without a gap",
+            stacklevel=4,
+        )
+
+
 def is_cut_short(path: Path, container: str) -> bool | None:
     """Whether a file is shorter than it says itself.
 

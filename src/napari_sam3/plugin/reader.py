@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,7 +72,8 @@ def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | 
 def read_layers(path: PathOrPaths) -> list[LayerData]:
     """Open videos as layers; frames are decoded when napari shows them.
 
-    A video that has a proxy is shown by it.
+    A video that has a proxy is shown by it. A file that takes long to look through shows its first
+    frame until that is done, if it is opened by hand.
 
     Parameters
     ----------
@@ -87,10 +89,19 @@ def read_layers(path: PathOrPaths) -> list[LayerData]:
     VideoError
         If one can't be opened.
     """
+    return [video_layer(_open(Path(p))) for p in _as_list(path)]
+
+
+def _open(path: Path) -> Video:
+    # without Qt there is no window either
+    if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file() and "qtpy" in sys.modules:
+        from napari_sam3.plugin.opening import open_for_viewer
+
+        return open_for_viewer(path)
     from napari_sam3.video import open_video
     from napari_sam3.video.proxy import show_proxy
 
-    return [video_layer(show_proxy(open_video(p))) for p in _as_list(path)]
+    return show_proxy(open_video(path))
 
 
 def video_layer(video: Video) -> LayerData:

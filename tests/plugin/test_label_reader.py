@@ -78,8 +78,9 @@ def test_a_layer_reads_only_the_frames_that_are_looked_at_and_can_be_painted_in(
         np.testing.assert_array_equal(np.asarray(image), LABELS[1])
 
 
-def test_labels_are_found_through_npe2(tmp_path, npe2pm):
-    path = write(tmp_path, "coco")
+@pytest.mark.parametrize("name", READ)
+def test_labels_are_found_through_npe2(tmp_path, npe2pm, name):
+    path = write(tmp_path, name)
     with npe2pm.tmp_plugin(package="napari-sam3"):
         ((data, _, kind),) = npe2.read([str(path)], stack=False)
     assert kind == "labels"

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from napari_sam3.values import ObjectMask
+
+_LARGE = 1 / 8  # part of the frame from which on PyTorch's own loop over all of it is faster
 
 
 def mask_at_size(logits: Tensor, size: tuple[int, int], score: float) -> ObjectMask | None:
@@ -37,6 +40,9 @@ def mask_at_size(logits: Tensor, size: tuple[int, int], score: float) -> ObjectM
     left, x_low, x_high, x_part = _reach(
         int(columns[0]), int(columns[-1]), logits.shape[1], size[1]
     )
+    if len(y_part) * len(x_part) > _LARGE * size[0] * size[1]:
+        enlarged = interpolate(logits[None, None], size, mode="bilinear")[0, 0]
+        return ObjectMask.from_mask((enlarged > 0).cpu().numpy(), score)
     y_first, x_first = int(y_low[0]), int(x_low[0])
     part = logits[y_first : int(y_high[-1]) + 1, x_first : int(x_high[-1]) + 1]
     device = logits.device

@@ -100,6 +100,21 @@ def test_flat_points_speak_of_the_current_frame():
     assert prompt.points_xy.tolist() == [[20.5, 10.5]]
 
 
+@pytest.mark.parametrize("kind", ["points", "shapes"])
+def test_flat_layers_keep_the_frame_they_were_first_read_on(kind):
+    video = _video()
+    layer = Points([[10, 20]]) if kind == "points" else Shapes([[[2, 2], [2, 9], [8, 9], [8, 2]]])
+    place = {kind: layer}
+    assert [_read(video, **place, current_frame=n)[0].frame_index for n in (4, 2, 0)] == [4] * 3
+    # another video, and what is drawn anew, are another matter
+    assert _read(_video(), **place, current_frame=3)[0].frame_index == 3
+    drawn = list(layer.data)
+    layer.data = []
+    assert len(_read(video, **place, current_frame=1)) == 0
+    layer.add(drawn)
+    assert _read(video, **place, current_frame=5)[0].frame_index == 5
+
+
 def test_what_is_no_prompt_is_handed_back_with_the_reason():
     points = Points(
         [[3, 5, 5], [10, 5, 5], [-1, 5, 5], [3, -0.6, 5], [3, 5, 79.6], [np.nan, 5, 5], [3, 6, 6]],

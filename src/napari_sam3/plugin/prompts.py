@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_sam3.plugin.flat_layers import position_meant
 from napari_sam3.plugin.outlines import (
     deepest_point,
     ellipse_outline,
@@ -28,7 +29,7 @@ from napari_sam3.plugin.prompt_values import (
     read_include,
     read_object_id,
 )
-from napari_sam3.plugin.stack import StackAxes, check_axes, frame_count, frame_position
+from napari_sam3.plugin.stack import StackAxes, check_axes, frame_count
 from napari_sam3.plugin.transforms import api_points, layer_shape, map_points
 from napari_sam3.values import BoolArray, FloatArray, no_labels, no_points
 
@@ -77,7 +78,8 @@ def prompts_from_layers(
     labels_layer : napari Labels layer, optional
         Its labels on `current_frame` become masks of the objects of the same ids.
     current_frame : int
-        The frame that layers without a time axis speak of, and the one to read labels from.
+        The frame that layers without a time axis speak of (as long as they hold something, the
+        one at the first reading), and the one to read labels from.
     default_object : int, optional
         See above. None: the points of such a layer make one new object on each frame.
 
@@ -177,15 +179,14 @@ class _Reader:
         self._frames = frame_count(image_layer, axes)
         height, width = layer_shape(image_layer)[-2:]
         self._size = (height, width)
-        self._position = frame_position(image_layer, axes, current_frame)
+        self._current_frame = current_frame
         self._groups: dict[tuple[int, int, int], _Group] = {}
         self._new = 0
         self._skipped: list[Skipped] = []
 
-    # ------------------------------------------------------------- the layers
-
     def read_points(self, layer: Any, default_object: int | None) -> None:
-        placed = map_points(layer, self._image, layer.data, self._position)
+        position = position_meant(layer, self._image, self._axes, self._current_frame)
+        placed = map_points(layer, self._image, layer.data, position)
         has_object = "object" in layer.features
         unnamed: dict[int, int] = {}  # frame -> key of the new object of a layer without ids
         for index, place in enumerate(placed):
@@ -214,10 +215,11 @@ class _Reader:
             group.add_points(place[None, -2:], include)
 
     def read_shapes(self, layer: Any) -> None:
+        position = position_meant(layer, self._image, self._axes, self._current_frame)
         for index, (kind, vertices) in enumerate(zip(layer.shape_type, layer.data, strict=True)):
             source = Source("shapes", index)
             corners = ellipse_outline(vertices) if kind == "ellipse" else np.asarray(vertices)
-            placed = map_points(layer, self._image, corners, self._position)
+            placed = map_points(layer, self._image, corners, position)
             reason = self._reason_against(placed)
             if reason is not None:
                 self._skip(source, reason)
@@ -271,8 +273,6 @@ class _Reader:
                 )
             )
         return LayerPrompts(tuple(prompts), tuple(self._skipped))
-
-    # --------------------------------------------------------------- shapes
 
     def _add_line(
         self, line: FloatArray, frame_index: int, source: Source, obj_id: int | None, include: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -115,6 +116,50 @@ def test_odd_names_are_taken_as_they_are(tmp_path: Path) -> None:
         pytest.skip("this file system takes no such name")
     with open_video(path) as video:
         assert read_number(video[2]) == 2
+
+
+def test_link_that_leads_to_itself(tmp_path: Path) -> None:
+    path = tmp_path / "round.mp4"
+    path.symlink_to(path)
+    with pytest.raises(VideoError, match=r"no file or folder .*round\.mp4"):
+        open_video(path)
+
+
+@pytest.mark.parametrize("name", ["secret.mp4", "secret.tif", "secret.webp", "secret"])
+def test_what_may_not_be_read(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / name
+    if path.suffix:
+        path.write_bytes(b"nobody's business")
+    else:
+        path.mkdir()
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    for owner, method in ((Path, "open"), (Path, "iterdir"), (av, "open")):
+        monkeypatch.setattr(owner, method, refuse)
+    with pytest.raises(VideoError, match=f"{name}.*Permission denied"):
+        open_video(path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file can't be deleted there")
+def test_file_deleted_while_it_is_read(tmp_path: Path) -> None:
+    path = encode(tmp_path / "clip.mp4", gop=12)
+    with open_video(path) as video:
+        assert read_number(video[3]) == 3
+        path.unlink()
+        # it is still held open
+        assert read_number(video[39]) == 39
+    with pytest.raises(VideoError, match="no file"):
+        open_video(path)
+
+
+def test_head_that_tells_of_a_huge_picture(tmp_path: Path) -> None:
+    path = tmp_path / "huge.bmp"
+    header = struct.pack("<2sIHHI", b"BM", 54, 0, 0, 54)
+    path.write_bytes(header + struct.pack("<IiiHHIIiiII", 40, 2**20, 2**20, 1, 24, *[0] * 6))
+    with pytest.raises(VideoError, match=r"huge\.bmp"):
+        open_video(path)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.float32, bool])

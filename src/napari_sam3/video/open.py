@@ -31,11 +31,22 @@ def open_video(path: str | os.PathLike[str]) -> Video:
     VideoError
         If there is no such file, or it is no video; the message says why.
     """
+    place = Path(path).expanduser()
+    try:
+        return _open(place)
+    except VideoError:
+        raise
+    except OSError as exc:
+        raise VideoError(
+            f"{str(place)!r} can't be read ({exc.strerror or exc}); check that you may read it"
+        ) from exc
+
+
+def _open(place: Path) -> Video:
     # FFmpeg and the image libraries are loaded when a file is opened, not before
     from napari_sam3.video.file import VideoFile
     from napari_sam3.video.images import IMAGE_SUFFIXES, ImageFolder, open_picture
 
-    place = Path(path).expanduser()
     if not place.exists():
         raise VideoError(f"there is no file or folder {str(place)!r}; check the path")
     if place.is_dir():

@@ -134,20 +134,20 @@ class TrackerNetwork:
 
     def prompt(self, view: View, prompt: ObjectPrompt) -> Answer:
         """Ask what clicks and a box mean, as upstream does on a frame that was not tracked."""
-        points, labels = self._points(prompt)
-        session = self._session(view)
-        session.add_point_inputs(
-            0, view.frame_index, {"point_coords": points, "point_labels": labels}
-        )
-        session.obj_with_new_inputs = [_OBJECT]
-        return self._forward(session, view.frame_index)
+        with self.device.computing():
+            points, labels = self._points(prompt)
+            session = self._session(view)
+            session.add_point_inputs(
+                0, view.frame_index, {"point_coords": points, "point_labels": labels}
+            )
+            return self._take_prompt(session, view.frame_index)
 
     def remember_mask(self, view: View, mask: ObjectMask | None) -> Memory:
         """Make the memory of an object whose mask is known; None: known not to be there."""
-        session = self._session(view)
-        session.add_mask_inputs(0, view.frame_index, self._mask_input(mask))
-        session.obj_with_new_inputs = [_OBJECT]
-        memory = self._forward(session, view.frame_index).memory
+        with self.device.computing():
+            session = self._session(view)
+            session.add_mask_inputs(0, view.frame_index, self._mask_input(mask))
+            memory = self._take_prompt(session, view.frame_index).memory
         assert memory is not None
         return memory
 
@@ -296,21 +296,22 @@ class TrackerNetwork:
         )
         return session
 
-    def _forward(self, session: Any, frame_index: int) -> Answer:
-        """Run upstream's own step on a prompted frame."""
-        with self.device.computing(), _overheard(self.model.mask_decoder) as decoded:
+    def _take_prompt(self, session: Any, frame_index: int) -> Answer:
+        """Run upstream's own step on a frame that the session's object is prompted on."""
+        session.obj_with_new_inputs = [_OBJECT]
+        with _overheard(self.model.mask_decoder) as decoded:
             output = self.model(inference_session=session, frame_idx=frame_index)
-            made = session.output_dict_per_obj[0]["cond_frame_outputs"][frame_index]
-            _, quality, _, presence = decoded[-1]
-            return Answer(
-                output.pred_masks[0, 0].float(),
-                _score(presence, quality),
-                Memory(
-                    made["maskmem_features"],
-                    self._share(made["maskmem_pos_enc"]),
-                    made["object_pointer"],
-                ),
-            )
+        made = session.output_dict_per_obj[0]["cond_frame_outputs"][frame_index]
+        _, quality, _, presence = decoded[-1]
+        return Answer(
+            output.pred_masks[0, 0].float(),
+            _score(presence, quality),
+            Memory(
+                made["maskmem_features"],
+                self._share(made["maskmem_pos_enc"]),
+                made["object_pointer"],
+            ),
+        )
 
     def _share(self, position: Tensor) -> Tensor:
         """The same for every memory of a model, and larger than the memory: kept once."""

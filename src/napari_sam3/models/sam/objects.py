@@ -232,7 +232,8 @@ class ObjectTracker:
         return self._view
 
     def _enlarge(self, answer: Answer) -> ObjectMask | None:
-        return mask_at_size(answer.logits, self.size, answer.score)
+        with self.network.device.telling_of_memory():
+            return mask_at_size(answer.logits, self.size, answer.score)
 
 
 def _is_plain(prompt: ObjectPrompt) -> bool:

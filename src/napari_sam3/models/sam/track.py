@@ -9,7 +9,7 @@ and have them all computed again before frame 501 could be shown.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from napari_sam3.models.sam.bank import Bank
 from napari_sam3.values import Keyframe, ObjectMask, PackedMask
@@ -28,6 +28,7 @@ class Track:
         self._keyframes: dict[int, Keyframe] = {}  # in the order met
         self._bank: Bank | None = None
         self._spacing = SPACING
+        self._nbytes = 0  # of the checkpoints
 
     def set_keyframes(self, keyframes: Mapping[int, Keyframe]) -> None:
         """Take over an object's keyframes; forget the frames that a change reaches."""
@@ -39,9 +40,7 @@ class Track:
         if changed:
             first = min(changed, key=lambda i: i * self.direction)
             self.masks = {i: m for i, m in self.masks.items() if self._is_before(i, first)}
-            self.checkpoints = {
-                i: b for i, b in self.checkpoints.items() if self._is_before(i, first)
-            }
+            self._keep_checkpoints([i for i in self.checkpoints if self._is_before(i, first)])
             if self._bank is not None and not self._is_before(self._bank.frame_index, first):
                 self._bank = None
 
@@ -66,11 +65,14 @@ class Track:
         """
         if frame_index in self.masks or not self.reaches(frame_index):
             return range(0)
+        direction = self.direction
+        if self._bank is not None and self._bank.frame_index == frame_index - direction:
+            return range(frame_index, frame_index + direction, direction)
         banks = [b for b in (self._bank, *self.checkpoints.values()) if b is not None]
         usable = [b for b in banks if self._is_before(b.frame_index, frame_index)]
-        self._bank = max(usable, key=lambda b: b.frame_index * self.direction, default=None)
-        begin = self.entry if self._bank is None else self._bank.frame_index + self.direction
-        return range(begin, frame_index + self.direction, self.direction)
+        self._bank = max(usable, key=lambda b: b.frame_index * direction, default=None)
+        begin = self.entry if self._bank is None else self._bank.frame_index + direction
+        return range(begin, frame_index + direction, direction)
 
     @property
     def bank(self) -> Bank | None:
@@ -91,14 +93,17 @@ class Track:
         self.masks[frame_index] = None if mask is None else PackedMask.pack(mask)
         if frame_index % self._spacing == 0:
             self.checkpoints[frame_index] = bank.moved_to("cpu")
+            self._nbytes += bank.nbytes
 
     def thin(self, nbytes: int) -> None:
         """Drop every second checkpoint until they fit."""
-        while (
-            len(self.checkpoints) > 1 and sum(b.nbytes for b in self.checkpoints.values()) > nbytes
-        ):
+        while self._nbytes > nbytes and len(self.checkpoints) > 1:
             self._spacing *= 2
-            self.checkpoints = {i: b for i, b in self.checkpoints.items() if i % self._spacing == 0}
+            self._keep_checkpoints([i for i in self.checkpoints if i % self._spacing == 0])
+
+    def _keep_checkpoints(self, frame_indices: Iterable[int]) -> None:
+        self.checkpoints = {i: self.checkpoints[i] for i in frame_indices}
+        self._nbytes = sum(bank.nbytes for bank in self.checkpoints.values())
 
     def _is_before(self, frame_index: int, other: int) -> bool:
         return (frame_index - other) * self.direction < 0

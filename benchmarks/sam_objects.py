@@ -5,7 +5,7 @@ on both sides. Ours is compared with the bare transformers loop on the same fram
 full bank), the mask of every object at the video's size. The rounds alternate, so that a busy
 machine is busy for both; times are the medians.
 
-    python benchmarks/sam_objects.py [edgetam] [sam2.1-tiny] [--objects 1 4 16] [--rounds 5]
+    python benchmarks/sam_objects.py [edgetam] [sam2.1-tiny] [--objects 1 4 16] [--rounds 8 4 2]
                                     [--parts] [--batching]
 """
 
@@ -27,7 +27,6 @@ import transformers
 from transformers import EdgeTamVideoConfig, EdgeTamVideoModel, Sam2VideoConfig, Sam2VideoModel
 
 from napari_sam3.models.sam.device import Device
-from napari_sam3.models.sam.network import TrackerNetwork
 from napari_sam3.models.sam.objects import ObjectTracker
 from napari_sam3.values import Journal, Keyframe, ObjectPrompt
 
@@ -85,20 +84,24 @@ class Maps:
 
 
 class Ours:
-    def __init__(self, model: Any, n_objects: int, n_frames: int) -> None:
+    """Our tracker with one object whose bank is full; `become` gives it more of the same past."""
+
+    def __init__(self, model: Any, n_frames: int) -> None:
         self.tracker = ObjectTracker(model, Maps(model), SIZE, n_frames, Device("cpu"))
         prompt = ObjectPrompt(np.array([[900.0, 500.0]]), np.array([True]))
-        first = {0: Keyframe(prompt, self.tracker.segment(0, prompt))}
-        self.journal = Journal({1: first})
+        self.first = {0: Keyframe(prompt, self.tracker.segment(0, prompt))}
+        self.journal = Journal({1: self.first})
         self.step(range(WARM))
-        # further objects with the same past: filling each bank by itself would take for ever
-        self.journal = Journal(dict.fromkeys(range(1, n_objects + 1), first))
-        tracks = self.tracker._tracks
-        for obj_id in range(2, n_objects + 1):
-            for direction in (1, -1):
-                tracks[obj_id, direction] = copy.copy(tracks[1, direction])
-                tracks[obj_id, direction].masks = dict(tracks[1, direction].masks)
-                tracks[obj_id, direction].checkpoints = {}
+        self.warm = {d: copy.copy(self.tracker._tracks[1, d]) for d in (1, -1)}
+        for track in self.warm.values():
+            track.masks = dict(track.masks)
+
+    def become(self, n_objects: int) -> None:
+        self.journal = Journal(dict.fromkeys(range(1, n_objects + 1), self.first))
+        for obj_id in self.journal.objects:
+            for direction, track in self.warm.items():
+                other = self.tracker._tracks[obj_id, direction] = copy.copy(track)
+                other.masks, other.checkpoints = dict(track.masks), {}
 
     def step(self, frames: range) -> None:
         for tracked in self.tracker.propagate(self.journal, frames, int):
@@ -106,28 +109,36 @@ class Ours:
 
 
 class Bare:
-    def __init__(self, model: Any, n_objects: int, n_frames: int) -> None:
-        self.model = model
-        self.view = TrackerNetwork(model, Device("cpu"), SIZE, n_frames).view(0, Maps(model).maps)
-        kind = type(model).__name__.removesuffix("Model") + "InferenceSession"
-        session = getattr(transformers, kind)(
-            video=torch.zeros(n_frames, 1), dtype=torch.float32, max_vision_features_cache_size=9**9
+    """Upstream's session with the same objects and memories."""
+
+    def __init__(self, ours: Ours, n_objects: int) -> None:
+        network = ours.tracker.network
+        self.model = network.model
+        view = ours.tracker._look(0)
+        kind = type(self.model).__name__.removesuffix("Model") + "InferenceSession"
+        self.session = session = getattr(transformers, kind)(
+            video=torch.zeros(network.n_frames, 1),
+            dtype=torch.float32,
+            max_vision_features_cache_size=10**9,
         )
-        session.video_height, session.video_width = SIZE
-        features = {"vision_feats": self.view.maps, "vision_pos_embeds": [self.view.position] * 3}
-        for index in range(n_frames):
+        features = {"vision_feats": view.maps, "vision_pos_embeds": [view.position] * 3}
+        for index in range(network.n_frames):
             session.cache.cache_vision_features(index, features)
-        self.session = session
-        session.obj_id_to_idx(1)
-        point = torch.tensor([[[[480.0, 470.0]]]])
-        labels = torch.ones(1, 1, 1, dtype=torch.int32)
-        session.add_point_inputs(0, 0, {"point_coords": point, "point_labels": labels})
-        session.obj_with_new_inputs = [1]
-        self.step(range(WARM))
-        for obj_id in range(2, n_objects + 1):
-            index = session.obj_id_to_idx(obj_id)
-            session.output_dict_per_obj[index] = {
-                kind: dict(outputs) for kind, outputs in session.output_dict_per_obj[0].items()
+        bank = ours.warm[1].bank
+        assert bank is not None
+        memories = {0: ours.tracker._conditioning[ours.first[0]], **bank.recent}
+        outputs = {
+            i: {
+                "object_pointer": m.pointer,
+                "maskmem_features": m.features,
+                "maskmem_pos_enc": m.position,
+            }
+            for i, m in memories.items()
+        }
+        for obj_id in range(1, n_objects + 1):
+            session.output_dict_per_obj[session.obj_id_to_idx(obj_id)] = {
+                "cond_frame_outputs": {0: outputs[0]},
+                "non_cond_frame_outputs": {i: o for i, o in outputs.items() if i},
             }
 
     def step(self, frames: range) -> None:
@@ -139,22 +150,22 @@ class Bare:
             assert (masks > 0).numpy().shape[-2:] == SIZE
 
 
-def compare(model: Any, n_objects: int, rounds: int) -> tuple[float, float, float]:
+def compare(ours: Ours, n_objects: int, rounds: int) -> tuple[float, float, float]:
     """Seconds a frame, ours and bare, and the median of what ours takes more in a round, in %."""
-    n_frames = WARM + rounds + 1
-    ours, bare = Ours(model, n_objects, n_frames), Bare(model, n_objects, n_frames)
+    ours.become(n_objects)
+    bare = Bare(ours, n_objects)
     times: dict[str, list[float]] = {"ours": [], "bare": []}
     gc.collect()
-    for index in range(WARM, n_frames):
+    for index in range(WARM, WARM + rounds):
         order = [("ours", ours), ("bare", bare)]
         for name, each in order if index % 2 else reversed(order):
             begin = perf_counter()
             each.step(range(index, index + 1))
             times[name].append(perf_counter() - begin)
-    ratios = [a / b for a, b in zip(times["ours"][1:], times["bare"][1:], strict=True)]
+    ratios = [a / b for a, b in zip(times["ours"], times["bare"], strict=True)]
     return (
-        statistics.median(times["ours"][1:]),
-        statistics.median(times["bare"][1:]),
+        statistics.median(times["ours"]),
+        statistics.median(times["bare"]),
         100 * (statistics.median(ratios) - 1),
     )
 
@@ -183,9 +194,9 @@ def timed_parts(model: Any, spent: dict[str, float]) -> Iterator[None]:
             handle.remove()
 
 
-def part_times(model: Any, rounds: int) -> dict[str, float]:
+def part_times(ours: Ours, rounds: int) -> dict[str, float]:
     """Seconds of one object on one frame, by part."""
-    ours = Ours(model, 1, WARM + rounds)
+    ours.become(1)
     spent: dict[str, float] = defaultdict(float)
     enlarge = ours.tracker._enlarge
 
@@ -197,7 +208,7 @@ def part_times(model: Any, rounds: int) -> dict[str, float]:
 
     ours.tracker._enlarge = timed  # type: ignore[method-assign]
     begin = perf_counter()
-    with timed_parts(model, spent):
+    with timed_parts(ours.tracker.network.model, spent):
         ours.step(range(WARM, WARM + rounds))
     spent["all"] = perf_counter() - begin
     spent["rest"] = 2 * spent["all"] - sum(spent.values())
@@ -281,21 +292,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="*", default=["edgetam", "sam2.1-tiny"])
     parser.add_argument("--objects", type=int, nargs="*", default=[1, 4, 16])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, nargs="*", default=[8, 4, 2])
     parser.add_argument("--parts", action="store_true", help="also where the time goes")
     parser.add_argument("--batching", action="store_true", help="also whether batching helps")
     arguments = parser.parse_args()
     for name in arguments.models:
         model = make_model(name)
-        for n_objects in arguments.objects:
-            ours, bare, more = compare(model, n_objects, arguments.rounds)
+        ours = Ours(model, WARM + max(arguments.rounds) + 1)
+        for n_objects, rounds in zip(arguments.objects, arguments.rounds, strict=True):
+            mine, bare, more = compare(ours, n_objects, rounds)
             print(
-                f"| {name} | {n_objects} | {ours:.2f} | {bare:.2f} | {more:+.1f} % "
-                f"| {ours / n_objects:.2f} |",
+                f"| {name} | {n_objects} | {mine:.2f} | {bare:.2f} | {more:+.1f} % "
+                f"| {mine / n_objects:.2f} |",
                 flush=True,
             )
         if arguments.parts:
-            for part, seconds in part_times(model, arguments.rounds).items():
+            for part, seconds in part_times(ours, arguments.rounds[0]).items():
                 print(f"| {name} | {part} | {seconds:.3f} s |", flush=True)
         if arguments.batching:
             for part, (single, together, worst) in batching(model, 2).items():

@@ -186,10 +186,10 @@ class Video(ABC):
         numbers = range(len(self))[slice(start, stop, step)]
         if self._closed:
             raise VideoError(f"{self._name} is closed; open it again with reopen()")
-        reader = self._reader(forwards=numbers.step > 0)
+        reader = self._reader(numbers.step)
         return FramesAhead(reader, numbers, owns_video=reader is not self)
 
-    def _reader(self, *, forwards: bool) -> Video:
+    def _reader(self, step: int) -> Video:
         """What frames that follow each other are read from: this video, or a twin of it."""
         return self
 

@@ -179,7 +179,7 @@ class Decoder:
 
     # ------------------------------------------------------------------------ a wanted frame
 
-    def read(self, frame_index: int, index: FrameIndex, keep: Keep) -> bool:
+    def read(self, frame_index: int, index: FrameIndex, keep: Keep, *, reach: int = 0) -> bool:
         """Decode until a frame is found.
 
         Parameters
@@ -188,6 +188,8 @@ class Decoder:
         index : FrameIndex
         keep : callable
             Gets every frame (number, frame) that comes by, the wanted one last.
+        reach : int
+            So many frames before it are to come by too.
 
         Returns
         -------
@@ -201,6 +203,8 @@ class Decoder:
                 found, _ = self._read_on(frame_index, index, keep)
                 if found:
                     return True
+        if reach:
+            key = index.key_before(max(0, frame_index - reach))
         back = 1
         while True:
             self._seek(index, key)

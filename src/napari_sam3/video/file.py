@@ -38,6 +38,10 @@ TRAIL = 32
 RECENT = 64
 """Where every frame is a keyframe, one is kept that is asked for again among so many."""
 
+BATCH = 48
+"""Frames that are decoded in one go for who goes backwards: seeking stops the decoder's threads,
+and costs as much as decoding several frames."""
+
 STEP_BACK = 64
 """So many frames back are a step; more is a jump."""
 
@@ -60,6 +64,7 @@ class VideoFile(Video):
         self._at_head: Decoder | None = None  # left by opening, not used yet
         self._layout = Layout.of(scan.sample, scan.metadata["codec"], scan.metadata["pixel_format"])
         self._stand_ins = scan.stand_ins
+        self._reach = 0
         self._previous = -1
         self._trail: deque[int] = deque()
         self._recent: deque[int] = deque(maxlen=RECENT)
@@ -94,10 +99,13 @@ class VideoFile(Video):
         """Open the same file with a decoder (and a cache, if given) of its own; share the index."""
         return VideoFile(self._path, self._scan, cache=cache or self._cache)
 
-    def _reader(self, *, forwards: bool) -> VideoFile:
+    def _reader(self, step: int) -> VideoFile:
         # a decoder of its own, that nobody sends elsewhere. Forwards no frame is needed twice, so
         # that they would only drive others out of the cache; backwards they come out of it
-        return self.reopen(cache=FrameCache(budget=0) if forwards else None)
+        reader = self.reopen(cache=FrameCache(budget=0) if step > 0 else None)
+        if -BATCH // 4 <= step < 0:
+            reader._reach = min(BATCH, 2 * JUMP_BUDGET // frame_nbytes(self._scan.sample))
+        return reader
 
     @property
     def _path(self) -> Path:
@@ -120,6 +128,8 @@ class VideoFile(Video):
 
     def _budget(self, frame_index: int, step_back: int) -> int | None:
         """How many bytes of what lies on the way to a frame to keep; None for all that fits."""
+        if self._reach:
+            return None
         if self._index.is_all_keys:
             # decoding over and over into the same memory is twice as fast as into new
             is_known = frame_index in self._recent
@@ -169,7 +179,7 @@ class VideoFile(Video):
 
     def _search(self, decoder: Decoder, frame_index: int, budget: int | None) -> _Search:
         search = _Search(self, frame_index, budget)
-        search.found = decoder.read(frame_index, self._index, search.see)
+        search.found = decoder.read(frame_index, self._index, search.see, reach=self._reach)
         search.finish()
         return search
 

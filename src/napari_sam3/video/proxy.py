@@ -191,9 +191,9 @@ class ProxyVideo(Video):
         height, width = self.shape[1:3]
         return np.ascontiguousarray(frame[:height, :width])
 
-    def _reader(self, *, forwards: bool) -> Video:
+    def _reader(self, step: int) -> Video:
         # who goes through it frame by frame computes with them
-        return self._original._reader(forwards=forwards)
+        return self._original._reader(step)
 
     def __reduce__(self) -> Any:
         # whoever carries it elsewhere computes with it

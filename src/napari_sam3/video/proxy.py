@@ -23,7 +23,7 @@ from napari_sam3.video.cache import FrameCache
 from napari_sam3.video.file import VideoFile
 from napari_sam3.video.write import VideoWriter
 
-KEY_EVERY = 6
+KEY_EVERY = 4
 """Frames; so many have to be decoded at most to show one."""
 
 CRF = 24

@@ -150,3 +150,25 @@ def test_labels_are_taken_on_their_own_frame(tmp_path, video, capsys):
     export_labels_tiff(tmp_path / "short.tif", LABELS[:3])
     assert main(["track", str(video), "--mask", str(tmp_path / "short.tif"), *out]) == 2
     assert "3 frames of labels, the video 5" in capsys.readouterr().err
+
+
+def test_a_folder_has_the_results_of_one_video(tmp_path, capsys):
+    for name, digit in (("a", "0"), ("b", "1")):
+        facts = VideoFacts(T, H, W, name=f"{name}.mp4", sha256=digit * 64)
+        export_labels_tiff(tmp_path / f"{name}.tif", LABELS, facts=facts)
+    out = ("-o", tmp_path / "out", "--formats")
+    assert export(tmp_path / "a.tif", *out, "mot") == 0
+    assert export(tmp_path / "a.tif", *out, "davis") == 0
+    assert export(tmp_path / "b.tif", *out, "ctc") == 1
+    assert "results of another video (a.mp4)" in capsys.readouterr().err
+    assert export(tmp_path / "b.tif", *out, "ctc", "--overwrite") == 0
+
+
+def test_a_file_of_others_is_never_replaced(tmp_path, capsys):
+    export_labels_tiff(tmp_path / "a.tif", LABELS)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / SHARED).write_text("{}")
+    arguments = ("-o", tmp_path / "out", "--formats", "mot", "--overwrite")
+    assert export(tmp_path / "a.tif", *arguments) == 1
+    assert "would be lost" in capsys.readouterr().err
+    assert (tmp_path / "out" / SHARED).read_text() == "{}"

@@ -399,6 +399,24 @@ def test_what_was_there_is_replaced(tmp_path, name):
         assert (path / file).read_bytes() == (fresh / file).read_bytes()
 
 
+@pytest.mark.parametrize("name", ["ctc", "davis", "geff", "ome-zarr"])
+def test_a_folder_of_other_things_is_never_replaced(tmp_path, name):
+    path = tmp_path / "folder"
+    WRITERS[name](path, SHAPE).close()
+    (path / "thesis.txt").write_text("precious")
+    if name != "ome-zarr":  # which only adds
+        with pytest.raises(VideoError, match=r"thesis\.txt"):
+            WRITERS[name](path, SHAPE)
+    (path / "thesis.txt").rename(tmp_path / "thesis.txt")
+    with WRITERS[name](path, SHAPE) as writer:
+        writer.write(result_of(LABELS, 0))
+        (tmp_path / "thesis.txt").rename(path / "thesis.txt")  # while it is tracking
+        if name != "ome-zarr":
+            with pytest.raises(VideoError, match=r"thesis\.txt"):
+                writer.close()
+    assert (path / "thesis.txt").read_text() == "precious"
+
+
 def test_facts_of_another_video_are_refused(tmp_path):
     with pytest.raises(ValueError, match="are not those of a video"):
         MotWriter(tmp_path / "mot.txt", (5, 41, 53), facts=FACTS)

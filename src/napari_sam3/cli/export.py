@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         facts = _gather_facts(labels, video)
         if arguments.pixel_size is not None:
             size, unit = arguments.pixel_size
-            facts = replace(facts or VideoFacts(*labels.shape), pixel_size=size, unit=unit)
+            facts = replace(facts, pixel_size=size, unit=unit)
         scene = Scene(
             shape=labels.shape,
             facts=facts,
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
             parents=labels.parents,
             on_progress=FilmProgress("film"),
         )
-        writers = open_writers(targets, scene)
+        writers = open_writers(targets, scene, arguments.overwrite)
         for writer in writers:
             stack.callback(writer.discard)  # does nothing after `close`
         for t in tqdm(range(len(labels)), "reading", unit="frame", disable=None):
@@ -61,10 +61,10 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _gather_facts(labels: LabelFile, video: Video | None) -> VideoFacts | None:
+def _gather_facts(labels: LabelFile, video: Video | None) -> VideoFacts:
     """Facts of the video, or what lies beside the labels; they must fit."""
     if video is None:
-        return labels.facts
+        return labels.facts or VideoFacts(*labels.shape)
     facts = describe_video(video)
     if facts.shape != labels.shape:
         raise RequestError(

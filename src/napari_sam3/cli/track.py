@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"{model.name} on {model.device}",
             file=sys.stderr,
         )
-        writers = _open_writers(targets, video, arguments.contrast)
+        writers = _open_writers(targets, video, arguments.contrast, arguments.overwrite)
         for writer in writers:
             stack.callback(writer.discard)  # does nothing after `close`
 
@@ -72,7 +72,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _open_writers(
-    targets: dict[str, Path], video: Video, contrast: tuple[float, float] | None
+    targets: dict[str, Path],
+    video: Video,
+    contrast: tuple[float, float] | None,
+    overwrite: bool,
 ) -> list[ResultWriter]:
     frames = RgbFrames(video, contrast)
     scene = Scene(
@@ -82,4 +85,4 @@ def _open_writers(
         frames=frames,
         on_progress=FilmProgress("film"),
     )
-    return open_writers(targets, scene)
+    return open_writers(targets, scene, overwrite)

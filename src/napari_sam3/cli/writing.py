@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from napari_sam3.errors import Sam3Error
+from napari_sam3.errors import Sam3Error, VideoError
 from napari_sam3.export.base import SHARED, ResultWriter, saying_where, write_sidecar
 from napari_sam3.export.formats import FORMATS, Scene, open_writer
+from napari_sam3.video.facts import VideoFacts
 
 
 def name_targets(folder: Path, formats: Iterable[str]) -> dict[str, Path]:
@@ -15,7 +16,7 @@ def name_targets(folder: Path, formats: Iterable[str]) -> dict[str, Path]:
     return {name: folder / FORMATS[name].target for name in formats}
 
 
-def open_writers(targets: Mapping[str, Path], scene: Scene) -> list[ResultWriter]:
+def open_writers(targets: Mapping[str, Path], scene: Scene, overwrite: bool) -> list[ResultWriter]:
     """Open a writer for each format; if one can't be opened, none is left open.
 
     What is known of the video is told once, for the whole folder.
@@ -23,8 +24,11 @@ def open_writers(targets: Mapping[str, Path], scene: Scene) -> list[ResultWriter
     Raises
     ------
     VideoError
-        If one can't be written there, or its library is missing.
+        If one can't be written there, its library is missing, or the folder has results of
+        another video that may not be replaced.
     """
+    for folder in {path.parent for path in targets.values()}:
+        _check_shared(folder / SHARED, scene, overwrite)
     writers: list[ResultWriter] = []
     try:
         for name, path in targets.items():
@@ -56,6 +60,23 @@ def close_writers(writers: Sequence[ResultWriter]) -> None:
             failures.append(exc)
     if failures:
         raise failures[0]
+
+
+def _check_shared(place: Path, scene: Scene, overwrite: bool) -> None:
+    """Make sure that what tells of the video of a folder is ours, and of this video."""
+    try:
+        known = VideoFacts.from_json(place.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as exc:
+        raise VideoError(
+            f"{str(place)!r} is not of napari-sam3 and would be lost; name another folder"
+        ) from exc
+    if scene.facts is not None and not known.may_be(scene.facts) and not overwrite:
+        raise VideoError(
+            f"{str(place.parent)!r} has results of another video ({known.name or known.shape}); "
+            "add --overwrite if they are not needed any more, or name another folder"
+        )
 
 
 def _remove_old_frames(folder: Path) -> None:

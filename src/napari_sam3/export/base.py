@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import uuid
 from abc import ABC, abstractmethod
@@ -198,9 +199,41 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_replaceable(path: Path, own_names: str) -> None:
+    """Make sure that a folder may be replaced as a whole: it holds nothing but earlier results.
+
+    Parameters
+    ----------
+    path : Path
+        May be missing.
+    own_names : str
+        Regular expression of the names that results of this format have.
+
+    Raises
+    ------
+    VideoError
+        If there is a file of that name, or something else in the folder.
+    """
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise VideoError(f"{str(path)!r} is a file; name a folder for the results")
+    own = re.compile(rf"{own_names}|\.DS_Store|Thumbs\.db")  # file managers leave these behind
+    others = sorted(p.name for p in path.iterdir() if not own.fullmatch(p.name))
+    if others:
+        raise VideoError(
+            f"{str(path)!r} holds other files ({', '.join(others[:3])}{', ...' * (len(others) > 3)}"
+            "), which would be lost; name another folder"
+        )
+
+
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
-    """As `replacing`, for a folder: give an empty one that takes the place of `path`."""
+def replacing_folder(path: Path, own_names: str) -> Iterator[Path]:
+    """As `replacing`, for a folder: give an empty one that takes the place of `path`.
+
+    A folder that is there must hold nothing but what `own_names` matches.
+    """
+    check_replaceable(path, own_names)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
     old = temporary.with_name(f"{temporary.name}-old")

@@ -11,11 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
-from napari_sam3.export.base import ResultWriter, label_shape, replacing_folder, write_all
+from napari_sam3.export.base import (
+    ResultWriter,
+    check_replaceable,
+    label_shape,
+    replacing_folder,
+    write_all,
+)
 from napari_sam3.export.spool import LabelSpool
 from napari_sam3.video.facts import VideoFacts
 
 TRACKS = "res_track.txt"
+OWN_NAMES = r"mask\d{3,}\.tif|res_track\.txt"
 MOST = np.iinfo(np.uint16).max
 
 
@@ -101,7 +108,8 @@ class CtcWriter(ResultWriter):
     """Writes a result folder of the Cell Tracking Challenge: mask000.tif, ... and res_track.txt.
 
     All frames of the video have a mask, 16-bit, with as many digits as are needed, three at least.
-    The folder is put in place as a whole; the challenge wants it named as 01_RES.
+    The folder is put in place as a whole, and replaces an earlier one; one that holds anything else
+    is refused. The challenge wants it named as 01_RES.
 
     Parameters
     ----------
@@ -124,6 +132,7 @@ class CtcWriter(ResultWriter):
         parents: Mapping[int, int] | None = None,
     ) -> None:
         super().__init__(path, shape, facts=facts)
+        check_replaceable(self.path, OWN_NAMES)
         self._parents = parents or {}
         self._spool = LabelSpool(self.path.absolute().parent, shape[1:])
         self._ids: dict[int, NDArray[np.int64]] = {}
@@ -155,7 +164,7 @@ class CtcWriter(ResultWriter):
                 for frame_index in range(track.begin, track.end + 1):
                     renamed[frame_index][track.obj_id] = track.label
         digits = max(3, len(str(self.shape[0] - 1)))
-        with replacing_folder(self.path) as folder:
+        with replacing_folder(self.path, OWN_NAMES) as folder:
             for frame_index in range(self.shape[0]):
                 labels = self._spool.get(frame_index)
                 masks = labels.astype(np.uint16)

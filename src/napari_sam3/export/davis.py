@@ -11,18 +11,26 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_sam3.errors import VideoError
-from napari_sam3.export.base import ResultWriter, label_shape, replacing_folder, write_all
+from napari_sam3.export.base import (
+    ResultWriter,
+    check_replaceable,
+    label_shape,
+    replacing_folder,
+    write_all,
+)
 from napari_sam3.export.spool import LabelSpool
 from napari_sam3.video.facts import VideoFacts
 
 MOST_OBJECTS = 255
+OWN_NAMES = r"\d{5,}\.png"
 
 
 class DavisWriter(ResultWriter):
     """Writes 00000.png, 00001.png, ... for all frames of the video, indexed, 0 is background.
 
     The palette is that of DAVIS (and PASCAL VOC), so that the pictures show their objects in
-    colour. The folder is put in place as a whole.
+    colour. The folder is put in place as a whole, and replaces an earlier one; one that holds
+    anything else is refused.
 
     Parameters
     ----------
@@ -42,6 +50,7 @@ class DavisWriter(ResultWriter):
         facts: VideoFacts | None = None,
     ) -> None:
         super().__init__(path, shape, facts=facts)
+        check_replaceable(self.path, OWN_NAMES)
         self._spool = LabelSpool(self.path.absolute().parent, shape[1:])
 
     def _add(self, frame_index: int, labels: NDArray[Any], scores: Mapping[int, float]) -> None:
@@ -56,7 +65,7 @@ class DavisWriter(ResultWriter):
     def _finish(self) -> None:
         palette = voc_palette().ravel().tolist()
         digits = max(5, len(str(self.shape[0] - 1)))
-        with replacing_folder(self.path) as folder:
+        with replacing_folder(self.path, OWN_NAMES) as folder:
             for frame_index in range(self.shape[0]):
                 picture = Image.fromarray(self._spool.get(frame_index).astype(np.uint8))
                 picture.putpalette(palette)

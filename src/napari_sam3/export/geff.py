@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
-from napari_sam3.export.base import label_shape, replacing_folder, write_all
+from napari_sam3.export.base import check_replaceable, label_shape, replacing_folder, write_all
 from napari_sam3.export.objects import Found, ObjectWriter
 from napari_sam3.video.facts import VideoFacts
+
+OWN_NAMES = r"nodes|edges|zarr\.json|\.zgroup|\.zattrs"
 
 
 class GeffWriter(ObjectWriter):
@@ -57,6 +59,7 @@ class GeffWriter(ObjectWriter):
                 "GEFF needs the package geff, which is not installed; "
                 "pip install 'napari-sam3[geff]'"
             ) from exc
+        check_replaceable(self.path, OWN_NAMES)
         self._parents = parents or {}
         self._rows: dict[int, NDArray[np.float64]] = {}
 
@@ -90,7 +93,7 @@ class GeffWriter(ObjectWriter):
         if not unknown.all():
             score = {"values": np.nan_to_num(rows[:, 5]), "missing": unknown}
             properties["score"] = score if unknown.any() else {**score, "missing": None}
-        with replacing_folder(self.path) as folder:
+        with replacing_folder(self.path, OWN_NAMES) as folder:
             folder.rmdir()  # geff wants to make it
             write_arrays(
                 folder,

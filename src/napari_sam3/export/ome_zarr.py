@@ -18,6 +18,7 @@ from napari_sam3.video.facts import VideoFacts
 
 VERSION = "0.5"
 NAME = "objects"
+NOTHING, ANYTHING = r"(?!)", r".*"
 
 # as the specification spells units (those of UDUNITS-2)
 _UNITS = {
@@ -86,7 +87,7 @@ class OmeZarrWriter(ResultWriter):
         if self._group is not None:
             self._add_to_group(self.path)
             return
-        with replacing_folder(self.path) as folder:
+        with replacing_folder(self.path, NOTHING) as folder:
             import zarr
 
             zarr.create_group(folder, attributes={"ome": {"version": VERSION}})
@@ -98,7 +99,7 @@ class OmeZarrWriter(ResultWriter):
 
         folder = root / "labels"
         group = zarr.open_group(folder, mode="a")
-        with replacing_folder(folder / self._name) as target:
+        with replacing_folder(folder / self._name, ANYTHING) as target:
             ids = self._write_array(target)
             zarr.open_group(target, mode="a").attrs["ome"] = self._describe(ids)
         said: Any = group.attrs.get("ome", {})

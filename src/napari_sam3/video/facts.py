@@ -84,6 +84,11 @@ class VideoFacts:
         """When a frame is shown, s; None where unknown."""
         return None if self.timestamps is None else self.timestamps[frame_index]
 
+    def may_be(self, other: VideoFacts) -> bool:
+        """Whether these can be facts of the same video, as far as both tell."""
+        hashes = {self.sha256, other.sha256} - {None}
+        return self.shape == other.shape and len(hashes) < 2
+
     def to_json(self) -> str:
         """As a JSON object."""
         size = self.pixel_size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 from napari_sam3.errors import MissingPromptError
@@ -14,6 +15,8 @@ from napari_sam3.session.prompts import (
 )
 from napari_sam3.session.records import Draft, Records
 from napari_sam3.values import Keyframe, ObjectMask, ObjectPrompt
+
+logger = logging.getLogger(__name__)
 
 SAME_OBJECT = 0.5
 """Overlap (IoU) above which two masks of a frame mean the same thing (contract, "Objects")."""
@@ -44,7 +47,15 @@ def answer_concept(
     """
     draft = records.draft()
     matches: list[tuple[int, ObjectMask]] = []
-    for found in tracker.detect(call.frame_index, call.concept):
+    detected = tracker.detect(call.frame_index, call.concept)
+    if not detected:
+        logger.warning(
+            "%s on frame %d: nothing found; try a shorter noun, boxes round examples, or a frame "
+            "that shows it",
+            "exemplars" if call.text is None else repr(call.text),
+            call.frame_index,
+        )
+    for found in detected:
         same = [i for i, mask in present.items() if mask.overlap(found) > SAME_OBJECT]
         if records.removed.intersection(same):
             continue

@@ -90,6 +90,10 @@ def check_prompt(
         raise MissingPromptError("a prompt needs text, points, boxes or a mask; none was given")
     if exemplar and not len(boxes_xyxy):
         raise MissingPromptError("exemplar=True needs boxes round the examples; none was given")
+    if text is None and exemplar and not box_signs.any():
+        raise MissingPromptError(
+            "negative exemplars alone say nothing of what to look for; add a positive box or text"
+        )
     if is_concept and painted is not None:
         raise RequestError(
             "a mask names one object, text or exemplars look for many; send them as two prompts"

@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any
 
 import numpy as np
+import torch
 from transformers import Sam2VideoVideoProcessor, Sam3VideoModel, Sam3VideoProcessor
 from transformers.models.sam3.image_processing_sam3 import Sam3ImageProcessor
 
@@ -28,10 +29,63 @@ from napari_sam3.values import (
     without_overlap,
 )
 from tests.models.sam.bare import Film
+from tests.models.sam.tiny import make_sam3
 from tests.models.sam.words import make_tokenizer
 
 HALVES = (0.5, 0.5, 0.5)
 Masks = dict[int, dict[int, np.ndarray]]
+
+
+def make_seeing(film: np.ndarray, seed: int = 0, **config: Any) -> Sam3VideoModel:
+    """A tiny SAM 3 whose detector tells queries, pictures and words apart on this film.
+
+    Random weights give masks that are nearly all or nearly nothing, and the same score to all.
+    What all pixels have in common is taken out of the masks' filters, but for a part that keeps
+    masks small; what all scores have in common is taken out of them, and the rest is spread.
+    """
+    settings = {
+        "fill_hole_area": 6,
+        "det_nms_thresh": 0.3,
+        "high_conf_thresh": 0.55,
+        "high_iou_thresh": 0.15,
+        "recondition_every_nth_frame": 4,
+        "hotstart_delay": 0,
+        **config,
+    }
+    model = make_sam3(seed, **settings)
+    detector = model.detector_model
+    masks, scoring = detector.mask_decoder, detector.dot_product_scoring
+    parts = (masks.instance_projection, masks.mask_embedder.layers[-1])
+    parts = (*parts, scoring.text_proj, scoring.query_proj)
+    heard: dict[torch.nn.Module, list[torch.Tensor]] = {part: [] for part in parts}
+    hooks = [part.register_forward_hook(lambda p, _, out: heard[p].append(out)) for part in parts]
+    bare = BareConcepts(model, film, ["dog"])
+    with torch.no_grad():
+        for index in range(len(film)):
+            detector(
+                pixel_values=bare.session.get_frame(index)[None],
+                input_ids=bare.session.prompt_input_ids[0],
+                attention_mask=bare.session.prompt_attention_masks[0],
+            )
+        for hook in hooks:
+            hook.remove()
+        pixels, filters, words, queries = (torch.cat(heard[part]) for part in parts)
+        common = pixels.mean((0, 2, 3))
+        length, common = common.norm(), common / common.norm()
+        filters = filters - (filters @ common)[..., None] * common
+        spread = torch.einsum("bqc,bchw->bqhw", filters, pixels).std()
+        last = parts[1]
+        last.weight.sub_(common[:, None] * (common @ last.weight))
+        last.bias.sub_(common * (common @ last.bias + 1.2 * spread / length))
+        word, width = words[0].flatten(), words.shape[-1]
+        scores = (queries.reshape(-1, width) @ word) * scoring.scale
+        factor = 2.0 / scores.std()
+        scoring.query_proj.weight.mul_(factor)
+        scoring.query_proj.bias.mul_(factor)
+        scoring.query_proj.bias.sub_(
+            word * (factor * scores.mean() / scoring.scale / word.dot(word))
+        )
+    return model
 
 
 def make_film(n_frames: int = 10, size: tuple[int, int] = (90, 120), seed: int = 0) -> np.ndarray:
@@ -80,8 +134,10 @@ class BareConcepts:
         return {output.frame_idx: self.read(output) for output in outputs}
 
     def read(self, output: Any) -> dict[int, np.ndarray]:
+        """Visible objects; upstream also names those whose pixels are all another's."""
         read = self.processor.postprocess_outputs(self.session, output)
-        return dict(zip(read["object_ids"].tolist(), read["masks"].numpy(), strict=True))
+        objects = zip(read["object_ids"].tolist(), read["masks"].numpy(), strict=True)
+        return {obj_id: mask for obj_id, mask in objects if mask.any()}
 
 
 class OurConcepts:

@@ -45,8 +45,10 @@ class Detector:
         self, session: Sam3VideoInferenceSession, view: Sam3VisionEncoderOutput
     ) -> dict[str, Tensor]:
         """Find a session's concept: "mask" (N, h, w) logits, "scores" (N,), "bbox" (N, 4)."""
-        embeds: Any = view  # annotated as a tensor
-        found: dict[str, Tensor] = self.model.run_detection(session, embeds)[_PROMPT]
+        seen: Any = view  # annotated as a tensor
+        found: dict[str, Tensor] = self.model.run_detection(
+            inference_session=session, vision_embeds=seen
+        )[_PROMPT]
         keep = drop_doubles(found["mask"], found["scores"], self.max_overlap)
         return {name: values[keep] for name, values in found.items()}
 
@@ -91,9 +93,9 @@ class ConceptTrack:
     ----------
     reached : int
         The last frame computed; the one before `anchor` at first.
-    born : dict of track to frame index
-        Every object found so far, in the order found.
-    removed : dict of track to frame index
+    first_seen : dict of number to frame index
+        Every object seen so far, by its number in this track, in the order seen.
+    removed : dict of number to frame index
         Those that the clean-up took away, and where.
     """
 
@@ -112,7 +114,7 @@ class ConceptTrack:
         self.step = step
         self.cleans_up = cleans_up
         self.reached = anchor - step
-        self.born: dict[int, int] = {}
+        self.first_seen: dict[int, int] = {}
         self.removed: dict[int, int] = {}
         self._detector = detector
         self._model = detector.model
@@ -130,7 +132,7 @@ class ConceptTrack:
         return range(self.reached + self.step, frame_index + self.step, self.step)
 
     def masks(self, frame_index: int) -> dict[int, ObjectMask]:
-        """The objects seen on a frame, by track; what the clean-up took away later included."""
+        """The objects seen on a frame, by number; what the clean-up took away later included."""
         return {track: m.unpack() for track, m in self._frames.get(frame_index, {}).items()}
 
     def advance(self) -> int:
@@ -151,6 +153,8 @@ class ConceptTrack:
         self._frames[frame_index] = {
             track: PackedMask.pack(mask) for track, mask in masks.items() if mask is not None
         }
+        for number in self._frames[frame_index]:
+            self.first_seen.setdefault(number, frame_index)
         self.reached = frame_index
         prune_session(self._session, self._model, frame_index)
         return frame_index
@@ -195,7 +199,6 @@ class ConceptTrack:
         scores.update((track, told["obj_id_to_score"][track]) for track in new)
         _take_over(session, told)
         extra = told["extra_metadata"]
-        self.born.update(dict.fromkeys(new, frame_index))
         newly_removed: set[int] = plan["obj_ids_newly_removed"]
         self.removed.update(dict.fromkeys(newly_removed, frame_index))
         return logits, scores, newly_removed | extra["suppressed_obj_ids"][frame_index]

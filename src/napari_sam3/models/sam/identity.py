@@ -45,9 +45,9 @@ class Identities:
 
     def alive(self, track: ConceptTrack, frame_index: int) -> Iterable[int]:
         """Ids of what a track has met by a frame, seen or not."""
-        for number, born in track.born.items():
+        for number, first in track.first_seen.items():
             obj_id = self._known(track, number)
-            if obj_id is not None and (frame_index - born) * track.step >= 0:
+            if obj_id is not None and (frame_index - first) * track.step >= 0:
                 yield obj_id
 
     def cleaned_up(self, tracks: Iterable[ConceptTrack]) -> set[int]:
@@ -83,7 +83,7 @@ class Identities:
                 if obj_id is not None:
                     if obj_id not in shut:
                         objects.setdefault(obj_id, mask)
-                elif track.born[number] != track.anchor:
+                elif track.first_seen[number] != track.anchor:
                     strangers.append((track, number, mask))
         for track, number, mask in strangers:
             obj_id = self._recognise(track, mask, {**self._elsewhere(frame_index), **objects})
@@ -95,7 +95,7 @@ class Identities:
                 objects.setdefault(obj_id, mask)
 
     def _known(self, track: ConceptTrack, number: int) -> int | None:
-        if track.born[number] == track.anchor:
+        if track.first_seen.get(number) == track.anchor:
             return self._at_anchor(track).get(number)
         obj_id = self._met.get((track, number))
         is_there = obj_id in self._journal.objects or obj_id in self._issued
@@ -122,7 +122,7 @@ class Identities:
         self, track: ConceptTrack, mask: ObjectMask, others: Mapping[int, ObjectMask]
     ) -> int | None:
         """The object among others that a mask is of, unless the track follows that one already."""
-        own = {self._known(track, number) for number in track.born}
+        own = {self._known(track, number) for number in track.first_seen}
         same = {i: mask.overlap(other) for i, other in others.items() if i not in own}
         best = max(same, key=lambda i: same[i], default=None)
         return best if best is not None and same[best] > SAME_OBJECT else None

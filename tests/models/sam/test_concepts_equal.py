@@ -1,0 +1,318 @@
+"""Our concepts against transformers' own loops, to the pixel, and where ours differ on purpose."""
+
+from __future__ import annotations
+
+from collections import Counter
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+from transformers import Sam3Model
+from transformers.models.sam3_video import modeling_sam3_video as upstream
+
+from napari_sam3.models.sam.concept_track import prune_memory
+from napari_sam3.values import Concept, without_overlap
+from tests.models.sam.concept_kit import (
+    BareConcepts,
+    OurConcepts,
+    assert_same_masks,
+    make_film,
+    make_seeing,
+)
+from tests.models.sam.test_cleanup import PlainKernel
+from tests.models.sam.words import make_tokenizer
+
+N = 10
+FORWARD, BACKWARD = range(N), range(N - 1, -1, -1)
+
+
+@pytest.fixture(autouse=True)
+def plain_kernel(monkeypatch):
+    """Give upstream the kernel that it would fetch; one thread, for the layers are tiny."""
+    monkeypatch.setattr(upstream, "cv_utils_kernel", PlainKernel)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def film():
+    return make_film(N)
+
+
+@pytest.fixture(scope="module")
+def networks(film):
+    made = {}
+
+    def network(seed, **changes):
+        """A copy of its own, for our detector changes what the model's loop would do."""
+        if seed not in made:
+            made[seed] = make_seeing(film, seed)
+        copy = deepcopy(made[seed])
+        for name, value in changes.items():
+            setattr(copy, name, value)
+        return copy
+
+    return network
+
+
+@pytest.mark.parametrize("frames", [FORWARD, BACKWARD])
+@pytest.mark.parametrize("seed", [0, 5])
+def test_text_is_followed_as_upstream_does(networks, film, seed, frames):
+    bare = BareConcepts(networks(seed), film, ["dog"])
+    masks = bare.track(frames)
+    ours = OurConcepts(networks(seed), film)
+    ours.ask(frames[0], "dog")
+    assert_same_masks(ours.track(frames), masks)
+    # and the run is worth comparing: several objects, most of them found on the way
+    assert max(map(len, masks.values())) >= 4
+    assert len({i for objects in masks.values() for i in objects}) > len(ours.objects)
+
+
+def test_reconditioning_is_as_upstream(networks, film):
+    bare = BareConcepts(networks(5), film, ["dog"])
+    masks = bare.track(FORWARD)
+    memories = bare.session.output_dict_per_obj.values()
+    assert max(len(memory["cond_frame_outputs"]) for memory in memories) > 1
+    ours = OurConcepts(networks(5), film)
+    ours.ask(0, "dog")
+    assert_same_masks(ours.track(FORWARD), masks)
+
+
+def one_at_a_time(network):
+    """Have memories made for each object alone: a larger batch rounds differently."""
+    encode = network.tracker_model._encode_new_memory
+
+    def encode_each(current_vision_feats, pred_masks_high_res, object_score_logits, **how):
+        parts = [
+            encode(current_vision_feats[:, :1], mask[None], score[None], **how)
+            for mask, score in zip(pred_masks_high_res, object_score_logits, strict=True)
+        ]
+        return tuple(torch.cat(tensors, dim=1) for tensors in zip(*parts, strict=True))
+
+    network.tracker_model._encode_new_memory = encode_each
+    return network
+
+
+def test_several_texts_are_followed_as_upstream_does(networks, film):
+    """As long as nothing new is found: upstream then makes all memories anew (see below)."""
+    changes = {"new_det_thresh": 2.0}
+    network = one_at_a_time(networks(0, **changes))
+    bare = BareConcepts(network, film, ["dog", "cat"])
+    theirs = bare.track(range(6))
+    prompt_of = bare.session.obj_id_to_prompt_id
+    assert set(prompt_of.values()) == {0, 1}
+    ours = OurConcepts(networks(0, **changes), film)
+    ids = [ours.ask(0, text) for text in ("dog", "cat")]
+    tracked = ours.propagate(range(6))
+    for prompt, own in enumerate(ids):
+        group = {
+            frame: {i: m for i, m in objects.items() if prompt_of[i] == prompt}
+            for frame, objects in theirs.items()
+        }
+        alone = {
+            frame: without_overlap({i: m for i, m in objects.items() if i in own})
+            for frame, objects in tracked.items()
+        }
+        masks = {f: {i: m.mask for i, m in objects.items()} for f, objects in alone.items()}
+        assert any(masks.values())
+        assert_same_masks(masks, group)
+
+
+def test_both_texts_in_one_session_change_nothing_of_each_other(networks, film):
+    both = OurConcepts(networks(0), film)
+    dogs = both.ask(0, "dog")
+    both.ask(0, "cat")
+    alone = OurConcepts(networks(0), film)
+    assert alone.ask(0, "dog") == dogs
+    together, expected = both.propagate(FORWARD), alone.propagate(FORWARD)
+    for frame, objects in expected.items():
+        for obj_id in dogs:
+            assert (obj_id in objects) == (obj_id in together[frame])
+            if obj_id in objects:
+                assert np.array_equal(objects[obj_id].mask, together[frame][obj_id].mask)
+
+
+def test_pruned_equals_unpruned_over_sixty_frames(networks, film):
+    long_film = make_film(60, seed=1)
+    masks = BareConcepts(networks(5), long_film, ["dog"]).track(range(60))
+    ours = OurConcepts(networks(5), long_film)
+    ours.ask(0, "dog")
+    assert_same_masks(ours.track(range(60)), masks)
+    (search,) = ours.tracker._searches.values()
+    session = search.serving(1, 0)._session
+    assert not session.obj_id_to_tracker_score_frame_wise
+    assert not session.suppressed_obj_ids
+    assert not session.cache._vision_features
+    assert max(map(len, session.unmatched_frame_inds.values()), default=0) <= 8
+    for index, memory in session.output_dict_per_obj.items():
+        assert len(memory["non_cond_frame_outputs"]) <= 15
+        assert all("pred_masks" not in m for kind in memory.values() for m in kind.values())
+        assert not session.mask_inputs_per_obj[index]
+        assert not session.frames_tracked_per_obj[index]
+
+
+def test_memory_has_a_limit():
+    """Upstream adds a conditioning frame every 16 frames, and looks at the pointers of all."""
+
+    class Config:
+        max_object_pointers_in_encoder = 16
+        max_cond_frame_num = 4
+        num_maskmem = 7
+
+    def output():
+        names = ("object_pointer", "maskmem_features", "maskmem_pos_enc", "pred_masks")
+        return {name: torch.zeros(1) for name in names}
+
+    memory = {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}}
+    for frame in range(2000):
+        kind = "cond_frame_outputs" if frame % 16 == 0 else "non_cond_frame_outputs"
+        memory[kind][frame] = output()
+        prune_memory(memory, Config, frame)
+    conditioning = list(memory["cond_frame_outputs"])
+    assert conditioning == [0, *range(1999 - 15 - 15 * 16, 2000, 16)]
+    whole = [f for f, m in memory["cond_frame_outputs"].items() if "maskmem_features" in m]
+    assert whole == conditioning[-4:]
+    others = memory["non_cond_frame_outputs"]
+    assert list(others) == [f for f in range(1985, 2000) if f % 16]
+    assert [f for f, m in others.items() if "maskmem_features" in m] == list(range(1994, 2000))
+
+
+@pytest.mark.parametrize("text", [None, "dog"])
+@pytest.mark.parametrize("signs", [[True], [True, False], [False]])
+def test_exemplars_on_a_frame_are_as_the_image_model_finds_them(
+    networks, film, tmp_path, text, signs
+):
+    model = networks(0, det_nms_thresh=0.0)
+    model.config.det_nms_thresh = 0.0
+    model.config.fill_hole_area = 0  # the image model cleans nothing
+    model.save_pretrained(tmp_path)
+    image_model = Sam3Model.from_pretrained(tmp_path).eval()
+    boxes = np.array([[20.0, 10, 50, 45], [70, 40, 110, 80]])[: len(signs)]
+    height, width = film.shape[1:3]
+    centred = [
+        [(x0 + x1) / 2 / width, (y0 + y1) / 2 / height, (x1 - x0) / width, (y1 - y0) / height]
+        for x0, y0, x1, y1 in boxes
+    ]
+    words = make_tokenizer()(
+        text or "visual", return_tensors="pt", padding="max_length", max_length=32
+    )
+    frame = BareConcepts(model, film, ["dog"]).session.get_frame(3)[None]
+    with torch.inference_mode():
+        output = image_model(
+            pixel_values=frame,
+            **words,
+            input_boxes=torch.tensor([centred], dtype=torch.float32),
+            input_boxes_labels=torch.tensor([signs]).long(),
+        )
+    scores = (output.pred_logits.sigmoid() * output.presence_logits.sigmoid())[0]
+    large = torch.nn.functional.interpolate(
+        output.pred_masks, (height, width), mode="bilinear", align_corners=False
+    )[0]
+    expected = sorted(
+        (
+            (float(score), mask.numpy())
+            for score, mask in zip(scores, large > 0, strict=True)
+            if score > model.config.score_threshold_detection and mask.any()
+        ),
+        key=lambda pair: -pair[0],
+    )
+    found = OurConcepts(model, film).tracker.detect(3, Concept(text, boxes, np.array(signs)))
+    assert len(found) == len(expected) > 0
+    for mask, (score, theirs) in zip(found, expected, strict=True):
+        assert mask.score == pytest.approx(score, abs=1e-6)
+        assert np.array_equal(mask.mask, theirs)
+
+
+def test_negative_exemplars_and_words_count(networks, film):
+    tracker = OurConcepts(networks(0), film).tracker
+    boxes = np.array([[20.0, 10, 50, 45], [70, 40, 110, 80]])
+    asked = [
+        Concept(None, boxes, np.array([True, True])),
+        Concept(None, boxes, np.array([True, False])),
+        Concept("cat", boxes, np.array([True, False])),
+    ]
+    answers = [[(m.bbox, m.score) for m in tracker.detect(3, concept)] for concept in asked]
+    assert answers[0] != answers[1] != answers[2]
+
+
+def test_tokens_of_exemplars_find_look_alikes_on_other_frames(networks, film):
+    """What upstream can't do in video: the same as one prompt for every frame."""
+    ours = OurConcepts(networks(4), film)
+    concept = Concept(None, np.array([[20.0, 10, 50, 45]]), np.array([True]))
+    ours.ask(0, concept)
+    tracked = ours.propagate(FORWARD)
+    on_the_way = {i for objects in tracked.values() for i in objects} - ours.objects.keys()
+    assert on_the_way
+    (search,) = ours.tracker._searches.values()
+    tokens = search.prompt
+    model = ours.tracker._detector.model
+    words = make_tokenizer()("visual", return_tensors="pt", padding="max_length", max_length=32)
+    with torch.inference_mode():
+        text = model.detector_model.get_text_features(**words, return_dict=True).pooler_output
+    # the text, one token for the box, and one for all boxes
+    assert torch.equal(tokens.pooler_output[:, :32], text)
+    assert tokens.mask.tolist() == [[*words.attention_mask[0].bool().tolist(), True, True]]
+
+
+# ------------------------------------------------------------ where we differ on purpose
+
+
+class Script:
+    """Detections by frame in place of the detector's: squares, so that much happens."""
+
+    def __init__(self, model, squares):
+        self.squares = squares
+        self.side = model.config.low_res_mask_size
+        self.frames = iter(squares)
+
+    def __call__(self, inference_session, vision_embeds):
+        places = self.squares[next(self.frames)]
+        masks = torch.full((len(places), self.side, self.side), -4.3)  # no pixel is just between
+        for mask, (x, y) in zip(masks, places, strict=True):
+            mask[y : y + 6, x : x + 6] = 5.0
+        scores = torch.linspace(0.95, 0.9, len(places))
+        return {0: {"bbox": torch.zeros(len(places), 4), "mask": masks, "scores": scores}}
+
+
+def scripted(network, squares):
+    network.run_detection = Script(network, squares)
+    return network
+
+
+def cleaning(networks, **changes):
+    return networks(
+        0, hotstart_delay=6, hotstart_unmatch_thresh=3, hotstart_dup_thresh=3, **changes
+    )
+
+
+def test_nothing_is_held_back_or_taken_away_by_default(networks, film):
+    """Upstream removes what its first frames do not confirm, and withholds 15 frames for it."""
+    squares = {0: [(2, 2), (20, 20), (12, 5)], **{i: [] for i in range(1, N)}}
+    masks = BareConcepts(scripted(networks(0), squares), film, ["dog"]).track(FORWARD)
+    ours = OurConcepts(scripted(cleaning(networks), {-1: squares[0], **squares}), film)
+    assert len(ours.ask(0, "dog")) == 3
+    stream = ours.tracker.propagate(ours.journal, FORWARD, ours.new_id)
+    assert next(stream).frame_index == 0
+    tracked = ours.track(FORWARD)
+    assert_same_masks(tracked, masks)
+    assert Counter(i for objects in tracked.values() for i in objects).keys() == {1, 2, 3}
+
+
+@pytest.mark.parametrize("seed", [0, 4])
+def test_hold_back_is_as_upstreams_own_loop(networks, film, seed):
+    changes = {"hotstart_delay": 6, "hotstart_unmatch_thresh": 3, "hotstart_dup_thresh": 3}
+    bare = BareConcepts(networks(seed, **changes), film, ["dog"])
+    masks = bare.hold_back()
+    assert bare.session.hotstart_removed_obj_ids
+    ours = OurConcepts(networks(seed, **changes), film, hold_back=True)
+    ours.ask(0, "dog")
+    frames = [
+        t.frame_index
+        for t in ours.tracker.propagate(ours.journal, FORWARD, ours.new_id)
+        if t.objects is not None
+    ]
+    assert frames == list(FORWARD)
+    assert_same_masks(ours.track(FORWARD), masks)

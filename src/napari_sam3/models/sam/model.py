@@ -8,9 +8,11 @@ from weakref import WeakSet
 from napari_sam3.errors import ModelUnavailableError
 from napari_sam3.models.base import Capabilities, VideoTracker
 from napari_sam3.models.sam.encoder import TrackerEncoder
+from napari_sam3.models.sam.feature_cache import SHARED_FEATURES, FeatureCache
 from napari_sam3.models.sam.features import FeatureSource, ImageEncoder
 from napari_sam3.models.sam.folder import LoadedSam
 from napari_sam3.models.sam.objects import ObjectTracker
+from napari_sam3.models.sam.reading import read_narrowly
 from napari_sam3.models.sam.sam3 import Sam3
 from napari_sam3.models.weights.loaded import note_closed
 from napari_sam3.values import Frames
@@ -35,12 +37,15 @@ class SamModel:
     loaded : LoadedSam
     name : str
         What it is asked for by.
+    cache : FeatureCache
+        Where encoded frames are kept; the process's own unless told otherwise.
     """
 
-    def __init__(self, loaded: LoadedSam, name: str) -> None:
+    def __init__(self, loaded: LoadedSam, name: str, cache: FeatureCache = SHARED_FEATURES) -> None:
         self.name = name
         self.resolution = loaded.resolution
         self.capabilities: Capabilities = loaded.family.capabilities
+        self._cache = cache
         self._sam3: Sam3 | None = None
         self._place: Device = loaded.device
         self._loaded: LoadedSam | None = loaded
@@ -52,6 +57,8 @@ class SamModel:
             self._encoder = TrackerEncoder(
                 loaded.network, loaded.pictures, loaded.device, loaded.key
             )
+        if loaded.device.torch.type == "cpu":
+            read_narrowly(loaded.network)
         self._sources: WeakSet[FeatureSource] = WeakSet()
 
     @property
@@ -71,7 +78,7 @@ class SamModel:
             raise ModelUnavailableError(
                 f"model {self.name!r} was closed; load it again with load_model"
             )
-        features = FeatureSource(frames, self._encoder)
+        features = FeatureSource(frames, self._encoder, self._cache)
         self._sources.add(features)
         if self._sam3 is not None:
             return self._sam3.start(features)

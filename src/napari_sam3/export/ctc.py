@@ -135,20 +135,18 @@ class CtcWriter(ResultWriter):
         check_replaceable(self.path, OWN_NAMES)
         self._parents = parents or {}
         self._spool = LabelSpool(self.path.absolute().parent, shape[1:])
-        self._ids: dict[int, NDArray[np.int64]] = {}
 
     def _add(self, frame_index: int, labels: NDArray[Any], scores: Mapping[int, float]) -> None:
         if labels.min() < 0:
             raise VideoError(f"label {int(labels.min())} can't be written; labels count from 1")
         self._spool.put(frame_index, labels)
-        self._ids[frame_index] = np.unique(labels[labels != 0]).astype(np.int64)
 
     def _finish(self) -> None:
         import tifffile
 
         seen: dict[int, list[int]] = defaultdict(list)
-        for frame_index in sorted(self._ids):
-            for obj_id in self._ids[frame_index].tolist():
+        for frame_index in self._spool.frames:
+            for obj_id in self._spool.ids(frame_index):
                 seen[obj_id].append(frame_index)
         tracks = plan_tracks(seen, self._parents)
         if tracks and tracks[-1].label > MOST:

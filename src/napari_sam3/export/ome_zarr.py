@@ -122,13 +122,14 @@ class OmeZarrWriter(ResultWriter):
             compressors=ZstdCodec(level=1),
             dimension_names=("t", "y", "x"),
             fill_value=0,
+            config={"write_empty_chunks": True},  # looking for empty ones takes most of the time
         )
         found: set[int] = set()
         for frame_index in self._spool.frames:  # the others are background as it is
-            labels = self._spool.get(frame_index)
-            found.update(np.unique(labels).tolist())
-            array[frame_index] = labels
-        return np.array(sorted(found - {0}), np.int64)
+            if ids := self._spool.ids(frame_index):
+                found.update(ids)
+                array[frame_index] = self._spool.get(frame_index)
+        return np.array(sorted(found), np.int64)
 
     def _describe(self, ids: NDArray[np.integer[Any]]) -> dict[str, Any]:
         axes, scale = _axes_of(self.facts)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.export.base import saying_where
-from napari_sam3.labels.runs import PackedFrame, pack_frame, unpack_frame
+from napari_sam3.labels.runs import PackedFrame, pack_frame, packed_ids, unpack_frame
 
 
 class Spool:
@@ -80,6 +80,14 @@ class LabelSpool:
         if packed is None:
             return np.zeros(self._size, np.uint16)
         return unpack_frame(packed._replace(blob=self._spool.get(frame_index)), self._size)
+
+    def ids(self, frame_index: int) -> list[int]:
+        """The labels of a frame but 0, rising."""
+        packed = self._packed.get(frame_index)
+        if packed is None:
+            return []
+        found: list[int] = packed_ids(packed._replace(blob=self._spool.get(frame_index))).tolist()
+        return found
 
     @property
     def frames(self) -> list[int]:

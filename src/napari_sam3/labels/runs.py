@@ -50,7 +50,17 @@ def pack_frame(labels: NDArray[Any]) -> PackedFrame | None:
 
 def unpack_frame(packed: PackedFrame, size: tuple[int, int]) -> NDArray[Any]:
     """The (H, W) frame as it was, a new array."""
+    lengths, values = _unpack_runs(packed)
+    return np.repeat(values, lengths).reshape(size)
+
+
+def packed_ids(packed: PackedFrame) -> NDArray[Any]:
+    """The labels of a frame but 0, rising; without making its pixels."""
+    values = _unpack_runs(packed)[1]
+    return np.unique(values[values != 0])
+
+
+def _unpack_runs(packed: PackedFrame) -> tuple[NDArray[np.uint32], NDArray[Any]]:
     raw = zlib.decompress(packed.blob)
     lengths = np.frombuffer(raw, np.uint32, packed.runs)
-    values = np.frombuffer(raw, packed.dtype, packed.runs, lengths.nbytes)
-    return np.repeat(values, lengths).reshape(size)
+    return lengths, np.frombuffer(raw, packed.dtype, packed.runs, lengths.nbytes)

@@ -8,6 +8,8 @@ import pytest
 from napari_sam3.models.sam.features import FeatureSource
 from napari_sam3.models.weights import use_folder
 from tests.models.sam import tiny
+from tests.models.sam.concept_kit import make_seeing
+from tests.models.sam.words import save_tokenizer
 
 N_FRAMES = 8
 
@@ -29,6 +31,38 @@ def encoded(monkeypatch):
 
     monkeypatch.setattr(FeatureSource, "_encode", counted)
     return frames
+
+
+@pytest.fixture
+def concept_folder(disc_film, tmp_path):
+    """A tiny SAM 3 that finds something on the film, with the words that it knows."""
+    folder = tiny.save(make_seeing(disc_film[:N_FRAMES]), tmp_path / "tiny-sam3")
+    return save_tokenizer(folder)
+
+
+def test_text_and_clicks_in_one_session(open_dock, disc_film, concept_folder, work, notes):
+    dock = open_dock()
+    use_folder(concept_folder)
+    layer = dock.viewer.add_image(disc_film[:N_FRAMES], name="film", rgb=True)
+    dock.model_choice.choose("tiny-sam3", "cpu")
+    dock.new_prompts()
+    dock.viewer.dims.set_current_step(0, 0)
+    text = dock.prompt_fields.text
+    text.value = "dog"
+    work(dock, dock.segment_frame)
+    assert dock.guidance.text().startswith("Nothing called 'dog' found on frame 0")
+    text.value = "cat"
+    work(dock, dock.segment_frame)
+    planes = dock.bench.results_of(layer).planes
+    assert set(np.unique(planes[0])) == {0, 1}
+    dock.prompt_fields.object.value = 2
+    dock.prompt_fields.points.value.add([[0, 100, 140]])
+    work(dock, dock.segment_frame)
+    assert set(np.unique(planes[0])) == {0, 1, 2}
+    work(dock, dock.propagate)
+    assert notes == []
+    assert dock.guidance.text().startswith(f"{N_FRAMES} frames done")
+    assert all({1, 2} <= set(np.unique(planes[t])) for t in range(N_FRAMES))
 
 
 def test_prompt_propagate_correct_and_propagate_again(

@@ -1,8 +1,8 @@
 """What do a second pass over the same frames and a second click cost, once frames are encoded?
 
 Real-size networks with random weights (they cost what real ones cost) behind the session that
-people use, on an H.264 video of 1280 x 720, on the CPU. The bank of memories is full before anything
-is timed: its eight frames share one encoded picture. Then, of the same few frames:
+people use, on an H.264 video of 1280 x 720, on the CPU. The bank of memories is full before
+anything is timed: its eight frames share one encoded picture. Then, of the same few frames:
 
 - first: nothing is known of them;
 - second: a corrective click lies before them, so each is computed anew; encoded frames in memory;

@@ -12,6 +12,7 @@ from napari_sam3.plugin.controller import (
     Planned,
     Renumbered,
     SessionController,
+    TextMissed,
     Tracked,
     WantedPrompts,
 )
@@ -144,3 +145,20 @@ def test_model_is_kept_until_another_is_asked_for(monkeypatch):
     assert models.get("fake", "auto") is one
     assert models.get("fake", "cpu") is not one
     assert len(made) == 2
+
+
+def test_text_that_found_nothing_is_told_and_asked_again_on_another_frame(controller):
+    def ask(frame, *texts):
+        said = WantedPrompts({}, texts, frame)
+        return [e for e in controller.segment(said, frame) if isinstance(e, TextMissed)]
+
+    bring(controller, wanted())
+    controller.session.model.places = {}
+    assert ask(3, "dog") == [TextMissed("dog", 3)]
+    assert ask(3, "dog") == []  # not twice the same
+    controller.session.model.places = {"dog": ((0.2, 0.2),)}
+    assert ask(5, "dog") == []
+    assert controller.object_ids == (1,)
+    assert list(controller.session.result(5).objects) == [1]
+    assert ask(9, "dog") == []  # found: asked no more
+    assert controller.session.result(9).objects == {}

@@ -227,7 +227,7 @@ class SegmentAndTrackWidget(QWidget):
         setup = Setup(
             image_layer,
             axes,
-            self.model_choice.name,
+            self.model_choice.resolved,
             self.model_choice.device,
             int(self.settings_fields.resolution.value),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from napari.utils.notifications import show_error
@@ -81,6 +82,12 @@ class ModelChoice(QObject):
         return self._name
 
     @property
+    def resolved(self) -> str:
+        """The model's own name, also where "auto" is chosen and it is known what that means."""
+        entry = self.entry
+        return self._name if entry is None else entry.name
+
+    @property
     def device(self) -> str:
         """The device chosen, as `load_model` takes it."""
         return str(self._device.value)
@@ -157,6 +164,9 @@ class ModelChoice(QObject):
 
     def _on_surveyed(self, survey: Survey) -> None:
         self._run = None
+        if self.survey.auto is not None:
+            # not another one in the midst of work, for more or less memory is free
+            survey = replace(survey, auto=self.survey.auto)
         self.survey = survey
         self.is_surveyed = True
         self._offer(self._name)
@@ -206,9 +216,12 @@ class ModelChoice(QObject):
             self.dialog.show_for(entry.weights, entry.summary)
 
     def _on_arrived(self, name: str) -> None:
+        self.survey = replace(self.survey, auto=None)  # it may be a better one
         # not while the person works with another one
         if self._fields.group.isEnabled():
             self.choose(name)
+        else:
+            self.refresh()
 
     def _on_progressed(self, text: str) -> None:
         self._line.say("download", text)

@@ -16,6 +16,7 @@ from napari_sam3.errors import (
     OutOfDeviceMemoryError,
     UnsupportedPromptError,
 )
+from napari_sam3.models.sam.device import Device
 from napari_sam3.models.sam.folder import load_network
 from napari_sam3.models.sam.load import load_sam
 from tests.models.sam.tiny import MAKERS, save
@@ -142,6 +143,19 @@ def test_closing_gives_the_weights_back_whoever_holds_them(folders, disc_film):
     with pytest.raises(ModelUnavailableError, match="was closed"):
         model.start(session._frames)
     session.close()
+
+
+def test_closing_a_session_gives_the_accelerators_memory_back(folders, disc_film, monkeypatch):
+    model = load_sam(folders["sam2"], "cpu")
+    session = VideoSession(disc_film, model)
+    session.add_prompt(0, points=[[34, 40]])
+    held = session._tracker
+    given_back = []
+    monkeypatch.setattr(
+        Device, "give_back_memory", lambda device: given_back.append(held._view is None)
+    )
+    session.close()
+    assert given_back == [True]
 
 
 def test_out_of_memory_ends_the_propagation_and_keeps_what_is_done(folders, disc_film, monkeypatch):

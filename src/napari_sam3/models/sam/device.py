@@ -147,6 +147,8 @@ class Device:
 
     def give_back_memory(self) -> None:
         """Give the accelerator's memory that nothing uses any more back to the system."""
+        if self.torch.type == "cpu":
+            return  # what is freed there is the system's at once
         gc.collect()
         if self.torch.type == "cuda":
             with torch.cuda.device(self.torch):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from napari_sam3.errors import ModelUnavailableError
@@ -91,7 +91,8 @@ class SamModel:
         for features in list(self._sources):
             features.close()
         # in place: whoever still holds the network holds no memory of the device
-        self._loaded.network.to("meta")
+        network: Any = self._loaded.network  # annotated for other devices only
+        network.to("meta")
         self._loaded = None
         self._sam3 = None
         note_closed(self)

@@ -151,6 +151,7 @@ class ObjectTracker:
         self._answered.clear()
         self._conditioning.clear()
         self._view = None
+        self.network.device.give_back_memory()
 
     def _follow_journal(self, journal: Journal) -> None:
         for obj_id, direction in list(self._tracks):

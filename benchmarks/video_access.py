@@ -1,6 +1,7 @@
 """How fast, and how right, is one frame after another in any order: our reader and its peers.
 
-    python benchmarks/video_access.py [--keep FOLDER] [--only WORD ...] [--no-window]
+    python benchmarks/video_access.py [--keep FOLDER] [--only WORD ...] [--clips WORD ...]
+                                      [--no-sharing] [--no-window]
 
 Makes its files (see `video_clips.py`); every frame carries its number as a barcode, which is read
 back. Peers that are not installed are left out, with a word. Each reader has a process for each
@@ -341,6 +342,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where to keep the files made")
     parser.add_argument("--only", nargs="+", default=[""], help="readers with these in their name")
     parser.add_argument("--clips", nargs="+", default=[""], help="files with these in their name")
+    parser.add_argument("--no-sharing", action="store_true", help="leave out viewer and tracker")
     parser.add_argument("--no-window", action="store_true", help="leave out playing in napari")
     for hidden in ("--measure", "--clip", "--share", "--play"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
@@ -372,7 +374,8 @@ def main() -> None:
                 if any(word in name for word in given.only)
             ]
             print_table(clip, measure_all(names, clip, folder))
-        print_sharing(folder)
+        if not given.no_sharing:
+            print_sharing(folder)
         if not given.no_window:
             print_playing(folder)
     print(f"\nload in the end {os.getloadavg()[0]:.1f}")

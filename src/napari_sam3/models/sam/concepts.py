@@ -99,6 +99,7 @@ class ConceptTracker:
         self._identities = Identities()
         self._objects.close()
         self._views.close()
+        self._device.give_back_memory()
 
     # ---------------------------------------------------------- propagation
 
@@ -129,7 +130,7 @@ class ConceptTracker:
             spoken = {
                 obj_id
                 for track in speaking
-                for obj_id in identities.alive(track, frame_index)
+                for obj_id in identities.own(track)
                 if speaks_for(track, frame_index, pointed_at.get(obj_id, {}))
             }
             if told is None and pointed_at.keys() - spoken:

@@ -43,12 +43,10 @@ class Identities:
             obj_id for search in searches for obj_id in self._at_anchor(search.finder).values()
         }
 
-    def alive(self, track: ConceptTrack, frame_index: int) -> Iterable[int]:
-        """Ids of what a track has met by a frame, seen or not."""
-        for number, first in track.first_seen.items():
-            obj_id = self._known(track, number)
-            if obj_id is not None and (frame_index - first) * track.step >= 0:
-                yield obj_id
+    def own(self, track: ConceptTrack) -> set[int]:
+        """Ids of what a concept's track has found, as against met again."""
+        known = {self._known(track, number) for number in track.first_seen}
+        return {i for i in known if i is not None and (i in self.found or i in self._issued)}
 
     def cleaned_up(self, tracks: Iterable[ConceptTrack]) -> set[int]:
         """Ids of what the clean-up took away."""

@@ -310,6 +310,7 @@ def test_upstream_drops_a_prompt_that_another_follows_at_once(ours, model, film)
 def test_many_objects_at_once_are_each_what_it_is_alone(family, film):
     network = tiny.MAKERS[family]()
     together = Ours(network, film, family)
+    together.tracker.network.together = 4  # as on an accelerator
     points = [(20.0 + 25 * i, 30.0 + 15 * i) for i in range(5)]
     for obj_id, point in enumerate(points, 1):
         together.click(obj_id // 4, obj_id, [point], [1])  # the later ones remember less

@@ -26,7 +26,7 @@ LEVELS = ("level0", "level1", "level2")
 """Names of the tracker's feature maps in what an encoder gives, from fine to coarse."""
 
 TOGETHER = 4
-"""Objects recalled at once, at most: more are hardly faster and take more memory."""
+"""Objects recalled at once on an accelerator; on a CPU, which one object keeps busy, it is 1."""
 
 _INSIDE, _OUTSIDE = 10.0, -10.0  # logits of a mask that is certain, as upstream has them
 _OBJECT = 1  # a session holds one object; its id there
@@ -84,6 +84,13 @@ class _Recalled(NamedTuple):
     n_spatial: int
     n_pointer_tokens: int
 
+    def fits(self, other: _Recalled) -> bool:
+        """Whether both can go into one batch."""
+        return (self.n_spatial, self.n_pointer_tokens) == (
+            other.n_spatial,
+            other.n_pointer_tokens,
+        ) and len(self.tokens) == len(other.tokens)
+
 
 class TrackerNetwork:
     """The parts of a tracker model, for one video.
@@ -106,6 +113,7 @@ class TrackerNetwork:
         self.size = size
         self.n_frames = n_frames
         self.image_size: int = model.image_size
+        self.together = 1 if device.torch.type == "cpu" else TOGETHER
         kind = type(model).__name__.removesuffix("Model") + "InferenceSession"
         self._session_kind = getattr(transformers, kind)
         # the neck's own, but reachable where the encoder is another model's
@@ -171,19 +179,18 @@ class TrackerNetwork:
         list of Answer
             In the order of `pasts`.
         """
-        answers: dict[int, Answer] = {}
+        answers: list[Answer] = []
+        batch: list[_Recalled] = []
         with self.device.computing():
-            recalled = [self._recall(view, past, reverse=reverse) for past in pasts]
-            alike: dict[tuple[int, int], list[int]] = {}
-            for number, each in enumerate(recalled):
-                alike.setdefault((each.n_spatial, len(each.tokens)), []).append(number)
-            for group in alike.values():
-                for begin in range(0, len(group), TOGETHER):
-                    some = group[begin : begin + TOGETHER]
-                    maps = self._attend(view, [recalled[number] for number in some])
-                    for place, number in enumerate(some):
-                        answers[number] = self._decode(view, maps[place : place + 1])
-        return [answers[number] for number in range(len(pasts))]
+            for past in pasts:
+                recalled = self._recall(view, past, reverse=reverse)
+                if batch and (len(batch) == self.together or not recalled.fits(batch[0])):
+                    answers += self._attend(view, batch)
+                    batch = []
+                batch.append(recalled)
+            if batch:
+                answers += self._attend(view, batch)
+        return answers
 
     def refine(self, view: View, mask: ObjectMask | None, prompt: ObjectPrompt) -> Answer:
         """Correct a mask by clicks. Upstream's sessions have no such path; its parts have."""
@@ -239,8 +246,8 @@ class TrackerNetwork:
             torch.cat(tokens).float(), torch.cat(positions), n_spatial, n_pointer_tokens
         )
 
-    def _attend(self, view: View, recalled: Sequence[_Recalled]) -> Tensor:
-        """Bring memories of the same length into the frame's coarse map: (B, C, H, W)."""
+    def _attend(self, view: View, recalled: Sequence[_Recalled]) -> list[Answer]:
+        """Bring memories of the same length into the frame's coarse map, and find the objects."""
         model = self.model
         count = len(recalled)
         extra = {"num_spatial_memory_tokens": recalled[0].n_spatial} if self._tells_spatial else {}
@@ -253,8 +260,9 @@ class TrackerNetwork:
             **extra,
         )
         height, width = model.backbone_feature_sizes[-1]
-        maps: Tensor = seen.reshape(count, height * width, -1).transpose(1, 2)
-        return maps.view(count, -1, height, width)
+        maps = seen.reshape(count, height * width, -1).transpose(1, 2)
+        maps = maps.view(count, -1, height, width)
+        return [self._decode(view, maps[i : i + 1]) for i in range(count)]
 
     def _decode(self, view: View, coarse: Tensor) -> Answer:
         """Make the mask of one object from its map, and the memory of it."""

@@ -71,16 +71,6 @@ def test_text_is_followed_as_upstream_does(networks, film, seed, frames):
     assert len({i for objects in masks.values() for i in objects}) > len(ours.objects)
 
 
-def test_reconditioning_is_as_upstream(networks, film):
-    bare = BareConcepts(networks(5), film, ["dog"])
-    masks = bare.track(FORWARD)
-    memories = bare.session.output_dict_per_obj.values()
-    assert max(len(memory["cond_frame_outputs"]) for memory in memories) > 1
-    ours = OurConcepts(networks(5), film)
-    ours.ask(0, "dog")
-    assert_same_masks(ours.track(FORWARD), masks)
-
-
 def one_at_a_time(network):
     """Have memories made for each object alone: a larger batch rounds differently."""
     encode = network.tracker_model._encode_new_memory
@@ -137,7 +127,10 @@ def test_both_texts_in_one_session_change_nothing_of_each_other(networks, film):
 
 def test_pruned_equals_unpruned_over_sixty_frames(networks, film):
     long_film = make_film(60, seed=1)
-    masks = BareConcepts(networks(5), long_film, ["dog"]).track(range(60))
+    bare = BareConcepts(networks(5), long_film, ["dog"])
+    masks = bare.track(range(60))
+    memories = bare.session.output_dict_per_obj.values()
+    assert max(len(memory["cond_frame_outputs"]) for memory in memories) > 1  # reconditioned
     ours = OurConcepts(networks(5), long_film)
     ours.ask(0, "dog")
     assert_same_masks(ours.track(range(60)), masks)
@@ -316,3 +309,63 @@ def test_hold_back_is_as_upstreams_own_loop(networks, film, seed):
     ]
     assert frames == list(FORWARD)
     assert_same_masks(ours.track(FORWARD), masks)
+
+
+def test_a_part_of_a_film_held_back_is_as_the_whole(networks, film):
+    """Upstream's loop looks no further than the frames asked for."""
+    changes = {"hotstart_delay": 6, "hotstart_unmatch_thresh": 3, "hotstart_dup_thresh": 3}
+    parts, whole = (OurConcepts(networks(4, **changes), film, hold_back=True) for _ in range(2))
+    for ours in (parts, whole):
+        ours.ask(0, "dog")
+    expected = whole.track(FORWARD)
+    bare = BareConcepts(networks(4, **changes), film, ["dog"])
+    outputs = bare.model.propagate_in_video_iterator(bare.session, max_frame_num_to_track=2)
+    assert [len(bare.read(o)) for o in outputs] != [len(expected[i]) for i in range(3)]
+    assert_same_masks(parts.track(range(3)), {i: expected[i] for i in range(3)})
+
+
+def test_masks_keep_their_ids_where_an_object_is_removed(networks, film, monkeypatch):
+    """Upstream hands out the masks of the objects before, by the ids of those after."""
+
+    def removing(network, at=3):
+        plan_update = network.run_tracker_update_planning_phase
+
+        def plan(*args, **kwargs):
+            update, told = plan_update(*args, **kwargs)
+            if kwargs["frame_idx"] == at:
+                update["obj_ids_newly_removed"] = {0}
+                told["obj_ids"] = [i for i in told["obj_ids"] if i != 0]
+            return update, told
+
+        network.run_tracker_update_planning_phase = plan
+        return network
+
+    expected = BareConcepts(networks(0), film, ["dog"]).track(range(4))[3]
+    swapped = BareConcepts(removing(networks(0)), film, ["dog"]).track(range(4))[3]
+    assert not all(np.array_equal(swapped[i], expected[i]) for i in swapped)
+    ours = OurConcepts(removing(networks(0)), film, hold_back=True)
+    ours.ask(0, "dog")
+    ours.tracker._look_ahead = 0
+    ours.propagate(range(4))
+    (search,) = ours.tracker._searches.values()
+    track = search.serving(1, 0)
+    assert track.removed == {0: 3}
+    masks = track.masks(3)
+    assert 0 not in masks
+    for number, mask in masks.items():
+        missing = expected.get(number, np.zeros_like(mask.mask)) & ~mask.mask
+        assert not missing.any()  # upstream's are cut where objects overlap
+
+
+def test_frames_are_encoded_once_for_all(networks, film):
+    ours = OurConcepts(networks(0), film)
+    ours.ask(0, "dog")
+    ours.ask(0, "cat")
+    ours.click(2, None, (60, 45))
+    ours.propagate(FORWARD)
+    assert ours.features.n_encoded == N
+    ours.ask(4, Concept("dog", np.array([[20.0, 10, 50, 45]]), np.array([True])))
+    ours.click(7, 1, (30, 30))
+    for frames in (FORWARD, BACKWARD):
+        ours.propagate(frames)
+    assert ours.features.n_encoded == N

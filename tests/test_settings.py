@@ -46,7 +46,13 @@ def test_environment_is_not_saved(monkeypatch):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[1, 2]", '{"device": 3, "resolution": -1, "features_mb": true, "other": 1}'],
+    [
+        "",
+        "{",
+        "[" * 100_000,
+        "[1, 2]",
+        '{"device": 3, "resolution": -1, "features_mb": true, "other": 1}',
+    ],
 )
 def test_damaged_file_leaves_the_defaults(text, caplog):
     save_settings(device="cpu")

@@ -94,7 +94,7 @@ def _from_file() -> dict[str, Any]:
         said = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, RecursionError) as exc:
         logger.warning("the settings in %s can't be read and are left out: %s", path, exc)
         return {}
     if not isinstance(said, dict):

@@ -98,6 +98,14 @@ def test_folders_without_a_model_say_what_is_wrong(weights_home, tmp_path):
     assert "neither a folder nor a hub id" in told(str(tmp_path / "nowhere" / "at" / "all"))
 
 
+@pytest.mark.parametrize("place", ["", "~nobody-of-this-name", "~nobody/x", "a" * 5000, "a\0b"])
+def test_places_that_can_not_be_looked_at_are_no_folders(weights_home, place):
+    with pytest.raises(ModelUnavailableError, match="neither a folder nor a hub id"):
+        find_source(place)
+    with pytest.raises(ModelUnavailableError, match="neither a folder nor a hub id"):
+        use_folder(place)
+
+
 def test_of_a_hub_id_only_its_config_is_asked_for(hub):
     hub.repos["lab/cells"] = Repo(model_files("sam2_video", 10_000), {"model.safetensors"})
     weights = use_folder("lab/cells", "nuclei")
@@ -106,7 +114,7 @@ def test_of_a_hub_id_only_its_config_is_asked_for(hub):
         "lab/cells",
         "sam2_video",
     )
-    assert [r.path for r in hub.downloads("/")] == ["/lab/cells/resolve/main/config.json"]
+    assert [r.path for r in hub.downloads("/lab/")] == ["/lab/cells/resolve/main/config.json"]
     assert not state_of(find_source("nuclei")).is_ready
 
 
@@ -123,7 +131,9 @@ def test_the_hub_id_of_one_of_ours_is_ours(weights_home):
     assert find_source("facebook/sam3") == find_source("sam3")
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"models": 3}', '{"models": {"a": {"folder": 3}}}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "[" * 100_000, '{"models": 3}', '{"models": {"a": {"folder": 3}}}']
+)
 def test_a_damaged_memory_stops_nothing(weights_home, tmp_path, text):
     memory_path().parent.mkdir(parents=True)
     memory_path().write_text(text)

@@ -6,6 +6,7 @@ import json
 import logging
 import struct
 from pathlib import Path
+from stat import S_ISREG
 
 from napari_sam3.models.weights.catalogue import Weights
 from napari_sam3.models.weights.family import CONFIG
@@ -35,14 +36,18 @@ NEEDED = (
 _ASIDE = "__metadata__"
 _LONGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
 # what reading JSON that is not as it should be ends in
-_DAMAGE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+_DAMAGE = (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError)
 
 
 def hub_cache() -> Path:
     """The hub's cache folder, as HF_HUB_CACHE, HF_HOME and XDG_CACHE_HOME say."""
     from huggingface_hub import constants
 
-    return Path(constants.HF_HUB_CACHE).expanduser()
+    path = Path(constants.HF_HUB_CACHE)
+    try:
+        return path.expanduser()
+    except RuntimeError:  # "~somebody" who is not known here; huggingface_hub leaves it so, too
+        return path
 
 
 def repo_folder(repo_id: str) -> Path:
@@ -93,6 +98,8 @@ def _lack(folder: Path) -> str | None:
             names = sorted({str(name) for name in index["weight_map"].values()})
         except (OSError, *_DAMAGE) as exc:
             return f"{INDEX} in {str(folder)!r} can't be read: {exc}"
+        if not names:
+            return f"{INDEX} in {str(folder)!r} names no file"
     for name in names:
         fault = _fault(folder / name)
         if fault is not None:
@@ -104,8 +111,11 @@ def size_of(folder: Path) -> int:
     """Bytes of all files in a folder, links followed and counted once."""
     seen: dict[tuple[int, int] | Path, int] = {}
     for path in folder.rglob("*"):
-        if path.is_file():
+        try:
             stat = path.stat()
+        except OSError:  # gone meanwhile, or closed to us
+            continue
+        if S_ISREG(stat.st_mode):
             # Windows tells no file number for some file systems
             key = (stat.st_dev, stat.st_ino) if stat.st_ino else path.resolve()
             seen[key] = stat.st_size

@@ -123,7 +123,7 @@ def _read() -> dict[str, Any]:
         said = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, RecursionError) as exc:
         logger.warning("the models named in %s can't be read and are left out: %s", path, exc)
         return {}
     return said if isinstance(said, dict) else {}

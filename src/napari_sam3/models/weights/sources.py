@@ -53,8 +53,8 @@ def find_source(model: str | Path) -> Weights:
     known = {weights.name: weights for weights in all_weights()}
     if isinstance(model, str) and name in known:
         return known[name]
-    folder = Path(name).expanduser()
-    if folder.is_dir():
+    folder = _folder_at(model)
+    if folder is not None:
         family = _whole_family(folder)
         return Weights(name, folder=folder.resolve(), model_type=family.model_type)
     if isinstance(model, str) and _HUB_ID.fullmatch(name):
@@ -99,8 +99,8 @@ def use_folder(place: str | Path, name: str | None = None) -> Weights:
     WeightsMissingError
         If it is a hub id and the hub can't be asked or gives no access.
     """
-    folder = Path(place).expanduser()
-    if folder.is_dir():
+    folder = _folder_at(place)
+    if folder is not None:
         family = _whole_family(folder)
         called = _check_name(name or folder.resolve().name, family)
         model = OwnModel(folder.resolve(), None, family.model_type)
@@ -136,6 +136,17 @@ def forget(name: str) -> bool:
         raise ModelUnavailableError(
             f"{name!r} can't be taken out of {str(memory_path())!r}: {exc}; make it writable"
         ) from exc
+
+
+def _folder_at(place: str | Path) -> Path | None:
+    """The folder that is meant; None if there is none, or none that may be looked at."""
+    if not str(place):
+        return None
+    try:
+        folder = Path(place).expanduser()
+        return folder if folder.is_dir() else None
+    except (OSError, RuntimeError):  # too long, closed; "~somebody" who is not known here
+        return None
 
 
 def _with_folder(weights: Weights, own: OwnModel | None) -> Weights:

@@ -206,7 +206,10 @@ def partial_bytes(weights: Weights) -> int:
     if weights.repo_id is None:
         return 0
     blobs = repo_folder(weights.repo_id) / "blobs"
-    return sum(path.stat().st_size for path in blobs.glob(f"*{PARTIAL}"))
+    try:
+        return sum(path.stat().st_size for path in blobs.glob(f"*{PARTIAL}"))
+    except OSError:  # made whole by another process just now, or closed to us
+        return 0
 
 
 PARTIAL = ".napari-sam3.part"

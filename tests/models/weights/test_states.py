@@ -27,10 +27,13 @@ from napari_sam3.models.weights import (
     note_closed,
     note_loaded,
     save_token,
+    size_of,
     state_of,
     who_am_i,
 )
-from tests.hub_server import Repo
+from napari_sam3.models.weights.disk import repo_folder
+from napari_sam3.models.weights.state import PARTIAL
+from tests.hub_server import Repo, _Handler
 from tests.models.weights.folders import model_files, safetensors, write_model, write_snapshot
 
 TINY, SAM3 = "facebook/sam2.1-hiera-tiny", "facebook/sam3"
@@ -206,6 +209,36 @@ def test_a_hub_that_is_ill_or_away(hub, weights_home, monkeypatch):
     assert ask_hub(find_source("edgetam")).state is State.OFFLINE
 
 
+@pytest.mark.parametrize("answer", [b"<html>log in</html>", b"{}", b"[]", b"null"])
+def test_a_page_in_place_of_the_hubs_answer(hub, monkeypatch, answer):
+    save_token("hf_good")
+    monkeypatch.setattr(_Handler, "_answer", lambda self: self._send(200, answer))
+    state = ask_hub(find_source("edgetam"))
+    assert (state.state, "not an answer of the hub's" in state.message) == (State.OFFLINE, True)
+    with pytest.raises(HubOfflineError, match="not an answer"):
+        who_am_i()
+
+
+@pytest.mark.parametrize("error", [ImportError("socksio"), ValueError("Unknown scheme")])
+def test_a_proxy_that_can_not_be_used(hub, monkeypatch, error):
+    def fail(*args, **options):
+        raise error
+
+    monkeypatch.setattr("huggingface_hub.HfApi.auth_check", fail)
+    state = ask_hub(find_source("edgetam"))
+    assert (state.state, "proxy" in state.message) == (State.OFFLINE, True)
+
+
+@pytest.mark.parametrize(
+    "token", ["hf_secr\u00e9t", "hf_secr\x1b[Det", "hf_secr\x00et", "hf_se cret"]
+)
+def test_what_can_not_be_a_token_is_not_sent_and_not_repeated(hub, token):
+    with pytest.raises(TokenError, match="signs that no token has") as caught:
+        save_token(token)
+    assert "secr" not in str(caught.value)
+    assert hub.requests == []
+
+
 def test_whose_token_it_is(hub, monkeypatch):
     with pytest.raises(TokenError, match="no token is saved"):
         who_am_i()
@@ -234,7 +267,9 @@ def test_damage_is_seen_before_loading(weights_home, tmp_path):
     assert "damaged" in told("long", whole + b"0")
     assert "no safetensors" in told("pointer", b"version https://git-lfs.github.com/spec/v1\n")
     assert "no safetensors" in told("empty", b"")
-    for number, header in enumerate((b"[]", b'{"a":1}', b'{"a":{"data_offsets":[0,"x"]}}')):
+    for number, header in enumerate(
+        (b"[]", b'{"a":1}', b'{"a":{"data_offsets":[0,"x"]}}', b'{"a":{"data_offsets":[0,1e999]}}')
+    ):
         content = len(header).to_bytes(8, "little") + header
         assert "no safetensors" in told(f"header{number}", content)
 
@@ -252,6 +287,21 @@ def test_shards_must_all_be_there(tmp_path):
     assert what_is_missing(folder) is None
     index.write_text("[]")
     assert "can't be read" in what_is_missing(folder)
+    index.write_text('{"weight_map": {}}')
+    assert "names no file" in what_is_missing(folder)
+
+
+def test_a_cache_folder_of_nobody_is_empty(weights_home, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", "~nobody-of-this-name/hub")
+    assert state_of(find_source("edgetam")).state is State.TO_DOWNLOAD
+
+
+def test_a_part_that_is_made_whole_meanwhile(weights_home):
+    blobs = repo_folder(TINY) / "blobs"
+    blobs.mkdir(parents=True)
+    (blobs / f"gone{PARTIAL}").symlink_to(blobs / "nowhere")
+    assert state_of(find_source("sam2.1-tiny")).partial_bytes == 0
+    assert size_of(blobs) == 0
 
 
 def test_the_environment_says_where_the_cache_is_and_whether_the_net_may_be_used(tmp_path):

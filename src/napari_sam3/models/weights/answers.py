@@ -24,6 +24,35 @@ class UnreadyError(Exception):
         self.state = state
 
 
+class NoAnswerError(Exception):
+    """Nothing could be sent, or what came is no answer of a hub's."""
+
+
+@contextmanager
+def understanding() -> Iterator[None]:
+    """Turn what a request ends in where the set-up or the answer is strange into `NoAnswerError`.
+
+    A proxy that can't be used, an address that is none, a login page of a wireless net in place
+    of the hub's answer: the library has no errors of its own for these.
+    """
+    from huggingface_hub import errors
+
+    try:
+        yield
+    except errors.HFValidationError:
+        raise
+    except ImportError as exc:
+        raise NoAnswerError(
+            "the proxy that ALL_PROXY or HTTPS_PROXY names is of a kind that needs another package "
+            "(SOCKS); name an http proxy"
+        ) from exc
+    except (ValueError, LookupError, TypeError, AttributeError) as exc:
+        raise NoAnswerError(
+            "what came is not an answer of the hub's, as from the login page of a network, or "
+            f"HF_ENDPOINT or a proxy is set wrongly ({type(exc).__name__})"
+        ) from exc
+
+
 @contextmanager
 def asking(weights: Weights) -> Iterator[None]:
     """Turn what goes wrong while the hub is asked into `UnreadyError` or an error of ours.
@@ -53,7 +82,7 @@ def unreachable_errors() -> tuple[type[Exception], ...]:
 
     # the base of its client's errors, and of its own
     base: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]
-    return (base, errors.OfflineModeIsEnabled, errors.FileMetadataError)
+    return (base, errors.OfflineModeIsEnabled, errors.FileMetadataError, NoAnswerError)
 
 
 def first_line(exc: BaseException) -> str:

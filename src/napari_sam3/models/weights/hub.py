@@ -7,6 +7,7 @@ link them.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,7 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from napari_sam3.errors import DownloadError, HubOfflineError, ModelUnavailableError, TokenError
-from napari_sam3.models.weights.answers import UnreadyError, asking, first_line, unreachable_errors
+from napari_sam3.models.weights.answers import (
+    UnreadyError,
+    asking,
+    first_line,
+    understanding,
+    unreachable_errors,
+)
 from napari_sam3.models.weights.catalogue import Weights
 from napari_sam3.models.weights.disk import NEEDED, find_weights, what_is_missing
 from napari_sam3.models.weights.family import CONFIG, read_family
@@ -33,6 +40,8 @@ from napari_sam3.models.weights.state import (
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that are here and the bytes there are in all."""
+
+_PRINTABLE = re.compile(r"[!-~]+")  # what an HTTP header can carry
 
 LARGE = 16 * 2**20
 """Bytes from which on a file is worth going on with."""
@@ -67,11 +76,9 @@ def ask_hub(weights: Weights) -> WeightsState:
     now = state_of(weights)
     if now.is_ready or weights.repo_id is None or now.state in (State.DAMAGED, State.OFFLINE):
         return now
-    from huggingface_hub import HfApi
 
     try:
         with asking(weights):
-            HfApi().auth_check(weights.repo_id)
             _, sizes = _list_files(weights)
     except UnreadyError as exc:
         return exc.state
@@ -140,11 +147,12 @@ def fetch_config(weights: Weights) -> str:
     if is_offline():
         raise describe(weights, State.OFFLINE).error()
     try:
-        with asking(weights):
+        with asking(weights), understanding():
             path = hf_hub_download(str(weights.repo_id), CONFIG, revision=weights.revision)
     except UnreadyError as exc:
         raise exc.state.error() from exc.__cause__
-    return Path(path).read_text(encoding="utf-8")
+    # what is no text is no JSON either, and said so
+    return Path(path).read_text(encoding="utf-8", errors="replace")
 
 
 def who_am_i(token: str | None = None) -> Account:
@@ -159,14 +167,19 @@ def who_am_i(token: str | None = None) -> Account:
     """
     from huggingface_hub import HfApi, get_token
 
-    token = token or get_token()
+    token = (token or get_token() or "").strip()
     how = f"make one of kind 'read' at {TOKEN_PAGE} and save it with: napari-sam3 models token"
-    if token is None:
+    if not token:
         raise TokenError(f"no token is saved; {how}")
+    if not _PRINTABLE.fullmatch(token):
+        raise TokenError(f"the token holds signs that no token has; {how}")
     if is_offline():
         raise HubOfflineError("the token can't be checked: HF_HUB_OFFLINE is set; go online first")
     try:
-        said = HfApi().whoami(token=token.strip())
+        with understanding():
+            said = HfApi().whoami(token=token)
+            access = (said.get("auth") or {}).get("accessToken") or {}
+            return Account(str(said["name"]), str(access.get("role", "?")))
     except unreachable_errors() as exc:
         status = getattr(getattr(exc, "response", None), "status_code", None)
         if status in (400, 401, 403):
@@ -174,8 +187,6 @@ def who_am_i(token: str | None = None) -> Account:
         raise HubOfflineError(
             f"the token can't be checked, for the hub can't be asked: {first_line(exc)}; try again"
         ) from exc
-    access = (said.get("auth") or {}).get("accessToken") or {}
-    return Account(str(said.get("name", "?")), str(access.get("role", "?")))
 
 
 def save_token(token: str) -> Account:
@@ -206,12 +217,17 @@ def save_token(token: str) -> Account:
 
 
 def _list_files(weights: Weights) -> tuple[str, dict[str, int]]:
-    """The commit that a revision stands for, and the sizes of the files that are needed."""
+    """The commit that a revision stands for, and the sizes of the files that are needed.
+
+    Access is asked for first: of gated repositories anybody may list the files.
+    """
     from huggingface_hub import HfApi
 
-    info: Any = HfApi().model_info(
-        str(weights.repo_id), revision=weights.revision, files_metadata=True
-    )
+    with understanding():
+        HfApi().auth_check(str(weights.repo_id))
+        info: Any = HfApi().model_info(
+            str(weights.repo_id), revision=weights.revision, files_metadata=True
+        )
     sizes = {
         file.rfilename: int(file.size or 0)
         for file in info.siblings or ()
@@ -226,12 +242,11 @@ def _list_files(weights: Weights) -> tuple[str, dict[str, int]]:
 
 
 def _fetch(weights: Weights, progress: Progress | None, cancel: threading.Event) -> Path:
-    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub import snapshot_download
 
     from napari_sam3.models.weights.resume import fetch_blob
 
     repo_id = str(weights.repo_id)
-    HfApi().auth_check(repo_id)
     commit, sizes = _list_files(weights)
     large = {name: size for name, size in sizes.items() if size >= LARGE}
     small = [name for name in sizes if name not in large]

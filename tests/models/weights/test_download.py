@@ -96,6 +96,33 @@ def test_what_another_program_has_fetched_in_part_is_completed(hub, repo):
     assert len(hub.downloads()) == before
 
 
+@pytest.mark.parametrize("name", [BIG, "processor_config.json"])
+def test_files_of_the_cache_that_are_cut_off_come_anew(hub, repo, name):
+    repo.files["processor_config.json"] = b'{"a": 1}'
+    folder = download("sam2.1-tiny")
+    (folder / "config.json").unlink()  # a cache copied in part: the hub must be asked
+    (folder / name).resolve().write_bytes(b"cut")
+    assert download("sam2.1-tiny") == folder
+    assert (folder / name).read_bytes() == repo.files[name]
+    assert what_is_missing(folder) is None
+
+
+def test_a_blob_without_a_link_that_is_cut_off_comes_anew(hub, repo):
+    folder = download("sam2.1-tiny")
+    (folder / BIG).resolve().write_bytes(b"cut")
+    (folder / BIG).unlink()
+    assert (download("sam2.1-tiny") / BIG).read_bytes() == repo.files[BIG]
+
+
+def test_a_stop_between_two_tries_is_a_stop(hub, repo, monkeypatch):
+    stop = threading.Event()
+    hub.cuts = [50_000] + [0] * 20
+    monkeypatch.setattr(stop, "wait", lambda seconds: stop.set())
+    with pytest.raises(DownloadCancelledError):
+        download("sam2.1-tiny", cancel=stop)
+    assert len(hub.downloads()) == 1
+
+
 def test_a_cut_connection_is_gone_on_with_at_once(hub, repo):
     hub.cuts = [50_000, 30_000]
     folder = download("sam2.1-tiny")

@@ -24,7 +24,7 @@ from napari_sam3.models.weights.answers import (
     unreachable_errors,
 )
 from napari_sam3.models.weights.catalogue import Weights
-from napari_sam3.models.weights.disk import NEEDED, find_weights, what_is_missing
+from napari_sam3.models.weights.disk import NEEDED, find_weights, repo_folder, what_is_missing
 from napari_sam3.models.weights.family import CONFIG, read_family
 from napari_sam3.models.weights.remembered import remember_answer
 from napari_sam3.models.weights.sources import find_source
@@ -250,6 +250,7 @@ def _fetch(weights: Weights, progress: Progress | None, cancel: threading.Event)
     commit, sizes = _list_files(weights)
     large = {name: size for name, size in sizes.items() if size >= LARGE}
     small = [name for name in sizes if name not in large]
+    _drop_damaged(repo_folder(repo_id), commit, sizes)
     folder = Path(
         snapshot_download(repo_id, revision=commit, allow_patterns=small, tqdm_class=_no_bar())
     )
@@ -278,6 +279,21 @@ def _fetch(weights: Weights, progress: Progress | None, cancel: threading.Event)
     if fault is not None:
         raise DownloadError(f"the download of {weights.name!r} is not whole: {fault}")
     return folder
+
+
+def _drop_damaged(repo: Path, commit: str, sizes: dict[str, int]) -> None:
+    """Delete files of a snapshot that have another length than the hub tells; they come anew.
+
+    The library takes whatever is there for whole.
+    """
+    for name, size in sizes.items():
+        path = repo / "snapshots" / commit / name
+        if not size or not path.is_file() or path.stat().st_size == size:
+            continue
+        blob = path.resolve()
+        path.unlink()
+        if blob.parent == (repo / "blobs").resolve():
+            blob.unlink(missing_ok=True)
 
 
 def _no_bar() -> type[Any]:

@@ -70,7 +70,7 @@ def fetch_blob(
     lock.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(lock, timeout=0):
-            if not blob.exists():
+            if not blob.exists() or blob.stat().st_size != size:
                 _complete(part, url, size, on_bytes, cancel)
                 _check(part, etag)
                 part.replace(blob)
@@ -102,6 +102,7 @@ def _complete(
     tries = 0
     while (here := part.stat().st_size if part.exists() else 0) < size:
         on_bytes(here)
+        _stop_if(cancel, here)
         try:
             _stream(part, url, here, on_bytes, cancel)
         except unreachable_errors() as exc:
@@ -160,13 +161,17 @@ def _write(
     cancel: threading.Event,
 ) -> None:
     for chunk in chunks:
-        if cancel.is_set():
-            raise DownloadCancelledError(
-                f"the download was stopped at {format_bytes(here)}; the next one goes on from there"
-            )
+        _stop_if(cancel, here)
         file.write(chunk)
         here += len(chunk)
         on_bytes(here)
+
+
+def _stop_if(cancel: threading.Event, here: int) -> None:
+    if cancel.is_set():
+        raise DownloadCancelledError(
+            f"the download was stopped at {format_bytes(here)}; the next one goes on from there"
+        )
 
 
 def _check(part: Path, etag: str) -> None:

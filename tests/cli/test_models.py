@@ -150,3 +150,26 @@ def test_the_list_imports_no_torch_while_nothing_is_here(tmp_path):
     )
     environment = os.environ | {"HF_HOME": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=environment)
+
+
+def test_an_end_of_input_in_place_of_a_token(weights_home, capsys, monkeypatch):
+    def end(prompt):
+        raise EOFError
+
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("getpass.getpass", end)
+    assert main(["models", "token"]) == 1
+    assert "the token is empty" in capsys.readouterr().err
+
+
+def test_a_reader_that_goes_away_and_a_terminal_without_the_signs(tmp_path):
+    command = [sys.executable, "-m", "napari_sam3.cli", "models"]
+    environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path / "k\u00e4se")}
+    environment["PYTHONIOENCODING"] = "ascii:strict"
+    done = subprocess.run(command, env=environment, capture_output=True, check=True)
+    assert rb"k\xe4se" in done.stdout
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(command, env=environment, stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"")

@@ -6,9 +6,11 @@ Only what parsing needs is imported here; each command brings its own.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 
 from napari_sam3 import __version__
@@ -61,19 +63,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         0: done; 1: it failed; 2: wrongly asked for; 130: interrupted, what was done is kept.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a path may hold signs that a terminal has not
+            stream.reconfigure(errors="backslashreplace")
     try:
         arguments = _make_parser().parse_args(argv)
     except SystemExit as exit_:  # argparse has printed why
         return int(exit_.code or 0)
     try:
         run = import_module(f"napari_sam3.cli.{arguments.command}").run
-        return int(run(arguments))
+        code = int(run(arguments))
+        sys.stdout.flush()
+        return code
     except Sam3Error as exc:
         print(f"napari-sam3: error: {' '.join(str(exc).split())}", file=sys.stderr)
         return MISUSED if isinstance(exc, RequestError) else FAILED
     except KeyboardInterrupt:
         print("napari-sam3: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:  # as in "| head": nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
 
 
 def _make_parser() -> argparse.ArgumentParser:

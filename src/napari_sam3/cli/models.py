@@ -165,7 +165,10 @@ def _token(arguments: argparse.Namespace) -> int:
         print(f"the token is of {account.name}, and may {account.role}")
         return 0
     if sys.stdin.isatty():
-        token = getpass.getpass("access token of the Hugging Face hub (not shown): ")
+        try:
+            token = getpass.getpass("access token of the Hugging Face hub (not shown): ")
+        except EOFError:  # Ctrl-D
+            token = ""
     else:
         token = sys.stdin.readline()
     account = save_token(token)

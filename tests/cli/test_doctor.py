@@ -90,6 +90,23 @@ def test_a_broken_installation_is_told_with_the_rest(weights_home, capsys, monke
     assert "[models]" in out
 
 
-def test_nobodys_name_is_told(monkeypatch, tmp_path):
+def test_nobodys_name_and_no_password_is_told(weights_home, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(doctor.Path, "home", lambda: tmp_path)
-    assert doctor._private(tmp_path / ".cache") in ("~/.cache", "~\\.cache")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_ENDPOINT", "http://me:secret@mirror")
+    monkeypatch.setenv("NAPARI_SAM3_MODEL", str(tmp_path / "gone"))
+    use_folder(write_model(tmp_path / "cells"))
+    for arguments in (["doctor"], ["doctor", "--json"]):
+        assert main(arguments) == 0
+        out = capsys.readouterr().out
+        assert str(tmp_path) not in out
+        assert "secret" not in out
+        assert "http://...@mirror" in out
+
+
+def test_a_wrong_model_for_auto_does_not_hide_the_others(weights_home, monkeypatch, capsys):
+    monkeypatch.setenv("NAPARI_SAM3_MODEL", "nope")
+    assert main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert "no model is called 'nope'" in out
+    assert "edgetam           to download" in out

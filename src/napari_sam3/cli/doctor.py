@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +17,7 @@ import psutil
 from platformdirs import user_cache_path
 
 from napari_sam3.cli import FAILED
+from napari_sam3.errors import Sam3Error
 from napari_sam3.models.registry import AUTO_VARIABLE, choose_model, list_models
 from napari_sam3.models.weights import format_bytes, hub_cache, size_of, state_of
 from napari_sam3.settings import (
@@ -54,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         "folders": _folders,
         "models": _models,
     }
-    report = {title: _told(tell) for title, tell in sections.items()}
+    report = {title: _without_names(_told(tell)) for title, tell in sections.items()}
     if not arguments.json:
         for title, section in report.items():
             _print_section(title, section)
@@ -64,8 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
         report["run"] = try_model(
             arguments.run, arguments.device, arguments.frames, arguments.resolution
         )
+        report["run"] = _without_names(report["run"])
         if not arguments.json:
-            _print_section(f"run of {arguments.run}", report["run"])
+            _print_section(_without_names(f"run of {arguments.run}"), report["run"])
     if arguments.json:
         print(json.dumps(report, indent=1))
     return FAILED if "error" in report.get("run", {}) else 0
@@ -104,7 +107,7 @@ def _system() -> Section:
         "memory, bytes": memory.total,
         "free memory, bytes": memory.available,
         "python": f"{platform.python_version()} ({platform.python_implementation()}) in "
-        f"{_private(Path(sys.prefix))}",
+        f"{sys.prefix}",
         "environment": {name: os.environ[name] for name in SHOWN_VARIABLES if name in os.environ}
         | {name: "set" for name in SECRETS if os.environ.get(name)}
         or "nothing that concerns us",
@@ -153,7 +156,7 @@ def _devices() -> Section:
 
 def _settings() -> Section:
     now, fixed, usual = read_settings(), settings_from_environment(), Settings()
-    told: Section = {"file": _private(settings_path())}
+    told: Section = {"file": str(settings_path())}
     for name in vars(usual):
         value = getattr(now, name)
         if name in fixed:
@@ -167,11 +170,11 @@ def _settings() -> Section:
 
 def _folders() -> Section:
     cache = user_cache_path("napari-sam3", appauthor=False)
-    told: Section = {"cache": _private(cache)}
+    told: Section = {"cache": str(cache)}
     if cache.is_dir():
         for folder in sorted(path for path in cache.iterdir() if path.is_dir()):
             told[f"cache/{folder.name}, bytes"] = size_of(folder)
-    told["hub's cache"] = _private(hub_cache())
+    told["hub's cache"] = str(hub_cache())
     for title, folder in (("cache", cache), ("hub's cache", hub_cache())):
         there = next((path for path in (folder, *folder.parents) if path.exists()), None)
         if there is not None:
@@ -188,17 +191,24 @@ def _models() -> Section:
         state = state_of(entry.weights)
         told[entry.name] = str(state.state)
         if state.folder is not None:
-            told[entry.name] += f", {format_bytes(size_of(state.folder))} in " + _private(
-                state.folder
-            )
-    best, reason = choose_model()
-    told["auto"] = f"{best.name}, because {reason}"
+            told[entry.name] += f", {format_bytes(size_of(state.folder))} in {state.folder}"
+    try:
+        best, reason = choose_model()
+        told["auto"] = f"{best.name}, because {reason}"
+    except Sam3Error as exc:  # the variable names none
+        told["auto"] = str(exc)
     return told
 
 
-def _private(path: Path) -> str:
-    """A path without the person's name in it."""
+def _without_names(told: Any) -> Any:
+    """What is told, without the person's name in paths and without secrets in addresses."""
+    if isinstance(told, dict):
+        return {_without_names(key): _without_names(value) for key, value in told.items()}
+    if not isinstance(told, str):
+        return told
+    told = re.sub(r"(?<=://)[^/@\s]+@", "...@", told)
     try:
-        return str(Path("~") / path.relative_to(Path.home()))
-    except (ValueError, RuntimeError):  # elsewhere; there is no home
-        return str(path)
+        home = str(Path.home())
+    except RuntimeError:  # there is none
+        return told
+    return re.sub(rf"{re.escape(home)}(?![\w.-])", "~", told) if len(home) > 1 else told

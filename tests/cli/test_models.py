@@ -173,3 +173,9 @@ def test_a_reader_that_goes_away_and_a_terminal_without_the_signs(tmp_path):
     done = subprocess.run(command, env=environment, stdout=writing, stderr=subprocess.PIPE)
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_auto_is_nothing_to_get(weights_home, capsys):
+    for action in ("get", "check"):
+        assert main(["models", action, "auto"]) == 2
+        assert "name the one to get" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from dataclasses import fields
 from tqdm import tqdm
 
 from napari_sam3.cli import FAILED, INTERRUPTED
-from napari_sam3.errors import Sam3Error
+from napari_sam3.errors import RequestError, Sam3Error
 from napari_sam3.models.base import Capabilities
 from napari_sam3.models.registry import EMBEDDED, ModelEntry, choose_model, list_models
 from napari_sam3.models.weights import (
@@ -86,8 +86,7 @@ def _row(entry: ModelEntry) -> tuple[str, ...]:
 
 
 def _get(arguments: argparse.Namespace) -> int:
-    if arguments.name == EMBEDDED:
-        print(f"{EMBEDDED} needs no weights")
+    if _needs_none(arguments.name):
         return 0
     weights = find_source(arguments.name)
     folder = find_weights(weights)
@@ -119,6 +118,16 @@ def _get(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _needs_none(name: str) -> bool:
+    if name == "auto":
+        raise RequestError(
+            "'auto' stands for one that is here already; name the one to get: napari-sam3 models"
+        )
+    if name == EMBEDDED:
+        print(f"{EMBEDDED} needs no weights")
+    return name == EMBEDDED
+
+
 def _tell_licence(weights: Weights) -> None:
     licence = weights.licence
     where = licence.url or weights.page
@@ -127,8 +136,7 @@ def _tell_licence(weights: Weights) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    if arguments.name == EMBEDDED:
-        print(f"{EMBEDDED} needs no weights")
+    if _needs_none(arguments.name):
         return 0
     weights = find_source(arguments.name)
     if weights.is_gated and find_weights(weights) is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -140,6 +141,17 @@ def test_a_damaged_memory_stops_nothing(weights_home, tmp_path, text):
     assert len(all_weights()) == 6
     use_folder(write_model(tmp_path / "cells"))
     assert find_source("cells").model_type == "sam2_video"
+    damaged = memory_path().with_suffix(".damaged")
+    assert not damaged.exists() or damaged.read_text() == text
+    assert damaged.exists() == (not text.startswith("{"))
+
+
+def test_nothing_is_lost_where_several_threads_remember(weights_home, tmp_path):
+    folder = write_model(tmp_path / "cells")
+    names = [f"cells-{number}" for number in range(12)]
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda name: use_folder(folder, name), names))
+    assert {weights.name for weights in all_weights()} >= set(names)
 
 
 def test_every_model_of_ours_names_its_licence_and_size():

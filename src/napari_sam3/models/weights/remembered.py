@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
+import shutil
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -17,6 +17,8 @@ from typing import Any
 from napari_sam3.settings import settings_path
 
 logger = logging.getLogger(__name__)
+
+_PATIENCE = 10.0  # seconds to wait for another process
 
 
 @dataclass(frozen=True)
@@ -130,22 +132,32 @@ def _read() -> dict[str, Any]:
 
 
 def _table(kind: str) -> dict[str, dict[str, Any]]:
-    table = _read().get(kind)
+    return _lines(_read(), kind)
+
+
+def _lines(read: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
+    table = read.get(kind)
     if not isinstance(table, dict):
         return {}
     return {name: said for name, said in table.items() if isinstance(said, dict)}
 
 
 def _change(kind: str, name: str, said: dict[str, str] | None) -> None:
-    """Put one line into the file, or take it out."""
-    table = _table(kind)
-    if said is None:
-        table.pop(name, None)
-    else:
-        table[name] = said
+    """Put one line into the file, or take it out; a file that can't be read is put aside."""
+    from filelock import FileLock
+
     path = memory_path()
     path.parent.mkdir(parents=True, exist_ok=True)
-    # another window may read it just now
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps({**_read(), kind: table}, indent=1), encoding="utf-8")
-    part.replace(path)
+    # other threads and windows may change it, or read it, just now
+    with FileLock(path.with_suffix(".lock"), timeout=_PATIENCE):
+        before = _read()
+        if not before and path.is_file():
+            shutil.copy(path, path.with_suffix(".damaged"))
+        table = _lines(before, kind)
+        if said is None:
+            table.pop(name, None)
+        else:
+            table[name] = said
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps({**before, kind: table}, indent=1), encoding="utf-8")
+        part.replace(path)

@@ -171,6 +171,29 @@ def test_rotation_is_applied(name: str, degrees: int, tmp_path: Path) -> None:
     check_every_order(path, 40, turns=degrees // 90)
 
 
+@pytest.mark.parametrize(
+    ("matrix", "undo"),
+    [
+        ((-1, 0, 0, 1), lambda frame: frame[:, ::-1]),
+        ((1, 0, 0, -1), lambda frame: frame[::-1]),
+        ((0, 1, 1, 0), lambda frame: frame.swapaxes(0, 1)),
+        ((0, -1, -1, 0), lambda frame: frame[::-1, ::-1].swapaxes(0, 1)),
+        ((0, 0, 0, 0), lambda frame: frame),
+    ],
+    ids=["left_right", "up_down", "transposed", "across", "no_matrix_at_all"],
+)
+def test_mirroring_is_applied(matrix: tuple[int, ...], undo: Any, tmp_path: Path) -> None:
+    path = encode(tmp_path / "mirrored.mp4", gop=12, b_frames=3)
+    data = bytearray(path.read_bytes())
+    a, b, c, d = (value << 16 for value in matrix)
+    start = data.index(b"tkhd") + 44
+    data[start : start + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+    with open_video(path) as video:
+        frames = list(video)
+    assert [read_number(undo(frame)) for frame in frames] == list(range(40))
+
+
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".bmp", ".webp"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_folder_of_frames_in_every_order(suffix: str, dtype: Any, tmp_path: Path) -> None:

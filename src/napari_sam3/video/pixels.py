@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.sidedata.sidedata import Type
 from av.video.reformatter import Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
@@ -89,6 +91,8 @@ class Layout:
         As coded, before turning, px.
     format_name : str
         FFmpeg's name of the pixel format given out.
+    is_mirrored : bool
+        Whether the file asks for left and right to be exchanged, before turning.
     turns : int
         Quarter turns counterclockwise that the file asks for.
     palette : (256,) or (256, 3) uint8, or None
@@ -98,6 +102,7 @@ class Layout:
 
     size: tuple[int, int]
     format_name: str
+    is_mirrored: bool
     turns: int
     palette: NDArray[np.uint8] | None
 
@@ -111,9 +116,7 @@ class Layout:
             palette = np.ascontiguousarray(frame.to_ndarray()[1][:, 1:])
             if (palette == palette[:, :1]).all():
                 palette, format_name = palette[:, 0].copy(), "gray"
-        return cls(
-            (frame.height, frame.width), format_name, round(frame.rotation / 90) % 4, palette
-        )
+        return cls((frame.height, frame.width), format_name, *_orientation(frame), palette)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -162,7 +165,25 @@ class Layout:
         return self._turn(fresh.to_ndarray())
 
     def _turn(self, array: NDArray[Any]) -> NDArray[Any]:
+        if self.is_mirrored:
+            array = array[:, ::-1]
         return np.ascontiguousarray(np.rot90(array, self.turns))
+
+
+def _orientation(frame: av.VideoFrame) -> tuple[bool, int]:
+    """Whether a frame is to be mirrored, and by how many quarter turns to be turned after that.
+
+    The file's matrix (ISO/IEC 14496-12, 6.2.2) takes (1, 0) to (a, b) and (0, 1) to (c, d); y
+    points down. PyAV's `rotation` tells a mirrored picture from no turned one.
+    """
+    matrix: Any = frame.side_data.get(Type.DISPLAYMATRIX)
+    if matrix is None:
+        return False, 0
+    a, b, _, c, d, *_ = np.frombuffer(matrix, np.int32).tolist()
+    is_mirrored = a * d < b * c
+    if is_mirrored:
+        a, b = -a, -b
+    return is_mirrored, round(math.atan2(-b, a) / (math.pi / 2)) % 4
 
 
 def _brightness(frame: av.VideoFrame) -> NDArray[Any]:

@@ -197,3 +197,16 @@ def test_frames_missing_among_others_are_counted(name: str, tmp_path: Path) -> N
     assert video.metadata["left_out"] == (4, 2)
     assert [read_number(frame) for frame in video] == list(range(56))
     video.close()
+
+
+def test_a_pause_between_two_recordings_is_no_loss(tmp_path: Path) -> None:
+    shown = [*range(30), *range(1000, 1030)]
+    path = encode(
+        tmp_path / "two.mp4", n_frames=60, pts=shown, time_base=Fraction(1, 25), gop=12, b_frames=2
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        video = open_video(path)
+    assert "left_out" not in video.metadata
+    assert [read_number(frame) for frame in video] == list(range(60))
+    video.close()

@@ -78,7 +78,8 @@ def count_left_out(times: Any) -> tuple[int, int]:
     """How many frames are missing among others, told by their times, and in how many places.
 
     Only where nearly all frames follow each other at one rate and the longer steps are whole
-    multiples of it: a rate that varies says nothing.
+    multiples of it: a rate that varies says nothing, nor does a pause longer than all the rest, as
+    between two recordings in one file.
     """
     steps = np.diff(times)
     if len(steps) < 20:
@@ -90,6 +91,7 @@ def count_left_out(times: Any) -> tuple[int, int]:
     # containers round times, Matroska to whole milliseconds
     is_whole = np.abs(steps - multiples * usual) <= 2.5e-3 + 0.02 * usual
     n_gaps = int((multiples > 1).sum())
-    if not is_whole.all() or (multiples < 1).any() or n_gaps > len(steps) / 20:
+    is_rate = is_whole.all() and multiples.min() >= 1 and n_gaps <= len(steps) / 20
+    if not is_rate or multiples.max() > len(times):
         return 0, 0
     return int((multiples - 1).sum()), n_gaps

@@ -176,7 +176,8 @@ def _orientation(frame: av.VideoFrame) -> tuple[bool, int]:
     The file's matrix (ISO/IEC 14496-12, 6.2.2) takes (1, 0) to (a, b) and (0, 1) to (c, d); y
     points down. PyAV's `rotation` tells a mirrored picture from no turned one.
     """
-    matrix: Any = frame.side_data.get(Type.DISPLAYMATRIX)
+    side_data: Any = frame.side_data
+    matrix = side_data.get(Type.DISPLAYMATRIX)
     if matrix is None:
         return False, 0
     a, b, _, c, d, *_ = np.frombuffer(matrix, np.int32).tolist()

@@ -239,6 +239,14 @@ def test_what_can_not_be_a_token_is_not_sent_and_not_repeated(hub, token):
     assert hub.requests == []
 
 
+def test_a_token_that_can_not_be_read_is_none(hub, weights_home, caplog):
+    (weights_home / "token").mkdir(parents=True)
+    assert state_of(find_source("sam3")).state is State.NO_TOKEN
+    with pytest.raises(TokenError, match="no token is saved"):
+        who_am_i()
+    assert "can't be read" in caplog.text
+
+
 def test_whose_token_it_is(hub, monkeypatch):
     with pytest.raises(TokenError, match="no token is saved"):
         who_am_i()

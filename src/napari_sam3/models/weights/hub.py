@@ -35,6 +35,7 @@ from napari_sam3.models.weights.state import (
     account_fingerprint,
     describe,
     is_offline,
+    saved_token,
     state_of,
 )
 
@@ -165,9 +166,9 @@ def who_am_i(token: str | None = None) -> Account:
     HubOfflineError
         If the hub can't be asked.
     """
-    from huggingface_hub import HfApi, get_token
+    from huggingface_hub import HfApi
 
-    token = (token or get_token() or "").strip()
+    token = (token or saved_token() or "").strip()
     how = f"make one of kind 'read' at {TOKEN_PAGE} and save it with: napari-sam3 models token"
     if not token:
         raise TokenError(f"no token is saved; {how}")

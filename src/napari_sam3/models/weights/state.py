@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -22,6 +23,8 @@ from napari_sam3.models.weights.catalogue import HUB, Weights
 from napari_sam3.models.weights.disk import find_weights, repo_folder, what_is_missing
 from napari_sam3.models.weights.loaded import is_loaded
 from napari_sam3.models.weights.remembered import last_answer
+
+logger = logging.getLogger(__name__)
 
 TOKEN_PAGE = f"{HUB}/settings/tokens"
 """Where a person makes an access token."""
@@ -195,10 +198,19 @@ def is_offline() -> bool:
 
 def account_fingerprint() -> str | None:
     """A short hash of the saved token; None if there is none."""
+    token = saved_token()
+    return None if token is None else hashlib.sha256(token.encode()).hexdigest()[:12]
+
+
+def saved_token() -> str | None:
+    """The token that the hub's library uses; None if there is none, or it can't be read."""
     from huggingface_hub import get_token
 
-    token = get_token()
-    return None if token is None else hashlib.sha256(token.encode()).hexdigest()[:12]
+    try:
+        return get_token()
+    except (OSError, ValueError) as exc:  # as another person's, in a folder that many share
+        logger.warning("the saved token can't be read: %s", exc)
+        return None
 
 
 def partial_bytes(weights: Weights) -> int:

@@ -71,7 +71,9 @@ def _is_in_event_loop() -> bool:
     """Whether this is called in answer to something that a person did in the window."""
     application = QCoreApplication.instance()
     thread = QThread.currentThread()
-    return application is not None and application.thread() is thread and thread.loopLevel() > 0
+    if application is None or thread is None or application.thread() is not thread:
+        return False
+    return thread.loopLevel() > 0
 
 
 class _Opening:

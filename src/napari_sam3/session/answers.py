@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from napari_sam3.errors import MissingPromptError
 from napari_sam3.models.base import VideoTracker
@@ -20,6 +20,21 @@ logger = logging.getLogger(__name__)
 
 SAME_OBJECT = 0.5
 """Overlap (IoU) above which two masks of a frame mean the same thing (contract, "Objects")."""
+
+
+def without_doubles(
+    found: Mapping[int, ObjectMask], rivals: Collection[int]
+) -> dict[int, ObjectMask]:
+    """Leave out what means the same thing as a rival: an object pointed at, or a removed one.
+
+    Rivals are all kept: of two that a person pointed at, neither is a double.
+    """
+    claimed = [found[obj_id] for obj_id in found if obj_id in rivals]
+    return {
+        obj_id: mask
+        for obj_id, mask in found.items()
+        if obj_id in rivals or not any(mask.overlap(other) > SAME_OBJECT for other in claimed)
+    }
 
 
 def answer_objects(call: PromptCall, records: Records, tracker: VideoTracker) -> Draft:

@@ -64,6 +64,10 @@ class Records:
         """Ids of the objects there are, rising."""
         return tuple(sorted(self._issued - self.removed))
 
+    def say_ids(self) -> str:
+        """The ids as words, for a message."""
+        return ", ".join(map(str, self.object_ids)) or "none yet"
+
     @property
     def prompted_frames(self) -> list[int]:
         """Frames with a prompt that still counts."""

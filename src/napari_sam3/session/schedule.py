@@ -2,7 +2,45 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from napari_sam3.errors import RequestError
+from napari_sam3.session.prompts import check_frame_index, check_int
 from napari_sam3.values import Direction
+
+
+def check_range(
+    n_frames: int, direction: Any, start: Any, max_frames: Any
+) -> tuple[int | None, int | None]:
+    """Check what is said of a propagation's frames.
+
+    Parameters
+    ----------
+    n_frames : int
+        Length of the video.
+    direction, start, max_frames : object
+        As the caller gave them; the latter two may be None.
+
+    Returns
+    -------
+    start, max_frames : int or None
+
+    Raises
+    ------
+    RequestError
+        If one is wrong; a frame outside the video is a `FrameIndexError`.
+    """
+    if direction not in ("forward", "backward", "both"):
+        raise RequestError(
+            f"propagation_direction must be 'forward', 'backward' or 'both', not {direction!r}"
+        )
+    if start is not None:
+        start = check_frame_index(start, n_frames, "start_frame_index")
+    if max_frames is not None:
+        max_frames = check_int(max_frames, "max_frame_num_to_track")
+        if max_frames < 1:
+            raise RequestError(f"max_frame_num_to_track must be at least 1, not {max_frames}")
+    return start, max_frames
 
 
 def plan_frames(

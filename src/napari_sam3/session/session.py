@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from numpy.typing import ArrayLike
@@ -12,26 +12,23 @@ from numpy.typing import ArrayLike
 from napari_sam3.errors import (
     MissingPromptError,
     PropagationRunningError,
-    RequestError,
     SessionNotFoundError,
     UnknownObjectError,
-    UnsupportedPromptError,
 )
 from napari_sam3.models.base import TrackedFrame, VideoModel
 from napari_sam3.models.registry import load_model
-from napari_sam3.session.answers import SAME_OBJECT, answer_concept, answer_objects
+from napari_sam3.session.answers import answer_concept, answer_objects, without_doubles
 from napari_sam3.session.frames import RgbFrames
 from napari_sam3.session.prompts import (
     check_flag,
     check_frame_index,
-    check_int,
     check_object_id,
     check_prompt,
 )
 from napari_sam3.session.propagation import Propagation
 from napari_sam3.session.records import Records
-from napari_sam3.session.schedule import plan_frames
-from napari_sam3.session.support import check_supported
+from napari_sam3.session.schedule import check_range, plan_frames
+from napari_sam3.session.support import check_room, check_supported
 from napari_sam3.values import Direction, FrameResult, ObjectMask
 from napari_sam3.video import Video, as_video
 
@@ -166,7 +163,7 @@ class VideoSession:
                 draft = answer_concept(call, self._records, self._tracker, present)
             else:
                 draft = answer_objects(call, self._records, self._tracker)
-            self._check_room(draft.keyframes)
+            check_room(self.model, {*self.object_ids, *draft.keyframes})
             self._records.commit(call.frame_index, draft, present)
             return self._records.result(call.frame_index)
 
@@ -194,7 +191,7 @@ class VideoSession:
             ):
                 raise UnknownObjectError(
                     f"object {number} has no prompt on frame {frame} to take back; "
-                    f"the objects are: {self._say_ids()}"
+                    f"the objects are: {self._records.say_ids()}"
                 )
             self._records.take_back(frame, number)
             return self._records.result(frame)
@@ -212,7 +209,7 @@ class VideoSession:
             number = check_object_id(obj_id)
             if number not in self.object_ids:
                 raise UnknownObjectError(
-                    f"no object {number} to remove; the objects are: {self._say_ids()}"
+                    f"no object {number} to remove; the objects are: {self._records.say_ids()}"
                 )
             self._records.remove(number)
 
@@ -269,18 +266,9 @@ class VideoSession:
         """
         with self._lock:
             self._check_open()
-            if direction not in ("forward", "backward", "both"):
-                raise RequestError(
-                    f"propagation_direction must be 'forward', 'backward' or 'both', "
-                    f"not {direction!r}"
-                )
-            start, limit = start_frame_index, max_frame_num_to_track
-            if start is not None:
-                start = check_frame_index(start, len(self.video), "start_frame_index")
-            if limit is not None:
-                limit = check_int(limit, "max_frame_num_to_track")
-                if limit < 1:
-                    raise RequestError(f"max_frame_num_to_track must be at least 1, not {limit}")
+            start, limit = check_range(
+                len(self.video), direction, start_frame_index, max_frame_num_to_track
+            )
             prompted = self._records.prompted_frames
             if not prompted:
                 raise MissingPromptError(
@@ -320,8 +308,7 @@ class VideoSession:
     def look_at(self, frame_index: int) -> None:
         """Say which frame is looked at; while nothing else is done, the model gets ready for it.
 
-        Returns at once and changes no result: prompts on that frame and those around it are
-        answered sooner. While there is other work it does nothing.
+        Returns at once and changes no result. While there is other work it does nothing.
 
         Raises
         ------
@@ -387,13 +374,7 @@ class VideoSession:
 
     def _accept(self, frame_index: int, found: Mapping[int, ObjectMask]) -> FrameResult:
         """Keep what a model found on a frame; an object that it did not find is not there."""
-        rivals = self._records.pointed_at() | self._records.removed
-        masks = {
-            obj_id: mask
-            for obj_id, mask in found.items()
-            if obj_id in rivals
-            or not any(mask.overlap(found[i]) > SAME_OBJECT for i in rivals & found.keys())
-        }
+        masks = without_doubles(found, self._records.pointed_at() | self._records.removed)
         return self._records.show(frame_index, masks)
 
     # -------------------------------------------------------------- checks
@@ -401,18 +382,6 @@ class VideoSession:
     def _check_open(self) -> None:
         if self._closed:
             raise SessionNotFoundError("the session is closed; start a new one")
-
-    def _check_room(self, keyframes: Iterable[int]) -> None:
-        most = self.model.capabilities.max_objects
-        count = len(set(self.object_ids) | set(keyframes))
-        if most is not None and count > most:
-            raise UnsupportedPromptError(
-                f"model {self.model.name!r} follows at most {most} objects, this prompt would make "
-                f"{count}; remove an object first, or use another model"
-            )
-
-    def _say_ids(self) -> str:
-        return ", ".join(map(str, self.object_ids)) or "none yet"
 
     def _objects_on(self, frame_index: int) -> dict[int, ObjectMask]:
         """Where all objects, removed ones too, are on a frame, tracked there if need be."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from napari_sam3.errors import UnsupportedPromptError
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import models_that_take
@@ -41,3 +43,19 @@ def check_supported(model: VideoModel, call: PromptCall) -> None:
                 f"model {model.name!r} can't take {name}{value}: {reason}. "
                 f"Models that can: {models_that_take(kind)}. This one takes: {takes}."
             )
+
+
+def check_room(model: VideoModel, obj_ids: Collection[int]) -> None:
+    """Refuse a prompt after which there would be more objects than the model follows.
+
+    Raises
+    ------
+    UnsupportedPromptError
+        Says how many it follows and how many there would be.
+    """
+    most = model.capabilities.max_objects
+    if most is not None and len(obj_ids) > most:
+        raise UnsupportedPromptError(
+            f"model {model.name!r} follows at most {most} objects, this prompt would make "
+            f"{len(obj_ids)}; remove an object first, or use another model"
+        )

@@ -259,6 +259,14 @@ def central(access: str, times: list[float]) -> float:
     return float(np.mean(times) if access == "sequential" else np.median(times))
 
 
+def say(ms: float) -> str:
+    return f"{ms:.3g}" if ms < 1000 else f"{ms:.0f}"
+
+
+def say_ratio(ratio: float) -> str:
+    return "<0.01x" if ratio < 0.01 else f"{ratio:.2g}x" if ratio < 100 else f"{ratio:.0f}x"
+
+
 def print_table(clip: Clip, results: dict[str, dict | str]) -> None:
     """One file's table: a row a reader, the best peer's time in each column as the measure."""
     print(f"\n### {clip.what} ({clip.n_frames} frames)\n")
@@ -283,9 +291,9 @@ def print_table(clip: Clip, results: dict[str, dict | str]) -> None:
         for access in ACCESSES:
             times = found["times"][access]
             middle = central(access, times)
-            ratio = f" ({middle / best[access]:.2g}x)" if access in best else ""
-            high = "" if access == "sequential" else f" / {np.percentile(times, 95):.3g}"
-            cells.append(f"{middle:.3g}{high}{ratio}")
+            ratio = f" ({say_ratio(middle / best[access])})" if access in best else ""
+            high = "" if access == "sequential" else f" / {say(float(np.percentile(times, 95)))}"
+            cells.append(f"{say(middle)}{high}{ratio}")
         share = f"{found['right']} of {found['seen']}"
         print(f"| {name} | {share} | " + " | ".join(cells) + f" | {found['memory']:.0f} |")
     sys.stdout.flush()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from threading import Event
 
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout
 
 from napari_sam3.errors import Sam3Error
@@ -24,7 +24,7 @@ class DownloadPart(QGroupBox):
     """The weights are here."""
 
     failed = Signal(object)
-    """The `Sam3Error` that ended the download; what has come is kept."""
+    """The `Sam3Error` that ended the download; it says what is kept."""
 
     began = Signal()
 
@@ -36,6 +36,7 @@ class DownloadPart(QGroupBox):
         self.where = QLabel()
         self.where.setWordWrap(True)
         self.where.setOpenExternalLinks(True)
+        self.where.setTextFormat(Qt.TextFormat.RichText)
         self.get = QPushButton("Download")
         self.cancel = QPushButton("Cancel")
         self.cancel.setToolTip("Stop the download; what has come is kept.")

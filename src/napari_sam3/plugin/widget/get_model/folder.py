@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QFileDialog,
     QGroupBox,
@@ -37,6 +37,7 @@ class FolderPart(QGroupBox):
         super().__init__("Without a download")
         self.hint = QLabel()
         self.hint.setWordWrap(True)
+        self.hint.setTextFormat(Qt.TextFormat.PlainText)
         self.browse = QPushButton("Use a local folder…")
         self.browse.setToolTip(
             "A folder in transformers' format: config.json, model.safetensors and what is beside "

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import NamedTuple
 
-from napari_sam3.errors import (
-    DownloadCancelledError,
-    DownloadError,
-    HubOfflineError,
-    PropagationError,
-    Sam3Error,
-    TokenError,
-    WeightsMissingError,
-)
+from napari_sam3.errors import DownloadCancelledError, PropagationError, Sam3Error
 from napari_sam3.models.weights import (
     FAMILIES,
     TOKEN_PAGE,
@@ -29,7 +22,7 @@ GOOD, WAITING, BAD = "#3fa45b", "#d08a1d", "#e05252"
 
 
 class Told(NamedTuple):
-    """A line with its mark; a colour that reads on both themes."""
+    """A line with its mark; a colour that reads on both themes. The text is rich text."""
 
     mark: str
     colour: str
@@ -40,11 +33,16 @@ class Told(NamedTuple):
         return f'<span style="color: {self.colour}">{self.mark}</span> {self.text}'
 
 
+def as_rich(text: object) -> str:
+    """Rich text that shows just this, as for paths, names and what a server has said."""
+    return escape(str(text), quote=False)
+
+
 def link(url: str | None, text: str) -> str:
     """Rich text that opens a page; the text alone where there is none."""
     if url is None:
-        return text
-    return f'<a href="{url}" style="color: {LINK_COLOUR}">{text}</a>'
+        return as_rich(text)
+    return f'<a href="{escape(url)}" style="color: {LINK_COLOUR}">{as_rich(text)}</a>'
 
 
 def say_size(weights: Weights) -> str:
@@ -64,16 +62,12 @@ def say_place(now: WeightsState) -> Told:
     """Where the weights are."""
     size = say_size(now.weights)
     if now.is_ready:
-        return Told("✓", GOOD, f"On this machine, in {now.folder}")
+        return Told("✓", GOOD, f"On this machine, in {as_rich(now.folder)}")
     if now.state is State.DAMAGED:
-        return Told("✗", BAD, f"{now.message.partition('. ')[0]}. Choose its folder again.")
+        fault = as_rich(now.message.partition(". ")[0])
+        return Told("✗", BAD, f"{fault}. Choose its folder again.")
     if now.state is State.OFFLINE:
-        return Told(
-            "✗",
-            BAD,
-            "Not on this machine, and the Hugging Face hub can't be reached (no network, or "
-            "HF_HUB_OFFLINE is set). Go online, or use a folder that has the weights.",
-        )
+        return Told("✗", BAD, _sentence(now.message))  # it alone knows why: net, proxy, 503
     if now.partial_bytes:
         part = format_bytes(now.partial_bytes)
         return Told("↓", WAITING, f"{part}{f' of {size}' if size else ''} are here already.")
@@ -118,29 +112,20 @@ def say_access(now: WeightsState) -> Told | None:
 
 
 def say_error(error: Sam3Error) -> str:
-    """What went wrong and the remedy."""
+    """What went wrong and the remedy, as rich text.
+
+    The errors' own words: they alone know what was kept, what was deleted and what the hub said.
+    """
     cause = error.__cause__
     if isinstance(error, PropagationError) and isinstance(cause, Sam3Error):
         error = cause
     if isinstance(error, DownloadCancelledError):
         return "Stopped. What has come is kept; Resume goes on from there."
-    if isinstance(error, DownloadError):
-        return f"{_sentence(error)} What has come is kept."
-    if isinstance(error, TokenError):
-        return (
-            f"The hub does not accept the token, or there is none. {link(TOKEN_PAGE, 'Make one')} "
-            "of kind 'read', copy it whole, and check it here."
-        )
-    if isinstance(error, HubOfflineError):
-        return (
-            "The Hugging Face hub can't be reached. Look at the network (and HF_HUB_OFFLINE), then "
-            "try again; or use a folder that has the weights."
-        )
-    if isinstance(error, WeightsMissingError):
-        return "The hub does not give the weights to this account; see above what is to be done."
-    return _sentence(error)
+    return _sentence(str(error))
 
 
-def _sentence(error: Sam3Error) -> str:
-    text = str(error).rstrip(". ")
-    return f"{text[:1].upper()}{text[1:]}."
+def _sentence(text: str) -> str:
+    """A message as a sentence in rich text; the page for tokens can be opened from it."""
+    text = text.rstrip(". ")
+    said = as_rich(f"{text[:1].upper()}{text[1:]}.")
+    return said.replace(TOKEN_PAGE, link(TOKEN_PAGE, TOKEN_PAGE))

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+from threading import Event
+
 import pytest
 from qtpy.QtWidgets import QFileDialog, QLineEdit
 
-from napari_sam3.errors import DownloadCancelledError
-from napari_sam3.models.weights import State, find_source, find_weights, hub, resume, save_token
+from napari_sam3.errors import (
+    DownloadCancelledError,
+    DownloadError,
+    HubOfflineError,
+    PropagationError,
+    TokenError,
+    WeightsMissingError,
+)
+from napari_sam3.models.weights import (
+    TOKEN_PAGE,
+    Account,
+    State,
+    WeightsState,
+    find_source,
+    find_weights,
+    hub,
+    resume,
+    save_token,
+)
+from napari_sam3.models.weights.state import describe
+from napari_sam3.plugin.widget.get_model import access as access_part
 from napari_sam3.plugin.widget.get_model import download as download_part
+from napari_sam3.plugin.widget.get_model.words import link, say_error, say_place
 from tests.hub_server import Repo
 from tests.models.weights.folders import model_files, write_model
 
@@ -105,7 +127,93 @@ def test_a_hub_that_can_not_be_reached_is_told(server, open_dialog, qtbot):
     _, dialog = open_dialog("sam3")
     with qtbot.waitSignal(dialog.access.failed):
         dialog.access.check.click()
-    assert "can't be reached" in dialog.access.answer.text()
+    assert "the hub can't be asked: " in dialog.access.answer.text()
+    assert "the hub is ill" in dialog.access.answer.text()
+
+
+def test_an_answer_about_access_comes_too_late_for_a_folder_named_meanwhile(
+    open_dialog, qtbot, monkeypatch, tmp_path
+):
+    answer_now, answered = Event(), []
+
+    def slow() -> Account:
+        assert answer_now.wait(60)
+        answered.append(True)
+        return Account("somebody", "read")
+
+    monkeypatch.setattr(access_part, "who_am_i", slow)
+    folder = write_model(tmp_path / "copied", "sam3_video")
+    _, dialog = open_dialog("sam3")
+    dialog.access.check.click()
+    run = dialog.access._run
+    with qtbot.waitSignal(dialog.folder.named, timeout=30_000):
+        dialog.folder.use(str(folder))
+    answer_now.set()
+    qtbot.waitUntil(lambda: not run.is_running and not dialog.is_looking, timeout=30_000)
+    assert answered == [True]
+    assert "On this machine" in dialog.download.where.text()
+    assert not dialog.access.isVisibleTo(dialog)
+    assert dialog.access.check.isEnabled()
+
+
+def test_a_check_that_fails_is_told_to_the_dock(server, open_dialog, qtbot):
+    save_token("hf_good")
+    server.fault = 503
+    _, dialog = open_dialog("sam3")
+    with qtbot.waitSignal(dialog.changed, timeout=30_000):
+        dialog.access.check.click()
+    assert "the hub is ill" in dialog.access.answer.text()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DownloadError("What came is damaged; it was deleted, ask again"),
+        TokenError("The token can't be saved: no room; set HF_HOME to another folder"),
+        HubOfflineError("The hub can't be asked (it answers 429: try again later); go online"),
+        WeightsMissingError("'cells' can't be loaded: its folder is gone"),
+    ],
+)
+def test_errors_are_told_in_their_own_words(error):
+    told = PropagationError("in a thread")
+    told.__cause__ = error
+    assert say_error(told) == f"{error}."
+
+
+def test_the_page_for_tokens_can_be_opened_from_an_error():
+    assert f'<a href="{TOKEN_PAGE}"' in say_error(TokenError(f"no token; make one at {TOKEN_PAGE}"))
+
+
+def test_why_the_hub_is_out_of_reach_is_told_with_the_place():
+    now = describe(find_source("sam3"), State.OFFLINE, "it answers 429: try again later")
+    assert "it answers 429: try again later" in say_place(now).html()
+
+
+def test_what_others_have_written_is_shown_and_not_taken_for_markup(tmp_path):
+    evil = '<a href="https://evil.example">click</a>'
+    weights = find_source("sam2.1-tiny")
+    ready = WeightsState(weights, State.ON_DISK, "", tmp_path / "<img>")
+    for said in (
+        say_error(HubOfflineError(evil)),
+        say_place(ready).html(),
+        say_place(WeightsState(weights, State.DAMAGED, evil)).html(),
+        say_place(describe(weights, State.OFFLINE, evil)).html(),
+    ):
+        assert "&lt;" in said
+        assert "<a " not in said
+        assert "<img" not in said
+    assert link('https://x.example/"><img>', "<b>") == (
+        '<a href="https://x.example/&quot;&gt;&lt;img&gt;" style="color: #5b8cf5">&lt;b&gt;</a>'
+    )
+
+
+def test_the_name_of_an_account_is_shown_as_it_is(server, open_dialog, qtbot):
+    server.tokens["hf_good"] = "<b>me</b>"
+    _, dialog = open_dialog("sam3")
+    dialog.access.token.setText("hf_good")
+    with qtbot.waitSignal(dialog.access.told, timeout=30_000):
+        dialog.access.check.click()
+    assert "The token of &lt;b&gt;me&lt;/b&gt; is accepted." in dialog.access.answer.text()
 
 
 def test_a_download_that_breaks_off_is_gone_on_with(server, open_dialog, qtbot):
@@ -116,7 +224,7 @@ def test_a_download_that_breaks_off_is_gone_on_with(server, open_dialog, qtbot):
     with qtbot.waitSignal(dialog.download.failed):
         dialog.download.get.click()
     assert "The download broke off at" in dialog.trouble.text()
-    assert "What has come is kept" in dialog.trouble.text()
+    assert "it goes on from there" in dialog.trouble.text()
     qtbot.waitUntil(lambda: dialog.download.get.text().startswith("Resume"))
     qtbot.waitUntil(lambda: not dock.model_choice.is_looking)
     assert dock.video_fields.model.native.currentText() == "sam2.1-tiny  ·  ↓ 156 MB, begun"

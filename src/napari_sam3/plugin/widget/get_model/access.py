@@ -20,6 +20,7 @@ from napari_sam3.plugin.widget.get_model.words import (
     BAD,
     GOOD,
     Told,
+    as_rich,
     link,
     say_access,
     say_error,
@@ -35,7 +36,10 @@ class AccessPart(QGroupBox):
     """The `WeightsState` that the hub has answered."""
 
     failed = Signal()
-    """The hub could not be asked, or did not take the token; it is said here why."""
+    """The hub could not be asked, or did not take the token; it is said here why.
+
+    The token may have been saved before that.
+    """
 
     def __init__(self) -> None:
         super().__init__("Access")
@@ -75,10 +79,12 @@ class AccessPart(QGroupBox):
         self.answer.setVisible(said is not None)
 
     def drop(self) -> None:
-        """Hear no more of what was asked."""
+        """Hear no more of what was asked, and ask nothing before the next `show_state`."""
         if self._run is not None:
             self._run.drop()
+            self.answer.clear()
         self._run = None
+        self._weights = None
         self.check.setEnabled(True)
 
     def _on_check_pressed(self) -> None:
@@ -100,7 +106,7 @@ class AccessPart(QGroupBox):
         self.check.setEnabled(True)
         self.token.clear()
         self.show_state(now)
-        lines = [Told("✓", GOOD, f"The token of {account.name} is accepted.")]
+        lines = [Told("✓", GOOD, f"The token of {as_rich(account.name)} is accepted.")]
         if now.is_ready or now.state is State.TO_DOWNLOAD:
             lines.append(Told("✓", GOOD, "Access was granted."))
         else:

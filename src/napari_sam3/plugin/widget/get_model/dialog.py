@@ -19,7 +19,13 @@ from napari_sam3.models.weights import Weights, WeightsState, state_of
 from napari_sam3.plugin.widget.get_model.access import AccessPart
 from napari_sam3.plugin.widget.get_model.download import DownloadPart
 from napari_sam3.plugin.widget.get_model.folder import FolderPart
-from napari_sam3.plugin.widget.get_model.words import BAD, link, say_error, say_what_it_is
+from napari_sam3.plugin.widget.get_model.words import (
+    BAD,
+    as_rich,
+    link,
+    say_error,
+    say_what_it_is,
+)
 from napari_sam3.plugin.worker import Run, run_once
 
 _WIDTH = 520
@@ -66,7 +72,8 @@ class GetModelDialog(QDialog):
         layout.addWidget(close, alignment=Qt.AlignmentFlag.AlignRight)
         self.setMinimumWidth(_WIDTH)
         self.access.told.connect(self._on_access_told)
-        self.download.began.connect(self._on_began)
+        self.access.failed.connect(self._on_news)
+        self.download.began.connect(self._on_news)
         self.download.arrived.connect(self._on_arrived)
         self.download.failed.connect(self._on_failed)
         self.folder.began.connect(self._forget_trouble)
@@ -98,7 +105,6 @@ class GetModelDialog(QDialog):
             What the model is good for.
         """
         if not self.download.is_running:
-            self.access.drop()
             self.folder.drop()
             self._set_weights(weights, summary)
         self.show()
@@ -116,6 +122,7 @@ class GetModelDialog(QDialog):
 
     def _set_weights(self, weights: Weights | None, summary: str) -> None:
         self.weights = weights
+        self.access.drop()  # what it was asked is about other weights, or the same elsewhere
         self._forget_trouble()
         for part in (self.licence, self.access, self.download):
             part.setVisible(weights is not None)
@@ -125,7 +132,8 @@ class GetModelDialog(QDialog):
             self.about.setText("Use a model that is not in the list.")
         else:
             self.setWindowTitle(f"Model {weights.name}")
-            self.about.setText(f"<b>{weights.name}</b>: {summary}<br>{say_what_it_is(weights)}")
+            title = f"<b>{as_rich(weights.name)}</b>: {as_rich(summary)}"
+            self.about.setText(f"{title}<br>{as_rich(say_what_it_is(weights))}")
             self.access.setVisible(weights.is_gated)
             self._say_licence(weights)
             self.refresh()
@@ -145,7 +153,7 @@ class GetModelDialog(QDialog):
 
     def _say_licence(self, weights: Weights) -> None:
         licence = weights.licence
-        text = f"<b>{link(licence.url, licence.name)}</b>. {licence.summary}"
+        text = f"<b>{link(licence.url, licence.name)}</b>. {as_rich(licence.summary)}"
         if weights.is_gated:
             text += (
                 "<br>These weights are gated: log in to Hugging Face, accept the licence on "
@@ -176,7 +184,7 @@ class GetModelDialog(QDialog):
         self.download.show_state(now)
         self.changed.emit()
 
-    def _on_began(self) -> None:
+    def _on_news(self) -> None:
         self._forget_trouble()
         self.changed.emit()
 

@@ -207,3 +207,17 @@ def test_folder_of_frames_in_every_order(suffix: str, dtype: Any, tmp_path: Path
     check_every_order(tmp_path, 12)
     with open_video(tmp_path) as video:
         assert video.dtype == dtype
+
+
+def test_apng_that_marks_no_picture_as_a_key(tmp_path):
+    """Pictures drawn over what was there: FFmpeg calls none of them a place to begin."""
+    path = tmp_path / "clip.apng"
+    pictures = []
+    for number in range(12):
+        picture = Image.fromarray(draw(number)).convert("RGBA")
+        picture.putpixel((0, 0), (0, 0, 0, 0))
+        pictures.append(picture)
+    pictures[0].save(
+        path, format="PNG", save_all=True, append_images=pictures[1:], disposal=0, blend=1
+    )
+    check_every_order(path, 12)

@@ -160,7 +160,9 @@ class Decoder:
         elif self.kind == "pos":
             packet.pts = packet.pos
         if self._fresh:
-            if index is not None and not packet.is_keyframe and not self._at_key:
+            is_place = packet.is_keyframe or self._at_key
+            # a file may mark no packet at all (APNG whose pictures are drawn over the first)
+            if index is not None and not is_place and packet.pts != index.key_stamps[0]:
                 return True
             self._fresh = False
             if index is not None and packet.pts is not None:

@@ -39,6 +39,8 @@ class PacketTable:
         Whether the file breaks off before its end; None where it can't tell.
     header : int
         So many bytes before `pos` the packet's own header starts.
+    has_fields : bool
+        Whether some packets hold half a frame, each second line of it.
     """
 
     pts: Int64Array
@@ -49,6 +51,7 @@ class PacketTable:
     time_base: Fraction
     cut_short: bool | None = False
     header: int = 0
+    has_fields: bool = False
 
     def __len__(self) -> int:
         return len(self.pts)

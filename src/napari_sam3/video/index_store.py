@@ -27,7 +27,7 @@ from napari_sam3.video.index import FrameIndex, StampKind
 MOST_BYTES = 256 * 2**20
 """All records together; the one not used for longest makes room."""
 
-_VERSION = 1
+_VERSION = 2
 _HEAD = 2**16
 _ARRAYS = {
     "stamps": np.int64,

@@ -13,6 +13,7 @@ from av.stream import Disposition
 
 from napari_sam3.errors import VideoError
 from napari_sam3.video.decoder import FFMPEG_ERRORS, READ_ON, Decoder, open_container
+from napari_sam3.video.fields import FieldPictures
 from napari_sam3.video.head import Head
 from napari_sam3.video.index import (
     NO_STAMP,
@@ -129,7 +130,8 @@ def _look_through(path: Path) -> tuple[Findings, Head]:
         seeks_by_pts = container.format.name != "mpegts"
         # a frame that a Matroska or MP4 file has not whole is none of it from the start
         may_end_in_part = not {"matroska", "mp4"} & set(container.format.name.split(","))
-        table = read_sample_table(path, container, stream)
+        may_have_fields = FieldPictures.of(stream) is not None
+        table = None if may_have_fields else read_sample_table(path, container, stream)
         packets = read_packets(path, number) if table is None else table
         announced = announce(container, stream, table)
         chunks = _AviChunks.of(container, stream, packets)
@@ -156,7 +158,7 @@ def _look_through(path: Path) -> tuple[Findings, Head]:
         if index is not None:
             if packets.cut_short is not False:
                 head.drop_after(int(index.stamps[-1]))
-            index = head.bear_out(index)
+            index = None if packets.has_fields else head.bear_out(index)
         if index is None and len(packets):
             head.close()
             index, head = _decode_through(path, number, packets, rate or 25.0, ("dts", "pos"))
@@ -251,11 +253,13 @@ def read_packets(path: Path, number: int) -> PacketTable:
 def _demux_all(path: Path, container: Any, stream: Any) -> PacketTable:
     rows: list[tuple[int, int, int, bool, bool]] = []
     errors = n_partial = 0
+    fields, has_fields = FieldPictures.of(stream), False
     while True:
         try:
             for packet in container.demux(stream):
                 if packet.size == 0:
                     continue
+                has_fields = has_fields or (fields is not None and fields.are_in(bytes(packet)))
                 pts, dts, pos = packet.pts, packet.dts, packet.pos
                 rows.append(
                     (
@@ -294,6 +298,7 @@ def _demux_all(path: Path, container: Any, stream: Any) -> PacketTable:
         table[:, 4].astype(bool),
         stream.time_base,
         cut_short,
+        has_fields=has_fields,
     )
 
 

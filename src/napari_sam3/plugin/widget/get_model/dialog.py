@@ -123,6 +123,7 @@ class GetModelDialog(QDialog):
     def _set_weights(self, weights: Weights | None, summary: str) -> None:
         self.weights = weights
         self.access.drop()  # what it was asked is about other weights, or the same elsewhere
+        self.download.get.setEnabled(False)  # until it is known what would be fetched
         self._forget_trouble()
         for part in (self.licence, self.access, self.download):
             part.setVisible(weights is not None)

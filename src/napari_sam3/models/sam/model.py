@@ -12,7 +12,6 @@ from napari_sam3.models.sam.feature_cache import SHARED_FEATURES, FeatureCache
 from napari_sam3.models.sam.features import FeatureSource, ImageEncoder
 from napari_sam3.models.sam.folder import LoadedSam
 from napari_sam3.models.sam.objects import ObjectTracker
-from napari_sam3.models.sam.reading import read_narrowly
 from napari_sam3.models.sam.sam3 import Sam3
 from napari_sam3.models.weights.loaded import note_closed
 from napari_sam3.values import Frames
@@ -57,8 +56,6 @@ class SamModel:
             self._encoder = TrackerEncoder(
                 loaded.network, loaded.pictures, loaded.device, loaded.key
             )
-        if loaded.device.torch.type == "cpu":
-            read_narrowly(loaded.network)
         self._sources: WeakSet[FeatureSource] = WeakSet()
 
     @property

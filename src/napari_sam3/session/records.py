@@ -56,6 +56,7 @@ class Records:
         self.version = 0
         self._next_id = 1
         self._issued: set[int] = set()
+        self._found: set[int] = set()  # by a concept, before anybody pointed at them
         # the newest masks of a frame, overlaps and removed objects included
         self._shown: dict[int, dict[int, PackedMask]] = {}
 
@@ -74,13 +75,18 @@ class Records:
         frames = [f for i in self.object_ids for f in self.keyframes.get(i, {})]
         return frames + [f for f, _ in self.concepts]
 
-    def pointed_at(self) -> set[int]:
-        """Ids of the objects that a person pointed at, as against found by a concept alone."""
-        return {
-            obj_id
-            for obj_id, keyframes in self.keyframes.items()
-            if any(keyframe.prompt.is_manual for keyframe in keyframes.values())
-        }
+    def pointed_at(self, frame_index: int) -> set[int]:
+        """Ids of the objects that are where a person pointed, as against found by a concept alone.
+
+        One that a concept found first is so from the first prompt of the person's on: a correction
+        leaves the frames before it as they were.
+        """
+        pointed = set()
+        for obj_id, keyframes in self.keyframes.items():
+            frames = [f for f, keyframe in keyframes.items() if keyframe.prompt.is_manual]
+            if frames and (obj_id not in self._found or frame_index >= min(frames)):
+                pointed.add(obj_id)
+        return pointed
 
     def journal(self, *, with_removed: bool = False) -> Journal:
         """The prompts, for a model."""
@@ -105,6 +111,8 @@ class Records:
         for obj_id, mask in present.items():
             shown[obj_id] = PackedMask.pack(mask)
         for obj_id, keyframe in draft.keyframes.items():
+            if not keyframe.prompt.is_manual:
+                self._found.add(obj_id)
             self.keyframes.setdefault(obj_id, {})[frame_index] = keyframe
             shown.pop(obj_id, None)
             if keyframe.mask is not None:
@@ -118,6 +126,7 @@ class Records:
         number = self._next_id
         self._next_id += 1
         self._issued.add(number)
+        self._found.add(number)
         return number
 
     def take_back(self, frame_index: int, obj_id: int) -> None:

@@ -374,8 +374,8 @@ class VideoSession:
 
     def _accept(self, frame_index: int, found: Mapping[int, ObjectMask]) -> FrameResult:
         """Keep what a model found on a frame; an object that it did not find is not there."""
-        masks = without_doubles(found, self._records.pointed_at() | self._records.removed)
-        return self._records.show(frame_index, masks)
+        rivals = self._records.pointed_at(frame_index) | self._records.removed
+        return self._records.show(frame_index, without_doubles(found, rivals))
 
     # -------------------------------------------------------------- checks
 

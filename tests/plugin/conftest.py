@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from functools import partial
 
 import numpy as np
 import pytest
@@ -21,6 +22,14 @@ def disc(frame_index: int, y: float, x: float, size=SHAPE[1:]) -> np.ndarray:
     rows, columns = np.ogrid[: size[0], : size[1]]
     x, y = x + STEP_XY[0] * frame_index, y + STEP_XY[1] * frame_index
     return (columns - x) ** 2 + (rows - y) ** 2 <= RADIUS**2
+
+
+@pytest.fixture
+def qtbot(qtbot):
+    """The same, with patience for a busy machine where a test names none."""
+    for wait in ("waitUntil", "waitSignal", "waitSignals"):
+        setattr(qtbot, wait, partial(getattr(qtbot, wait), timeout=60_000))
+    return qtbot
 
 
 class Gate:

@@ -204,19 +204,21 @@ def test_objects_found_on_the_way_keep_their_ids(sam3):
 
 
 def test_found_on_the_way_then_corrected(sam3):
-    sam3.prompt(text="dog")
+    asked_on = 3
+    sam3.prompt(asked_on, text="dog")
     tracked = sam3.track()
     met = {i: f for f in reversed(tracked) for i in tracked[f]}
     frame_index = N_FRAMES - 2
     one = max((i for i in met if met[i] < frame_index), key=lambda i: met[i])
-    assert met[one] > 0
+    assert met[one] > asked_on
     painted = np.zeros_like(next(iter(tracked[met[one]].values()))["mask"])
     painted[5:25, 100:130] = True
     sam3.prompt(frame_index, mask=painted, obj_id=one)
     again = sam3.track()
     assert np.array_equal(again[frame_index][one]["mask"], painted)
     assert_same(
-        {f: again[f] for f in range(frame_index)}, {f: tracked[f] for f in range(frame_index)}
+        {f: again[f] for f in range(asked_on, frame_index)},
+        {f: tracked[f] for f in range(asked_on, frame_index)},
     )
 
 

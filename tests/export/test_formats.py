@@ -20,11 +20,9 @@ from napari_sam3.errors import VideoError
 from napari_sam3.export import (
     CocoWriter,
     CtcWriter,
-    DavisWriter,
     GeffWriter,
     MotWriter,
     OmeZarrWriter,
-    Scene,
     YoutubeVisWriter,
     export_coco,
     export_ctc,
@@ -33,62 +31,10 @@ from napari_sam3.export import (
     export_mot,
     export_ome_zarr,
     export_youtube_vis,
-    open_writer,
 )
-from napari_sam3.export.base import read_sidecar, sidecar_path
 from napari_sam3.export.ctc import CtcTrack, plan_tracks
-from napari_sam3.export.formats import FORMATS
 from napari_sam3.export.outlines import mask_polygons, run_lengths
-from napari_sam3.values import FrameResult, ObjectMask
-from napari_sam3.video.facts import VideoFacts
-
-SHAPE = (6, 41, 53)
-FACTS = VideoFacts(
-    *SHAPE,
-    name="cells.tif",
-    sha256="ab" * 32,
-    fps=4.0,
-    timestamps=(0.0, 0.25, 0.5, 0.75, 1.0, 1.25),
-    pixel_size=(0.5, 0.4),
-    unit="um",
-)
-WRITERS = {
-    "coco": CocoWriter,
-    "ytvis": YoutubeVisWriter,
-    "ctc": CtcWriter,
-    "mot": MotWriter,
-    "davis": DavisWriter,
-    "ome-zarr": OmeZarrWriter,
-    "geff": GeffWriter,
-}
-
-
-def make_labels() -> np.ndarray:
-    """3 divides into 7 and 8 on frame 3; 5 has a hole, and is away on frame 2; frame 5 is empty."""
-    labels = np.zeros(SHAPE, np.uint16)
-    labels[0:3, 3:15, 4:20] = 3
-    labels[3:5, 3:8, 4:20] = 7
-    labels[3:5, 10:15, 4:20] = 8
-    for frame_index in (0, 1, 3, 4):
-        labels[frame_index, 20:40, 30 + frame_index : 45 + frame_index] = 5
-        labels[frame_index, 25:30, 35:38] = 0
-    return labels
-
-
-LABELS = make_labels()
-PARENTS = {7: 3, 8: 3}
-CLASSES = {3: "cell", 7: "cell", 8: "cell"}
-
-
-def result_of(labels: np.ndarray, frame_index: int) -> FrameResult:
-    ids = np.unique(labels[frame_index]).tolist()
-    found = {i: ObjectMask.from_mask(labels[frame_index] == i, 1 - i / 100) for i in ids if i}
-    return FrameResult(frame_index, found)
-
-
-def names(folder) -> set[str]:
-    return {path.name for path in folder.iterdir()}
-
+from tests.export.scene import CLASSES, FACTS, LABELS, PARENTS, SHAPE, names, result_of
 
 # ------------------------------------------------------------------------- COCO
 
@@ -233,6 +179,11 @@ def test_mot_boxes_are_where_the_reference_reader_finds_them(tmp_path):
     assert table.loc[4, 7]["Confidence"] == 0.93
 
 
+def test_mot_of_whole_labels(tmp_path):
+    export_mot(tmp_path / "mot.txt", LABELS)
+    assert len((tmp_path / "mot.txt").read_text().splitlines()) == 2 + 2 + 1 + 3 + 3
+
+
 # ------------------------------------------------------------------------ DAVIS
 
 
@@ -352,81 +303,3 @@ def test_without_its_library_geff_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "geff", None)
     with pytest.raises(VideoError, match=r"pip install 'napari-sam3\[geff\]'"):
         GeffWriter(tmp_path / "t.geff", SHAPE)
-
-
-# ------------------------------------------------------------------ all formats
-
-
-@pytest.mark.parametrize("name", [name for name in FORMATS if not FORMATS[name].needs_video])
-def test_every_format_brings_the_facts_of_the_video(tmp_path, name):
-    path = tmp_path / FORMATS[name].target
-    with open_writer(name, path, Scene(shape=SHAPE, facts=FACTS)) as writer:
-        writer.write(result_of(LABELS, 0))
-    assert read_sidecar(path) == FACTS
-    assert names(tmp_path) == {path.name, sidecar_path(path).name}
-
-
-@pytest.mark.parametrize("name", WRITERS)
-def test_an_interrupted_run_leaves_what_was_there(tmp_path, name):
-    path = tmp_path / FORMATS[name].target
-    WRITERS[name](path, SHAPE, facts=FACTS).close()
-    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
-
-    def write_and_stop():
-        with WRITERS[name](path, SHAPE) as writer:
-            writer.write(result_of(LABELS, 0))
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_and_stop()
-    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
-
-
-@pytest.mark.parametrize("name", WRITERS)
-def test_what_was_there_is_replaced(tmp_path, name):
-    path = tmp_path / FORMATS[name].target
-    for labels in (LABELS, LABELS * (LABELS == 5)):
-        with WRITERS[name](path, SHAPE) as writer:
-            for frame_index in (4, 1, 1):
-                writer.write(result_of(labels, frame_index))
-    with WRITERS[name](tmp_path / "fresh", SHAPE) as writer:
-        for frame_index in (1, 4):
-            writer.write(result_of(LABELS * (LABELS == 5), frame_index))
-    fresh = tmp_path / "fresh"
-    written = sorted(f.relative_to(path) for f in path.rglob("*") if f.is_file())
-    assert written == sorted(f.relative_to(fresh) for f in fresh.rglob("*") if f.is_file())
-    for file in written:
-        assert (path / file).read_bytes() == (fresh / file).read_bytes()
-
-
-@pytest.mark.parametrize("name", ["ctc", "davis", "geff", "ome-zarr"])
-def test_a_folder_of_other_things_is_never_replaced(tmp_path, name):
-    path = tmp_path / "folder"
-    WRITERS[name](path, SHAPE).close()
-    (path / "thesis.txt").write_text("precious")
-    if name != "ome-zarr":  # which only adds
-        with pytest.raises(VideoError, match=r"thesis\.txt"):
-            WRITERS[name](path, SHAPE)
-    (path / "thesis.txt").rename(tmp_path / "thesis.txt")
-    with WRITERS[name](path, SHAPE) as writer:
-        writer.write(result_of(LABELS, 0))
-        (tmp_path / "thesis.txt").rename(path / "thesis.txt")  # while it is tracking
-        if name != "ome-zarr":
-            with pytest.raises(VideoError, match=r"thesis\.txt"):
-                writer.close()
-    assert (path / "thesis.txt").read_text() == "precious"
-
-
-def test_facts_of_another_video_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="are not those of a video"):
-        MotWriter(tmp_path / "mot.txt", (5, 41, 53), facts=FACTS)
-
-
-def test_a_film_needs_the_video(tmp_path):
-    with pytest.raises(ValueError, match="without the video"):
-        open_writer("overlay", tmp_path / "o.mp4", Scene(shape=SHAPE))
-
-
-def test_mot_of_whole_labels(tmp_path):
-    export_mot(tmp_path / "mot.txt", LABELS)
-    assert len((tmp_path / "mot.txt").read_text().splitlines()) == 2 + 2 + 1 + 3 + 3

@@ -244,11 +244,17 @@ class Journal:
     hold_back : bool
         Whether what a concept finds is only shown once the frames after it have confirmed it,
         so that frames come late.
+    known : mapping of frame index to mapping of object id to ObjectMask
+        What an earlier process had shown on the newest frames before it stopped: neighbours, a
+        handful, computed in the direction that is asked for now and with the prompts that lie
+        before them as they are now. A tracker may begin there instead of computing the way from
+        the first keyframe again. An object that is not there on a known frame was hidden on it.
     """
 
     objects: Mapping[int, Mapping[int, Keyframe]]
     concepts: tuple[tuple[int, Concept], ...] = ()
     hold_back: bool = False
+    known: Mapping[int, Mapping[int, ObjectMask]] = field(default_factory=dict)
 
 
 def without_overlap(masks: Mapping[int, ObjectMask]) -> dict[int, ObjectMask]:

@@ -47,6 +47,13 @@ class VideoError(Sam3Error, OSError):
     """A video, image or folder that can't be read or written."""
 
 
+# ---------------------------------------------------------------- lineage
+
+
+class LineageError(Sam3Error, ValueError):
+    """A division that can't be: a cycle, a second mother, a birth after the division."""
+
+
 # ----------------------------------------------------------------- layers
 
 

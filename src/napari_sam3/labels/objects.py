@@ -1,0 +1,371 @@
+"""What is known of objects beside their masks: name, class, and which came of which."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import SupportsIndex
+
+from napari_sam3.errors import LineageError
+from napari_sam3.labels.lineage import Division, check_division
+
+COLUMNS = ("id", "name", "class", "mother", "divides_at")
+"""Of a table's rows."""
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """What is known of an object.
+
+    Attributes
+    ----------
+    obj_id : int
+        Id, and label.
+    name : str
+        What a person calls this one; empty for none.
+    class_name : str
+        What it is, as "cell"; empty for none.
+    mother : int or None
+        The object that it came of by a division.
+    """
+
+    obj_id: int
+    name: str = ""
+    class_name: str = ""
+    mother: int | None = None
+
+
+class ObjectTable:
+    """Names, classes and divisions of a video's objects.
+
+    It holds those of whom something is known; of any other it gives an `ObjectInfo` that is empty.
+    Two tables are equal if they say the same. An object divides at most once and has at most one
+    mother, and nobody divides before being born.
+    """
+
+    def __init__(self) -> None:
+        self._infos: dict[int, ObjectInfo] = {}
+        self._divisions: dict[int, Division] = {}
+
+    # ---------------------------------------------------------------- objects
+
+    def __getitem__(self, obj_id: SupportsIndex) -> ObjectInfo:
+        number = operator.index(obj_id)
+        return self._infos.get(number) or ObjectInfo(number)
+
+    def __contains__(self, obj_id: object) -> bool:
+        return obj_id in self._infos or obj_id in self._divisions
+
+    def __iter__(self) -> Iterator[ObjectInfo]:
+        return (self[obj_id] for obj_id in self.ids)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ObjectTable):
+            return NotImplemented
+        return (self._infos, self._divisions) == (other._infos, other._divisions)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<ObjectTable of {len(self)} objects, {len(self._divisions)} divisions>"
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Objects of whom something is known, rising."""
+        return tuple(sorted({*self._infos, *self._divisions}))
+
+    @property
+    def names(self) -> dict[int, str]:
+        """Names of those that have one, by id."""
+        return {info.obj_id: info.name for info in self if info.name}
+
+    @property
+    def classes(self) -> dict[int, str]:
+        """Classes of those that have one, by id."""
+        return {info.obj_id: info.class_name for info in self if info.class_name}
+
+    def set(self, info: ObjectInfo) -> None:
+        """Replace name and class of an object.
+
+        Raises
+        ------
+        LineageError
+            If `info` names another mother than the table does: that needs the frame of the
+            division (`mark_division`).
+        ValueError
+            If the id is under 1.
+        """
+        obj_id = _check_id(info.obj_id)
+        if info.mother != self[obj_id].mother:
+            raise LineageError(
+                f"object {obj_id} has mother {self[obj_id].mother}, not {info.mother}; "
+                "mark or unmark a division to change that"
+            )
+        self._put(
+            replace(info, obj_id=obj_id, name=_tidy(info.name), class_name=_tidy(info.class_name))
+        )
+
+    def rename(self, obj_id: int, name: str) -> None:
+        """Give an object a name, or none by an empty one."""
+        self.set(replace(self[obj_id], name=name))
+
+    def classify(self, obj_id: int, class_name: str) -> None:
+        """Say what an object is, or nothing by an empty string."""
+        self.set(replace(self[obj_id], class_name=class_name))
+
+    def remove(self, obj_id: int) -> None:
+        """Forget an object, also as mother and daughter; one that is unknown is no error."""
+        self.unmark_division(obj_id)
+        mother = self[obj_id].mother
+        if mother is not None:
+            left = tuple(d for d in self.daughters(mother) if d != obj_id)
+            if left:
+                self._divisions[mother] = self._divisions[mother]._replace(daughters=left)
+            else:
+                del self._divisions[mother]
+        self._infos.pop(obj_id, None)
+
+    def renumber(self, new_ids: Mapping[int, int]) -> None:
+        """Give objects other ids, all at once; what was known under a new id is lost.
+
+        Parameters
+        ----------
+        new_ids : mapping of id to id
+            Ids that are not in it stay.
+
+        Raises
+        ------
+        ValueError
+            If two objects would get the same id, or one is under 1.
+        """
+        wanted = {_check_id(old): _check_id(new) for old, new in new_ids.items()}
+        if len(set(wanted.values())) < len(wanted):
+            raise ValueError(f"two objects can't have one id: {wanted}")
+        for lost in set(wanted.values()) - wanted.keys():
+            self.remove(lost)
+
+        def now(obj_id: int) -> int:
+            return wanted.get(obj_id, obj_id)
+
+        self._infos = {
+            now(i.obj_id): replace(
+                i, obj_id=now(i.obj_id), mother=None if i.mother is None else now(i.mother)
+            )
+            for i in self._infos.values()
+        }
+        self._divisions = {
+            now(d.mother): Division(
+                now(d.mother), tuple(sorted(now(one) for one in d.daughters)), d.frame_index
+            )
+            for d in self._divisions.values()
+        }
+
+    def copy(self) -> ObjectTable:
+        """A table of its own that says the same."""
+        other = ObjectTable()
+        other._infos, other._divisions = dict(self._infos), dict(self._divisions)
+        return other
+
+    # ---------------------------------------------------------------- lineage
+
+    @property
+    def divisions(self) -> tuple[Division, ...]:
+        """By rising mother."""
+        return tuple(division for _, division in sorted(self._divisions.items()))
+
+    @property
+    def parents(self) -> dict[int, int]:
+        """Mother of each daughter, by rising daughter."""
+        return {info.obj_id: info.mother for info in self if info.mother is not None}
+
+    def daughters(self, mother: int) -> tuple[int, ...]:
+        """Who an object divided into, rising; nobody if it did not."""
+        division = self._divisions.get(mother)
+        return () if division is None else division.daughters
+
+    def division_of(self, mother: int) -> Division | None:
+        """The division of an object, if there is one."""
+        return self._divisions.get(mother)
+
+    def mark_division(self, mother: int, daughters: Sequence[int], frame_index: int) -> None:
+        """Say that an object became others; takes the place of an earlier division of it.
+
+        Parameters
+        ----------
+        mother : int
+            The object that ends.
+        daughters : sequence of int
+            The objects that begin; one at least.
+        frame_index : int
+            Their first frame, at least 1.
+
+        Raises
+        ------
+        LineageError
+            If somebody would be its own ancestor, have two mothers, or divide before being born.
+            The table is then as before.
+        ValueError
+            If an id is under 1.
+        """
+        mother, born = _check_id(mother), tuple(sorted({_check_id(d) for d in daughters}))
+        frame_index = operator.index(frame_index)
+        division = Division(mother, born, frame_index)
+        check_division(division, self.parents, self._divisions)
+        self.unmark_division(mother)
+        self._divisions[mother] = division
+        for daughter in born:
+            self._infos[daughter] = replace(self[daughter], mother=mother)
+
+    def unmark_division(self, mother: int) -> None:
+        """Take a division back; the daughters stay, without a mother."""
+        division = self._divisions.pop(mother, None)
+        for daughter in () if division is None else division.daughters:
+            self._put(replace(self[daughter], mother=None))
+
+    def _put(self, info: ObjectInfo) -> None:
+        if info == ObjectInfo(info.obj_id):
+            self._infos.pop(info.obj_id, None)
+        else:
+            self._infos[info.obj_id] = info
+
+    # ------------------------------------------------------------------- rows
+
+    def to_rows(self) -> list[dict[str, str]]:
+        """A row of text an object, with `COLUMNS`, by rising id; for a CSV."""
+        rows = []
+        for info in self:
+            division = self._divisions.get(info.obj_id)
+            values = (
+                str(info.obj_id),
+                info.name,
+                info.class_name,
+                "" if info.mother is None else str(info.mother),
+                "" if division is None else str(division.frame_index),
+            )
+            rows.append(dict(zip(COLUMNS, values, strict=True)))
+        return rows
+
+    @classmethod
+    def from_parents(
+        cls,
+        parents: Mapping[int, int],
+        begins: Mapping[int, int],
+        *,
+        names: Mapping[int, str] | None = None,
+        classes: Mapping[int, str] | None = None,
+        problems: list[str] | None = None,
+    ) -> ObjectTable:
+        """A table of what a file tells that knows the mother of each daughter.
+
+        Parameters
+        ----------
+        parents : mapping of id to id
+            Mother of each daughter.
+        begins : mapping of id to int
+            First frame of each daughter; an object divides on that of the first of its daughters.
+        names, classes : mapping of id to str, optional
+            As far as known.
+        problems : list of str, optional
+            As `from_rows` takes it.
+
+        Raises
+        ------
+        LineageError
+            If the divisions can't be.
+        ValueError
+            If an id is under 1.
+        """
+        table = cls()
+        for obj_id, name in (names or {}).items():
+            table.rename(obj_id, name)
+        for obj_id, class_name in (classes or {}).items():
+            table.classify(obj_id, class_name)
+        born: dict[int, list[int]] = {}
+        for daughter, mother in parents.items():
+            born.setdefault(mother, []).append(daughter)
+        for mother, daughters in sorted(born.items()):
+            with _noting(problems, f"the division of object {mother}"):
+                table.mark_division(mother, daughters, min(begins[d] for d in daughters))
+        return table
+
+    @classmethod
+    def from_rows(
+        cls, rows: Iterable[Mapping[str, str | None]], problems: list[str] | None = None
+    ) -> ObjectTable:
+        """The table that `to_rows` told of.
+
+        Parameters
+        ----------
+        rows : iterable of mapping
+            Missing columns are empty.
+        problems : list of str, optional
+            Gets a sentence for each thing that can't be used, and is left out; without it that is
+            an error.
+
+        Raises
+        ------
+        LineageError
+            If the divisions can't be.
+        ValueError
+            If a value is no number, or an id comes twice.
+        """
+        table = cls()
+        born: dict[int, list[int]] = {}
+        divides_at: dict[int, int] = {}
+        seen: set[int] = set()
+        for number, row in enumerate(rows, 1):
+            with _noting(problems, f"row {number}"):
+                obj_id = _check_id(_number(row, "id"))
+                if obj_id in seen:
+                    raise ValueError(f"object {obj_id} comes twice; keep one of its rows")
+                seen.add(obj_id)
+                table.set(ObjectInfo(obj_id, row.get("name") or "", row.get("class") or ""))
+                if row.get("divides_at"):
+                    divides_at[obj_id] = _number(row, "divides_at")
+                if row.get("mother"):
+                    born.setdefault(_number(row, "mother"), []).append(obj_id)
+        for mother, daughters in sorted(born.items()):
+            with _noting(problems, f"the division of object {mother}"):
+                if mother not in divides_at:
+                    raise LineageError(
+                        f"object {mother} has daughters but no divides_at; say their first frame"
+                    )
+                table.mark_division(mother, daughters, divides_at[mother])
+        return table
+
+
+@contextmanager
+def _noting(problems: list[str] | None, where: str) -> Iterator[None]:
+    """Say where a value is wrong: in a list of problems if there is one, else as the error."""
+    try:
+        yield
+    except ValueError as exc:
+        said = f"{where}: {exc}"
+        if problems is None:
+            raise type(exc)(said) from exc
+        problems.append(said)
+
+
+def _number(row: Mapping[str, str | None], column: str) -> int:
+    text = row.get(column) or ""
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{column} is {text!r}; it must be a whole number") from None
+
+
+def _check_id(obj_id: SupportsIndex) -> int:
+    number = operator.index(obj_id)
+    if number < 1:
+        raise ValueError(f"{number} can't be the id of an object; ids count from 1")
+    return number
+
+
+def _tidy(text: str) -> str:
+    """A text without line breaks and blanks at its ends, to be shown in one line."""
+    return " ".join(text.split())

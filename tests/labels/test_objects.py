@@ -1,0 +1,148 @@
+"""What is known of objects: names, classes, divisions."""
+
+from __future__ import annotations
+
+import pytest
+
+from napari_sam3.errors import LineageError
+from napari_sam3.labels.objects import Division, ObjectInfo, ObjectTable
+
+
+@pytest.fixture
+def family() -> ObjectTable:
+    """1 divides into 2 and 3 on frame 5, 2 into 4 and 5 on frame 9."""
+    table = ObjectTable()
+    table.rename(1, "Eve")
+    table.classify(4, "cell")
+    table.mark_division(1, [3, 2], 5)
+    table.mark_division(2, [4, 5], 9)
+    return table
+
+
+def test_says_what_was_said(family):
+    assert family[1] == ObjectInfo(1, "Eve")
+    assert family[4] == ObjectInfo(4, "", "cell", mother=2)
+    assert family[77] == ObjectInfo(77)
+    assert 77 not in family
+    assert family.ids == (1, 2, 3, 4, 5)
+    assert family.names == {1: "Eve"}
+    assert family.classes == {4: "cell"}
+    assert family.parents == {2: 1, 3: 1, 4: 2, 5: 2}
+    assert family.divisions == (Division(1, (2, 3), 5), Division(2, (4, 5), 9))
+    assert family.daughters(1) == (2, 3)
+    assert family.daughters(5) == ()
+
+
+def test_of_whom_nothing_is_known_is_not_in_it():
+    table = ObjectTable()
+    table.rename(3, "three")
+    table.rename(3, "  ")
+    assert len(table) == 0
+    assert table == ObjectTable()
+
+
+def test_names_are_one_line():
+    table = ObjectTable()
+    table.rename(1, " a\n b ")
+    assert table[1].name == "a b"
+
+
+@pytest.mark.parametrize(
+    ("mother", "daughters", "frame_index"),
+    [
+        (6, [6, 7], 3),  # itself
+        (4, [1, 8], 12),  # its ancestor
+        (6, [3, 7], 6),  # has a mother
+        (6, [1, 7], 5),  # divides on that frame
+        (4, [8, 9], 9),  # is born on that frame
+        (1, [2, 3], 9),  # a daughter divides then
+        (6, [7], 0),  # no frame before
+        (6, [], 3),
+    ],
+)
+def test_a_division_that_cannot_be(family, mother, daughters, frame_index):
+    before = family.copy()
+    with pytest.raises(LineageError):
+        family.mark_division(mother, daughters, frame_index)
+    assert family == before
+
+
+def test_marked_again(family):
+    family.mark_division(1, [3, 8], 6)
+    assert family.daughters(1) == (3, 8)
+    assert family[2].mother is None
+    assert family.daughters(2) == (4, 5)
+
+
+def test_unmarked(family):
+    family.unmark_division(2)
+    assert family.divisions == (Division(1, (2, 3), 5),)
+    assert family[4] == ObjectInfo(4, "", "cell")
+
+
+def test_a_mother_is_set_by_a_division_alone(family):
+    with pytest.raises(LineageError, match="mark"):
+        family.set(ObjectInfo(3, "three", mother=2))
+    family.set(ObjectInfo(3, "three", mother=1))
+    assert family[3].name == "three"
+
+
+def test_removed(family):
+    family.remove(2)
+    assert family.divisions == (Division(1, (3,), 5),)
+    assert family.parents == {3: 1}
+    family.remove(3)
+    assert family.divisions == ()
+    assert family.names == {1: "Eve"}
+
+
+def test_renumbered(family):
+    family.renumber({1: 2, 2: 1, 4: 40})
+    assert family.names == {2: "Eve"}
+    assert family.classes == {40: "cell"}
+    assert family.divisions == (Division(1, (5, 40), 9), Division(2, (1, 3), 5))
+    assert family.parents == {1: 2, 3: 2, 5: 1, 40: 1}
+    with pytest.raises(ValueError, match="one id"):
+        family.renumber({1: 3, 2: 3})
+
+
+def test_a_new_id_replaces_who_had_it(family):
+    family.renumber({1: 3})
+    assert family.names == {3: "Eve"}
+    assert family.divisions == (Division(2, (4, 5), 9), Division(3, (2,), 5))
+
+
+def test_a_copy_is_its_own(family):
+    other = family.copy()
+    other.rename(1, "Adam")
+    assert family[1].name == "Eve"
+
+
+def test_rows_there_and_back(family):
+    family.rename(3, 'comma, "quote"')
+    rows = family.to_rows()
+    assert rows[0] == {"id": "1", "name": "Eve", "class": "", "mother": "", "divides_at": "5"}
+    assert ObjectTable.from_rows(rows) == family
+
+
+def test_rows_that_are_wrong():
+    rows = [
+        {"id": "1", "divides_at": "4"},
+        {"id": "2", "mother": "1"},
+        {"id": "2", "name": "again"},
+        {"id": "x"},
+        {"id": "3", "name": "kept", "mother": "9"},
+    ]
+    with pytest.raises(ValueError, match="row 3"):
+        ObjectTable.from_rows(rows)
+    problems: list[str] = []
+    table = ObjectTable.from_rows(rows, problems)
+    assert [p.split(":")[0] for p in problems] == ["row 3", "row 4", "the division of object 9"]
+    assert table.names == {3: "kept"}
+    assert table.divisions == (Division(1, (2,), 4),)
+
+
+def test_from_parents_the_first_daughter_tells_when():
+    table = ObjectTable.from_parents({7: 3, 8: 3}, {7: 4, 8: 3}, classes={7: "cell"})
+    assert table.divisions == (Division(3, (7, 8), 3),)
+    assert table.classes == {7: "cell"}

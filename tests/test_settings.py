@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from napari_sam3.settings import (
     VARIABLES,
     Settings,
+    projects_path,
     read_settings,
     save_settings,
     settings_from_environment,
@@ -68,3 +71,16 @@ def test_wrong_variable_is_left_out_and_said(monkeypatch, caplog):
     assert read_settings().resolution == 0
     assert "NAPARI_SAM3_RESOLUTION='large'" in caplog.text
     assert settings_from_environment() == frozenset()
+
+
+def test_projects_are_kept_where_it_is_said(monkeypatch):
+    assert projects_path().parts[-2:] == ("napari-sam3", "projects")
+    save_settings(projects_folder="~/work", keep_results=False)
+    assert projects_path() == Path.home() / "work"
+    assert not read_settings().keep_results
+    monkeypatch.setenv("NAPARI_SAM3_KEEP_RESULTS", "yes")
+    monkeypatch.setenv("NAPARI_SAM3_PROJECTS", "/data/kept")
+    assert read_settings().keep_results
+    assert projects_path() == Path("/data/kept")
+    monkeypatch.setenv("NAPARI_SAM3_KEEP_RESULTS", "perhaps")
+    assert not read_settings().keep_results

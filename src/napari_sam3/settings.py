@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_config_path
+from platformdirs import user_config_path, user_data_path
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +23,8 @@ VARIABLES = {
     "resolution": "NAPARI_SAM3_RESOLUTION",
     "features_mb": "NAPARI_SAM3_FEATURES_MB",
     "features_disk_mb": "NAPARI_SAM3_FEATURES_DISK_MB",
+    "keep_results": "NAPARI_SAM3_KEEP_RESULTS",
+    "projects_folder": "NAPARI_SAM3_PROJECTS",
 }
 """The environment variable of each setting that has one."""
 
@@ -43,6 +45,10 @@ class Settings:
         less memory, and blurs small things.
     features_mb, features_disk_mb : int
         Most memory and disk that encoded frames may take, in megabytes of 2**20 bytes; 0: none.
+    keep_results : bool
+        Whether the window keeps the work on a video file as a project, without being asked.
+    projects_folder : str
+        Where it keeps them; "auto": in the user's data folder (see `projects_path`).
     """
 
     model: str = "auto"
@@ -50,11 +56,21 @@ class Settings:
     resolution: int = 0
     features_mb: int = 2048
     features_disk_mb: int = 8192
+    keep_results: bool = True
+    projects_folder: str = "auto"
 
 
 def settings_path() -> Path:
     """The file that holds what was set."""
     return user_config_path("napari-sam3") / "settings.json"
+
+
+def projects_path() -> Path:
+    """The folder that projects are kept in where nobody says another one."""
+    folder = read_settings().projects_folder
+    if folder == "auto":
+        return user_data_path("napari-sam3") / "projects"
+    return Path(folder).expanduser()
 
 
 def read_settings() -> Settings:
@@ -66,7 +82,7 @@ def read_settings() -> Settings:
     return replace(Settings(), **told)
 
 
-def save_settings(**changes: str | int) -> None:
+def save_settings(**changes: str | int | bool) -> None:
     """Keep settings for the next time; those of `Settings`, by name.
 
     Raises
@@ -116,9 +132,12 @@ def _understood(said: dict[str, Any], where: str) -> dict[str, Any]:
             continue
         value = said[setting.name]
         if isinstance(setting.default, str):
-            is_right = isinstance(value, str) and bool(value)
+            is_right, form = isinstance(value, str) and bool(value), "name"
+        elif isinstance(setting.default, bool):
+            value, form = _yes_or_no(value), "yes or no (1 or 0)"
+            is_right = value is not None
         else:
-            value = _whole_number(value)
+            value, form = _whole_number(value), "whole number from 0 up"
             is_right = value is not None
         if is_right:
             kept[setting.name] = value
@@ -128,10 +147,16 @@ def _understood(said: dict[str, Any], where: str) -> dict[str, Any]:
                 where,
                 VARIABLES.get(setting.name, setting.name),
                 said[setting.name],
-                "name" if isinstance(setting.default, str) else "whole number from 0 up",
+                form,
                 setting.default,
             )
     return kept
+
+
+def _yes_or_no(value: Any) -> bool | None:
+    if isinstance(value, bool):
+        return value
+    return {"1": True, "yes": True, "0": False, "no": False}.get(str(value).lower())
 
 
 def _whole_number(value: Any) -> int | None:

@@ -19,6 +19,9 @@ FloatArray = NDArray[np.float64]
 Direction = Literal["forward", "backward", "both"]
 Box = tuple[int, int, int, int]
 
+KNOWN_FRAMES = 16
+"""Of the frames that an earlier process computed, as many as a tracker looks back on at most."""
+
 
 def no_points() -> FloatArray:
     """An empty list of points, (0, 2) float64."""

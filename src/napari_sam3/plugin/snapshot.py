@@ -35,6 +35,7 @@ def read_prompts(
     painted: Mapping[tuple[int, int], BoolArray] | None = None,
     current_object: int = 0,
     ids_in_use: Iterable[int] = (),
+    takes_screen: bool = True,
 ) -> tuple[WantedPrompts, tuple[Skipped, ...]]:
     """Read layers and text as the prompts that shall hold.
 
@@ -59,6 +60,8 @@ def read_prompts(
         The object of points whose layer does not say one; 0: a new one each.
     ids_in_use : iterable of int
         Ids that new objects must not get.
+    takes_screen : bool
+        Whether labels painted on the frame on screen are prompts; else those of `mask_frames` are.
 
     Returns
     -------
@@ -70,7 +73,7 @@ def read_prompts(
         taken.update(_labels_painted(labels_layer, image_layer, axes, current_frame))
     for layer in (points_layer, shapes_layer):
         if layer is not None:
-            taken.update(_objects_named(layer))
+            taken.update(objects_named(layer))
     if points_layer is not None:
         name_objects(points_layer, taken, current_object)
     if shapes_layer is not None:
@@ -81,7 +84,8 @@ def read_prompts(
     skipped = list(read.skipped)
     objects = {(p.frame_index, p.obj_id): p for p in read if p.obj_id is not None}
     if labels_layer is not None:
-        for frame_index in sorted({current_frame, *mask_frames}):
+        on_screen = {current_frame} if takes_screen else set()
+        for frame_index in sorted({*on_screen, *mask_frames}):
             read = prompts_from_labels(image_layer, axes, labels_layer, frame_index)
             skipped.extend(read.skipped)
             for prompt in read:
@@ -159,7 +163,8 @@ def _labels_painted(
     return {p.obj_id for p in painted if p.obj_id is not None}
 
 
-def _objects_named(layer: Points | Shapes) -> set[int]:
+def objects_named(layer: Points | Shapes) -> set[int]:
+    """Ids that the items of a layer name."""
     if "object" not in layer.features:
         return set()
     named = (_named(value) for value in layer.features["object"])

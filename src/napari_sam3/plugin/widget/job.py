@@ -38,16 +38,29 @@ class Job(QObject):
         Whose steps they are.
     steps : iterator of Event
         Used up in a worker thread.
+    cancel : callable, optional
+        Called when it is to stop, from the GUI thread; that of the controller if left out.
+    shows_bar : bool
+        Whether a propagation gets a bar in napari's activity dock.
     """
 
     changed = Signal()
     """Something to show has changed; at most about 30 times a second."""
 
+    tracked = Signal(object)
+    """A frame of a propagation has come, a `FrameResult`; it is drawn if its layer is there."""
+
     ended = Signal()
     """The thread is done; emitted once."""
 
     def __init__(
-        self, bench: Workbench, controller: SessionController, steps: Iterator[Event]
+        self,
+        bench: Workbench,
+        controller: SessionController,
+        steps: Iterator[Event],
+        *,
+        cancel: Callable[[], object] | None = None,
+        shows_bar: bool = True,
     ) -> None:
         super().__init__()
         assert bench.setup is not None, "a controller comes with its setup"
@@ -64,7 +77,8 @@ class Job(QObject):
         self._setup = bench.setup
         self._live: LiveDrawing | None = None
         self._progress: RunProgress | None = None
-        self._run = Run(steps, cancel=controller.cancel)
+        self._shows_bar = shows_bar
+        self._run = Run(steps, cancel=cancel or controller.cancel)
         self._run.gave.connect(self._on_run_gave)
         self._run.failed.connect(self._on_run_failed)
         self._run.ended.connect(self._on_run_ended)
@@ -121,7 +135,8 @@ class Job(QObject):
         elif isinstance(event, Planned):
             self.frames_planned = event.n_frames
             self._began = perf_counter()
-            self._progress = RunProgress(event.n_frames, self.stop)
+            if self._shows_bar:
+                self._progress = RunProgress(event.n_frames, self.stop)
             self.changed.emit()
         elif isinstance(event, TextMissed):
             self.missed += (event.text,)
@@ -131,8 +146,11 @@ class Job(QObject):
                 "the objects found by text have new numbers, for a prompt was taken back: "
                 f"{list(event.before)} are now {list(event.after)}"
             )
-        elif not self.has_lost_layer():
-            self._draw(event)
+        else:
+            if not self.has_lost_layer():
+                self._draw(event)
+            if isinstance(event, Tracked):
+                self.tracked.emit(event.result)
 
     def _draw(self, event: Prompted | Tracked | Erased) -> None:
         live = self._drawing()

@@ -43,6 +43,7 @@ class Work(QObject):
         self.job: Job | None = None
         self.error: BaseException | None = None
         self._bench = bench
+        self._is_quiet = False
 
     def set(self, **changes: Any) -> None:
         """Change fields of the state."""
@@ -57,9 +58,13 @@ class Work(QObject):
         model: str,
         *,
         is_followed: bool,
+        cancel: Callable[[], object] | None = None,
+        shows_bar: bool = True,
+        is_quiet: bool = False,
     ) -> None:
-        """Begin; returns at once."""
-        job = Job(self._bench, controller, steps)
+        """Begin; returns at once. `is_quiet`: who began it tells what went wrong."""
+        job = Job(self._bench, controller, steps, cancel=cancel, shows_bar=shows_bar)
+        self._is_quiet = is_quiet
         job.is_followed = is_followed
         job.changed.connect(self._on_job_changed)
         job.ended.connect(self._on_job_ended)
@@ -111,7 +116,7 @@ class Work(QObject):
         job, self.job = self.job, None
         if job is None:
             return
-        if job.error is not None:
+        if job.error is not None and not self._is_quiet:
             show_error(str(job.error))
         self.set(
             phase=Phase.IDLE,

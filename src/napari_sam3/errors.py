@@ -40,6 +40,21 @@ class PropagationRunningError(RequestError):
     """A second propagation on a session that has one running."""
 
 
+class PromptFileError(RequestError):
+    """A file of prompts that can't be read, or holds what can't be a prompt."""
+
+
+# --------------------------------------------------------------- projects
+
+
+class ProjectError(Sam3Error, OSError):
+    """A project that can't be made, opened or written."""
+
+
+class ProjectReadOnlyError(ProjectError):
+    """A change of a project that is open for reading only."""
+
+
 # ------------------------------------------------------------------ files
 
 

@@ -8,28 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam3.session.run_lengths import run_lengths
 from napari_sam3.values import BoolArray
 
-
-def run_lengths(crop: BoolArray, x0: int, y0: int, size: tuple[int, int]) -> list[int]:
-    """Lengths of the runs down the columns of a whole mask, background first, as COCO counts.
-
-    Parameters
-    ----------
-    crop : (h, w) bool array
-        The mask inside a box.
-    x0, y0 : int
-        Top left pixel of the box.
-    size : (height, width)
-        Of the frame, px.
-    """
-    height, width = size
-    rows, columns = crop.shape
-    slab = np.zeros((columns, height), bool)
-    slab[:, y0 : y0 + rows] = crop.T
-    flat = slab.ravel()
-    changes = np.flatnonzero(np.diff(flat, prepend=False, append=False)) + x0 * height
-    return [int(n) for n in np.diff(changes, prepend=0, append=height * width)]
+__all__ = ["mask_polygons", "run_lengths"]
 
 
 def mask_polygons(crop: BoolArray, x0: int = 0, y0: int = 0) -> list[list[float]]:

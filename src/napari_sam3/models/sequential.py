@@ -14,13 +14,16 @@ direction asked for; where that chain has not met the object yet, from the other
 
 A frame of a chain stays valid as long as the keyframes that lie before it on the chain are the
 same, so that a second propagation computes only what a new prompt has changed.
+
+Where the journal knows what an earlier process showed on the way to the frames asked for, the chain
+goes on from there (`SequentialTracker.resume`) in place of its keyframes.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from napari_sam3.models.base import TrackedFrame
@@ -69,6 +72,23 @@ class SequentialTracker(ABC):
     def begin(self, frame_index: int, keyframe: Keyframe) -> TrackState:
         """State of an object on one of its keyframes; its mask is the keyframe's."""
 
+    def resume(
+        self, met_on: int, keyframe: Keyframe, shown: Mapping[int, ObjectMask | None]
+    ) -> TrackState:
+        """State of an object on a frame whose mask an earlier process computed.
+
+        Parameters
+        ----------
+        met_on : int
+            Frame of `keyframe`, the last one met on the way.
+        keyframe : Keyframe
+        shown : mapping of frame index to ObjectMask or None
+            Neighbouring frames between that one and where to go on, in the order of the chain;
+            None where the object was not there. The state is that of the last of them.
+        """
+        *_, mask = shown.values()
+        return replace(self.begin(met_on, keyframe), mask=mask)
+
     @abstractmethod
     def step(
         self,
@@ -109,6 +129,7 @@ class SequentialTracker(ABC):
         ahead, behind = self._chains[frames.step], self._chains[-frames.step]
         ahead.follow(journal)
         behind.follow(journal)
+        ahead.take_up(journal.known, frames[0] - ahead.step)
         against = frames.step < 0 or not ahead.reaches(frames[0])
         if against and behind.has_own_objects(frames[0], ahead):
             yield from self._lead_in(behind, frames[0])
@@ -192,6 +213,34 @@ class _Chain:
             if self.cursor is not None and self.cursor[0] not in self.scenes:
                 self.cursor = None
         self.entries = entries
+
+    def take_up(self, known: Mapping[int, Mapping[int, ObjectMask]], last: int) -> None:
+        """Go on from frames that an earlier process computed, where that saves some up to `last`.
+
+        Of known frames in a row the newest is taken over; the others tell where it comes from.
+        """
+        missing = self.missing_until(last)
+        newest = max((f for f in known if f in missing), key=lambda f: f * self.step, default=None)
+        if newest is None:
+            return
+        oldest = newest
+        while oldest - self.step in known:
+            oldest -= self.step
+        shown = range(oldest, newest + self.step, self.step)
+        met = {
+            obj: (f, keyframe) for f, obj, keyframe in self.entries if not self._is_ahead(f, newest)
+        }
+        states = {}
+        for obj_id, (met_on, keyframe) in met.items():
+            since = {f: known[f].get(obj_id) for f in shown if self._is_ahead(f, met_on)}
+            if since:
+                states[obj_id] = self.tracker.resume(met_on, keyframe, since)
+            else:
+                states[obj_id] = self.tracker.begin(met_on, keyframe)
+        self.scenes[newest] = {i: _PackedState.pack(s) for i, s in states.items()}
+
+    def _is_ahead(self, frame_index: int, other: int) -> bool:
+        return (frame_index - other) * self.step > 0
 
     def reaches(self, frame_index: int) -> bool:
         """Whether the chain has begun by that frame."""

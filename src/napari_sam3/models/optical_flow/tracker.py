@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from napari_sam3.models.optical_flow import blobs, natural
+from napari_sam3.models.optical_flow.acquaintance import catch_up, meet
 from napari_sam3.models.optical_flow.appearance import describe
 from napari_sam3.models.optical_flow.flow import (
     FloatImage,
@@ -45,6 +46,7 @@ _CUT_ERROR = 30.0  # grey levels left unexplained by the flow: another scene
 _LEAST_SHARE = 0.15  # of its usual area, below which an object counts as lost
 _LEAST_CONTRAST = 0.25  # of the prompted frame's, the same for blobs
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -56,6 +58,7 @@ class OpticalFlowTracker(SequentialTracker):
         self._working: OrderedDict[int, WorkingFrame] = OrderedDict()
         self._features: OrderedDict[int, np.ndarray] = OrderedDict()
         self._motions: OrderedDict[int, Motion | None] = OrderedDict()
+        self._meetings: OrderedDict[tuple[int, int], tuple[np.ndarray, Motion]] = OrderedDict()
 
     def segment(self, frame_index: int, prompt: ObjectPrompt) -> ObjectMask | None:
         """Find the one object that a prompt means; None if it is not there."""
@@ -66,6 +69,23 @@ class OpticalFlowTracker(SequentialTracker):
     def begin(self, frame_index: int, keyframe: Keyframe) -> TrackState:
         """State of an object on one of its keyframes; it is learnt when it is first followed."""
         return TrackState(keyframe.mask, keyframe)
+
+    def resume(
+        self, met_on: int, keyframe: Keyframe, shown: Mapping[int, ObjectMask | None]
+    ) -> TrackState:
+        """State of an object followed before; it is learnt on its prompted frame, as then."""
+        *_, mask = shown.values()
+        if keyframe.mask is None:
+            return TrackState(mask, keyframe)
+        after = met_on + (1 if next(iter(shown)) > met_on else -1)
+        there = self.working_frame(met_on)
+
+        def look() -> tuple[np.ndarray, Motion]:
+            return self.frames[met_on], estimate_motion(self.working_frame(after), there)
+
+        frame, motion = _kept(self._meetings, (met_on, after), look)
+        memory = meet(keyframe.mask, frame, there, lambda: (self.features(met_on), motion))
+        return TrackState(mask, keyframe, catch_up(memory, met_on, shown))
 
     def step(
         self,
@@ -82,9 +102,8 @@ class OpticalFlowTracker(SequentialTracker):
     def close(self) -> None:
         """Forget every frame."""
         super().close()
-        self._working.clear()
-        self._features.clear()
-        self._motions.clear()
+        for kept in (self._working, self._features, self._motions, self._meetings):
+            kept.clear()
 
     def working_frame(self, frame_index: int) -> WorkingFrame:
         """A frame at the flow's size."""
@@ -111,7 +130,7 @@ class OpticalFlowTracker(SequentialTracker):
         return _kept(self._motions, frame_index, measure)
 
 
-def _kept(store: OrderedDict[int, T], key: int, make: Callable[[], T]) -> T:
+def _kept(store: OrderedDict[K, T], key: K, make: Callable[[], T]) -> T:
     if key not in store:
         store[key] = make()
         while len(store) > _KEPT_FRAMES:
@@ -217,28 +236,18 @@ class _Crossing:
             states[obj_id] = TrackState(visible, state.keyframe, memory)
         return states
 
-    # ------------------------------------------------------------------ first acquaintance
-
     def _remember(self, state: TrackState) -> Memory | None:
-        if state.memory is None:
-            return self._meet(state)
-        return state.memory if isinstance(state.memory, Memory) else None
-
-    def _meet(self, state: TrackState) -> Memory | None:
-        """Learn an object on its prompted frame; None where it is not there."""
-        mask = state.mask
-        if mask is None:
-            return None
-        levels = blobs.is_blob(self.frame_before, mask)
-        look = None
-        if levels is None:
-            there = self.tracker.working_frame(self.source)
-            small = shrink(mask, there)
-            # the drift of the prompted frame is not known: the next one's, turned round
-            drift = -natural.remove_camera(self.motion_back, small)
-            scene = natural.Scene(self.tracker.features(self.source), drift, there.lab)
-            look = natural.learn_look(scene, small)
-        return Memory(levels, look, mask, area=float(mask.area), whole=float(mask.area))
+        if isinstance(state.memory, Memory):
+            return state.memory
+        if state.mask is None:
+            return None  # it was not there where it was prompted
+        tracker, source = self.tracker, self.source
+        return meet(
+            state.mask,
+            self.frame_before,
+            tracker.working_frame(source),
+            lambda: (tracker.features(source), self.motion_back),
+        )
 
     # ------------------------------------------------------------------------------- blobs
 

@@ -29,6 +29,8 @@ _LABEL_COLOURS = {
 }
 _NEW_OBJECT_COLOUR = np.ones(4)
 _SHAPE_ALPHA = 0.3
+# not all people tell the colours of objects apart
+_TEXT = {"string": "{object}", "size": 10, "color": "white", "anchor": "upper_left"}
 # objects of higher ids are drawn white
 _COLOURED_OBJECTS = 4096
 
@@ -53,48 +55,61 @@ def make_prompt_layers(image_layer: Any, axes: StackAxes) -> tuple[Points, Shape
     """
     check_axes(image_layer, axes)
     place = overlay_place(image_layer, axes)
-    ndim = len(place["scale"])
+    place["ndim"] = len(place["scale"])
     short_side = min(layer_shape(image_layer)[-2:])
-    size = max(3.0, short_side / 40)
-    features: dict[str, Any] = {
-        "features": {"object": np.zeros(0, int), "label": np.zeros(0, object)},
-        "feature_defaults": {"object": NEW_OBJECT, "label": INCLUDE},
-        # not all people tell the colours of objects apart
-        "text": {"string": "{object}", "size": 10, "color": "white", "anchor": "upper_left"},
-    }
-    objects = _object_colours()
+    features = {"object": np.zeros(0, int), "label": np.zeros(0, object)}
+    style = {"features": features, "feature_defaults": {"object": NEW_OBJECT, "label": INCLUDE}}
     with warnings.catch_warnings():
         # ids are categories: napari guesses right, and warns that it had to guess
         warnings.filterwarnings("ignore", "Feature 'object' looks like categorical")
         points = Points(
-            ndim=ndim,
-            name=f"{image_layer.name} clicks",
-            size=size,
-            border_width=0.25,
-            border_color="object",
-            border_color_cycle=objects,
-            face_color="label",
-            face_color_cycle=dict(_LABEL_COLOURS),
-            **features,
-            **place,
+            name=f"{image_layer.name} clicks", **points_style(short_side), **style, **place
         )
         shapes = Shapes(
-            ndim=ndim,
-            name=f"{image_layer.name} boxes",
-            edge_width=max(1.0, size / 4),
-            edge_color="object",
-            face_color="label",
-            opacity=0.9,
-            **features,
-            **place,
+            name=f"{image_layer.name} boxes", **shapes_style(short_side), **style, **place
         )
+    colour_shapes(shapes)
+    return points, shapes
+
+
+def points_style(short_side: int) -> dict[str, Any]:
+    """Arguments of a Points layer of prompts that make it look as its features say.
+
+    Parameters
+    ----------
+    short_side : int
+        Of the picture, px.
+    """
+    return {
+        "size": _mark_size(short_side),
+        "border_width": 0.25,
+        "border_color": "object",
+        "border_color_cycle": _object_colours(),
+        "face_color": "label",
+        "face_color_cycle": dict(_LABEL_COLOURS),
+        "text": dict(_TEXT),
+    }
+
+
+def shapes_style(short_side: int) -> dict[str, Any]:
+    """The same for a Shapes layer; `colour_shapes` does the rest once the layer is made."""
+    return {
+        "edge_width": max(1.0, _mark_size(short_side) / 4),
+        "edge_color": "object",
+        "face_color": "label",
+        "opacity": 0.9,
+        "text": dict(_TEXT),
+    }
+
+
+def colour_shapes(shapes: Shapes) -> None:
+    """Give a Shapes layer of prompts the colours of objects and labels, now and later on."""
     # unlike Points, Shapes takes no mapping as a cycle
-    shapes.edge_color_cycle_map = objects
+    shapes.edge_color_cycle_map = _object_colours()
     clear = np.array([1.0, 1.0, 1.0, _SHAPE_ALPHA])
     shapes.face_color_cycle_map = {label: c * clear for label, c in _LABEL_COLOURS.items()}
     # nor does it colour anew when a feature is edited in the table
     shapes.events.features.connect(_on_shapes_features_changed)
-    return points, shapes
 
 
 def set_current_prompt(layer: Points | Shapes, obj_id: int | None, include: bool = True) -> None:
@@ -113,6 +128,10 @@ def set_current_prompt(layer: Points | Shapes, obj_id: int | None, include: bool
         "object": obj_id or NEW_OBJECT,
         "label": INCLUDE if include else EXCLUDE,
     }
+
+
+def _mark_size(short_side: int) -> float:
+    return max(3.0, short_side / 40)
 
 
 def _on_shapes_features_changed(event: Any) -> None:

@@ -34,7 +34,9 @@ class State:
     """All that the guidance depends on; see `guide`.
 
     `phase` is what happens now, `work` what the last piece of work was for; `missed` are texts that
-    found nothing, on the frame `missed_on`.
+    found nothing, on the frame `missed_on`. `earlier` names earlier work on the video that can be
+    opened, `why_read_only` says why this one can't be changed; an earlier propagation was
+    `stopped_at` a frame, with `frames_left` to do.
     """
 
     has_video: bool = False
@@ -53,6 +55,10 @@ class State:
     frames_planned: int = 0
     results_name: str = ""
     failure: str = ""
+    earlier: str = ""
+    why_read_only: str = ""
+    stopped_at: int | None = None
+    frames_left: int = 0
 
 
 def guide(state: State) -> str:
@@ -66,10 +72,21 @@ def guide(state: State) -> str:
         )
     if state.ending is Ending.FAILED:
         return _say_failure(state)
+    if state.why_read_only:
+        return f"This project can be looked at, but not changed: {state.why_read_only}."
+    if state.earlier:
+        return (
+            f"Earlier work on this video was kept ({state.earlier}). New work leaves it as it is."
+        )
     if not state.is_model_ready:
         return (
             f"The model {state.model} is not on this machine yet: press Get … below its name, or "
             "choose another one."
+        )
+    if state.stopped_at is not None and state.ending is Ending.NONE:
+        return (
+            f"Tracking was stopped after frame {state.stopped_at}; {_count(state.frames_left)} "
+            f"{'is' if state.frames_left == 1 else 'are'} left. Propagate goes on from there."
         )
     if not state.n_prompts and not state.has_text:
         return _ask_for_prompts(state)

@@ -99,12 +99,20 @@ class FoldedGroup(FieldGroup):
         """Whether the rows are shown."""
         return not self._rows.isHidden()
 
+    def rename(self, title: str) -> None:
+        """Give it another title."""
+        self._title = title
+        self._show_title()
+
     def open(self, is_open: bool = True) -> None:
         """Show or hide the rows."""
         self._rows.setVisible(is_open)
-        self._button.setText(f"{'▾' if is_open else '▸'}  {self._title}")
+        self._show_title()
         if is_open:
             self.unfolded.emit()
+
+    def _show_title(self) -> None:
+        self._button.setText(f"{'▾' if self.is_open else '▸'}  {self._title}")
 
     def _holder(self) -> QWidget:
         self._rows = QWidget()
@@ -132,6 +140,31 @@ def side_by_side(*widgets: QWidget) -> QWidget:
     for widget in widgets:
         layout.addWidget(widget)
     return row
+
+
+class ElidedLabel(QLabel):
+    """A line that shows as much of a text as there is room for; the rest is in its tooltip."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._whole = ""
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+
+    def say(self, text: str) -> None:
+        """Show a text."""
+        self._whole = text
+        self.setToolTip(text)
+        self._fit()
+
+    def resizeEvent(self, event: Any) -> None:  # noqa: N802 (Qt's name)
+        """Fit the text to the room there is."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        # both ends of a path tell more than its middle
+        mode = Qt.TextElideMode.ElideMiddle
+        self.setText(self.fontMetrics().elidedText(self._whole, mode, self.width()))
 
 
 class QuietLine(QLabel):

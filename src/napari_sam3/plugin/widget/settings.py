@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from magicgui.widgets import ComboBox, PushButton
+from magicgui.widgets import CheckBox, ComboBox, LineEdit, PushButton
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QFileDialog, QSizePolicy, QWidget
 
 from napari_sam3.errors import Sam3Error
 from napari_sam3.models.weights import format_bytes
@@ -17,7 +17,13 @@ from napari_sam3.plugin.widget.choices import fit_narrow
 from napari_sam3.plugin.widget.layout import FoldedGroup
 from napari_sam3.plugin.widget.number import NumberField
 from napari_sam3.plugin.worker import Run, run_once
-from napari_sam3.settings import VARIABLES, read_settings, save_settings, settings_from_environment
+from napari_sam3.settings import (
+    VARIABLES,
+    projects_path,
+    read_settings,
+    save_settings,
+    settings_from_environment,
+)
 
 OWN_RESOLUTION = 0
 RESOLUTIONS = (768, 512)
@@ -27,7 +33,7 @@ _MOST_MB = 1_000_000
 
 
 class SettingsFields:
-    """Device, working resolution, and how much encoded frames may take."""
+    """Device, working resolution, what encoded frames may take, whether results are kept."""
 
     def __init__(self) -> None:
         self.device = ComboBox(
@@ -59,15 +65,30 @@ class SettingsFields:
             lowest="none",
         )
         self.empty = PushButton(text="Empty", tooltip="Delete all encoded frames.")
+        self.keep = CheckBox(
+            text="Keep results of video files",
+            tooltip="Save prompts and results as a project, from the first result on and without "
+            "being asked. Else they are gone when the window is closed.",
+        )
+        self.projects = LineEdit(
+            label="Projects in",
+            tooltip=f"The folder that new projects are made in; {AUTO}: your data folder.",
+        )
+        self.choose = PushButton(text="…", tooltip="Choose a folder.")
+        self.choose.native.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.projects.native.setMinimumWidth(40)
         for box in (self.device, self.resolution):
             fit_narrow(box)
         self.group = FoldedGroup(
             "Settings",
-            "Device, working resolution, and how much encoded frames may take; kept for next time.",
+            "Device, working resolution, how much encoded frames may take, and whether results are "
+            "kept; remembered for next time.",
         )
         for field in (self.device, self.resolution, self.memory):
             self.group.add(field)
         self.group.add(self.disk, self.empty.native)
+        self.group.add_row(self.keep.native)
+        self.group.add(self.projects, self.choose.native)
 
 
 class SettingsKeeper(QObject):
@@ -93,11 +114,14 @@ class SettingsKeeper(QObject):
         fields.resolution.value = settings.resolution
         fields.memory.value = min(settings.features_mb, _MOST_MB)
         fields.disk.value = min(settings.features_disk_mb, _MOST_MB)
+        fields.keep.value = settings.keep_results
+        fields.projects.value = settings.projects_folder
         named: dict[str, Any] = {
             "device": fields.device,
             "resolution": fields.resolution,
             "features_mb": fields.memory,
             "features_disk_mb": fields.disk,
+            "keep_results": fields.keep,
         }
         for name, field in named.items():
             if name in settings_from_environment():
@@ -105,6 +129,13 @@ class SettingsKeeper(QObject):
                 field.native.setToolTip(f"{VARIABLES[name]} says so.\n{field.native.toolTip()}")
             else:
                 field.changed.connect(lambda value, name=name: self._save(name, value))
+        if "projects_folder" in settings_from_environment():
+            for native in (fields.projects.native, fields.choose.native):
+                native.setEnabled(False)
+                native.setToolTip(f"{VARIABLES['projects_folder']} says so.")
+        # not at every letter that is typed
+        fields.projects.native.editingFinished.connect(self._on_projects_typed)
+        fields.choose.changed.connect(self._on_choose_pressed)
         fields.empty.changed.connect(self._on_empty_pressed)
         fields.group.unfolded.connect(self._measure)
 
@@ -124,6 +155,20 @@ class SettingsKeeper(QObject):
         if name.startswith("features"):
             memory_mb, disk_mb = self._fields.memory.value, self._fields.disk.value
             self._send(lambda: _limit_features(memory_mb, disk_mb))
+
+    def _on_choose_pressed(self) -> None:
+        folder = QFileDialog.getExistingDirectory(
+            self._fields.group, "Folder for new projects", str(projects_path())
+        )
+        if folder:
+            self._fields.projects.value = folder
+            self._on_projects_typed()
+
+    def _on_projects_typed(self) -> None:
+        field = self._fields.projects
+        field.value = field.value.strip() or AUTO
+        if field.value != read_settings().projects_folder:
+            self._save("projects_folder", field.value)
 
     def _on_empty_pressed(self) -> None:
         self._fields.empty.enabled = False

@@ -35,4 +35,4 @@ with VideoSession(path) as session, open_labels(drawn) as labels, ExitStack() as
             writer.write(result)
 
 with open_labels("results/coco.json") as labels:
-    print(labels.shape, "objects on frame 11:", sorted(labels.scores(11)))
+    print(labels.shape, "objects on frame 11:", sorted(labels.notes(11)))

@@ -14,6 +14,7 @@ from napari_sam3.export import export_ctc, export_labels_tiff, export_youtube_vi
 from napari_sam3.export.base import SHARED
 from napari_sam3.export.formats import FORMATS
 from napari_sam3.imports import open_labels
+from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.video import open_video
 from napari_sam3.video.facts import VideoFacts, hash_content
 from napari_sam3.video.write import VideoWriter
@@ -73,12 +74,15 @@ def test_lineage_and_classes_go_from_format_to_format(tmp_path):
     labels[:2, :10, :10] = 1
     labels[2:, :10, :5] = 2
     labels[2:, :10, 6:] = 3
-    export_ctc(tmp_path / "01_RES", labels, parents={2: 1, 3: 1})
+    family = ObjectTable()
+    family.classify(1, "cell")
+    family.mark_division(1, [2, 3], 2)
+    export_ctc(tmp_path / "01_RES", labels, objects=family)
     assert export(tmp_path / "01_RES", "-o", tmp_path / "out", "--formats", "ctc,geff") == 0
     assert (tmp_path / "out" / "01_RES" / "res_track.txt").read_text() == (
         "1 0 1 0\n2 2 4 1\n3 2 4 1\n"
     )
-    export_youtube_vis(tmp_path / "y.json", labels, classes={1: "cell"})
+    export_youtube_vis(tmp_path / "y.json", labels, objects=family)
     assert export(tmp_path / "y.json", "-o", tmp_path / "o2", "--formats", "coco") == 0
     said = json.loads((tmp_path / "o2" / "coco.json").read_text())
     assert {c["name"] for c in said["categories"]} == {"cell", "object"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.values import FrameResult, ObjectMask
 from napari_sam3.video.facts import VideoFacts
 
@@ -32,8 +33,12 @@ def make_labels() -> np.ndarray:
 
 
 LABELS = make_labels()
-PARENTS = {7: 3, 8: 3}
-CLASSES = {3: "cell", 7: "cell", 8: "cell"}
+OBJECTS = ObjectTable.from_parents(
+    {7: 3, 8: 3},
+    {7: 3, 8: 3},
+    names={7: 'Ann, "the" first', 5: "bead 1"},
+    classes={3: "cell", 7: "cell", 8: "cell"},
+)
 
 
 def result_of(labels: np.ndarray, frame_index: int) -> FrameResult:

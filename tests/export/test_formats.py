@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 
 import motmetrics
@@ -23,6 +24,7 @@ from napari_sam3.export import (
     GeffWriter,
     MotWriter,
     OmeZarrWriter,
+    TableWriter,
     YoutubeVisWriter,
     export_coco,
     export_ctc,
@@ -32,9 +34,9 @@ from napari_sam3.export import (
     export_ome_zarr,
     export_youtube_vis,
 )
-from napari_sam3.export.ctc import CtcTrack, plan_tracks
 from napari_sam3.export.outlines import mask_polygons, run_lengths
-from tests.export.scene import CLASSES, FACTS, LABELS, PARENTS, SHAPE, names, result_of
+from napari_sam3.labels.notes import ObjectNote
+from tests.export.scene import FACTS, LABELS, OBJECTS, SHAPE, names, result_of
 
 # ------------------------------------------------------------------------- COCO
 
@@ -42,7 +44,7 @@ from tests.export.scene import CLASSES, FACTS, LABELS, PARENTS, SHAPE, names, re
 @pytest.mark.parametrize("segmentation", ["rle", "polygon"])
 def test_coco_gives_back_every_mask(tmp_path, segmentation, capsys):
     path = tmp_path / "coco.json"
-    export_coco(path, LABELS, facts=FACTS, segmentation=segmentation, classes=CLASSES)
+    export_coco(path, LABELS, facts=FACTS, segmentation=segmentation, objects=OBJECTS)
     coco = COCO(path)
     assert [coco.imgs[n]["frame_index"] for n in sorted(coco.imgs)] == list(range(6))
     assert coco.imgs[3]["time_s"] == 0.5
@@ -57,6 +59,7 @@ def test_coco_gives_back_every_mask(tmp_path, segmentation, capsys):
     assert {c["name"] for c in coco.loadCats(coco.getCatIds())} == {"cell", "object"}
     (cell,) = coco.getCatIds(catNms=["cell"])
     assert {coco.anns[n]["track_id"] for n in coco.getAnnIds(catIds=[cell])} == {3, 7, 8}
+    assert {a["mother"] for a in coco.anns.values() if a["track_id"] in (7, 8)} == {3}
 
 
 def test_coco_keeps_scores(tmp_path):
@@ -83,7 +86,7 @@ def test_runs_and_polygons_of_ragged_masks_are_exact(seed):
 
 def test_youtube_vis_has_a_mask_or_null_for_every_frame(tmp_path):
     path = tmp_path / "ytvis.json"
-    export_youtube_vis(path, LABELS, facts=FACTS, classes=CLASSES)
+    export_youtube_vis(path, LABELS, facts=FACTS, objects=OBJECTS)
     said = json.loads(path.read_text())
     (video,) = said["videos"]
     assert (video["length"], video["height"], video["width"]) == SHAPE
@@ -91,7 +94,9 @@ def test_youtube_vis_has_a_mask_or_null_for_every_frame(tmp_path):
     categories = {c["id"]: c["name"] for c in said["categories"]}
     back = np.zeros_like(LABELS)
     for annotation in said["annotations"]:
-        assert categories[annotation["category_id"]] == CLASSES.get(annotation["id"], "object")
+        assert categories[annotation["category_id"]] == (
+            OBJECTS[annotation["id"]].class_name or "object"
+        )
         columns = annotation["segmentations"], annotation["bboxes"], annotation["areas"]
         for frame_index, (rle, bbox, area) in enumerate(zip(*columns, strict=True)):
             assert (rle is None) == (bbox is None) == (area is None)
@@ -105,9 +110,9 @@ def test_youtube_vis_has_a_mask_or_null_for_every_frame(tmp_path):
 
 def test_youtube_vis_takes_the_last_of_frames_that_come_again(tmp_path):
     with YoutubeVisWriter(tmp_path / "y.json", SHAPE) as writer:
-        writer.write_labels(0, LABELS[0], {3: 0.5})
+        writer.write_labels(0, LABELS[0], {3: ObjectNote(0.5, "prompt")})
         writer.write_labels(1, LABELS[3])
-        writer.write_labels(1, LABELS[0], {3: 0.9})
+        writer.write_labels(1, LABELS[0], {3: ObjectNote(0.9, "propagated")})
     said = json.loads((tmp_path / "y.json").read_text())
     assert {a["id"] for a in said["annotations"]} == {3, 5}
     assert said["annotations"][0]["score"] == 0.7
@@ -119,7 +124,7 @@ def test_youtube_vis_takes_the_last_of_frames_that_come_again(tmp_path):
 
 def test_ctc_folder_is_valid_and_keeps_masks_and_lineage(tmp_path):
     folder = tmp_path / "01_RES"
-    export_ctc(folder, LABELS, facts=FACTS, parents=PARENTS)
+    export_ctc(folder, LABELS, facts=FACTS, objects=OBJECTS)
     assert validate_sequence(str(folder), threads=1) == {"Valid": 1}
     lines = (folder / "res_track.txt").read_text().splitlines()
     assert lines == ["3 0 2 0", "5 0 1 0", "7 3 4 3", "8 3 4 3", "9 3 4 5"]
@@ -136,23 +141,6 @@ def test_ctc_of_nothing_is_valid(tmp_path):
         pass
     assert len(list((tmp_path / "01_RES").glob("mask*.tif"))) == SHAPE[0]
     assert (tmp_path / "01_RES" / "res_track.txt").read_text() == ""
-
-
-def test_a_mother_that_goes_on_becomes_a_daughter():
-    tracks = plan_tracks({1: range(6), 2: range(3, 6)}, {2: 1})
-    assert tracks == [
-        CtcTrack(1, 0, 2, 0, 1),
-        CtcTrack(2, 3, 5, 1, 2),
-        CtcTrack(3, 3, 5, 1, 1),
-    ]
-
-
-def test_a_mother_not_seen_before_is_no_parent():
-    assert plan_tracks({1: [4], 2: [3], 4: [0]}, {2: 1, 4: 9}) == [
-        CtcTrack(1, 4, 4, 0, 1),
-        CtcTrack(2, 3, 3, 0, 2),
-        CtcTrack(4, 0, 0, 0, 4),
-    ]
 
 
 def test_ctc_refuses_ids_that_do_not_fit(tmp_path):
@@ -209,7 +197,7 @@ def test_davis_refuses_ids_above_255(tmp_path):
 
 def test_ome_zarr_labels_follow_the_specification(tmp_path):
     path = tmp_path / "labels.ome.zarr"
-    export_ome_zarr(path, LABELS, facts=FACTS, classes=CLASSES)
+    export_ome_zarr(path, LABELS, facts=FACTS, objects=OBJECTS)
     listed = Labels.from_zarr(zarr.open_group(path / "labels", mode="r"))
     assert listed.ome_attributes.labels == ["objects"]
     group = zarr.open_group(path / "labels" / "objects", mode="r")
@@ -260,6 +248,25 @@ def test_ome_zarr_touches_nothing_else(tmp_path):
             OmeZarrWriter(tmp_path / name, SHAPE)
 
 
+# ------------------------------------------------------------------------ table
+
+
+def test_the_table_tells_names_classes_mothers_and_sources(tmp_path):
+    with TableWriter(tmp_path / "t.csv", SHAPE, objects=OBJECTS) as writer:
+        writer.write_labels(3, LABELS[3], {7: ObjectNote(None, "painted")})
+        writer.write(result_of(LABELS, 0), {3: "prompt"})
+    with (tmp_path / "t.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    columns = ("id", "name", "class", "mother", "score", "source")
+    assert [tuple(row[c] for c in columns) for row in rows] == [
+        ("3", "", "cell", "", "0.9700", "prompt"),
+        ("5", "bead 1", "", "", "0.9500", "propagated"),
+        ("5", "bead 1", "", "", "", ""),
+        ("7", 'Ann, "the" first', "cell", "3", "", "painted"),
+        ("8", "", "cell", "3", "", ""),
+    ]
+
+
 # ------------------------------------------------------------------------- GEFF
 
 
@@ -267,7 +274,7 @@ def test_geff_links_objects_and_divisions(tmp_path):
     import geff
 
     path = tmp_path / "tracks.geff"
-    export_geff(path, LABELS, facts=FACTS, parents=PARENTS)
+    export_geff(path, LABELS, facts=FACTS, objects=OBJECTS)
     geff.validate_structure(path)
     graph, metadata = geff.read(path)
     assert [(axis.name, axis.unit) for axis in metadata.axes] == [
@@ -286,6 +293,9 @@ def test_geff_links_objects_and_divisions(tmp_path):
     assert graph.nodes[node]["y"] == pytest.approx(8.5 * 0.5)
     assert graph.nodes[node]["x"] == pytest.approx(11.5 * 0.4)
     assert graph.nodes[node]["area"] == 12 * 16
+    assert graph.nodes[node]["class"] == "cell"
+    named = {place[n][0]: data["name"] for n, data in graph.nodes(data=True) if "name" in data}
+    assert named == OBJECTS.names
 
 
 def test_geff_has_scores_where_there_are_any(tmp_path):

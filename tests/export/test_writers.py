@@ -169,6 +169,7 @@ def test_table_is_sorted_by_frame_and_id(tmp_path):
     ]
     assert rows[3] == {
         **{"frame": "2", "time_s": "0.500000", "id": "2", "score": "0.8000", "area": "300"},
+        **{"name": "", "class": "", "mother": "", "source": "propagated"},
         **{"x0": "25", "y0": "12", "x1": "40", "y1": "32"},
         **{"centroid_x": "32.50", "centroid_y": "22.00"},
     }

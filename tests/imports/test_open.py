@@ -17,12 +17,18 @@ from napari_sam3.export.base import sidecar_path, write_all
 from napari_sam3.export.formats import FORMATS
 from napari_sam3.imports import open_labels
 from napari_sam3.imports.coco import decode_mask
+from napari_sam3.labels.notes import ObjectNote
+from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.video.facts import VideoFacts
 
 SHAPE = (6, 41, 53)
 FACTS = VideoFacts(*SHAPE, name="cells.tif", fps=4.0)
-PARENTS = {7: 3, 8: 3}
-CLASSES = {3: "cell", 5: "bead", 7: "cell", 8: "cell"}
+OBJECTS = ObjectTable.from_parents(
+    {7: 3, 8: 3},
+    {7: 3, 8: 3},
+    names={3: "Eve", 7: "Ann"},
+    classes={3: "cell", 5: "bead", 7: "cell", 8: "cell"},
+)
 
 
 def make_labels() -> np.ndarray:
@@ -49,27 +55,29 @@ class Scored:
     def __getitem__(self, frame_index):
         return LABELS[frame_index]
 
-    def scores(self, frame_index):
-        return {i: 1 - i / 100 for i in np.unique(LABELS[frame_index]).tolist() if i}
+    def notes(self, frame_index):
+        ids = np.unique(LABELS[frame_index]).tolist()
+        return {i: ObjectNote(1 - i / 100, "propagated") for i in ids}
 
 
 @pytest.mark.parametrize("facts", [FACTS, None], ids=["facts", "alone"])
 @pytest.mark.parametrize("name", ROUND)
 def test_labels_come_back(tmp_path, name, facts):
     path = tmp_path / FORMATS[name].target
-    scene = Scene(shape=SHAPE, facts=facts, parents=PARENTS, classes=CLASSES)
+    scene = Scene(shape=SHAPE, facts=facts, objects=OBJECTS)
     write_all(open_writer(name, path, scene), Scored())
     with open_labels(path) as labels:
         assert labels.shape == SHAPE
         assert labels.facts == facts
         np.testing.assert_array_equal([labels[t] for t in range(6)], LABELS)
         np.testing.assert_array_equal(labels[-2], LABELS[4])
-        if "classes" in FORMATS[name].takes:
-            assert labels.classes == CLASSES
         if name == "ctc":
-            assert labels.parents == PARENTS
+            assert labels.objects.divisions == OBJECTS.divisions
+        elif "objects" in FORMATS[name].takes:
+            assert labels.objects == OBJECTS
         if name.startswith("coco"):
-            assert labels.scores(3) == {5: 0.95, 7: 0.93, 8: 0.92}
+            scores = {i: note.score for i, note in labels.notes(3).items()}
+            assert scores == {5: 0.95, 7: 0.93, 8: 0.92}
 
 
 def test_labels_above_65535_come_back(tmp_path):
@@ -133,7 +141,7 @@ def test_coco_of_others(tmp_path):
         np.testing.assert_array_equal(labels[0] == 14, square)
         assert labels[1][2, 3] == 12  # the higher score keeps the pixel
         assert (labels[1] == 11).sum() == 8
-        assert labels.classes == {11: "cat", 12: "cat", 14: "cat"}
+        assert labels.objects.classes == {11: "cat", 12: "cat", 14: "cat"}
 
 
 def test_labels_inside_an_ome_zarr_are_found(tmp_path):

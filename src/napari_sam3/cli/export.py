@@ -44,17 +44,16 @@ def run(arguments: argparse.Namespace) -> int:
             facts=facts,
             video=video,
             frames=None if video is None else RgbFrames(video),
-            classes=labels.classes,
-            parents=labels.parents,
+            objects=labels.objects,
             on_progress=FilmProgress("film"),
         )
         writers = open_writers(targets, scene, arguments.overwrite)
         for writer in writers:
             stack.callback(writer.discard)  # does nothing after `close`
         for t in tqdm(range(len(labels)), "reading", unit="frame", disable=None):
-            frame, scores = labels[t], labels.scores(t)
+            frame, notes = labels[t], labels.notes(t)
             for writer in writers:
-                writer.write_labels(t, frame, scores)
+                writer.write_labels(t, frame, notes)
         close_writers(writers)
     for path in targets.values():
         print(f"wrote {path}")

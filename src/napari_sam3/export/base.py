@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
+from napari_sam3.labels.notes import ObjectNote, Source
 from napari_sam3.values import FrameResult, label_image
 from napari_sam3.video.facts import KIND, VideoFacts
 
@@ -66,8 +67,15 @@ class ResultWriter(ABC):
         self.writes_sidecar = True
         self._is_open = True
 
-    def write(self, result: FrameResult) -> None:
+    def write(self, result: FrameResult, sources: Mapping[int, Source] | None = None) -> None:
         """Add a frame.
+
+        Parameters
+        ----------
+        result : FrameResult
+            With the scores.
+        sources : mapping of id to Source, optional
+            Where the masks come from; by default a propagation.
 
         Raises
         ------
@@ -79,11 +87,18 @@ class ResultWriter(ABC):
         highest = max(result.objects, default=0)
         dtype = np.uint16 if highest <= np.iinfo(np.uint16).max else np.uint32
         labels = label_image(result.objects, self.shape[1:], dtype)
-        scores = {obj_id: mask.score for obj_id, mask in result.objects.items()}
-        self.write_labels(result.frame_index, labels, scores)
+        known = sources or {}
+        notes = {
+            obj_id: ObjectNote(mask.score, known.get(obj_id, "propagated"))
+            for obj_id, mask in result.objects.items()
+        }
+        self.write_labels(result.frame_index, labels, notes)
 
     def write_labels(
-        self, frame_index: int, labels: NDArray[Any], scores: Mapping[int, float] | None = None
+        self,
+        frame_index: int,
+        labels: NDArray[Any],
+        notes: Mapping[int, ObjectNote] | None = None,
     ) -> None:
         """Add a frame as labels.
 
@@ -93,8 +108,8 @@ class ResultWriter(ABC):
             0-based.
         labels : (H, W) integer array
             0 is background.
-        scores : mapping of id to float, optional
-            For the formats that have a place for them.
+        notes : mapping of id to ObjectNote, optional
+            Scores and sources, for the formats that have a place for them.
 
         Raises
         ------
@@ -111,10 +126,10 @@ class ResultWriter(ABC):
                 f"{self.shape[1:]} of integers"
             )
         with saying_where(self.path):
-            self._add(frame_index, labels, scores or {})
+            self._add(frame_index, labels, notes or {})
 
     @abstractmethod
-    def _add(self, frame_index: int, labels: NDArray[Any], scores: Mapping[int, float]) -> None:
+    def _add(self, frame_index: int, labels: NDArray[Any], notes: Mapping[int, ObjectNote]) -> None:
         """Keep or write a frame."""
 
     @abstractmethod
@@ -295,12 +310,12 @@ def read_sidecar(path: Path) -> VideoFacts | None:
 def write_all(writer: ResultWriter, labels: Any) -> None:
     """Hand every frame of a (T, H, W) label array to a writer, and close it.
 
-    Labels that were read from a file may know their scores (`LabelFile`); these are handed on.
+    Labels that know their scores and sources by `notes` (`LabelPlanes`, `LabelFile`) hand them on.
     """
-    scores = getattr(labels, "scores", None)
+    notes = getattr(labels, "notes", None)
     with writer:
         for frame_index in range(writer.shape[0]):
-            known = None if scores is None else scores(frame_index)
+            known = None if notes is None else notes(frame_index)
             writer.write_labels(frame_index, np.asarray(labels[frame_index]), known)
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from napari_sam3.export.base import label_shape, replacing, write_all
-from napari_sam3.export.objects import Found, ObjectWriter
+from napari_sam3.export.objects import Found, ObjectWriter, describe_object
 from napari_sam3.export.outlines import mask_polygons, run_lengths
 from napari_sam3.export.spool import Spool
+from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.video.facts import VideoFacts
 
 Segmentation = Literal["rle", "polygon"]
@@ -24,7 +25,8 @@ class CocoWriter(ObjectWriter):
 
     `images` are the frames that came, with id frame index + 1, `frame_index` and `time_s`; an
     annotation has the object's id as `track_id`, its `score` where there is one, and its mask as
-    run lengths or polygons. Either gives back the exact mask.
+    run lengths or polygons. Either gives back the exact mask. Beyond the format it has `name`, and
+    of a daughter `mother` and `born_at` (frame), where known.
 
     Parameters
     ----------
@@ -36,8 +38,8 @@ class CocoWriter(ObjectWriter):
         Of the video.
     segmentation : "rle" or "polygon"
         How masks are written.
-    classes : mapping of id to str, optional
-        What each object is, read at `close`; the others are of the category "object".
+    objects : ObjectTable, optional
+        Names, classes and divisions, read at `close`; without a class it is "object".
     """
 
     def __init__(
@@ -47,13 +49,13 @@ class CocoWriter(ObjectWriter):
         *,
         facts: VideoFacts | None = None,
         segmentation: Segmentation = "rle",
-        classes: Mapping[int, str] | None = None,
+        objects: ObjectTable | None = None,
     ) -> None:
         if segmentation not in ("rle", "polygon"):
             raise ValueError(f"segmentation is {segmentation!r}; choose 'rle' or 'polygon'")
         super().__init__(path, shape, facts=facts)
         self._segmentation = segmentation
-        self._classes = classes or {}
+        self._objects = ObjectTable() if objects is None else objects
         self._spool = Spool(self.path.absolute().parent)
 
     def _add_objects(self, frame_index: int, found: list[Found]) -> None:
@@ -78,7 +80,7 @@ class CocoWriter(ObjectWriter):
         self._spool.put(frame_index, json.dumps(annotations).encode())
 
     def _finish(self) -> None:
-        categories = number_categories(self._classes)
+        categories = number_categories(self._objects.classes)
         with replacing(self.path) as temporary, temporary.open("w", encoding="utf-8") as file:
             file.write('{"info": ')
             json.dump(describe_source(self.facts), file)
@@ -105,9 +107,10 @@ class CocoWriter(ObjectWriter):
         for frame_index in self._spool.frames:
             for annotation in json.loads(self._spool.get(frame_index)):
                 number += 1
-                category = categories[self._classes.get(annotation["track_id"], UNNAMED)]
+                obj_id = annotation["track_id"]
+                category = categories[self._objects[obj_id].class_name or UNNAMED]
                 place = {"id": number, "image_id": frame_index + 1, "category_id": category}
-                yield place | annotation
+                yield place | annotation | describe_object(self._objects, obj_id)
 
     def _release(self) -> None:
         self._spool.close()
@@ -156,7 +159,7 @@ def export_coco(
     *,
     facts: VideoFacts | None = None,
     segmentation: Segmentation = "rle",
-    classes: Mapping[int, str] | None = None,
+    objects: ObjectTable | None = None,
 ) -> None:
     """Write a whole (T, H, W) label array as COCO JSON (see `CocoWriter`).
 
@@ -167,5 +170,5 @@ def export_coco(
     ValueError
         If `labels` has another shape or type.
     """
-    options: dict[str, Any] = {"segmentation": segmentation, "classes": classes}
+    options: dict[str, Any] = {"segmentation": segmentation, "objects": objects}
     write_all(CocoWriter(path, label_shape(labels), facts=facts, **options), labels)

@@ -19,6 +19,7 @@ from napari_sam3.export.base import (
     write_all,
 )
 from napari_sam3.export.spool import LabelSpool
+from napari_sam3.labels.notes import ObjectNote
 from napari_sam3.video.facts import VideoFacts
 
 MOST_OBJECTS = 255
@@ -53,7 +54,7 @@ class DavisWriter(ResultWriter):
         check_replaceable(self.path, OWN_NAMES)
         self._spool = LabelSpool(self.path.absolute().parent, shape[1:])
 
-    def _add(self, frame_index: int, labels: NDArray[Any], scores: Mapping[int, float]) -> None:
+    def _add(self, frame_index: int, labels: NDArray[Any], notes: Mapping[int, ObjectNote]) -> None:
         least, greatest = int(labels.min()), int(labels.max())
         if least < 0 or greatest > MOST_OBJECTS:
             raise VideoError(

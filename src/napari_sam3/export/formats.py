@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from napari_sam3.labels.objects import ObjectTable
+
 if TYPE_CHECKING:
     from napari_sam3.export.base import ResultWriter
     from napari_sam3.values import Frames
@@ -29,10 +31,8 @@ class Scene:
         For intensities and the film's sound.
     frames : Frames or None
         The video as 8-bit RGB, for the film.
-    classes : mapping of id to str
-        What each object is. It may be filled until the writers are closed, as may `parents`.
-    parents : mapping of id to id
-        Mother of each daughter.
+    objects : ObjectTable
+        Names, classes and divisions. It may be filled until the writers are closed.
     sound : path-like or None
         The video file, for the film's sound; by default that of `video`.
     on_progress : callable or None
@@ -43,8 +43,7 @@ class Scene:
     facts: VideoFacts | None = None
     video: Video | None = None
     frames: Frames | None = None
-    classes: Mapping[int, str] = field(default_factory=dict)
-    parents: Mapping[int, int] = field(default_factory=dict)
+    objects: ObjectTable = field(default_factory=ObjectTable)
     sound: str | os.PathLike[str] | None = None
     on_progress: Callable[[int, int], None] | None = None
 
@@ -83,23 +82,23 @@ FORMATS: Mapping[str, Format] = {
     "overlay": Format(
         "overlay.mp4", "film with coloured objects", "overlay:OverlayWriter", needs_video=True
     ),
-    "csv": Format("objects.csv", "table of measures", "table:TableWriter", ("video",)),
-    "coco": Format("coco.json", "COCO, run lengths", "coco:CocoWriter", ("classes",)),
+    "csv": Format("objects.csv", "table of measures", "table:TableWriter", ("video", "objects")),
+    "coco": Format("coco.json", "COCO, run lengths", "coco:CocoWriter", ("objects",)),
     "coco-polygons": Format(
         "coco-polygons.json",
         "COCO, polygons",
         "coco:CocoWriter",
-        ("classes",),
+        ("objects",),
         {"segmentation": "polygon"},
     ),
-    "ytvis": Format("ytvis.json", "YouTube-VIS", "youtube_vis:YoutubeVisWriter", ("classes",)),
-    "ctc": Format("01_RES/", "Cell Tracking Challenge", "ctc:CtcWriter", ("parents",)),
+    "ytvis": Format("ytvis.json", "YouTube-VIS", "youtube_vis:YoutubeVisWriter", ("objects",)),
+    "ctc": Format("01_RES/", "Cell Tracking Challenge", "ctc:CtcWriter", ("objects",)),
     "mot": Format("mot.txt", "MOTChallenge boxes", "mot:MotWriter"),
     "davis": Format("davis/", "DAVIS palette PNG", "davis:DavisWriter"),
     "ome-zarr": Format(
-        "labels.ome.zarr/", "OME-Zarr 0.5 labels", "ome_zarr:OmeZarrWriter", ("classes",)
+        "labels.ome.zarr/", "OME-Zarr 0.5 labels", "ome_zarr:OmeZarrWriter", ("objects",)
     ),
-    "geff": Format("tracks.geff/", "graph of tracks", "geff:GeffWriter", ("parents",)),
+    "geff": Format("tracks.geff/", "graph of tracks", "geff:GeffWriter", ("objects",)),
 }
 """By name. Nothing is imported before a writer is opened."""
 

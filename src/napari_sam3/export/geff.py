@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,8 @@ from numpy.typing import NDArray
 from napari_sam3.errors import VideoError
 from napari_sam3.export.base import check_replaceable, label_shape, replacing_folder, write_all
 from napari_sam3.export.objects import Found, ObjectWriter
+from napari_sam3.labels.objects import ObjectTable
+from napari_sam3.labels.tracks import assign_tracks
 from napari_sam3.video.facts import VideoFacts
 
 OWN_NAMES = r"nodes|edges|zarr\.json|\.zgroup|\.zattrs"
@@ -21,10 +22,10 @@ class GeffWriter(ObjectWriter):
     """Writes a graph: a node for each object on each frame, an edge from each node to the next.
 
     The edges lead from an object to itself on the next frame that it is seen on, and from a mother
-    to her daughters. Nodes have t (s where the rate is known, else frames), y and x of the centroid
-    (in the pixels' unit where it is known, else px; the centre of the top left pixel is 0, 0, as
-    in a labels image), `frame`, `track_id` (the object's id), `area` (px) and `score` (where there
-    is one). Needs the package geff.
+    to her daughters (see `plan_tracks`). Nodes have t (s where the rate is known, else frames), y
+    and x of the centroid (in the pixels' unit where it is known, else px; the centre of the top
+    left pixel is 0, 0, as in a labels image), `frame`, `track_id` (the object's id), `area` (px)
+    and, where there is one, `score`, `name` and `class`. Needs the package geff.
 
     Parameters
     ----------
@@ -34,8 +35,8 @@ class GeffWriter(ObjectWriter):
         Of the video.
     facts : VideoFacts, optional
         Of the video.
-    parents : mapping of id to id, optional
-        Mother of each daughter, read at `close`.
+    objects : ObjectTable, optional
+        Names, classes and divisions; read at `close`.
 
     Raises
     ------
@@ -49,7 +50,7 @@ class GeffWriter(ObjectWriter):
         shape: tuple[int, int, int],
         *,
         facts: VideoFacts | None = None,
-        parents: Mapping[int, int] | None = None,
+        objects: ObjectTable | None = None,
     ) -> None:
         super().__init__(path, shape, facts=facts)
         try:
@@ -60,7 +61,7 @@ class GeffWriter(ObjectWriter):
                 "pip install 'napari-sam3[geff]'"
             ) from exc
         check_replaceable(self.path, OWN_NAMES)
-        self._parents = parents or {}
+        self._objects = ObjectTable() if objects is None else objects
         self._rows: dict[int, NDArray[np.float64]] = {}
 
     def _add_objects(self, frame_index: int, found: list[Found]) -> None:
@@ -93,13 +94,18 @@ class GeffWriter(ObjectWriter):
         if not unknown.all():
             score = {"values": np.nan_to_num(rows[:, 5]), "missing": unknown}
             properties["score"] = score if unknown.any() else {**score, "missing": None}
+        for name, known in (("name", self._objects.names), ("class", self._objects.classes)):
+            texts = np.array([known.get(obj_id, "") for obj_id in ids.tolist()], np.str_)
+            if (texts != "").any():
+                properties[name] = {"values": texts, "missing": texts == ""}
+        edges = assign_tracks(frames, ids, self._objects.divisions).edges(frames)
         with replacing_folder(self.path, OWN_NAMES) as folder:
             folder.rmdir()  # geff wants to make it
             write_arrays(
                 folder,
                 np.arange(len(rows), dtype=np.uint64),
                 properties,
-                link_nodes(frames, ids, self._parents),
+                edges.astype(np.uint64),
                 {},
                 self._metadata(bool(interval), size is not None),
                 zarr_format=3,
@@ -121,43 +127,12 @@ class GeffWriter(ObjectWriter):
         )
 
 
-def link_nodes(
-    frames: NDArray[np.int64], ids: NDArray[np.uint64], parents: Mapping[int, int]
-) -> NDArray[np.uint64]:
-    """Edges of the graph.
-
-    Parameters
-    ----------
-    frames, ids : (N,) arrays
-        Frame and object of each node.
-    parents : mapping of id to id
-        Mother of each daughter.
-
-    Returns
-    -------
-    (M, 2) uint64 array
-        Numbers of the nodes from which and to which an edge leads, rising.
-    """
-    order = np.lexsort((frames, ids))
-    same = ids[order][1:] == ids[order][:-1]
-    edges = [np.stack([order[:-1][same], order[1:][same]], axis=1)]
-    starts = {int(ids[n]): n for n in order[::-1]}
-    for daughter, mother in parents.items():
-        if daughter in starts:
-            before = np.flatnonzero((ids == mother) & (frames < frames[starts[daughter]]))
-            if before.size:
-                last = before[np.argmax(frames[before])]
-                edges.append(np.array([[last, starts[daughter]]]))
-    found = np.concatenate(edges).astype(np.uint64)
-    return found[np.lexsort((found[:, 1], found[:, 0]))]
-
-
 def export_geff(
     path: str | os.PathLike[str],
     labels: Any,
     *,
     facts: VideoFacts | None = None,
-    parents: Mapping[int, int] | None = None,
+    objects: ObjectTable | None = None,
 ) -> None:
     """Write the tracks of a whole (T, H, W) label array as GEFF (see `GeffWriter`).
 
@@ -168,4 +143,4 @@ def export_geff(
     ValueError
         If `labels` has another shape or type.
     """
-    write_all(GeffWriter(path, label_shape(labels), facts=facts, parents=parents), labels)
+    write_all(GeffWriter(path, label_shape(labels), facts=facts, objects=objects), labels)

@@ -12,8 +12,12 @@ from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
 from napari_sam3.export.base import ResultWriter, label_shape, replacing_folder, write_all
+from napari_sam3.export.coco import UNNAMED
 from napari_sam3.export.colors import label_colors
+from napari_sam3.export.objects import describe_object
 from napari_sam3.export.spool import LabelSpool
+from napari_sam3.labels.notes import ObjectNote
+from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.video.facts import VideoFacts
 
 VERSION = "0.5"
@@ -50,8 +54,8 @@ class OmeZarrWriter(ResultWriter):
         Of the video: its times and scale become the axes'.
     name : str
         Of the labels in the group.
-    classes : mapping of id to str, optional
-        What each object is, read at `close`.
+    objects : ObjectTable, optional
+        Names, classes and divisions, read at `close`; without a class it is "object".
 
     Raises
     ------
@@ -66,17 +70,17 @@ class OmeZarrWriter(ResultWriter):
         *,
         facts: VideoFacts | None = None,
         name: str = NAME,
-        classes: Mapping[int, str] | None = None,
+        objects: ObjectTable | None = None,
     ) -> None:
         super().__init__(path, shape, facts=facts)
         if not name or Path(name).name != name:
             raise ValueError(f"{name!r} can't be the name of labels; give a plain name")
         self._name = name
-        self._classes = classes or {}
+        self._objects = ObjectTable() if objects is None else objects
         self._group = _find_group(self.path)
         self._spool = LabelSpool(self.path.absolute().parent, shape[1:])
 
-    def _add(self, frame_index: int, labels: NDArray[Any], scores: Mapping[int, float]) -> None:
+    def _add(self, frame_index: int, labels: NDArray[Any], notes: Mapping[int, ObjectNote]) -> None:
         if labels.min() < 0 or labels.max() > np.iinfo(np.uint32).max:
             raise VideoError(
                 f"labels {labels.min()}..{labels.max()} can't be written; renumber them from 1"
@@ -144,7 +148,11 @@ class OmeZarrWriter(ResultWriter):
                 for obj_id, rgb in zip(ids.tolist(), colors, strict=True)
             ],
             "properties": [
-                {"label-value": obj_id, "class": self._classes.get(obj_id, "object")}
+                {
+                    "label-value": obj_id,
+                    "class": self._objects[obj_id].class_name or UNNAMED,
+                    **describe_object(self._objects, obj_id),
+                }
                 for obj_id in ids.tolist()
             ],
         }
@@ -227,7 +235,7 @@ def export_ome_zarr(
     *,
     facts: VideoFacts | None = None,
     name: str = NAME,
-    classes: Mapping[int, str] | None = None,
+    objects: ObjectTable | None = None,
 ) -> None:
     """Write a whole (T, H, W) label array as OME-Zarr labels (see `OmeZarrWriter`).
 
@@ -238,5 +246,5 @@ def export_ome_zarr(
     ValueError
         If `labels` has another shape or type.
     """
-    options: dict[str, Any] = {"name": name, "classes": classes}
+    options: dict[str, Any] = {"name": name, "objects": objects}
     write_all(OmeZarrWriter(path, label_shape(labels), facts=facts, **options), labels)

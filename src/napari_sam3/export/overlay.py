@@ -15,6 +15,7 @@ from napari_sam3.export.base import ResultWriter, label_shape, write_all
 from napari_sam3.export.colors import label_colors, outline_colors
 from napari_sam3.export.spool import LabelSpool
 from napari_sam3.labels.measures import measure_labels
+from napari_sam3.labels.notes import ObjectNote
 from napari_sam3.values import Frames
 from napari_sam3.video.facts import VideoFacts
 
@@ -143,7 +144,7 @@ class OverlayWriter(ResultWriter):
         self._on_progress = on_progress
         self._spool = LabelSpool(self.path.absolute().parent, self.shape[1:])
 
-    def _add(self, frame_index: int, labels: NDArray[Any], scores: Mapping[int, float]) -> None:
+    def _add(self, frame_index: int, labels: NDArray[Any], notes: Mapping[int, ObjectNote]) -> None:
         self._spool.put(frame_index, labels)
 
     def _finish(self) -> None:

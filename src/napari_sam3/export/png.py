@@ -13,6 +13,7 @@ from PIL import Image
 
 from napari_sam3.errors import VideoError
 from napari_sam3.export.base import ResultWriter, label_shape, replacing, write_all
+from napari_sam3.labels.notes import ObjectNote
 from napari_sam3.video.facts import VideoFacts
 
 
@@ -44,7 +45,7 @@ class LabelPngWriter(ResultWriter):
         self._dtype: type[np.uint8 | np.uint16] = np.uint8
         self._written: set[int] = set()
 
-    def _add(self, frame_index: int, labels: NDArray[Any], scores: Mapping[int, float]) -> None:
+    def _add(self, frame_index: int, labels: NDArray[Any], notes: Mapping[int, ObjectNote]) -> None:
         least, greatest = int(labels.min()), int(labels.max())
         if least < 0 or greatest > np.iinfo(np.uint16).max:
             wrong = least if least < 0 else greatest

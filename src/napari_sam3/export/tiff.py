@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_sam3.errors import VideoError
 from napari_sam3.export.base import ResultWriter, label_shape, replacing, write_all
 from napari_sam3.export.spool import LabelSpool
+from napari_sam3.labels.notes import ObjectNote
 from napari_sam3.video.facts import VideoFacts
 
 IMAGEJ_BYTES = 4 * 10**9
@@ -62,7 +63,7 @@ class LabelTiffWriter(ResultWriter):
         self._unit = unit
         self._spool = LabelSpool(self.path.absolute().parent, shape[1:])
 
-    def _add(self, frame_index: int, labels: NDArray[Any], scores: Mapping[int, float]) -> None:
+    def _add(self, frame_index: int, labels: NDArray[Any], notes: Mapping[int, ObjectNote]) -> None:
         self._spool.put(frame_index, labels)
 
     def _finish(self) -> None:

@@ -20,9 +20,10 @@ from napari_sam3.export.coco import (
     number_categories,
     write_list,
 )
-from napari_sam3.export.objects import Found, ObjectWriter
+from napari_sam3.export.objects import Found, ObjectWriter, describe_object
 from napari_sam3.export.outlines import run_lengths
 from napari_sam3.export.spool import Spool
+from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.video.facts import VideoFacts
 
 
@@ -31,6 +32,7 @@ class YoutubeVisWriter(ObjectWriter):
 
     The video has id 1; an annotation's id is the object's. `segmentations`, `bboxes` and `areas`
     have an entry for every frame, null where the object is not seen; `score` is the mean.
+    Beyond the format it has `name`, and of a daughter `mother` and `born_at` (frame), where known.
 
     Parameters
     ----------
@@ -40,8 +42,8 @@ class YoutubeVisWriter(ObjectWriter):
         Of the video.
     facts : VideoFacts, optional
         Of the video.
-    classes : mapping of id to str, optional
-        What each object is, read at `close`; the others are of the category "object".
+    objects : ObjectTable, optional
+        Names, classes and divisions, read at `close`; without a class it is "object".
     """
 
     def __init__(
@@ -50,10 +52,10 @@ class YoutubeVisWriter(ObjectWriter):
         shape: tuple[int, int, int],
         *,
         facts: VideoFacts | None = None,
-        classes: Mapping[int, str] | None = None,
+        objects: ObjectTable | None = None,
     ) -> None:
         super().__init__(path, shape, facts=facts)
-        self._classes = classes or {}
+        self._objects = ObjectTable() if objects is None else objects
         self._spool = Spool(self.path.absolute().parent)
         # where each object's masks lie in the spool; by the million, so in plain numbers
         self._entries: dict[int, array[int]] = {}
@@ -76,7 +78,7 @@ class YoutubeVisWriter(ObjectWriter):
         self._count += 1
 
     def _finish(self) -> None:
-        categories = number_categories(self._classes)
+        categories = number_categories(self._objects.classes)
         with replacing(self.path) as temporary, temporary.open("w", encoding="utf-8") as file:
             file.write('{"info": ')
             json.dump(describe_source(self.facts), file)
@@ -116,7 +118,7 @@ class YoutubeVisWriter(ObjectWriter):
             yield {
                 "id": obj_id,
                 "video_id": 1,
-                "category_id": categories[self._classes.get(obj_id, UNNAMED)],
+                "category_id": categories[self._objects[obj_id].class_name or UNNAMED],
                 "height": height,
                 "width": width,
                 "length": length,
@@ -125,6 +127,7 @@ class YoutubeVisWriter(ObjectWriter):
                 "bboxes": bboxes,
                 "areas": areas,
                 **({"score": round(float(np.mean(scores)), 4)} if scores else {}),
+                **describe_object(self._objects, obj_id),
             }
 
     def _release(self) -> None:
@@ -136,7 +139,7 @@ def export_youtube_vis(
     labels: Any,
     *,
     facts: VideoFacts | None = None,
-    classes: Mapping[int, str] | None = None,
+    objects: ObjectTable | None = None,
 ) -> None:
     """Write a whole (T, H, W) label array as YouTube-VIS JSON (see `YoutubeVisWriter`).
 
@@ -147,4 +150,4 @@ def export_youtube_vis(
     ValueError
         If `labels` has another shape or type.
     """
-    write_all(YoutubeVisWriter(path, label_shape(labels), facts=facts, classes=classes), labels)
+    write_all(YoutubeVisWriter(path, label_shape(labels), facts=facts, objects=objects), labels)

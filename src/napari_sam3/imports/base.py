@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import operator
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
 from napari_sam3.export.base import read_sidecar
+from napari_sam3.labels.notes import ObjectNote
+from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.values import ObjectMask
 from napari_sam3.video.facts import VideoFacts
 
@@ -30,8 +33,10 @@ class LabelFile(ABC):
         Of what it holds; more frames are background where the facts beside it tell of more.
     greatest : int
         No label is larger.
-    classes, parents : mapping, optional
+    objects : ObjectTable, optional
         See below.
+    problems : sequence of str
+        What can't be used of what the file tells of the objects; warned of.
 
     Attributes
     ----------
@@ -43,10 +48,8 @@ class LabelFile(ABC):
         uint16, or uint32 where labels are larger.
     facts : VideoFacts or None
         Of the video, where they lie beside the file.
-    classes : mapping of id to str
-        What each object is, where the format tells.
-    parents : mapping of id to id
-        Mother of each daughter, where the format tells.
+    objects : ObjectTable
+        Names, classes and divisions, where the format tells.
     """
 
     ndim = 3
@@ -57,8 +60,8 @@ class LabelFile(ABC):
         shape: tuple[int, int, int],
         *,
         greatest: int,
-        classes: Mapping[int, str] | None = None,
-        parents: Mapping[int, int] | None = None,
+        objects: ObjectTable | None = None,
+        problems: Sequence[str] = (),
     ) -> None:
         self.path = path
         self.facts: VideoFacts | None = read_sidecar(path)
@@ -72,15 +75,16 @@ class LabelFile(ABC):
         self.shape = shape
         is_small = greatest <= np.iinfo(np.uint16).max
         self.dtype: np.dtype[Any] = np.dtype(np.uint16 if is_small else np.uint32)
-        self.classes = dict(classes or {})
-        self.parents = dict(parents or {})
+        self.objects = ObjectTable() if objects is None else objects
+        for problem in problems:
+            warnings.warn(f"{str(path)!r}: {problem}; this is left out", stacklevel=3)
 
     @abstractmethod
     def _read(self, frame_index: int) -> NDArray[Any]:
         """Read a frame as (H, W) integers; background where there is none."""
 
-    def scores(self, frame_index: int) -> dict[int, float]:
-        """Confidence of the objects on a frame, where the format tells."""
+    def notes(self, frame_index: int) -> dict[int, ObjectNote]:
+        """Scores of the objects on a frame, where the format tells; their source is "imported"."""
         return {}
 
     def close(self) -> None:  # noqa: B027 - not every file is held open

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
 from napari_sam3.imports.base import LabelFile, draw_masks, saying_which
+from napari_sam3.imports.objects import Hearsay
+from napari_sam3.labels.notes import ObjectNote
+from napari_sam3.session.run_lengths import decode_runs
 from napari_sam3.values import BoolArray, ObjectMask
 
 
@@ -40,31 +43,33 @@ class CocoLabels(LabelFile):
             key = "track_id" if is_tracked else "id"
             names = {c["id"]: str(c["name"]) for c in said.get("categories", [])}
             self._found: dict[int, list[tuple[int, float, Any]]] = defaultdict(list)
-            classes = {}
+            heard = Hearsay()
             for annotation in kept:
                 obj_id = _check_id(annotation[key])
                 frame_index = frames[annotation["image_id"]]
                 score = float(annotation.get("score", 1.0))
                 self._found[frame_index].append((obj_id, score, annotation["segmentation"]))
-                if annotation.get("category_id") in names:
-                    classes[obj_id] = names[annotation["category_id"]]
+                heard.hear(obj_id, annotation, names.get(annotation.get("category_id")))
+            objects = heard.table()
         self._has_scores = any("score" in a for a in kept)
         (size,) = sizes
         greatest = max(
             (obj_id for found in self._found.values() for obj_id, *_ in found), default=0
         )
         shape = (max(frames.values()) + 1, *size)
-        super().__init__(path, shape, greatest=greatest, classes=classes)
+        options: Any = {"objects": objects, "problems": heard.problems}
+        super().__init__(path, shape, greatest=greatest, **options)
 
     def _read(self, frame_index: int) -> NDArray[Any]:
         size = self.shape[1:]
         return draw_masks(_decode(self._found.get(frame_index, []), size), size)
 
-    def scores(self, frame_index: int) -> dict[int, float]:
+    def notes(self, frame_index: int) -> dict[int, ObjectNote]:
         """Scores of a frame's objects."""
         if not self._has_scores:
             return {}
-        return {obj_id: score for obj_id, score, _ in self._found.get(frame_index, [])}
+        found = self._found.get(frame_index, [])
+        return {obj_id: ObjectNote(score, "imported") for obj_id, score, _ in found}
 
 
 class YoutubeVisLabels(LabelFile):
@@ -81,13 +86,14 @@ class YoutubeVisLabels(LabelFile):
             annotations = [a for a in said["annotations"] if a["video_id"] == video["id"]]
             self._masks = {_check_id(a["id"]): list(a["segmentations"]) for a in annotations}
             self._scores = {int(a["id"]): float(a["score"]) for a in annotations if "score" in a}
-            classes = {
-                int(a["id"]): names[a["category_id"]]
-                for a in annotations
-                if a.get("category_id") in names
-            }
+            heard = Hearsay()
+            for annotation in annotations:
+                class_name = names.get(annotation.get("category_id"))
+                heard.hear(int(annotation["id"]), annotation, class_name)
+            objects = heard.table()
         greatest = max(self._masks, default=0)
-        super().__init__(path, (shape[0], shape[1], shape[2]), greatest=greatest, classes=classes)
+        options: Any = {"objects": objects, "problems": heard.problems}
+        super().__init__(path, (shape[0], shape[1], shape[2]), greatest=greatest, **options)
 
     def _read(self, frame_index: int) -> NDArray[Any]:
         found = [
@@ -97,9 +103,9 @@ class YoutubeVisLabels(LabelFile):
         ]
         return draw_masks(_decode(found, self.shape[1:]), self.shape[1:])
 
-    def scores(self, frame_index: int) -> dict[int, float]:
+    def notes(self, frame_index: int) -> dict[int, ObjectNote]:
         """Mean scores of the objects."""
-        return dict(self._scores)
+        return {i: ObjectNote(score, "imported") for i, score in self._scores.items()}
 
 
 def open_json(path: Path) -> LabelFile:
@@ -148,12 +154,7 @@ def decode_mask(segmentation: Any, size: tuple[int, int]) -> BoolArray:
         return _fill_polygons(segmentation, size)
     if tuple(segmentation["size"]) != size:
         raise ValueError(f"a mask is of size {segmentation['size']}, its image of {size}")
-    counts = segmentation["counts"]
-    runs = np.array(counts if isinstance(counts, list) else _unsqueeze(counts), np.int64)
-    if runs.ndim != 1 or (runs < 0).any() or runs.sum() != size[0] * size[1]:
-        raise ValueError("the runs of a mask do not fill its image")
-    values = np.arange(len(runs)) % 2 == 1
-    return np.repeat(values, runs).reshape(size[::-1]).T
+    return decode_runs(segmentation["counts"], size)
 
 
 def _fill_polygons(polygons: list[list[float]], size: tuple[int, int]) -> BoolArray:
@@ -168,27 +169,3 @@ def _fill_polygons(polygons: list[list[float]], size: tuple[int, int]) -> BoolAr
         if not (np.abs(numbers) <= limit).all():
             raise ValueError("a polygon lies far outside its image")
     return np.asarray(mask.decode(mask.merge(mask.frPyObjects(polygons, *size))), bool)
-
-
-def _unsqueeze(counts: str) -> list[int]:
-    """Run lengths out of COCO's characters: six bits each, five of a number and one for "more".
-
-    The numbers from the fourth on are differences to the last but one. Read here, and not by
-    pycocotools, which reads and writes beyond its memory where the characters are wrong.
-    """
-    runs: list[int] = []
-    value = shift = 0
-    for character in counts.encode("ascii"):
-        bits = character - 48
-        if not 0 <= bits < 64 or shift > 60:
-            raise ValueError(f"{chr(character)!r} can't be in the runs of a mask")
-        value |= (bits & 31) << shift
-        shift += 5
-        if not bits & 32:
-            if bits & 16:
-                value -= 1 << shift
-            runs.append(value + runs[-2] if len(runs) > 2 else value)
-            value = shift = 0
-    if shift:
-        raise ValueError("the runs of a mask break off")
-    return runs

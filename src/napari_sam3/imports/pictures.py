@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_sam3.errors import VideoError
 from napari_sam3.export.base import read_sidecar
 from napari_sam3.imports.base import LabelFile, saying_which
+from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.video.numbering import natural_key
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
@@ -84,8 +85,10 @@ class LabelPictures(LabelFile):
         The folder, or the one picture.
     files : sequence of Path
         At least one.
-    parents : mapping of id to id, optional
-        Mother of each daughter.
+    objects : ObjectTable, optional
+        As `LabelFile` takes it.
+    problems : sequence of str
+        As `LabelFile` takes them.
     renamed : mapping of int to int, optional
         Ids of objects whose labels in the pictures are others.
     """
@@ -95,7 +98,8 @@ class LabelPictures(LabelFile):
         path: Path,
         files: Sequence[Path],
         *,
-        parents: Mapping[int, int] | None = None,
+        objects: ObjectTable | None = None,
+        problems: Sequence[str] = (),
         renamed: Mapping[int, int] | None = None,
     ) -> None:
         self._renamed = dict(renamed or {})
@@ -108,7 +112,8 @@ class LabelPictures(LabelFile):
             self._files = dict(enumerate(files))
         first = read_picture(files[0])
         shape = (max(self._files) + 1, *first.shape)
-        super().__init__(path, shape, greatest=greatest_of(first.dtype), parents=parents)
+        options: Any = {"objects": objects, "problems": problems}
+        super().__init__(path, shape, greatest=greatest_of(first.dtype), **options)
 
     def _read(self, frame_index: int) -> NDArray[Any]:
         file = self._files.get(frame_index)
@@ -139,6 +144,7 @@ def open_ctc(folder: Path, table: Path) -> LabelPictures:
     children = Counter(parent for _, _, parent in tracks.values())
     parents: dict[int, int] = {}
     renamed: dict[int, int] = {}
+    begins: dict[int, int] = {}
     for label, (begin, _, parent) in sorted(tracks.items(), key=lambda item: item[1]):
         if parent not in tracks:
             continue
@@ -146,8 +152,11 @@ def open_ctc(folder: Path, table: Path) -> LabelPictures:
         if children[parent] == 1 and begin > tracks[parent][1] + 1:
             renamed[label] = obj_id
         else:
-            parents[label] = obj_id
-    return LabelPictures(folder, files, parents=parents, renamed=renamed)
+            parents[label], begins[label] = obj_id, begin
+    problems: list[str] = []
+    with saying_which(table):
+        objects = ObjectTable.from_parents(parents, begins, problems=problems)
+    return LabelPictures(folder, files, objects=objects, problems=problems, renamed=renamed)
 
 
 def read_picture(path: Path) -> NDArray[Any]:

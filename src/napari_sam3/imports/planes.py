@@ -69,9 +69,3 @@ class FilePlanes(LabelPlanes):
         """The same labels in another integer type, in memory."""
         self._fetch_all()
         return super().astype(dtype, copy)
-
-    def clear(self) -> None:
-        """Make every frame background."""
-        with self._lock:
-            self._unread[:] = False
-            super().clear()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
 from napari_sam3.imports.base import LabelFile, saying_which
+from napari_sam3.imports.objects import Hearsay
 from napari_sam3.imports.pictures import greatest_of
 
 
@@ -30,7 +31,12 @@ class ZarrLabels(LabelFile):
             ]
             named = [name for name in axes if name in "tyx"]
             said = image.get("image-label", {}).get("properties") or []
-            classes = {int(p["label-value"]): str(p["class"]) for p in said if "class" in p}
+            heard = Hearsay()
+            for one in said:
+                obj_id = int(one["label-value"])
+                if obj_id > 0:
+                    heard.hear(obj_id, one, str(one["class"]) if "class" in one else None)
+            objects = heard.table()
         if others or named not in (["t", "y", "x"], ["y", "x"]):
             raise VideoError(
                 f"{str(path)!r} has labels of the axes {''.join(axes)} {array.shape}; only t, y "
@@ -42,7 +48,8 @@ class ZarrLabels(LabelFile):
         self._frames = lengths[0] if self._has_time else 1
         greatest = greatest_of(array.dtype)
         shape = (self._frames, lengths[-2], lengths[-1])
-        super().__init__(path, shape, greatest=greatest, classes=classes)
+        options: Any = {"objects": objects, "problems": heard.problems}
+        super().__init__(path, shape, greatest=greatest, **options)
 
     def _read(self, frame_index: int) -> NDArray[Any]:
         if frame_index >= self._frames:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam3.labels.notes import ObjectNote, Source
 from napari_sam3.values import Box, FrameResult
 
 
@@ -28,6 +29,8 @@ class Measure(NamedTuple):
         px.
     centroid_xy : (float, float)
         Mean of the pixels' centres, px; the centre of the top left pixel is (0.5, 0.5).
+    source : Source or None
+        Where the mask comes from; None where nobody knows.
     """
 
     frame_index: int
@@ -36,10 +39,22 @@ class Measure(NamedTuple):
     bbox: Box
     area: int
     centroid_xy: tuple[float, float]
+    source: Source | None = None
 
 
-def measure_result(result: FrameResult) -> list[Measure]:
-    """Measure every object of a frame, by rising id."""
+def measure_result(
+    result: FrameResult, sources: Mapping[int, Source] | None = None
+) -> list[Measure]:
+    """Measure every object of a frame, by rising id.
+
+    Parameters
+    ----------
+    result : FrameResult
+        With the scores.
+    sources : mapping of id to Source, optional
+        Where the masks come from; by default a propagation.
+    """
+    known = sources or {}
     measures = []
     for obj_id, mask in sorted(result.objects.items()):
         rows, columns = np.nonzero(mask.crop)
@@ -47,14 +62,15 @@ def measure_result(result: FrameResult) -> list[Measure]:
             mask.bbox[0] + float(columns.mean()) + 0.5,
             mask.bbox[1] + float(rows.mean()) + 0.5,
         )
+        place = (mask.bbox, len(rows), centroid)
         measures.append(
-            Measure(result.frame_index, obj_id, mask.score, mask.bbox, len(rows), centroid)
+            Measure(result.frame_index, obj_id, mask.score, *place, known.get(obj_id, "propagated"))
         )
     return measures
 
 
 def measure_labels(
-    labels: NDArray[Any], frame_index: int, scores: Mapping[int, float] | None = None
+    labels: NDArray[Any], frame_index: int, notes: Mapping[int, ObjectNote] | None = None
 ) -> list[Measure]:
     """Measure every object of a label frame, by rising id.
 
@@ -64,8 +80,8 @@ def measure_labels(
         0 is background.
     frame_index : int
         0-based; only handed on.
-    scores : mapping of id to float, optional
-        Confidence of the objects, where known.
+    notes : mapping of id to ObjectNote, optional
+        Score and source of the objects, where known.
     """
     rows, columns = np.nonzero(labels)
     ids, place = _number_labels(labels[rows, columns])
@@ -77,15 +93,17 @@ def measure_labels(
     for axis, indices in enumerate((columns, rows)):
         np.minimum.at(low[axis], place, indices)
         np.maximum.at(high[axis], place, indices + 1)
-    known = scores or {}
+    known = notes or {}
+    nothing = (None, None)
     return [
         Measure(
             frame_index,
             int(obj_id),
-            known.get(int(obj_id)),
+            known.get(int(obj_id), nothing)[0],
             (int(low[0, n]), int(low[1, n]), int(high[0, n]), int(high[1, n])),
             int(areas[n]),
             (float(centre_x[n]), float(centre_y[n])),
+            known.get(int(obj_id), nothing)[1],
         )
         for n, obj_id in enumerate(ids)
     ]

@@ -1,23 +1,70 @@
-"""What is known of an object's mask on one frame: how sure it is, and where it comes from."""
+"""What is known of an object on a frame besides its pixels: how sure, and where it came from."""
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+import math
+import struct
+from collections.abc import Mapping
+from typing import Literal, NamedTuple, cast, get_args
 
 Source = Literal["prompt", "propagated", "painted", "imported"]
-"""Where a mask comes from: a prompt on that frame, a propagation, a person's brush, a file."""
+SOURCES: tuple[Source, ...] = get_args(Source)
+
+_NOTE = struct.Struct("<qdB")  # id, score (NaN for none), place in SOURCES
 
 
 class ObjectNote(NamedTuple):
-    """Of one object on one frame.
+    """Where the mask of an object on a frame came from.
 
     Attributes
     ----------
     score : float or None
-        Confidence in 0..1; None where there is none, as for a painted mask.
-    source : Source
-        Where the mask comes from.
+        Confidence in 0..1; None where there is none, as for what is painted.
+    source : "prompt", "propagated", "painted" or "imported"
+        A person showed the model, the model found it, a person drew it, or a file held it.
     """
 
     score: float | None
     source: Source
+
+
+PAINTED = ObjectNote(None, "painted")
+
+
+def pack_notes(notes: Mapping[int, ObjectNote]) -> bytes:
+    """Notes in 17 bytes an object: a long video has some hundred thousand of them.
+
+    Raises
+    ------
+    ValueError
+        If a source is none of `SOURCES`, or a score is not in 0..1.
+    """
+    return b"".join(
+        _NOTE.pack(obj_id, _checked(obj_id, score), _place(obj_id, source))
+        for obj_id, (score, source) in sorted(notes.items())
+    )
+
+
+def unpack_notes(packed: bytes) -> dict[int, ObjectNote]:
+    """The notes by rising id."""
+    return {
+        obj_id: ObjectNote(None if math.isnan(score) else score, SOURCES[place])
+        for obj_id, score, place in _NOTE.iter_unpack(packed)
+    }
+
+
+def _checked(obj_id: int, score: float | None) -> float:
+    if score is None:
+        return math.nan
+    if not 0 <= score <= 1:
+        raise ValueError(f"score of object {obj_id} is {score}; give 0 to 1, or None")
+    return float(score)
+
+
+def _place(obj_id: int, source: str) -> int:
+    try:
+        return SOURCES.index(cast(Source, source))
+    except ValueError:
+        raise ValueError(
+            f"source of object {obj_id} is {source!r}; give one of {', '.join(SOURCES)}"
+        ) from None

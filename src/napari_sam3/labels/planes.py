@@ -1,4 +1,4 @@
-"""Labels of a whole video in memory: every frame squeezed, the few in use unsqueezed.
+"""Labels of a whole video, and notes on them: every frame squeezed, the few in use unsqueezed.
 
 A (T, H, W) array of an hour of 1080p would take 450 GB. Label frames are large areas of equal
 value, so each is kept as its runs along the rows, deflated: some 10 to 40 kB a frame, faster to
@@ -10,17 +10,20 @@ from __future__ import annotations
 import operator
 import threading
 from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from napari_sam3.labels.edits import Edits
+from napari_sam3.labels.indexing import fit_values, normalise_key
+from napari_sam3.labels.notes import PAINTED, ObjectNote, pack_notes, unpack_notes
 from napari_sam3.labels.runs import PackedFrame, pack_frame, unpack_frame
 
-_Axis = int | slice | NDArray[np.intp]
-_Key = tuple[_Axis, _Axis, _Axis]
-
-_INDEX_KINDS = "labels take integers, slices, '...' and arrays of integers or bools as an index"
+_WHOLE = (slice(None), slice(None))
+_NO_NOTES: Mapping[int, ObjectNote] = MappingProxyType({})
 
 CACHE_BYTES = 64 * 2**20
 
@@ -32,6 +35,10 @@ class LabelPlanes:
     as in NumPy and returns a copy that may be changed; assigning writes back. It serves as the
     data of a napari Labels layer: painting, filling, undo and redo work. Safe to use from
     several threads: each read and each assignment of one frame is whole.
+
+    What is assigned counts as done by hand: the objects touched are noted as painted, and the
+    frames are among the edits (`take_edits`). What a program finds is written with `draw`, which
+    leaves locked frames alone.
 
     Parameters
     ----------
@@ -72,6 +79,10 @@ class LabelPlanes:
         self._open: OrderedDict[int, NDArray[Any]] = OrderedDict()
         self._dirty: set[int] = set()  # open frames that differ from what is packed
         self._processed = np.zeros(self.shape[0], bool)
+        self._locked = np.zeros(self.shape[0], bool)
+        self._runs = np.zeros(self.shape[0], np.int32)
+        self._notes: dict[int, bytes] = {}
+        self._edits = Edits(self.shape[1:], self.dtype)
         # views of one element: they have the shapes and cost nothing
         self._background = np.broadcast_to(self.dtype.type(0), self.shape[1:])
         self._outline = np.broadcast_to(np.int8(0), self.shape)
@@ -94,14 +105,21 @@ class LabelPlanes:
         """Bytes that the frames take now, squeezed and unsqueezed."""
         with self._lock:
             packed = sum(len(p.blob) for p in self._packed.values())
-            return packed + sum(plane.nbytes for plane in self._open.values())
+            notes = sum(map(len, self._notes.values()))
+            opened = sum(plane.nbytes for plane in self._open.values())
+            return packed + notes + opened + self._edits.memory_bytes
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether nothing can be changed."""
+        return False
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __repr__(self) -> str:
         done = int(np.count_nonzero(self._processed))
-        return f"<LabelPlanes {self.shape} {self.dtype}, {done} frames written>"
+        return f"<{type(self).__name__} {self.shape} {self.dtype}, {done} frames written>"
 
     def is_processed(self, frame_index: int) -> bool:
         """Whether the frame was ever written, if only with background."""
@@ -111,10 +129,134 @@ class LabelPlanes:
         """Indices of the frames ever written, rising."""
         return np.flatnonzero(self._processed)
 
+    # ------------------------------------------------------------ what is known
+
+    def notes(self, frame_index: int) -> Mapping[int, ObjectNote]:
+        """What is known of the objects on a frame, by rising id.
+
+        An object noted as painted that has no pixel there was wiped off by hand.
+        """
+        return unpack_notes(self._notes.get(self._number(frame_index), b""))
+
+    def annotate(self, frame_index: int, notes: Mapping[int, ObjectNote]) -> None:
+        """Note something of some objects on a frame; its pixels and the other notes stay."""
+        frame_index = self._number(frame_index)
+        with self._lock:
+            self._check_writable()
+            self._notes[frame_index] = pack_notes({**self.notes(frame_index), **notes})
+            self._said(frame_index)
+
+    def lock(self, frame_index: int, is_locked: bool = True) -> None:
+        """Keep `draw` off a frame, or let it in again. Painting by hand is always allowed."""
+        frame_index = self._number(frame_index)
+        with self._lock:
+            self._check_writable()
+            if self._locked[frame_index] != is_locked:
+                self._locked[frame_index] = is_locked
+                self._said(frame_index)
+
+    def is_locked(self, frame_index: int) -> bool:
+        """Whether `draw` leaves the frame alone."""
+        return bool(self._locked[frame_index])
+
+    def locked_frames(self) -> NDArray[np.intp]:
+        """Indices of the locked frames, rising."""
+        return np.flatnonzero(self._locked)
+
+    def frames_of_run(self, run: int) -> NDArray[np.intp]:
+        """Indices of the frames that were last drawn by a run of this number, rising."""
+        return np.flatnonzero(self._runs == run)
+
+    # ----------------------------------------------------------- changed by hand
+
+    def is_edited(self, frame_index: int) -> bool:
+        """Whether the frame was changed by hand since edits were last taken."""
+        return self._number(frame_index) in self._edits
+
+    def take_edits(self, obj_ids: Collection[int]) -> dict[tuple[int, int], NDArray[np.bool_]]:
+        """What was changed by hand since the last call.
+
+        Objects that are as they were, as after an undo, get their old notes back.
+
+        Parameters
+        ----------
+        obj_ids : collection of int
+            The labels that are looked at.
+
+        Returns
+        -------
+        dict of (frame index, object id) to (H, W) bool
+            The masks as they are now; empty where an object was wiped out.
+        """
+        edits = {}
+        with self._lock:
+            for frame_index, before, notes_before in self._edits.take():
+                now = self._look(frame_index)
+                changed = now != before
+                touched = set(np.union1d(now[changed], before[changed]).tolist())
+                for obj_id in sorted(touched.intersection(obj_ids)):
+                    edits[frame_index, obj_id] = now == obj_id
+                self._unmark(frame_index, touched, unpack_notes(notes_before))
+        return edits
+
+    def _unmark(
+        self, frame_index: int, touched: set[int], before: Mapping[int, ObjectNote]
+    ) -> None:
+        notes = dict(self.notes(frame_index))
+        restored = [i for i, note in notes.items() if note == PAINTED and i not in touched]
+        for obj_id in restored:
+            del notes[obj_id]
+            if obj_id in before:
+                notes[obj_id] = before[obj_id]
+        packed = pack_notes(notes)
+        if packed != self._notes.get(frame_index, b""):
+            self._notes[frame_index] = packed
+            self._said(frame_index)
+
     # --------------------------------------------------------- reading, writing
 
+    def draw(
+        self,
+        frame_index: int,
+        labels: Any,
+        notes: Mapping[int, ObjectNote] = _NO_NOTES,
+        *,
+        run: int = 0,
+    ) -> bool:
+        """Write a whole frame, not by hand.
+
+        Parameters
+        ----------
+        frame_index : int
+            0-based.
+        labels : (H, W) integer array
+            0 is background.
+        notes : mapping of id to ObjectNote
+            Of the objects on it; they replace what was noted on the frame.
+        run : int
+            Number of the propagation that found it, from 1; see `frames_of_run`. 0 leaves the
+            frame with the number that it has.
+
+        Returns
+        -------
+        bool
+            False, and nothing is changed, on a locked frame.
+        """
+        frame_index = self._number(frame_index)
+        values = fit_values(labels, self.shape[1:], self.dtype)
+        packed = pack_notes(notes)
+        with self._lock:
+            self._check_writable()
+            if self._locked[frame_index]:
+                return False
+            self._notes[frame_index] = packed
+            if run:
+                self._runs[frame_index] = run
+            self._write(frame_index, _WHOLE, values)
+        return True
+
     def __getitem__(self, key: Any) -> Any:
-        first, *others = self._normalise(key)
+        first, *others = normalise_key(key, self._outline)
         rest = tuple(others)
         if isinstance(first, int):
             with self._lock:
@@ -140,28 +282,29 @@ class LabelPlanes:
         return found
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        first, *others = self._normalise(key)
+        first, *others = normalise_key(key, self._outline)
         rest = tuple(others)
         # also finds every index out of range, before anything is changed
         target = self._outline[(first, *rest)].shape
-        values = self._fit(value, target)
+        values = fit_values(value, target, self.dtype)
+        self._check_writable()
         if isinstance(first, int):
-            self._write(first, rest, values)
+            self._paint(first, rest, values)
         elif isinstance(first, slice):
             for place, frame_index in enumerate(range(self.shape[0])[first]):
-                self._write(frame_index, rest, values[place])
+                self._paint(frame_index, rest, values[place])
         elif any(isinstance(axis, slice) for axis in rest):
             frames, places = np.unique(first, return_inverse=True)
             with self._lock:
                 block = np.stack([self[int(t)] for t in frames]) if frames.size else self[:0]
                 block[(places.reshape(first.shape), *rest)] = values
                 for frame_index, plane in zip(frames, block, strict=True):
-                    self._write(int(frame_index), (slice(None), slice(None)), plane)
+                    self._paint(int(frame_index), _WHOLE, plane)
         else:
             t, y, x = np.broadcast_arrays(first, *cast(Any, rest))
             for frame_index in np.unique(t):
                 here = t == frame_index
-                self._write(int(frame_index), (y[here], x[here]), values[here])
+                self._paint(int(frame_index), (y[here], x[here]), values[here])
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
@@ -169,13 +312,11 @@ class LabelPlanes:
         whole: NDArray[Any] = self[:]
         return whole if dtype is None else whole.astype(dtype, copy=False)
 
-    def clear(self) -> None:
-        """Make every frame background that was never written."""
-        with self._lock:
-            self._packed.clear()
-            self._open.clear()
-            self._dirty.clear()
-            self._processed[:] = False
+    def flush(self) -> None:
+        """Bring everything to where it is kept; nothing to do in memory."""
+
+    def close(self) -> None:
+        """Let go of where it is kept; nothing to do in memory."""
 
     # ------------------------------------------------------------- array methods
 
@@ -186,7 +327,7 @@ class LabelPlanes:
             for frame_index in list(self._dirty):
                 self._pack(frame_index)
             other._packed = dict(self._packed)
-            other._processed = self._processed.copy()
+            other._take_over(self)
         return other
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LabelPlanes:
@@ -203,9 +344,17 @@ class LabelPlanes:
         if not copy and np.dtype(dtype) == self.dtype:
             return self
         other = LabelPlanes(self.shape, dtype, cache_bytes=self._cache_bytes)
-        for frame_index in self.processed_frames():
-            other[int(frame_index)] = self[int(frame_index)]
+        for frame_index in self.processed_frames().tolist():
+            other.draw(frame_index, self[frame_index])
+        other._take_over(self)
         return other
+
+    def _take_over(self, other: LabelPlanes) -> None:
+        """Know of the frames what another does."""
+        self._processed = other._processed.copy()
+        self._locked = other._locked.copy()
+        self._runs = other._runs.copy()
+        self._notes = dict(other._notes)
 
     def max(self, axis: Any = None, out: Any = None, **options: Any) -> Any:
         """Greatest label; of the whole without unsqueezing it."""
@@ -230,6 +379,16 @@ class LabelPlanes:
 
     # ------------------------------------------------------------------- frames
 
+    def _number(self, frame_index: int) -> int:
+        """The frame's index, counted from the start."""
+        return range(self.shape[0])[operator.index(frame_index)]
+
+    def _check_writable(self) -> None:
+        """Raise where nothing can be changed."""
+
+    def _said(self, frame_index: int) -> None:
+        """Something besides pixels is known anew of a frame."""
+
     def _holds_labels(self, frame_index: int) -> bool:
         return frame_index in self._open or frame_index in self._packed
 
@@ -239,9 +398,26 @@ class LabelPlanes:
             return self._background
         return self._unsqueezed(frame_index)
 
+    def _paint(self, frame_index: int, rest: tuple[Any, ...], values: NDArray[Any]) -> None:
+        """Change part of a frame by hand."""
+        with self._lock:
+            part = self._look(frame_index)[rest]
+            changed = part != values
+            if np.any(changed):
+                whole = self._look(frame_index) if self._holds_labels(frame_index) else None
+                packed = self._notes.get(frame_index, b"")
+                self._edits.remember(frame_index, whole, packed)
+                touched = {*_labels_of(part[changed]), *_labels_of(values[changed])} - {0}
+                notes = self.notes(frame_index)
+                if any(notes.get(obj_id) != PAINTED for obj_id in touched):
+                    self._notes[frame_index] = pack_notes(
+                        {**notes, **dict.fromkeys(touched, PAINTED)}
+                    )
+            self._write(frame_index, rest, values)
+
     def _write(self, frame_index: int, rest: tuple[Any, ...], values: NDArray[Any]) -> None:
         with self._lock:
-            if values.shape == self.shape[1:] and rest == (slice(None), slice(None)):
+            if all(isinstance(axis, slice) and axis == slice(None) for axis in rest):
                 self._keep(frame_index, values.copy())
             else:
                 # changed in place: a stroke of the brush touches few pixels, many times
@@ -280,75 +456,9 @@ class LabelPlanes:
             self._packed[frame_index] = packed
         self._dirty.remove(frame_index)
 
-    # ------------------------------------------------------------------ indexing
 
-    def _normalise(self, key: Any) -> _Key:
-        """One int, slice or array of ints for each axis."""
-        axes: list[_Axis] = []
-        items = list(key) if isinstance(key, tuple) else [key]
-        if any(isinstance(item, np.ndarray) and item.dtype.kind == "b" for item in items):
-            self._outline[key]  # NumPy refuses a mask of another shape
-        ellipses = [place for place, item in enumerate(items) if item is Ellipsis]
-        if len(ellipses) > 1:
-            raise IndexError("an index can only have a single ellipsis ('...')")
-        rest_at = ellipses[0] if ellipses else len(items)
-        for item in items[:rest_at]:
-            axes.extend(_as_axes(item))
-        after = [axis for item in items[rest_at + 1 :] for axis in _as_axes(item)]
-        missing = self.ndim - len(axes) - len(after)
-        if missing < 0:
-            raise IndexError(f"too many indices: {key!r} for labels of shape {self.shape}")
-        axes += [slice(None)] * missing + after
-        for place, (axis, length) in enumerate(zip(axes, self.shape, strict=True)):
-            if isinstance(axis, slice):
-                continue
-            if np.any(np.less(axis, -length) | np.greater_equal(axis, length)):
-                raise IndexError(
-                    f"index {axis} is out of bounds for axis {place} with size {length}"
-                )
-            if place == 0:  # frames are found by number; NumPy sees to the other axes
-                axes[0] = axis % length
-        if isinstance(axes[1], slice) and isinstance(axes[2], np.ndarray):
-            # here NumPy takes an int for an array: what the arrays give comes first
-            axes[0] = axes[0] if isinstance(axes[0], slice) else np.asarray(axes[0])
-        return cast(_Key, tuple(axes))
-
-    def _fit(self, value: Any, shape: tuple[int, ...]) -> NDArray[Any]:
-        """The value in our dtype, broadcast to `shape`; refused where it would be wrapped round."""
-        values = np.asarray(value)
-        if values.dtype.kind not in "iub":
-            raise TypeError(f"labels are integers, got {values.dtype}")
-        if not np.can_cast(values.dtype, self.dtype) and values.size:
-            limits = np.iinfo(self.dtype)
-            least, greatest = int(values.min()), int(values.max())
-            if least < limits.min or greatest > limits.max:
-                wrong = least if least < limits.min else greatest
-                raise ValueError(
-                    f"label {wrong} does not fit into {self.dtype} labels "
-                    f"({limits.min}..{limits.max}); make them with a wider dtype"
-                )
-        values = values.astype(self.dtype, copy=False)
-        # like NumPy, take no offence at leading axes of length 1
-        while values.ndim > len(shape) and values.shape[0] == 1:
-            values = values[0]
-        return np.broadcast_to(values, shape)
-
-
-def _as_axes(item: Any) -> list[_Axis]:
-    """The axes that one item of a key stands for: a mask stands for as many as it has."""
-    if isinstance(item, slice):
-        return [item]
-    if item is None or isinstance(item, bool | np.bool_):
-        raise IndexError(f"{_INDEX_KINDS}, not {item!r}")
-    try:
-        return [operator.index(item)]
-    except TypeError:
-        pass
-    array = np.asarray(item)
-    if array.dtype.kind == "b":
-        return list(np.nonzero(array))
-    if array.size == 0:
-        array = array.astype(np.intp)
-    if array.dtype.kind not in "iu":
-        raise IndexError(f"{_INDEX_KINDS}, not {item!r}")
-    return [array.astype(np.intp, copy=False)]
+def _labels_of(values: NDArray[Any]) -> list[int]:
+    """Which labels there are; a stroke of the brush mostly has one."""
+    if values.size and (values == values[0]).all():
+        return [int(values[0])]
+    return cast(list[int], np.unique(values).tolist())

@@ -79,9 +79,10 @@ class TextMissed:
 
 @dataclass(frozen=True, eq=False)
 class Tracked:
-    """A frame of a propagation."""
+    """A frame of a propagation; `run` is its number where results are kept, else 0."""
 
     result: FrameResult
+    run: int = 0
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,11 @@ class SessionController:
         return tuple(sorted({*self.object_ids, *self._removed}))
 
     @property
+    def ids_removed(self) -> frozenset[int]:
+        """Ids of objects that were found by text and removed; they are not used again."""
+        return frozenset(self._removed)
+
+    @property
     def painted_frames(self) -> tuple[int, ...]:
         """Frames on which painted labels were prompts."""
         return tuple(
@@ -194,6 +200,10 @@ class SessionController:
             for key, prompt in self._told.items()
             if prompt is not None and any(source.kind == "labels" for source in prompt.sources)
         )
+
+    def is_prompted(self, frame_index: int, obj_id: int) -> bool:
+        """Whether something was said of an object on a frame; callable from any thread."""
+        return (frame_index, obj_id) in self._told
 
     # ----------------------------------------------------------------- work
 

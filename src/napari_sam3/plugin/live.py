@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
@@ -56,9 +57,15 @@ class LiveDrawing(QObject):
         self._painted.timeout.connect(self._on_painted)
         self._refresh_began = 0.0
 
-    def draw(self, result: FrameResult) -> None:
-        """Write a frame; it is shown within a moment."""
-        self.target.write(result)
+    def draw(
+        self,
+        result: FrameResult,
+        *,
+        is_prompted: Callable[[int, int], bool] = lambda frame_index, obj_id: False,
+        run: int = 0,
+    ) -> None:
+        """Write a frame, as `ResultLayer.write` does; it is shown within a moment."""
+        self.target.write(result, is_prompted=is_prompted, run=run)
         self._latest = result.frame_index
         self._note(result.frame_index)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
-from napari_sam3.plugin.edits import WatchedPlanes
+from napari_sam3.labels.notes import ObjectNote, Source
+from napari_sam3.labels.objects import ObjectTable
+from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.plugin.overlay import overlay_labels, overlay_place
 from napari_sam3.plugin.stack import StackAxes, frame_count
 from napari_sam3.plugin.transforms import layer_shape, world_to_indices
@@ -17,13 +19,17 @@ from napari_sam3.values import BoolArray, FrameResult, ObjectMask, PackedMask, l
 
 LABEL_DTYPE = np.uint16
 
+Key = tuple[int, int]
+"""Frame index, object id."""
+
 
 class ResultLayer:
     """The Labels layer that shows the objects of one video; id = label.
 
     The person may paint in it. Labels that are none of the session's objects stay as they are,
     and no object is drawn over them. An object's mask that was changed by hand is a prompt from
-    then on (`painted`); one that was wiped off a frame stays off it.
+    then on (`painted`); one that was wiped off a frame stays off it. The notes in the planes say so
+    too, so that planes from a file bring their layer back as it was.
 
     Parameters
     ----------
@@ -31,25 +37,49 @@ class ResultLayer:
         The video: name, place, units and axis labels are taken from it.
     axes : StackAxes
         How it is read.
+    planes : LabelPlanes, optional
+        Where the labels are kept; in memory if left out.
+    layer : Labels, optional
+        One that shows such labels already, and is taken over; a new one is made if left out.
+    objects : ObjectTable, optional
+        Names, classes and divisions.
+    own_ids : iterable of int
+        Ids that are the session's, beside those the notes tell of.
     """
 
-    def __init__(self, image_layer: Image, axes: StackAxes) -> None:
+    def __init__(
+        self,
+        image_layer: Image,
+        axes: StackAxes,
+        planes: LabelPlanes | None = None,
+        *,
+        layer: Labels | None = None,
+        objects: ObjectTable | None = None,
+        own_ids: Iterable[int] = (),
+    ) -> None:
         height, width = layer_shape(image_layer)[-2:]
-        self.planes = WatchedPlanes((frame_count(image_layer, axes), height, width), LABEL_DTYPE)
+        shape = (frame_count(image_layer, axes), height, width)
+        self.planes = LabelPlanes(shape, LABEL_DTYPE) if planes is None else planes
         self._data = overlay_labels(self.planes, image_layer, axes)
-        self.layer = Labels(
-            self._data,
-            name=f"{image_layer.name} objects",
-            opacity=0.6,
-            # writers tell it beside what they write
-            metadata={
-                "video": {k: image_layer.metadata.get(k) for k in ("path", "fps", "timestamps")}
-            },
-            **overlay_place(image_layer, axes),
-        )
-        self._own_ids: set[int] = set()
-        self._painted: dict[tuple[int, int], PackedMask] = {}
-        self._wiped: set[tuple[int, int]] = set()
+        self._own_ids = {int(i) for i in own_ids}
+        self._painted: dict[Key, PackedMask] = {}
+        self._wiped: set[Key] = set()
+        if layer is None:
+            layer = Labels(
+                self._data,
+                name=f"{image_layer.name} objects",
+                opacity=0.6,
+                **overlay_place(image_layer, axes),
+            )
+        elif layer.data is not self._data:
+            layer.data = self._data
+        self.layer = layer
+        # writers tell it beside what they write
+        layer.metadata["video"] = {
+            key: image_layer.metadata.get(key) for key in ("path", "fps", "timestamps")
+        }
+        layer.metadata["objects"] = ObjectTable() if objects is None else objects
+        self._recollect()
 
     @property
     def is_whole(self) -> bool:
@@ -61,8 +91,24 @@ class ResultLayer:
         size = layer_shape(image_layer)[-2:]
         return self.planes.shape == (frame_count(image_layer, axes), *size)
 
-    def write(self, result: FrameResult) -> None:
-        """Draw a frame; what the person has drawn on it stays."""
+    def write(
+        self,
+        result: FrameResult,
+        *,
+        is_prompted: Callable[[int, int], bool] = lambda frame_index, obj_id: False,
+        run: int = 0,
+    ) -> None:
+        """Draw a frame; what the person has drawn on it stays.
+
+        Parameters
+        ----------
+        result : FrameResult
+            The frame's objects.
+        is_prompted : callable
+            Of a frame index and an object id: whether there is a prompt.
+        run : int
+            Number of the propagation that it is of; 0: of none.
+        """
         frame_index = result.frame_index
         self._own_ids.update(result.objects)
         if self.planes.is_edited(frame_index):
@@ -70,29 +116,30 @@ class ResultLayer:
         shown = {i: m for i, m in result.objects.items() if (frame_index, i) not in self._wiped}
         frame = label_image(shown, self.planes.shape[1:], LABEL_DTYPE)
         painted = self._without_own(self.planes[frame_index])
-        self.planes.draw(frame_index, np.where(painted == 0, frame, painted))
+        notes = self._kept_notes(frame_index)
+        for obj_id, mask in shown.items():
+            if obj_id not in notes:
+                source: Source = "prompt" if is_prompted(frame_index, obj_id) else "propagated"
+                notes[obj_id] = ObjectNote(mask.score, source)
+        self.planes.draw(frame_index, np.where(painted == 0, frame, painted), notes, run=run)
 
     def erase(self, frame_index: int, obj_id: int) -> None:
         """Take an object off a frame."""
         frame = self.planes[frame_index]
+        notes = dict(self.planes.notes(frame_index))
         here = frame == obj_id
-        if here.any():
+        if here.any() or obj_id in notes:
             frame[here] = 0
-            self.planes.draw(frame_index, frame)
+            notes.pop(obj_id, None)
+            self.planes.draw(frame_index, frame, notes)
 
-    def painted(self) -> dict[tuple[int, int], BoolArray]:
+    def painted(self) -> dict[Key, BoolArray]:
         """Masks of objects that were changed by hand, by (frame index, object id)."""
         for key, mask in self.planes.take_edits(self._own_ids).items():
-            kept = ObjectMask.from_mask(mask)
-            if kept is None:
-                self._painted.pop(key, None)
-                self._wiped.add(key)
-            else:
-                self._painted[key] = PackedMask.pack(kept)
-                self._wiped.discard(key)
+            self._keep(key, mask)
         return {key: packed.unpack().mask for key, packed in self._painted.items()}
 
-    def show_again(self, keys: Iterable[tuple[int, int]]) -> None:
+    def show_again(self, keys: Iterable[Key]) -> None:
         """Draw objects that were wiped off frames: there are prompts for them now."""
         self._wiped.difference_update(keys)
 
@@ -105,6 +152,40 @@ class ResultLayer:
     def drawn_frames(self) -> list[int]:
         """Frames that were ever written, rising."""
         return [int(i) for i in self.planes.processed_frames()]
+
+    def _recollect(self) -> None:
+        """Learn from the notes which objects are the session's, and what was done by hand."""
+        by_hand: list[Key] = []
+        for frame_index in self.drawn_frames():
+            for obj_id, note in self.planes.notes(frame_index).items():
+                if note.source in ("prompt", "propagated"):
+                    self._own_ids.add(obj_id)
+                elif note.source == "painted":
+                    by_hand.append((frame_index, obj_id))
+        for frame_index, obj_id in by_hand:
+            if obj_id in self._own_ids:
+                self._keep((frame_index, obj_id), self.planes[frame_index] == obj_id)
+
+    def _keep(self, key: Key, mask: BoolArray) -> None:
+        """Remember what a person made of an object on a frame."""
+        kept = ObjectMask.from_mask(mask)
+        if kept is None:
+            self._painted.pop(key, None)
+            self._wiped.add(key)
+        else:
+            self._painted[key] = PackedMask.pack(kept)
+            self._wiped.discard(key)
+
+    def _kept_notes(self, frame_index: int) -> dict[int, ObjectNote]:
+        """Notes that drawing leaves as they are: of what is not the session's, or done by hand."""
+        before: Mapping[int, ObjectNote] = self.planes.notes(frame_index)
+        return {
+            obj_id: note
+            for obj_id, note in before.items()
+            if obj_id not in self._own_ids
+            or (frame_index, obj_id) in self._painted
+            or (frame_index, obj_id) in self._wiped
+        }
 
     def _without_own(self, frame: NDArray[Any]) -> NDArray[Any]:
         """The labels of a frame that are not the session's; `frame` is changed."""

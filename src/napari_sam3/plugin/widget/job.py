@@ -74,6 +74,7 @@ class Job(QObject):
         self._began = 0.0
         self._found_something = False
         self._bench = bench
+        self._controller = controller
         self._setup = bench.setup
         self._live: LiveDrawing | None = None
         self._progress: RunProgress | None = None
@@ -158,10 +159,12 @@ class Job(QObject):
         if isinstance(event, Erased):
             live.erase(event.frame_index, event.obj_id)
             return
+        run = 0
         if isinstance(event, Tracked):
             self.frames_done += 1
+            run = event.run
         self._found_something = bool(event.result.objects)
-        live.draw(event.result)
+        live.draw(event.result, is_prompted=self._controller.is_prompted, run=run)
 
     def _drawing(self) -> LiveDrawing:
         # not before there is something to draw: a model that can't be loaded leaves no empty layer

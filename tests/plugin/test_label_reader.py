@@ -10,6 +10,7 @@ from napari_sam3.export import Scene, open_writer
 from napari_sam3.export.base import write_all
 from napari_sam3.export.formats import FORMATS
 from napari_sam3.imports.planes import FilePlanes
+from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.label_reader import get_label_reader
 from napari_sam3.video.facts import VideoFacts
 
@@ -20,12 +21,13 @@ FACTS = VideoFacts(
 LABELS = np.zeros(SHAPE, np.uint16)
 LABELS[1, 3:9, 4:8] = 1
 LABELS[2, 3:9, 4:8] = 2
+OBJECTS = ObjectTable.from_parents({2: 1}, {2: 2}, names={2: "Ann"}, classes={1: "cell"})
 READ = ["coco", "ytvis", "ctc", "davis", "ome-zarr"]
 
 
 def write(folder, name, facts=FACTS):
     path = folder / FORMATS[name].target
-    scene = Scene(shape=SHAPE, facts=facts, classes={1: "cell"}, parents={2: 1})
+    scene = Scene(shape=SHAPE, facts=facts, objects=OBJECTS)
     write_all(open_writer(name, path, scene), LABELS)
     return path
 
@@ -40,9 +42,11 @@ def test_labels_become_a_scaled_layer(tmp_path, name):
     assert [str(unit) for unit in layer.units] == ["second", "micrometer", "micrometer"]
     np.testing.assert_array_equal(np.asarray(data), LABELS)
     if name == "ctc":
-        assert layer.metadata["parents"] == {2: 1}
-    if name == "coco":
-        assert layer.features["class"].tolist() == ["", "cell", "object"]
+        assert layer.metadata["objects"].divisions == OBJECTS.divisions
+    elif name != "davis":
+        assert layer.metadata["objects"] == OBJECTS
+        assert layer.features["class"].tolist() == [None, "cell", None]
+        assert layer.features["mother"].tolist() == [None, None, 1]
 
 
 def test_unsteady_time_is_counted_in_frames(tmp_path):
@@ -70,7 +74,8 @@ def test_a_layer_reads_only_the_frames_that_are_looked_at_and_can_be_painted_in(
     assert data[3][5, 6] == 9
     layer.undo()
     assert not data[3].any()
-    data[1] = 5
+    assert data.notes(2)[2].source == "imported"
+    data.draw(1, np.full(SHAPE[1:], 5))
     assert (data[1] == 5).all()
     assert 1 not in seen
     assert data.max() == 5

@@ -15,6 +15,6 @@ def test_truth_lies_hidden_on_the_video():
 
 def test_truth_tells_mothers_of_cells_that_are_there():
     _, (labels, arguments, _) = dividing_cells()
-    parents = arguments["metadata"]["parents"]
+    parents = arguments["metadata"]["objects"].parents
     assert parents, "some cell divides"
     assert set(parents) | set(parents.values()) <= set(np.unique(labels).tolist())

@@ -1,4 +1,5 @@
 import csv
+import threading
 
 import geff
 import numpy as np
@@ -6,10 +7,14 @@ import pytest
 import tifffile
 from napari.layers import Image, Labels
 from PIL import Image as Picture
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QApplication, QProgressDialog, QPushButton
 
-from napari_sam3.errors import LayerError
+from napari_sam3.errors import LayerError, VideoError
 from napari_sam3.export.base import read_sidecar
 from napari_sam3.imports import open_labels
+from napari_sam3.labels.notes import ObjectNote
+from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.plugin.overlay import overlay_labels, overlay_place
 from napari_sam3.plugin.reader import read_layers
@@ -167,7 +172,67 @@ def test_other_formats_come_back_with_what_the_layer_knows(tmp_path, name):
         assert labels.facts.pixel_size == pytest.approx((0.5, 0.4))
         assert labels.facts.unit == "um"
         if name.endswith((".json", ".zarr")):
-            assert labels.classes == {7: "cell"}
+            assert labels.objects.classes == {7: "cell"}
+
+
+def test_what_is_known_of_objects_is_written(tmp_path):
+    labels = _labels()
+    labels[3, 10:20, 20:40], labels[3, 22:30, 20:40] = 8, 9
+    planes = LabelPlanes(labels.shape)
+    for t in range(4):
+        planes.draw(t, labels[t], {7: ObjectNote(0.5, "prompt" if t == 1 else "propagated")})
+    objects = ObjectTable()
+    objects.rename(7, "Eve")
+    objects.mark_division(7, [8, 9], 3)
+    features = {"index": [8], "class": ["cell"], "name": [None]}  # a column of the person's own
+    layer = Labels(planes, metadata={"objects": objects}, features=features)
+    path = tmp_path / "out.csv"
+    write_table(str(path), *_data_of(layer))
+    with path.open(newline="") as file:
+        rows = [
+            tuple(r[c] for c in ("id", "name", "class", "mother", "score", "source"))
+            for r in csv.DictReader(file)
+        ]
+    assert rows == [
+        ("7", "Eve", "", "", "0.5000", "prompt"),
+        ("7", "Eve", "", "", "0.5000", "propagated"),
+        ("8", "", "cell", "7", "", ""),
+        ("9", "", "", "7", "", ""),
+    ]
+    write_ctc(str(tmp_path / "01_RES"), *_data_of(layer))
+    lineage = (tmp_path / "01_RES" / "res_track.txt").read_text()
+    assert lineage == "7 1 2 0\n8 3 3 7\n9 3 3 7\n"
+
+
+def test_a_long_writing_can_be_stopped(tmp_path, qtbot, monkeypatch):
+    monkeypatch.setattr("napari_sam3.plugin.saving.SHOWN_AFTER_MS", 0)
+    path = tmp_path / "out.tif"
+    path.write_bytes(b"before")
+
+    class Slow(LabelPlanes):
+        """Labels of which the second frame does not come before the dialog is there."""
+
+        def __getitem__(self, key):
+            if key == 1:
+                assert is_stopped.wait(60)
+            return super().__getitem__(key)
+
+    is_stopped = threading.Event()
+
+    def press_stop():
+        (dialog,) = [w for w in QApplication.topLevelWidgets() if isinstance(w, QProgressDialog)]
+        if not dialog.isVisible():
+            QTimer.singleShot(20, press_stop)
+            return
+        dialog.findChild(QPushButton).click()
+        is_stopped.set()
+
+    QTimer.singleShot(20, press_stop)
+    planes = Slow((4, 48, 64))
+    with pytest.raises(VideoError, match="stopped"):
+        write_label_tiff(str(path), planes, {})
+    assert path.read_bytes() == b"before"
+    assert [file.name for file in tmp_path.iterdir()] == ["out.tif"]
 
 
 def test_boxes_and_tracks_are_written(tmp_path):

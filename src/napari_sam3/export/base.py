@@ -7,7 +7,7 @@ import re
 import shutil
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -307,9 +307,12 @@ def read_sidecar(path: Path) -> VideoFacts | None:
     return None
 
 
-def write_all(writer: ResultWriter, labels: Any) -> None:
+def write_all(
+    writer: ResultWriter, labels: Any, *, on_progress: Callable[[int, int], None] | None = None
+) -> None:
     """Hand every frame of a (T, H, W) label array to a writer, and close it.
 
+    `on_progress` is called with (frames handed over, frames); what it raises ends the writing.
     Labels that know their scores and sources by `notes` (`LabelPlanes`, `LabelFile`) hand them on.
     """
     notes = getattr(labels, "notes", None)
@@ -317,6 +320,8 @@ def write_all(writer: ResultWriter, labels: Any) -> None:
         for frame_index in range(writer.shape[0]):
             known = None if notes is None else notes(frame_index)
             writer.write_labels(frame_index, np.asarray(labels[frame_index]), known)
+            if on_progress is not None:
+                on_progress(frame_index + 1, writer.shape[0])
 
 
 def label_shape(labels: Any) -> tuple[int, int, int]:

@@ -69,7 +69,7 @@ class CocoLabels(LabelFile):
         if not self._has_scores:
             return {}
         found = self._found.get(frame_index, [])
-        return {obj_id: ObjectNote(score, "imported") for obj_id, score, _ in found}
+        return {obj_id: _note(score) for obj_id, score, _ in found}
 
 
 class YoutubeVisLabels(LabelFile):
@@ -105,7 +105,7 @@ class YoutubeVisLabels(LabelFile):
 
     def notes(self, frame_index: int) -> dict[int, ObjectNote]:
         """Mean scores of the objects."""
-        return {i: ObjectNote(score, "imported") for i, score in self._scores.items()}
+        return {obj_id: _note(score) for obj_id, score in self._scores.items()}
 
 
 def open_json(path: Path) -> LabelFile:
@@ -124,6 +124,11 @@ def open_json(path: Path) -> LabelFile:
         if "images" in said:
             return CocoLabels(path, said)
     raise VideoError(f"{str(path)!r} is neither COCO nor YouTube-VIS: it has no images or videos")
+
+
+def _note(score: float) -> ObjectNote:
+    # what others call a score may be on a scale of their own
+    return ObjectNote(score if 0 <= score <= 1 else None, "imported")
 
 
 def _check_id(value: Any) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.imports.base import LabelFile
+from napari_sam3.labels.notes import ObjectNote, pack_notes
 from napari_sam3.labels.planes import LabelPlanes
 
 
@@ -15,7 +17,7 @@ class FilePlanes(LabelPlanes):
     """The labels of a file, for a napari Labels layer; the file itself is never changed.
 
     A frame is read when it is first looked at, and kept squeezed from then on. What concerns all
-    frames, as `max`, reads them all.
+    frames, as `max`, reads them all. Every frame counts as processed.
 
     Parameters
     ----------
@@ -27,6 +29,12 @@ class FilePlanes(LabelPlanes):
         super().__init__(file.shape, file.dtype)
         self.file = file
         self._unread = np.ones(file.shape[0], bool)
+        self._processed[:] = True
+
+    def notes(self, frame_index: int) -> Mapping[int, ObjectNote]:
+        """What is known of the objects on a frame; their source is "imported" until changed."""
+        self._fetch(self._number(frame_index))
+        return super().notes(frame_index)
 
     def _look(self, frame_index: int) -> NDArray[Any]:
         self._fetch(frame_index)
@@ -51,6 +59,10 @@ class FilePlanes(LabelPlanes):
             self._unread[frame_index] = False
             if labels.any():
                 super()._write(frame_index, (slice(None), slice(None)), labels)
+                said = self.file.notes(frame_index)
+                unsaid = ObjectNote(None, "imported")
+                ids = np.unique(labels[labels != 0]).tolist()
+                self._notes[frame_index] = pack_notes({i: said.get(i, unsaid) for i in ids})
 
     def _fetch_all(self) -> None:
         for frame_index in np.flatnonzero(self._unread).tolist():

@@ -50,7 +50,8 @@ def read_label_layers(path: PathOrPaths) -> list[LayerData]:
     -------
     list of (array, dict, "labels")
         Time and place are scaled as the facts of the video beside the file say; `metadata` has
-        them as `video_facts`, and `parents` (mother of each daughter) where the format tells.
+        them as `video_facts`, and as `objects` an `ObjectTable` of what the format tells of names,
+        classes and divisions, which the features show.
 
     Raises
     ------
@@ -63,6 +64,7 @@ def read_label_layers(path: PathOrPaths) -> list[LayerData]:
 def _label_layer(path: Path) -> LayerData:
     from napari_sam3.imports import open_labels
     from napari_sam3.imports.planes import FilePlanes
+    from napari_sam3.plugin.objects.features import OBJECTS, make_features
 
     labels = open_labels(path)
     facts = labels.facts
@@ -77,15 +79,11 @@ def _label_layer(path: Path) -> LayerData:
         "units": ("second" if seconds else "pixel", unit, unit),
         "metadata": {
             "video_facts": facts,
-            "classes": labels.classes,
-            "parents": labels.parents,
             "path": str(path),
+            OBJECTS: labels.objects,
         },
+        "features": make_features((), labels.objects),
     }
-    if labels.classes:
-        ids = sorted(labels.classes)
-        names = [labels.classes[i] for i in ids]
-        arguments["features"] = {"index": [0, *ids], "class": ["", *names]}
     return FilePlanes(labels), arguments, "labels"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.reader import LayerData, video_layer
 
 
@@ -13,8 +14,8 @@ def dividing_cells() -> list[LayerData]:
     Returns
     -------
     list of layer data
-        The video as an image layer; its labels, (T, H, W) uint16, with `parents` (id -> id of
-        the mother cell) in the metadata.
+        The video as an image layer; its labels, (T, H, W) uint16, with an `ObjectTable` of the
+        divisions as `objects` in the metadata.
 
     Raises
     ------
@@ -23,18 +24,24 @@ def dividing_cells() -> list[LayerData]:
     """
     import tifffile
 
+    from napari_sam3.plugin.objects.features import OBJECTS, make_features
     from napari_sam3.samples import read_lineage, sample_paths
     from napari_sam3.video import open_video
 
     paths = sample_paths()
     video, arguments, kind = video_layer(open_video(paths.video))
     arguments["name"] = "dividing cells"
+    lineage = read_lineage(paths.lineage)
+    objects = ObjectTable.from_parents(
+        {track.cell_id: track.parent for track in lineage if track.parent},
+        {track.cell_id: track.first for track in lineage},
+        classes={track.cell_id: "cell" for track in lineage},
+    )
     truth = {
         "name": "dividing cells truth",
         "visible": False,
-        "metadata": {
-            "parents": {t.cell_id: t.parent for t in read_lineage(paths.lineage) if t.parent}
-        },
+        "metadata": {OBJECTS: objects},
+        "features": make_features((), objects),
         **{key: arguments[key] for key in ("scale", "units", "axis_labels")},
     }
     return [(video, arguments, kind), (tifffile.imread(paths.truth), truth, "labels")]

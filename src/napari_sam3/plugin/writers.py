@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,11 @@ from numpy.typing import NDArray
 from napari_sam3.errors import LayerError
 
 if TYPE_CHECKING:
+    from napari_sam3.labels.notes import ObjectNote
     from napari_sam3.video.facts import VideoFacts
+
+Tell = Callable[[int, int], None]
+"""Called with the number of frames done and of all."""
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -100,17 +105,18 @@ def write_geff(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
 def _write(name: str, path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     from napari_sam3.export import Scene, open_writer
     from napari_sam3.export.base import label_shape, write_all
+    from napari_sam3.plugin.objects.features import known_objects
+    from napari_sam3.plugin.saving import save_apart
 
     labels = _frames_of(data)
-    metadata = attributes.get("metadata") or {}
     shape = label_shape(labels)
-    scene = Scene(
-        shape=shape,
-        facts=_facts_of(shape, attributes),
-        classes=_classes_of(attributes),
-        parents=metadata.get("parents") or {},
-    )
-    write_all(open_writer(name, path, scene), labels)
+
+    def write(tell: Tell) -> None:
+        facts = _facts_of(shape, attributes)
+        scene = Scene(shape=shape, facts=facts, objects=known_objects(attributes))
+        write_all(open_writer(name, path, scene), labels, on_progress=tell)
+
+    save_apart(path, write)
     return [path]
 
 
@@ -149,6 +155,8 @@ def _write_with_video(name: str, path: str, layers: list[LayerData]) -> list[str
 
     from napari_sam3.export import Scene, open_writer
     from napari_sam3.export.base import write_all
+    from napari_sam3.plugin.objects.features import known_objects
+    from napari_sam3.plugin.saving import save_apart
     from napari_sam3.plugin.stack import guess_axes, layer_video, video_contrast_limits
     from napari_sam3.session.frames import RgbFrames
 
@@ -156,21 +164,27 @@ def _write_with_video(name: str, path: str, layers: list[LayerData]) -> list[str
     given = {kind: attributes for _, attributes, kind in layers}
     image, labels = made["image"], made["labels"]
     axes = guess_axes(image)
-    with layer_video(image, axes) as video:
-        frames = RgbFrames(video, video_contrast_limits(image))
-        shape = (len(frames), *frames.size)
-        place = {"scale": image.scale, "units": image.units}
-        known = {"metadata": {**labels.metadata, "video": image.metadata}}
-        scene = Scene(
-            shape=shape,
-            facts=_facts_of(shape, {**place, **known}),
-            video=video,
-            frames=frames,
-            sound=image.metadata.get("path"),
-            classes=_classes_of(given["labels"]),
-            parents=labels.metadata.get("parents") or {},
-        )
-        write_all(open_writer(name, path, scene), _LabelsOnVideo(image, axes, labels, shape))
+    limits = video_contrast_limits(image)
+
+    def write(tell: Tell) -> None:
+        with layer_video(image, axes) as video:
+            frames = RgbFrames(video, limits)
+            shape = (len(frames), *frames.size)
+            place = {"scale": image.scale, "units": image.units}
+            known = {"metadata": {**labels.metadata, "video": image.metadata}}
+            scene = Scene(
+                shape=shape,
+                facts=_facts_of(shape, {**place, **known}),
+                video=video,
+                frames=frames,
+                sound=image.metadata.get("path"),
+                objects=known_objects(given["labels"]),
+                on_progress=tell,
+            )
+            drawn = _LabelsOnVideo(image, axes, labels, shape)
+            write_all(open_writer(name, path, scene), drawn, on_progress=tell)
+
+    save_apart(path, write)
     return [path]
 
 
@@ -186,6 +200,14 @@ class _LabelsOnVideo:
         from napari_sam3.plugin.overlay import labels_on_frame
 
         return labels_on_frame(*self._layers, frame_index)
+
+    def notes(self, frame_index: int) -> Mapping[int, ObjectNote]:
+        """Scores and sources, if the labels are frame by frame those of the video."""
+        planes = _frames_of(self._layers[2].data)
+        notes = getattr(planes, "notes", None)
+        if notes is None or planes.shape[0] != self.shape[0]:
+            return {}
+        return notes(frame_index)
 
 
 def _frames_of(data: Any) -> Any:
@@ -242,15 +264,6 @@ def _is_large(path: Path) -> bool:
     """Whether reading all of a video to hash it would make the window wait for long."""
     files = path.iterdir() if path.is_dir() else [path]
     return sum(f.stat().st_size for f in files if f.is_file()) > MOST_HASHED
-
-
-def _classes_of(attributes: dict[str, Any]) -> dict[int, str]:
-    """The class of each label, where the layer's features have the columns index and class."""
-    features = attributes.get("features")
-    if features is None or not {"index", "class"} <= set(features):
-        return {}
-    pairs = zip(features["index"], features["class"], strict=True)
-    return {int(i): str(name) for i, name in pairs if i == i and int(i) > 0 and name}
 
 
 def _frame_interval(attributes: dict[str, Any]) -> float | None:

@@ -1,0 +1,1 @@
+"""Objects in the window: names, classes, divisions, tracks, locked frames."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
+from napari_sam3.errors import UnknownObjectError
 from napari_sam3.values import (
     Concept,
     FrameResult,
@@ -13,6 +14,9 @@ from napari_sam3.values import (
     PackedMask,
     without_overlap,
 )
+
+MOST_KNOWN = 8
+"""Frames that a model is told of an earlier session."""
 
 
 class Draft:
@@ -46,6 +50,11 @@ class Records:
         Rises with every change of the prompts.
     hold_back : bool
         What journals say of it.
+    recall : callable or None
+        Gives what an earlier session had shown on a frame, by object id; None where nothing.
+    earlier : tuple of range
+        The frames, in the order they were computed in, that an earlier session had shown with the
+        prompts that were restored.
     """
 
     def __init__(self, hold_back: bool = False) -> None:
@@ -59,15 +68,15 @@ class Records:
         self._found: set[int] = set()  # by a concept, before anybody pointed at them
         # the newest masks of a frame, overlaps and removed objects included
         self._shown: dict[int, dict[int, PackedMask]] = {}
+        self.recall: Callable[[int], Mapping[int, ObjectMask] | None] | None = None
+        self.earlier: tuple[range, ...] = ()
+        self._changed: set[int] = set()  # frames whose prompts are not as they were restored
+        self._undone: set[int] = set()  # objects that lost their last prompt: not to be recalled
 
     @property
     def object_ids(self) -> tuple[int, ...]:
         """Ids of the objects there are, rising."""
         return tuple(sorted(self._issued - self.removed))
-
-    def say_ids(self) -> str:
-        """The ids as words, for a message."""
-        return ", ".join(map(str, self.object_ids)) or "none yet"
 
     @property
     def prompted_frames(self) -> list[int]:
@@ -88,14 +97,60 @@ class Records:
                 pointed.add(obj_id)
         return pointed
 
-    def journal(self, *, with_removed: bool = False) -> Journal:
-        """The prompts, for a model."""
+    def journal(self, leg: range, *, with_removed: bool = False) -> Journal:
+        """The prompts, for a model that is asked for the frames of `leg`."""
         hidden = set() if with_removed else self.removed
         return Journal(
             {i: dict(k) for i, k in self.keyframes.items() if i not in hidden},
             self.concepts,
             self.hold_back,
+            self._known_before(leg, hidden),
         )
+
+    def _known_before(self, leg: range, hidden: set[int]) -> dict[int, dict[int, ObjectMask]]:
+        """The newest frames on the way to a leg that an earlier session has computed."""
+        step = leg.step
+        # a frame depends on the prompts that lie before it on its way, and on no others
+        end = min([leg[0], *self._changed], key=lambda f: f * step)
+        newest = range(0)
+        for done in (d for d in self.earlier if d and d.step == step):
+            true = done[: max(0, (end - done[0]) * step)]
+            if true and (not newest or (true[-1] - newest[-1]) * step > 0):
+                newest = true[-MOST_KNOWN:]
+        known = {}
+        for frame_index in newest:
+            masks = self._recalled(frame_index)
+            if masks is not None:
+                known[frame_index] = {i: m for i, m in masks.items() if i not in hidden}
+        return known
+
+    # -------------------------------------------------------------- checks
+
+    def check_not_removed(self, obj_id: int | None) -> None:
+        """Refuse the id of a removed object."""
+        if obj_id in self.removed:
+            raise UnknownObjectError(
+                f"object {obj_id} was removed, and ids are not used again; "
+                "leave out obj_id to get a new one"
+            )
+
+    def check_known(self, obj_id: int) -> None:
+        """Refuse the id of no object."""
+        if obj_id not in self.object_ids:
+            raise UnknownObjectError(
+                f"no object {obj_id} to remove; the objects are: {self._say_ids()}"
+            )
+
+    def check_prompted(self, frame_index: int, obj_id: int) -> None:
+        """Refuse a frame on which nothing was said of an object."""
+        if obj_id not in self.object_ids or frame_index not in self.keyframes.get(obj_id, {}):
+            raise UnknownObjectError(
+                f"object {obj_id} has no prompt on frame {frame_index} to take back; "
+                f"the objects are: {self._say_ids()}"
+            )
+
+    def _say_ids(self) -> str:
+        return ", ".join(map(str, self.object_ids)) or "none yet"
 
     # ------------------------------------------------------------- changes
 
@@ -107,7 +162,8 @@ class Records:
         """Carry out a change of the prompts on a frame; `present` is what else was seen there."""
         self._next_id = draft.next_id
         self._issued.update(draft.keyframes)
-        shown = self._shown.setdefault(frame_index, {})
+        self._changed.add(frame_index)
+        shown = self._shown_on(frame_index)
         for obj_id, mask in present.items():
             shown[obj_id] = PackedMask.pack(mask)
         for obj_id, keyframe in draft.keyframes.items():
@@ -133,13 +189,15 @@ class Records:
         """Undo the prompt of an object on a frame; without any prompt left there is no object."""
         keyframes = self.keyframes[obj_id]
         prior = keyframes.pop(frame_index).prompt.prior
-        shown = self._shown.get(frame_index, {})
+        self._changed.add(frame_index)
+        shown = self._shown_on(frame_index)
         shown.pop(obj_id, None)
         if prior is not None:
             shown[obj_id] = PackedMask.pack(prior)
         if not keyframes:
             del self.keyframes[obj_id]
             self._issued.discard(obj_id)
+            self._undone.add(obj_id)
             for masks in self._shown.values():
                 masks.pop(obj_id, None)
         self.version += 1
@@ -149,11 +207,41 @@ class Records:
         self.removed.add(obj_id)
         self.version += 1
 
+    def restore(
+        self,
+        keyframes: Mapping[int, Mapping[int, Keyframe]],
+        concepts: tuple[tuple[int, Concept], ...],
+        *,
+        found: Iterable[int],
+        removed: Iterable[int],
+        next_id: int,
+    ) -> None:
+        """Take over the prompts of an earlier session; these records must be new."""
+        self.keyframes = {i: dict(frames) for i, frames in keyframes.items()}
+        self.concepts = concepts
+        self._found = set(found)
+        self.removed = set(removed)
+        self._issued = {*self.keyframes, *self._found, *self.removed}
+        self._next_id = max([next_id, *(i + 1 for i in self._issued)])
+        self.version += 1
+
+    @property
+    def next_id(self) -> int:
+        """No object has had this id or a higher one."""
+        return self._next_id
+
+    @property
+    def found(self) -> frozenset[int]:
+        """Objects that a concept found before anybody pointed at them."""
+        return frozenset(self._found)
+
     # --------------------------------------------------------------- masks
 
     def shown_mask(self, frame_index: int, obj_id: int) -> ObjectMask | None:
         """The newest mask of an object on a frame."""
-        packed = self._shown.get(frame_index, {}).get(obj_id)
+        if frame_index not in self._shown:
+            return (self._recalled(frame_index) or {}).get(obj_id)
+        packed = self._shown[frame_index].get(obj_id)
         return None if packed is None else packed.unpack()
 
     def show(self, frame_index: int, masks: Mapping[int, ObjectMask]) -> FrameResult:
@@ -163,8 +251,24 @@ class Records:
 
     def result(self, frame_index: int) -> FrameResult:
         """What is to be seen on a frame."""
-        shown = self._shown.get(frame_index, {})
+        if frame_index not in self._shown:
+            return self._visible(frame_index, self._recalled(frame_index) or {})
+        shown = self._shown[frame_index]
         return self._visible(frame_index, {i: packed.unpack() for i, packed in shown.items()})
+
+    def _shown_on(self, frame_index: int) -> dict[int, PackedMask]:
+        """The newest masks of a frame that is about to be changed."""
+        if frame_index not in self._shown:
+            recalled = self._recalled(frame_index) or {}
+            self._shown[frame_index] = {i: PackedMask.pack(m) for i, m in recalled.items()}
+        return self._shown[frame_index]
+
+    def _recalled(self, frame_index: int) -> dict[int, ObjectMask] | None:
+        """What an earlier session had shown of the objects there still are."""
+        masks = None if self.recall is None else self.recall(frame_index)
+        if masks is None:
+            return None
+        return {i: m for i, m in masks.items() if i in self._issued and i not in self._undone}
 
     def _visible(self, frame_index: int, masks: Mapping[int, ObjectMask]) -> FrameResult:
         present = {i: mask for i, mask in masks.items() if i not in self.removed}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from numpy.typing import ArrayLike
@@ -13,7 +13,6 @@ from napari_sam3.errors import (
     MissingPromptError,
     PropagationRunningError,
     SessionNotFoundError,
-    UnknownObjectError,
 )
 from napari_sam3.models.base import TrackedFrame, VideoModel
 from napari_sam3.models.registry import load_model
@@ -153,11 +152,7 @@ class VideoSession:
                 clear_old_points=clear_old_points,
             )
             check_supported(self.model, call)
-            if call.obj_id in self._records.removed:
-                raise UnknownObjectError(
-                    f"object {call.obj_id} was removed, and ids are not used again; "
-                    "leave out obj_id to get a new one"
-                )
+            self._records.check_not_removed(call.obj_id)
             present = self._objects_on(call.frame_index) if call.is_concept else {}
             if call.is_concept:
                 draft = answer_concept(call, self._records, self._tracker, present)
@@ -186,13 +181,7 @@ class VideoSession:
             self._check_open()
             frame = check_frame_index(frame_index, len(self._frames))
             number = check_object_id(obj_id)
-            if number not in self.object_ids or frame not in self._records.keyframes.get(
-                number, {}
-            ):
-                raise UnknownObjectError(
-                    f"object {number} has no prompt on frame {frame} to take back; "
-                    f"the objects are: {self._records.say_ids()}"
-                )
+            self._records.check_prompted(frame, number)
             self._records.take_back(frame, number)
             return self._records.result(frame)
 
@@ -207,10 +196,7 @@ class VideoSession:
         with self._lock:
             self._check_open()
             number = check_object_id(obj_id)
-            if number not in self.object_ids:
-                raise UnknownObjectError(
-                    f"no object {number} to remove; the objects are: {self._records.say_ids()}"
-                )
+            self._records.check_known(number)
             self._records.remove(number)
 
     @property
@@ -269,8 +255,21 @@ class VideoSession:
             start, limit = check_range(
                 len(self.video), direction, start_frame_index, max_frame_num_to_track
             )
-            prompted = self._records.prompted_frames
-            if not prompted:
+            if start is None:
+                start = min(self._records.prompted_frames, default=0)
+            return self.follow(plan_frames(len(self.video), direction, start, limit))
+
+    def follow(self, legs: Sequence[range]) -> Propagation:
+        """As `propagate`, over given frames: those that are left of an earlier run.
+
+        Parameters
+        ----------
+        legs : sequence of range
+            Frames of the video, one range after the other, each with step 1 or -1.
+        """
+        with self._lock:
+            self._check_open()
+            if not self._records.prompted_frames:
                 raise MissingPromptError(
                     "there is nothing to propagate: no prompt has been added; use add_prompt first"
                 )
@@ -279,9 +278,7 @@ class VideoSession:
                     "a propagation is running on this session; let it end, close it or cancel it "
                     "before starting another"
                 )
-            start = min(prompted) if start is None else start
-            legs = plan_frames(len(self.video), direction, start, limit)
-            propagation = Propagation(self, legs)
+            propagation = Propagation(self, tuple(leg for leg in legs if leg))
             self._propagation = weakref.ref(propagation)
             return propagation
 
@@ -338,6 +335,26 @@ class VideoSession:
             number = check_frame_index(frame_index, len(self.video))
             return self._records.result(number)
 
+    def remember(
+        self,
+        recall: Callable[[int], Mapping[int, ObjectMask] | None],
+        earlier: Sequence[range] = (),
+    ) -> None:
+        """Let it know what an earlier session had shown; until `reset`.
+
+        Parameters
+        ----------
+        recall : callable
+            From a frame's index to its masks by object id, or None; asked when they are needed.
+        earlier : sequence of range
+            Frames, in the order they were computed in, that were shown with the prompts of now:
+            a propagation that begins behind them need not compute them again.
+        """
+        with self._lock:
+            self._check_open()
+            self._records.recall = recall
+            self._records.earlier = tuple(earlier)
+
     def reset(self) -> None:
         """Go back to the state just after the start; a running propagation ends."""
         with self._lock:
@@ -369,7 +386,7 @@ class VideoSession:
     def _track(self, leg: range) -> Iterator[TrackedFrame]:
         """Let the model follow the prompts as they are now."""
         # a concept could find a removed object again: the model follows it, unseen
-        journal = self._records.journal(with_removed=bool(self._records.concepts))
+        journal = self._records.journal(leg, with_removed=bool(self._records.concepts))
         return self._tracker.propagate(journal, leg, self._records.issue_id)
 
     def _accept(self, frame_index: int, found: Mapping[int, ObjectMask]) -> FrameResult:
@@ -387,8 +404,8 @@ class VideoSession:
         """Where all objects, removed ones too, are on a frame, tracked there if need be."""
         if not self._records.keyframes and not self._records.concepts:
             return {}
-        everything = self._records.journal(with_removed=True)
         target = range(frame_index, frame_index + 1)
+        everything = self._records.journal(target, with_removed=True)
         *_, last = self._tracker.propagate(everything, target, self._records.issue_id)
         return dict(last.objects or {})
 

@@ -1,0 +1,46 @@
+"""Work that lasts: a folder that holds a session with all that was said, made and seen.
+
+The names are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_sam3.projects.place import is_project, list_projects, project_for
+    from napari_sam3.projects.project import Project
+    from napari_sam3.projects.reference import VideoReference
+    from napari_sam3.projects.resume import continue_run, open_session
+    from napari_sam3.projects.state import ProjectState, RunNote
+
+_HOMES = {
+    "Project": "project",
+    "ProjectState": "state",
+    "RunNote": "state",
+    "VideoReference": "reference",
+    "continue_run": "resume",
+    "is_project": "place",
+    "list_projects": "place",
+    "open_session": "resume",
+    "project_for": "place",
+}
+
+__all__ = [
+    "Project",
+    "ProjectState",
+    "RunNote",
+    "VideoReference",
+    "continue_run",
+    "is_project",
+    "list_projects",
+    "open_session",
+    "project_for",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

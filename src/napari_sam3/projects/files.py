@@ -1,0 +1,147 @@
+"""The small files of a project: written whole or not at all, the one before kept."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from napari_sam3.errors import ProjectError
+
+T = TypeVar("T")
+
+BACKUP, DAMAGED = ".bak", ".damaged"
+
+# what reading text or JSON that is damaged, or was made to do harm, raises
+DAMAGE = (OSError, ValueError, LookupError, TypeError, RecursionError, ArithmeticError)
+
+
+class SmallFiles:
+    """The text files of one project.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the project.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._written: dict[str, str] = {}
+        self._damaged: set[str] = set()
+
+    def read(self, name: str, parse: Callable[[str], T]) -> tuple[T | None, str | None]:
+        """Read a file, or else the one before it.
+
+        Parameters
+        ----------
+        name : str
+            Of the file, in the folder.
+        parse : callable
+            From its text to what it says; raises one of `DAMAGE` if it can't be.
+
+        Returns
+        -------
+        said : object or None
+            None if neither is there, or neither can be understood.
+        problem : str or None
+            What is lost, in words; None if nothing is.
+        """
+        place = self.folder / name
+        try:
+            text = place.read_text(encoding="utf-8")
+            said = parse(text)
+        except FileNotFoundError:
+            wrong = "is missing"
+        except ProjectError:
+            raise
+        except DAMAGE as exc:
+            wrong = f"is damaged ({_reason(exc)})"
+            self._damaged.add(name)
+        else:
+            self._written[name] = text
+            return said, None
+        try:
+            said = parse(place.with_name(name + BACKUP).read_text(encoding="utf-8"))
+        except DAMAGE:
+            return None, f"{name} {wrong}"
+        return said, f"{name} {wrong}; the one saved before it was taken, the last change is lost"
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file; the one before stays as its backup, a damaged one under another name.
+
+        Raises
+        ------
+        ProjectError
+            If it can't be written; what was there stays.
+        """
+        if self._written.get(name) == text and (self.folder / name).exists():
+            return
+        place = self.folder / name
+        part = place.with_name(f".{name}.{os.getpid()}.part")
+        try:
+            try:
+                with part.open("w", encoding="utf-8", newline="") as file:
+                    file.write(text)
+                    file.flush()
+                    os.fsync(file.fileno())
+                if name in self._damaged:
+                    place.replace(_free(place.with_name(name + DAMAGED)))
+                    self._damaged.discard(name)
+                elif place.exists():
+                    _copy(place, place.with_name(name + BACKUP))
+                part.replace(place)
+            finally:
+                part.unlink(missing_ok=True)
+        except OSError as exc:
+            raise ProjectError(
+                f"{str(place)!r} can't be written ({exc.strerror or exc}); check the folder's "
+                "rights and the room on the disk. What was saved before is still there"
+            ) from exc
+        self._written[name] = text
+
+    def keep_copy(self, name: str, copy: str) -> None:
+        """Keep a file as it is under another name; one that is there already is not replaced.
+
+        Raises
+        ------
+        ProjectError
+            If it can't be written.
+        """
+        if (self.folder / copy).exists() or not (self.folder / name).exists():
+            return
+        try:
+            _copy(self.folder / name, self.folder / copy)
+        except OSError as exc:
+            raise ProjectError(
+                f"{name!r} can't be copied to {copy!r} ({exc.strerror or exc}); check the room on "
+                "the disk"
+            ) from exc
+
+    def mark_damaged(self, name: str) -> None:
+        """Have the file as it is kept, under another name, when it is written next."""
+        self._damaged.add(name)
+
+
+def _copy(place: Path, copy: Path) -> None:
+    part = copy.with_name(f".{copy.name}.{os.getpid()}.part")
+    try:
+        shutil.copyfile(place, part)
+        part.replace(copy)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _free(place: Path) -> Path:
+    """A name that is not taken: the place itself, or with a number behind."""
+    number, free = 1, place
+    while free.exists():
+        number += 1
+        free = place.with_name(f"{place.name}-{number}")
+    return free
+
+
+def _reason(exc: Exception) -> str:
+    return str(getattr(exc, "strerror", None) or exc or type(exc).__name__)[:200]

@@ -1,0 +1,175 @@
+"""Reading a project from its folder: as far as it can be read, telling what is lost."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from napari_sam3.errors import ProjectError, PromptFileError
+from napari_sam3.labels.objects import ObjectTable
+from napari_sam3.labels.store import LabelStore
+from napari_sam3.projects.files import DAMAGE, SmallFiles
+from napari_sam3.projects.migrate import VERSION, migrate
+from napari_sam3.projects.place import LABELS, LAYERS, OBJECTS, PROJECT, PROMPTS
+from napari_sam3.projects.reference import Shape, VideoReference
+from napari_sam3.projects.state import ProjectState, RunNote
+from napari_sam3.session.prompt_files import prompts_from_json
+from napari_sam3.session.saved_prompts import PromptList
+
+T = TypeVar("T")
+
+
+@dataclass
+class Contents:
+    """What the small files of a project say.
+
+    Attributes
+    ----------
+    version : int
+        As which `project.json` was read.
+    """
+
+    video: VideoReference
+    version: int = VERSION
+    state: ProjectState = field(default_factory=ProjectState)
+    run: RunNote | None = None
+    prompts: PromptList = field(default_factory=PromptList)
+    layers: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    objects: ObjectTable = field(default_factory=ObjectTable)
+
+
+def load(
+    folder: Path, files: SmallFiles, *, read_only: bool
+) -> tuple[Contents, LabelStore, list[str]]:
+    """Read all of a project.
+
+    Returns
+    -------
+    contents : Contents
+    labels : LabelStore
+    problems : list of str
+        What is lost, a sentence each.
+
+    Raises
+    ------
+    ProjectError
+        If it is of a newer version, or not even the video's size is left.
+    """
+    problems: list[str] = []
+    head, wrong = files.read(PROJECT, _parse_head)
+    if wrong is not None:
+        problems.append(wrong)
+    said, version = head or ({}, VERSION)
+    video = VideoReference.from_json(said.get("video"), problems)
+    labels = _open_labels(folder, None if video is None else video.shape, read_only, problems)
+    shape = (labels.shape[0], labels.shape[1], labels.shape[2])
+    if video is None or video.shape != shape:
+        files.mark_damaged(PROJECT)
+        problems.append(
+            f"{PROJECT} does not tell any more what video it is of; say where it is "
+            "(point_to(path))"
+        )
+        video = VideoReference(shape)
+    contents = Contents(video, version)
+    before = len(problems)
+    if head is not None:
+        contents.state = ProjectState.from_json(said.get("state", {}), shape[0], problems)
+        contents.run = RunNote.from_json(said.get("run"), shape[0], problems)
+    if len(problems) > before:
+        files.mark_damaged(PROJECT)
+    contents.prompts = (
+        _read(files, PROMPTS, _prompts_in(shape[0]), "what the model was told", problems)
+        or contents.prompts
+    )
+    layers = _read(files, LAYERS, _parse_layers, "how prompts were drawn", problems)
+    contents.layers = contents.layers if layers is None else layers
+    lost = "names, classes and divisions of objects"
+    contents.objects = _read(files, OBJECTS, _parse_objects, lost, problems) or contents.objects
+    return contents, labels, problems
+
+
+def _read(
+    files: SmallFiles,
+    name: str,
+    parse: Callable[[str, list[str]], T],
+    lost: str,
+    problems: list[str],
+) -> T | None:
+    found: list[str] = []
+
+    def read(text: str) -> T:
+        found.clear()
+        return parse(text, found)
+
+    said, wrong = files.read(name, read)
+    if wrong is not None:
+        problems.append(wrong if said is not None else f"{wrong}: {lost} can't be restored")
+    elif found:
+        files.mark_damaged(name)
+    problems += found
+    return said
+
+
+def _parse_head(text: str) -> tuple[dict[str, Any], int]:
+    said = json.loads(text)
+    if not isinstance(said, dict):
+        raise ValueError("it is no table")
+    return migrate(said)
+
+
+def _prompts_in(n_frames: int) -> Callable[[str, list[str]], PromptList]:
+    def parse(text: str, problems: list[str]) -> PromptList:
+        try:
+            told = prompts_from_json(json.loads(text), PROMPTS, problems)
+        except PromptFileError as exc:
+            raise ValueError(str(exc)) from exc
+        inside = [p for p in told if p.frame_index < n_frames]
+        if len(inside) < len(told):
+            problems.append(
+                f"{len(told) - len(inside)} of the prompts are lost: the video has no such frames"
+            )
+        return told.with_only(inside)
+
+    return parse
+
+
+def _parse_layers(text: str, problems: list[str]) -> Mapping[str, Any]:
+    said = json.loads(text)
+    if not isinstance(said, dict):
+        raise ValueError("it is no table")
+    return MappingProxyType(said)
+
+
+def _parse_objects(text: str, problems: list[str]) -> ObjectTable:
+    rows = csv.DictReader(io.StringIO(text))
+    try:
+        if "id" not in (rows.fieldnames or ()):
+            raise ValueError("it has no column id")
+        found: list[str] = []
+        table = ObjectTable.from_rows(rows, found)
+    except csv.Error as exc:
+        raise ValueError(str(exc)) from exc
+    problems += [f"{OBJECTS}, {said}" for said in found]
+    return table
+
+
+def _open_labels(
+    folder: Path, shape: Shape | None, read_only: bool, problems: list[str]
+) -> LabelStore:
+    """The labels; new ones where they are lost but the video's size is known."""
+    try:
+        return LabelStore.open(folder, read_only=read_only)
+    except DAMAGE as exc:
+        if shape is None:
+            raise ProjectError(
+                f"nothing of the project {str(folder)!r} can be used: neither {PROJECT} nor "
+                f"{LABELS} tells the size of the video ({exc})"
+            ) from exc
+        problems.append(f"the labels ({LABELS}) can't be read ({exc}): the results are lost")
+        raise

@@ -1,0 +1,90 @@
+"""Where projects lie, and which folders are projects."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from napari_sam3.errors import ProjectError, VideoError
+from napari_sam3.settings import projects_path
+from napari_sam3.video.sampled_hash import hash_samples
+
+SUFFIX = ".sam3"
+PROJECT, PROMPTS, LAYERS, OBJECTS = "project.json", "prompts.json", "layers.json", "objects.csv"
+LABELS, FRAMES = "labels.zarr", "frames.jsonl"
+
+
+def is_project(path: str | os.PathLike[str]) -> bool:
+    """Whether a folder is a project, be it a damaged one. Reads no file; never raises."""
+    place = Path(path)
+    try:
+        if (place / PROJECT).is_file():
+            return True
+        # what is left when that file is lost
+        return place.suffix.lower() == SUFFIX and any(
+            (place / name).exists() for name in (PROJECT + ".bak", FRAMES, PROMPTS)
+        )
+    except (OSError, ValueError):
+        return False
+
+
+def check_free(place: Path) -> None:
+    """Refuse a folder for a new project that has something in it."""
+    if is_project(place):
+        raise ProjectError(f"{str(place)!r} is a project already; open it, or name another folder")
+    try:
+        is_taken = place.exists() and (not place.is_dir() or any(place.iterdir()))
+    except OSError as exc:
+        raise ProjectError(f"{str(place)!r} can't be read ({exc.strerror or exc})") from exc
+    if is_taken:
+        raise ProjectError(
+            f"{str(place)!r} is there and is no empty folder; name a new one for the project"
+        )
+
+
+def project_for(video_path: str | os.PathLike[str], folder: Path | None = None) -> Path:
+    """Where the project of a video is, or would be.
+
+    Parameters
+    ----------
+    video_path : path-like
+        The video file, or folder of frames.
+    folder : Path, optional
+        That holds projects; `projects_path()` if left out.
+
+    Returns
+    -------
+    Path
+        <name of the video>-<8 digits of its content's hash>.sam3, there or not.
+
+    Raises
+    ------
+    VideoError
+        If the video can't be read.
+    """
+    place = Path(video_path).expanduser()
+    if not place.exists():
+        raise VideoError(f"there is no file or folder {str(place)!r}; check the path")
+    stem = place.name if place.is_dir() else place.stem
+    parent = projects_path() if folder is None else folder
+    return parent / f"{stem}-{hash_samples(place)[:8]}{SUFFIX}"
+
+
+def list_projects(folder: Path | None = None) -> list[Path]:
+    """The projects in a folder (`projects_path()` if left out), the one used last first."""
+    parent = projects_path() if folder is None else folder
+    try:
+        found = [place for place in parent.iterdir() if is_project(place)]
+    except OSError:
+        return []
+    return sorted(found, key=_last_change, reverse=True)
+
+
+def _last_change(project: Path) -> float:
+    times = []
+    for name in (PROJECT, PROMPTS, LAYERS, OBJECTS, FRAMES):
+        try:
+            times.append((project / name).stat().st_mtime)
+        except OSError:
+            continue
+    return max(times, default=0.0)

@@ -1,0 +1,327 @@
+"""Prompts as they are kept: what a person said, and what a model answered, as JSON says it.
+
+docs/projects.md tells the form.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, overload
+
+import numpy as np
+
+from napari_sam3.errors import PromptFileError
+from napari_sam3.session.prompts import MAX_OBJECT_ID
+from napari_sam3.session.run_lengths import decode_runs, run_lengths
+from napari_sam3.values import BoolArray, FloatArray, ObjectMask, no_labels, no_points
+
+_KEYS = (
+    "video, frame, object, points, point_labels, box, mask, text, boxes, box_labels, exemplar, "
+    "answer, prior"
+)
+_MOST_PIXELS = 2**31
+
+
+def _no_boxes() -> FloatArray:
+    return np.zeros((0, 4))
+
+
+@dataclass(frozen=True, eq=False)
+class SavedPrompt:
+    """One prompt: all that was said of an object on a frame, or a concept to look for.
+
+    Attributes
+    ----------
+    frame_index : int
+        0-based.
+    obj_id : int or None
+        The object meant; None: a new one, or of a concept whatever is found.
+    points_xy, point_labels, box_xyxy : arrays, None
+        As in `ObjectPrompt`.
+    mask : ObjectMask or None
+        The object, painted.
+    text : str or None
+        A noun phrase.
+    boxes_xyxy, box_labels : arrays
+        Exemplars, as in `Concept`.
+    is_answered : bool
+        Whether `answer` tells what the model made of it.
+    answer : ObjectMask or None
+        That; None where the object is not there.
+    prior : ObjectMask or None
+        What was shown of the object when the person began to correct it.
+    video : str or None
+        Name of the video that it is for, in a file for many.
+    origin : str
+        Where it was read, for messages.
+    """
+
+    frame_index: int
+    obj_id: int | None = None
+    points_xy: FloatArray = field(default_factory=no_points)
+    point_labels: BoolArray = field(default_factory=no_labels)
+    box_xyxy: FloatArray | None = None
+    mask: ObjectMask | None = None
+    text: str | None = None
+    boxes_xyxy: FloatArray = field(default_factory=_no_boxes)
+    box_labels: BoolArray = field(default_factory=no_labels)
+    is_answered: bool = False
+    answer: ObjectMask | None = None
+    prior: ObjectMask | None = None
+    video: str | None = None
+    origin: str = ""
+
+    @property
+    def is_concept(self) -> bool:
+        """Whether it looks for things by words or exemplars."""
+        return self.text is not None or len(self.boxes_xyxy) > 0
+
+    @property
+    def is_found(self) -> bool:
+        """Whether nobody pointed at the object: a concept found it on this frame."""
+        return not (
+            self.is_concept
+            or len(self.points_xy)
+            or self.box_xyxy is not None
+            or self.mask is not None
+        )
+
+    def to_json(self, *, with_answers: bool = True) -> dict[str, Any]:
+        """As JSON can say it; what says nothing is left out."""
+        said: dict[str, Any] = {} if self.video is None else {"video": self.video}
+        said["frame"] = self.frame_index
+        if self.obj_id is not None:
+            said["object"] = self.obj_id
+        if self.text is not None:
+            said["text"] = self.text
+        if len(self.boxes_xyxy):
+            said["boxes"] = self.boxes_xyxy.tolist()
+            said["box_labels"] = self.box_labels.astype(int).tolist()
+            if self.text is None:
+                said["exemplar"] = True
+        if len(self.points_xy):
+            said["points"] = self.points_xy.tolist()
+            said["point_labels"] = self.point_labels.astype(int).tolist()
+        if self.box_xyxy is not None:
+            said["box"] = self.box_xyxy.tolist()
+        if self.mask is not None:
+            said["mask"] = _mask_to_json(self.mask)
+        if with_answers and self.is_answered:
+            said["answer"] = None if self.answer is None else _mask_to_json(self.answer)
+        if with_answers and self.prior is not None:
+            said["prior"] = _mask_to_json(self.prior)
+        return said
+
+    @classmethod
+    def from_json(cls, said: Any, origin: str) -> SavedPrompt:
+        """Read what `to_json` wrote, or a person did.
+
+        Raises
+        ------
+        PromptFileError
+            Says which field is wrong and what it should be; begins with `origin`.
+        """
+        return _Entry(said, origin).read()
+
+
+class PromptList(Sequence[SavedPrompt]):
+    """Prompts of a session, with what else makes its ids what they are.
+
+    Attributes
+    ----------
+    model : str or None
+        Name of the model whose answers they hold.
+    next_id : int
+        No object has had this id or a higher one.
+    removed : frozenset of int
+        Objects that a person removed.
+    found : frozenset of int
+        Objects that a concept found before anybody pointed at them.
+    """
+
+    def __init__(
+        self,
+        prompts: Iterable[SavedPrompt] = (),
+        *,
+        model: str | None = None,
+        next_id: int = 1,
+        removed: Iterable[int] = (),
+        found: Iterable[int] = (),
+    ) -> None:
+        self._prompts = tuple(prompts)
+        self.model = model
+        self.removed, self.found = frozenset(removed), frozenset(found)
+        ids = {p.obj_id for p in self._prompts if p.obj_id is not None}
+        self.next_id = max([next_id, *(i + 1 for i in ids | self.removed | self.found)])
+
+    @overload
+    def __getitem__(self, key: int) -> SavedPrompt: ...
+    @overload
+    def __getitem__(self, key: slice) -> Sequence[SavedPrompt]: ...
+    def __getitem__(self, key: int | slice) -> SavedPrompt | Sequence[SavedPrompt]:
+        return self._prompts[key]
+
+    def __len__(self) -> int:
+        return len(self._prompts)
+
+    def __iter__(self) -> Iterator[SavedPrompt]:
+        return iter(self._prompts)
+
+    def __repr__(self) -> str:
+        return f"<PromptList of {len(self)} prompts>"
+
+    def with_only(self, prompts: Iterable[SavedPrompt]) -> PromptList:
+        """The same of the session, with only some of its prompts."""
+        return PromptList(
+            prompts,
+            model=self.model,
+            next_id=self.next_id,
+            removed=self.removed,
+            found=self.found,
+        )
+
+    def for_video(self, name: str) -> PromptList:
+        """Those for a video of that name, and those that name none."""
+        return self.with_only(p for p in self._prompts if p.video in (None, name))
+
+
+def _mask_to_json(mask: ObjectMask) -> dict[str, Any]:
+    x0, y0, _, _ = mask.bbox
+    return {
+        "size": list(mask.size),
+        "counts": run_lengths(mask.crop, x0, y0, mask.size),
+        "score": mask.score,
+    }
+
+
+class _Entry:
+    """One entry of a file while it is read."""
+
+    def __init__(self, said: Any, origin: str) -> None:
+        self.origin = origin
+        if not isinstance(said, dict):
+            raise self._wrong("", said, 'a table such as {"frame": 0, "points": [[x, y]]}')
+        self.said: dict[str, Any] = said
+        known = _KEYS.split(", ")
+        for key in said:
+            if key not in known:
+                raise PromptFileError(f"{origin}: there is no field {key!r}; the fields: {_KEYS}")
+
+    def read(self) -> SavedPrompt:
+        text = self.said.get("text")
+        if text is not None and (not isinstance(text, str) or not text.strip()):
+            raise self._wrong("text", text, "words")
+        points = self._numbers("points", 2, "[[x, y], ...]")
+        boxes = self._numbers("boxes", 4, "[[x0, y0, x1, y1], ...]")
+        box = self._box()
+        obj_id = self._integer("object", 1, MAX_OBJECT_ID)
+        exemplar = self.said.get("exemplar", False)
+        if not isinstance(exemplar, bool):
+            raise self._wrong("exemplar", exemplar, "true or false")
+        if len(boxes) and text is None and not exemplar:
+            raise self._wrong(
+                "boxes",
+                self.said["boxes"],
+                'exemplars of a concept, with "exemplar": true or a text; one object has a "box"',
+            )
+        video = self.said.get("video")
+        if video is not None and not isinstance(video, str):
+            raise self._wrong("video", video, "the name of a video file")
+        frame = self._integer("frame", 0, 2**31 - 1)
+        if frame is None:
+            raise self._wrong("frame", None, "a frame's number, counted from 0")
+        prompt = SavedPrompt(
+            frame,
+            obj_id,
+            points,
+            self._signs("point_labels", len(points)),
+            box,
+            self._mask("mask"),
+            None if text is None else text.strip(),
+            boxes,
+            self._signs("box_labels", len(boxes)),
+            "answer" in self.said,
+            self._mask("answer"),
+            self._mask("prior"),
+            video,
+            self.origin,
+        )
+        if prompt.is_found and (obj_id is None or not prompt.is_answered):
+            raise PromptFileError(
+                f"{self.origin}: there is nothing to go by; give points, a box, a mask or a text"
+            )
+        return prompt
+
+    def _integer(self, key: str, low: int, high: int) -> int | None:
+        value = self.said.get(key)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise self._wrong(key, value, f"a whole number from {low} to {high}")
+        return value
+
+    def _numbers(self, key: str, columns: int, form: str) -> FloatArray:
+        value = self.said.get(key)
+        if value is None:
+            return np.zeros((0, columns))
+        rows = value if isinstance(value, list) else [None]
+        for row in rows:
+            if not isinstance(row, list) or len(row) != columns or not all(map(_is_finite, row)):
+                raise self._wrong(key, value, f"finite numbers like {form}")
+        return np.array(rows, np.float64).reshape(-1, columns)
+
+    def _box(self) -> FloatArray | None:
+        value = self.said.get("box")
+        if value is None:
+            return None
+        if not isinstance(value, list) or len(value) != 4 or not all(map(_is_finite, value)):
+            raise self._wrong("box", value, "[x0, y0, x1, y1] in px")
+        return np.array(value, np.float64)
+
+    def _signs(self, key: str, count: int) -> BoolArray:
+        value = self.said.get(key)
+        if value is None:
+            return np.ones(count, bool)
+        if not isinstance(value, list) or any(
+            isinstance(v, bool) or v not in (0, 1) for v in value
+        ):
+            raise self._wrong(key, value, "a list of 1 (positive) and 0 (negative)")
+        if len(value) != count:
+            raise self._wrong(key, value, f"a list of {count}, one for each")
+        return np.array(value, bool)
+
+    def _mask(self, key: str) -> ObjectMask | None:
+        value = self.said.get(key)
+        if value is None:
+            return None
+        try:
+            height, width = (int(n) for n in value["size"])
+            if not 0 < height * width < _MOST_PIXELS or min(height, width) < 1:
+                raise ValueError(f"its size is {value['size']}")
+            score = float(value.get("score", 1.0))
+            if not 0 <= score <= 1:
+                raise ValueError(f"its score is {score}")
+            mask = ObjectMask.from_mask(decode_runs(value["counts"], (height, width)), score)
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as exc:
+            raise PromptFileError(
+                f'{self.origin}: {key!r} must be {{"size": [height, width], "counts": run lengths '
+                f"as COCO has them}}; {exc}"
+            ) from exc
+        if mask is None:
+            raise PromptFileError(f"{self.origin}: {key!r} has no pixel; leave it out")
+        return mask
+
+    def _wrong(self, key: str, value: Any, form: str) -> PromptFileError:
+        what = f"{key!r} must be" if key else "a prompt must be"
+        return PromptFileError(f"{self.origin}: {what} {form}, not {value!r:.80}")
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return (
+            isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        )
+    except OverflowError:  # a whole number larger than any float
+        return False

@@ -1,7 +1,6 @@
 """How fast, and how right, is one frame after another in any order: our reader and its peers.
 
     python benchmarks/video_access.py [--keep FOLDER] [--only WORD ...] [--clips WORD ...]
-                                      [--no-sharing] [--no-window]
 
 Makes its files (see `video_clips.py`); every frame carries its number as a barcode, which is read
 back. Peers that are not installed are left out, with a word. Each reader has a process for each
@@ -24,7 +23,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -39,11 +37,12 @@ SECONDS = 2.0
 """An access of one kind goes on for so long at most, in all rounds, or for some frames."""
 ROUNDS = 2
 """Each file is gone through so often, the second time from the last reader to the first: what else
-the machine does meets them alike. Once only where the slow take minutes."""
-FEWEST = 3
+the machine does meets them alike."""
+FEWEST = {"random": 8}
+"""Frames that are read even when the time is over: the same places for all, for where a keyframe is
+far away each place costs something else. Of the other kinds of access three."""
 TIMEOUT = 120.0
 OPENINGS = 3
-SHARE_ROUNDS = 3
 ACCESSES = ("open", "back 1", "back 10", "loop 10", "random", "sequential")
 
 
@@ -52,7 +51,7 @@ ACCESSES = ("open", "back 1", "back 10", "loop 10", "random", "sequential")
 
 def measure(name: str, clip: Clip, folder: Path) -> None:
     """One reader on one file; prints JSON."""
-    read, seconds = READERS[name][1], SECONDS / rounds_of(clip)
+    read, seconds = READERS[name][1], SECONDS / ROUNDS
     path = folder / clip.name
     # imports are not what is measured
     read(folder / CLIPS[1].name)[0]
@@ -90,7 +89,7 @@ def measure(name: str, clip: Clip, folder: Path) -> None:
             end = time.perf_counter()
             times[access].append(1000 * (end - start))
             start = end
-            if end - begin > seconds and len(bars) >= FEWEST:
+            if end - begin > seconds and len(bars) >= FEWEST.get(access, 3):
                 break
         if not is_slow:
             reader.close()
@@ -101,10 +100,6 @@ def measure(name: str, clip: Clip, folder: Path) -> None:
         )
     memory = memory_mb("VmHWM") - before
     print(json.dumps({"times": times, "seen": seen, "right": right, "memory": memory}))
-
-
-def rounds_of(clip: Clip) -> int:
-    return 1 if clip.gop >= 250 else ROUNDS
 
 
 def make_walks(clip: Clip) -> dict[str, list[int]]:
@@ -135,84 +130,14 @@ def memory_mb(which: str) -> float:
     return int(line.split()[1]) / 1024
 
 
-def measure_share(folder: Path, role: str) -> None:
-    """Viewer and tracker: alone, or both at once on one video; prints frames a second of each.
-
-    The tracker reads forwards, the viewer loops over ten frames it has seen. `role` is "viewer",
-    "tracker", "shared" (one Video, two threads) or "apart" (a handle each, two threads).
-    """
-    from napari_sam3.video import open_video
-
-    viewer = open_video(folder / CLIPS[1].name)
-    tracker = viewer if role == "shared" else viewer.reopen()
-    n, wrong = len(viewer), 0
-    for number in range(10):
-        viewer[number]
-    end = time.perf_counter() + SECONDS
-
-    def run(name: str) -> float:
-        nonlocal wrong
-        begin, count = time.perf_counter(), 0
-        while time.perf_counter() < end:
-            number = count % 10 if name == "viewer" else 20 + count % (n - 20)
-            video = viewer if name == "viewer" else tracker
-            wrong += read_number(crop_bars(video[number])) != number
-            count += 1
-        return count / (time.perf_counter() - begin)
-
-    names = ("viewer", "tracker") if role in ("shared", "apart") else (role,)
-    with ThreadPoolExecutor(2) as pool:
-        rates = dict(zip(names, pool.map(run, names), strict=True))
-    print(json.dumps({**rates, "wrong": wrong}))
-
-
-def measure_playing(folder: Path, kind: str) -> None:
-    """Play 1080p in a napari window; prints frames shown a second."""
-    import napari
-    from qtpy.QtOpenGLWidgets import QOpenGLWidget
-    from qtpy.QtWidgets import QApplication
-
-    from napari_sam3.plugin.reader import video_layer
-    from napari_sam3.video import as_video, open_video
-
-    frames = 120
-    video = open_video(folder / CLIPS[0].name)
-    if kind == "array":
-        video = as_video(np.asarray(video[:frames]))
-    viewer = napari.Viewer(show=True)
-    data, arguments, _ = video_layer(video)
-    viewer.add_image(data, **arguments)
-    application = QApplication.instance()
-    assert application is not None
-    shown = 0
-
-    def note() -> None:
-        nonlocal shown
-        shown += 1
-
-    canvases = [w for w in application.allWidgets() if isinstance(w, QOpenGLWidget)]
-    for canvas in canvases:
-        canvas.frameSwapped.connect(note)
-    application.processEvents()
-    shown = 0
-    begin = time.perf_counter()
-    for number in range(1, frames):
-        viewer.dims.set_current_step(0, number)
-        before = shown
-        while shown == before:
-            application.processEvents()
-    print(json.dumps({"rate": shown / (time.perf_counter() - begin)}))
-    viewer.close()
-
-
 # ------------------------------------------------------------------------------------- tables
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
-    """Run this script in a process with a cache folder of its own."""
+def start(*arguments: str, script: str = __file__) -> subprocess.Popen[str]:
+    """Run a script in a process with a cache folder of its own."""
     environment = {**os.environ, "XDG_CACHE_HOME": tempfile.mkdtemp(prefix="video-access-")}
     return subprocess.Popen(
-        [sys.executable, __file__, *arguments],
+        [sys.executable, script, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -237,7 +162,7 @@ def result_of(process: subprocess.Popen[str], timeout: float = TIMEOUT) -> dict 
 def measure_all(names: list[str], clip: Clip, folder: Path) -> dict[str, dict | str]:
     """All readers on one file, as many rounds as it takes."""
     results: dict[str, dict | str] = dict.fromkeys(names, "")
-    for turn in range(rounds_of(clip)):
+    for turn in range(ROUNDS):
         for name in names if turn % 2 == 0 else names[::-1]:
             before = results[name]
             if turn and isinstance(before, str):
@@ -299,69 +224,17 @@ def print_table(clip: Clip, results: dict[str, dict | str]) -> None:
     sys.stdout.flush()
 
 
-def print_sharing(folder: Path) -> None:
-    """Viewer and tracker at once, in threads and, where no lock can be between them, processes."""
-
-    def share(*roles: str) -> dict[str, float]:
-        rates: dict[str, float] = {"wrong": 0}
-        for process in [start("--share", role, "--keep", str(folder)) for role in roles]:
-            found = result_of(process)
-            if isinstance(found, str):
-                raise SystemExit(f"viewer and tracker: {found}")
-            rates |= found | {"wrong": rates["wrong"] + found["wrong"]}
-        return rates
-
-    ways = {
-        "two processes": ("viewer", "tracker"),
-        "two threads, a handle each": ("apart",),
-        "two threads, one handle": ("shared",),
-    }
-    # in turns, so that what else the machine does meets them alike
-    runs = [{what: share(*roles) for what, roles in ways.items()} for _ in range(SHARE_ROUNDS)]
-    rows = {"each alone": share("viewer") | share("tracker")}
-    for what in ways:
-        rows[what] = {
-            kind: float(np.median([run[what][kind] for run in runs]))
-            for kind in ("viewer", "tracker")
-        } | {"wrong": sum(run[what]["wrong"] for run in runs)}
-    apart = rows["two processes"]
-    print("\n### Viewer and tracker at once (480p H.264, frames a second)\n")
-    print("| | viewer, ten frames in a loop | tracker, forwards | wrong frames |")
-    print("|---|---|---|---|")
-    for what, rates in rows.items():
-        cells = [
-            f"{rates[kind]:.0f} ({rates[kind] / apart[kind]:.2f}x)"
-            for kind in ("viewer", "tracker")
-        ]
-        print(f"| {what} | {' | '.join(cells)} | {rates['wrong']:.0f} |")
-    sys.stdout.flush()
-
-
-def print_playing(folder: Path) -> None:
-    """Frames that napari shows a second."""
-    print("\n### Playing 1080p in napari (frames shown a second)\n")
-    for kind, what in (("array", "a numpy array"), ("video", "the file")):
-        found = result_of(start("--play", kind, "--keep", str(folder)))
-        print(f"- {what}: " + (found if isinstance(found, str) else f"{found['rate']:.1f}"))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where to keep the files made")
     parser.add_argument("--only", nargs="+", default=[""], help="readers with these in their name")
     parser.add_argument("--clips", nargs="+", default=[""], help="files with these in their name")
-    parser.add_argument("--no-sharing", action="store_true", help="leave out viewer and tracker")
-    parser.add_argument("--no-window", action="store_true", help="leave out playing in napari")
-    for hidden in ("--measure", "--clip", "--share", "--play"):
+    for hidden in ("--measure", "--clip"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:
         clip = next(clip for clip in CLIPS if clip.name == given.clip)
         return measure(given.measure, clip, given.keep)
-    if given.share:
-        return measure_share(given.keep, given.share)
-    if given.play:
-        return measure_playing(given.keep, given.play)
     missing = find_missing()
     if missing:
         print("left out, for they are not installed:", ", ".join(missing))
@@ -382,10 +255,6 @@ def main() -> None:
                 if any(word in name for word in given.only)
             ]
             print_table(clip, measure_all(names, clip, folder))
-        if not given.no_sharing:
-            print_sharing(folder)
-        if not given.no_window:
-            print_playing(folder)
     print(f"\nload in the end {os.getloadavg()[0]:.1f}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from pathlib import Path
 
+import av
 import pytest
 
 from napari_sam3.errors import VideoError
@@ -49,6 +50,22 @@ def test_closing_a_video_gives_its_memory_back(tmp_path: Path) -> None:
     assert SHARED_CACHE.used > before
     video.close()
     assert SHARED_CACHE.used == before
+
+
+def test_no_decoded_frame_outlives_its_video(tmp_path: Path) -> None:
+    # one that does holds the memory of all that its decoder ever made
+    path = encode(tmp_path / "clip.mp4")
+    gc.collect()
+    gc.disable()
+    try:
+        video = open_video(path)
+        video[20], video[3]
+        video.close()
+        alive = [o for o in gc.get_objects() if isinstance(o, av.VideoFrame | av.VideoCodecContext)]
+    finally:
+        gc.enable()
+    shape = video.shape[1:3]
+    assert not [o for o in alive if (o.height, o.width) == shape]
 
 
 def test_forgotten_video_gives_its_memory_back(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from napari_sam3.video.base import Frame, Video
 from napari_sam3.video.cache import SHARED_CACHE, FrameCache
 from napari_sam3.video.decoder import READ_ON, Decoder
 from napari_sam3.video.index import FrameIndex
-from napari_sam3.video.pixels import Layout, frame_nbytes, keep_freed_memory
+from napari_sam3.video.pixels import frame_nbytes, keep_freed_memory
 from napari_sam3.video.scan import Scan, identify, scan_file
 from napari_sam3.video.whole import warn_of_left_out, warn_of_loss
 
@@ -62,7 +62,7 @@ class VideoFile(Video):
         self._lock = Lock()
         self._decoder: Decoder | None = None
         self._at_head: Decoder | None = None  # left by opening, not used yet
-        self._layout = Layout.of(scan.sample, scan.metadata["codec"], scan.metadata["pixel_format"])
+        self._layout = scan.layout
         self._stand_ins = scan.stand_ins
         self._reach = 0
         self._previous = -1
@@ -104,7 +104,7 @@ class VideoFile(Video):
         # that they would only drive others out of the cache; backwards they come out of it
         reader = self.reopen(cache=FrameCache(budget=0) if step > 0 else None)
         if -BATCH // 4 <= step < 0:
-            reader._reach = min(BATCH, 2 * JUMP_BUDGET // frame_nbytes(self._scan.sample))
+            reader._reach = min(BATCH, 2 * JUMP_BUDGET // self._scan.frame_nbytes)
         return reader
 
     @property

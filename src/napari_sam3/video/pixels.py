@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import os
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import av
+import av.error
 import numpy as np
 from av.sidedata.sidedata import Type
 from av.video.reformatter import Colorspace, VideoReformatter
@@ -176,6 +178,10 @@ def _orientation(frame: av.VideoFrame) -> tuple[bool, int]:
     The file's matrix (ISO/IEC 14496-12, 6.2.2) takes (1, 0) to (a, b) and (0, 1) to (c, d); y
     points down. PyAV's `rotation` tells a mirrored picture from no turned one.
     """
+    # whoever asks a frame for it makes a circle that only the garbage collector undoes, and one
+    # frame of a decoder holds the memory of all that the decoder ever made: so ask a small copy
+    with suppress(ValueError, OSError, av.error.FFmpegError):
+        frame = frame.reformat(width=16, height=16, format="gray")
     side_data: Any = frame.side_data
     matrix = side_data.get(Type.DISPLAYMATRIX)
     if matrix is None:

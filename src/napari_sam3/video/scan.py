@@ -24,7 +24,7 @@ from napari_sam3.video.index import (
     index_by_pts,
 )
 from napari_sam3.video.index_store import Findings, load_findings, save_findings
-from napari_sam3.video.pixels import coded_format
+from napari_sam3.video.pixels import Layout, coded_format, frame_nbytes
 from napari_sam3.video.sample_table import read_sample_table
 from napari_sam3.video.tail import announce, count_left_out, count_lost, count_whole
 from napari_sam3.video.whole import count_gif_pictures, is_cut_short
@@ -56,8 +56,10 @@ class Scan(Findings):
     ----------
     identity : tuple of int
         What tells whether the file is still the one that was looked through.
-    sample : av.VideoFrame
-        A frame that shows what all of them look like.
+    layout : Layout
+        How all frames are given out.
+    frame_nbytes : int
+        Memory that one of them takes as decoded.
     first_frames : list of (frame number, av.VideoFrame)
         What was decoded on the way.
     decoder : Decoder or None
@@ -69,7 +71,8 @@ class Scan(Findings):
     """
 
     identity: tuple[int, int]
-    sample: av.VideoFrame
+    layout: Layout
+    frame_nbytes: int
     first_frames: list[tuple[int, av.VideoFrame]]
     decoder: Decoder | None = None
     stand_ins: dict[int, int | None] = field(default_factory=dict)
@@ -109,10 +112,12 @@ def scan_file(path: Path) -> Scan:
 
 
 def _scan(found: Findings, head: Head, identity: tuple[int, int]) -> Scan:
+    sample = head.frames[0]
     return Scan(
         **vars(found),
         identity=identity,
-        sample=head.frames[0],
+        layout=Layout.of(sample, found.metadata["codec"], found.metadata["pixel_format"]),
+        frame_nbytes=frame_nbytes(sample),
         first_frames=head.number(found.index),
         decoder=head.hand_over(found.index),
     )

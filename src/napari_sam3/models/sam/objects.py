@@ -8,7 +8,7 @@ where that has not met the object yet, from the other one, by the rules of `mode
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -126,6 +126,7 @@ class ObjectTracker:
         late = [i for i in ahead if not ahead[i].reaches(frames[0])]
         if frames.step < 0 or len(late) == len(ahead):
             yield from self._compute([behind[i] for i in late], frames[0], frames[0])
+        yield from self._resume(ahead, journal.known, frames)
         for frame_index in frames:
             met = [t for t in ahead.values() if t.reaches(frame_index)]
             yield from self._compute(met, frame_index, frames[-1])
@@ -161,6 +162,46 @@ class ObjectTracker:
             for direction in (1, -1):
                 track = self._tracks.setdefault((obj_id, direction), Track(direction))
                 track.set_keyframes(keyframes)
+
+    def _resume(
+        self,
+        tracks: Mapping[int, Track],
+        known: Mapping[int, Mapping[int, ObjectMask]],
+        frames: range,
+    ) -> Iterator[TrackedFrame]:
+        """Go on from masks of an earlier process, where computing the way there would take longer.
+
+        The newest of them are remembered as the masks that they are, next to the prompted frames.
+        Gives the frames looked at, without objects.
+        """
+        shown: dict[int, range] = {}
+        for obj_id, track in tracks.items():
+            missing = track.prepare(frames[0] - frames.step)
+            run = _newest_run(known, missing)
+            if sum(track.keyframe(i) is None for i in missing) > self._reach.spatial and run:
+                shown[obj_id] = run
+        if not shown:
+            return
+        met = {(f, k) for i, r in shown.items() for f, k in tracks[i].met(r[-1] + r.step).items()}
+        for index, keyframe in sorted(met, key=lambda pair: pair[0] * frames.step):
+            if keyframe not in self._conditioning:
+                self._conditioning[keyframe] = self._remember(index, keyframe)
+                yield TrackedFrame(index, None)
+        recent = {i: run[-self._reach.spatial :] for i, run in shown.items()}
+        order = sorted({f for run in recent.values() for f in run}, key=lambda f: f * frames.step)
+        self._expected = range(order[0], frames[-1] + frames.step, frames.step)
+        self.features.expect(self._expected)
+        banks = {i: Bank(run[0]) for i, run in recent.items()}
+        for index in order:
+            for obj_id in (i for i, run in recent.items() if index in run):
+                memory = None
+                if tracks[obj_id].keyframe(index) is None:
+                    mask = known[index].get(obj_id)
+                    memory = self.network.remember_mask(self._look(index), mask)
+                banks[obj_id] = banks[obj_id].after(index, memory, self._reach)
+            yield TrackedFrame(index, None)
+        for obj_id, run in shown.items():
+            tracks[obj_id].take_up({f: known[f].get(obj_id) for f in run}, banks[obj_id])
 
     def _compute(
         self, tracks: Iterable[Track], frame_index: int, last: int
@@ -235,6 +276,15 @@ class ObjectTracker:
     def _enlarge(self, answer: Answer) -> ObjectMask | None:
         with self.network.device.telling_of_memory():
             return mask_at_size(answer.logits, self.size, answer.score)
+
+
+def _newest_run(known: Container[int], frames: range) -> range:
+    """The last frames in a row of `frames` that are known; empty if none is."""
+    end = next((place for place in reversed(range(len(frames))) if frames[place] in known), -1)
+    begin = end
+    while begin > 0 and frames[begin - 1] in known:
+        begin -= 1
+    return frames[begin : end + 1] if end >= 0 else range(0)
 
 
 def _is_plain(prompt: ObjectPrompt) -> bool:

@@ -95,6 +95,14 @@ class Track:
             self.checkpoints[frame_index] = bank.moved_to("cpu")
             self._nbytes += bank.nbytes
 
+    def take_up(self, masks: Mapping[int, ObjectMask | None], bank: Bank) -> None:
+        """Go on from the bank's frame; `masks` of frames up to it an earlier process computed."""
+        self._bank = bank
+        for frame_index, mask in masks.items():
+            self.masks[frame_index] = None if mask is None else PackedMask.pack(mask)
+        self.checkpoints[bank.frame_index] = bank.moved_to("cpu")
+        self._nbytes += bank.nbytes
+
     def thin(self, nbytes: int) -> None:
         """Drop every second checkpoint until they fit."""
         while self._nbytes > nbytes and len(self.checkpoints) > 1:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple, cast, get_args
+
+import numpy as np
 
 Source = Literal["prompt", "propagated", "painted", "imported"]
 SOURCES: tuple[Source, ...] = get_args(Source)
 
 _NOTE = struct.Struct("<qdB")  # id, score (NaN for none), place in SOURCES
+_ROW = np.dtype([("id", "<i8"), ("score", "<f8"), ("source", "u1")])  # the same
 
 
 class ObjectNote(NamedTuple):
@@ -50,6 +53,19 @@ def unpack_notes(packed: bytes) -> dict[int, ObjectNote]:
     return {
         obj_id: ObjectNote(None if math.isnan(score) else score, SOURCES[place])
         for obj_id, score, place in _NOTE.iter_unpack(packed)
+    }
+
+
+def mean_scores(packed: Iterable[bytes]) -> dict[int, float | None]:
+    """The mean score of each object that is noted, by rising id; None where it never has one."""
+    rows = np.frombuffer(b"".join(packed), _ROW)
+    ids, place = np.unique(rows["id"], return_inverse=True)
+    is_known = ~np.isnan(rows["score"])
+    counts = np.bincount(place[is_known], minlength=len(ids))
+    sums = np.bincount(place[is_known], rows["score"][is_known], len(ids))
+    return {
+        int(obj_id): float(total / count) if count else None
+        for obj_id, total, count in zip(ids, sums, counts, strict=True)
     }
 
 

@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from napari_sam3.labels.edits import Edits
 from napari_sam3.labels.indexing import fit_values, normalise_key
-from napari_sam3.labels.notes import PAINTED, ObjectNote, pack_notes, unpack_notes
+from napari_sam3.labels.notes import PAINTED, ObjectNote, mean_scores, pack_notes, unpack_notes
 from napari_sam3.labels.runs import PackedFrame, pack_frame, unpack_frame
 
 _WHOLE = (slice(None), slice(None))
@@ -137,6 +137,11 @@ class LabelPlanes:
         An object noted as painted that has no pixel there was wiped off by hand.
         """
         return unpack_notes(self._notes.get(self._number(frame_index), b""))
+
+    def mean_scores(self) -> dict[int, float | None]:
+        """The mean score of each object that is noted; None of one that has none anywhere."""
+        with self._lock:
+            return mean_scores(self._notes.values())
 
     def annotate(self, frame_index: int, notes: Mapping[int, ObjectNote]) -> None:
         """Note something of some objects on a frame; its pixels and the other notes stay."""

@@ -37,6 +37,18 @@ def without_doubles(
     }
 
 
+def find_present(
+    frame_index: int, records: Records, tracker: VideoTracker
+) -> dict[int, ObjectMask]:
+    """Where all objects, removed ones too, are on a frame, tracked there if need be."""
+    if not records.keyframes and not records.concepts:
+        return {}
+    target = range(frame_index, frame_index + 1)
+    everything = records.journal(target, with_removed=True)
+    *_, last = tracker.propagate(everything, target, records.issue_id)
+    return dict(last.objects or {})
+
+
 def answer_objects(call: PromptCall, records: Records, tracker: VideoTracker) -> Draft:
     """Answer a prompt that points at objects: clicks, boxes, a mask."""
     draft = records.draft()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from napari_sam3.models.base import TrackedFrame
+from napari_sam3.session.answers import without_doubles
 from napari_sam3.values import FrameResult
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Propagation(Iterator[FrameResult]):
         version = session._records.version
         if self._source is None or self._version != version:
             # prompts have changed: go on from here with the new ones
-            self._source = session._track(leg)
+            self._source = self._track(leg)
             self._version = version
         tracked = next(self._source)
         if tracked.objects is None:
@@ -65,7 +66,17 @@ class Propagation(Iterator[FrameResult]):
         if not self._left[0]:
             del self._left[0]
             self._source = None
-        return session._accept(tracked.frame_index, tracked.objects)
+        # an object that the model did not find is not there
+        rivals = session._records.pointed_at(tracked.frame_index) | session._records.removed
+        found = without_doubles(tracked.objects, rivals)
+        return session._records.show(tracked.frame_index, found)
+
+    def _track(self, leg: range) -> Iterator[TrackedFrame]:
+        """Let the model follow the prompts as they are now."""
+        records = self._session._records
+        # a concept could find a removed object again: the model follows it, unseen
+        journal = records.journal(leg, with_removed=bool(records.concepts))
+        return self._session._tracker.propagate(journal, leg, records.issue_id)
 
     def cancel(self) -> None:
         """End before the next frame; callable from any thread, returns at once."""

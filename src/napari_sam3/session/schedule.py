@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from napari_sam3.errors import RequestError
@@ -41,6 +42,23 @@ def check_range(
         if max_frames < 1:
             raise RequestError(f"max_frame_num_to_track must be at least 1, not {max_frames}")
     return start, max_frames
+
+
+def check_legs(n_frames: int, legs: Sequence[range]) -> tuple[range, ...]:
+    """Check frames that are to be followed; empty legs are left out.
+
+    Raises
+    ------
+    RequestError
+        If a leg has another step than 1 or -1, or a frame that the video has not.
+    """
+    kept = tuple(leg for leg in legs if leg)
+    for leg in kept:
+        if leg.step not in (1, -1):
+            raise RequestError(f"{leg} can't be followed; frames are followed one by one")
+        for frame_index in (leg[0], leg[-1]):
+            check_frame_index(frame_index, n_frames)
+    return kept
 
 
 def plan_frames(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from numpy.typing import ArrayLike
@@ -14,9 +14,13 @@ from napari_sam3.errors import (
     PropagationRunningError,
     SessionNotFoundError,
 )
-from napari_sam3.models.base import TrackedFrame, VideoModel
+from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
-from napari_sam3.session.answers import answer_concept, answer_objects, without_doubles
+from napari_sam3.session.answers import (
+    answer_concept,
+    answer_objects,
+    find_present,
+)
 from napari_sam3.session.frames import RgbFrames
 from napari_sam3.session.prompts import (
     check_flag,
@@ -26,7 +30,7 @@ from napari_sam3.session.prompts import (
 )
 from napari_sam3.session.propagation import Propagation
 from napari_sam3.session.records import Records
-from napari_sam3.session.schedule import check_range, plan_frames
+from napari_sam3.session.schedule import check_legs, check_range, plan_frames
 from napari_sam3.session.support import check_room, check_supported
 from napari_sam3.values import Direction, FrameResult, ObjectMask
 from napari_sam3.video import Video, as_video
@@ -153,8 +157,9 @@ class VideoSession:
             )
             check_supported(self.model, call)
             self._records.check_not_removed(call.obj_id)
-            present = self._objects_on(call.frame_index) if call.is_concept else {}
+            present: Mapping[int, ObjectMask] = {}
             if call.is_concept:
+                present = find_present(call.frame_index, self._records, self._tracker)
                 draft = answer_concept(call, self._records, self._tracker, present)
             else:
                 draft = answer_objects(call, self._records, self._tracker)
@@ -269,6 +274,7 @@ class VideoSession:
         """
         with self._lock:
             self._check_open()
+            legs = check_legs(len(self.video), legs)
             if not self._records.prompted_frames:
                 raise MissingPromptError(
                     "there is nothing to propagate: no prompt has been added; use add_prompt first"
@@ -278,7 +284,7 @@ class VideoSession:
                     "a propagation is running on this session; let it end, close it or cancel it "
                     "before starting another"
                 )
-            propagation = Propagation(self, tuple(leg for leg in legs if leg))
+            propagation = Propagation(self, legs)
             self._propagation = weakref.ref(propagation)
             return propagation
 
@@ -345,10 +351,10 @@ class VideoSession:
         Parameters
         ----------
         recall : callable
-            From a frame's index to its masks by object id, or None; asked when they are needed.
+            From a frame's index to its masks by object id, or None; asked when needed.
         earlier : sequence of range
-            Frames, in the order they were computed in, that were shown with the prompts of now:
-            a propagation that begins behind them need not compute them again.
+            Frames, as they were computed, that are true with the prompts of now: what is asked
+            for behind them goes on from there.
         """
         with self._lock:
             self._check_open()
@@ -381,33 +387,11 @@ class VideoSession:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    # ------------------------------------------ for the propagation itself
-
-    def _track(self, leg: range) -> Iterator[TrackedFrame]:
-        """Let the model follow the prompts as they are now."""
-        # a concept could find a removed object again: the model follows it, unseen
-        journal = self._records.journal(leg, with_removed=bool(self._records.concepts))
-        return self._tracker.propagate(journal, leg, self._records.issue_id)
-
-    def _accept(self, frame_index: int, found: Mapping[int, ObjectMask]) -> FrameResult:
-        """Keep what a model found on a frame; an object that it did not find is not there."""
-        rivals = self._records.pointed_at(frame_index) | self._records.removed
-        return self._records.show(frame_index, without_doubles(found, rivals))
-
     # -------------------------------------------------------------- checks
 
     def _check_open(self) -> None:
         if self._closed:
             raise SessionNotFoundError("the session is closed; start a new one")
-
-    def _objects_on(self, frame_index: int) -> dict[int, ObjectMask]:
-        """Where all objects, removed ones too, are on a frame, tracked there if need be."""
-        if not self._records.keyframes and not self._records.concepts:
-            return {}
-        target = range(frame_index, frame_index + 1)
-        everything = self._records.journal(target, with_removed=True)
-        *_, last = self._tracker.propagate(everything, target, self._records.issue_id)
-        return dict(last.objects or {})
 
     def _close_video(self) -> None:
         if self._owns_video:

@@ -69,6 +69,14 @@ class LineageError(Sam3Error, ValueError):
     """A division that can't be: a cycle, a second mother, a birth after the division."""
 
 
+class StoreError(Sam3Error, OSError):
+    """Results that can't be kept on disk, or read from there."""
+
+
+class StoreReadOnlyError(StoreError, ValueError):
+    """A change to results that may only be looked at; nothing was changed."""
+
+
 # ----------------------------------------------------------------- layers
 
 

@@ -149,7 +149,7 @@ class LabelPlanes:
         with self._lock:
             self._check_writable()
             self._notes[frame_index] = pack_notes({**self.notes(frame_index), **notes})
-            self._said(frame_index)
+            self._touched(frame_index)
 
     def lock(self, frame_index: int, is_locked: bool = True) -> None:
         """Keep `draw` off a frame, or let it in again. Painting by hand is always allowed."""
@@ -158,7 +158,7 @@ class LabelPlanes:
             self._check_writable()
             if self._locked[frame_index] != is_locked:
                 self._locked[frame_index] = is_locked
-                self._said(frame_index)
+                self._touched(frame_index)
 
     def is_locked(self, frame_index: int) -> bool:
         """Whether `draw` leaves the frame alone."""
@@ -216,7 +216,7 @@ class LabelPlanes:
         packed = pack_notes(notes)
         if packed != self._notes.get(frame_index, b""):
             self._notes[frame_index] = packed
-            self._said(frame_index)
+            self._touched(frame_index)
 
     # --------------------------------------------------------- reading, writing
 
@@ -391,8 +391,8 @@ class LabelPlanes:
     def _check_writable(self) -> None:
         """Raise where nothing can be changed."""
 
-    def _said(self, frame_index: int) -> None:
-        """Something besides pixels is known anew of a frame."""
+    def _touched(self, frame_index: int) -> None:
+        """A frame was changed by hand, or what is known of it."""
 
     def _holds_labels(self, frame_index: int) -> bool:
         return frame_index in self._open or frame_index in self._packed
@@ -419,6 +419,7 @@ class LabelPlanes:
                         {**notes, **dict.fromkeys(touched, PAINTED)}
                     )
             self._write(frame_index, rest, values)
+            self._touched(frame_index)
 
     def _write(self, frame_index: int, rest: tuple[Any, ...], values: NDArray[Any]) -> None:
         with self._lock:
@@ -435,11 +436,9 @@ class LabelPlanes:
         if plane is not None:
             self._open.move_to_end(frame_index)
             return plane
-        packed = self._packed.get(frame_index)
-        if packed is None:
+        plane = self._load(frame_index)
+        if plane is None:
             plane = np.zeros(self.shape[1:], self.dtype)
-        else:
-            plane = unpack_frame(packed, self.shape[1:])
         self._keep(frame_index, plane)
         return plane
 
@@ -452,14 +451,22 @@ class LabelPlanes:
             del self._open[oldest]
 
     def _pack(self, frame_index: int) -> None:
-        if frame_index not in self._dirty:
-            return
-        packed = pack_frame(self._open[frame_index])
+        if frame_index in self._dirty:
+            self._save(frame_index, self._open[frame_index])
+            self._dirty.remove(frame_index)
+
+    def _load(self, frame_index: int) -> NDArray[Any] | None:
+        """The frame as it was saved; None is background."""
+        packed = self._packed.get(frame_index)
+        return None if packed is None else unpack_frame(packed, self.shape[1:])
+
+    def _save(self, frame_index: int, plane: NDArray[Any]) -> None:
+        """Keep the frame squeezed."""
+        packed = pack_frame(plane)
         if packed is None:
             self._packed.pop(frame_index, None)
         else:
             self._packed[frame_index] = packed
-        self._dirty.remove(frame_index)
 
 
 def _labels_of(values: NDArray[Any]) -> list[int]:

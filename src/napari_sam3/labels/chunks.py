@@ -1,0 +1,163 @@
+"""A folder of label frames that any reader of zarr 3 understands: one chunk a frame, deflated.
+
+zarr itself makes and reads the folder's description. The chunks are made and read here, with the
+codec that the description names: a third of the time that zarr's way through an event loop takes,
+each write is atomic (zarr's own is from 3.1.4 on only), and it works while the interpreter ends.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numcodecs.zstd import Zstd
+from numpy.typing import NDArray
+
+from napari_sam3.errors import StoreError
+
+# chosen by benchmarks/label_store.py: higher levels and other codecs take longer for little
+LEVEL = 1
+_CHUNK_NAME = re.compile(r"c\.(\d+)\.0\.0")
+_NEW_NAME = ".new"
+
+
+class ChunkFolder:
+    """A zarr array of labels, (T, H, W), in the chunks of its frames.
+
+    Parameters
+    ----------
+    path : Path
+        The array's folder; it must be there.
+    shape : (int, int, int)
+        Frames, height, width.
+    dtype : integer dtype
+        Of the labels.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:
+        self.path = path
+        self.shape = shape
+        self.dtype = dtype
+        self._stored = dtype.newbyteorder("<")
+        self._codec = Zstd(level=LEVEL, checksum=True)
+
+    @classmethod
+    def create(
+        cls, path: Path, shape: tuple[int, int, int], dtype: np.dtype[Any], *, anew: bool = False
+    ) -> ChunkFolder:
+        """Make one; `anew` describes again a folder whose description is lost, chunks and all."""
+        import zarr
+        from zarr.codecs import ZstdCodec
+
+        if anew:
+            (path / "zarr.json").unlink(missing_ok=True)
+        zarr.create_array(
+            path,
+            shape=shape,
+            chunks=(1, *shape[1:]),
+            dtype=dtype,
+            fill_value=0,
+            compressors=[ZstdCodec(level=LEVEL, checksum=True)],
+            # all chunks in one folder: a folder for each would take a block of the disk each
+            chunk_key_encoding={"name": "default", "separator": "."},
+            dimension_names=("t", "y", "x"),
+            zarr_format=3,
+        )
+        return cls(path, shape, dtype)
+
+    @classmethod
+    def open(cls, path: Path) -> ChunkFolder:
+        """Open one.
+
+        Raises
+        ------
+        StoreError
+            If its description is missing or damaged, or is of another array than `create` makes.
+        """
+        import zarr
+
+        try:
+            array = zarr.open_array(path, mode="r", zarr_format=3)
+            said: Any = array.metadata.to_dict()
+            shape, chunks, dtype = array.shape, array.chunks, np.dtype(array.dtype)
+        # damage makes zarr raise nearly anything
+        except Exception as error:
+            raise StoreError(
+                f"{str(path / 'zarr.json')!r} can't be read ({error}); restore it from a copy"
+            ) from error
+        codecs = [(codec["name"], codec.get("configuration", {})) for codec in said["codecs"]]
+        if (
+            len(shape) != 3
+            or chunks != (1, *shape[1:])
+            or dtype.kind not in "iu"
+            or [name for name, _ in codecs] != ["bytes", "zstd"]
+            or codecs[0][1].get("endian", "little") != "little"
+            or said["chunk_key_encoding"].get("configuration", {}).get("separator") != "."
+        ):
+            raise StoreError(
+                f"{str(path)!r} is not a label store of napari-sam3: its chunks are {chunks} of "
+                f"{dtype}, {[name for name, _ in codecs]}; open it as labels with napari instead"
+            )
+        return cls(path, (shape[0], shape[1], shape[2]), dtype)
+
+    def pack(self, labels: NDArray[Any]) -> bytes:
+        """The chunk of an (H, W) frame."""
+        plain = np.ascontiguousarray(labels, self._stored)
+        return bytes(self._codec.encode(plain))
+
+    def unpack(self, chunk: bytes) -> NDArray[Any]:
+        """The (H, W) frame of a chunk, a new array.
+
+        Raises
+        ------
+        ValueError
+            If the chunk is damaged.
+        """
+        labels = np.empty(self.shape[1:], self._stored)
+        try:
+            self._codec.decode(chunk, labels)
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(f"damaged chunk: {error}") from error
+        return labels.astype(self.dtype, copy=False)
+
+    def write(self, frame_index: int, chunk: bytes) -> None:
+        """Put a chunk into its place, the whole or not at all. One thread at a time."""
+        new = self.path / _NEW_NAME
+        try:
+            new.write_bytes(chunk)
+            new.replace(self._place(frame_index))
+        except OSError:
+            new.unlink(missing_ok=True)
+            raise
+
+    def read(self, frame_index: int) -> bytes:
+        """The chunk of a frame; OSError where there is none."""
+        return self._place(frame_index).read_bytes()
+
+    def sizes(self) -> Mapping[int, int]:
+        """Bytes of every chunk that is there, by frame."""
+        found: dict[int, int] = {}
+        if not self.path.is_dir():
+            return found
+        with os.scandir(self.path) as entries:
+            for entry in entries:
+                match = _CHUNK_NAME.fullmatch(entry.name)
+                if match and int(match[1]) < self.shape[0]:
+                    found[int(match[1])] = entry.stat().st_size
+        return found
+
+    def _place(self, frame_index: int) -> Path:
+        return self.path / f"c.{frame_index}.0.0"
+
+
+def free_bytes(path: Path) -> int | None:
+    """How much room is left on the disk of a folder; None where that can't be told."""
+    try:
+        return shutil.disk_usage(path).free
+    except OSError:
+        return None

@@ -1,0 +1,267 @@
+"""What a label store knows of its frames besides pixels: a file of lines that only grows.
+
+Each line says all that is known of a frame, and holds until a later line of that frame. A line is
+written before the chunk that it tells of; so after a sudden end only the last line can be ahead of
+its chunk, and its crc tells whether it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from napari_sam3.errors import StoreError
+from napari_sam3.labels.notes import ObjectNote, pack_notes, unpack_notes
+
+FORMAT = "napari-sam3 frames"
+VERSION = 1
+
+
+class ChunkFacts(NamedTuple):
+    """What tells the chunk of a frame.
+
+    Attributes
+    ----------
+    crc : int
+        CRC-32 of its bytes, as `zlib.crc32`.
+    size : int
+        Bytes.
+    least, greatest : int
+        Labels on the frame, background included.
+    """
+
+    crc: int
+    size: int
+    least: int
+    greatest: int
+
+
+class FrameRecord(NamedTuple):
+    """What is known of a frame.
+
+    Attributes
+    ----------
+    frame_index : int
+        0-based.
+    chunk : ChunkFacts or None
+        None for a frame that was never processed.
+    notes : bytes
+        Packed notes on its objects.
+    is_locked : bool
+        Whether the program leaves it alone.
+    run : int
+        Number of the propagation that drew it last; 0 for none.
+    """
+
+    frame_index: int
+    chunk: ChunkFacts | None
+    notes: bytes = b""
+    is_locked: bool = False
+    run: int = 0
+
+    def to_line(self) -> bytes:
+        """One line of JSON, with its end."""
+        said: dict[str, Any] = {"frame": self.frame_index}
+        if self.chunk is not None:
+            said["crc"], said["bytes"] = self.chunk.crc, self.chunk.size
+            said["labels"] = [self.chunk.least, self.chunk.greatest]
+        notes = unpack_notes(self.notes)
+        if notes:
+            said["notes"] = {str(obj_id): list(note) for obj_id, note in notes.items()}
+        if self.is_locked:
+            said["locked"] = True
+        if self.run:
+            said["run"] = self.run
+        return _line(said)
+
+    @classmethod
+    def from_line(cls, line: bytes, frames: int) -> FrameRecord:
+        """Read a line of a video of so many frames; ValueError where it is damaged."""
+        said = _as_mapping(json.loads(line))
+        frame_index = _as_count(said["frame"])
+        if frame_index >= frames:
+            raise ValueError(f"no frame {frame_index}")
+        chunk = None
+        if "crc" in said:
+            least, greatest = said["labels"]
+            if not (isinstance(least, int) and isinstance(greatest, int)):
+                raise ValueError("labels are no integers")
+            chunk = ChunkFacts(_as_count(said["crc"]), _as_count(said["bytes"]), least, greatest)
+        notes = {
+            int(obj_id): ObjectNote(score, source)
+            for obj_id, (score, source) in _as_mapping(said.get("notes", {})).items()
+        }
+        is_locked = said.get("locked", False)
+        return cls(
+            frame_index, chunk, pack_notes(notes), is_locked is True, _as_count(said.get("run", 0))
+        )
+
+
+class Header(NamedTuple):
+    """The first line: of what labels the others are."""
+
+    shape: tuple[int, int, int]
+    dtype: str
+
+    def to_line(self) -> bytes:
+        """One line of JSON, with its end."""
+        said = {"format": FORMAT, "version": VERSION, "shape": self.shape, "dtype": self.dtype}
+        return _line(said)
+
+
+class Records(NamedTuple):
+    """The file as it was found.
+
+    Attributes
+    ----------
+    header : Header or None
+        None where it is damaged.
+    newest : dict of int to FrameRecord
+        What holds of each frame.
+    last : FrameRecord or None
+        The last line, and
+    before_last : FrameRecord or None
+        what held of that frame before.
+    lines : int
+        How many could be read.
+    damaged : int
+        How many could not; a last one that was not written to its end does not count.
+    is_torn : bool
+        Whether there is such a last one.
+    """
+
+    header: Header | None
+    newest: dict[int, FrameRecord]
+    last: FrameRecord | None
+    before_last: FrameRecord | None
+    lines: int
+    damaged: int
+    is_torn: bool
+
+
+def read_header(path: Path) -> Header | None:
+    """The first line of a file; None where it is missing or damaged.
+
+    Raises
+    ------
+    StoreError
+        If a newer napari-sam3 has written the file.
+    """
+    try:
+        with path.open("rb") as file:
+            said = _as_mapping(json.loads(file.readline()))
+        if said.get("format") != FORMAT:
+            return None
+        version = _as_count(said["version"])
+        frames, height, width = (_as_count(n) for n in said["shape"])
+        dtype = str(said["dtype"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    if version > VERSION:
+        raise StoreError(
+            f"{str(path)!r} was written by a newer napari-sam3 (version {version} of the format, "
+            f"this one knows {VERSION}); update napari-sam3"
+        )
+    return Header((frames, height, width), dtype)
+
+
+def read_records(path: Path, frames: int) -> Records:
+    """Read a file of a video of so many frames as far as it goes; a missing one is empty."""
+    newest: dict[int, FrameRecord] = {}
+    last = before_last = None
+    lines = damaged = 0
+    header = read_header(path)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        content = b""
+    parts = content.split(b"\n")
+    is_torn = bool(parts.pop())
+    for line in parts[1:] if header is not None else parts:
+        try:
+            record = FrameRecord.from_line(line, frames)
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            damaged += 1
+            continue
+        lines += 1
+        last, before_last = record, newest.get(record.frame_index)
+        newest[record.frame_index] = record
+    return Records(header, newest, last, before_last, lines, damaged, is_torn)
+
+
+def write_records(path: Path, header: Header, records: Iterable[FrameRecord]) -> None:
+    """Write a file anew, the whole or not at all."""
+    new = path.with_name(path.name + ".new")
+    try:
+        with new.open("wb") as file:
+            file.write(header.to_line())
+            file.writelines(record.to_line() for record in records)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
+
+
+class RecordFile:
+    """A file of records that is written on, one line at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("r+b", buffering=0)
+        self._end = self._file.seek(0, os.SEEK_END)
+
+    def append(self, record: FrameRecord) -> None:
+        """Add a line, the whole or not at all; OSError if there is no room for it."""
+        line = record.to_line()
+        self._tidy()
+        try:
+            written = self._file.write(line)
+            if written != len(line):  # what a disk that fills up had room for
+                self._file.write(line[written:])
+        except OSError:
+            self._cut()
+            raise
+        self._end += len(line)
+
+    def take_back(self, record: FrameRecord) -> None:
+        """Take the last line off again: its chunk could not be written."""
+        self._end -= len(record.to_line())
+        self._cut()
+
+    def _tidy(self) -> None:
+        if self._file.seek(0, os.SEEK_END) != self._end:
+            self._file.truncate(self._end)
+            self._file.seek(self._end)
+
+    def _cut(self) -> None:
+        with suppress(OSError):  # then the next line does it
+            self._tidy()
+
+    def sync(self) -> None:
+        """Wait until the lines are on the disk itself."""
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _line(said: dict[str, Any]) -> bytes:
+    return json.dumps(said, separators=(",", ":")).encode() + b"\n"
+
+
+def _as_mapping(said: Any) -> dict[str, Any]:
+    if not isinstance(said, dict):
+        raise ValueError("no JSON object")
+    return said
+
+
+def _as_count(said: Any) -> int:
+    if not isinstance(said, int) or isinstance(said, bool) or said < 0:
+        raise ValueError(f"{said!r} is no count")
+    return said

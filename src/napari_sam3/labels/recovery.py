@@ -1,0 +1,165 @@
+"""Open a label store as it was left: whole, cut off in the middle of a write, or damaged."""
+
+from __future__ import annotations
+
+import shutil
+import zlib
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from napari_sam3.errors import StoreError
+from napari_sam3.labels.chunks import ChunkFolder
+from napari_sam3.labels.records import (
+    ChunkFacts,
+    FrameRecord,
+    Header,
+    Records,
+    read_header,
+    read_records,
+    write_records,
+)
+
+
+class FoundStore(NamedTuple):
+    """A store as it can be used.
+
+    Attributes
+    ----------
+    chunks : ChunkFolder
+        Where the labels are.
+    records : dict of int to FrameRecord
+        Of every frame that something is known of; those with a `chunk` can be read.
+    problems : tuple of str
+        What is lost.
+    """
+
+    chunks: ChunkFolder
+    records: dict[int, FrameRecord]
+    problems: tuple[str, ...]
+
+
+def find_store(chunks_path: Path, records_path: Path, *, mend: bool) -> FoundStore:
+    """Read what is there.
+
+    Parameters
+    ----------
+    chunks_path, records_path : Path
+        The folder of chunks and the file of records.
+    mend : bool
+        Bring the files in order: what is missing is made again, outdated lines go. A damaged file
+        is kept beside.
+
+    Raises
+    ------
+    StoreError
+        If nothing is there, or neither part tells what labels they are.
+    OSError
+        If what is there can't be read, or not be brought in order.
+    """
+    problems: list[str] = []
+    header = read_header(records_path)
+    chunks = _open_chunks(chunks_path, records_path, header, mend, problems)
+    found = read_records(records_path, chunks.shape[0])
+    records = dict(found.newest)
+    is_ahead = _take_back_last(found, records, chunks)
+    sizes = chunks.sizes()
+    told = {i: record.chunk.size for i, record in records.items() if record.chunk is not None}
+    doubtful = [i for i in sizes.keys() | told.keys() if sizes.get(i) != told.get(i)]
+    unnoted, lost = _read_doubtful(doubtful, records, chunks)
+    if unnoted:
+        problems.append(
+            f"the scores, sources and locks of frames {_spans(unnoted)} are lost; "
+            "their labels are there"
+        )
+    if lost:
+        problems.append(f"the labels of frames {_spans(lost)} are lost (damaged or gone)")
+    if found.damaged and not (unnoted or lost):
+        problems.append(
+            f"{found.damaged} lines of {str(records_path)!r} can't be read; what they said of "
+            "scores, sources and locks is lost"
+        )
+    is_damaged = found.damaged > 0 or (header is None and records_path.exists())
+    if mend:
+        is_long = found.lines > len(records)
+        if is_damaged:
+            with suppress(OSError):
+                shutil.copy2(records_path, records_path.with_name(records_path.name + ".damaged"))
+        if is_damaged or is_long or is_ahead or found.is_torn or header is None or unnoted:
+            whole = Header(chunks.shape, chunks.dtype.name)
+            write_records(records_path, whole, (records[i] for i in sorted(records)))
+    return FoundStore(chunks, records, tuple(problems))
+
+
+def _open_chunks(
+    chunks_path: Path, records_path: Path, header: Header | None, mend: bool, problems: list[str]
+) -> ChunkFolder:
+    """The folder of chunks; where its description is lost, as the records describe it."""
+    try:
+        return ChunkFolder.open(chunks_path)
+    except StoreError:
+        if header is None:
+            if not chunks_path.exists() and not records_path.exists():
+                raise StoreError(f"{str(chunks_path.parent)!r} holds no labels") from None
+            raise
+        dtype = np.dtype(header.dtype)
+        problems.append(f"the description of {str(chunks_path)!r} was lost and is made again")
+        if mend:
+            return ChunkFolder.create(chunks_path, header.shape, dtype, anew=True)
+        return ChunkFolder(chunks_path, header.shape, dtype)
+
+
+def _take_back_last(found: Records, records: dict[int, FrameRecord], chunks: ChunkFolder) -> bool:
+    """Leave out the last line if its chunk did not come; give whether it is left out."""
+    last = found.last
+    if last is None or last.chunk is None:
+        return False
+    before = found.before_last
+    crc = None
+    with suppress(OSError):
+        crc = zlib.crc32(chunks.read(last.frame_index))
+    if crc == last.chunk.crc:
+        return False
+    if crc != (None if before is None or before.chunk is None else before.chunk.crc):
+        # not what was there before either: damaged
+        records[last.frame_index] = last._replace(chunk=last.chunk._replace(size=-1))
+    elif before is None:
+        del records[last.frame_index]
+    else:
+        records[last.frame_index] = before
+    return True
+
+
+def _read_doubtful(
+    frames: list[int], records: dict[int, FrameRecord], chunks: ChunkFolder
+) -> tuple[list[int], list[int]]:
+    """Learn of chunks that no line tells of rightly: which can be read, and which can't."""
+    unnoted, lost = [], []
+    for frame_index in sorted(frames):
+        known = records.pop(frame_index, None)
+        try:
+            chunk = chunks.read(frame_index)
+            labels = chunks.unpack(chunk)
+        except (OSError, ValueError):
+            lost.append(frame_index)
+            continue
+        facts = ChunkFacts(zlib.crc32(chunk), len(chunk), int(labels.min()), int(labels.max()))
+        if known is None or known.chunk is not None:  # what it says belongs to other labels
+            known = FrameRecord(frame_index, None)
+        records[frame_index] = known._replace(chunk=facts)
+        unnoted.append(frame_index)
+    return unnoted, lost
+
+
+def _spans(frames: Iterable[int]) -> str:
+    """Numbers in few words: 3, 7-9."""
+    spans: list[list[int]] = []
+    for frame_index in sorted(frames):
+        if spans and frame_index == spans[-1][1] + 1:
+            spans[-1][1] = frame_index
+        else:
+            spans.append([frame_index, frame_index])
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in spans)

@@ -1,0 +1,373 @@
+"""Labels of a whole video on disk, written behind and shown from there."""
+
+from __future__ import annotations
+
+import atexit
+import errno
+import weakref
+import zlib
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from napari_sam3.errors import StoreError, StoreReadOnlyError
+from napari_sam3.labels.chunks import ChunkFolder, free_bytes
+from napari_sam3.labels.notes import ObjectNote
+from napari_sam3.labels.planes import CACHE_BYTES, LabelPlanes
+from napari_sam3.labels.records import ChunkFacts, FrameRecord, Header, RecordFile, write_records
+from napari_sam3.labels.recovery import FoundStore, find_store
+from napari_sam3.labels.writer import Writer
+
+CHUNKS_NAME = "labels.zarr"
+RECORDS_NAME = "frames.jsonl"
+PAINT_DELAY_S = 0.5
+
+_NO_NOTES: Mapping[int, ObjectNote] = MappingProxyType({})
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class LabelStore(LabelPlanes):
+    """Labels kept in a folder: as `LabelPlanes`, for videos of any length.
+
+    Make one with `create` or `open`. What is drawn is handed to a thread that writes it at once;
+    what is painted follows half a second later. `flush` waits until everything is there. After a
+    sudden end of the process every frame on disk is whole, with the notes that belong to it.
+
+    In memory are: the frames last used (`cache_bytes`), the squeezed frames that wait to be
+    written (8 MiB, then drawing waits), the squeezed state before of frames changed by hand
+    whose edits were not taken yet, and some 20 bytes a frame and 17 a note.
+
+    Raises
+    ------
+    StoreError
+        By `draw`, `flush` and `close`: the disk is full, or can't be written to. What was taken
+        before stays in memory, and is written once there is room; what is on disk stays readable.
+    StoreReadOnlyError
+        By all that changes something, if opened read-only or closed.
+    """
+
+    def __init__(
+        self, folder: Path, found: FoundStore, *, is_read_only: bool, cache_bytes: int
+    ) -> None:
+        super().__init__(found.chunks.shape, found.chunks.dtype, cache_bytes=cache_bytes)
+        self.folder = folder
+        self._chunks = found.chunks
+        self._records: RecordFile | None = None
+        self._is_read_only = is_read_only
+        self._is_closed = False
+        self._problems = list(found.problems)
+        self._facts = np.zeros(
+            self.shape[0],
+            [("crc", "u4"), ("size", "i8"), ("least", self.dtype), ("greatest", self.dtype)],
+        )
+        for record in found.records.values():
+            self._learn(record)
+        save_soon = weakref.WeakMethod(self._save_dirty)
+        self._writer = Writer(self._write_record, lambda: _call(save_soon))
+        if not is_read_only:
+            self._records = RecordFile(folder / RECORDS_NAME)
+            _open_stores.add(self)
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path | str,
+        shape: tuple[int, int, int],
+        dtype: DTypeLike = np.uint16,
+        *,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> LabelStore:
+        """Begin a store.
+
+        Parameters
+        ----------
+        folder : Path or str
+            Made if it is not there; it may hold other things.
+        shape : (int, int, int)
+            Frames, height, width.
+        dtype : integer dtype
+            Of the labels; 0 is background.
+        cache_bytes : int
+            How much memory the unsqueezed frames may take; at least one frame is kept.
+
+        Raises
+        ------
+        StoreError
+            If there is a store, or the folder can't be written to.
+        ValueError
+            If `shape` is not three positive numbers or `dtype` is not an integer type.
+        """
+        folder = Path(folder)
+        plan = LabelPlanes(shape, dtype)  # looks at shape and dtype
+        if (folder / CHUNKS_NAME).exists() or (folder / RECORDS_NAME).exists():
+            raise StoreError(f"{str(folder)!r} holds labels already; open them, or choose another")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_records(folder / RECORDS_NAME, Header(plan.shape, plan.dtype.name), ())
+            chunks = ChunkFolder.create(folder / CHUNKS_NAME, plan.shape, plan.dtype)
+        except OSError as error:
+            raise _say_why(folder, error) from error
+        return cls(folder, FoundStore(chunks, {}, ()), is_read_only=False, cache_bytes=cache_bytes)
+
+    @classmethod
+    def open(
+        cls, folder: Path | str, *, read_only: bool = False, cache_bytes: int = CACHE_BYTES
+    ) -> LabelStore:
+        """Open a store, as far as it can be read; `problems` says what is lost.
+
+        Parameters
+        ----------
+        folder : Path or str
+            As given to `create`.
+        read_only : bool
+            Change nothing on disk, and refuse changes.
+        cache_bytes : int
+            How much memory the unsqueezed frames may take; at least one frame is kept.
+
+        Raises
+        ------
+        StoreError
+            If there is none, if neither of its parts tells what labels it holds, or if a newer
+            version has written it.
+        """
+        folder = Path(folder)
+        try:
+            found = find_store(folder / CHUNKS_NAME, folder / RECORDS_NAME, mend=not read_only)
+        except StoreError:
+            raise
+        except OSError as error:
+            raise _say_why(folder, error) from error
+        return cls(folder, found, is_read_only=read_only, cache_bytes=cache_bytes)
+
+    # ------------------------------------------------------------- what it is
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is lost, in words; frames found damaged when they are looked at are added."""
+        return tuple(self._problems)
+
+    @property
+    def failure(self) -> StoreError | None:
+        """Why writing does not go on; None as long as it does."""
+        failure = self._writer.failure
+        return None if failure is None else self._say_failure(failure)
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether nothing can be changed: opened so, or closed."""
+        return self._is_read_only or self._is_closed
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes that the frames take in memory now."""
+        return super().memory_bytes + self._writer.waiting_bytes + self._facts.nbytes
+
+    # ---------------------------------------------------------------- writing
+
+    def draw(
+        self,
+        frame_index: int,
+        labels: Any,
+        notes: Mapping[int, ObjectNote] = _NO_NOTES,
+        *,
+        run: int = 0,
+    ) -> bool:
+        """Write a whole frame, not by hand; see `LabelPlanes.draw`. It is on its way to the disk.
+
+        Raises
+        ------
+        StoreError
+            If the disk is full; the frame is not taken. Draw it again when there is room.
+        """
+        self._check_writable()
+        failure = self._writer.wait_for_room()
+        if failure is not None:
+            raise self._say_failure(failure) from failure
+        with self._lock:
+            is_drawn = super().draw(frame_index, labels, notes, run=run)
+            if is_drawn:
+                self._pack(self._number(frame_index))
+        return is_drawn
+
+    def flush(self) -> None:
+        """Wait until all is on disk.
+
+        Raises
+        ------
+        StoreError
+            If the disk is full. Nothing is lost: what is not written stays in memory.
+        """
+        if self._records is None:
+            return
+        self._save_dirty()
+        failure = self._writer.drain()
+        if failure is not None:
+            raise self._say_failure(failure) from failure
+
+    def close(self) -> None:
+        """Write what is left, and let go of the files. What is on disk can still be looked at.
+
+        Raises
+        ------
+        StoreError
+            If the disk is full: it is not closed then. Make room, and close it again.
+        """
+        if self._is_closed:
+            return
+        self.flush()
+        self._is_closed = True
+        self._writer.stop()
+        if self._records is not None:
+            with suppress(OSError):  # the lines are written; not every file system can sync
+                self._records.sync()
+            self._records.close()
+            self._records = None
+        _open_stores.discard(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def copy(self) -> LabelPlanes:
+        """A copy in memory, squeezed."""
+        return self.astype(self.dtype)
+
+    # ----------------------------------------------------------------- frames
+
+    def _check_writable(self) -> None:
+        if self._is_closed:
+            raise StoreReadOnlyError(f"the labels in {str(self.folder)!r} are closed; open them")
+        if self._is_read_only:
+            raise StoreReadOnlyError(
+                f"the labels in {str(self.folder)!r} were opened to be looked at only; open them "
+                "for writing, or change a copy (LabelStore.copy)"
+            )
+
+    def _touched(self, frame_index: int) -> None:
+        if frame_index in self._dirty:
+            self._writer.remind_in(PAINT_DELAY_S)
+        else:
+            self._writer.put(self._record(frame_index), None)
+
+    def _save_dirty(self) -> None:
+        for frame_index in list(self._dirty):
+            with self._lock:  # let go of between frames: somebody may be painting
+                self._pack(frame_index)
+
+    def _holds_labels(self, frame_index: int) -> bool:
+        return frame_index in self._open or bool(self._processed[frame_index])
+
+    def _load(self, frame_index: int) -> NDArray[Any] | None:
+        if not self._processed[frame_index]:
+            return None
+        try:
+            chunk = self._writer.find(frame_index)
+            return self._chunks.unpack(self._chunks.read(frame_index) if chunk is None else chunk)
+        except (OSError, ValueError) as error:
+            self._lose(frame_index, error)
+            return None
+
+    def _save(self, frame_index: int, plane: NDArray[Any]) -> None:
+        chunk = self._chunks.pack(plane)
+        self._facts[frame_index] = zlib.crc32(chunk), len(chunk), plane.min(), plane.max()
+        self._writer.put(self._record(frame_index), chunk)
+
+    def _extremes(self) -> list[tuple[int, int]]:
+        with self._lock:
+            for frame_index in list(self._dirty):
+                self._pack(frame_index)
+            facts = self._facts[self._processed]
+            found = list(zip(facts["least"].tolist(), facts["greatest"].tolist(), strict=True))
+        return found if len(found) == self.shape[0] else [*found, (0, 0)]
+
+    def _lose(self, frame_index: int, error: Exception) -> None:
+        """Take a frame for never processed: what is on disk of it can't be read."""
+        self._problems.append(f"the labels of frame {frame_index} are lost ({error})")
+        self._processed[frame_index] = self._locked[frame_index] = False
+        self._runs[frame_index] = 0
+        self._notes.pop(frame_index, None)
+
+    # ----------------------------------------------------------------- records
+
+    def _record(self, frame_index: int) -> FrameRecord:
+        chunk = None
+        if self._processed[frame_index]:
+            crc, size, least, greatest = self._facts[frame_index].item()
+            chunk = ChunkFacts(crc, size, least, greatest)
+        return FrameRecord(
+            frame_index,
+            chunk,
+            self._notes.get(frame_index, b""),
+            bool(self._locked[frame_index]),
+            int(self._runs[frame_index]),
+        )
+
+    def _learn(self, record: FrameRecord) -> None:
+        frame_index = record.frame_index
+        if record.chunk is not None:
+            self._facts[frame_index] = tuple(record.chunk)
+            self._processed[frame_index] = True
+        if record.notes:
+            self._notes[frame_index] = record.notes
+        self._locked[frame_index] = record.is_locked
+        self._runs[frame_index] = record.run
+
+    def _write_record(self, record: FrameRecord, chunk: bytes | None) -> None:
+        """The line first, then the chunk; in the writer's thread."""
+        assert self._records is not None
+        self._records.append(record)
+        if chunk is not None:
+            try:
+                self._chunks.write(record.frame_index, chunk)
+            except OSError:
+                self._records.take_back(record)
+                raise
+
+    def _say_failure(self, failure: OSError) -> StoreError:
+        return _say_why(self.folder, failure, waiting=self._writer.waiting_frames)
+
+
+def _say_why(folder: Path, error: OSError, *, waiting: int = 0) -> StoreError:
+    """The same error, with what can be done about it."""
+    free = free_bytes(folder)
+    room = "" if free is None else f"; {free / 1e6:,.1f} MB are free there"
+    if error.errno in _FULL:
+        remedy = "Make room on that disk"
+    else:
+        remedy = "See whether that disk and folder are there and may be written to"
+    if waiting:
+        remedy += f"; {waiting} frames wait in memory, and are written then"
+    said = StoreError(
+        f"{str(folder)!r} can't be written: {error.strerror or error}{room}. {remedy}"
+    )
+    said.errno = error.errno
+    return said
+
+
+# what was drawn is on its way when a script ends without closing
+_open_stores: weakref.WeakSet[LabelStore] = weakref.WeakSet()
+
+
+def _call(method: weakref.WeakMethod[Any]) -> None:
+    found = method()
+    if found is not None:
+        found()
+
+
+@atexit.register
+def _close_all() -> None:
+    for store in list(_open_stores):
+        with suppress(StoreError):  # nobody is left to be told
+            store.close()

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from napari_sam3.projects.reference import VideoReference
     from napari_sam3.projects.resume import continue_run, open_session
     from napari_sam3.projects.state import ProjectState, RunNote
+    from napari_sam3.projects.tracking import ProjectRun
 
 _HOMES = {
     "Project": "project",
+    "ProjectRun": "tracking",
     "ProjectState": "state",
     "RunNote": "state",
     "VideoReference": "reference",
@@ -29,6 +31,7 @@ _HOMES = {
 
 __all__ = [
     "Project",
+    "ProjectRun",
     "ProjectState",
     "RunNote",
     "VideoReference",

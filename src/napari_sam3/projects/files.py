@@ -88,7 +88,7 @@ class SmallFiles:
                     file.flush()
                     os.fsync(file.fileno())
                 if name in self._damaged:
-                    place.replace(_free(place.with_name(name + DAMAGED)))
+                    set_aside(place)
                     self._damaged.discard(name)
                 elif place.exists():
                     _copy(place, place.with_name(name + BACKUP))
@@ -134,13 +134,22 @@ def _copy(place: Path, copy: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _free(place: Path) -> Path:
-    """A name that is not taken: the place itself, or with a number behind."""
-    number, free = 1, place
-    while free.exists():
+def set_aside(place: Path) -> Path | None:
+    """Keep a damaged file or folder under another name; None if there is none.
+
+    Raises
+    ------
+    OSError
+        If it can't be renamed.
+    """
+    if not place.exists():
+        return None
+    number, kept = 1, place.with_name(place.name + DAMAGED)
+    while kept.exists():
         number += 1
-        free = place.with_name(f"{place.name}-{number}")
-    return free
+        kept = place.with_name(f"{place.name}{DAMAGED}-{number}")
+    place.rename(kept)
+    return kept
 
 
 def _reason(exc: Exception) -> str:

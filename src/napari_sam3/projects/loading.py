@@ -6,17 +6,19 @@ import csv
 import io
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from napari_sam3.errors import ProjectError, PromptFileError
+from napari_sam3.errors import ProjectError, PromptFileError, StoreError
 from napari_sam3.labels.objects import ObjectTable
+from napari_sam3.labels.planes import LabelPlanes
+from napari_sam3.labels.records import read_header
 from napari_sam3.labels.store import LabelStore
-from napari_sam3.projects.files import DAMAGE, SmallFiles
+from napari_sam3.projects.files import SmallFiles, set_aside
 from napari_sam3.projects.migrate import VERSION, migrate
-from napari_sam3.projects.place import LABELS, LAYERS, OBJECTS, PROJECT, PROMPTS
+from napari_sam3.projects.place import FRAMES, LABELS, LAYERS, OBJECTS, PROJECT, PROMPTS
 from napari_sam3.projects.reference import Shape, VideoReference
 from napari_sam3.projects.state import ProjectState, RunNote
 from napari_sam3.session.prompt_files import prompts_from_json
@@ -46,13 +48,14 @@ class Contents:
 
 def load(
     folder: Path, files: SmallFiles, *, read_only: bool
-) -> tuple[Contents, LabelStore, list[str]]:
+) -> tuple[Contents, LabelPlanes, list[str]]:
     """Read all of a project.
 
     Returns
     -------
     contents : Contents
-    labels : LabelStore
+    labels : LabelPlanes
+        A `LabelStore`, unless they are lost and nothing may be written.
     problems : list of str
         What is lost, a sentence each.
 
@@ -69,13 +72,20 @@ def load(
     video = VideoReference.from_json(said.get("video"), problems)
     labels = _open_labels(folder, None if video is None else video.shape, read_only, problems)
     shape = (labels.shape[0], labels.shape[1], labels.shape[2])
-    if video is None or video.shape != shape:
+    if video is None:
         files.mark_damaged(PROJECT)
         problems.append(
             f"{PROJECT} does not tell any more what video it is of; say where it is "
             "(point_to(path))"
         )
         video = VideoReference(shape)
+    elif video.shape != shape:
+        files.mark_damaged(PROJECT)
+        problems.append(
+            f"{PROJECT} tells of a video of shape {video.shape}, the results are of {shape}; the "
+            "latter is taken"
+        )
+        video = replace(video, shape=shape)
     contents = Contents(video, version)
     before = len(problems)
     if head is not None:
@@ -161,15 +171,26 @@ def _parse_objects(text: str, problems: list[str]) -> ObjectTable:
 
 def _open_labels(
     folder: Path, shape: Shape | None, read_only: bool, problems: list[str]
-) -> LabelStore:
-    """The labels; new ones where they are lost but the video's size is known."""
+) -> LabelPlanes:
+    """The labels; new ones where they are lost and the size of the video is not."""
     try:
-        return LabelStore.open(folder, read_only=read_only)
-    except DAMAGE as exc:
+        read_header(folder / FRAMES)
+    except StoreError as exc:  # of a newer version
+        raise ProjectError(f"{exc}. Nothing was changed") from exc
+    try:
+        labels = LabelStore.open(folder, read_only=read_only)
+    except StoreError as exc:
         if shape is None:
             raise ProjectError(
                 f"nothing of the project {str(folder)!r} can be used: neither {PROJECT} nor "
                 f"{LABELS} tells the size of the video ({exc})"
             ) from exc
-        problems.append(f"the labels ({LABELS}) can't be read ({exc}): the results are lost")
-        raise
+        problems.append(f"{LABELS} can't be read: the results are lost ({exc})")
+        if read_only:
+            return LabelPlanes(shape)
+        kept = [set_aside(folder / name) for name in (LABELS, FRAMES)]
+        if names := [place.name for place in kept if place is not None]:
+            problems.append(f"what is left of them is kept as {' and '.join(names)}")
+        return LabelStore.create(folder, shape)
+    problems += labels.problems
+    return labels

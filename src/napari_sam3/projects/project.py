@@ -17,6 +17,7 @@ from typing import Any, Self
 from napari_sam3.errors import ProjectError, ProjectReadOnlyError
 from napari_sam3.labels.notes import ObjectNote
 from napari_sam3.labels.objects import COLUMNS, ObjectTable
+from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.labels.store import LabelStore
 from napari_sam3.projects.files import SmallFiles
 from napari_sam3.projects.loading import Contents, load
@@ -47,15 +48,15 @@ class Project:
         Why nothing can be saved, in words; None where it can.
     problems : tuple of str
         What is lost or was repaired, a sentence each; empty for a project in order.
-    labels : LabelStore
-        The results, (T, H, W).
+    labels : LabelPlanes
+        The results, (T, H, W): a `LabelStore` on disk.
     """
 
     def __init__(
         self,
         folder: Path,
         files: SmallFiles,
-        labels: LabelStore,
+        labels: LabelPlanes,
         contents: Contents,
         lock: ProjectLock | None,
         why_read_only: str | None,
@@ -324,13 +325,17 @@ class Project:
         """Frames of the last run that were done with the prompts of now, in its order."""
         return () if self._contents.run is None else fresh_frames(self._contents.run, self.labels)
 
-    def begin_run(self, direction: Direction, start: int, limit: int | None = None) -> int:
+    def begin_run(
+        self, direction: Direction, start: int, limit: int | None = None, *, request: str = ""
+    ) -> int:
         """Take note of a propagation that begins.
 
         Parameters
         ----------
         direction, start, limit : str, int, int or None
             As of `VideoSession.propagate`.
+        request : str
+            See `RunNote`.
 
         Returns
         -------
@@ -342,7 +347,7 @@ class Project:
             number = 1 if self._contents.run is None else self._contents.run.number + 1
             while self.labels.frames_of_run(number).size:  # the note of a run may be lost
                 number += 1
-            self._contents.run = RunNote(number, direction, start, limit)
+            self._contents.run = RunNote(number, direction, start, limit, request=request)
             self._save_head()
             return number
 
@@ -365,12 +370,16 @@ class Project:
         self.labels.flush()
 
     def close(self) -> None:
-        """Write what is left, and let others in; closing again does nothing."""
-        try:
-            self.labels.close()
-        finally:
-            if self._lock_of_folder is not None:
-                self._lock_of_folder.give_back()
+        """Write what is left, and let others in; closing again does nothing.
+
+        Raises
+        ------
+        StoreError
+            If the disk is full: it is not closed then. Make room, and close it again.
+        """
+        self.labels.close()
+        if self._lock_of_folder is not None:
+            self._lock_of_folder.give_back()
 
     def __enter__(self) -> Self:
         return self

@@ -14,6 +14,8 @@ from napari_sam3.video.sampled_hash import count_bytes, hash_samples
 
 Shape = tuple[int, int, int]
 
+_LARGEST = (10**7, 10**6, 10**6)  # more, and a damaged number takes all memory
+
 
 @dataclass(frozen=True)
 class VideoReference:
@@ -167,7 +169,8 @@ class VideoReference:
         if not (
             isinstance(shape, list)
             and len(shape) == 3
-            and all(isinstance(n, int) and not isinstance(n, bool) and 0 < n < 2**31 for n in shape)
+            and all(isinstance(n, int) and not isinstance(n, bool) for n in shape)
+            and all(0 < n <= most for n, most in zip(shape, _LARGEST, strict=True))
         ):
             return None
         texts: dict[str, str | None] = {}
@@ -197,8 +200,10 @@ class VideoReference:
             yield folder / name
 
     def _is_at(self, place: Path) -> bool:
+        if not (place.is_file() or place.is_dir()):  # what a damaged project names may block
+            raise FileNotFoundError(place)
         if self.content_hash is None:
-            return place.exists()
+            return True
         if self.n_bytes is not None and place.is_file() and place.stat().st_size != self.n_bytes:
             return False
         return hash_samples(place) == self.content_hash

@@ -104,6 +104,8 @@ class RunNote:
     stale : tuple of (int, int)
         First and last frame, in the order of the run, of frames that were done with other prompts
         than there are now; a pair for each leg that has such.
+    request : str
+        Tells what a program asked for, prompts and all, so that asking again goes on.
     """
 
     number: int
@@ -112,6 +114,7 @@ class RunNote:
     limit: int | None = None
     is_over: bool = False
     stale: tuple[tuple[int, int], ...] = ()
+    request: str = ""
 
     def legs(self, n_frames: int) -> tuple[range, ...]:
         """The frames planned, as `Propagation.legs`."""
@@ -135,6 +138,7 @@ class RunNote:
                 limit=_maybe(_number(1, 2**31 - 1))(said["limit"]),
                 is_over=_flag(said["is_over"]),
                 stale=tuple((frame(first), frame(last)) for first, last in said["stale"]),
+                request=_text(100)(said.get("request", "")),
             )
         except (KeyError, ValueError, TypeError, OverflowError):
             problems.append(

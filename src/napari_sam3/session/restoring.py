@@ -35,6 +35,13 @@ def list_prompts(session: VideoSession) -> PromptList:
         )
 
 
+def prompted_objects(session: VideoSession, frame_index: int) -> frozenset[int]:
+    """Objects whose mask on a frame answers a prompt there."""
+    with session._lock:
+        keyframes = session._records.keyframes
+        return frozenset(i for i, frames in keyframes.items() if frame_index in frames)
+
+
 def restore_prompts(session: VideoSession, prompts: PromptList) -> list[str]:
     """Bring a new session to where an earlier one was: its objects, ids, and the answers of then.
 

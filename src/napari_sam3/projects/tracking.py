@@ -1,0 +1,182 @@
+"""Tracking into a project: all is kept as it comes, and asking again goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from napari_sam3.errors import ProjectError, RequestError
+from napari_sam3.models.base import VideoModel
+from napari_sam3.projects.project import Project
+from napari_sam3.projects.resume import continue_run, open_session
+from napari_sam3.session.prompt_files import apply_prompts, session_prompts
+from napari_sam3.session.propagation import Propagation
+from napari_sam3.session.restoring import prompted_objects
+from napari_sam3.session.saved_prompts import SavedPrompt
+from napari_sam3.session.schedule import check_range
+from napari_sam3.session.session import VideoSession
+from napari_sam3.values import Direction, FrameResult
+from napari_sam3.video import Video
+
+Say = Callable[[VideoSession, Sequence[SavedPrompt]], object]
+
+
+class ProjectRun:
+    """A propagation whose frames are kept in a project; a context manager.
+
+    What was begun with the same prompts and settings is gone on with: its session is restored,
+    and only the frames that are left are computed. Without prompts whatever the project holds is
+    gone on with.
+
+    Parameters
+    ----------
+    project : Project
+        Open for writing.
+    model : str, path or VideoModel
+        The project's own is not looked at.
+    prompts : sequence of SavedPrompt
+        To begin with; may be empty where the project has prompts.
+    direction, start, limit : str, int or None, int or None
+        As of `VideoSession.propagate`.
+    video : path or Video, optional
+        The project's own, looked for, if left out.
+    contrast_limits : (float, float), optional
+        As of `VideoSession`.
+    say : callable
+        Says prompts to a session.
+
+    Attributes
+    ----------
+    session : VideoSession
+        Closed with the run.
+    propagation : Propagation or None
+        The frames left; None if nothing is.
+    is_resumed : bool
+        Whether it goes on where another process stopped.
+
+    Raises
+    ------
+    ProjectError
+        If the project can't be written, or its video is not to be found.
+    RequestError
+        If the project holds other prompts than those asked for, or a prompt can't be said.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        model: str | Path | VideoModel,
+        prompts: Sequence[SavedPrompt] = (),
+        *,
+        direction: Direction = "forward",
+        start: int | None = None,
+        limit: int | None = None,
+        video: str | Path | Video | None = None,
+        contrast_limits: tuple[float, float] | None = None,
+        say: Say = apply_prompts,
+    ) -> None:
+        if project.why_read_only is not None:
+            raise ProjectError(
+                f"the project {str(project.folder)!r} can't be written: {project.why_read_only}"
+            )
+        self.project = project
+        request = _describe(prompts, direction, start, limit)
+        run = project.run
+        if prompts and len(project.prompts) and (run is None or run.request != request):
+            raise RequestError(
+                f"the project {str(project.folder)!r} was made with other prompts or settings; "
+                "give none to go on with what it holds, or name another folder"
+            )
+        if not prompts and not len(project.prompts):
+            raise RequestError("there is nothing to track: no prompts were given")
+        if contrast_limits is not None:
+            project.save_state(replace(project.state, contrast_limits=contrast_limits))
+        self.session = open_session(project, model, video=video)
+        try:
+            self.is_resumed = len(project.prompts) > 0
+            run = project.run
+            if run is None or (not self.is_resumed and run.request != request):
+                self._note(prompts or project.prompts, direction, start, limit, request)
+            if not self.is_resumed:
+                self._begin(prompts, say)
+            elif not prompts and not project.frames_left:
+                self._note(project.prompts, direction, start, limit, request)
+            self.propagation: Propagation | None = None
+            if project.frames_left:
+                self.propagation = continue_run(project, self.session)
+            else:
+                project.end_run()
+        except BaseException:
+            self.session.close()
+            raise
+
+    def _note(
+        self,
+        prompts: Sequence[SavedPrompt],
+        direction: Direction,
+        start: int | None,
+        limit: int | None,
+        request: str,
+    ) -> None:
+        check_range(self.project.labels.shape[0], direction, start, limit)
+        if start is None:
+            start = min(p.frame_index for p in prompts)
+        self.project.begin_run(direction, start, limit, request=request)
+
+    def _begin(self, prompts: Sequence[SavedPrompt], say: Say) -> None:
+        say(self.session, prompts)
+        told = session_prompts(self.session)
+        model = self.session.model
+        state = replace(self.project.state, model=model.name, device=model.device)
+        self.project.save_state(state)
+        # a backward run does not pass them again
+        for frame_index in sorted({p.frame_index for p in told}):
+            self._keep(self.session.result(frame_index), of_run=False)
+        self.project.save_prompts(told)
+
+    def __len__(self) -> int:
+        """Frames that are left to do."""
+        return 0 if self.propagation is None else len(self.propagation)
+
+    def __iter__(self) -> Iterator[FrameResult]:
+        """Compute the frames that are left, one by one; each is kept before it is given."""
+        if self.propagation is None:
+            return
+        for result in self.propagation:
+            self._keep(result, of_run=True)
+            yield result
+        self.project.end_run()
+
+    def _keep(self, result: FrameResult, *, of_run: bool) -> None:
+        told = prompted_objects(self.session, result.frame_index)
+        self.project.keep(result, prompted=told, of_run=of_run)
+
+    def close(self) -> None:
+        """End it; what is done stays, and can be gone on with."""
+        if self.propagation is not None:
+            self.propagation.close()
+        self.session.close()
+        self.project.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _describe(
+    prompts: Sequence[SavedPrompt], direction: str, start: int | None, limit: int | None
+) -> str:
+    said: list[Any] = [[p.to_json(with_answers=False) for p in prompts], direction, start, limit]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()

@@ -7,8 +7,6 @@ make and to read than deflating the pixels.
 
 from __future__ import annotations
 
-import operator
-import threading
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
@@ -17,18 +15,18 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from napari_sam3.labels.array import WHOLE, PlaneArray
 from napari_sam3.labels.edits import Edits
-from napari_sam3.labels.indexing import fit_values, normalise_key
+from napari_sam3.labels.indexing import fit_values
 from napari_sam3.labels.notes import PAINTED, ObjectNote, mean_scores, pack_notes, unpack_notes
 from napari_sam3.labels.runs import PackedFrame, pack_frame, unpack_frame
 
-_WHOLE = (slice(None), slice(None))
 _NO_NOTES: Mapping[int, ObjectNote] = MappingProxyType({})
 
 CACHE_BYTES = 64 * 2**20
 
 
-class LabelPlanes:
+class LabelPlanes(PlaneArray):
     """An array-like of labels, (T, H, W), whose frames are kept squeezed.
 
     Takes memory only for frames that hold a label, and for the frames last used. Indexing works
@@ -55,8 +53,6 @@ class LabelPlanes:
         If `shape` is not three positive numbers or `dtype` is not an integer type.
     """
 
-    ndim = 3
-
     def __init__(
         self,
         shape: tuple[int, int, int],
@@ -64,17 +60,10 @@ class LabelPlanes:
         *,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
-        sizes = tuple(operator.index(n) for n in shape)
-        if len(sizes) != 3 or min(sizes) < 1:
-            raise ValueError(f"shape is {shape}; give (frames, height, width), each at least 1")
-        self.shape = sizes
-        self.dtype: np.dtype[Any] = np.dtype(dtype)
-        if self.dtype.kind not in "iu":
-            raise ValueError(f"dtype is {self.dtype}; labels need an integer type such as uint16")
+        super().__init__(shape, dtype)
         plane_bytes = self.shape[1] * self.shape[2] * self.dtype.itemsize
         self._cache_bytes = cache_bytes
         self._cache_frames = max(1, cache_bytes // plane_bytes)
-        self._lock = threading.RLock()
         self._packed: dict[int, PackedFrame] = {}
         self._open: OrderedDict[int, NDArray[Any]] = OrderedDict()
         self._dirty: set[int] = set()  # open frames that differ from what is packed
@@ -83,22 +72,8 @@ class LabelPlanes:
         self._runs = np.zeros(self.shape[0], np.int32)
         self._notes: dict[int, bytes] = {}
         self._edits = Edits(self.shape[1:], self.dtype)
-        # views of one element: they have the shapes and cost nothing
-        self._background = np.broadcast_to(self.dtype.type(0), self.shape[1:])
-        self._outline = np.broadcast_to(np.int8(0), self.shape)
 
     # ------------------------------------------------------------ what it is
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        frames, height, width = self.shape
-        return frames * height * width
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that a plain array of this shape would take (see `memory_bytes`)."""
-        return self.size * self.dtype.itemsize
 
     @property
     def memory_bytes(self) -> int:
@@ -113,9 +88,6 @@ class LabelPlanes:
     def is_read_only(self) -> bool:
         """Whether nothing can be changed."""
         return False
-
-    def __len__(self) -> int:
-        return self.shape[0]
 
     def __repr__(self) -> str:
         done = int(np.count_nonzero(self._processed))
@@ -257,65 +229,8 @@ class LabelPlanes:
             self._notes[frame_index] = packed
             if run:
                 self._runs[frame_index] = run
-            self._write(frame_index, _WHOLE, values)
+            self._write(frame_index, WHOLE, values)
         return True
-
-    def __getitem__(self, key: Any) -> Any:
-        first, *others = normalise_key(key, self._outline)
-        rest = tuple(others)
-        if isinstance(first, int):
-            with self._lock:
-                part = self._look(first)[rest]
-                return part.copy() if isinstance(part, np.ndarray) else part
-        if isinstance(first, slice):
-            found = np.zeros(self._outline[(first, *rest)].shape, self.dtype)
-            for place, frame_index in enumerate(range(self.shape[0])[first]):
-                with self._lock:
-                    if self._holds_labels(frame_index):
-                        found[place] = self._look(frame_index)[rest]
-            return found
-        if any(isinstance(axis, slice) for axis in rest):
-            frames, places = np.unique(first, return_inverse=True)
-            block = np.stack([self[int(t)] for t in frames]) if frames.size else self[:0]
-            return block[(places.reshape(first.shape), *rest)]
-        t, y, x = np.broadcast_arrays(first, *cast(Any, rest))
-        found = np.zeros(t.shape, self.dtype)
-        for frame_index in np.unique(t):
-            here = t == frame_index
-            with self._lock:
-                found[here] = self._look(int(frame_index))[y[here], x[here]]
-        return found
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        first, *others = normalise_key(key, self._outline)
-        rest = tuple(others)
-        # also finds every index out of range, before anything is changed
-        target = self._outline[(first, *rest)].shape
-        values = fit_values(value, target, self.dtype)
-        self._check_writable()
-        if isinstance(first, int):
-            self._paint(first, rest, values)
-        elif isinstance(first, slice):
-            for place, frame_index in enumerate(range(self.shape[0])[first]):
-                self._paint(frame_index, rest, values[place])
-        elif any(isinstance(axis, slice) for axis in rest):
-            frames, places = np.unique(first, return_inverse=True)
-            with self._lock:
-                block = np.stack([self[int(t)] for t in frames]) if frames.size else self[:0]
-                block[(places.reshape(first.shape), *rest)] = values
-                for frame_index, plane in zip(frames, block, strict=True):
-                    self._paint(int(frame_index), _WHOLE, plane)
-        else:
-            t, y, x = np.broadcast_arrays(first, *cast(Any, rest))
-            for frame_index in np.unique(t):
-                here = t == frame_index
-                self._paint(int(frame_index), (y[here], x[here]), values[here])
-
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        if copy is False:
-            raise ValueError("LabelPlanes are squeezed: an array of them is always a copy")
-        whole: NDArray[Any] = self[:]
-        return whole if dtype is None else whole.astype(dtype, copy=False)
 
     def flush(self) -> None:
         """Bring everything to where it is kept; nothing to do in memory."""
@@ -361,18 +276,6 @@ class LabelPlanes:
         self._runs = other._runs.copy()
         self._notes = dict(other._notes)
 
-    def max(self, axis: Any = None, out: Any = None, **options: Any) -> Any:
-        """Greatest label; of the whole without unsqueezing it."""
-        if axis is not None or out is not None or options:
-            return self[:].max(axis=axis, out=out, **options)
-        return self.dtype.type(max(greatest for _, greatest in self._extremes()))
-
-    def min(self, axis: Any = None, out: Any = None, **options: Any) -> Any:
-        """Least label; of the whole without unsqueezing it."""
-        if axis is not None or out is not None or options:
-            return self[:].min(axis=axis, out=out, **options)
-        return self.dtype.type(min(least for least, _ in self._extremes()))
-
     def _extremes(self) -> list[tuple[int, int]]:
         with self._lock:
             for frame_index in list(self._dirty):
@@ -384,12 +287,8 @@ class LabelPlanes:
 
     # ------------------------------------------------------------------- frames
 
-    def _number(self, frame_index: int) -> int:
-        """The frame's index, counted from the start."""
-        return range(self.shape[0])[operator.index(frame_index)]
-
     def _check_writable(self) -> None:
-        """Raise where nothing can be changed."""
+        """Everything can be changed."""
 
     def _touched(self, frame_index: int) -> None:
         """A frame was changed by hand, or what is known of it."""

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from napari_sam3.plugin.scripting import attach
     from napari_sam3.session.predictor import Sam3VideoPredictor
     from napari_sam3.session.session import VideoSession
     from napari_sam3.video import Video, open_video
@@ -21,10 +22,18 @@ _HOMES = {
     "Sam3VideoPredictor": "napari_sam3.session.predictor",
     "Video": "napari_sam3.video",
     "VideoSession": "napari_sam3.session.session",
+    "attach": "napari_sam3.plugin.scripting",
     "open_video": "napari_sam3.video",
 }
 
-__all__ = ["Sam3VideoPredictor", "Video", "VideoSession", "__version__", "open_video"]
+__all__ = [
+    "Sam3VideoPredictor",
+    "Video",
+    "VideoSession",
+    "__version__",
+    "attach",
+    "open_video",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +13,6 @@ import napari
 import numpy as np
 from napari.layers import Image
 from numpy.typing import NDArray
-from qtpy.QtCore import QEventLoop, QTimer
 from qtpy.QtWidgets import QApplication
 
 from napari_sam3.errors import ModelUnavailableError
@@ -23,6 +21,7 @@ from napari_sam3.export.sheet import pick_frames, write_contact_sheet
 from napari_sam3.models.registry import choose_model, list_models
 from napari_sam3.plugin.results import ResultLayer
 from napari_sam3.plugin.transforms import layer_shape, napari_points
+from napari_sam3.plugin.waiting import wait_until
 from napari_sam3.plugin.widget import SegmentAndTrackWidget
 from napari_sam3.plugin.widget.guidance import Ending
 from napari_sam3.samples.truth import OverlapScore, inner_points
@@ -89,9 +88,9 @@ def run_demo(
         dock.track_fields.length.value = WHOLE_FILM
     tracking_began = time.perf_counter()
     dock.propagate()
-    _spin_until(lambda: not dock.is_running or (dock.job is not None and dock.job.frames_done > 0))
+    wait_until(lambda: not dock.is_running or (dock.job is not None and dock.job.frames_done > 0))
     print(f"first tracked frame: {time.perf_counter() - began:.1f} s after the start", flush=True)
-    _spin_until(lambda: not dock.is_running)
+    wait_until(lambda: not dock.is_running)
     seconds = time.perf_counter() - tracking_began
     if dock.is_shut_down:
         print("the window was closed before the end")
@@ -108,7 +107,7 @@ def run_demo(
     if results is not None:
         film = Thread(target=_write_film, args=(results, video_path, out), daemon=True)
         film.start()
-        _spin_until(lambda: not film.is_alive())  # the window can be used meanwhile
+        wait_until(lambda: not film.is_alive())  # the window can be used meanwhile
     print(f"wrote {', '.join(str(path) for path in sorted(out.iterdir()))}", flush=True)
     failed = dock.state.ending is Ending.FAILED
     if close:
@@ -152,17 +151,6 @@ def _on_first_frame(layer: Any, points_xy: Any) -> NDArray[Any]:
     rows_columns = napari_points(points_xy)
     ahead = np.zeros((len(rows_columns), layer.ndim - 2))
     return np.hstack([ahead, rows_columns])
-
-
-def _spin_until(is_done: Callable[[], bool]) -> None:
-    """Let the window live until something is so."""
-    loop = QEventLoop()
-    timer = QTimer()
-    timer.timeout.connect(lambda: loop.quit() if is_done() else None)
-    timer.start(20)
-    if not is_done():
-        loop.exec()
-    timer.stop()
 
 
 def _measure_overlap(results: ResultLayer, truth: NDArray[Any]) -> float:

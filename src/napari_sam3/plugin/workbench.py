@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import numpy as np
 from napari.layers import Image, Labels, Points, Shapes
 
+from napari_sam3.errors import LayerError
 from napari_sam3.plugin.controller import LoadedModel, SessionController
 from napari_sam3.plugin.prompt_layers import make_prompt_layers
 from napari_sam3.plugin.results import ResultLayer
@@ -17,6 +18,9 @@ from napari_sam3.plugin.stack import StackAxes, layer_video, video_contrast_limi
 from napari_sam3.video import Video
 
 PromptLayers = tuple[Points, Shapes]
+
+# videos that a script works on, and its workbench
+_held: WeakKeyDictionary[Image, ReferenceType[Workbench]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -86,8 +90,9 @@ class Workbench:
         Raises
         ------
         LayerError, VideoError
-            If the layer can't be used as a video.
+            If the layer can't be used as a video, or another workbench holds it.
         """
+        self._check_free(setup.image_layer)
         data = setup.image_layer.data
         # a proxy only shows the same video
         data = data.original if isinstance(data, Video) else data
@@ -104,6 +109,23 @@ class Workbench:
             )
             self.setup, self._data = setup, data
         return self.controller
+
+    def hold(self, image_layer: Image) -> None:
+        """Keep other workbenches from working on a video."""
+        self._check_free(image_layer)
+        _held[image_layer] = ref(self)
+
+    def release(self, image_layer: Image) -> None:
+        """Let others work on a video that was held."""
+        _held.pop(image_layer, None)
+
+    def _check_free(self, image_layer: Image) -> None:
+        holder = _held[image_layer]() if image_layer in _held else None
+        if holder is not None and holder is not self:
+            raise LayerError(
+                f"a script works on the layer {image_layer.name!r} (napari_sam3.attach); close its "
+                "session first, or choose another layer"
+            )
 
     def close_session(self) -> None:
         """Forget the session; layers stay."""

@@ -1,0 +1,246 @@
+"""Scripts in a viewer: `attach`, with the fake model."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from napari.layers import Labels, Points, Shapes
+
+import napari_sam3
+from napari_sam3.errors import (
+    FrameIndexError,
+    LayerError,
+    MissingPromptError,
+    ModelUnavailableError,
+    PropagationRunningError,
+    RequestError,
+    UnknownObjectError,
+)
+from napari_sam3.models.fake import FakeTracker
+
+from .conftest import SHAPE, disc
+
+
+@pytest.fixture
+def viewer(make_napari_viewer, film):
+    viewer = make_napari_viewer()
+    viewer.add_image(film, name="film")
+    return viewer
+
+
+@pytest.fixture
+def session(viewer):
+    with napari_sam3.attach(viewer, "film", "fake") as session:
+        yield session
+
+
+def test_prompt_and_propagate(session, viewer):
+    shown = session.add_prompt(0, points=[[40.5, 30.5]])
+    assert list(shown.objects) == [1]
+    points = viewer.layers["film clicks"]
+    np.testing.assert_allclose(points.data, [[0, 30, 40]])
+    assert points.features["object"].tolist() == [1]
+    seen = []
+    done = session.propagate(on_frame=lambda result: seen.append(result.frame_index))
+    assert done == SHAPE[0]
+    assert seen == list(range(SHAPE[0]))
+    assert session.labels is viewer.layers["film objects"]
+    np.testing.assert_array_equal(session.array[9] == 1, disc(9, 30, 40))
+    np.testing.assert_array_equal(session.result(9).objects[1].mask, disc(9, 30, 40))
+
+
+def test_all_kinds_of_prompts_are_drawn_in_layers(session, viewer):
+    mask = np.zeros(SHAPE[1:], bool)
+    mask[50:60, 5:15] = True
+    session.add_prompt(0, points=[[40, 30], [45, 30]], point_labels=[1, 0])
+    session.add_prompt(1, box=[60, 10, 80, 30])
+    found = session.add_prompt(2, mask=mask)
+    assert session.object_ids == (1, 2, 3)
+    np.testing.assert_array_equal(found.objects[3].mask, mask)
+    assert viewer.layers["film clicks"].features["label"].tolist() == ["include", "exclude"]
+    box = viewer.layers["film boxes"]
+    assert (len(box.data), box.features["object"].tolist()) == (1, [2])
+    np.testing.assert_allclose(box.data[0].min(axis=0), [1, 9.5, 59.5])
+    np.testing.assert_array_equal(np.asarray(viewer.layers["film masks"].data[2]) == 3, mask)
+    # a correction adds to what was said on the frame
+    session.add_prompt(1, points=[[70, 40]], obj_id=2)
+    assert session.result(1).objects[2].mask[39, 69]
+    found = session.add_prompt(0, text="person")
+    assert len(found.objects) == 3
+    session.remove_object(4)
+    assert session.object_ids == (1, 2, 3, 5)
+
+
+def test_a_prompt_that_fails_changes_nothing(session, viewer):
+    session.add_prompt(0, points=[[40, 30]])
+    n_layers = len(viewer.layers)
+    for wrong, error in (
+        ({"points": [[400, 30]]}, RequestError),
+        ({"points": [[40, 30]], "obj_id": 0}, RequestError),
+        ({"text": "dog", "obj_id": 4}, RequestError),
+        ({"mask": np.zeros((3, 3), bool)}, RequestError),
+        ({}, MissingPromptError),
+    ):
+        with pytest.raises(error):
+            session.add_prompt(0, **wrong)
+    with pytest.raises(FrameIndexError):
+        session.add_prompt(SHAPE[0], points=[[40, 30]])
+    assert len(viewer.layers["film clicks"].data) == 1
+    assert len(viewer.layers) == n_layers
+    assert session.object_ids == (1,)
+
+
+def test_what_a_model_refuses_is_taken_off_the_layers(viewer, notes):
+    with napari_sam3.attach(viewer, "film", "optical-flow") as session:
+        session.add_prompt(0, points=[[40, 30]])
+        with pytest.raises(RequestError, match="text"):
+            session.add_prompt(0, text="cell")
+        assert session.propagate(max_frame_num_to_track=2, progress=False) == 2
+    assert not notes
+
+
+def test_unknown_model_is_an_exception_of_its_own_kind(viewer, notes):
+    with napari_sam3.attach(viewer, "film", "no-such-model") as session:
+        with pytest.raises(ModelUnavailableError):
+            session.add_prompt(0, points=[[40, 30]])
+        session.choose_model("fake")
+        assert session.add_prompt(0, points=[[40, 30]]).objects
+        assert len(viewer.layers["film clicks"].data) == 1
+    assert not notes
+
+
+@pytest.mark.parametrize("way", ["false", "raise", "stop"])
+def test_a_callback_stops_at_exactly_its_frame(session, way):
+    session.add_prompt(0, points=[[40, 30]])
+
+    def on_frame(result):
+        if result.frame_index == 4:
+            if way == "raise":
+                raise ZeroDivisionError
+            if way == "stop":
+                session.stop()
+            return False
+        return None
+
+    if way == "raise":
+        with pytest.raises(ZeroDivisionError):
+            session.propagate(on_frame=on_frame)
+    else:
+        assert session.propagate(on_frame=on_frame) == 5
+    assert session.array.processed_frames().tolist() == [0, 1, 2, 3, 4]
+    assert session.propagate() == SHAPE[0]  # and it goes on
+
+
+def test_errors_of_the_model_are_raised(session, monkeypatch, notes):
+    def fail(self, source, target, *args):
+        raise ValueError(f"no frame {target}")
+
+    session.add_prompt(0, points=[[40, 30]])
+    monkeypatch.setattr(FakeTracker, "step", fail)
+    with pytest.raises(napari_sam3.errors.PropagationError, match="no frame 1") as caught:
+        session.propagate()
+    assert isinstance(caught.value.__cause__, ValueError)
+    assert not notes
+
+
+def test_window_lives_while_a_script_waits(session, viewer, gate):
+    from qtpy.QtCore import QTimer
+
+    session.add_prompt(0, points=[[40, 30]])
+    told = []
+
+    def tell():
+        told.append(session.array.processed_frames().tolist())
+        with pytest.raises(PropagationRunningError):
+            session.propagate()
+        gate.open()
+
+    QTimer.singleShot(0, tell)
+    assert session.propagate() == SHAPE[0]
+    assert told == [[0]]
+
+
+def test_layers_of_ones_own(session, viewer):
+    points = Points([[0, 30, 40], [0, 31, 41], [3, 20, 20]], features={"object": [4, 4, 0]})
+    shapes = Shapes([[[0, 50, 50], [0, 50, 60], [0, 60, 60], [0, 60, 50]]], name="mine")
+    shown = session.prompt_with_layers(points, shapes)
+    assert points in viewer.layers
+    assert sorted(shown.objects) == [4, 6]
+    assert session.object_ids == (4, 5, 6)
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[7, 10:20, 10:20] = 2
+    labels[8, 10:20, 10:20] = 3  # not asked for
+    session.prompt_with_layers(masks=Labels(labels), frames=[7])
+    assert session.object_ids == (2, 4, 5, 6)
+    points.add([[400, 1, 1]])
+    with pytest.warns(UserWarning, match="outside the video"):
+        session.propagate()
+
+
+def test_taking_back(session, viewer):
+    session.add_prompt(0, points=[[40, 30]])
+    session.add_prompt(0, points=[[80, 30]])
+    shown = session.take_back_prompt(0, 2)
+    assert list(shown.objects) == [1]
+    assert len(viewer.layers["film clicks"].data) == 1
+    with pytest.raises(UnknownObjectError):
+        session.take_back_prompt(0, 2)
+    with pytest.raises(UnknownObjectError):
+        session.remove_object(7)
+    session.remove_object(1)
+    assert session.object_ids == ()
+    assert not np.asarray(session.array[0]).any()
+    with pytest.raises(MissingPromptError):
+        session.propagate()
+
+
+def test_attaching(viewer, film):
+    with pytest.raises(LayerError, match="there are: 'film'"):
+        napari_sam3.attach(viewer, "fim")
+    with pytest.raises(LayerError, match="Labels"):
+        napari_sam3.attach(viewer, viewer.add_labels(np.zeros(SHAPE, int)))
+    session = napari_sam3.attach(viewer, "film", "fake")
+    assert napari_sam3.attach(viewer, viewer.layers["film"], "fake") is session
+    session.add_prompt(0, points=[[40, 30]])
+    viewer.layers.remove("film")
+    with pytest.raises(LayerError, match="not in the viewer"):
+        session.propagate()
+    session.close()
+    with pytest.raises(LayerError, match="closed"):
+        session.propagate()
+
+
+def test_a_dock_on_the_same_layer_shares_all(viewer, open_dock, work):
+    dock = open_dock(viewer)
+    session = napari_sam3.attach(viewer, "film")
+    session.add_prompt(0, points=[[40, 30]])
+    assert dock.prompt_fields.points.value is viewer.layers["film clicks"]
+    phases = []
+    session.propagate(on_frame=lambda result: phases.append(dock.is_running))
+    assert all(phases)
+    assert dock.guidance.text()
+    dock.prompt_fields.object.value = 2
+    dock.prompt_fields.points.value.add([[0, 20, 60]])  # the person goes on
+    work(dock, dock.propagate)
+    assert session.object_ids == (1, 2)
+    assert [layer.name for layer in viewer.layers].count("film objects") == 1
+    np.testing.assert_array_equal(session.array[9] == 2, disc(9, 20, 60))
+    dock.propagate()
+    with pytest.raises(PropagationRunningError):
+        session.propagate()
+    dock.shut_down()
+    with pytest.raises(LayerError, match="closed"):
+        session.propagate()
+
+
+def test_a_dock_that_comes_later_is_kept_away(viewer, open_dock, session, notes):
+    session.add_prompt(0, points=[[40, 30]])
+    dock = open_dock(viewer)
+    dock.new_prompts()
+    dock.prompt_fields.points.value.add([[0, 60, 60]])
+    dock.propagate()
+    assert "a script works on the layer 'film'" in notes[-1][1]
+    assert session.propagate() == SHAPE[0]
+    session.close()
+    dock.propagate()
+    assert dock.is_running

@@ -9,39 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sam3.video.open import VIDEO_SUFFIXES
+
 if TYPE_CHECKING:
     from napari_sam3.video import Video
 
 LayerData = tuple[Any, dict[str, Any], str]
 PathOrPaths = str | Path | Sequence[str | Path]
 
-# the manifest names the same ones; a test compares them
-VIDEO_SUFFIXES = frozenset(
-    [
-        ".3gp",
-        ".asf",
-        ".avi",
-        ".flv",
-        ".gif",
-        ".h264",
-        ".h265",
-        ".m2ts",
-        ".m4v",
-        ".mj2",
-        ".mkv",
-        ".mov",
-        ".mp4",
-        ".mpeg",
-        ".mpg",
-        ".mts",
-        ".mxf",
-        ".ogv",
-        ".ts",
-        ".webm",
-        ".wmv",
-        ".y4m",
-    ]
-)
 # a .ts file may as well be a program in TypeScript; a video packet begins with this byte
 _TRANSPORT_STREAM_SYNC = b"G"
 

@@ -85,7 +85,7 @@ class ProjectRun:
                 f"the project {str(project.folder)!r} can't be written: {project.why_read_only}"
             )
         self.project = project
-        request = _describe(prompts, direction, start, limit)
+        request = describe_request(prompts, direction, start, limit)
         run = project.run
         if prompts and len(project.prompts) and (run is None or run.request != request):
             raise RequestError(
@@ -175,8 +175,9 @@ class ProjectRun:
         self.close()
 
 
-def _describe(
+def describe_request(
     prompts: Sequence[SavedPrompt], direction: str, start: int | None, limit: int | None
 ) -> str:
+    """What is asked for, as one short text: equal for equal prompts and settings."""
     said: list[Any] = [[p.to_json(with_answers=False) for p in prompts], direction, start, limit]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()

@@ -10,6 +10,34 @@ from napari_sam3.errors import VideoError
 from napari_sam3.video.array import ArrayVideo
 from napari_sam3.video.base import Video
 
+VIDEO_SUFFIXES = frozenset(
+    [
+        ".3gp",
+        ".asf",
+        ".avi",
+        ".flv",
+        ".gif",
+        ".h264",
+        ".h265",
+        ".m2ts",
+        ".m4v",
+        ".mj2",
+        ".mkv",
+        ".mov",
+        ".mp4",
+        ".mpeg",
+        ".mpg",
+        ".mts",
+        ".mxf",
+        ".ogv",
+        ".ts",
+        ".webm",
+        ".wmv",
+        ".y4m",
+    ]
+)
+"""What files of videos are called; the manifest names the same ones, a test compares them."""
+
 
 def open_video(path: str | os.PathLike[str]) -> Video:
     """Open a video file, a folder of frames, or a picture.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,38 +14,43 @@ from numpy.typing import NDArray
 from napari_sam3.cli.arguments import GivenPrompt
 from napari_sam3.errors import RequestError
 from napari_sam3.imports import open_labels
+from napari_sam3.session.prompt_files import apply_prompts, read_prompts
+from napari_sam3.session.saved_prompts import SavedPrompt
 from napari_sam3.session.session import VideoSession
+from napari_sam3.values import ObjectMask
+from napari_sam3.video import Video
 
 
-def add_prompts(session: VideoSession, given: Sequence[GivenPrompt], frame_index: int) -> list[int]:
-    """Say all prompts to a session.
+def gather_prompts(
+    given: Sequence[GivenPrompt], files: Sequence[Path], frame_index: int, video: Video
+) -> list[SavedPrompt]:
+    """All prompts of a command, as a session can be told them.
 
     What belongs to one object on one frame is said at once, for a model sees it as a whole.
 
     Parameters
     ----------
-    session : VideoSession
-        To be prompted.
     given : sequence of GivenPrompt
-        At least one.
+        In the command itself.
+    files : sequence of Path
+        Of prompts; those in them that are for other videos are left out.
     frame_index : int
-        Frame of those that name none.
-
-    Returns
-    -------
-    list of int
-        The frames prompted, rising.
+        Frame of those in the command that name none.
+    video : Video
+        That they are for.
 
     Raises
     ------
     RequestError
-        If one of them is wrong.
+        If a mask or a file is wrong.
     VideoError
         If a mask can't be read.
     """
-    length = len(session.video)
-    masks = {p: read_labels(p, frame_index, length) for p in given if p.kind == "mask"}
-    ids = _free_ids(given, masks)
+    name = "" if video.path is None else video.path.name
+    prompts = [p for path in files for p in read_prompts(path).for_video(name)]
+    taken = {p.obj_id for p in prompts if p.obj_id is not None}
+    masks = {p: read_labels(p, frame_index, len(video)) for p in given if p.kind == "mask"}
+    ids = _free_ids(given, masks, taken)
     calls: dict[tuple[int, int], dict[str, Any]] = {}
     for prompt in given:
         place = frame_index if prompt.frame_index is None else prompt.frame_index
@@ -60,21 +66,52 @@ def add_prompts(session: VideoSession, given: Sequence[GivenPrompt], frame_index
                 call.setdefault("boxes", []).append(prompt.numbers)
             else:
                 call.setdefault("points", []).append(prompt.numbers)
-                call.setdefault("point_labels", []).append(int(prompt.is_positive))
+                call.setdefault("labels", []).append(prompt.is_positive)
     for (place, obj_id), call in calls.items():
-        session.add_prompt(place, obj_id=obj_id, **call)
-    # after the objects that were pointed at, which win over what the words find
-    words = [prompt.words for prompt in given if prompt.kind == "text"]
-    for text in words:
+        boxes = call.get("boxes", [])
+        if len(boxes) > 1:
+            raise RequestError(
+                f"{len(boxes)} boxes for object {obj_id} on frame {place}; an object takes one box"
+            )
+        prompts.append(
+            SavedPrompt(
+                place,
+                obj_id,
+                np.array(call.get("points", []), np.float64).reshape(-1, 2),
+                np.array(call.get("labels", []), bool),
+                np.array(boxes[0], np.float64) if boxes else None,
+                ObjectMask.from_mask(call["mask"]) if "mask" in call else None,
+            )
+        )
+    return prompts + [SavedPrompt(frame_index, text=p.words) for p in given if p.kind == "text"]
+
+
+def say_prompts(session: VideoSession, prompts: Sequence[SavedPrompt]) -> list[int]:
+    """Say prompts to a session, and to the person where words found nothing.
+
+    Objects that were pointed at come first: they win over what the words find.
+
+    Returns
+    -------
+    list of int
+        The frames prompted, rising.
+
+    Raises
+    ------
+    RequestError
+        If one of them is wrong.
+    """
+    frames = set()
+    for prompt in sorted(prompts, key=lambda p: p.is_concept):
         known = session.object_ids
-        session.add_prompt(frame_index, text=text)
-        if session.object_ids == known:
+        frames.update(apply_prompts(session, [prompt]))
+        if prompt.text is not None and session.object_ids == known:
             print(
-                f"{text!r} finds nothing new on frame {frame_index}; a shorter noun, or a frame "
-                "that shows it (--frame), may help",
+                f"{prompt.text!r} finds nothing new on frame {prompt.frame_index}; a shorter noun, "
+                "or a frame that shows it (--frame), may help",
                 file=sys.stderr,
             )
-    return sorted({place for place, _ in calls} | ({frame_index} if words else set()))
+    return sorted(frames)
 
 
 def read_labels(prompt: GivenPrompt, frame_index: int, length: int) -> NDArray[np.integer[Any]]:
@@ -136,10 +173,12 @@ def _objects(
 
 
 def _free_ids(
-    given: Sequence[GivenPrompt], masks: dict[GivenPrompt, NDArray[np.integer[Any]]]
+    given: Sequence[GivenPrompt],
+    masks: dict[GivenPrompt, NDArray[np.integer[Any]]],
+    named: Collection[int],
 ) -> Iterator[int]:
     """Ids from 1 that nobody has named."""
-    taken = {prompt.obj_id for prompt in given}
+    taken = {*named, *(prompt.obj_id for prompt in given)}
     for prompt in given:
         if prompt.kind == "mask" and prompt.obj_id is None:
             values = np.unique(masks[prompt]).tolist()

@@ -87,6 +87,11 @@ class LabelFile(ABC):
         """Scores of the objects on a frame, where the format tells; their source is "imported"."""
         return {}
 
+    @property
+    def known_frames(self) -> Sequence[int]:
+        """Frames that were labelled; all, where the format does not tell those from background."""
+        return range(len(self))
+
     def close(self) -> None:  # noqa: B027 - not every file is held open
         """Give back what is held."""
 

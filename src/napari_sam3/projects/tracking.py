@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, Self
 
 from napari_sam3.errors import ProjectError, RequestError
 from napari_sam3.models.base import VideoModel
+from napari_sam3.projects.place import is_project
 from napari_sam3.projects.project import Project
 from napari_sam3.projects.resume import continue_run, open_session
 from napari_sam3.session.prompt_files import apply_prompts, session_prompts
@@ -24,6 +26,40 @@ from napari_sam3.values import Direction, FrameResult
 from napari_sam3.video import Video
 
 Say = Callable[[VideoSession, Sequence[SavedPrompt]], object]
+
+
+def open_or_create(folder: str | os.PathLike[str], video: Video) -> Project:
+    """Open the project of a video, or make it.
+
+    Parameters
+    ----------
+    folder : path-like
+        Of the project.
+    video : Video
+        That it is or shall be of; one that was moved since is taken note of.
+
+    Raises
+    ------
+    ProjectError
+        If it is of another video, or there is something else.
+    """
+    frames, height, width = video.shape[:3]
+    if not is_project(folder):
+        return Project.create(folder, video, (frames, height, width))
+    project = Project.open(folder)
+    try:
+        if project.video.shape != (frames, height, width):
+            raise ProjectError(
+                f"the project {str(folder)!r} is of {project.video.name!r}, of shape "
+                f"{project.video.shape}; this video is of {(frames, height, width)}. Name another "
+                "folder"
+            )
+        if video.path is not None and project.find_video() != video.path.absolute():
+            project.point_to(video.path)
+    except BaseException:
+        project.close()
+        raise
+    return project
 
 
 class ProjectRun:
@@ -105,6 +141,7 @@ class ProjectRun:
             if not self.is_resumed:
                 self._begin(prompts, say)
             elif not prompts and not project.frames_left:
+                self.is_resumed = False
                 self._note(project.prompts, direction, start, limit, request)
             self.propagation: Propagation | None = None
             if project.frames_left:
@@ -148,8 +185,16 @@ class ProjectRun:
         if self.propagation is None:
             return
         for result in self.propagation:
-            self._keep(result, of_run=True)
+            self.keep(result)
             yield result
+        self.finish()
+
+    def keep(self, result: FrameResult) -> None:
+        """Keep a frame of `propagation`, for who goes through that."""
+        self._keep(result, of_run=True)
+
+    def finish(self) -> None:
+        """Take note that all frames are done, if they are."""
         self.project.end_run()
 
     def _keep(self, result: FrameResult, *, of_run: bool) -> None:

@@ -34,7 +34,8 @@ FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 DEMO_FOLDER = "demo-output"
 
 _TRACK_HELP = """\
-prompts (at least one; all may be repeated, coordinates in px from the top left corner):
+prompts (at least one, unless a project has some; all may be repeated; coordinates in px from the
+top left corner):
   Each prompt is an object of its own. Put "ID:" in front to say which object is meant: prompts
   with the same ID belong together, and ID is the object's label in what is written.
   Put "@N" behind to place a prompt on frame N; else it lies on the frame of --frame.
@@ -47,6 +48,7 @@ examples:
   a correction on frame 30     ... --point 1:320,240 --point 1:300,200@30
   every label of a picture     ... --mask labels.png
   the 50 frames round 100      ... --point 320,240 --frame 100 --direction both --frames 25
+  a long run that may stop     ... --point 320,240 --project film.sam3
 """
 
 
@@ -151,6 +153,14 @@ def _add_track(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     prompts.add_argument(
         "--frame", type=parse_index, default=0, metavar="N", help="their frame, from 0 (default 0)"
     )
+    prompts.add_argument(
+        "--prompts",
+        dest="prompt_files",
+        action="append",
+        type=Path,
+        metavar="FILE",
+        help="prompts in a file: JSON or CSV (docs/projects.md), or those of a project, its folder",
+    )
     track.add_argument(
         "--start", type=parse_index, metavar="N", help="first frame (default: the first prompted)"
     )
@@ -161,7 +171,13 @@ def _add_track(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--frames", type=parse_count, metavar="N", help="at most so many frames in each direction"
     )
     track.add_argument(
-        *("-o", "--output"), required=True, type=Path, metavar="FOLDER", help="where results go"
+        *("-o", "--output"), type=Path, metavar="FOLDER", help="where results are written to"
+    )
+    track.add_argument(
+        "--project",
+        type=Path,
+        metavar="FOLDER",
+        help="keep all in a project as it comes; the same command goes on where it stopped",
     )
     track.add_argument(
         "--formats",
@@ -185,8 +201,8 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "export",
         help="write labels in other formats",
         description="Write labels that were tracked or drawn before in other formats. They are "
-        "read from a TIFF stack, a folder of pictures (DAVIS's too), a Cell Tracking Challenge "
-        "folder, OME-Zarr, or COCO or YouTube-VIS JSON.",
+        "read from a project, a TIFF stack, a folder of pictures (DAVIS's too), a Cell Tracking "
+        "Challenge folder, OME-Zarr, or COCO or YouTube-VIS JSON.",
     )
     export.add_argument("labels", metavar="LABELS", type=Path, help="file or folder")
     export.add_argument(
@@ -199,7 +215,8 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--video",
         type=Path,
         metavar="VIDEO",
-        help="what the labels are of: for the film, intensities, times, scale and content hash",
+        help="what the labels are of: for the film, intensities, times, scale and content hash "
+        "(a project knows its own)",
     )
     export.add_argument(
         "--pixel-size",

@@ -36,8 +36,8 @@ def fields_of(dock):
         "segment": track.segment,
         "propagate": track.propagate,
         "stop": track.stop,
-        "remove": dock.object_fields.remove,
-        "reset": dock.object_fields.reset,
+        "remove": dock.object_controls.fields.remove,
+        "reset": dock.object_controls.fields.reset,
     }
 
 
@@ -81,7 +81,7 @@ def test_every_field_has_a_tooltip_and_the_dock_is_narrow(open_dock, film):
         dock.video_fields,
         dock.prompt_fields,
         dock.track_fields,
-        dock.object_fields,
+        dock.object_controls.fields,
         dock.settings_fields,
     )
     assert max(g.group.minimumSizeHint().width() for g in groups) <= 340

@@ -108,7 +108,7 @@ def _write(name: str, path: str, data: Any, attributes: dict[str, Any]) -> list[
     from napari_sam3.plugin.objects.features import known_objects
     from napari_sam3.plugin.saving import save_apart
 
-    labels = _frames_of(data)
+    labels = frames_of(data)
     shape = label_shape(labels)
 
     def write(tell: Tell) -> None:
@@ -203,14 +203,14 @@ class _LabelsOnVideo:
 
     def notes(self, frame_index: int) -> Mapping[int, ObjectNote]:
         """Scores and sources, if the labels are frame by frame those of the video."""
-        planes = _frames_of(self._layers[2].data)
+        planes = frames_of(self._layers[2].data)
         notes = getattr(planes, "notes", None)
         if notes is None or planes.shape[0] != self.shape[0]:
             return {}
         return notes(frame_index)
 
 
-def _frames_of(data: Any) -> Any:
+def frames_of(data: Any) -> Any:
     """Labels as (T, H, W), without reading them."""
     from napari_sam3.plugin.overlay import StackedPlanes
 

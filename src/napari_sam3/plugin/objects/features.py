@@ -119,7 +119,7 @@ def read_features(features: Any) -> ObjectTable:
 
 def _is_id(value: Any) -> bool:
     # a column with gaps has become floating point
-    return isinstance(value, Real) and value == value and value >= 1
+    return isinstance(value, Real) and float(value) >= 1  # not so of NaN
 
 
 def _text(value: Any) -> str:

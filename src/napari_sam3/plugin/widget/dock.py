@@ -20,6 +20,7 @@ from napari_sam3.errors import (
 )
 from napari_sam3.plugin.controller import Event as RunEvent
 from napari_sam3.plugin.controller import SessionController, WantedPrompts
+from napari_sam3.plugin.objects.controls import ObjectControls
 from napari_sam3.plugin.results import frame_on_screen
 from napari_sam3.plugin.snapshot import describe_skipped, read_prompts, remove_items
 from napari_sam3.plugin.stack import frame_count
@@ -28,8 +29,6 @@ from napari_sam3.plugin.widget.axes import AxesChoice
 from napari_sam3.plugin.widget.fields import (
     ALL_FRAMES,
     FIRST_PROMPT,
-    NEW_EACH,
-    ObjectFields,
     PromptFields,
     TrackFields,
     VideoFields,
@@ -66,7 +65,6 @@ class SegmentAndTrackWidget(QWidget):
         self.video_fields = VideoFields(self.bench)
         self.prompt_fields = PromptFields(self.bench)
         self.track_fields = TrackFields()
-        self.object_fields = ObjectFields()
         self.settings_fields = SettingsFields()
         self.settings = SettingsKeeper(self.settings_fields, self)
         self.axes_choice = AxesChoice(napari_viewer, self.video_fields)
@@ -77,12 +75,15 @@ class SegmentAndTrackWidget(QWidget):
         self.look_ahead = LookAhead(self.bench, self.quiet_line, self)
         self.pen = PromptPen(self.prompt_fields, self._update)
         self.work = Work(self.bench)
+        self.object_controls = ObjectControls(
+            self.bench, self.prompt_fields, self.video_fields, self.axes_choice, self
+        )
         self.is_shut_down = False
         groups = (
             self.video_fields,
             self.prompt_fields,
             self.track_fields,
-            self.object_fields,
+            self.object_controls.fields,
             self.settings_fields,
         )
         self.guidance, body = lay_out([fields.group for fields in groups])
@@ -168,6 +169,7 @@ class SegmentAndTrackWidget(QWidget):
             self.work.set(ending=Ending.NONE)
             if results is not None:
                 results.forget(number)
+                self.object_controls.desk.remove(results.layer, number)
             if results is not None and controller is not None:
                 steps = controller.remove_object(number, results.drawn_frames())
                 self._start(controller, steps, Phase.ERASING)
@@ -201,6 +203,7 @@ class SegmentAndTrackWidget(QWidget):
         for event in self._layer_events():
             event.disconnect(self._on_layers_changed)
         self.pen.watch()
+        self.object_controls.close()
         self.look_ahead.close()
         self.settings.drop()
         self.model_choice.close()
@@ -267,6 +270,7 @@ class SegmentAndTrackWidget(QWidget):
 
     def _on_work_ended(self) -> None:
         self._on_layers_changed()
+        self.object_controls.on_results()
         self.model_choice.refresh()  # it may be loaded now
         if isinstance(self.work.error, WeightsMissingError):
             self.model_choice.open_dialog()
@@ -280,7 +284,8 @@ class SegmentAndTrackWidget(QWidget):
         self.work.changed.connect(self._update)
         self.work.ended.connect(self._on_work_ended)
         Lifetime(self).ended.connect(self._on_lifetime_ended)
-        prompts, track, objects = self.prompt_fields, self.track_fields, self.object_fields
+        prompts, track = self.prompt_fields, self.track_fields
+        objects = self.object_controls.fields
         for button, act in (
             (prompts.new, self.new_prompts),
             (track.segment, self.segment_frame),
@@ -376,15 +381,12 @@ class SegmentAndTrackWidget(QWidget):
             self.track_fields.show_progress(job.frames_done, job.frames_planned, job.pace)
         is_idle, has_video = job is None, self.state.has_video
         self.look_ahead.set_idle(is_idle)
-        number = fields.object.value
         self.video_fields.group.setEnabled(is_idle)
         fields.new.enabled = has_video
         for button in (self.track_fields.segment, self.track_fields.propagate):
             button.enabled = has_video and is_idle
         self.track_fields.stop.enabled = not is_idle and self.state.phase is not Phase.STOPPING
-        self.object_fields.reset.enabled = has_video and is_idle
-        self.object_fields.name_object(None if number == NEW_EACH else number)
-        self.object_fields.remove.enabled = has_video and is_idle and number != NEW_EACH
+        self.object_controls.set_free(has_video and is_idle)
 
     def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
         """Narrow enough to leave the picture its room."""

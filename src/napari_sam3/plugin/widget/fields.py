@@ -195,27 +195,3 @@ class TrackFields:
         bar.setVisible(n_planned > 0)
         self.pace.setVisible(n_planned > 0)
         self.pace.setText(pace)
-
-
-class ObjectFields:
-    """What is done to whole objects."""
-
-    def __init__(self) -> None:
-        self.remove = PushButton()
-        self.reset = PushButton(
-            text="Reset",
-            tooltip="Begin anew: forget all objects and empty the prompt layers made here. "
-            "The labels done so far stay as they are; the next results get a new layer.",
-        )
-        self.group = FieldGroup("Objects")
-        self.group.add_row(self.remove.native, self.reset.native)
-
-    def name_object(self, obj_id: int | None) -> None:
-        """Say which object would be removed."""
-        self.remove.text = "Remove object" if obj_id is None else f"Remove object {obj_id}"
-        self.remove.tooltip = (
-            "Choose the object's number above to remove it."
-            if obj_id is None
-            else f"Remove object {obj_id}: its clicks and boxes, its mask on every frame, and "
-            "itself from everything that follows."
-        )

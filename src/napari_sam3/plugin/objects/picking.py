@@ -1,0 +1,73 @@
+"""Choosing objects by clicks in the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from napari.layers import Labels, Layer
+
+
+class ObjectPicker:
+    """While it is on, a click on an object of a layer is told, and draws nothing.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+        Whose clicks count.
+    on_picked : callable
+        Called with the id of the object clicked.
+    """
+
+    def __init__(self, viewer: Any, on_picked: Callable[[int], None]) -> None:
+        self._viewer = viewer
+        self._on_picked = on_picked
+        self._layer: Labels | None = None
+        self._before: tuple[Layer | None, str] | None = None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether clicks count."""
+        return self._layer is not None
+
+    def start(self, layer: Labels) -> None:
+        """Count clicks on a layer from now on."""
+        self.stop()
+        selection = self._viewer.layers.selection
+        self._before = selection.active, str(layer.mode)
+        self._layer = layer
+        # in any other layer, or mode, the click would draw
+        selection.active = layer
+        layer.mode = "pan_zoom"
+        self._viewer.mouse_drag_callbacks.append(self._on_press)
+
+    def stop(self) -> None:
+        """Leave clicks alone, and give back the layer that was worked in."""
+        if self._layer is None or self._before is None:
+            return
+        layer, (active, mode) = self._layer, self._before
+        self._layer = self._before = None
+        self._viewer.mouse_drag_callbacks.remove(self._on_press)
+        layer.mode = mode
+        if active in self._viewer.layers and self._viewer.layers.selection.active is layer:
+            self._viewer.layers.selection.active = active
+
+    def _on_press(self, _viewer: Any, event: Any) -> Iterator[None]:
+        """A click: pressed and released in one place; anything else moves the picture."""
+        layer = self._layer
+        value = None
+        if layer is not None and layer in self._viewer.layers:
+            value = layer.get_value(
+                event.position,
+                view_direction=event.view_direction,
+                dims_displayed=list(event.dims_displayed),
+                world=True,
+            )
+        yield
+        while event.type == "mouse_move":
+            value = None
+            yield
+        if isinstance(value, tuple):  # multiscale: level and label
+            value = value[1]
+        if value is not None and int(value) > 0:
+            self._on_picked(int(value))

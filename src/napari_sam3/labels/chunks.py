@@ -15,13 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numcodecs.zstd import Zstd
-from numpy.typing import NDArray
 
 from napari_sam3.errors import StoreError
+from napari_sam3.labels.codec import LEVEL, PlaneCodec
 
-# chosen by benchmarks/label_store.py: higher levels and other codecs take longer for little
-LEVEL = 1
 _CHUNK_NAME = re.compile(r"c\.(\d+)\.0\.0")
 _NEW_NAME = ".new"
 
@@ -43,8 +40,7 @@ class ChunkFolder:
         self.path = path
         self.shape = shape
         self.dtype = dtype
-        self._stored = dtype.newbyteorder("<")
-        self._codec = Zstd(level=LEVEL, checksum=True)
+        self.codec = PlaneCodec((shape[1], shape[2]), dtype)
 
     @classmethod
     def create(
@@ -104,26 +100,6 @@ class ChunkFolder:
                 f"{dtype}, {[name for name, _ in codecs]}; open it as labels with napari instead"
             )
         return cls(path, (shape[0], shape[1], shape[2]), dtype)
-
-    def pack(self, labels: NDArray[Any]) -> bytes:
-        """The chunk of an (H, W) frame."""
-        plain = np.ascontiguousarray(labels, self._stored)
-        return bytes(self._codec.encode(plain))
-
-    def unpack(self, chunk: bytes) -> NDArray[Any]:
-        """The (H, W) frame of a chunk, a new array.
-
-        Raises
-        ------
-        ValueError
-            If the chunk is damaged.
-        """
-        labels = np.empty(self.shape[1:], self._stored)
-        try:
-            self._codec.decode(chunk, labels)
-        except (RuntimeError, ValueError) as error:
-            raise ValueError(f"damaged chunk: {error}") from error
-        return labels.astype(self.dtype, copy=False)
 
     def write(self, frame_index: int, chunk: bytes) -> None:
         """Put a chunk into its place, the whole or not at all. One thread at a time."""

@@ -1,8 +1,7 @@
 """Labels of a whole video, and notes on them: every frame squeezed, the few in use unsqueezed.
 
 A (T, H, W) array of an hour of 1080p would take 450 GB. Label frames are large areas of equal
-value, so each is kept as its runs along the rows, deflated: some 10 to 40 kB a frame, faster to
-make and to read than deflating the pixels.
+value, so each is kept deflated: some 10 to 60 kB a frame.
 """
 
 from __future__ import annotations
@@ -16,10 +15,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from napari_sam3.labels.array import WHOLE, PlaneArray
-from napari_sam3.labels.edits import Edits
+from napari_sam3.labels.codec import PlaneCodec
 from napari_sam3.labels.indexing import fit_values
 from napari_sam3.labels.notes import PAINTED, ObjectNote, mean_scores, pack_notes, unpack_notes
-from napari_sam3.labels.runs import PackedFrame, pack_frame, unpack_frame
 
 _NO_NOTES: Mapping[int, ObjectNote] = MappingProxyType({})
 
@@ -64,14 +62,18 @@ class LabelPlanes(PlaneArray):
         plane_bytes = self.shape[1] * self.shape[2] * self.dtype.itemsize
         self._cache_bytes = cache_bytes
         self._cache_frames = max(1, cache_bytes // plane_bytes)
-        self._packed: dict[int, PackedFrame] = {}
+        self._codec = PlaneCodec(self.shape[1:], self.dtype)
+        self._packed: dict[int, bytes] = {}
         self._open: OrderedDict[int, NDArray[Any]] = OrderedDict()
         self._dirty: set[int] = set()  # open frames that differ from what is packed
         self._processed = np.zeros(self.shape[0], bool)
         self._locked = np.zeros(self.shape[0], bool)
         self._runs = np.zeros(self.shape[0], np.int32)
         self._notes: dict[int, bytes] = {}
-        self._edits = Edits(self.shape[1:], self.dtype)
+        self._least = np.zeros(self.shape[0], self.dtype)
+        self._greatest = np.zeros(self.shape[0], self.dtype)
+        # frames changed by hand as they were before, packed, and what was noted on them
+        self._edits: dict[int, tuple[bytes | None, bytes]] = {}
 
     # ------------------------------------------------------------ what it is
 
@@ -79,10 +81,11 @@ class LabelPlanes(PlaneArray):
     def memory_bytes(self) -> int:
         """Bytes that the frames take now, squeezed and unsqueezed."""
         with self._lock:
-            packed = sum(len(p.blob) for p in self._packed.values())
+            packed = sum(map(len, self._packed.values()))
             notes = sum(map(len, self._notes.values()))
             opened = sum(plane.nbytes for plane in self._open.values())
-            return packed + notes + opened + self._edits.memory_bytes
+            edits = sum(len(before or b"") for before, _ in self._edits.values())
+            return packed + notes + opened + edits
 
     @property
     def is_read_only(self) -> bool:
@@ -167,13 +170,16 @@ class LabelPlanes(PlaneArray):
         """
         edits = {}
         with self._lock:
-            for frame_index, before, notes_before in self._edits.take():
+            for frame_index, (packed, notes_before) in self._edits.items():
+                self._pack(frame_index)  # for the next stroke, which will ask for it
                 now = self._look(frame_index)
+                before = self._background if packed is None else self._codec.unpack(packed)
                 changed = now != before
                 touched = set(np.union1d(now[changed], before[changed]).tolist())
                 for obj_id in sorted(touched.intersection(obj_ids)):
                     edits[frame_index, obj_id] = now == obj_id
                 self._unmark(frame_index, touched, unpack_notes(notes_before))
+            self._edits.clear()
         return edits
 
     def _unmark(
@@ -230,6 +236,7 @@ class LabelPlanes(PlaneArray):
             if run:
                 self._runs[frame_index] = run
             self._write(frame_index, WHOLE, values)
+            self._pack(frame_index)
         return True
 
     def flush(self) -> None:
@@ -247,6 +254,7 @@ class LabelPlanes(PlaneArray):
             for frame_index in list(self._dirty):
                 self._pack(frame_index)
             other._packed = dict(self._packed)
+            other._least, other._greatest = self._least.copy(), self._greatest.copy()
             other._take_over(self)
         return other
 
@@ -280,10 +288,9 @@ class LabelPlanes(PlaneArray):
         with self._lock:
             for frame_index in list(self._dirty):
                 self._pack(frame_index)
-            found = [(p.least, p.greatest) for p in self._packed.values()]
-            if len(found) < self.shape[0]:
-                found.append((0, 0))
-            return found
+            least, greatest = self._least[self._processed], self._greatest[self._processed]
+        found = list(zip(least.tolist(), greatest.tolist(), strict=True))
+        return found if len(found) == self.shape[0] else [*found, (0, 0)]
 
     # ------------------------------------------------------------------- frames
 
@@ -308,9 +315,7 @@ class LabelPlanes(PlaneArray):
             part = self._look(frame_index)[rest]
             changed = part != values
             if np.any(changed):
-                whole = self._look(frame_index) if self._holds_labels(frame_index) else None
-                packed = self._notes.get(frame_index, b"")
-                self._edits.remember(frame_index, whole, packed)
+                self._remember(frame_index)
                 touched = {*_labels_of(part[changed]), *_labels_of(values[changed])} - {0}
                 notes = self.notes(frame_index)
                 if any(notes.get(obj_id) != PAINTED for obj_id in touched):
@@ -319,6 +324,13 @@ class LabelPlanes(PlaneArray):
                     )
             self._write(frame_index, rest, values)
             self._touched(frame_index)
+
+    def _remember(self, frame_index: int) -> None:
+        """Keep a frame that is about to be changed by hand; the first time counts."""
+        if frame_index not in self._edits:
+            self._pack(frame_index)
+            packed = self._fetch(frame_index)
+            self._edits[frame_index] = packed, self._notes.get(frame_index, b"")
 
     def _write(self, frame_index: int, rest: tuple[Any, ...], values: NDArray[Any]) -> None:
         with self._lock:
@@ -351,18 +363,22 @@ class LabelPlanes(PlaneArray):
 
     def _pack(self, frame_index: int) -> None:
         if frame_index in self._dirty:
-            self._save(frame_index, self._open[frame_index])
+            plane = self._open[frame_index]
+            self._least[frame_index], self._greatest[frame_index] = plane.min(), plane.max()
+            self._store(frame_index, self._codec.pack(plane))
             self._dirty.remove(frame_index)
 
     def _load(self, frame_index: int) -> NDArray[Any] | None:
-        """The frame as it was saved; None is background."""
-        packed = self._packed.get(frame_index)
-        return None if packed is None else unpack_frame(packed, self.shape[1:])
+        packed = self._fetch(frame_index)
+        return None if packed is None else self._codec.unpack(packed)
 
-    def _save(self, frame_index: int, plane: NDArray[Any]) -> None:
-        """Keep the frame squeezed."""
-        packed = pack_frame(plane)
-        if packed is None:
+    def _fetch(self, frame_index: int) -> bytes | None:
+        """The frame as it was stored; None is background."""
+        return self._packed.get(frame_index)
+
+    def _store(self, frame_index: int, packed: bytes) -> None:
+        """Keep a packed frame; its least and greatest label are known."""
+        if self._least[frame_index] == self._greatest[frame_index] == 0:
             self._packed.pop(frame_index, None)
         else:
             self._packed[frame_index] = packed

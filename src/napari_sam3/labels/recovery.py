@@ -142,7 +142,7 @@ def _read_doubtful(
         known = records.pop(frame_index, None)
         try:
             chunk = chunks.read(frame_index)
-            labels = chunks.unpack(chunk)
+            labels = chunks.codec.unpack(chunk)
         except (OSError, ValueError):
             lost.append(frame_index)
             continue

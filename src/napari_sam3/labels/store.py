@@ -25,7 +25,8 @@ from napari_sam3.labels.writer import Writer
 
 CHUNKS_NAME = "labels.zarr"
 RECORDS_NAME = "frames.jsonl"
-PAINT_DELAY_S = 0.5
+PAINT_DELAY_S = 0.5  # after a stroke, for writing takes longer than the brush may wait
+LONGEST_DELAY_S = 3.0
 
 _NO_NOTES: Mapping[int, ObjectNote] = MappingProxyType({})
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -61,10 +62,8 @@ class LabelStore(LabelPlanes):
         self._is_read_only = is_read_only
         self._is_closed = False
         self._problems = list(found.problems)
-        self._facts = np.zeros(
-            self.shape[0],
-            [("crc", "u4"), ("size", "i8"), ("least", self.dtype), ("greatest", self.dtype)],
-        )
+        self._crc = np.zeros(self.shape[0], np.uint32)
+        self._sizes = np.zeros(self.shape[0], np.int64)
         for record in found.records.values():
             self._learn(record)
         save_soon = weakref.WeakMethod(self._save_dirty)
@@ -165,7 +164,7 @@ class LabelStore(LabelPlanes):
     @property
     def memory_bytes(self) -> int:
         """Bytes that the frames take in memory now."""
-        return super().memory_bytes + self._writer.waiting_bytes + self._facts.nbytes
+        return super().memory_bytes + self._writer.waiting_bytes
 
     # ---------------------------------------------------------------- writing
 
@@ -188,11 +187,7 @@ class LabelStore(LabelPlanes):
         failure = self._writer.wait_for_room()
         if failure is not None:
             raise self._say_failure(failure) from failure
-        with self._lock:
-            is_drawn = super().draw(frame_index, labels, notes, run=run)
-            if is_drawn:
-                self._pack(self._number(frame_index))
-        return is_drawn
+        return super().draw(frame_index, labels, notes, run=run)
 
     def flush(self) -> None:
         """Wait until all is on disk.
@@ -219,8 +214,12 @@ class LabelStore(LabelPlanes):
         """
         if self._is_closed:
             return
-        self.flush()
-        self._is_closed = True
+        self._is_closed = True  # from here on nobody adds to it
+        try:
+            self.flush()
+        except StoreError:
+            self._is_closed = False
+            raise
         self._writer.stop()
         if self._records is not None:
             with suppress(OSError):  # the lines are written; not every file system can sync
@@ -257,7 +256,7 @@ class LabelStore(LabelPlanes):
 
     def _touched(self, frame_index: int) -> None:
         if frame_index in self._dirty:
-            self._writer.remind_in(PAINT_DELAY_S)
+            self._writer.remind_in(PAINT_DELAY_S, LONGEST_DELAY_S)
         else:
             self._writer.put(self._record(frame_index), None)
 
@@ -269,28 +268,28 @@ class LabelStore(LabelPlanes):
     def _holds_labels(self, frame_index: int) -> bool:
         return frame_index in self._open or bool(self._processed[frame_index])
 
-    def _load(self, frame_index: int) -> NDArray[Any] | None:
+    def _fetch(self, frame_index: int) -> bytes | None:
         if not self._processed[frame_index]:
             return None
+        chunk = self._writer.find(frame_index)
+        if chunk is not None:
+            return chunk
         try:
-            chunk = self._writer.find(frame_index)
-            return self._chunks.unpack(self._chunks.read(frame_index) if chunk is None else chunk)
-        except (OSError, ValueError) as error:
+            return self._chunks.read(frame_index)
+        except OSError as error:
             self._lose(frame_index, error)
             return None
 
-    def _save(self, frame_index: int, plane: NDArray[Any]) -> None:
-        chunk = self._chunks.pack(plane)
-        self._facts[frame_index] = zlib.crc32(chunk), len(chunk), plane.min(), plane.max()
-        self._writer.put(self._record(frame_index), chunk)
+    def _load(self, frame_index: int) -> NDArray[Any] | None:
+        try:
+            return super()._load(frame_index)
+        except ValueError as error:
+            self._lose(frame_index, error)
+            return None
 
-    def _extremes(self) -> list[tuple[int, int]]:
-        with self._lock:
-            for frame_index in list(self._dirty):
-                self._pack(frame_index)
-            facts = self._facts[self._processed]
-            found = list(zip(facts["least"].tolist(), facts["greatest"].tolist(), strict=True))
-        return found if len(found) == self.shape[0] else [*found, (0, 0)]
+    def _store(self, frame_index: int, packed: bytes) -> None:
+        self._crc[frame_index], self._sizes[frame_index] = zlib.crc32(packed), len(packed)
+        self._writer.put(self._record(frame_index), packed)
 
     def _lose(self, frame_index: int, error: Exception) -> None:
         """Take a frame for never processed: what is on disk of it can't be read."""
@@ -304,8 +303,12 @@ class LabelStore(LabelPlanes):
     def _record(self, frame_index: int) -> FrameRecord:
         chunk = None
         if self._processed[frame_index]:
-            crc, size, least, greatest = self._facts[frame_index].item()
-            chunk = ChunkFacts(crc, size, least, greatest)
+            chunk = ChunkFacts(
+                int(self._crc[frame_index]),
+                int(self._sizes[frame_index]),
+                int(self._least[frame_index]),
+                int(self._greatest[frame_index]),
+            )
         return FrameRecord(
             frame_index,
             chunk,
@@ -317,7 +320,8 @@ class LabelStore(LabelPlanes):
     def _learn(self, record: FrameRecord) -> None:
         frame_index = record.frame_index
         if record.chunk is not None:
-            self._facts[frame_index] = tuple(record.chunk)
+            self._crc[frame_index], self._sizes[frame_index] = record.chunk[:2]
+            self._least[frame_index], self._greatest[frame_index] = record.chunk[2:]
             self._processed[frame_index] = True
         if record.notes:
             self._notes[frame_index] = record.notes

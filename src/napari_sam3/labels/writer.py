@@ -39,7 +39,8 @@ class Writer:
         self._failure: OSError | None = None
         self._tries = 0
         self._wanted_tries = 0
-        self._alarm: float | None = None
+        self._alarm: float | None = None  # when to remind
+        self._latest = 0.0
         self._is_stopping = False
         self._thread: threading.Thread | None = None
 
@@ -75,13 +76,19 @@ class Writer:
             job = self._waiting.get(frame_index)
             return None if job is None else job[1]
 
-    def remind_in(self, seconds: float) -> None:
-        """Have `remind` called, unless that is due already."""
+    def remind_in(self, seconds: float, longest: float) -> None:
+        """Have `remind` called, in so many seconds after the last of these calls.
+
+        No call puts it off beyond `longest` after the first one.
+        """
         with self._changed:
+            now = time.monotonic()
             if self._alarm is None:
-                self._alarm = time.monotonic() + seconds
+                self._latest = now + longest
+                self._alarm = now + seconds
                 self._start()
                 self._changed.notify_all()
+            self._alarm = min(now + seconds, self._latest)
 
     def wait_for_room(self) -> OSError | None:
         """Wait until not too much waits; give the failure if it can't be written."""

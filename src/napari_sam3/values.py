@@ -7,7 +7,7 @@ pixel at (0.5, 0.5), the picture spanning 0..width and 0..height.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -18,9 +18,6 @@ BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 Direction = Literal["forward", "backward", "both"]
 Box = tuple[int, int, int, int]
-
-KNOWN_FRAMES = 16
-"""Of the frames that an earlier process computed, as many as a tracker looks back on at most."""
 
 
 def no_points() -> FloatArray:
@@ -252,12 +249,19 @@ class Journal:
         handful, computed in the direction that is asked for now and with the prompts that lie
         before them as they are now. A tracker may begin there instead of computing the way from
         the first keyframe again. An object that is not there on a known frame was hidden on it.
+    found : frozenset of int
+        Objects that a concept found before anybody pointed at them, if anybody did.
+    recall : callable, optional
+        Gives what an earlier process had shown on a frame, by object id, however prompts have
+        changed since; None where nothing. What a concept finds again there keeps its id.
     """
 
     objects: Mapping[int, Mapping[int, Keyframe]]
     concepts: tuple[tuple[int, Concept], ...] = ()
     hold_back: bool = False
     known: Mapping[int, Mapping[int, ObjectMask]] = field(default_factory=dict)
+    found: frozenset[int] = frozenset()
+    recall: Callable[[int], Mapping[int, ObjectMask] | None] | None = None
 
 
 def without_overlap(masks: Mapping[int, ObjectMask]) -> dict[int, ObjectMask]:

@@ -105,10 +105,14 @@ class Records:
             self.concepts,
             self.hold_back,
             self._known_before(leg, hidden),
+            frozenset(self._found),
+            None if self.recall is None else self._recalled,
         )
 
     def _known_before(self, leg: range, hidden: set[int]) -> dict[int, dict[int, ObjectMask]]:
         """The newest frames on the way to a leg that an earlier session has computed."""
+        if self.concepts and self.removed:
+            return {}  # a removed object is not shown, and would be found anew there
         step = leg.step
         # a frame depends on the prompts that lie before it on its way, and on no others
         end = min([leg[0], *self._changed], key=lambda f: f * step)

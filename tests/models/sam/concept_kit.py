@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from typing import Any
 
@@ -158,10 +158,21 @@ class OurConcepts:
         self.objects: dict[int, dict[int, Keyframe]] = {}
         self.concepts: tuple[tuple[int, Concept], ...] = ()
         self.hold_back = hold_back
+        self.known: dict[int, Mapping[int, ObjectMask]] = {}
+        self.recall: Callable[[int], Mapping[int, ObjectMask] | None] | None = None
+        self.found: set[int] = set()
         self._ids = count(1)
 
+    def go_on_from(self, other: OurConcepts) -> None:
+        """Take over what was said and found, as a later process does."""
+        self.objects, self.concepts = {**other.objects}, other.concepts
+        self.found, self._ids = {*other.found}, count(max(other.found | {*other.objects}) + 1)
+
     def new_id(self) -> int:
-        return next(self._ids)
+        """An id of what a concept finds."""
+        number = next(self._ids)
+        self.found.add(number)
+        return number
 
     def ask(self, frame_index: int, concept: Concept | str) -> list[int]:
         """Look for a concept; all that is found becomes an object."""
@@ -186,14 +197,16 @@ class OurConcepts:
         mask: ObjectMask | None,
         obj_id: int | None = None,
     ) -> int:
-        obj_id = self.new_id() if obj_id is None else obj_id
+        if obj_id is None:
+            obj_id = next(self._ids) if prompt.is_manual else self.new_id()
         self.objects.setdefault(obj_id, {})[frame_index] = Keyframe(prompt, mask)
         return obj_id
 
     @property
     def journal(self) -> Journal:
         objects = {i: dict(k) for i, k in self.objects.items()}
-        return Journal(objects, self.concepts, self.hold_back)
+        found = frozenset(self.found)
+        return Journal(objects, self.concepts, self.hold_back, self.known, found, self.recall)
 
     def propagate(self, frames: range) -> dict[int, Mapping[int, ObjectMask]]:
         """What the tracker gives for each frame asked for."""

@@ -21,7 +21,7 @@ from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
 from napari_sam3.models.sam.cleanup import clean_masks, drop_doubles
 from napari_sam3.models.sam.concept_prompt import ConceptPrompt
 from napari_sam3.models.sam.sam3_vision import Sam3Views
-from napari_sam3.models.sam.upscale import mask_at_size
+from napari_sam3.models.sam.upscale import SURE, mask_at_size, shrink_mask
 from napari_sam3.values import ObjectMask, PackedMask
 
 _PROMPT = 0  # the one prompt of a session
@@ -97,6 +97,8 @@ class ConceptTrack:
         Every object seen so far, by its number in this track, in the order seen.
     removed : dict of number to frame index
         Those that the clean-up took away, and where.
+    named : dict of number to object id, or None
+        Those that it began with, where these were known already.
     """
 
     def __init__(
@@ -116,6 +118,7 @@ class ConceptTrack:
         self.reached = anchor - step
         self.first_seen: dict[int, int] = {}
         self.removed: dict[int, int] = {}
+        self.named: dict[int, int] | None = None
         self._detector = detector
         self._model = detector.model
         self._views = views
@@ -144,7 +147,8 @@ class ConceptTrack:
             That frame.
         """
         frame_index = self.reached + self.step
-        logits, scores, hidden = self._compute(frame_index)
+        detections = self._detector.detect(self._session, self._views.detector(frame_index))
+        logits, scores, hidden = self._compute(frame_index, detections)
         masks = {
             track: mask_at_size(some.float(), self._size, scores[track])
             for track, some in logits.items()
@@ -159,16 +163,37 @@ class ConceptTrack:
         prune_session(self._session, self._model, frame_index)
         return frame_index
 
+    def begin_with(self, shown: Mapping[int, ObjectMask]) -> None:
+        """Take objects up on the anchor, by id, in place of looking for them.
+
+        Called inside `Device.computing()`, before any `advance`.
+        """
+        known = dict(list(shown.items())[: self._model.max_num_objects])
+        side, device = self._model.low_res_mask_size, self._model.device
+        masks = [shrink_mask(mask, side, device) for mask in known.values()]
+        logits = torch.cat(masks)[:, 0] if masks else torch.zeros(0, side, side, device=device)
+        scores = torch.tensor([mask.score for mask in known.values()], device=device)
+        boxes = torch.zeros(len(known), 4, device=device)  # of detections; nobody asks for them
+        found = {"mask": logits * 2 * SURE - SURE, "scores": scores, "bbox": boxes}
+        self._compute(self.anchor, found)
+        self._frames[self.anchor] = {n: PackedMask.pack(m) for n, m in enumerate(known.values())}
+        self.named = dict(enumerate(known))
+        self.first_seen = dict.fromkeys(self.named, self.anchor)
+        # they were there before, so that the clean-up of new ones does not concern them
+        before = self.anchor - self.step * self._model.hotstart_delay
+        self._session.obj_first_frame_idx.update(dict.fromkeys(self.named, before))
+        self.reached = self.anchor
+        prune_session(self._session, self._model, self.anchor)
+
     def end(self) -> None:
         """Give back the model's memory; what was computed stays to be looked at."""
         self._session.reset_state()
 
     def _compute(
-        self, frame_index: int
+        self, frame_index: int, detections: dict[str, Tensor]
     ) -> tuple[Mapping[int, Tensor], Mapping[int, float], set[int]]:
         """One frame: logits and scores by track, and which tracks are not to be shown."""
         model, session, reverse = self._model, self._session, self.step < 0
-        detections = self._detector.detect(session, self._views.detector(frame_index))
         maps = self._views.tracker(frame_index)
         session.cache.cache_vision_features(
             frame_index, {"vision_feats": maps.features, "vision_pos_embeds": maps.positions}

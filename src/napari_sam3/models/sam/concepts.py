@@ -22,7 +22,7 @@ from napari_sam3.models.base import TrackedFrame, VideoTracker
 from napari_sam3.models.sam.concept_prompt import ConceptPrompt, Tokenizer, encode_concept
 from napari_sam3.models.sam.concept_track import ConceptTrack, Detector, new_session
 from napari_sam3.models.sam.device import Device
-from napari_sam3.models.sam.identity import Identities, speaks_for
+from napari_sam3.models.sam.identity import SAME_OBJECT, Identities, match_keyframes, speaks_for
 from napari_sam3.models.sam.sam3_vision import Sam3Views
 from napari_sam3.models.sam.search import Search, key_of
 from napari_sam3.models.sam.upscale import mask_at_size
@@ -73,7 +73,10 @@ class ConceptTracker:
     def detect(self, frame_index: int, concept: Concept) -> Sequence[ObjectMask]:
         """Find every object of a concept, the best first (see `VideoTracker.detect`)."""
         self._views.fetch(frame_index)
-        prompt = self._encode(frame_index, concept)
+        masks = self._find(frame_index, self._encode(frame_index, concept))
+        return sorted(masks, key=lambda m: -m.score)
+
+    def _find(self, frame_index: int, prompt: ConceptPrompt) -> list[ObjectMask]:
         with self._device.computing():
             session = new_session(self._detector.model, prompt, self._n_frames)
             found = self._detector.detect(session, self._views.detector(frame_index))
@@ -82,7 +85,7 @@ class ConceptTracker:
                 mask_at_size(logits.float(), self._size, score)
                 for logits, score in zip(cleaned, found["scores"].tolist(), strict=True)
             ]
-        return sorted((m for m in masks if m is not None), key=lambda m: -m.score)
+        return [m for m in masks if m is not None]
 
     def look_at(self, frame_index: int) -> None:
         """Get ready for prompts on a frame, while nobody works; returns at once."""
@@ -131,7 +134,7 @@ class ConceptTracker:
                 obj_id
                 for track in speaking
                 for obj_id in identities.own(track)
-                if speaks_for(track, frame_index, pointed_at.get(obj_id, {}))
+                if speaks_for(track.step, frame_index, pointed_at.get(obj_id, {}))
             }
             if told is None and pointed_at.keys() - spoken:
                 told = self._objects.propagate(Journal(pointed_at), frames[place:], new_id)
@@ -183,6 +186,10 @@ class ConceptTracker:
     ) -> Iterator[TrackedFrame]:
         """Compute what must be known before the first frame."""
         first, step = frames[0], frames.step
+        for search in searches:
+            # what the concept found where it was asked tells which objects are its own
+            yield from self._compute(search.finder, search.finder.anchor, first, first)
+        yield from self._resume(searches, journal, frames)
         late = [search for search in searches if search.serving(step, first).step != step]
         knows_nothing = len(late) == len(searches) and not any(
             min(keyframes) <= first for keyframes in journal.objects.values()
@@ -191,8 +198,62 @@ class ConceptTracker:
             track = search.serving(step, first)
             if search not in late or step < 0 or knows_nothing:
                 yield from self._compute(track, first, frames[-1], first)
-            # what the concept found where it was asked tells which objects are its own
-            yield from self._compute(search.finder, search.finder.anchor, first, first)
+
+    def _resume(
+        self, searches: Sequence[Search], journal: Journal, frames: range
+    ) -> Iterator[TrackedFrame]:
+        """Begin anew on the newest frame that an earlier process computed, where that is nearer."""
+        step = frames.step
+        before = [f for f in journal.known if (frames[0] - f) * step > 0]
+        newest = max(before, key=lambda f: f * step, default=None)
+        if newest is None:
+            return
+        behind = [
+            search
+            for search in searches
+            if (track := search.serving(step, newest)).step == step and track.missing_until(newest)
+        ]
+        if not behind:
+            return
+        self._views.fetch(newest)
+        found = {
+            obj_id: mask
+            for obj_id, mask in journal.known[newest].items()
+            if obj_id in journal.found and speaks_for(step, newest, journal.objects.get(obj_id, {}))
+        }
+        shares = self._share_out(found, searches, journal, newest)
+        for search in behind:
+            track = search.resume(newest, step)
+            with self._device.computing():
+                track.begin_with(shares[search])
+        yield TrackedFrame(newest, None)
+
+    def _share_out(
+        self,
+        found: Mapping[int, ObjectMask],
+        searches: Sequence[Search],
+        journal: Journal,
+        frame_index: int,
+    ) -> dict[Search, dict[int, ObjectMask]]:
+        """Which of several concepts found which of the objects on a frame."""
+        shares: dict[Search, dict[int, ObjectMask]] = {search: {} for search in searches}
+        first = searches[0]
+        owners = dict.fromkeys(found, first)
+        if len(searches) > 1:
+            # each looks again; what none sees now is left to the first
+            likeness = dict.fromkeys(found, SAME_OBJECT)
+            for search in searches:
+                assert search.prompt is not None, "its finder has begun"
+                for seen in self._find(frame_index, search.prompt):
+                    for obj_id, mask in found.items():
+                        if (overlap := seen.overlap(mask)) > likeness[obj_id]:
+                            likeness[obj_id], owners[obj_id] = overlap, search
+                anchored = match_keyframes(search.finder, journal).values()
+                for obj_id in found.keys() & set(anchored):
+                    likeness[obj_id], owners[obj_id] = 1.0, search
+        for obj_id, search in owners.items():
+            shares[search][obj_id] = found[obj_id]
+        return shares
 
     def _compute(
         self, track: ConceptTrack, until: int, last: int, wanted: int

@@ -46,7 +46,8 @@ class Identities:
     def own(self, track: ConceptTrack) -> set[int]:
         """Ids of what a concept's track has found, as against met again."""
         known = {self._known(track, number) for number in track.first_seen}
-        return {i for i in known if i is not None and (i in self.found or i in self._issued)}
+        own = self.found | self._journal.found | self._issued
+        return {i for i in known if i is not None and i in own}
 
     def cleaned_up(self, tracks: Iterable[ConceptTrack]) -> set[int]:
         """Ids of what the clean-up took away."""
@@ -84,7 +85,7 @@ class Identities:
                 elif track.first_seen[number] != track.anchor:
                     strangers.append((track, number, mask))
         for track, number, mask in strangers:
-            obj_id = self._recognise(track, mask, {**self._elsewhere(frame_index), **objects})
+            obj_id = self._recognise(track, mask, {**self._seen(frame_index, shut), **objects})
             if obj_id is None:
                 obj_id = new_id()
                 self._issued.add(obj_id)
@@ -96,19 +97,25 @@ class Identities:
         if track.first_seen.get(number) == track.anchor:
             return self._at_anchor(track).get(number)
         obj_id = self._met.get((track, number))
-        is_there = obj_id in self._journal.objects or obj_id in self._issued
+        journal = self._journal
+        is_there = obj_id in journal.objects or obj_id in journal.found or obj_id in self._issued
         return obj_id if is_there else None
 
     def _at_anchor(self, track: ConceptTrack) -> Mapping[int, int]:
+        if track.named is not None:
+            return track.named
         if not track.has(track.anchor):
             return {}
         if track not in self._anchored:
             self._anchored[track] = match_keyframes(track, self._journal)
         return self._anchored[track]
 
-    def _elsewhere(self, frame_index: int) -> dict[int, ObjectMask]:
-        """What other passes have seen on a frame."""
-        seen: dict[int, ObjectMask] = {}
+    def _seen(self, frame_index: int, shut: Collection[int]) -> dict[int, ObjectMask]:
+        """What other passes have seen on a frame, and an earlier process of what is not shut."""
+        recall = self._journal.recall
+        shown = (None if recall is None else recall(frame_index)) or {}
+        found = self._journal.found
+        seen = {i: mask for i, mask in shown.items() if i in found and i not in shut}
         for track in self._tracks:
             for number, mask in track.masks(frame_index).items():
                 obj_id = self._known(track, number)
@@ -146,12 +153,12 @@ def match_keyframes(track: ConceptTrack, journal: Journal) -> dict[int, int]:
     return matched
 
 
-def speaks_for(track: ConceptTrack, frame_index: int, keyframes: Mapping[int, Keyframe]) -> bool:
+def speaks_for(step: int, frame_index: int, keyframes: Mapping[int, Keyframe]) -> bool:
     """Whether a concept's track speaks for an object on a frame, and no correction does.
 
     It does up to where, going the track's way, a person pointed at the object.
     """
-    behind = [f for f in keyframes if (frame_index - f) * track.step >= 0]
+    behind = [f for f in keyframes if (frame_index - f) * step >= 0]
     if not behind:
         return True
-    return not keyframes[max(behind, key=lambda f: f * track.step)].prompt.is_manual
+    return not keyframes[max(behind, key=lambda f: f * step)].prompt.is_manual

@@ -20,6 +20,7 @@ from torch.nn.functional import interpolate
 
 from napari_sam3.models.sam.device import Device
 from napari_sam3.models.sam.feature_files import Encoded
+from napari_sam3.models.sam.upscale import SURE, shrink_mask
 from napari_sam3.values import ObjectMask, ObjectPrompt
 
 LEVELS = ("level0", "level1", "level2")
@@ -28,7 +29,6 @@ LEVELS = ("level0", "level1", "level2")
 TOGETHER = 4
 """Objects recalled at once on an accelerator; on a CPU, which one object keeps busy, it is 1."""
 
-_INSIDE, _OUTSIDE = 10.0, -10.0  # logits of a mask that is certain, as upstream has them
 _OBJECT = 1  # a session holds one object; its id there
 
 
@@ -196,7 +196,7 @@ class TrackerNetwork:
         """Correct a mask by clicks. Upstream's sessions have no such path; its parts have."""
         model = self.model
         with self.device.computing():
-            known = self._mask_input(mask) * (_INSIDE - _OUTSIDE) + _OUTSIDE
+            known = self._mask_input(mask) * 2 * SURE - SURE
             dense = interpolate(
                 known, model.prompt_encoder.mask_input_size, mode="bilinear", antialias=True
             )
@@ -216,7 +216,7 @@ class TrackerNetwork:
                 multimask_output=False,  # the mask to be corrected says which of several is meant
                 high_resolution_features=maps[:-1],
             )
-            logits = torch.where(presence[..., None, None] > 0, masks, _OUTSIDE)[0, 0, 0]
+            logits = torch.where(presence[..., None, None] > 0, masks, -SURE)[0, 0, 0]
             return Answer(logits.float(), _score(presence, quality), None)
 
     # ------------------------------------- one frame on, as upstream's `forward`
@@ -347,16 +347,10 @@ class TrackerNetwork:
 
     def _mask_input(self, mask: ObjectMask | None) -> Tensor:
         """(1, 1, S, S) of 0 and 1 at the model's resolution, as upstream's processor makes it."""
-        side = (self.image_size, self.image_size)
+        device = self.device.torch
         if mask is None:
-            return torch.zeros(1, 1, *side, device=self.device.torch)
-        whole = torch.from_numpy(mask.mask)[None, None].to(self.device.torch, torch.float32)
-        if whole.shape[-2:] == side:
-            return whole
-        part = interpolate(whole, side, mode="bilinear", antialias=True)
-        # a few pixels of a large frame never fill half a pixel of the model's: what fills it most
-        threshold = min(0.5, 0.5 * float(part.max()))
-        return (part >= threshold).float()
+            return torch.zeros(1, 1, self.image_size, self.image_size, device=device)
+        return shrink_mask(mask, self.image_size, device)
 
 
 def _flatten(feature_map: Tensor) -> Tensor:

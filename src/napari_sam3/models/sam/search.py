@@ -35,20 +35,34 @@ class Search:
         self._new_track = new_track
         self._anchors = {1: 0, -1: 0}
         self._tracks: dict[int, ConceptTrack] = {}
+        self._resumed: list[ConceptTrack] = []
         self._ended: list[ConceptTrack] = []
 
     def ask_on(self, first: int, last: int) -> None:
         """Say which are the lowest and the highest frame that it is asked on."""
-        self._anchors = {1: first, -1: last}
-        for step, track in list(self._tracks.items()):
-            if track.anchor != self._anchors[step]:
-                track.end()
-                self._ended.append(self._tracks.pop(step))
+        anchors = {1: first, -1: last}
+        moved = {step for step in anchors if anchors[step] != self._anchors[step]}
+        self._anchors = anchors
+        for track in [t for t in (*self._tracks.values(), *self._resumed) if t.step in moved]:
+            track.end()
+            self._ended.append(track)
+        self._tracks = {step: t for step, t in self._tracks.items() if step not in moved}
+        self._resumed = [t for t in self._resumed if t.step not in moved]
+
+    def resume(self, anchor: int, step: int) -> ConceptTrack:
+        """A new track that serves from `anchor` on, where objects are known already."""
+        track = self._new_track(self, anchor, step)
+        self._resumed.append(track)
+        return track
 
     def serving(self, step: int, frame_index: int) -> ConceptTrack:
         """The track that speaks for a frame when a propagation goes in direction `step`."""
-        reaches = (frame_index - self._anchors[step]) * step >= 0
-        return self._track(step if reaches else -step)
+        if (frame_index - self._anchors[step]) * step < 0:
+            step = -step
+        resumed = [
+            t for t in self._resumed if t.step == step and (frame_index - t.anchor) * step >= 0
+        ]
+        return max(resumed, key=lambda t: t.anchor * step) if resumed else self._track(step)
 
     @property
     def finder(self) -> ConceptTrack:
@@ -60,6 +74,7 @@ class Search:
     def all_tracks(self) -> Iterator[ConceptTrack]:
         """All there are, those that were replaced too."""
         yield from self._tracks.values()
+        yield from self._resumed
         yield from self._ended
 
     def _track(self, step: int) -> ConceptTrack:

@@ -1,7 +1,8 @@
-"""From a tracker's logits to a mask at the video's size, computing only where the object is.
+"""From a tracker's logits to a mask at the video's size, and back.
 
-Equal to `interpolate(logits, size, mode="bilinear") > 0`, which is what upstream's processors do,
-but a 200 x 200 object on a 4K frame costs what 200 x 200 pixels cost.
+Enlarging computes only where the object is. It is equal to
+`interpolate(logits, size, mode="bilinear") > 0`, which is what upstream's processors do, but a
+200 x 200 object on a 4K frame costs what 200 x 200 pixels cost.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from napari_sam3.values import ObjectMask
+
+SURE = 10.0
+"""Logit of what is certain, as upstream has it."""
 
 _LARGE = 1 / 8  # part of the frame from which on PyTorch's own loop over all of it is faster
 
@@ -53,6 +57,17 @@ def mask_at_size(logits: Tensor, size: tuple[int, int], score: float) -> ObjectM
     whole = wide[y_low.to(device) - y_first] * (1 - y_part)
     whole += wide[y_high.to(device) - y_first] * y_part
     return ObjectMask.from_crop((whole > 0).cpu().numpy(), left, top, size, score)
+
+
+def shrink_mask(mask: ObjectMask, side: int, device: torch.device) -> Tensor:
+    """Make a mask (1, 1, side, side) of 0 and 1, as upstream's processor does it."""
+    whole = torch.from_numpy(mask.mask)[None, None].to(device, torch.float32)
+    if whole.shape[-2:] == (side, side):
+        return whole
+    part = interpolate(whole, (side, side), mode="bilinear", antialias=True)
+    # a few pixels of a large frame never fill half a pixel of the model's: what fills it most
+    threshold = min(0.5, 0.5 * float(part.max()))
+    return (part >= threshold).float()
 
 
 def _reach(first: int, last: int, small: int, large: int) -> tuple[int, Tensor, Tensor, Tensor]:

@@ -80,6 +80,14 @@ def test_a_run_that_fails_ends_the_report_with_the_reason(weights_home, sample, 
     assert "error  the weights of 'sam2.1-tiny' are not on this machine" in out
 
 
+def test_a_resolution_that_a_model_does_not_have_is_refused(weights_home, sample, capsys):
+    arguments = ["doctor", "--json", "--run", "optical-flow", "--resolution", "512"]
+    assert main(arguments) == 1
+    error = json.loads(capsys.readouterr().out)["run"]["error"]
+    assert "'optical-flow' has no working resolution" in error
+    assert "--resolution 512" in error
+
+
 def test_a_broken_installation_is_told_with_the_rest(weights_home, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "napari_sam3.models.sam.device_facts", None)
     monkeypatch.setattr(doctor, "has_codec", lambda name, mode: 1 / 0)

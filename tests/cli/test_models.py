@@ -124,7 +124,9 @@ def test_a_folder_of_the_persons_own(weights_home, tmp_path, capsys):
 def test_track_says_how_to_get_what_is_missing(weights_home, disc_folder, tmp_path, capsys):
     arguments = ["track", str(disc_folder), "--point", "34,40", "-o", str(tmp_path / "out")]
     assert main([*arguments, "--model", "sam2.1-tiny"]) == 1
-    assert "napari-sam3 models get sam2.1-tiny (156 MB)" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "(156 MB, licence Apache-2.0" in told
+    assert "Get... in the window, or 'napari-sam3 models get sam2.1-tiny' in a terminal" in told
 
 
 def test_help_and_version_import_nothing_heavy():

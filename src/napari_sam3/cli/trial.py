@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from napari_sam3.cli.following import RunReport, follow
-from napari_sam3.errors import Sam3Error
+from napari_sam3.errors import ModelUnavailableError, Sam3Error
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
 from napari_sam3.samples import sample_paths
@@ -91,6 +91,11 @@ def _measure(
     began = time.perf_counter()
     model = load_model(name, device, resolution=resolution)
     stack.callback(model.close)
+    if resolution and not hasattr(model, "resolution"):
+        raise ModelUnavailableError(
+            f"model {model.name!r} has no working resolution: it works on the frames as they are; "
+            f"leave out --resolution {resolution}, or try another model"
+        )
     figures["model"], figures["device"] = model.name, model.device
     for told in ("precision", "resolution"):
         if hasattr(model, told):

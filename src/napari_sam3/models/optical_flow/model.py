@@ -28,7 +28,7 @@ class OpticalFlowModel:
     def __init__(self, device: str = "cpu") -> None:
         if device != "cpu":
             raise ModelUnavailableError(
-                f"optical-flow runs on the cpu only, not on {device!r}; leave the device out"
+                f"optical-flow runs on the cpu only, not on {device!r}; choose 'cpu'"
             )
         self.device = device
 

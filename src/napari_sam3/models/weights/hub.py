@@ -169,7 +169,10 @@ def who_am_i(token: str | None = None) -> Account:
     from huggingface_hub import HfApi
 
     token = (token or saved_token() or "").strip()
-    how = f"make one of kind 'read' at {TOKEN_PAGE} and save it with: napari-sam3 models token"
+    how = (
+        f"make one of kind 'read' at {TOKEN_PAGE} and save it: Get... in the window, or "
+        "'napari-sam3 models token' in a terminal"
+    )
     if not token:
         raise TokenError(f"no token is saved; {how}")
     if not _PRINTABLE.fullmatch(token):

@@ -117,7 +117,7 @@ def use_folder(place: str | Path, name: str | None = None) -> Weights:
     except OSError as exc:
         raise ModelUnavailableError(
             f"the name {called!r} can't be kept in {str(memory_path())!r}: {exc}; make it "
-            f"writable, or name the model each time: --model {place}"
+            f"writable, or ask for the model each time by its place: {place}"
         ) from exc
     return find_source(called)
 
@@ -193,12 +193,12 @@ def _check_name(name: str, family: Family) -> str:
     if name in _TAKEN or not _NAME.fullmatch(name):
         raise ModelUnavailableError(
             f"{name!r} can't be a model's name; choose one of letters, digits, dots and dashes "
-            f"other than {', '.join(_TAKEN)}: --name NAME"
+            f"other than {', '.join(_TAKEN)} (in a terminal: --name NAME)"
         )
     ours = KNOWN.get(name)
     if ours is not None and ours.model_type != family.model_type:
         raise ModelUnavailableError(
             f"{name!r} is a {FAMILIES[str(ours.model_type)].title} model, and this one is "
-            f"{family.title}; give it another name: --name NAME"
+            f"{family.title}; give it another name (in a terminal: --name NAME)"
         )
     return name

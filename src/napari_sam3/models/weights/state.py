@@ -106,9 +106,9 @@ def state_of(weights: Weights) -> WeightsState:
         return WeightsState(
             weights,
             State.DAMAGED,
-            f"{weights.name!r} can't be loaded: {fault}. Put it right, or name another folder: "
-            f"napari-sam3 models folder FOLDER --name {weights.name}, or forget this one: "
-            f"napari-sam3 models forget {weights.name}",
+            f"{weights.name!r} can't be loaded: {fault}. Put it right, or name another folder "
+            f"({_where(f'folder FOLDER --name {weights.name}')}), or forget this one "
+            f"({_where(f'forget {weights.name}', None)})",
         )
     if is_offline():
         return describe(weights, State.OFFLINE)
@@ -138,53 +138,54 @@ def describe(weights: Weights, state: State, note: str = "") -> WeightsState:
         What else there is to say, as the date of an answer or what the server said.
     """
     name, page = weights.name, weights.page
-    get = f"napari-sam3 models get {name}"
+    get = _where(f"get {name}")
+    other_folder = _where(f"folder FOLDER --name {name}")
+    token = _where("token")
     aside = f" ({note})" if note else ""
     partial = partial_bytes(weights)
     url: str | None = page
     if state is State.TO_DOWNLOAD:
-        size = f" ({format_bytes(weights.download_bytes)})" if weights.download_bytes else ""
+        size = f"{format_bytes(weights.download_bytes)}, " if weights.download_bytes else ""
         begun = f"; {format_bytes(partial)} of it are here already" if partial else ""
         text = (
-            f"the weights of {name!r} are not on this machine{begun}{aside}; get them with: "
-            f"{get}{size}, licence {weights.licence.name}: {weights.licence.url or page}"
+            f"the weights of {name!r} are not on this machine{begun}{aside}; get them ({size}"
+            f"licence {weights.licence.name}, {weights.licence.url or page}): {get}"
         )
     elif state is State.NOT_REQUESTED:
         text = (
             f"the weights of {name!r} are gated, and this account has not asked for them{aside}; "
-            f"accept the licence at {page}, wait for the approval, then: {get}"
+            f"accept the licence at {page}, wait for the approval, then get them: {get}"
         )
     elif state is State.PENDING:
         text = (
             f"access to {name!r} was asked for and its authors have not answered yet{aside}; "
-            f"look at {page} or ask again with: napari-sam3 models check {name}"
+            f"look at {page} or ask again: {_where(f'check {name}')}"
         )
     elif state is State.REFUSED:
         text = (
             f"its authors have refused this account access to {name!r}{aside}; see {page}, or "
-            f"use a folder that you may use: napari-sam3 models folder FOLDER --name {name}, or "
-            "another model: napari-sam3 models"
+            f"take a folder that you may use ({other_folder}), or another model"
         )
     elif state is State.NO_TOKEN and weights.is_gated:
         url = TOKEN_PAGE
         text = (
             f"the hub gives the weights of {name!r} only to accounts it knows{aside}; accept the "
-            f"licence at {page}, make a token of kind 'read' at {TOKEN_PAGE}, save it with: "
-            f"napari-sam3 models token, then: {get}"
+            f"licence at {page}, make a token of kind 'read' at {TOKEN_PAGE}, save it ({token}), "
+            f"then get them: {get}"
         )
     elif state is State.NO_TOKEN:
         url = TOKEN_PAGE
         text = (
             f"the hub does not give the weights of {name!r}{aside}; make a token of kind 'read' "
-            f"at {TOKEN_PAGE} and save it with: napari-sam3 models token, or take the saved one "
-            f"away with: hf auth logout; then: {get}"
+            f"at {TOKEN_PAGE} and save it ({token}), or take the saved one away ('hf auth logout' "
+            f"in a terminal); then get them: {get}"
         )
     else:
         url = None
         text = (
             f"the weights of {name!r} are not on this machine, and the hub can't be asked"
-            f"{aside or ' (HF_HUB_OFFLINE is set)'}; go online and: {get}, or name a folder that "
-            f"has them: napari-sam3 models folder FOLDER --name {name}"
+            f"{aside or ' (HF_HUB_OFFLINE is set)'}; go online and get them ({get}), or name a "
+            f"folder that has them ({other_folder})"
         )
     return WeightsState(weights, state, text, url=url, partial_bytes=partial)
 
@@ -235,3 +236,9 @@ def format_bytes(count: int) -> str:
             number = count / size
             return f"{number:.1f} {unit}" if number < 10 else f"{number:.0f} {unit}"
     return f"{count} B"
+
+
+def _where(command: str, window: str | None = "Get... in the window") -> str:
+    """Say how something is done, to whoever reads it: in the window, in a script, in a terminal."""
+    terminal = f"'napari-sam3 models {command}' in a terminal"
+    return terminal if window is None else f"{window}, or {terminal}"

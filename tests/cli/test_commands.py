@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_sam3.cli import demo, main
+from napari_sam3.cli import demo, display, main
 from napari_sam3.cli.salient import find_salient
 from napari_sam3.samples import CellMovie, files, make_cells
 from napari_sam3.samples.truth import OverlapScore, inner_points
@@ -67,8 +67,8 @@ def test_demo_says_that_there_is_no_display(sample, tmp_path, monkeypatch, capsy
 
 def test_demo_says_that_there_is_no_qt(monkeypatch):
     monkeypatch.setenv("DISPLAY", ":0")
-    monkeypatch.setattr(demo, "find_spec", lambda name: None)
-    assert "napari-sam3[all]" in demo._why_no_window()
+    monkeypatch.setattr(display, "find_spec", lambda name: name == "napari" or None)
+    assert "napari-sam3[all]" in display.why_no_window()
 
 
 def test_demo_of_a_video_of_the_users_says_what_it_follows(sample, tmp_path, capsys):
@@ -89,7 +89,7 @@ def test_demo_opens_a_window_where_it_can(sample, tmp_path, monkeypatch):
     window = types.ModuleType("napari_sam3.plugin.demo")
     window.run_demo = run_demo
     monkeypatch.setitem(sys.modules, "napari_sam3.plugin.demo", window)
-    monkeypatch.setattr(demo, "_why_no_window", lambda: None)
+    monkeypatch.setattr(demo, "why_no_window", lambda: None)
     video, out = files.sample_paths(tmp_path).video, tmp_path / "out"
     assert main(["demo", "-o", str(out)]) == 0
     assert main(["demo", str(video), "-o", str(out), "--model", "fake"]) == 0

@@ -1,4 +1,4 @@
-"""The command line: `napari-sam3 demo | track | export | proxy | models | doctor`.
+"""The command line: `napari-sam3 demo | track | batch | open | export | proxy | models | doctor`.
 
 Only what parsing needs is imported here; each command brings its own.
 """
@@ -22,6 +22,7 @@ from napari_sam3.cli.arguments import (
     parse_count,
     parse_formats,
     parse_index,
+    parse_jobs,
     parse_mask,
     parse_pixel_size,
     parse_pixels,
@@ -49,6 +50,20 @@ examples:
   every label of a picture     ... --mask labels.png
   the 50 frames round 100      ... --point 320,240 --frame 100 --direction both --frames 25
   a long run that may stop     ... --point 320,240 --project film.sam3
+"""
+
+
+_BATCH_HELP = """\
+prompts:
+  PROMPTS is a file of prompts, JSON or CSV, for all videos, or naming the video of each (JSON
+  "videos", CSV column "video"); or a project, whose prompts are said to all videos. Instead of it:
+  --text, or --prompts-beside. docs/guide/headless.md shows such files.
+
+examples:
+  the same prompts for all     napari-sam3 batch prompts.json films/*.mp4 -o results
+  those that the file names    napari-sam3 batch prompts.csv -o results --formats coco,ctc
+  all that a word names        napari-sam3 batch --text cell films -o results --model sam3
+  killed, stopped or failed    the same command goes on; what is done is skipped
 """
 
 
@@ -98,6 +113,8 @@ def _make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_demo(commands)
     _add_track(commands)
+    _add_batch(commands)
+    _add_open(commands)
     _add_export(commands)
     _add_proxy(commands)
     _add_models(commands)
@@ -161,15 +178,7 @@ def _add_track(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="FILE",
         help="prompts in a file: JSON or CSV (docs/projects.md), or those of a project, its folder",
     )
-    track.add_argument(
-        "--start", type=parse_index, metavar="N", help="first frame (default: the first prompted)"
-    )
-    track.add_argument(
-        "--direction", choices=("forward", "backward", "both"), default="forward", help="in time"
-    )
-    track.add_argument(
-        "--frames", type=parse_count, metavar="N", help="at most so many frames in each direction"
-    )
+    _add_range(track)
     track.add_argument(
         *("-o", "--output"), type=Path, metavar="FOLDER", help="where results are written to"
     )
@@ -187,13 +196,70 @@ def _add_track(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help=f"{FORMATS_HELP}; default {','.join(DEFAULT_FORMATS)}",
     )
     track.add_argument("--overwrite", action="store_true", help="replace earlier results there")
-    track.add_argument(
+    _add_model(track)
+
+
+def _add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    batch = commands.add_parser(
+        "batch",
+        help="track in many videos, each kept in a project",
+        description="Track in many videos. Each is kept in a project as it goes; one that goes "
+        "wrong does not stop the rest. A table tells how it went, also as summary.csv.",
+        epilog=_BATCH_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    batch.add_argument(
+        "paths",
+        nargs="*",
+        metavar="PROMPTS VIDEO",
+        type=Path,
+        help="the prompts, then videos, folders of frames or folders of videos",
+    )
+    batch.add_argument("--text", metavar="WORDS", help="all objects that the words name")
+    batch.add_argument(
+        "--prompts-beside", action="store_true", help="prompts are in VIDEO.prompts.json"
+    )
+    batch.add_argument(
+        *("-o", "--output", "--out"), required=True, type=Path, metavar="FOLDER", help="for results"
+    )
+    batch.add_argument(
+        "--formats", type=parse_formats, default=(), metavar="LIST", help=FORMATS_HELP
+    )
+    batch.add_argument(
+        "--jobs", type=parse_jobs, default=1, metavar="N", help="processes at once (default 1)"
+    )
+    batch.add_argument("--overwrite", action="store_true", help="begin all videos anew")
+    _add_range(batch)
+    _add_model(batch)
+
+
+def _add_range(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--start", type=parse_index, metavar="N", help="first frame (default: the first prompted)"
+    )
+    command.add_argument(
+        "--direction", choices=("forward", "backward", "both"), default="forward", help="in time"
+    )
+    command.add_argument(
+        "--frames", type=parse_count, metavar="N", help="at most so many frames in each direction"
+    )
+    command.add_argument(
         "--contrast",
         type=parse_contrast,
         metavar="LOW,HIGH",
         help="values seen as black and white, in video that is not 8-bit (default: measured)",
     )
-    _add_model(track)
+
+
+def _add_open(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    open_ = commands.add_parser(
+        "open",
+        help="open a project or a video in napari",
+        description="Open a project (a folder that ends in .sam3), or a video, in a napari window "
+        "with the dock. A project comes back as it was: layers, results, prompts, settings; a "
+        "propagation that was stopped can go on.",
+    )
+    open_.add_argument("path", metavar="PROJECT_OR_VIDEO", type=Path)
 
 
 def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

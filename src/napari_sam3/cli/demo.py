@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 import time
 from contextlib import ExitStack
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from napari_sam3.cli import DEMO_FOLDER, INTERRUPTED
+from napari_sam3.cli.display import why_no_window
 from napari_sam3.cli.following import FilmProgress, follow
 from napari_sam3.cli.place import check_free
 from napari_sam3.cli.salient import find_salient
@@ -33,7 +31,7 @@ WHOLE_FILM = 600  # frames; of a longer video the demo takes the beginning
 def run(arguments: argparse.Namespace) -> int:
     """Show it in a window, or without one. Returns the exit code."""
     began = time.perf_counter()
-    reason = "--headless was given" if arguments.headless else _why_no_window()
+    reason = "--headless was given" if arguments.headless else why_no_window()
     out = arguments.output or Path(DEMO_FOLDER)
     names = ["overlay.mp4", "picture.png", *(["window.png"] if reason is None else [])]
     # the default folder is the demo's own
@@ -149,14 +147,3 @@ def _write_picture(path: Path, frames: RgbFrames, results: dict[int, FrameResult
         for index, result in sorted(results.items())
     ]
     write_contact_sheet(path, pictures, [f"frame {index}" for index in sorted(results)])
-
-
-def _why_no_window() -> str | None:
-    """Why no window can be opened here; None if one can."""
-    displays = ("DISPLAY", "WAYLAND_DISPLAY")
-    if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in displays):
-        return "there is no display"
-    bindings = ("PyQt6", "PySide6", "PyQt5", "PySide2")
-    if not any(find_spec(name) for name in bindings):
-        return 'no Qt is installed (pip install "napari-sam3[all]" brings one)'
-    return None

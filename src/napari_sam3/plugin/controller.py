@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
+from napari_sam3.plugin.project.kept import Keeping, Kept, NotKept, Told
 from napari_sam3.plugin.prompts import LayerPrompt
 from napari_sam3.session.session import VideoSession
 from napari_sam3.values import Direction, FrameResult, ObjectMask
@@ -101,7 +102,9 @@ class Renumbered:
     after: tuple[int, ...]
 
 
-Event = ModelReady | Planned | Prompted | TextMissed | Tracked | Erased | Renumbered
+Event = (
+    ModelReady | Planned | Prompted | TextMissed | Tracked | Erased | Renumbered | Kept | NotKept
+)
 
 
 class LoadedModel:
@@ -150,6 +153,8 @@ class SessionController:
         As `VideoSession` takes them.
     resolution : int
         As `load_model` takes it.
+    keeping : Keeping, optional
+        The project of the work; nothing is kept if left out.
     """
 
     def __init__(
@@ -161,26 +166,31 @@ class SessionController:
         contrast_limits: tuple[float, float] | None = None,
         *,
         resolution: int = 0,
+        keeping: Keeping | None = None,
     ) -> None:
         self.video = video
+        self.keeping = Keeping() if keeping is None else keeping
         self.session: VideoSession | None = None
         self._models = models
         self._model_name = model_name
         self._device = device
         self._resolution = resolution
         self._contrast_limits = contrast_limits
-        # what the session was told, in the order it was told; None stands for a text
-        self._told: dict[Key, LayerPrompt | None] = {}
-        self._removed: set[int] = set()
         self._missed: set[Key] = set()
-        # what was shown of an object when its prompt on a frame began to correct it
-        self._priors: dict[Key, ObjectMask] = {}
         self._priors_lost: set[Key] = set()
+        self._take_over(self.keeping.told)
+
+    def _take_over(self, told: Told) -> None:
+        # what the session was told, in the order it was told; None stands for a text
+        self._told: dict[Key, LayerPrompt | None] = told.prompts
+        self._removed: set[int] = told.removed
+        # what was shown of an object when its prompt on a frame began to correct it
+        self._priors: dict[Key, ObjectMask] = told.priors
 
     @property
     def object_ids(self) -> tuple[int, ...]:
         """Objects of the session, rising."""
-        return () if self.session is None else self.session.object_ids
+        return self.keeping.ids_in_use if self.session is None else self.session.object_ids
 
     @property
     def ids_in_use(self) -> tuple[int, ...]:
@@ -210,6 +220,7 @@ class SessionController:
     def segment(self, wanted: WantedPrompts, frame_index: int) -> Iterator[Event]:
         """Bring the prompts in line, then show the frame."""
         yield from self.bring_in_line(wanted)
+        self.keeping.save_prompts(self._open())
         yield Prompted(self._open().result(frame_index))
 
     def track(
@@ -226,6 +237,7 @@ class SessionController:
         """
         yield from self.bring_in_line(wanted)
         session = self._open()
+        self.keeping.save_prompts(session)
         runs: list[tuple[Direction, int | None]] = [(direction, start_frame_index)]
         n_later = 0
         named = session.first_frames.values()
@@ -238,12 +250,13 @@ class SessionController:
             runs = [("backward", max(named)), ("forward", None)]
             n_later = len(session.video) - min(named)
             n_later = n_later if max_frames is None else min(n_later, max_frames)
-        for number, (way, start) in enumerate(runs):
-            with session.propagate(way, start, max_frames) as propagation:
+        done = self.keeping.count_done(session, runs, max_frames)
+        for number, (way, start) in enumerate(runs[done:]):
+            with self.keeping.propagate(session, way, start, max_frames) as propagation:
                 if number == 0:
-                    yield Planned(len(propagation) + n_later)
+                    yield Planned(len(propagation) + (0 if done else n_later))
                 for result in propagation:
-                    yield Tracked(result)
+                    yield Tracked(result, self.keeping.run_number)
                 if propagation.is_cancelled:
                     return
 
@@ -254,6 +267,8 @@ class SessionController:
         if obj_id in self.object_ids:
             self._open().remove_object(obj_id)  # found by text, which shall not find it again
             self._removed.add(obj_id)
+        if self.session is not None:
+            self.keeping.save_prompts(self.session)
         for frame_index in frames:
             yield Erased(frame_index, obj_id)
 
@@ -267,6 +282,7 @@ class SessionController:
         if self.session is not None:
             self.session.close()
         self.video.close()
+        self.keeping.close()
 
     # ------------------------------------------------------------- in line
 
@@ -274,8 +290,9 @@ class SessionController:
         """Make the session's prompts those wanted, with as little work as possible."""
         if self.session is None:
             model = self._models.get(self._model_name, self._device, self._resolution)
-            self.session = VideoSession(self.video, model, contrast_limits=self._contrast_limits)
+            self.session = self.keeping.open_session(self.video, model, self._contrast_limits)
             yield ModelReady(model.name, model.device)
+        yield from self.keeping.begin()
         keys = self._order(wanted)
         found_before = self._found_by_text()
         gone = [key for key in self._told if key not in keys]

@@ -108,6 +108,7 @@ def colour_shapes(shapes: Shapes) -> None:
     shapes.edge_color_cycle_map = _object_colours()
     clear = np.array([1.0, 1.0, 1.0, _SHAPE_ALPHA])
     shapes.face_color_cycle_map = {label: c * clear for label, c in _LABEL_COLOURS.items()}
+    shapes.refresh_colors()  # those that are there already
     # nor does it colour anew when a feature is edited in the table
     shapes.events.features.connect(_on_shapes_features_changed)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import numpy as np
@@ -12,10 +12,14 @@ from napari.layers import Image, Labels, Points, Shapes
 
 from napari_sam3.errors import LayerError
 from napari_sam3.plugin.controller import LoadedModel, SessionController
+from napari_sam3.plugin.project.kept import Keeping
 from napari_sam3.plugin.prompt_layers import make_prompt_layers
 from napari_sam3.plugin.results import ResultLayer
 from napari_sam3.plugin.stack import StackAxes, layer_video, video_contrast_limits
 from napari_sam3.video import Video
+
+if TYPE_CHECKING:
+    from napari_sam3.projects import Project
 
 PromptLayers = tuple[Points, Shapes]
 
@@ -54,6 +58,7 @@ class Workbench:
         self._data: Any = None  # of the image layer, which may be given other data
         self._prompt_layers: WeakKeyDictionary[Image, PromptLayers] = WeakKeyDictionary()
         self._results: WeakKeyDictionary[Image, tuple[StackAxes, ResultLayer]] = WeakKeyDictionary()
+        self._projects: WeakKeyDictionary[Image, tuple[StackAxes, Project]] = WeakKeyDictionary()
 
     # -------------------------------------------------------------- prompts
 
@@ -77,6 +82,10 @@ class Workbench:
         if made is None or any(layer not in self.viewer.layers for layer in made):
             return None
         return made
+
+    def adopt_prompts(self, image_layer: Image, points: Points, shapes: Shapes) -> None:
+        """Take layers that were made here earlier for those of a video."""
+        self._prompt_layers[image_layer] = (points, shapes)
 
     def is_made_here(self, layer: Any) -> bool:
         """Whether a layer was made by `new_prompts`."""
@@ -106,6 +115,7 @@ class Workbench:
                 setup.device,
                 contrast_of(setup.image_layer),
                 resolution=setup.resolution,
+                keeping=Keeping(self.project_of(setup.image_layer, setup.axes)),
             )
             self.setup, self._data = setup, data
         return self.controller
@@ -157,14 +167,35 @@ class Workbench:
         """The layer of a video's results; a new one where there is none of ours any more."""
         found = self.results_of(image_layer, axes)
         if found is None:
-            found = ResultLayer(image_layer, axes)
-            self._results[image_layer] = (axes, found)
+            found = self._make_results(image_layer, axes)
             active = self.viewer.layers.selection.active
             self.viewer.add_layer(found.layer)
             self._lay_under_prompts(found.layer)
             # the person goes on clicking where they were
             self.viewer.layers.selection.active = active
         return found
+
+    def adopt_results(self, image_layer: Image, axes: StackAxes, layer: Labels) -> ResultLayer:
+        """Draw in a layer that shows the results of a video's project already."""
+        return self._make_results(image_layer, axes, layer)
+
+    def _make_results(
+        self, image_layer: Image, axes: StackAxes, layer: Labels | None = None
+    ) -> ResultLayer:
+        project = self.project_of(image_layer, axes)
+        if project is None:
+            made = ResultLayer(image_layer, axes, layer=layer)
+        else:
+            made = ResultLayer(
+                image_layer,
+                axes,
+                project.labels,
+                layer=layer,
+                objects=project.objects,
+                own_ids=Keeping(project).ids_in_use,
+            )
+        self._results[image_layer] = (axes, made)
+        return made
 
     def results_of(
         self, image_layer: Image | None, axes: StackAxes | None = None
@@ -184,6 +215,34 @@ class Workbench:
     def forget_results(self, image_layer: Image) -> None:
         """Leave a video's results alone from now on."""
         self._results.pop(image_layer, None)
+
+    # ------------------------------------------------------------- projects
+
+    def keep_in(self, image_layer: Image, axes: StackAxes, project: Project) -> None:
+        """Keep a video's work in a project from now on; whoever opened it closes it."""
+        self._projects[image_layer] = (axes, project)
+        if self.setup is not None and (self.setup.image_layer, self.setup.axes) == (
+            image_layer,
+            axes,
+        ):
+            assert self.controller is not None, "it comes with its setup"
+            if self.controller.keeping.project is project:
+                self.controller.keeping.claim()
+            else:
+                self.close_session()  # it is begun again from the project
+
+    def project_of(
+        self, image_layer: Image | None, axes: StackAxes | None = None
+    ) -> Project | None:
+        """The project of a video (read that way), if it is kept in one."""
+        known = None if image_layer is None else self._projects.get(image_layer)
+        if known is None or (axes is not None and known[0] != axes):
+            return None
+        return known[1]
+
+    def stop_keeping(self, image_layer: Image) -> None:
+        """Keep a video's work in its project no longer."""
+        self._projects.pop(image_layer, None)
 
     def _lay_under_prompts(self, layer: Labels) -> None:
         """Clicks stay visible above the masks."""

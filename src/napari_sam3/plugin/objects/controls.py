@@ -28,8 +28,8 @@ SETTLED_MS = 400  # after the last stroke of a brush
 class ObjectControls(QObject):
     """Names, classes, divisions, locked frames and tracks of the objects in question.
 
-    These are the objects of the labels layer that is chosen, if it knows of objects; else of the
-    results of the video.
+    These are the objects of the labels layer that is chosen (or whose tracks are), if it knows of
+    objects; else of the results of the video, else of the layer that was chosen last.
 
     Parameters
     ----------
@@ -60,10 +60,12 @@ class ObjectControls(QObject):
     ) -> None:
         super().__init__(parent)
         self.desk = ObjectDesk(self)
-        self.picker = ObjectPicker(bench.viewer, self._on_picked)
-        self.tracks = CentroidTracks(bench.viewer, self)
+        # a widget is given a proxy, whose layers are proxies too: no keys for what is weak
+        viewer = getattr(bench.viewer, "__wrapped__", bench.viewer)
+        self.picker = ObjectPicker(viewer, self._on_picked)
+        self.tracks = CentroidTracks(viewer, self)
         self._bench = bench
-        self._viewer = bench.viewer
+        self._viewer = viewer
         self.fields = fields = ObjectFields()
         self._number = prompts.object
         self._video = videos.video
@@ -86,12 +88,16 @@ class ObjectControls(QObject):
     @property
     def layer(self) -> Labels | None:
         """The layer whose objects are in question."""
-        active = self._viewer.layers.selection.active
+        layers = self._viewer.layers
+        active = self.tracks.labels_of(layers.selection.active)
         if isinstance(active, Labels) and isinstance(active.metadata.get(OBJECTS), ObjectTable):
             return active
         results = self._results()
         if results is not None:
             return results.layer
+        before = self._shown[0]
+        if before is not None and before in layers:
+            return before
         return active if isinstance(active, Labels) else None
 
     def rename(self, name: str) -> None:
@@ -174,11 +180,11 @@ class ObjectControls(QObject):
             self.tracks.update(results.layer)
         self.refresh()
 
-    def set_free(self, is_free: bool) -> None:
-        """Say whether objects can be removed now, and show the current one as it is."""
+    def set_free(self, *, may_reset: bool, may_remove: bool) -> None:
+        """Say what can be done to whole objects now, and show the current one as it is."""
         obj_id = self._number.value
-        self.fields.reset.enabled = is_free
-        self.fields.remove.enabled = is_free and obj_id > 0
+        self.fields.reset.enabled = may_reset
+        self.fields.remove.enabled = may_remove and obj_id > 0
         self.fields.name_object(obj_id or None)
         self.refresh()
 

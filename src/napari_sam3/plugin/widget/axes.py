@@ -78,6 +78,15 @@ class AxesChoice:
         self._pinned = (image_layer, axes)
         return axes
 
+    def restore(self, image_layer: Image, axes: StackAxes) -> None:
+        """Read the layer as it was read before, and keep to it."""
+        time_axis, channel = self._fields.time_axis, self._fields.channel
+        with time_axis.changed.blocked(), channel.changed.blocked():
+            if axes.time in time_axis.choices:
+                time_axis.value = axes.time
+            self._show_channel(image_layer, axes)
+        self._pinned = (image_layer, axes)
+
     def unpin(self) -> None:
         """Let the sliders decide again."""
         self._pinned = None

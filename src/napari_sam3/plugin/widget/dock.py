@@ -21,18 +21,15 @@ from napari_sam3.errors import (
 from napari_sam3.plugin.controller import Event as RunEvent
 from napari_sam3.plugin.controller import SessionController, WantedPrompts
 from napari_sam3.plugin.objects.controls import ObjectControls
+from napari_sam3.plugin.project.group import ProjectFields
+from napari_sam3.plugin.project.keeper import ProjectKeeper
 from napari_sam3.plugin.results import frame_on_screen
 from napari_sam3.plugin.snapshot import describe_skipped, read_prompts, remove_items
 from napari_sam3.plugin.stack import frame_count
 from napari_sam3.plugin.widget.ahead import LookAhead
 from napari_sam3.plugin.widget.axes import AxesChoice
-from napari_sam3.plugin.widget.fields import (
-    ALL_FRAMES,
-    FIRST_PROMPT,
-    PromptFields,
-    TrackFields,
-    VideoFields,
-)
+from napari_sam3.plugin.widget.buttons import enable_buttons
+from napari_sam3.plugin.widget.fields import PromptFields, TrackFields, VideoFields
 from napari_sam3.plugin.widget.guidance import Ending, Phase, State, guide
 from napari_sam3.plugin.widget.job import Job
 from napari_sam3.plugin.widget.layout import WIDTH, QuietLine, lay_out
@@ -65,6 +62,7 @@ class SegmentAndTrackWidget(QWidget):
         self.video_fields = VideoFields(self.bench)
         self.prompt_fields = PromptFields(self.bench)
         self.track_fields = TrackFields()
+        self.project_fields = ProjectFields()
         self.settings_fields = SettingsFields()
         self.settings = SettingsKeeper(self.settings_fields, self)
         self.axes_choice = AxesChoice(napari_viewer, self.video_fields)
@@ -78,18 +76,21 @@ class SegmentAndTrackWidget(QWidget):
         self.object_controls = ObjectControls(
             self.bench, self.prompt_fields, self.video_fields, self.axes_choice, self
         )
+        self.projects = ProjectKeeper(self)
         self.is_shut_down = False
         groups = (
             self.video_fields,
             self.prompt_fields,
             self.track_fields,
             self.object_controls.fields,
+            self.project_fields,
             self.settings_fields,
         )
         self.guidance, body = lay_out([fields.group for fields in groups])
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.addWidget(self.guidance)
+        layout.addWidget(self.project_fields.offer)
         layout.addWidget(body)
         layout.addWidget(self.quiet_line)
         self._connect()
@@ -142,12 +143,8 @@ class SegmentAndTrackWidget(QWidget):
             if self.job is None:
                 controller, wanted, _ = self._prepare()
                 fields = self.track_fields
-                start, length = fields.start.value, fields.length.value
                 steps = controller.track(
-                    wanted,
-                    fields.direction.value,
-                    None if start == FIRST_PROMPT else start,
-                    None if length == ALL_FRAMES else length,
+                    wanted, fields.direction.value, fields.first_frame, fields.most_frames
                 )
                 self._start(controller, steps, Phase.TRACKING)
 
@@ -162,6 +159,7 @@ class SegmentAndTrackWidget(QWidget):
                 return
             number = self.prompt_fields.object.value if obj_id is None else int(obj_id)
             image_layer = self._video()
+            self.projects.check_writable(image_layer)
             for layer in (self.prompt_fields.points.value, self.prompt_fields.boxes.value):
                 if layer is not None:
                     remove_items(layer, number)
@@ -180,6 +178,7 @@ class SegmentAndTrackWidget(QWidget):
             if self.job is not None:
                 return
             image_layer = self._video()
+            self.projects.release(image_layer)
             self.bench.close_session()
             self.bench.forget_results(image_layer)
             self.axes_choice.unpin()
@@ -202,6 +201,7 @@ class SegmentAndTrackWidget(QWidget):
         self.is_shut_down = True
         for event in self._layer_events():
             event.disconnect(self._on_layers_changed)
+        self.projects.close()
         self.pen.watch()
         self.object_controls.close()
         self.look_ahead.close()
@@ -224,6 +224,7 @@ class SegmentAndTrackWidget(QWidget):
     def _prepare(self) -> tuple[SessionController, WantedPrompts, int]:
         """The session, the prompts that shall hold, and the frame on screen."""
         image_layer = self._video()
+        self.projects.check_writable(image_layer)
         axes = self.axes_choice.pin(image_layer)
         self.track_fields.limit_to(frame_count(image_layer, axes))
         self.model_choice.check_ready()
@@ -266,6 +267,7 @@ class SegmentAndTrackWidget(QWidget):
         self, controller: SessionController, steps: Iterator[RunEvent], phase: Phase
     ) -> None:
         is_followed = bool(self.track_fields.follow.value)
+        self.projects.prepare(controller)
         self.work.start(controller, steps, phase, self.model_choice.name, is_followed=is_followed)
 
     def _on_work_ended(self) -> None:
@@ -331,6 +333,7 @@ class SegmentAndTrackWidget(QWidget):
                 self.stop()
         elif setup is not None and setup.image_layer not in self.viewer.layers:
             self.bench.close_session()
+        self.projects.look_at_layers()
         self._update()
 
     def _on_video_changed(self, image_layer: Image | None) -> None:
@@ -348,6 +351,7 @@ class SegmentAndTrackWidget(QWidget):
                 choice.value = layer
         self._on_prompt_layers_changed()
         self.work.set(ending=Ending.NONE)
+        self.projects.look_for_earlier(image_layer)
 
     def _on_prompt_layers_changed(self, _layer: Any = None) -> None:
         fields = self.prompt_fields
@@ -379,14 +383,9 @@ class SegmentAndTrackWidget(QWidget):
             self.track_fields.show_progress(0, 0, "")
         else:
             self.track_fields.show_progress(job.frames_done, job.frames_planned, job.pace)
-        is_idle, has_video = job is None, self.state.has_video
-        self.look_ahead.set_idle(is_idle)
-        self.video_fields.group.setEnabled(is_idle)
-        fields.new.enabled = has_video
-        for button in (self.track_fields.segment, self.track_fields.propagate):
-            button.enabled = has_video and is_idle
-        self.track_fields.stop.enabled = not is_idle and self.state.phase is not Phase.STOPPING
-        self.object_controls.set_free(has_video and is_idle)
+        self.look_ahead.set_idle(job is None)
+        enable_buttons(self)
+        self.projects.note()
 
     def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
         """Narrow enough to leave the picture its room."""

@@ -178,6 +178,16 @@ class TrackFields:
         self.group.add_row(self.pace)
         self.show_progress(0, 0, "")
 
+    @property
+    def first_frame(self) -> int | None:
+        """Where to begin; None: at the first prompt."""
+        return None if self.start.value == FIRST_PROMPT else self.start.value
+
+    @property
+    def most_frames(self) -> int | None:
+        """How many frames in each direction; None: all."""
+        return None if self.length.value == ALL_FRAMES else self.length.value
+
     def limit_to(self, n_frames: int) -> None:
         """Offer only frames that the video has."""
         self.start.max = max(0, n_frames - 1)

@@ -21,10 +21,11 @@ from napari_sam3.plugin.controller import (
     Tracked,
 )
 from napari_sam3.plugin.live import LiveDrawing
+from napari_sam3.plugin.project.kept import Kept, NotKept
 from napari_sam3.plugin.widget.guidance import Ending, Phase
 from napari_sam3.plugin.widget.progress import RunProgress, say_pace
 from napari_sam3.plugin.workbench import Workbench
-from napari_sam3.plugin.worker import Run
+from napari_sam3.plugin.worker import Run, as_propagation_error
 
 
 class Job(QObject):
@@ -49,6 +50,12 @@ class Job(QObject):
 
     tracked = Signal(object)
     """A frame of a propagation has come, a `FrameResult`; it is drawn if its layer is there."""
+
+    kept = Signal(object)
+    """A `Project` was made for what comes now."""
+
+    not_kept = Signal(str)
+    """None could be made; why."""
 
     ended = Signal()
     """The thread is done; emitted once."""
@@ -139,6 +146,10 @@ class Job(QObject):
             if self._shows_bar:
                 self._progress = RunProgress(event.n_frames, self.stop)
             self.changed.emit()
+        elif isinstance(event, Kept):
+            self.kept.emit(event.project)
+        elif isinstance(event, NotKept):
+            self.not_kept.emit(event.reason)
         elif isinstance(event, TextMissed):
             self.missed += (event.text,)
             self.missed_on = event.frame_index
@@ -148,10 +159,18 @@ class Job(QObject):
                 f"{list(event.before)} are now {list(event.after)}"
             )
         else:
-            if not self.has_lost_layer():
-                self._draw(event)
+            if not self.has_lost_layer() and self.error is None:
+                self._try_to_draw(event)
             if isinstance(event, Tracked):
                 self.tracked.emit(event.result)
+
+    def _try_to_draw(self, event: Prompted | Tracked | Erased) -> None:
+        try:
+            self._draw(event)
+        except Sam3Error as exc:
+            # results that can't be kept: the disk is full, for one. What is there stays
+            self.error = as_propagation_error(exc)
+            self._run.stop()
 
     def _draw(self, event: Prompted | Tracked | Erased) -> None:
         live = self._drawing()

@@ -99,6 +99,11 @@ class FoldedGroup(FieldGroup):
         """Whether the rows are shown."""
         return not self._rows.isHidden()
 
+    @property
+    def title_text(self) -> str:
+        """Its title now."""
+        return self._title
+
     def rename(self, title: str) -> None:
         """Give it another title."""
         self._title = title

@@ -139,6 +139,13 @@ class SettingsKeeper(QObject):
         fields.empty.changed.connect(self._on_empty_pressed)
         fields.group.unfolded.connect(self._measure)
 
+    def show_resolution(self, resolution: int) -> None:
+        """Take a resolution for this work, without keeping it for the next time."""
+        field = self._fields.resolution
+        with field.changed.blocked():
+            field.choices = _resolutions(resolution)
+            field.value = resolution
+
     def drop(self) -> None:
         """Hear no more of what is being looked up."""
         if self._errand is not None:

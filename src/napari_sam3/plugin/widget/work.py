@@ -34,6 +34,12 @@ class Work(QObject):
     changed = Signal()
     """The state has changed."""
 
+    kept = Signal(object)
+    """A `Project` was made for what a job gives."""
+
+    not_kept = Signal(str)
+    """None could be made; why."""
+
     ended = Signal()
     """A job has ended: done, stopped or failed; the next one can begin."""
 
@@ -49,6 +55,11 @@ class Work(QObject):
         """Change fields of the state."""
         self.state = replace(self.state, **changes)
         self.changed.emit()
+
+    def tell(self, **changes: Any) -> None:
+        """As `set`, but says so only where there is something new."""
+        if replace(self.state, **changes) != self.state:
+            self.set(**changes)
 
     def start(
         self,
@@ -68,6 +79,8 @@ class Work(QObject):
         job.is_followed = is_followed
         job.changed.connect(self._on_job_changed)
         job.ended.connect(self._on_job_ended)
+        job.kept.connect(self.kept)
+        job.not_kept.connect(self.not_kept)
         self.job = job
         self.set(
             phase=Phase.LOADING if controller.session is None else phase,

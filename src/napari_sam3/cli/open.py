@@ -1,0 +1,22 @@
+"""`napari-sam3 open`: a project or a video in a napari window."""
+
+from __future__ import annotations
+
+import argparse
+
+from napari_sam3.cli.display import why_no_window
+from napari_sam3.errors import ProjectError, VideoError
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Open it, and stay until the window is closed. Returns the exit code."""
+    path = arguments.path.expanduser()
+    if not path.exists():
+        raise VideoError(f"there is no file or folder {str(path)!r}; check the path")
+    reason = why_no_window()
+    if reason is not None:
+        raise ProjectError(f"{str(path)!r} can't be shown in a window: {reason}")
+    from napari_sam3.plugin.project.window import run_window
+
+    run_window(path)
+    return 0

@@ -1,0 +1,132 @@
+"""A project's small files, kept in line with the window: gathered here, written in a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_sam3.errors import Sam3Error
+
+if TYPE_CHECKING:
+    from napari_sam3.labels.objects import ObjectTable
+    from napari_sam3.projects import Project, ProjectState
+
+PAUSE_MS = 300
+"""What changes within it is saved at once."""
+
+
+@dataclass
+class Gathered:
+    """What is to be saved; None: as it was.
+
+    Attributes
+    ----------
+    state, layers, objects
+        As `Project` takes them.
+    """
+
+    state: ProjectState | None
+    layers: dict[str, Any] | None
+    objects: ObjectTable | None
+
+
+class Autosave(QObject):
+    """Saves a project whenever something was changed.
+
+    Files are written in order by one thread of its own, so that a slow disk never holds up
+    the window.
+
+    Parameters
+    ----------
+    project : Project
+        Open for writing.
+    gather : callable
+        Gives a `Gathered`; called in the GUI thread.
+    parent : QObject
+        Whose life it shares.
+    """
+
+    saved = Signal(str)
+    """All is on disk; the clock's time."""
+
+    failed = Signal(str)
+    """Something could not be written; why."""
+
+    _done = Signal(str)  # from the writer's thread: why it failed, or nothing
+
+    def __init__(self, project: Project, gather: Callable[[], Gathered], parent: QObject) -> None:
+        super().__init__(parent)
+        self._project = project
+        self._gather = gather
+        self._last = Gathered(None, None, None)
+        self._is_closed = False
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="saving a project")
+        self._done.connect(self._on_done)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(PAUSE_MS)
+        self._timer.timeout.connect(self.save)
+
+    def note(self, *_event: Any) -> None:
+        """Something may have changed: save it within a moment."""
+        if not self._is_closed and not self._timer.isActive():
+            self._timer.start()
+
+    def save(self) -> None:
+        """Save what has changed, now; returns at once."""
+        self._timer.stop()
+        if self._is_closed:
+            return
+        now, last = self._gather(), self._last
+        changed = Gathered(
+            None if now.state == last.state else now.state,
+            None if now.layers == last.layers else now.layers,
+            None if now.objects == last.objects else now.objects,
+        )
+        self._last = now
+        if changed != Gathered(None, None, None):
+            self._submit(lambda: self._write(changed))
+
+    def end_run(self) -> None:
+        """Take note that a propagation is over, once its frames are drawn."""
+        if not self._is_closed:
+            self._submit(self._project.end_run)
+
+    def close(self) -> None:
+        """Save what is left and wait for it."""
+        if self._is_closed:
+            return
+        self.save()
+        self._is_closed = True
+        self._writer.shutdown(wait=True)
+
+    def _write(self, changed: Gathered) -> None:
+        if changed.layers is not None:
+            self._project.save_layers(changed.layers)
+        if changed.state is not None:
+            self._project.save_state(changed.state)
+        if changed.objects is not None:
+            self._project.save_objects(changed.objects)
+
+    def _submit(self, task: Callable[[], object]) -> None:
+        self._writer.submit(task).add_done_callback(self._tell)
+
+    def _tell(self, future: Future[object]) -> None:
+        error = future.exception()
+        if error is None:
+            self._done.emit("")
+        else:
+            is_ours = isinstance(error, Sam3Error | OSError)
+            self._done.emit(str(error) if is_ours else f"{type(error).__name__}: {error}")
+
+    def _on_done(self, failure: str) -> None:
+        if failure:
+            self._last = Gathered(None, None, None)  # all of it again with the next change
+            self.failed.emit(failure)
+        else:
+            self.saved.emit(f"{datetime.now():%H:%M:%S}")

@@ -1,0 +1,60 @@
+"""Earlier work on a video: what there is of it, and where new work may go beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from napari_sam3.projects.place import SUFFIX, list_projects, project_for
+
+
+@dataclass(frozen=True)
+class EarlierWork:
+    """A project of the video that is shown.
+
+    Attributes
+    ----------
+    folder : Path
+    when : str
+        When it was worked on last, for people.
+    """
+
+    folder: Path
+    when: str
+
+
+def find_earlier(video: Path, but: Collection[Path] = ()) -> EarlierWork | None:
+    """The project of a video that was worked on last, in the place where they are kept.
+
+    Parameters
+    ----------
+    video : Path
+        The video file or folder; part of it is read.
+    but : collection of Path
+        Projects that are none of these.
+    """
+    home = project_for(video)
+    for folder in list_projects(home.parent):
+        if _is_of(folder, home) and folder not in but:
+            changed = max((f.stat().st_mtime for f in folder.iterdir() if f.is_file()), default=0.0)
+            return EarlierWork(folder, f"{datetime.fromtimestamp(changed):%Y-%m-%d, %H:%M}")
+    return None
+
+
+def free_folder(video: Path) -> Path:
+    """Where a new project of a video goes: none of those there are is touched."""
+    home = project_for(video)
+    number, free = 1, home
+    while free.exists():
+        number += 1
+        free = home.with_name(f"{home.stem}-{number}{SUFFIX}")
+    return free
+
+
+def _is_of(folder: Path, home: Path) -> bool:
+    """Whether a folder is the video's first project, or one that was numbered."""
+    rest = folder.stem.removeprefix(home.stem)
+    is_numbered = rest.startswith("-") and rest[1:].isdecimal()
+    return folder.stem.startswith(home.stem) and (not rest or is_numbered)

@@ -1,0 +1,73 @@
+"""A project moved to another folder."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_sam3.errors import ProjectError
+
+if TYPE_CHECKING:
+    from napari_sam3.projects import Project
+
+
+def move_project(project: Project, target: Path) -> tuple[Project, str | None]:
+    """Close a project, move its folder, and open it there; slow, for a thread.
+
+    Parameters
+    ----------
+    project : Project
+        Open for writing; nobody writes it meanwhile.
+    target : Path
+        The new folder; nothing may be there.
+
+    Returns
+    -------
+    project : Project
+        Open: at its new place, or where it was if it can't be moved.
+    problem : str or None
+        Why it was not moved.
+    """
+    from napari_sam3.projects import Project
+
+    source, problem = project.folder, None
+    project.close()
+    try:
+        _check_target(source, target)
+        _move(source, target)
+    except OSError as exc:
+        reason = str(exc) if isinstance(exc, ProjectError) else exc.strerror or str(exc)
+        problem = f"the project stays where it is: {reason}"
+        return Project.open(source), problem
+    return Project.open(target), None
+
+
+def _check_target(source: Path, target: Path) -> None:
+    if target == source:
+        raise ProjectError("it is there already")
+    if target.exists():
+        raise ProjectError(f"{str(target)!r} is there already; choose another folder")
+    if source in target.parents:
+        raise ProjectError("a project can't be moved into itself; choose another folder")
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move a folder, also to another disk: the original goes only when all of it is there."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        source.rename(target)
+        return
+    except OSError as exc:
+        if exc.errno != errno.EXDEV:
+            raise
+    draft = target.with_name(f".{target.name}.part")
+    try:
+        shutil.copytree(source, draft)
+        draft.rename(target)
+    except (OSError, shutil.Error) as exc:
+        shutil.rmtree(draft, ignore_errors=True)
+        number = getattr(exc, "errno", None) or errno.EIO
+        raise OSError(number, f"it can't be copied ({exc})") from exc
+    shutil.rmtree(source, ignore_errors=True)

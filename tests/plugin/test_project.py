@@ -1,0 +1,250 @@
+"""Work that is kept: a project made by the way, and opened again as it was."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_sam3.errors import ProjectReadOnlyError
+from napari_sam3.projects import Project, list_projects
+from napari_sam3.video.write import VideoWriter
+
+from .conftest import disc
+
+N_FRAMES, SIZE = 12, (64, 96)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    """A small video file."""
+    path = tmp_path_factory.mktemp("clip") / "film.mp4"
+    frames = np.random.default_rng(0).integers(0, 255, (N_FRAMES, *SIZE, 3), dtype=np.uint8)
+    with VideoWriter(path, 10) as writer:
+        for frame in frames:
+            writer.write(frame)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def own_projects(tmp_path, monkeypatch):
+    monkeypatch.setenv("NAPARI_SAM3_PROJECTS", str(tmp_path / "projects"))
+    return tmp_path / "projects"
+
+
+@pytest.fixture
+def begin(open_dock, clip, qtbot):
+    """A function that opens the clip in a window of its own, with a click on object 1."""
+
+    def begin():
+        dock = open_dock()
+        dock.viewer.open(str(clip), plugin="napari-sam3")
+        dock.new_prompts()
+        dock.track_fields.direction.value = "forward"
+        dock.prompt_fields.points.value.add([[0, 20, 30]])
+        return dock
+
+    return begin
+
+
+@pytest.fixture
+def open_again(open_dock, qtbot):
+    """A function that opens a project in a window of its own, as if it was dropped there."""
+
+    def open_again(folder):
+        dock = open_dock()
+        dock.viewer.open(str(folder), plugin="napari-sam3")
+        qtbot.waitUntil(lambda: dock.projects.project is not None)
+        return dock
+
+    return open_again
+
+
+def close(dock):
+    dock.shut_down()
+    dock.viewer.close()
+
+
+def results(dock):
+    return dock.bench.results_of(dock.video_fields.video.value)
+
+
+def is_disc(plane, frame_index, obj_id=1, y=20, x=30):
+    return np.array_equal(plane == obj_id, disc(frame_index, y, x, SIZE))
+
+
+def test_first_results_on_a_file_make_a_project(begin, work, own_projects, qtbot):
+    dock = begin()
+    assert list_projects(own_projects) == []
+    work(dock, dock.propagate)
+    (folder,) = list_projects(own_projects)
+    assert dock.projects.project.folder == folder
+    qtbot.waitUntil(lambda: dock.projects.standing.saved_at != "")
+    assert dock.project_fields.place.toolTip() == str(folder)
+    close(dock)
+    with Project.open(folder) as project:
+        assert not project.problems
+        assert project.run.is_over
+        assert len(project.prompts) == 1
+        for t in range(N_FRAMES):
+            assert is_disc(project.labels[t], t)
+        assert project.labels.notes(0)[1].source == "prompt"
+        assert project.labels.notes(5)[1].source == "propagated"
+
+
+def test_an_array_and_a_person_who_wants_none_make_no_project(
+    open_dock, begin, film, work, own_projects
+):
+    dock = open_dock()
+    dock.viewer.add_image(film)
+    dock.new_prompts()
+    dock.prompt_fields.points.value.add([[0, 30, 40]])
+    work(dock, dock.segment_frame)
+    other = begin()
+    other.settings_fields.keep.value = False
+    work(other, other.segment_frame)
+    assert list_projects(own_projects) == []
+    assert other.project_fields.group.title_text == "Project: results are not kept"
+
+
+def test_a_project_comes_back_as_it_was(begin, open_again, work, own_projects, qtbot):
+    dock = begin()
+    points, boxes = dock.prompt_fields.points.value, dock.prompt_fields.boxes.value
+    dock.prompt_fields.object.value = 2
+    corners = np.array([[3, 9.5, 59.5], [3, 9.5, 79.5], [3, 29.5, 79.5], [3, 29.5, 59.5]])
+    boxes.add_rectangles(corners)
+    boxes.name = "my boxes"
+    dock.prompt_fields.sign.value = "exclude"
+    dock.prompt_fields.object.value = 1
+    points.add([[0, 20, 34]])
+    dock.track_fields.length.value = 9
+    dock.video_fields.video.value.gamma = 1.5
+    work(dock, dock.propagate)
+    desk = dock.object_controls.desk
+    desk.rename(results(dock).layer, 2, "left one")
+    dock.viewer.dims.set_current_step(0, 7)
+    before = np.asarray(results(dock).planes)
+    close(dock)
+
+    again = open_again(*list_projects(own_projects))
+    assert not again.projects.standing.problems
+    assert [layer.name for layer in again.viewer.layers] == [
+        "film", "film objects", "my boxes", "film clicks",
+    ]  # fmt: skip
+    np.testing.assert_array_equal(np.asarray(results(again).planes), before)
+    new_points, new_boxes = again.prompt_fields.points.value, again.prompt_fields.boxes.value
+    np.testing.assert_array_equal(new_points.data, points.data)
+    assert list(new_points.features["label"]) == ["include", "exclude"]
+    np.testing.assert_array_equal(new_boxes.data[0], boxes.data[0])
+    assert list(new_boxes.features["object"]) == [2]
+    np.testing.assert_allclose(new_points.border_color, points.border_color)
+    np.testing.assert_allclose(new_boxes.edge_color, boxes.edge_color)
+    assert results(again).layer.metadata["objects"][2].name == "left one"
+    assert again.video_fields.video.value.gamma == 1.5
+    assert again.viewer.dims.current_step[0] == 7
+    fields = again.track_fields
+    assert (fields.direction.value, fields.length.value) == ("forward", 9)
+    assert again.prompt_fields.object.value == 1
+    # painting, its undo, and a click of another object go on as they did
+    layer = results(again).layer
+    layer.selected_label = 2
+    layer.paint((7, 60, 5), 2)
+    assert results(again).planes[7][60, 5] == 2
+    layer.undo()
+    np.testing.assert_array_equal(results(again).planes[7], before[7])
+    again.prompt_fields.object.value = 5
+    new_points.add([[7, 50, 80]])
+    work(again, again.segment_frame)
+    assert results(again).planes[7][50, 80] == 5
+
+
+def test_what_was_painted_and_wiped_is_a_prompt_again(begin, open_again, work, own_projects):
+    dock = begin()
+    work(dock, dock.propagate)
+    planes = results(dock).planes
+    planes[4, 50:60, 5:15] = 1  # by hand, as napari's tools do
+    planes[9] = 0
+    close(dock)
+    again = open_again(*list_projects(own_projects))
+    painted = results(again).painted()
+    assert list(painted) == [(4, 1)]
+    assert painted[4, 1][55, 10]
+    work(again, again.propagate)
+    planes = results(again).planes
+    assert planes[4][55, 10] == 1
+    assert not planes[9].any()  # it stays off the frame
+    assert planes[5].any()
+
+
+def test_a_run_that_was_stopped_goes_on_where_it_was(
+    begin, open_again, work, own_projects, qtbot, gate, monkeypatch
+):
+    dock = begin()
+    dock.propagate()
+    gate.let(5)
+    qtbot.waitUntil(lambda: dock.job is not None and dock.job.frames_done == 6)
+    # as if it was killed: nobody is told, nothing more is drawn
+    folder = dock.projects.project.folder
+    dock.stop()
+    gate.open()
+    qtbot.waitUntil(lambda: dock.job is None)
+    close(dock)
+    n_before = gate.n_waiting
+
+    again = open_again(folder)
+    n_done = len(results(again).drawn_frames())
+    assert 6 <= n_done < N_FRAMES
+    assert f"stopped after frame {n_done - 1}" in again.guidance.text()
+    work(again, again.propagate)
+    for t in range(N_FRAMES):
+        assert is_disc(results(again).planes[t], t)
+    assert again.state.frames_done == N_FRAMES - n_done
+    assert gate.n_waiting == n_before
+    assert again.projects.project.run.number == 1
+
+
+def test_earlier_work_is_offered_and_left_alone(begin, open_dock, clip, work, own_projects, qtbot):
+    dock = begin()
+    work(dock, dock.segment_frame)
+    close(dock)
+    (first,) = list_projects(own_projects)
+    second = begin()
+    qtbot.waitUntil(lambda: second.state.earlier != "")
+    assert second.guidance.text().startswith("Earlier work on this video was kept")
+    assert not second.project_fields.offer.isHidden()
+    work(second, second.segment_frame)
+    assert second.project_fields.offer.isHidden()
+    assert second.projects.project.folder == first.with_name(f"{first.stem}-2.sam3")
+    close(second)
+    third = open_dock()
+    (image,) = third.viewer.open(str(clip), plugin="napari-sam3")
+    qtbot.waitUntil(lambda: third.state.earlier != "")
+    third.project_fields.offer.accept.click()
+    qtbot.waitUntil(lambda: third.projects.project is not None)
+    assert third.projects.project.folder == second_folder(own_projects)
+    assert third.video_fields.video.value is image  # the layer that was there
+    assert len(third.viewer.layers) == 4
+
+
+def second_folder(own_projects):
+    return list_projects(own_projects)[0]
+
+
+def test_a_second_window_looks_on(begin, open_again, work, own_projects, qtbot, notes):
+    dock = begin()
+    work(dock, dock.propagate)
+    qtbot.waitUntil(lambda: dock.projects.standing.saved_at != "")
+    dock.projects.project.flush()
+    other = open_again(dock.projects.project.folder)
+    assert "open for writing" in other.projects.standing.why_read_only
+    assert "can be looked at, but not changed" in other.guidance.text()
+    assert not other.track_fields.propagate.enabled
+    assert not results(other).layer.editable
+    other.propagate()
+    assert any("can be looked at, but not changed" in text for _, text in notes)
+    with pytest.raises(ProjectReadOnlyError):
+        other.projects.check_writable(other.video_fields.video.value)
+    close(dock)
+    assert is_disc(np.asarray(results(other).layer.data[3]), 3)
+    other.viewer.dims.set_current_step(0, 5)
+    other.reset()  # begins work of its own
+    assert other.track_fields.propagate.enabled

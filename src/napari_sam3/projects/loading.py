@@ -165,6 +165,8 @@ def _parse_objects(text: str, problems: list[str]) -> ObjectTable:
         table = ObjectTable.from_rows(rows, found)
     except csv.Error as exc:
         raise ValueError(str(exc)) from exc
+    if not text.endswith("\n"):
+        found.append("its last line breaks off: objects may be lost")
     problems += [f"{OBJECTS}, {said}" for said in found]
     return table
 

@@ -13,19 +13,16 @@ from napari_sam3.session.prompts import (
     object_prompts,
     object_under_points,
 )
-from napari_sam3.session.records import Draft, Records
+from napari_sam3.session.records import SAME_OBJECT, Draft, Records
 from napari_sam3.values import Keyframe, ObjectMask, ObjectPrompt
 
 logger = logging.getLogger(__name__)
-
-SAME_OBJECT = 0.5
-"""Overlap (IoU) above which two masks of a frame mean the same thing (contract, "Objects")."""
 
 
 def without_doubles(
     found: Mapping[int, ObjectMask], rivals: Collection[int]
 ) -> dict[int, ObjectMask]:
-    """Leave out what means the same thing as a rival: an object pointed at, or a removed one.
+    """Leave out what means the same thing as a rival, an object that a person pointed at.
 
     Rivals are all kept: of two that a person pointed at, neither is a double.
     """

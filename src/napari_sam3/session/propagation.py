@@ -67,9 +67,10 @@ class Propagation(Iterator[FrameResult]):
             del self._left[0]
             self._source = None
         # an object that the model did not find is not there
-        rivals = session._records.pointed_at(tracked.frame_index) | session._records.removed
-        found = without_doubles(tracked.objects, rivals)
-        return session._records.show(tracked.frame_index, found)
+        records = session._records
+        records.judge_newcomers(tracked.objects)
+        rivals = records.pointed_at(tracked.frame_index) - records.removed
+        return records.show(tracked.frame_index, without_doubles(tracked.objects, rivals))
 
     def _track(self, leg: range) -> Iterator[TrackedFrame]:
         """Let the model follow the prompts as they are now."""

@@ -15,6 +15,9 @@ from napari_sam3.values import (
     without_overlap,
 )
 
+SAME_OBJECT = 0.5
+"""Overlap (IoU) above which two masks of a frame mean the same thing (contract, "Objects")."""
+
 MOST_KNOWN = 8
 """Frames that a model is told of an earlier session."""
 
@@ -66,6 +69,8 @@ class Records:
         self._next_id = 1
         self._issued: set[int] = set()
         self._found: set[int] = set()  # by a concept, before anybody pointed at them
+        self._met: set[int] = set()  # of those, the ones that a propagation has met
+        self._twins: dict[int, set[int]] = {}  # of an object pointed at: the same, found
         # the newest masks of a frame, overlaps and removed objects included
         self._shown: dict[int, dict[int, PackedMask]] = {}
         self.recall: Callable[[int], Mapping[int, ObjectMask] | None] | None = None
@@ -176,6 +181,8 @@ class Records:
             self.keyframes.setdefault(obj_id, {})[frame_index] = keyframe
             shown.pop(obj_id, None)
             if keyframe.mask is not None:
+                if keyframe.prompt.is_manual:
+                    self._note_twins(obj_id, keyframe.mask, shown)
                 shown[obj_id] = PackedMask.pack(keyframe.mask)
         if draft.concept is not None:
             self.concepts += ((frame_index, draft.concept),)
@@ -207,9 +214,25 @@ class Records:
         self.version += 1
 
     def remove(self, obj_id: int) -> None:
-        """Hide an object for good."""
-        self.removed.add(obj_id)
+        """Hide an object for good, and with it what a concept had found in its place."""
+        self.removed |= {obj_id, *self._twins.get(obj_id, ())}
         self.version += 1
+
+    def _note_twins(self, obj_id: int, mask: ObjectMask, shown: Mapping[int, PackedMask]) -> None:
+        for other in shown.keys() & self._found - {obj_id}:
+            if mask.overlap(shown[other].unpack()) > SAME_OBJECT:
+                self._twins.setdefault(obj_id, set()).add(other)
+
+    def judge_newcomers(self, found: Mapping[int, ObjectMask]) -> None:
+        """Take what is met for the first time, and where a removed object is, for that object.
+
+        What was met apart from it is another object, wherever the two are later.
+        """
+        removed = [mask for obj_id, mask in found.items() if obj_id in self.removed]
+        for obj_id in found.keys() - self.keyframes.keys() - self._met:
+            self._met.add(obj_id)
+            if any(found[obj_id].overlap(mask) > SAME_OBJECT for mask in removed):
+                self.removed.add(obj_id)
 
     def restore(
         self,
@@ -224,6 +247,7 @@ class Records:
         self.keyframes = {i: dict(frames) for i, frames in keyframes.items()}
         self.concepts = concepts
         self._found = set(found)
+        self._met = set(found)
         self.removed = set(removed)
         self._issued = {*self.keyframes, *self._found, *self.removed}
         self._next_id = max([next_id, *(i + 1 for i in self._issued)])

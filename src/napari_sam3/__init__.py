@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from napari_sam3.batch import TrackedVideo, run_batch, track_video
     from napari_sam3.plugin.scripting import attach
     from napari_sam3.session.predictor import Sam3VideoPredictor
     from napari_sam3.session.session import VideoSession
@@ -20,19 +21,25 @@ __version__ = version("napari-sam3")
 
 _HOMES = {
     "Sam3VideoPredictor": "napari_sam3.session.predictor",
+    "TrackedVideo": "napari_sam3.batch",
     "Video": "napari_sam3.video",
     "VideoSession": "napari_sam3.session.session",
     "attach": "napari_sam3.plugin.scripting",
     "open_video": "napari_sam3.video",
+    "run_batch": "napari_sam3.batch",
+    "track_video": "napari_sam3.batch",
 }
 
 __all__ = [
     "Sam3VideoPredictor",
+    "TrackedVideo",
     "Video",
     "VideoSession",
     "__version__",
     "attach",
     "open_video",
+    "run_batch",
+    "track_video",
 ]
 
 

@@ -101,6 +101,13 @@ def parse_count(text: str) -> int:
     return int(text)
 
 
+def parse_jobs(text: str) -> int:
+    """Read a number of processes."""
+    if not re.fullmatch(r"[0-9]+", text) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of processes; give 1 or more")
+    return int(text)
+
+
 def parse_pixels(text: str) -> int:
     """Read a length in px."""
     if not re.fullmatch(r"[0-9]+", text) or int(text) < 1:

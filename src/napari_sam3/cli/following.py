@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import FrameType
 
 from tqdm import tqdm
 
+from napari_sam3.batch.interrupts import noting_interrupts
 from napari_sam3.session.propagation import Propagation
 from napari_sam3.values import FrameResult
 
@@ -51,10 +48,14 @@ def follow(propagation: Propagation, on_result: Callable[[FrameResult], None]) -
     """Run a propagation to its end, or until Ctrl-C; each result is handed on."""
     began = first = time.perf_counter()
     frames = 0
+
+    def say() -> None:
+        bar.write("stopping after this frame; Ctrl-C again to give up", file=sys.stderr)
+
     with (
         propagation,
         tqdm(total=len(propagation), desc="tracking", unit="frame", disable=None) as bar,
-        _stop_on_interrupt(bar) as stop,
+        noting_interrupts(say) as stop,
     ):
         for result in propagation:
             on_result(result)
@@ -65,27 +66,6 @@ def follow(propagation: Propagation, on_result: Callable[[FrameResult], None]) -
             if stop.is_set():
                 break
     return RunReport(frames, began, first, time.perf_counter(), stop.is_set())
-
-
-@contextmanager
-def _stop_on_interrupt(bar: tqdm) -> Iterator[threading.Event]:
-    """Let the frame that is being worked on be finished; a second Ctrl-C does not wait."""
-    stop = threading.Event()
-
-    def ask(signal_number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-        bar.write("stopping after this frame; Ctrl-C again to give up", file=sys.stderr)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield stop  # only the main thread gets signals
-        return
-    earlier = signal.signal(signal.SIGINT, ask)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, earlier)
 
 
 class FilmProgress:

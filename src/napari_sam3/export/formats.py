@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sam3.labels.objects import ObjectTable
@@ -101,6 +102,43 @@ FORMATS: Mapping[str, Format] = {
     "geff": Format("tracks.geff/", "graph of tracks", "geff:GeffWriter", ("objects",)),
 }
 """By name. Nothing is imported before a writer is opened."""
+
+
+_ENDINGS = {
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".mp4": "overlay",
+    ".csv": "csv",
+    ".json": "coco",
+    ".txt": "mot",
+    ".zarr": "ome-zarr",
+    ".geff": "geff",
+}
+
+
+def format_of(path: str | os.PathLike[str]) -> str:
+    """Tell the format that a path asks for.
+
+    By its name, where it is that which the format makes (`ytvis.json`, `davis`); for a Cell
+    Tracking Challenge folder by `_RES` or `_GT` at its end; else by its ending, `.json` being COCO.
+
+    Raises
+    ------
+    ValueError
+        If it asks for none.
+    """
+    place = Path(path)
+    for name, kind in FORMATS.items():
+        if place.name == kind.target.rstrip("/"):
+            return name
+    if place.name.upper().endswith(("_RES", "_GT")):
+        return "ctc"
+    found = _ENDINGS.get(place.suffix.lower())
+    if found is None:
+        raise ValueError(
+            f"{place.name!r} does not say which format is meant; name one of {', '.join(FORMATS)}"
+        )
+    return found
 
 
 def open_writer(name: str, path: str | os.PathLike[str], scene: Scene) -> ResultWriter:

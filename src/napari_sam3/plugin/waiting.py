@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 from qtpy.QtCore import QEventLoop, QThread, QTimer
 from qtpy.QtWidgets import QApplication
 
+from napari_sam3.batch.interrupts import noting_interrupts
 from napari_sam3.errors import LayerError
 from napari_sam3.plugin.controller import Event, Tracked
 
@@ -108,20 +107,7 @@ def interrupt_as_stop(stop: Callable[[], object]) -> Iterator[None]:
 
     Raised amid Qt's events it would end the program.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread gets signals
-        return
-    was_interrupted = False
-
-    def ask(signal_number: int, frame: FrameType | None) -> None:
-        nonlocal was_interrupted
-        was_interrupted = True
-        stop()
-
-    earlier = signal.signal(signal.SIGINT, ask)
-    try:
+    with noting_interrupts(stop) as interrupted:
         yield
-    finally:
-        signal.signal(signal.SIGINT, earlier)
-    if was_interrupted:
+    if interrupted.is_set():
         raise KeyboardInterrupt

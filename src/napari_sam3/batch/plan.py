@@ -1,0 +1,183 @@
+"""Which prompts are for which video, and where its results go."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_sam3.batch.tracking import Prompts, gather_prompts
+from napari_sam3.errors import PromptFileError, RequestError
+from napari_sam3.session.prompt_files import prompts_from_json
+from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
+from napari_sam3.video.images import IMAGE_SUFFIXES
+from napari_sam3.video.open import VIDEO_SUFFIXES
+
+BESIDE = ".prompts.json"
+"""What the file of prompts beside a video is called: film.mp4.prompts.json."""
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedVideo:
+    """One video of a batch.
+
+    Attributes
+    ----------
+    path : Path
+        The video.
+    name : str
+        What its results are called; no other video of the batch has it.
+    prompts : PromptList or None
+        What to track; None if that is not known, see `problem`.
+    problem : str
+        Why not.
+    """
+
+    path: Path
+    name: str
+    prompts: PromptList | None
+    problem: str = ""
+
+
+def plan_batch(
+    videos: Iterable[str | os.PathLike[str]],
+    prompts: Prompts | None = None,
+    *,
+    text: str | None = None,
+    beside: bool = False,
+) -> list[PlannedVideo]:
+    """Find the videos, and the prompts of each.
+
+    Parameters
+    ----------
+    videos : iterable of path-like
+        Video files, folders of frames, or folders that hold video files. Empty: those that the file
+        of prompts names, looked for beside it.
+    prompts, text, beside
+        As `run_batch` takes them.
+
+    Raises
+    ------
+    RequestError
+        If there are no videos, or not one source of prompts.
+    PromptFileError
+        If the prompts can't be read.
+    """
+    if (prompts is not None) + (text is not None) + beside != 1:
+        raise RequestError(
+            "say in one way what to track: by prompts, by a text, or by files beside the videos"
+        )
+    places = find_videos(videos)
+    told = PromptList()
+    if text is not None:
+        told = PromptList([SavedPrompt.from_json({"frame": 0, "text": text}, "the text")])
+    elif prompts is not None:
+        told = _read(prompts)
+        if not places and isinstance(prompts, str | os.PathLike):
+            home = Path(prompts).expanduser().parent
+            named = dict.fromkeys(p.video for p in told if p.video is not None)
+            places = [home / name for name in named]
+    if not places:
+        raise RequestError("there are no videos to track in; name files or folders")
+    _check_names(told, places)
+    names = _name_all(places)
+    return [
+        _plan_beside(place, name) if beside else _plan(place, name, told)
+        for place, name in zip(places, names, strict=True)
+    ]
+
+
+def find_videos(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """The videos that paths stand for: a folder without pictures for the video files in it."""
+    found: list[Path] = []
+    for path in paths:
+        place = Path(path).expanduser()
+        files = sorted(place.iterdir()) if place.is_dir() else []
+        if files and not any(f.suffix.lower() in IMAGE_SUFFIXES for f in files):
+            films = [f for f in files if f.suffix.lower() in VIDEO_SUFFIXES and f.is_file()]
+            found += films or [place]
+        else:
+            found.append(place)
+    return list(dict.fromkeys(found))
+
+
+def _read(prompts: Prompts) -> PromptList:
+    """Prompts for all videos, or such that name theirs."""
+    if not isinstance(prompts, str | os.PathLike) or not _is_of_many(Path(prompts).expanduser()):
+        return gather_prompts(prompts)
+    place = Path(prompts).expanduser()
+    said: dict[str, Any] = json.loads(place.read_text(encoding="utf-8-sig"))
+    videos = said.pop("videos")
+    if not isinstance(videos, dict):
+        raise PromptFileError(
+            f"{place.name}: 'videos' must be a table such as {{\"film.mp4\": [...]}}"
+        )
+    everybody = prompts_from_json({"prompts": [], **said}, place.name)
+    told: list[SavedPrompt] = [p for p in everybody if not p.is_found]
+    for name, entries in videos.items():
+        where = f"{place.name}, video {name!r}"
+        if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
+            raise PromptFileError(f"{where}: its prompts must be a list of tables")
+        for number, entry in enumerate(entries, 1):
+            told.append(SavedPrompt.from_json({**entry, "video": name}, f"{where}, {number}"))
+    if not told:
+        raise PromptFileError(f"{place.name} holds no prompts")
+    return PromptList(told)
+
+
+def _is_of_many(place: Path) -> bool:
+    if place.suffix.lower() != ".json":
+        return False
+    try:
+        said = json.loads(place.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
+        return False  # `read_prompts` says what is wrong
+    return isinstance(said, dict) and "videos" in said
+
+
+def _plan(place: Path, name: str, told: PromptList) -> PlannedVideo:
+    mine = PromptList(p for p in told if p.video is None or _is_meant(p.video, place))
+    if len(mine):
+        return PlannedVideo(place, name, mine)
+    return PlannedVideo(place, name, None, f"there are no prompts for {place.name!r} in the file")
+
+
+def _plan_beside(place: Path, name: str) -> PlannedVideo:
+    try:
+        return PlannedVideo(place, name, gather_prompts(place.with_name(place.name + BESIDE)))
+    except PromptFileError as exc:
+        return PlannedVideo(place, name, None, str(exc))
+
+
+def _check_names(told: PromptList, places: Sequence[Path]) -> None:
+    for name in dict.fromkeys(p.video for p in told if p.video is not None):
+        meant = [place for place in places if _is_meant(name, place)]
+        if len(meant) > 1:
+            raise PromptFileError(
+                f"prompts are for {name!r}, but that is the name of {len(meant)} videos "
+                f"({', '.join(map(str, meant[:2]))}); write their paths"
+            )
+
+
+def _is_meant(name: str, place: Path) -> bool:
+    """Whether prompts that name a video are for this one: by its name, or the end of its path."""
+    parts = Path(name).parts
+    return place.absolute().parts[-len(parts) :] == parts
+
+
+def _name_all(places: Sequence[Path]) -> list[str]:
+    stems = [place.name if place.is_dir() else place.stem for place in places]
+    taken = Counter(stem.casefold() for stem in stems)  # some disks take a.tif and A.tif for one
+    return [
+        stem if taken[stem.casefold()] == 1 else f"{stem}-{_tag(place)}"
+        for stem, place in zip(stems, places, strict=True)
+    ]
+
+
+def _tag(place: Path) -> str:
+    return hashlib.sha256(str(place.absolute()).encode()).hexdigest()[:8]

@@ -1,0 +1,228 @@
+"""Many videos, one after the other or several at once; one bad video does not stop the rest."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from napari_sam3.batch.interrupts import noting_interrupts
+from napari_sam3.batch.plan import plan_batch
+from napari_sam3.batch.summary import BatchRow, say_summary, write_summary
+from napari_sam3.batch.task import LoadedOnce, Task, TaskSettings, do_task
+from napari_sam3.batch.tracking import Prompts
+from napari_sam3.batch.workers import do_in_processes
+from napari_sam3.errors import RequestError, VideoError
+from napari_sam3.export.formats import FORMATS
+from napari_sam3.models.registry import find_model
+from napari_sam3.models.weights import state_of
+from napari_sam3.values import Direction, FrameResult
+
+SUMMARY = "summary.csv"
+
+OnRow = Callable[[BatchRow], object]
+OnFrame = Callable[[str, int], object]
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """How a batch went.
+
+    Attributes
+    ----------
+    rows : tuple of BatchRow
+        One a video, in the order of the videos; those not begun before a stop are left out.
+    summary_path : Path
+        The same as CSV.
+    was_interrupted : bool
+        By Ctrl-C; run again, it goes on.
+    """
+
+    rows: tuple[BatchRow, ...]
+    summary_path: Path
+    was_interrupted: bool = False
+
+    @property
+    def failed(self) -> tuple[BatchRow, ...]:
+        """The videos that went wrong."""
+        return tuple(row for row in self.rows if row.state == "failed")
+
+    def __str__(self) -> str:
+        """A table."""
+        return say_summary(self.rows)
+
+
+def run_batch(
+    videos: Iterable[str | os.PathLike[str]],
+    prompts: Prompts | None = None,
+    out: str | os.PathLike[str] = "results",
+    *,
+    text: str | None = None,
+    beside: bool = False,
+    model: str | Path = "auto",
+    device: str | None = None,
+    formats: Iterable[str] = (),
+    direction: Direction = "forward",
+    start_frame_index: int | None = None,
+    max_frame_num_to_track: int | None = None,
+    contrast_limits: tuple[float, float] | None = None,
+    jobs: int = 1,
+    overwrite: bool = False,
+    on_row: OnRow | None = None,
+    on_frame: OnFrame | None = None,
+    progress: bool = False,
+) -> BatchReport:
+    """Track in many videos, each kept in a project of its own.
+
+    Run again with the same arguments it goes on where it was stopped or killed: videos that are
+    done are skipped, the one that was under way is gone on with. The first Ctrl-C stops it after
+    the frames under way, a second one at once.
+
+    Parameters
+    ----------
+    videos : iterable of path-like
+        Video files, folders of frames, folders of video files. Empty: those that the file of
+        prompts names, beside it.
+    prompts : list of dict, or path
+        As `track_video` takes them, for all videos; or a file in which they name their video (JSON
+        `videos` or `video`, column `video` of CSV).
+    out : path-like
+        For each video a project `<name>.sam3` and, with `formats`, a folder `<name>`.
+    text : str, optional
+        In place of prompts: all objects that it names on the first frame.
+    beside : bool
+        In place of prompts: those in `<video>.prompts.json` beside each video.
+    model, device : str or path, str
+        As `load_model` takes them; loaded once a process.
+    formats : iterable of str
+        Names of `napari_sam3.export.formats.FORMATS` to export.
+    direction, start_frame_index, max_frame_num_to_track, contrast_limits
+        As `track_video`.
+    jobs : int
+        Processes; the processor's cores are shared out among them. 1: this one does it all.
+    overwrite : bool
+        Begin all videos anew; what is kept of them in `out` is lost.
+    on_row : callable, optional
+        Called with the `BatchRow` of each video as it ends.
+    on_frame : callable, optional
+        Called with the video's path and the number of frames done in this run, as it goes.
+    progress : bool
+        Whether to show bars in the terminal.
+
+    Returns
+    -------
+    BatchReport
+        A row for each video; `str` of it is a table. It is also in `out`/summary.csv, at any time.
+
+    Raises
+    ------
+    RequestError
+        If the arguments can't be. What is wrong with one video is in its row instead.
+    ModelError
+        If the model can't be had.
+    VideoError
+        If `out` can't be written.
+    """
+    settings = TaskSettings(
+        str(model),
+        device,
+        _check_formats(formats),
+        direction,
+        start_frame_index,
+        max_frame_num_to_track,
+        contrast_limits,
+        overwrite,
+    )
+    if jobs < 1:
+        raise RequestError(f"jobs is {jobs}; give a number of processes from 1")
+    planned = plan_batch(videos, prompts, text=text, beside=beside)
+    _check_model(settings.model)
+    home = _make_folder(Path(out).expanduser())
+    summary = home / SUMMARY
+    rows: dict[int, BatchRow] = {}
+    tasks: dict[int, Task] = {}
+
+    def tell(number: int, row: BatchRow) -> None:
+        rows[number] = row
+        write_summary(summary, [rows[n] for n in sorted(rows)])
+        if on_row is not None:
+            on_row(row)
+
+    def say_stopping() -> None:
+        bar.write("stopping after this frame; Ctrl-C again to give up", file=sys.stderr)
+
+    for number, one in enumerate(planned):
+        if one.prompts is None:
+            tell(number, BatchRow(str(one.path), state="failed", error=one.problem))
+        else:
+            tasks[number] = Task(one.path, one.prompts, home / one.name, settings)
+    with (
+        tqdm(total=len(tasks), desc="videos", unit="video", disable=not progress) as bar,
+        noting_interrupts(say_stopping) as stop,
+    ):
+
+        def look(number: int, n_frames: int) -> None:
+            bar.set_postfix_str(f"{tasks[number].video.name}: {n_frames} frames", refresh=True)
+            if on_frame is not None:
+                on_frame(str(tasks[number].video), n_frames)
+
+        do = do_here(tasks, stop, look) if jobs == 1 else do_in_processes(tasks, jobs, stop, look)
+        for number, row in do:
+            tell(number, row)
+            bar.update()
+    return BatchReport(tuple(rows[n] for n in sorted(rows)), summary, stop.is_set())
+
+
+def do_here(
+    tasks: dict[int, Task], stop: threading.Event, look: Callable[[int, int], object]
+) -> Iterator[tuple[int, BatchRow]]:
+    """Do tasks in this process, one after the other."""
+    models = LoadedOnce()
+    try:
+        for number, task in tasks.items():
+            if stop.is_set():
+                return
+            n_frames = 0
+
+            def goes_on(result: FrameResult, number: int = number) -> bool:
+                nonlocal n_frames
+                n_frames += 1
+                look(number, n_frames)
+                return not stop.is_set()
+
+            yield number, do_task(task, models, goes_on)
+    finally:
+        models.close()
+
+
+def _check_formats(formats: Iterable[str]) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(formats))
+    for name in names:
+        if name not in FORMATS:
+            raise RequestError(f"there is no format {name!r}; choose from {', '.join(FORMATS)}")
+    return names
+
+
+def _check_model(model: str) -> None:
+    """Refuse what would fail for every video, before the first one."""
+    entry = find_model(model)
+    if entry.weights is not None:
+        state = state_of(entry.weights)
+        if state.folder is None:
+            raise state.error()
+
+
+def _make_folder(place: Path) -> Path:
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise VideoError(
+            f"{str(place)!r} can't be made a folder for results ({exc.strerror or exc}); name "
+            "another one"
+        ) from exc
+    return place

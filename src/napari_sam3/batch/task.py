@@ -1,0 +1,218 @@
+"""One video of a batch, from its prompts to its files; the same in this process and in others."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from napari_sam3.batch.summary import BatchRow, State
+from napari_sam3.batch.tracked import TrackedVideo
+from napari_sam3.batch.tracking import track_video
+from napari_sam3.errors import RequestError, Sam3Error
+from napari_sam3.export.formats import FORMATS
+from napari_sam3.models.base import VideoModel
+from napari_sam3.models.registry import find_model, load_model
+from napari_sam3.projects.place import SUFFIX, is_project
+from napari_sam3.projects.project import Project
+from napari_sam3.projects.tracking import describe_request
+from napari_sam3.session.prompt_files import prompts_from_json, prompts_to_json
+from napari_sam3.session.saved_prompts import PromptList
+from napari_sam3.values import Direction, FrameResult
+
+logger = logging.getLogger(__name__)
+
+GoesOn = Callable[[FrameResult], bool]
+
+
+@dataclass(frozen=True)
+class TaskSettings:
+    """What holds for all videos of a batch; parameters as of `run_batch`."""
+
+    model: str = "auto"
+    device: str | None = None
+    formats: tuple[str, ...] = ()
+    direction: Direction = "forward"
+    start_frame_index: int | None = None
+    max_frame_num_to_track: int | None = None
+    contrast_limits: tuple[float, float] | None = None
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One video.
+
+    Attributes
+    ----------
+    video : Path
+        To be tracked.
+    prompts : PromptList
+        What to track.
+    results : Path
+        Folder of its exports; its project has the same name with an ending.
+    settings : TaskSettings
+        As for all others.
+    """
+
+    video: Path
+    prompts: PromptList
+    results: Path
+    settings: TaskSettings = field(default_factory=TaskSettings)
+
+    @property
+    def project(self) -> Path:
+        """Where it is kept."""
+        return self.results.with_name(self.results.name + SUFFIX)
+
+    def to_json(self) -> dict[str, Any]:
+        """As another process is told it."""
+        return {
+            "video": str(self.video),
+            "prompts": prompts_to_json(self.prompts, with_answers=False),
+            "results": str(self.results),
+            "settings": asdict(self.settings),
+        }
+
+    @classmethod
+    def from_json(cls, said: dict[str, Any]) -> Self:
+        """Read what `to_json` made."""
+        settings = dict(said["settings"])
+        limits = settings["contrast_limits"]
+        settings["formats"] = tuple(settings["formats"])
+        settings["contrast_limits"] = None if limits is None else tuple(limits)
+        return cls(
+            Path(said["video"]),
+            prompts_from_json(said["prompts"]),
+            Path(said["results"]),
+            TaskSettings(**settings),
+        )
+
+
+class LoadedOnce:
+    """A model that is loaded for the first video that needs it, and kept for the others."""
+
+    def __init__(self) -> None:
+        self._model: VideoModel | None = None
+
+    def get(self, settings: TaskSettings) -> VideoModel:
+        """The model."""
+        if self._model is None:
+            self._model = load_model(settings.model, settings.device)
+        return self._model
+
+    def close(self) -> None:
+        """Give its memory back."""
+        if self._model is not None:
+            self._model.close()
+        self._model = None
+
+
+def do_task(task: Task, models: LoadedOnce, goes_on: GoesOn = lambda result: True) -> BatchRow:
+    """Track and export a video. Nothing is raised: what goes wrong is in the row.
+
+    Parameters
+    ----------
+    task : Task
+        What to do.
+    models : LoadedOnce
+        Where the model comes from.
+    goes_on : callable
+        Called with each frame; the answer False stops.
+    """
+    began = time.perf_counter()
+    frames = objects = 0
+    state: State = "failed"
+    error = ""
+    try:
+        if task.settings.overwrite and is_project(task.project):
+            shutil.rmtree(task.project)
+        known = _open_finished(task)
+        with known or _track(task, models, goes_on) as tracked:
+            frames = len(tracked.labels.processed_frames())
+            objects = len(tracked.object_ids)
+            wanted = list(task.settings.formats)
+            if known is not None:
+                wanted = [name for name in wanted if not _target(task, name).exists()]
+            if tracked.is_complete:
+                for name in wanted:
+                    tracked.export(_target(task, name), name)
+                state = "skipped" if known is not None and not wanted else "done"
+            else:
+                state = "stopped"
+    except Sam3Error as exc:
+        error = " ".join(str(exc).split())
+    except Exception as exc:  # one bad video must not stop the others, whatever is wrong with it
+        logger.exception("unforeseen error with %s", task.video)
+        error = f"something went wrong that should not have: {type(exc).__name__}: {exc}"
+    if error:
+        state = "failed"
+    seconds = time.perf_counter() - began
+    return BatchRow(str(task.video), frames, objects, seconds, state, error)
+
+
+def _track(task: Task, models: LoadedOnce, goes_on: GoesOn) -> TrackedVideo:
+    settings = task.settings
+    return track_video(
+        task.video,
+        task.prompts,
+        model=models.get(settings),
+        direction=settings.direction,
+        start_frame_index=settings.start_frame_index,
+        max_frame_num_to_track=settings.max_frame_num_to_track,
+        contrast_limits=settings.contrast_limits,
+        project=task.project,
+        on_frame=goes_on,
+    )
+
+
+def _open_finished(task: Task) -> TrackedVideo | None:
+    """What an earlier run has made of the same video, prompts and settings; None if not all."""
+    if not is_project(task.project):
+        return None
+    settings = task.settings
+    _check_model(task)
+    with ExitStack() as stack:
+        project = stack.enter_context(Project.open(task.project, read_only=True))
+        request = describe_request(
+            task.prompts,
+            settings.direction,
+            settings.start_frame_index,
+            settings.max_frame_num_to_track,
+        )
+        run = project.run
+        if run is None or not run.is_over or run.request != request or project.problems:
+            return None
+        # refuses another content
+        project.video.moved_to(task.video, project.folder, even_if_changed=False)
+        stack.pop_all()
+    return TrackedVideo(
+        task.video,
+        project.labels,
+        project.objects,
+        project=project,
+        contrast_limits=settings.contrast_limits,
+    )
+
+
+def _check_model(task: Task) -> None:
+    """Refuse to mix the results of two models."""
+    if task.settings.model == "auto":
+        return
+    with Project.open(task.project, read_only=True) as project:
+        made_by = project.state.model
+    name = find_model(task.settings.model).name
+    if made_by not in (None, name):
+        raise RequestError(
+            f"{str(task.project)!r} was made with the model {made_by!r}, not {name!r}; add "
+            "--overwrite to begin anew, or name another folder"
+        )
+
+
+def _target(task: Task, name: str) -> Path:
+    return task.results / FORMATS[name].target.rstrip("/")

@@ -1,0 +1,264 @@
+"""Track one video from its prompts, without a window."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from tqdm import tqdm
+
+from napari_sam3.batch.tracked import TrackedVideo
+from napari_sam3.errors import PromptFileError
+from napari_sam3.labels.notes import ObjectNote
+from napari_sam3.labels.objects import ObjectTable
+from napari_sam3.labels.planes import LabelPlanes
+from napari_sam3.models.base import VideoModel
+from napari_sam3.models.registry import load_model
+from napari_sam3.projects.place import is_project
+from napari_sam3.projects.project import Project
+from napari_sam3.projects.tracking import ProjectRun
+from napari_sam3.session.prompt_files import apply_prompts, read_prompts
+from napari_sam3.session.restoring import prompted_objects
+from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
+from napari_sam3.session.session import VideoSession
+from napari_sam3.values import Direction, FrameResult, ObjectMask, label_image
+from napari_sam3.video import Video, as_video
+
+Prompts = Iterable[SavedPrompt | Mapping[str, Any]] | str | os.PathLike[str]
+OnFrame = Callable[[FrameResult], object]
+
+
+def track_video(
+    video: str | os.PathLike[str] | Video | ArrayLike,
+    prompts: Prompts | None,
+    *,
+    model: str | Path | VideoModel = "auto",
+    device: str | None = None,
+    direction: Direction = "forward",
+    start_frame_index: int | None = None,
+    max_frame_num_to_track: int | None = None,
+    contrast_limits: tuple[float, float] | None = None,
+    project: str | os.PathLike[str] | Project | None = None,
+    on_frame: OnFrame | None = None,
+    progress: bool = False,
+) -> TrackedVideo:
+    """Track the objects of a video; returns when it is done.
+
+    Parameters
+    ----------
+    video : path, Video or array
+        As `VideoSession` takes it.
+    prompts : list of dict, path, or None
+        What to track: dictionaries as in a file of prompts (`docs/projects.md`), in which
+        arrays may stand for lists and a mask may be an (H, W) array; the path of such a file or of
+        a project; None to go on with what `project` holds.
+    model, device : str, path or VideoModel; str
+        As `load_model` takes them. A model that is loaded here is given back at the end.
+    direction, start_frame_index, max_frame_num_to_track
+        As `VideoSession.propagate`.
+    contrast_limits : (float, float), optional
+        As `VideoSession`.
+    project : path or Project, optional
+        Folder that keeps prompts and results as they come, made if need be. One that was
+        begun with the same prompts and settings is gone on with where it stopped.
+    on_frame : callable, optional
+        Called with the `FrameResult` of each frame. Returning False stops, and so does raising;
+        what is done stays.
+    progress : bool
+        Whether to show a bar in the terminal.
+
+    Returns
+    -------
+    TrackedVideo
+        Labels, scores and exports. Close it (`with`) where there is a project.
+
+    Raises
+    ------
+    RequestError
+        If a prompt or setting is wrong, or the project holds other prompts.
+    VideoError, ModelError, ProjectError
+        If the video, the model or the project can't be had.
+    """
+    told = None if prompts is None else gather_prompts(prompts)
+    if told is None and project is None:
+        raise PromptFileError("there is nothing to track: give prompts, or a project that has some")
+    settings: dict[str, Any] = {
+        "direction": direction,
+        "start": start_frame_index,
+        "limit": max_frame_num_to_track,
+        "contrast_limits": contrast_limits,
+    }
+    with ExitStack() as stack:
+        film = as_video(video)
+        if film is not video:
+            stack.callback(film.close)
+        loaded = load_model(model, device)
+        if loaded is not model:
+            stack.callback(loaded.close)
+        if project is None:
+            return _track_in_memory(video, film, loaded, told or (), settings, on_frame, progress)
+        kept = project if isinstance(project, Project) else open_project(project, film)
+        try:
+            return _track_into(kept, video, film, loaded, told or (), settings, on_frame, progress)
+        except BaseException:
+            if kept is not project:
+                kept.close()
+            raise
+
+
+def gather_prompts(prompts: Prompts) -> PromptList:
+    """Read prompts of any form that `track_video` takes.
+
+    Of a project what it found itself is left out: that is of its own video.
+
+    Raises
+    ------
+    PromptFileError
+        If there are none, or one is wrong.
+    """
+    if isinstance(prompts, str | os.PathLike):
+        told = read_prompts(prompts)
+        told = told.with_only(p for p in told if not p.is_found)
+    elif isinstance(prompts, PromptList):
+        told = prompts
+    else:
+        told = PromptList(
+            one
+            if isinstance(one, SavedPrompt)
+            else SavedPrompt.from_json(_plain(one), f"prompt {number}")
+            for number, one in enumerate(prompts, 1)
+        )
+    if not len(told):
+        raise PromptFileError("there is nothing to track: no prompts were given")
+    return told
+
+
+def open_project(place: str | os.PathLike[str], video: Video) -> Project:
+    """Open the project at a place, or make one of a video there.
+
+    Raises
+    ------
+    ProjectError
+        If it is of another video, or can't be made or opened.
+    """
+    path = video.original.path
+    if is_project(place):
+        project = Project.open(place)
+        try:
+            if path is not None and not project.is_read_only:
+                project.point_to(path)  # refuses another content
+        except BaseException:
+            project.close()
+            raise
+        return project
+    frames, height, width = video.shape[:3]
+    return Project.create(place, video, (frames, height, width))
+
+
+def _track_in_memory(
+    source: Any,
+    film: Video,
+    model: VideoModel,
+    prompts: Iterable[SavedPrompt],
+    settings: dict[str, Any],
+    on_frame: OnFrame | None,
+    progress: bool,
+) -> TrackedVideo:
+    limits = settings["contrast_limits"]
+    with VideoSession(film, model, contrast_limits=limits) as session:
+        labels = LabelPlanes((len(film), *session.frame_size))
+        # a backward run does not pass the prompted frames again
+        for frame_index in apply_prompts(session, prompts):
+            _draw(labels, session, session.result(frame_index))
+        with session.propagate(
+            settings["direction"], settings["start"], settings["limit"]
+        ) as propagation:
+            n_frames = len(propagation)
+            results = _drawn(labels, session, propagation)
+            n_done = _follow(results, n_frames, on_frame, progress)
+    return TrackedVideo(
+        source,
+        labels,
+        ObjectTable(),
+        is_complete=n_done == n_frames,
+        contrast_limits=limits,
+    )
+
+
+def _track_into(
+    project: Project,
+    source: Any,
+    film: Video,
+    model: VideoModel,
+    prompts: Sequence[SavedPrompt],
+    settings: dict[str, Any],
+    on_frame: OnFrame | None,
+    progress: bool,
+) -> TrackedVideo:
+    with ProjectRun(project, model, prompts, video=film, **settings) as run:
+        _follow(iter(run), len(run), on_frame, progress)
+    return TrackedVideo(
+        source,
+        project.labels,
+        project.objects,
+        project=project,
+        is_complete=not project.frames_left,
+        contrast_limits=settings["contrast_limits"],
+    )
+
+
+def _drawn(
+    labels: LabelPlanes, session: VideoSession, results: Iterable[FrameResult]
+) -> Iterator[FrameResult]:
+    for result in results:
+        _draw(labels, session, result)
+        yield result
+
+
+def _draw(labels: LabelPlanes, session: VideoSession, result: FrameResult) -> None:
+    prompted = prompted_objects(session, result.frame_index)
+    notes = {
+        i: ObjectNote(mask.score, "prompt" if i in prompted else "propagated")
+        for i, mask in result.objects.items()
+    }
+    frame = label_image(result.objects, labels.shape[1:], labels.dtype)
+    labels.draw(result.frame_index, frame, notes)
+
+
+def _follow(
+    results: Iterator[FrameResult], n_frames: int, on_frame: OnFrame | None, progress: bool
+) -> int:
+    """Use results up, until the end or the caller's stop; how many there were."""
+    n_done = 0
+    with tqdm(total=n_frames, desc="tracking", unit="frame", disable=not progress) as bar:
+        for result in results:
+            n_done += 1
+            bar.update()
+            if on_frame is not None and on_frame(result) is False:
+                break
+    return n_done
+
+
+def _plain(said: Any) -> Any:
+    """A prompt as JSON has it, from one with arrays and NumPy's numbers."""
+    if isinstance(said, Mapping):
+        return {key: _plain_mask(v) if key == "mask" else _plain(v) for key, v in said.items()}
+    if isinstance(said, np.ndarray | np.generic):
+        return said.astype(int).tolist() if said.dtype == bool else said.tolist()
+    if isinstance(said, list | tuple):
+        return [_plain(value) for value in said]
+    return said
+
+
+def _plain_mask(mask: Any) -> Any:
+    if not isinstance(mask, np.ndarray) or mask.ndim != 2:
+        return mask
+    found = ObjectMask.from_mask(mask)
+    if found is None:
+        raise PromptFileError("a mask has no pixel; leave it out")
+    return SavedPrompt(0, mask=found).to_json()["mask"]

@@ -1,0 +1,66 @@
+"""What a process of a batch does: `python -m napari_sam3.batch.worker`, told by `workers`."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+from dataclasses import asdict
+from typing import IO, Any
+
+from napari_sam3.batch.task import LoadedOnce, Task, do_task
+from napari_sam3.batch.workers import THREADS
+from napari_sam3.values import FrameResult
+
+
+def main() -> None:
+    """Do the tasks that come by stdin, until it is closed."""
+    # what libraries print must not be taken for ours
+    voice = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    _bound_threads()
+    todo: queue.Queue[Task | None] = queue.Queue()
+    stop = threading.Event()
+    threading.Thread(target=_hear, args=(sys.stdin, todo, stop), daemon=True).start()
+    models = LoadedOnce()
+    while (task := todo.get()) is not None:
+        n_frames = 0
+
+        def goes_on(result: FrameResult) -> bool:
+            nonlocal n_frames
+            n_frames += 1
+            _tell(voice, {"frames": n_frames})
+            return not stop.is_set()
+
+        _tell(voice, {"row": asdict(do_task(task, models, goes_on))})
+    models.close()
+
+
+def _hear(told: IO[str], todo: queue.Queue[Task | None], stop: threading.Event) -> None:
+    for line in told:
+        message = json.loads(line)
+        if "task" in message:
+            todo.put(Task.from_json(message["task"]))
+        else:
+            stop.set()
+    # whoever began this has no more tasks, or is gone
+    stop.set()
+    todo.put(None)
+
+
+def _tell(voice: IO[str], message: dict[str, Any]) -> None:
+    voice.write(json.dumps(message) + "\n")
+    voice.flush()
+
+
+def _bound_threads() -> None:
+    """Keep to a share of the processor where a library does not look at the environment."""
+    import cv2
+
+    cv2.setNumThreads(int(os.environ.get(THREADS, "1")))
+
+
+if __name__ == "__main__":
+    main()

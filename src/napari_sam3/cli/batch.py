@@ -1,0 +1,47 @@
+"""`napari-sam3 batch`: many videos, each kept in a project, exported, and told of in a table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from napari_sam3.batch.run import run_batch
+from napari_sam3.cli import FAILED, INTERRUPTED
+from napari_sam3.errors import RequestError
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Track in all of them. Returns the exit code."""
+    paths: list[Path] = list(arguments.paths)
+    prompts: Path | None = None
+    if arguments.text is None and not arguments.prompts_beside:
+        if not paths:
+            raise RequestError(
+                "name a file of prompts and the videos; or --text or --prompts-beside, and the "
+                "videos (napari-sam3 batch --help shows how)"
+            )
+        prompts = paths.pop(0)
+    report = run_batch(
+        paths,
+        prompts,
+        arguments.output,
+        text=arguments.text,
+        beside=arguments.prompts_beside,
+        model=arguments.model,
+        device=arguments.device,
+        formats=arguments.formats,
+        direction=arguments.direction,
+        start_frame_index=arguments.start,
+        max_frame_num_to_track=arguments.frames,
+        contrast_limits=arguments.contrast,
+        jobs=arguments.jobs,
+        overwrite=arguments.overwrite,
+        progress=sys.stderr.isatty(),
+    )
+    print(report)
+    print(f"wrote {report.summary_path}")
+    if report.was_interrupted:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
+    return FAILED if report.failed else 0

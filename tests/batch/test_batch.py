@@ -1,0 +1,295 @@
+"""Many videos: what is tracked where, one bad video, stopping, being killed, going on."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from napari_sam3 import run_batch
+from napari_sam3.batch.plan import plan_batch
+from napari_sam3.batch.summary import BatchRow, say_summary
+from napari_sam3.cli import main
+from napari_sam3.errors import ModelUnavailableError, PromptFileError, RequestError
+from napari_sam3.imports import open_labels
+from napari_sam3.models.fake import FakeTracker
+from napari_sam3.projects import Project
+from tests.batch.conftest import N_FRAMES
+
+HEAD = {"format": "napari-sam3 prompts", "version": 1}
+CLICK = {"frame": 0, "points": [[30, 20]]}
+
+
+def read_summary(out):
+    with (out / "summary.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """Frames that the model has computed."""
+    counted: list[int] = []
+    step = FakeTracker.step
+
+    def counting(self, source, target, *args):
+        counted.append(target)
+        return step(self, source, target, *args)
+
+    monkeypatch.setattr(FakeTracker, "step", counting)
+    return counted
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_bad_video_does_not_stop_the_rest(films, prompts, tmp_path, jobs):
+    out = tmp_path / "out"
+    heard = []
+    report = run_batch(
+        films, prompts, out, model="fake", formats=["tiff"], jobs=jobs, on_row=heard.append
+    )
+    assert [row.state for row in report.rows] == ["done", "failed", "done"]
+    assert [row.frames for row in report.rows] == [N_FRAMES, 0, N_FRAMES]
+    assert [row.objects for row in report.rows] == [1, 0, 1]
+    assert "0.png" in report.rows[1].error
+    assert report.failed == (report.rows[1],)
+    assert sorted(row.video for row in heard) == sorted(row.video for row in report.rows)
+    assert [row["state"] for row in read_summary(out)] == ["done", "failed", "done"]
+    assert [row["video"] for row in read_summary(out)] == [str(film) for film in films]
+    with open_labels(out / "c" / "labels.tif") as labels, Project.open(out / "c.sam3") as project:
+        np.testing.assert_array_equal(labels[3], project.labels[3])
+        assert labels[3].any()
+    # again: nothing is computed, the bad one is tried again
+    again = run_batch(films, prompts, out, model="fake", formats=["tiff"], jobs=jobs)
+    assert [row.state for row in again.rows] == ["skipped", "failed", "skipped"]
+    assert again.rows[0].frames == N_FRAMES
+
+
+def test_formats_are_made_of_what_is_done(films, prompts, tmp_path, steps):
+    run_batch(films[:1], prompts, tmp_path / "out", model="fake")
+    steps.clear()
+    report = run_batch(films[:1], prompts, tmp_path / "out", model="fake", formats=["csv"])
+    assert not steps
+    assert report.rows[0].state == "done"
+    assert (tmp_path / "out" / "a" / "objects.csv").is_file()
+
+
+def test_stopped_by_ctrl_c_it_goes_on(films, prompts, tmp_path, steps):
+    out = tmp_path / "out"
+
+    def interrupt(video, n_frames):
+        if n_frames == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    videos = [films[0], films[2]]
+    report = run_batch(videos, prompts, out, model="fake", on_frame=interrupt)
+    assert report.was_interrupted
+    assert [(row.state, row.frames) for row in report.rows] == [("stopped", 3)]
+    steps.clear()
+    report = run_batch(videos, prompts, out, model="fake")
+    assert not report.was_interrupted
+    assert [row.state for row in report.rows] == ["done", "done"]
+    assert steps == [3, 4, 5, 1, 2, 3, 4, 5]
+
+
+KILLED = """
+import sys
+from napari_sam3 import run_batch
+from napari_sam3.models.fake import FakeTracker
+
+step = FakeTracker.step
+def told(self, source, target, *args):
+    if target == 4 and "{name}" in str(videos[0]):
+        print("here", flush=True)
+        sys.stdin.read()
+    return step(self, source, target, *args)
+FakeTracker.step = told
+videos = sys.argv[3:]
+run_batch(videos, sys.argv[1], sys.argv[2], model="fake")
+"""
+
+
+def test_killed_it_goes_on(films, prompts, tmp_path, steps):
+    out = tmp_path / "out"
+    arguments = [str(prompts), str(out), str(films[0]), str(films[2])]
+    child = subprocess.Popen(
+        [sys.executable, "-c", KILLED.format(name="a"), *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert child.stdout.readline() == b"here\n"
+    child.send_signal(signal.SIGKILL)
+    child.communicate()
+    report = run_batch([films[0], films[2]], prompts, out, model="fake")
+    assert [row.state for row in report.rows] == ["done", "done"]
+    assert [row.frames for row in report.rows] == [N_FRAMES, N_FRAMES]
+    assert steps == [4, 5, 1, 2, 3, 4, 5]  # of the first video only what was left
+
+
+MORTAL = """
+import os, signal, sys
+from pathlib import Path
+from napari_sam3.batch import worker
+from napari_sam3.models.fake import FakeTracker
+
+step = FakeTracker.step
+def die_once(self, source, target, *args):
+    if target == 3:
+        try:
+            Path(sys.argv[1]).touch(exist_ok=False)
+        except FileExistsError:
+            pass
+        else:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, source, target, *args)
+FakeTracker.step = die_once
+worker.main()
+"""
+
+
+def test_a_process_that_is_killed_takes_no_other_video_with_it(
+    films, prompts, tmp_path, monkeypatch
+):
+    command = [sys.executable, "-c", MORTAL, str(tmp_path / "died")]
+    monkeypatch.setattr("napari_sam3.batch.workers.COMMAND", command)
+    videos, out = [films[0], films[2]], tmp_path / "out"
+    report = run_batch(videos, prompts, out, model="fake", jobs=2)
+    assert sorted(row.state for row in report.rows) == ["done", "failed"]
+    assert "was killed by SIGKILL" in report.failed[0].error
+    report = run_batch(videos, prompts, out, model="fake", jobs=2)
+    assert sorted(row.state for row in report.rows) == ["done", "skipped"]
+
+
+def test_other_prompts_or_models_are_not_mixed(films, prompts, tmp_path):
+    out = tmp_path / "out"
+    run_batch(films[:1], prompts, out, model="fake")
+    report = run_batch(films[:1], [{"frame": 0, "points": [[9, 9]]}], out, model="fake")
+    assert "other prompts" in report.rows[0].error
+    report = run_batch(films[:1], prompts, out, model="optical-flow")
+    assert "made with the model 'fake'" in report.rows[0].error
+    report = run_batch(
+        films[:1], [{"frame": 0, "box": [5, 5, 9, 9]}], out, model="fake", overwrite=True
+    )
+    assert report.rows[0].state == "done"
+    with Project.open(out / "a.sam3") as project:
+        assert project.labels[0][7, 7] == 1
+
+
+def test_what_can_be_for_no_video_is_said_before_the_first(films, prompts, tmp_path):
+    for wrong in ({"jobs": 0}, {"formats": ["avi"]}, {"text": "cell"}):
+        with pytest.raises(RequestError):
+            run_batch(films, prompts, tmp_path / "out", **{"model": "fake", **wrong})
+    with pytest.raises(ModelUnavailableError):
+        run_batch(films, prompts, tmp_path / "out", model="no-such-model")
+    with pytest.raises(RequestError, match="no videos"):
+        run_batch([], prompts, tmp_path / "out", model="fake")
+    assert not (tmp_path / "out").exists()
+
+
+# ------------------------------------------------------------------ whose prompts
+
+
+def points_of(planned):
+    return {
+        one.path.name: None if one.prompts is None else [p.points_xy.tolist() for p in one.prompts]
+        for one in planned
+    }
+
+
+def test_prompts_name_their_video(films, tmp_path):
+    path = tmp_path / "films" / "many.json"
+    mine = {"frame": 0, "points": [[1, 1]]}
+    path.write_text(json.dumps({**HEAD, "videos": {"a": [mine], "c": [CLICK]}}))
+    wanted = {"a": [[[1, 1]]], "c": [[[30, 20]]]}
+    assert points_of(plan_batch([], path)) == wanted
+    assert points_of(plan_batch(films, path)) == {**wanted, "b": None}
+    path.write_text(json.dumps({**HEAD, "prompts": [CLICK], "videos": {"films/a": [mine]}}))
+    assert points_of(plan_batch(films[:2], path)) == {
+        "a": [[[30, 20]], [[1, 1]]],
+        "b": [[[30, 20]]],
+    }
+    table = path.with_suffix(".csv")
+    table.write_text("video,frame,object,kind,x,y\na,0,1,point,1,1\nc,0,1,point,30,20\n")
+    assert points_of(plan_batch([], table)) == wanted
+    for wrong in ({"videos": [mine]}, {"videos": {"a": mine}}, {"videos": {"a": [{"frame": 0}]}}):
+        path.write_text(json.dumps({**HEAD, **wrong}))
+        with pytest.raises(PromptFileError, match="many"):
+            plan_batch(films, path)
+
+
+def test_prompts_beside_the_video(films, tmp_path):
+    (tmp_path / "films" / "a.prompts.json").write_text(json.dumps({**HEAD, "prompts": [CLICK]}))
+    planned = plan_batch(films[:2], beside=True)
+    assert points_of(planned) == {"a": [[[30, 20]]], "b": None}
+    assert "b.prompts.json" in planned[1].problem
+
+
+def test_prompts_of_a_project(films, prompts, tmp_path):
+    run_batch(films[:1], prompts, tmp_path / "out", model="fake")
+    planned = plan_batch(films, tmp_path / "out" / "a.sam3")
+    assert points_of(planned) == {name: [[[30, 20]]] for name in "abc"}
+
+
+def test_videos_of_one_name(films, tmp_path, prompts):
+    other = tmp_path / "other" / "A"
+    other.parent.mkdir()
+    other.symlink_to(films[0])
+    names = [one.name for one in plan_batch([films[0], other, films[2]], prompts)]
+    assert len({name.casefold() for name in names}) == 3
+    assert names[2] == "c"
+    same = tmp_path / "other" / "a"
+    same.symlink_to(films[0])
+    with pytest.raises(PromptFileError, match="2 videos"):
+        plan_batch([films[0], same], [{**CLICK, "video": "a"}])
+
+
+def test_a_folder_of_videos(tmp_path, prompts):
+    for name in ("x.mp4", "y.MOV", "notes.txt"):
+        (tmp_path / name).write_bytes(b"?")
+    assert [one.path.name for one in plan_batch([tmp_path], prompts)] == ["x.mp4", "y.MOV"]
+
+
+# ---------------------------------------------------------------- command line
+
+
+def test_the_command(films, prompts, tmp_path, capsys):
+    out = tmp_path / "out"
+    common = ["--out", str(out), "--model", "fake", "--formats", "csv,mot"]
+    code = main(["batch", str(prompts), *map(str, films), *common])
+    said = capsys.readouterr().out.splitlines()
+    assert code == 1
+    assert said[0].split() == ["video", "frames", "objects", "seconds", "state", "error"]
+    assert said[1].split()[-1] == "done"
+    assert said[-1] == f"wrote {out / 'summary.csv'}"
+    assert (out / "c" / "mot.txt").is_file()
+    assert (
+        main(
+            [
+                "batch",
+                "--text",
+                "person",
+                str(films[0]),
+                "--out",
+                str(tmp_path / "t"),
+                "--model",
+                "fake",
+            ]
+        )
+        == 0
+    )
+    assert capsys.readouterr().out.splitlines()[1].split()[1:3] == ["6", "2"]
+    assert main(["batch", "--out", str(out)]) == 2
+    assert "name a file of prompts" in capsys.readouterr().err
+
+
+def test_the_table():
+    rows = [BatchRow("a", 10, 2, 3.25), BatchRow("long", state="failed", error="it is no video")]
+    assert say_summary(rows).splitlines() == [
+        "video  frames  objects  seconds  state   error",
+        "a          10        2      3.2  done",
+        "long        0        0      0.0  failed  it is no video",
+    ]

@@ -15,6 +15,7 @@ from PIL import Image
 from napari_sam3.errors import VideoError
 from napari_sam3.video import as_video, open_video
 from napari_sam3.video.cache import SHARED_CACHE
+from napari_sam3.video.decoder import Decoder
 
 from .clips import draw, encode, read_number
 
@@ -61,6 +62,21 @@ def test_cache_smaller_than_a_group_of_pictures(
     with open_video(clip) as video:
         numbers = [read_number(frame) for frame in video.frames(step=-1)]
     assert numbers == list(range(79, -1, -1))
+
+
+def test_the_last_frames_come_without_going_back(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the decoder gives them all at once when the file ends
+    with open_video(clip) as video:
+        video[40]
+        seeks: list[int] = []
+        seek = Decoder._seek
+        monkeypatch.setattr(
+            Decoder, "_seek", lambda self, index, key: seeks.append(key) or seek(self, index, key)
+        )
+        assert [read_number(video[number]) for number in range(41, 80)] == list(range(41, 80))
+        assert seeks == []
 
 
 def test_frames_belong_to_who_gets_them(clip: Path) -> None:

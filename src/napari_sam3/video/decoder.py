@@ -199,7 +199,7 @@ class Decoder:
             False if the file does not give this frame.
         """
         key = index.key_before(frame_index)
-        if self.last < frame_index and not self._drained:
+        if self.last < frame_index and (self._ready or not self._drained):
             near = frame_index - self.last <= (1 if index.is_all_keys else READ_ON)
             if near or self.last >= index.key_frames[key]:
                 found, _ = self._read_on(frame_index, index, keep)

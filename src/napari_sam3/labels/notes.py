@@ -40,12 +40,15 @@ def pack_notes(notes: Mapping[int, ObjectNote]) -> bytes:
     Raises
     ------
     ValueError
-        If a source is none of `SOURCES`, or a score is not in 0..1.
+        If a source is none of `SOURCES`, a score is not in 0..1, or an id is no 64-bit integer.
     """
-    return b"".join(
-        _NOTE.pack(obj_id, _checked(obj_id, score), _place(obj_id, source))
-        for obj_id, (score, source) in sorted(notes.items())
-    )
+    try:
+        return b"".join(
+            _NOTE.pack(obj_id, _checked(obj_id, score), _place(obj_id, source))
+            for obj_id, (score, source) in sorted(notes.items())
+        )
+    except struct.error as error:
+        raise ValueError(f"the ids of objects are 64-bit integers, got {list(notes)}") from error
 
 
 def unpack_notes(packed: bytes) -> dict[int, ObjectNote]:

@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from napari_sam3.errors import StoreError
 from napari_sam3.labels.notes import ObjectNote, pack_notes, unpack_notes
 
@@ -79,26 +81,22 @@ class FrameRecord(NamedTuple):
         return _line(said)
 
     @classmethod
-    def from_line(cls, line: bytes, frames: int) -> FrameRecord:
-        """Read a line of a video of so many frames; ValueError where it is damaged."""
+    def from_line(cls, line: bytes, frames: int, dtype: np.dtype[Any]) -> FrameRecord:
+        """Read a line of so many frames of labels; ValueError where it is damaged."""
         said = _as_mapping(json.loads(line))
-        frame_index = _as_count(said["frame"])
-        if frame_index >= frames:
-            raise ValueError(f"no frame {frame_index}")
+        frame_index = _as_integer(said["frame"], 0, frames - 1)
         chunk = None
         if "crc" in said:
-            least, greatest = said["labels"]
-            if not (isinstance(least, int) and isinstance(greatest, int)):
-                raise ValueError("labels are no integers")
-            chunk = ChunkFacts(_as_count(said["crc"]), _as_count(said["bytes"]), least, greatest)
+            limits = np.iinfo(dtype)
+            least, greatest = (_as_integer(n, limits.min, limits.max) for n in said["labels"])
+            crc = _as_integer(said["crc"], 0, 2**32 - 1)
+            chunk = ChunkFacts(crc, _as_integer(said["bytes"], 0), least, greatest)
         notes = {
             int(obj_id): ObjectNote(score, source)
             for obj_id, (score, source) in _as_mapping(said.get("notes", {})).items()
         }
-        is_locked = said.get("locked", False)
-        return cls(
-            frame_index, chunk, pack_notes(notes), is_locked is True, _as_count(said.get("run", 0))
-        )
+        run = _as_integer(said.get("run", 0), 0, 2**31 - 1)
+        return cls(frame_index, chunk, pack_notes(notes), said.get("locked") is True, run)
 
 
 class Header(NamedTuple):
@@ -156,21 +154,21 @@ def read_header(path: Path) -> Header | None:
             said = _as_mapping(json.loads(file.readline()))
         if said.get("format") != FORMAT:
             return None
-        version = _as_count(said["version"])
-        frames, height, width = (_as_count(n) for n in said["shape"])
-        dtype = str(said["dtype"])
-    except (OSError, ValueError, TypeError, KeyError):
+        version = _as_integer(said["version"], 1)
+        frames, height, width = (_as_integer(n, 1) for n in said["shape"])
+        dtype = np.dtype(str(said["dtype"]))
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
     if version > VERSION:
         raise StoreError(
             f"{str(path)!r} was written by a newer napari-sam3 (version {version} of the format, "
             f"this one knows {VERSION}); update napari-sam3"
         )
-    return Header((frames, height, width), dtype)
+    return Header((frames, height, width), dtype.name)
 
 
-def read_records(path: Path, frames: int) -> Records:
-    """Read a file of a video of so many frames as far as it goes; a missing one is empty."""
+def read_records(path: Path, frames: int, dtype: np.dtype[Any]) -> Records:
+    """Read a file of so many frames of labels as far as it goes; a missing one is empty."""
     newest: dict[int, FrameRecord] = {}
     last = before_last = None
     lines = damaged = 0
@@ -183,8 +181,8 @@ def read_records(path: Path, frames: int) -> Records:
     is_torn = bool(parts.pop())
     for line in parts[1:] if header is not None else parts:
         try:
-            record = FrameRecord.from_line(line, frames)
-        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            record = FrameRecord.from_line(line, frames, dtype)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             damaged += 1
             continue
         lines += 1
@@ -261,7 +259,7 @@ def _as_mapping(said: Any) -> dict[str, Any]:
     return said
 
 
-def _as_count(said: Any) -> int:
-    if not isinstance(said, int) or isinstance(said, bool) or said < 0:
-        raise ValueError(f"{said!r} is no count")
+def _as_integer(said: Any, least: int, greatest: int = 2**62) -> int:
+    if not isinstance(said, int) or isinstance(said, bool) or not least <= said <= greatest:
+        raise ValueError(f"{said!r} is no integer from {least} to {greatest}")
     return said

@@ -63,7 +63,7 @@ def find_store(chunks_path: Path, records_path: Path, *, mend: bool) -> FoundSto
     problems: list[str] = []
     header = read_header(records_path)
     chunks = _open_chunks(chunks_path, records_path, header, mend, problems)
-    found = read_records(records_path, chunks.shape[0])
+    found = read_records(records_path, chunks.shape[0], chunks.dtype)
     records = dict(found.newest)
     is_ahead = _take_back_last(found, records, chunks)
     sizes = chunks.sizes()
@@ -77,7 +77,7 @@ def find_store(chunks_path: Path, records_path: Path, *, mend: bool) -> FoundSto
         )
     if lost:
         problems.append(f"the labels of frames {_spans(lost)} are lost (damaged or gone)")
-    if found.damaged and not (unnoted or lost):
+    if found.damaged > len(unnoted) + len(lost):
         problems.append(
             f"{found.damaged} lines of {str(records_path)!r} can't be read; what they said of "
             "scores, sources and locks is lost"
@@ -106,7 +106,9 @@ def _open_chunks(
                 raise StoreError(f"{str(chunks_path.parent)!r} holds no labels") from None
             raise
         dtype = np.dtype(header.dtype)
-        problems.append(f"the description of {str(chunks_path)!r} was lost and is made again")
+        problems.append(
+            f"{str(chunks_path / 'zarr.json')!r} was lost; {str(records_path)!r} says the same"
+        )
         if mend:
             return ChunkFolder.create(chunks_path, header.shape, dtype, anew=True)
         return ChunkFolder(chunks_path, header.shape, dtype)

@@ -102,7 +102,8 @@ class LabelStore(LabelPlanes):
             If `shape` is not three positive numbers or `dtype` is not an integer type.
         """
         folder = Path(folder)
-        plan = LabelPlanes(shape, dtype)  # looks at shape and dtype
+        # looks at shape and dtype
+        plan = LabelPlanes(shape, np.dtype(dtype).newbyteorder("="))
         if (folder / CHUNKS_NAME).exists() or (folder / RECORDS_NAME).exists():
             raise StoreError(f"{str(folder)!r} holds labels already; open them, or choose another")
         try:

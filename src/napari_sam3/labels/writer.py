@@ -141,7 +141,7 @@ class Writer:
             if is_due:
                 self._remind()
             if job is not None:
-                self._try(job)
+                self._try(*job)
 
     def _next(self) -> Job | None:
         """Wait for something to do."""
@@ -159,16 +159,20 @@ class Writer:
             self._changed.wait(min(ends) - now if ends else None)
         return None
 
-    def _try(self, job: Job) -> None:
+    def _try(self, record: FrameRecord, chunk: bytes | None) -> None:
         failure = None
         try:
-            self._write(*job)
+            self._write(record, chunk)
         except OSError as error:
             failure = error
+        # whatever it is: if the thread ended, those who wait for it would wait for ever
+        except Exception as error:
+            failure = OSError(f"{type(error).__name__}: {error}")
         with self._changed:
             self._failure = failure
             self._tries += 1
-            frame_index = job[0].frame_index
-            if failure is None and self._waiting.get(frame_index) is job:
-                del self._waiting[frame_index]
+            if failure is None:
+                newest = self._waiting.pop(record.frame_index)
+                if newest != (record, chunk):  # given again meanwhile
+                    self._waiting[record.frame_index] = newest
             self._changed.notify_all()

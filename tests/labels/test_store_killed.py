@@ -18,7 +18,7 @@ from napari_sam3.labels.store import LabelStore
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork")
 
-KILLS = 25
+KILLS = 30
 SHAPE = (8, 90, 160)
 
 # A process that is ready for work has children, which are killed: starting Python takes long.
@@ -105,13 +105,12 @@ def test_killed_at_any_moment_it_has_what_was_finished(nursery, tmp_path):
     for seed in range(KILLS):
         nursery.stdin.write(f"{tmp_path} {seed}\n")
         pid = int(nursery.stdout.readline().split()[1])
-        left = chance.randrange(60)
-        if left < 5:  # while it opens
-            os.kill(pid, signal.SIGKILL)
-        for line in nursery.stdout:
-            left -= 1
-            if left == 5:
+        left = max(0, chance.randrange(-8, 60))  # 0: while it opens
+        while True:
+            if left == 0:
                 os.kill(pid, signal.SIGKILL)
+            left -= 1
+            line = nursery.stdout.readline()
             if line == "ended\n":
                 break
             said, frame_index, version = line.split()

@@ -16,7 +16,9 @@ from napari_sam3.errors import (
     RequestError,
     UnknownObjectError,
 )
+from napari_sam3.imports import open_labels
 from napari_sam3.models.fake import FakeTracker
+from napari_sam3.projects import Project
 
 from .conftest import SHAPE, disc
 
@@ -192,6 +194,52 @@ def test_taking_back(session, viewer):
     assert not np.asarray(session.array[0]).any()
     with pytest.raises(MissingPromptError):
         session.propagate()
+
+
+def test_results_as_tracks_and_files(session, viewer, tmp_path):
+    with pytest.raises(MissingPromptError, match="propagate first"):
+        session.tracks()
+    session.add_prompt(0, points=[[40.5, 30.5]])
+    session.propagate()
+    session.objects.classify(1, "cell")
+    tracks = session.tracks()
+    assert tracks in viewer.layers
+    assert session.tracks() is tracks
+    np.testing.assert_allclose(tracks.data[3], [1, 3, 36, 49], atol=0.51)
+    for name, kind in (("labels.tif", None), ("coco.json", None), ("a", "davis"), ("o.mp4", None)):
+        assert session.export(tmp_path / "new" / name, kind).exists()
+    with open_labels(tmp_path / "new" / "coco.json") as labels:
+        np.testing.assert_array_equal(labels[9] == 1, disc(9, 30, 40))
+        assert labels.objects.classes == {1: "cell"}
+    with pytest.raises(RequestError):
+        session.export(tmp_path / "no-ending")
+
+
+def test_a_project_keeps_the_work_and_goes_on(viewer, film, tmp_path, monkeypatch):
+    steps = []
+    step = FakeTracker.step
+
+    def counting(self, source, target, *args):
+        steps.append(target)
+        return step(self, source, target, *args)
+
+    monkeypatch.setattr(FakeTracker, "step", counting)
+    place = tmp_path / "film.sam3"
+    with napari_sam3.attach(viewer, "film", "fake", project=place) as session:
+        session.add_prompt(0, points=[[40.5, 30.5]])
+        session.propagate(on_frame=lambda result: result.frame_index < 9)
+    viewer.layers.clear()
+    viewer.add_image(film, name="film")
+    steps.clear()
+    with napari_sam3.attach(viewer, "film", "fake", project=place) as session:
+        assert len(viewer.layers["film clicks"].data) == 1
+        np.testing.assert_array_equal(session.array[9] == 1, disc(9, 30, 40))
+        assert session.propagate() == SHAPE[0] - 10
+        assert min(steps) == 10
+    with Project.open(place) as project:
+        assert project.run.is_over
+        assert project.state.model == "fake"
+        np.testing.assert_array_equal(project.labels[19] == 1, disc(19, 30, 40))
 
 
 def test_attaching(viewer, film):

@@ -25,6 +25,7 @@ from napari_sam3.plugin.stack import StackAxes, frame_count, frame_position
 from napari_sam3.plugin.transforms import layer_shape, map_points, napari_points
 from napari_sam3.plugin.workbench import Workbench
 from napari_sam3.session.prompts import PromptCall
+from napari_sam3.session.saved_prompts import SavedPrompt
 from napari_sam3.values import BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -178,6 +179,18 @@ class DrawnPrompts:
 
         return take_back
 
+    def draw_kept(self, prompts: Iterable[SavedPrompt]) -> None:
+        """Draw prompts of an earlier session; what a concept found is not drawn."""
+        for prompt in prompts:
+            if prompt.is_concept:
+                self.texts += () if prompt.text is None else (prompt.text,)
+            elif prompt.obj_id is not None and not prompt.is_found:
+                boxes = np.zeros((0, 4)) if prompt.box_xyxy is None else prompt.box_xyxy[None]
+                mask = None if prompt.mask is None else prompt.mask.mask
+                said = prompt.points_xy, prompt.point_labels, boxes, np.ones(len(boxes), bool), mask
+                call = PromptCall(prompt.frame_index, None, *said, prompt.obj_id, False, False)
+                self.draw(call, prompt.obj_id)
+
     def search(self, text: str) -> Undo:
         """Look for what a text names."""
         before = self.texts
@@ -297,7 +310,7 @@ class DrawnPrompts:
         if results is not None:
             results.show_again(wanted.objects)
         objects = {key: p for key, p in wanted.objects.items() if key[1] not in self._removed}
-        return WantedPrompts(objects, self.texts, frame_index), skipped
+        return WantedPrompts(objects, self.texts, frame_index, wanted.examples), skipped
 
     def _read_masks(self, frames: Iterable[int]) -> WantedPrompts:
         wanted, _ = read_prompts(

@@ -150,6 +150,36 @@ def write_table_with_video(path: str, layers: list[LayerData]) -> list[str]:
     return _write_with_video("csv", path, layers)
 
 
+def write_results(name: str, path: str, image: Any, labels: Any) -> list[str]:
+    """Save a labels layer in a format, with what it takes of the video; as from napari's menu.
+
+    Parameters
+    ----------
+    name : str
+        Of `napari_sam3.export.formats.FORMATS`.
+    path : str
+        Where to write.
+    image, labels : napari Image and Labels layer
+        The video, and what lies on it.
+
+    Returns
+    -------
+    list of str
+        What was written.
+
+    Raises
+    ------
+    VideoError
+        If it can't be written.
+    LayerError
+        If the layers can't be used so.
+    """
+    drawn = labels.as_layer_data_tuple()
+    if name in ("overlay", "csv"):
+        return _write_with_video(name, path, [image.as_layer_data_tuple(), drawn])
+    return _write(name, path, drawn[0], drawn[1])
+
+
 def _write_with_video(name: str, path: str, layers: list[LayerData]) -> list[str]:
     from napari.layers import Layer
 

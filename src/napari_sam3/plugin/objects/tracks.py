@@ -8,7 +8,7 @@ from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import numpy as np
 import pandas as pd
-from napari.layers import Labels, Tracks
+from napari.layers import Labels, Layer, Tracks
 from napari.utils.colormaps import label_colormap
 from napari.utils.notifications import show_error, show_info
 from numpy.typing import NDArray
@@ -51,6 +51,13 @@ class CentroidTracks(QObject):
         made = self._made.get(labels)
         layer = None if made is None else made()
         return layer if layer in self._viewer.layers else None
+
+    def labels_of(self, layer: Layer | None) -> Layer | None:
+        """The labels that a layer of tracks was made of; any other layer is given back."""
+        for labels, made in self._made.items():
+            if made() is layer and layer is not None:
+                return labels
+        return layer
 
     def show(self, labels: Labels) -> None:
         """Make a layer of tracks, or bring the one that is there up to date; returns at once.
@@ -97,15 +104,16 @@ class CentroidTracks(QObject):
         if error is not None:  # a thread's boundary
             show_error(f"the tracks can't be made: {error}")
         elif labels in self._viewer.layers:
-            self._put(labels, done.result())
+            self.put(labels, done.result())
 
-    def _put(self, labels: Labels, found: Centroids) -> None:
+    def put(self, labels: Labels, found: Centroids) -> Tracks | None:
+        """Show what was measured; None if there is nothing to show."""
         layer = self.layer_of(labels)
         if not len(found.data):
             if layer is not None:
                 self._viewer.layers.remove(layer)
             show_info(f"there is nothing to show tracks of in {labels.name!r} yet")
-            return
+            return None
         data = _as_deep_as(labels, found.data)
         features = pd.DataFrame(found.properties)
         if layer is None:
@@ -135,6 +143,7 @@ class CentroidTracks(QObject):
             layer.graph = found.graph
             layer.color_by = colour
         self.shown.emit(layer)
+        return layer
 
 
 def _as_deep_as(labels: Labels, data: NDArray[np.float64]) -> NDArray[np.float64]:

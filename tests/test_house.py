@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+import napari_sam3
 
 BLOCK = """
 import sys
@@ -26,6 +30,17 @@ USES = {
     "the manifest": "import npe2; npe2.PluginManifest.from_distribution('napari-sam3')",
     "the reader": "from napari_sam3.plugin.reader import get_reader; get_reader('a.mp4')",
     "the command line": "from napari_sam3.cli import main; main(['--version'])",
+    "a project": """
+import tempfile, numpy
+from napari_sam3.projects import Project, ProjectRun
+from napari_sam3.session.saved_prompts import SavedPrompt
+film = numpy.zeros((3, 40, 50), numpy.uint8)
+prompts = [SavedPrompt(0, 1, box_xyxy=numpy.array([2.0, 2, 9, 9]))]
+with tempfile.TemporaryDirectory() as home:
+    with Project.create(home + "/a.sam3", None, film.shape) as project:
+        with ProjectRun(project, "fake", prompts, video=film) as run:
+            assert len(list(run)) == 3
+""",
     "the embedded default": """
 import numpy as np
 from napari_sam3 import VideoSession
@@ -48,3 +63,39 @@ def test_works_without_napari_qt_and_torch(use):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+# a room may import itself and those in the lines above it
+ROOMS = (
+    ("errors", "values", "settings"),
+    ("video",),
+    ("models",),
+    ("session",),
+    ("samples", "labels"),
+    ("export",),
+    ("imports",),
+    ("projects",),
+    ("batch",),
+    ("plugin", "cli"),
+)
+
+
+def test_rooms_are_imported_one_way():
+    home = Path(napari_sam3.__file__).parent
+    rank = {room: number for number, line in enumerate(ROOMS) for room in line}
+    wrong = []
+    for file in sorted(home.rglob("*.py")):
+        room = file.relative_to(home).with_suffix("").parts[0]
+        if room == "__init__":
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            else:
+                names = [n.name for n in node.names] if isinstance(node, ast.Import) else []
+            for name in names:
+                package, _, rest = name.partition(".")
+                other = rest.partition(".")[0]
+                if package == "napari_sam3" and other and rank[other] > rank[room]:
+                    wrong.append(f"{file.relative_to(home)} imports {name}")
+    assert wrong == []

@@ -97,6 +97,7 @@ def load(
         _read(files, PROMPTS, _prompts_in(shape[0]), "what the model was told", problems)
         or contents.prompts
     )
+    contents.prompts = _with_newcomers(contents.prompts, labels)
     layers = _read(files, LAYERS, _parse_layers, "how prompts were drawn", problems)
     contents.layers = contents.layers if layers is None else layers
     lost = "names, classes and divisions of objects"
@@ -147,6 +148,17 @@ def _prompts_in(n_frames: int) -> Callable[[str, list[str]], PromptList]:
         return told.with_only(inside)
 
     return parse
+
+
+def _with_newcomers(prompts: PromptList, labels: LabelPlanes) -> PromptList:
+    """Add what a concept had found on the way when the process ended."""
+    if not any(p.is_concept for p in prompts):
+        return prompts
+    seen: set[int] = set()
+    for frame_index in labels.processed_frames():
+        notes = labels.notes(int(frame_index))
+        seen.update(i for i, note in notes.items() if note.source == "propagated")
+    return prompts.with_found(seen - {p.obj_id for p in prompts} - prompts.removed)
 
 
 def _parse_layers(text: str, problems: list[str]) -> Mapping[str, Any]:

@@ -134,6 +134,7 @@ class ProjectRun:
             project.save_state(replace(project.state, contrast_limits=contrast_limits))
         self.session = open_session(project, model, video=video)
         try:
+            self._known_ids = self.session.object_ids
             self.is_resumed = len(project.prompts) > 0
             run = project.run
             if run is None or (not self.is_resumed and run.request != request):
@@ -171,6 +172,7 @@ class ProjectRun:
         model = self.session.model
         state = replace(self.project.state, model=model.name, device=model.device)
         self.project.save_state(state)
+        self._known_ids = self.session.object_ids
         # a backward run does not pass them again
         for frame_index in sorted({p.frame_index for p in told}):
             self._keep(self.session.result(frame_index), of_run=False)
@@ -198,6 +200,10 @@ class ProjectRun:
         self.project.end_run()
 
     def _keep(self, result: FrameResult, *, of_run: bool) -> None:
+        if self.session.object_ids != self._known_ids:
+            # found or lost on the way; first, so that no label is of nobody
+            self._known_ids = self.session.object_ids
+            self.project.save_prompts(session_prompts(self.session))
         told = prompted_objects(self.session, result.frame_index)
         self.project.keep(result, prompted=told, of_run=of_run)
 

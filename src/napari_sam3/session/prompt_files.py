@@ -198,7 +198,10 @@ def session_prompts(session: VideoSession) -> PromptList:
 
 def _arguments(prompt: SavedPrompt, size: tuple[int, int]) -> dict[str, Any]:
     """What `add_prompt` is told."""
-    mask = prompt.answer if prompt.is_found else prompt.mask
+    mask = prompt.mask
+    if prompt.is_mere_correction:
+        # there is nothing else to go by but what was shown
+        mask = prompt.answer if prompt.is_found else prompt.prior
     if mask is not None and mask.size != size:
         raise PromptFileError(f"a mask is of size {mask.size}, the video's frames of {size}")
     said: dict[str, Any] = {"obj_id": prompt.obj_id, "text": prompt.text}

@@ -88,6 +88,16 @@ class SavedPrompt:
             or self.mask is not None
         )
 
+    @property
+    def is_mere_correction(self) -> bool:
+        """Whether it says nothing but what does not belong to what was shown (`prior`)."""
+        return not (
+            self.is_concept
+            or self.point_labels.any()
+            or self.box_xyxy is not None
+            or self.mask is not None
+        )
+
     def to_json(self, *, with_answers: bool = True) -> dict[str, Any]:
         """As JSON can say it; what says nothing is left out."""
         said: dict[str, Any] = {} if self.video is None else {"video": self.video}
@@ -110,7 +120,7 @@ class SavedPrompt:
             said["mask"] = _mask_to_json(self.mask)
         if with_answers and self.is_answered:
             said["answer"] = None if self.answer is None else _mask_to_json(self.answer)
-        if with_answers and self.prior is not None:
+        if self.prior is not None and (with_answers or self.is_mere_correction):
             said["prior"] = _mask_to_json(self.prior)
         return said
 
@@ -180,6 +190,16 @@ class PromptList(Sequence[SavedPrompt]):
             next_id=self.next_id,
             removed=self.removed,
             found=self.found,
+        )
+
+    def with_found(self, obj_ids: Iterable[int]) -> PromptList:
+        """The same, with further objects that a concept has found."""
+        return PromptList(
+            self._prompts,
+            model=self.model,
+            next_id=self.next_id,
+            removed=self.removed,
+            found=self.found.union(obj_ids),
         )
 
     def for_video(self, name: str) -> PromptList:

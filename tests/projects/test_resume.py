@@ -1,0 +1,370 @@
+"""Work that was stopped goes on: nothing is computed twice, and the result is the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_sam3.errors import ProjectError, RequestError
+from napari_sam3.models.fake import FakeModel, FakeTracker
+from napari_sam3.models.sequential import SequentialTracker
+from napari_sam3.projects import Project, ProjectRun, continue_run, open_session
+from napari_sam3.samples.cells import make_cells
+from napari_sam3.session.prompt_files import session_prompts
+from napari_sam3.session.restoring import prompted_objects
+from napari_sam3.session.session import VideoSession
+
+SHAPE = T, H, W = 16, 60, 90
+FILM = np.zeros(SHAPE, np.uint8)
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """The steps that the fake model takes, (source, target)."""
+    taken = []
+    step = FakeTracker.step
+
+    def note(self, source, target, *states):
+        taken.append((source, target))
+        return step(self, source, target, *states)
+
+    monkeypatch.setattr(FakeTracker, "step", note)
+    return taken
+
+
+def prompt(session):
+    """Two objects that overlap, one corrected; one that leaves; a hidden one."""
+    session.add_prompt(5, points=[[20, 20]])
+    session.add_prompt(5, boxes=[[22, 12, 40, 30]])
+    session.add_prompt(7, points=[[80, 50]])
+    list(session.propagate("forward", 5, 5))
+    session.add_prompt(8, points=[[26, 20]], point_labels=[0], obj_id=2)
+
+
+def run_and_stop(project, session, direction, start, n_frames, limit=None):
+    """Keep the first frames of a run, as a process that is killed does."""
+    project.save_prompts(session_prompts(session))
+    project.begin_run(direction, start, limit)
+    for _, result in zip(range(n_frames), session.propagate(direction, start, limit), strict=False):
+        told = prompted_objects(session, result.frame_index)
+        project.keep(result, prompted=told, of_run=True)
+
+
+def as_labels(results):
+    return {
+        r.frame_index: {i: (m.mask.tobytes(), m.score) for i, m in r.objects.items()}
+        for r in results
+    }
+
+
+@pytest.mark.parametrize("stop_at", [0, 1, 6, 11, 12, 15])
+def test_a_run_goes_on_as_if_it_had_never_stopped(tmp_path, steps, stop_at):
+    with VideoSession(FILM, FakeModel()) as session:
+        prompt(session)
+        whole = as_labels(session.propagate("both", 5))
+    with (
+        Project.create(tmp_path / "a.sam3", None, SHAPE) as project,
+        VideoSession(FILM, FakeModel()) as session,
+    ):
+        prompt(session)
+        run_and_stop(project, session, "both", 5, stop_at)
+    steps.clear()
+    with (
+        Project.open(tmp_path / "a.sam3") as project,
+        open_session(project, FakeModel(), video=FILM) as session,
+    ):
+        assert project.problems == ()
+        assert session.object_ids == (1, 2, 3)
+        rest = as_labels(continue_run(project, session))
+    done = [*range(5, T), *range(4, -1, -1)][:stop_at]
+    assert sorted([*rest, *done]) == list(range(T))
+    assert rest == {f: whole[f] for f in rest}
+    forward = [target for source, target in steps if target > source]
+    if 0 < stop_at < T - 5:
+        assert min(forward) == 5 + stop_at  # no frame before the stop again
+
+
+@pytest.mark.parametrize("frame_index", [3, 9])
+def test_a_frame_that_was_done_is_shown_and_corrected_as_it_was(tmp_path, frame_index):
+    def correct(session):
+        result = session.add_prompt(frame_index, points=[[40, 25]], point_labels=[0], obj_id=2)
+        return as_labels([result])
+
+    with (
+        Project.create(tmp_path / "a.sam3", None, SHAPE) as project,
+        VideoSession(FILM, FakeModel()) as session,
+    ):
+        prompt(session)
+        run_and_stop(project, session, "both", 5, 13)
+        shown = as_labels([session.result(frame_index)])
+        corrected = correct(session)
+        undone = as_labels([session.take_back_prompt(frame_index, 2)])
+    with (
+        Project.open(tmp_path / "a.sam3") as project,
+        open_session(project, FakeModel(), video=FILM) as session,
+    ):
+        assert as_labels([session.result(frame_index)]) == shown
+        assert correct(session) == corrected
+        assert as_labels([session.take_back_prompt(frame_index, 2)]) == undone == shown
+        assert session.result(0).objects == {}
+
+
+def test_what_a_correction_changes_is_computed_again_and_no_more(tmp_path, steps):
+    """Corrected after the stop, closed before anything was tracked with it."""
+    with (
+        Project.create(tmp_path / "a.sam3", None, SHAPE) as project,
+        VideoSession(FILM, FakeModel()) as session,
+    ):
+        session.add_prompt(0, points=[[20, 20]])
+        run_and_stop(project, session, "forward", 0, 13)
+        session.add_prompt(10, points=[[60, 30]], obj_id=1)
+        project.save_prompts(session_prompts(session))
+        whole = as_labels(session.propagate("forward", 13))
+    steps.clear()
+    with (
+        Project.open(tmp_path / "a.sam3") as project,
+        open_session(project, FakeModel(), video=FILM) as session,
+    ):
+        assert project.frames_left == (range(13, T),)
+        assert project.fresh_frames == (range(10),)
+        assert as_labels(continue_run(project, session)) == whole
+    assert steps == [(f, f + 1) for f in range(10, T - 1)]
+
+
+def test_a_correction_while_it_runs_leaves_what_follows_true(tmp_path, steps):
+    with (
+        Project.create(tmp_path / "a.sam3", None, SHAPE) as project,
+        VideoSession(FILM, FakeModel()) as session,
+    ):
+        session.add_prompt(0, points=[[20, 20]])
+        project.save_prompts(session_prompts(session))
+        project.begin_run("forward", 0)
+        propagation = session.propagate("forward", 0)
+        for result in propagation:
+            project.keep(result, of_run=True)
+            if result.frame_index == 6:
+                session.add_prompt(3, points=[[60, 30]], obj_id=1)
+                project.save_prompts(session_prompts(session))
+            if result.frame_index == 10:
+                break
+    with Project.open(tmp_path / "a.sam3") as project:
+        assert project.run.stale == ((3, 6),)
+        assert project.fresh_frames == (range(3), range(7, 11))
+        steps.clear()
+        with open_session(project, FakeModel(), video=FILM) as session:
+            list(continue_run(project, session))
+        assert min(steps) == (10, 11)
+
+
+def test_a_new_propagation_goes_on_from_what_was_shown(tmp_path, steps):
+    with (
+        Project.create(tmp_path / "a.sam3", None, SHAPE) as project,
+        VideoSession(FILM, FakeModel()) as session,
+    ):
+        prompt(session)
+        run_and_stop(project, session, "forward", 5, 8)
+        whole = as_labels(session.propagate("forward", 10))
+    steps.clear()
+    with (
+        Project.open(tmp_path / "a.sam3") as project,
+        open_session(project, FakeModel(), video=FILM) as session,
+    ):
+        assert as_labels(session.propagate("forward", 10)) == whole
+        assert min(steps)[0] == 9
+        session.add_prompt(12, points=[[50, 40]])
+        steps.clear()
+        list(session.propagate("forward", 12))
+        assert min(steps)[0] == 11
+
+
+def test_ids_found_by_text_and_removed_ones_stay_what_they_were(tmp_path):
+    with (
+        Project.create(tmp_path / "a.sam3", None, SHAPE) as project,
+        VideoSession(FILM, FakeModel()) as session,
+    ):
+        session.add_prompt(2, points=[[10, 10]], obj_id=7)
+        session.add_prompt(0, text="person")
+        session.remove_object(8)
+        run_and_stop(project, session, "forward", 0, 6)
+        whole = as_labels(session.propagate("forward", 6))
+        shown = as_labels([session.result(3)])
+    with (
+        Project.open(tmp_path / "a.sam3") as project,
+        open_session(project, FakeModel(), video=FILM) as session,
+    ):
+        assert session.object_ids == (7, 9)
+        assert as_labels([session.result(3)]) == shown
+        assert as_labels(continue_run(project, session)) == whole
+        session.add_prompt(1, text="person")
+        assert session.object_ids == (7, 9)  # known ones are found again, the removed one is not
+        assert session.add_prompt(1, points=[[70, 10]]).objects.keys() >= {10}
+
+
+def test_what_a_concept_found_on_the_way_is_known_again(tmp_path, model):
+    """The process died before anybody had saved that there is an object 5."""
+    with (
+        Project.create(tmp_path / "a.sam3", None, SHAPE) as project,
+        VideoSession(FILM, model) as session,
+    ):
+        session.add_prompt(0, text="dog")
+        project.save_prompts(session_prompts(session))
+        result = session.add_prompt(3, points=[[10, 50]], obj_id=5)
+        project.keep(result, of_run=True)
+    with Project.open(tmp_path / "a.sam3") as project:
+        assert project.prompts.found == {1, 5}
+        assert project.prompts.next_id == 6
+        with open_session(project, model, video=FILM) as session:
+            assert 5 in session.result(3).objects
+
+
+def test_another_model_answers_anew_under_the_same_ids(tmp_path, model):
+    with (
+        Project.create(tmp_path / "a.sam3", None, SHAPE) as project,
+        VideoSession(FILM, model) as session,
+    ):
+        session.add_prompt(0, text="person")
+        session.add_prompt(4, points=[[40, 40]], obj_id=6)
+        session.add_prompt(4, points=[[70, 10]], obj_id=9)
+        session.remove_object(9)
+        project.save_prompts(session_prompts(session))
+    other = FakeModel(radius=4)
+    other.name = "other"
+    with (
+        Project.open(tmp_path / "a.sam3") as project,
+        open_session(project, other, video=FILM) as session,
+    ):
+        assert project.problems == ()
+        assert session.object_ids == (6, 10, 11)
+        assert session.result(4).objects[6].area < 60
+
+
+def test_a_long_project_is_not_loaded_whole(tmp_path, model):
+    n_frames = 10_000
+    film = np.broadcast_to(np.uint8(0), (n_frames, 20, 20))
+    looked = []
+    with Project.create(tmp_path / "a.sam3", None, film.shape) as project:
+        square = np.zeros((20, 20), np.uint16)
+        square[3:9, 3:9] = 1
+        with VideoSession(film, model) as session:
+            session.add_prompt(0, boxes=[[3, 3, 9, 9]])
+            project.save_prompts(session_prompts(session))
+        number = project.begin_run("forward", 0)
+        for t in range(60):
+            project.labels.draw(t, square, run=number)
+        read = project.labels.__class__._load
+        project.flush()
+    with Project.open(tmp_path / "a.sam3") as project:
+
+        def note(self, frame_index):
+            looked.append(frame_index)
+            return read(self, frame_index)
+
+        project.labels.__class__._load, kept = note, read
+        try:
+            with open_session(project, model, video=film) as session:
+                assert looked == []
+                next(continue_run(project, session))
+                assert set(looked) <= set(range(50, 60))
+        finally:
+            project.labels.__class__._load = kept
+
+
+# ------------------------------------------------------------------------------ ProjectRun
+
+
+def test_asking_again_goes_on_and_asking_for_something_else_is_refused(folder, made, steps):
+    with Project.open(folder) as project:
+        prompts = list(project.prompts)
+    place = folder.with_name("new.sam3")
+    asked = {"direction": "both", "start": 3}
+
+    def ask(prompts, n_frames=99, **other):
+        with (
+            Project.open(place) as project,
+            ProjectRun(project, FakeModel(), prompts, **other) as run,
+        ):
+            was = (len(run), run.is_resumed)
+            for _ in zip(range(n_frames), run, strict=False):
+                pass
+            return was, project.frames_left, project.labels.processed_frames().tolist()
+
+    Project.create(place, made / "frames", (12, 60, 90)).close()
+    assert ask(prompts, 4, **asked)[:2] == ((12, False), (range(7, 12), range(2, -1, -1)))
+    assert ask(prompts, 6, **asked)[:2] == ((8, True), (range(1, -1, -1),))
+    with pytest.raises(RequestError, match="other prompts"):
+        ask(prompts[:1], **asked)
+    with pytest.raises(RequestError, match="other prompts"):
+        ask(prompts, direction="forward")
+    assert ask((), **asked) == ((2, True), (), list(range(12)))
+    steps.clear()
+    assert ask(prompts, **asked) == ((0, True), (), list(range(12)))
+    assert steps == []
+    assert ask((), direction="forward", start=8)[0] == (4, False)
+
+
+def test_a_project_in_use_is_not_tracked_into(folder, model):
+    with (
+        Project.open(folder),
+        Project.open(folder) as second,
+        pytest.raises(ProjectError, match="in this program"),
+    ):
+        ProjectRun(second, model)
+
+
+def test_nothing_left_is_said(folder, model, made):
+    with Project.open(folder) as project, open_session(project, model) as session:
+        for result in continue_run(project, session):
+            project.keep(result, of_run=True)
+        project.end_run()
+        assert project.run.is_over
+        with pytest.raises(ProjectError, match="nothing is left"):
+            continue_run(project, session)
+
+
+def test_a_tracker_is_told_of_a_handful_of_frames(tmp_path, model, monkeypatch):
+    told = []
+    propagate = SequentialTracker.propagate
+
+    def note(self, journal, frames, new_id):
+        told.append(sorted(journal.known))
+        return propagate(self, journal, frames, new_id)
+
+    monkeypatch.setattr(SequentialTracker, "propagate", note)
+    with (
+        Project.create(tmp_path / "a.sam3", None, SHAPE) as project,
+        VideoSession(FILM, model) as session,
+    ):
+        session.add_prompt(14, points=[[60, 40]])
+        run_and_stop(project, session, "backward", 14, 10)
+    told.clear()
+    with (
+        Project.open(tmp_path / "a.sam3") as project,
+        open_session(project, model, video=FILM) as session,
+    ):
+        list(continue_run(project, session))
+    assert told == [list(range(4, 12))]
+
+
+@pytest.mark.parametrize("stop_at", [1, 5])
+def test_the_embedded_default_goes_on_exactly(tmp_path, stop_at):
+    movie = make_cells(frames=9, size=(120, 160))
+    film, labels = movie.frames, movie.labels[0]
+
+    def begin():
+        session = VideoSession(film, "optical-flow")
+        for obj_id in np.unique(labels[labels != 0])[:3].tolist():
+            session.add_prompt(0, mask=labels == obj_id, obj_id=obj_id)
+        return session
+
+    with begin() as session:
+        whole = {r.frame_index: r.objects for r in session.propagate()}
+    with Project.create(tmp_path / "a.sam3", None, film.shape) as project, begin() as session:
+        run_and_stop(project, session, "forward", 0, stop_at)
+    with (
+        Project.open(tmp_path / "a.sam3") as project,
+        open_session(project, "optical-flow", video=film) as session,
+    ):
+        for result in continue_run(project, session):
+            expected = whole[result.frame_index]
+            assert result.objects.keys() == expected.keys()
+            assert all(m.overlap(expected[i]) == 1 for i, m in result.objects.items())

@@ -21,7 +21,7 @@ _KEYS = (
     "video, frame, object, points, point_labels, box, mask, text, boxes, box_labels, exemplar, "
     "answer, prior"
 )
-_MOST_PIXELS = 2**31
+_MOST_PIXELS = 2**28
 
 
 def _no_boxes() -> FloatArray:

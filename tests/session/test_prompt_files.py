@@ -1,0 +1,232 @@
+"""Prompts in files: what is written is read again, and what is wrong is said with its place."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from napari_sam3.errors import PromptFileError, RequestError
+from napari_sam3.models.fake import FakeModel
+from napari_sam3.session.json_text import to_text
+from napari_sam3.session.prompt_files import (
+    PromptList,
+    SavedPrompt,
+    apply_prompts,
+    prompts_from_json,
+    prompts_to_json,
+    read_prompts,
+    session_prompts,
+    write_prompts,
+)
+from napari_sam3.session.restoring import restore_prompts
+from napari_sam3.session.session import VideoSession
+
+FILM = np.zeros((8, 60, 90), np.uint8)
+
+
+@pytest.fixture
+def session():
+    with VideoSession(FILM, FakeModel()) as session:
+        yield session
+
+
+def told(session):
+    mask = np.zeros((60, 90), bool)
+    mask[40:50, 3:9] = True
+    session.add_prompt(1, points=[[20.5, 20], [30, 22]], point_labels=[1, 0])
+    session.add_prompt(2, boxes=[[40, 10, 60, 30.25]])
+    session.add_prompt(2, mask=mask, obj_id=5)
+    session.add_prompt(0, text="person")
+    session.add_prompt(0, boxes=[[60, 20, 80, 40], [1, 1, 5, 5]], box_labels=[1, 0], exemplar=True)
+    list(session.propagate("forward", 1, 4))
+    session.add_prompt(4, points=[[33, 27]], point_labels=[0], obj_id=1)
+    session.remove_object(2)
+    return session_prompts(session)
+
+
+def shown(session):
+    return {
+        t: {i: m.mask.tobytes() for i, m in session.result(t).objects.items()} for t in range(8)
+    }
+
+
+def test_a_session_is_restored_as_it_was_without_asking_the_model(session, monkeypatch):
+    prompts = told(session)
+    whole = [
+        {i: (m.mask.tobytes(), m.score) for i, m in r.objects.items()}
+        for r in session.propagate("both", 3)
+    ]
+    again = prompts_from_json(json.loads(to_text(prompts_to_json(prompts))))
+    with VideoSession(FILM, FakeModel()) as other:
+        with monkeypatch.context() as patched:
+            patched.delattr("napari_sam3.models.fake.FakeTracker.segment")
+            patched.delattr("napari_sam3.models.fake.FakeTracker.detect")
+            assert restore_prompts(other, again) == []
+        assert other.object_ids == session.object_ids
+        assert prompts_to_json(session_prompts(other)) == prompts_to_json(prompts)
+        assert [
+            {i: (m.mask.tobytes(), m.score) for i, m in r.objects.items()}
+            for r in other.propagate("both", 3)
+        ] == whole
+        with pytest.raises(RequestError, match="new session"):
+            restore_prompts(other, again)
+
+
+def test_prompts_of_a_file_are_said_as_a_person_would(session, tmp_path):
+    write_prompts(tmp_path / "prompts.json", told(session))
+    assert "answer" not in (tmp_path / "prompts.json").read_text()
+    with VideoSession(FILM, FakeModel()) as other:
+        assert apply_prompts(other, read_prompts(tmp_path / "prompts.json")) == [0, 1, 2, 4]
+        assert {1, 5} <= set(other.object_ids)
+        assert 2 not in other.object_ids
+        for t in (1, 4):
+            ours, theirs = session.result(t).objects[1], other.result(t).objects[1]
+            assert ours.overlap(theirs) == 1
+        assert other.result(2).objects[5].area == 60
+
+
+def test_each_is_kept_to_the_last_digit(session):
+    for prompt in told(session):
+        again = SavedPrompt.from_json(json.loads(to_text(prompt.to_json())), "x")
+        assert again.to_json() == prompt.to_json()
+
+
+def test_compressed_runs_are_read_too(session):
+    pycocotools = pytest.importorskip("pycocotools.mask")
+    mask = np.zeros((60, 90), bool)
+    mask[4:9, 7:30] = True
+    squeezed = pycocotools.encode(np.asfortranarray(mask, np.uint8))
+    entry = {"size": squeezed["size"], "counts": squeezed["counts"].decode()}
+    prompt = SavedPrompt.from_json({"frame": 0, "mask": entry}, "x")
+    assert (prompt.mask.mask == mask).all()
+
+
+CSV = """\
+video,frame,object,kind,x,y,x1,y1,label,text
+a.mp4,0,3,point,20,20,,,1,
+a.mp4,0,3,point,26,20,,,0,
+a.mp4,0,,box,40,10,60,30,,
+b.mp4,1,,point,5,6,,,,
+,2,,text,,,,,,dog
+"""
+
+
+def test_a_table_gathers_what_belongs_to_one_object(session, tmp_path):
+    (tmp_path / "p.csv").write_text(CSV, encoding="utf-8-sig")
+    prompts = read_prompts(tmp_path / "p.csv")
+    assert len(prompts) == 4
+    mine = prompts.for_video("a.mp4")
+    assert [p.to_json() for p in mine] == [
+        {
+            "video": "a.mp4",
+            "frame": 0,
+            "object": 3,
+            "points": [[20, 20], [26, 20]],
+            "point_labels": [1, 0],
+        },
+        {"video": "a.mp4", "frame": 0, "box": [40, 10, 60, 30]},
+        {"frame": 2, "text": "dog"},
+    ]
+    assert apply_prompts(session, mine) == [0, 2]
+    assert session.object_ids == (3, 4, 5)
+
+
+WRONG_ROWS = {
+    "0,,spot,1,2,,,,": ("line 2", "kind", "point, box or text"),
+    "x,,point,1,2,,,,": ("line 2", "frame", "whole number"),
+    "0,1.5,point,1,2,,,,": ("line 2", "object", "whole number"),
+    "0,,point,a,2,,,,": ("line 2", "x", "'a'"),
+    "0,,box,1,2,,5,,": ("line 2", "x1", "''"),
+    "0,,point,1,2,,,yes,": ("line 2", "label", "'yes'"),
+    "0,,text,,,,,,": ("line 2", "text", "words"),
+    "0,0,point,1,2,,,,": ("line 2", "object", "from 1"),
+    "0,,point,nan,2,,,,": ("line 2", "points", "finite"),
+    "0,1,box,1,2,3,4,,\n0,1,box,1,2,3,4,,": ("line 3", "second box", "object 1"),
+}
+
+
+@pytest.mark.parametrize("row", WRONG_ROWS)
+def test_a_wrong_row_is_named(tmp_path, row):
+    (tmp_path / "p.csv").write_text(f"frame,object,kind,x,y,x1,y1,label,text\n{row}\n")
+    with pytest.raises(PromptFileError) as caught:
+        read_prompts(tmp_path / "p.csv")
+    assert all(word in str(caught.value) for word in WRONG_ROWS[row])
+
+
+SIZE = [60, 90]
+WRONG = [
+    (5, "a table such as"),
+    ({}, "nothing to go by|'frame'"),
+    ({"frame": 0}, "nothing to go by"),
+    ({"frame": -1, "text": "dog"}, "'frame'"),
+    ({"frame": True, "text": "dog"}, "'frame'"),
+    ({"frame": "0", "text": "dog"}, "'frame'"),
+    ({"frame": 0, "text": " "}, "'text'"),
+    ({"frame": 0, "text": 5}, "'text'"),
+    ({"frame": 0, "object": 2**31, "text": "dog"}, "'object'"),
+    ({"frame": 0, "points": [1, 2]}, "'points'"),
+    ({"frame": 0, "points": {"x": 1}}, "'points'"),
+    ({"frame": 0, "points": [[1, 10**400]]}, "'points'"),
+    ({"frame": 0, "points": [[1, 2]], "point_labels": [2]}, "'point_labels'"),
+    ({"frame": 0, "points": [[1, 2]], "point_labels": [1, 1]}, "'point_labels'"),
+    ({"frame": 0, "box": [1, 2, 3]}, "'box'"),
+    ({"frame": 0, "boxes": [[1, 2, 3, 4]]}, "exemplar"),
+    ({"frame": 0, "boxes": [[1, 2, 3, 4]], "exemplar": 1}, "'exemplar'"),
+    ({"frame": 0, "mask": [1, 2]}, "'mask'"),
+    ({"frame": 0, "mask": {"size": SIZE, "counts": "zzz~~"}}, "'mask'"),
+    ({"frame": 0, "mask": {"size": SIZE, "counts": [-1, 5401]}}, "'mask'"),
+    ({"frame": 0, "mask": {"size": SIZE, "counts": [5400]}}, "no pixel"),
+    ({"frame": 0, "mask": {"size": [10**6, 10**6], "counts": [0, 10**12]}}, "'mask'"),
+    ({"frame": 0, "mask": {"size": SIZE, "counts": [0, 5400], "score": 2}}, "score"),
+    ({"frame": 0, "point": [[1, 2]]}, "no field 'point'"),
+    ({"frame": 0, "video": 3, "text": "dog"}, "'video'"),
+]
+
+
+@pytest.mark.parametrize(("entry", "word"), WRONG)
+def test_a_wrong_entry_is_named(tmp_path, entry, word):
+    good = {"frame": 0, "text": "dog"}
+    said = {"format": "napari-sam3 prompts", "version": 1, "prompts": [good, entry]}
+    (tmp_path / "p.json").write_text(json.dumps(said))
+    with pytest.raises(PromptFileError, match=word) as caught:
+        read_prompts(tmp_path / "p.json")
+    assert "p.json, prompt 2" in str(caught.value)
+    problems = []
+    assert len(prompts_from_json(said, "p.json", problems)) == 1
+    assert len(problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "word"),
+    [
+        ("p.json", "{", "no JSON"),
+        ("p.json", "[" * 10**5, "no JSON"),
+        ("p.json", "[]", "holds no prompts"),
+        ("p.json", '{"format": "napari-sam3 prompts", "version": 2}', "update"),
+        ("p.json", '{"format": "napari-sam3 prompts", "version": 1, "prompts": 3}', "a list"),
+        ("p.csv", "", "no column 'frame'"),
+        ("p.csv", "frame,kind,colour\n", "'colour'"),
+        ("p.txt", "0", ".json or .csv"),
+        ("p.json", None, "can't be read"),
+    ],
+)
+def test_a_file_of_something_else_is_refused(tmp_path, name, text, word):
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(PromptFileError, match=word):
+        read_prompts(tmp_path / name)
+
+
+def test_a_prompt_that_does_not_fit_the_video_names_its_place(session, tmp_path):
+    said = PromptList([SavedPrompt(0, text="dog"), SavedPrompt(99, text="dog", origin="line 7")])
+    with pytest.raises(PromptFileError, match=r"line 7: .*99"):
+        apply_prompts(session, said)
+
+
+def test_a_file_that_can_not_be_written_is_said(session, tmp_path):
+    with pytest.raises(PromptFileError, match="can't be written"):
+        write_prompts(tmp_path / "no" / "p.json", told(session))
+    with pytest.raises(PromptFileError, match="json"):
+        write_prompts(tmp_path / "p.csv", [])

@@ -28,7 +28,7 @@ with VideoSession(path) as session, open_labels(drawn) as labels, ExitStack() as
     )
     writers = [
         stack.enter_context(open_writer(name, Path("results") / FORMATS[name].target, scene))
-        for name in ("tiff", "coco", "ctc", "csv")
+        for name in ("tiff", "coco", "ctc", "ome-zarr", "csv")
     ]
     for result in session.propagate(max_frame_num_to_track=12):
         for writer in writers:

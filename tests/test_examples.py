@@ -11,9 +11,31 @@ import pytest
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_example(path, monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", [str(path)])
-    runpy.run_path(str(path), run_name="__main__")
-    assert capsys.readouterr().out
+IN_A_WINDOW = {path for path in EXAMPLES if "import napari\n" in path.read_text(encoding="utf-8")}
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """A function that runs an example in an empty folder."""
+
+    def run(path):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [str(path)])
+        runpy.run_path(str(path), run_name="__main__")
+        assert capsys.readouterr().out
+
+    return run
+
+
+@pytest.mark.parametrize("path", sorted({*EXAMPLES} - IN_A_WINDOW), ids=lambda path: path.stem)
+def test_example(path, run):
+    run(path)
+
+
+@pytest.mark.parametrize("path", sorted(IN_A_WINDOW), ids=lambda path: path.stem)
+def test_example_in_a_window(path, run, make_napari_viewer, monkeypatch):
+    import napari  # noqa: TID251
+
+    monkeypatch.setattr(napari, "Viewer", make_napari_viewer)
+    monkeypatch.setattr(napari, "run", lambda: None)
+    run(path)

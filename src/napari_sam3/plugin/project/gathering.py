@@ -70,7 +70,7 @@ def gather_layers(dock: SegmentAndTrackWidget, image_layer: Image) -> dict[str, 
     there = [(role, layer) for role, layer in roles if layer in dock.viewer.layers]
     entries = []
     for role, layer in sorted(there, key=lambda pair: dock.viewer.layers.index(pair[1])):
-        entry = {"role": role}
+        entry: dict[str, Any] = {"role": role}
         if role in (BOXES, POINTS):
             is_made_here = dock.bench.is_made_here(layer)
             entry.update(describe_prompt_layer(layer, is_made_here=is_made_here))
@@ -95,9 +95,24 @@ def axes_of(state: ProjectState, image_layer: Image, guess: StackAxes) -> StackA
 
 
 def restore_fields(
-    dock: SegmentAndTrackWidget, state: ProjectState, image_layer: Image, axes: StackAxes
+    dock: SegmentAndTrackWidget,
+    state: ProjectState,
+    image_layer: Image,
+    axes: StackAxes,
+    *,
+    is_of_window: bool = True,
 ) -> list[str]:
     """Bring the dock's fields to what they said.
+
+    Parameters
+    ----------
+    dock : SegmentAndTrackWidget
+    state : ProjectState
+        What they said.
+    image_layer, axes
+        The video and how it is read.
+    is_of_window : bool
+        Whether a window has made it; else nobody chose an object.
 
     Returns
     -------
@@ -112,7 +127,8 @@ def restore_fields(
     length = ALL_FRAMES if state.max_frames is None else state.max_frames
     track.length.value = min(length, track.length.max)
     prompts.text.value = state.text
-    prompts.object.value = NEW_EACH if state.current_object is None else state.current_object
+    if is_of_window:
+        prompts.object.value = NEW_EACH if state.current_object is None else state.current_object
     if state.model is not None:
         choice = dock.model_choice
         if state.model == choice.resolved or state.model in choice.survey.entries:

@@ -105,7 +105,7 @@ def project_layers(opened: Opened) -> list[LayerData]:
     told: dict[str, Mapping[str, Any]] = {}
     for entry in _entries(project.layers):
         told.setdefault(str(entry.get("role")), entry)
-    layers = []
+    layers: list[LayerData] = []
     for role in (*dict.fromkeys(r for r in told if r in _MAKERS), *_MAKERS):
         if any(arguments["metadata"][ROLE] == role for _, arguments, _ in layers):
             continue

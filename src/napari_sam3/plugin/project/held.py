@@ -1,0 +1,69 @@
+"""A project that is open in a dock, and the videos that projects are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image, Layer
+
+from napari_sam3.plugin.project.autosave import Autosave
+from napari_sam3.plugin.project.earlier import free_folder
+from napari_sam3.plugin.stack import StackAxes
+from napari_sam3.video import Video
+
+if TYPE_CHECKING:
+    from napari_sam3.projects import Project
+
+
+@dataclass(eq=False)
+class Held:
+    """A project that is open in a dock.
+
+    Attributes
+    ----------
+    project : Project
+    image_layer, axes
+        The video and how it is read; None while the video is lost.
+    autosave : Autosave or None
+        Saves it; None where it is open for reading only.
+    saved_at : str
+        Clock time of the last save.
+    problems : list of str
+        What is lost, or went wrong.
+    layers : list of layers
+        That show its labels: it is open as long as one of them is in the viewer.
+    watched : list of layers
+        Whose changes are saved.
+    """
+
+    project: Project
+    image_layer: Image | None = None
+    axes: StackAxes | None = None
+    autosave: Autosave | None = None
+    saved_at: str = ""
+    problems: list[str] = field(default_factory=list)
+    layers: list[Layer] = field(default_factory=list)
+    watched: list[Any] = field(default_factory=list)
+
+
+def video_path(image_layer: Image | None) -> Path | None:
+    """The file or folder behind a video layer; None for any other."""
+    data = None if image_layer is None else image_layer.data
+    if not isinstance(data, Video):
+        return None
+    path = data.original.path
+    return None if path is None else Path(path).expanduser().absolute()
+
+
+def make_project(path: Path, shape: tuple[int, int, int]) -> Callable[[], Project]:
+    """What makes a new project of a video, beside those there are; slow, for a thread."""
+
+    def make() -> Project:
+        from napari_sam3.projects import Project
+
+        return Project.create(free_folder(path), path, shape)
+
+    return make

@@ -1,0 +1,321 @@
+"""Projects opened again: their layers and fields, a video that is lost, another place to be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image, Layer
+from napari.utils.notifications import show_error, show_warning
+from qtpy.QtCore import QObject, QTimer
+from qtpy.QtWidgets import QFileDialog
+
+from napari_sam3.errors import Sam3Error
+from napari_sam3.plugin.project.gathering import axes_of, restore_fields
+from napari_sam3.plugin.project.held import Held, video_path
+from napari_sam3.plugin.project.moving import move_project
+from napari_sam3.plugin.project.restore import (
+    BOXES,
+    FOLDER,
+    POINTS,
+    RESULTS,
+    ROLE,
+    VIDEO,
+    Opened,
+    open_project,
+    project_layers,
+)
+from napari_sam3.plugin.prompt_layers import colour_shapes
+from napari_sam3.plugin.worker import Run, run_once
+from napari_sam3.settings import projects_path
+from napari_sam3.video import Video
+
+if TYPE_CHECKING:
+    from napari_sam3.plugin.project.keeper import ProjectKeeper
+    from napari_sam3.plugin.widget.dock import SegmentAndTrackWidget
+    from napari_sam3.projects import Project
+
+
+class ProjectOpener(QObject):
+    """Opens and moves projects for a dock, one at a time, in a thread.
+
+    Parameters
+    ----------
+    dock : SegmentAndTrackWidget
+        Which is brought to where it was.
+    keeper : ProjectKeeper
+        Holds what is open.
+    """
+
+    def __init__(self, dock: SegmentAndTrackWidget, keeper: ProjectKeeper) -> None:
+        super().__init__(keeper)
+        self._dock = dock
+        self._keeper = keeper
+        self._errand: Run | None = None
+        self._refused: set[str] = set()  # folders that could not be opened
+        fields = dock.project_fields
+        fields.open.changed.connect(lambda _pressed: self.choose_and_open())
+        fields.move.changed.connect(lambda _pressed: self.choose_and_move())
+        fields.find_video.changed.connect(lambda _pressed: self.choose_video())
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a project is being opened or moved."""
+        return self._errand is not None
+
+    # --------------------------------------------------------------- opening
+
+    def choose_and_open(self) -> None:
+        """Ask for a project's folder and open it."""
+        folder = QFileDialog.getExistingDirectory(
+            self._dock, "Open a project (a folder that ends in .sam3)", str(projects_path())
+        )
+        if folder:
+            self.open(Path(folder))
+
+    def open(self, folder: Path) -> None:
+        """Open a project; its layers and fields are there within a moment."""
+        if self._errand is not None or self._dock.job is not None:
+            return
+        folder = Path(folder).expanduser().absolute()
+        if any(
+            held.project.folder == folder and not held.project.is_read_only
+            for held in self._keeper.held
+        ):
+            show_warning(f"the project {folder.name!r} is open in this window already")
+            return
+        shown = tuple(path for path in map(video_path, self._images()) if path is not None)
+        self._start(lambda: open_project(folder, shown=shown), self._on_opened, folder)
+
+    def look_at_layers(self) -> None:
+        """Take over what a reader has opened."""
+        if self._waiting() and self._errand is None:
+            # when the last of its layers is there
+            QTimer.singleShot(0, self._open_waiting)
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether layers of a project wait to be taken over."""
+        return bool(self._waiting())
+
+    def _waiting(self) -> list[str]:
+        """Folders whose layers wait to be taken over."""
+        held = {str(h.project.folder) for h in self._keeper.held} | self._refused
+        told = (
+            layer.metadata.get(FOLDER)
+            for layer in self._dock.viewer.layers
+            if layer.metadata.get(ROLE) == RESULTS
+        )
+        return [folder for folder in told if isinstance(folder, str) and folder not in held]
+
+    def _open_waiting(self) -> None:
+        waiting = [] if self._keeper.is_closed else self._waiting()
+        if waiting:
+            self.open(Path(waiting[0]))
+
+    def _start(self, call: Callable[[], Any], on_done: Callable[[Any], None], folder: Path) -> None:
+        def finish(result: Any) -> None:
+            self._errand = None
+            on_done(result)
+
+        def fail(error: Sam3Error) -> None:
+            self._errand = None
+            self._refused.add(str(folder))
+            show_error(str(error))
+            self._keeper.show()
+
+        self._errand = run_once(call, finish, fail)
+        self._keeper.show()
+
+    def _on_opened(self, opened: Opened) -> None:
+        if self._keeper.is_closed:
+            opened.project.close()
+            if opened.video is not None:
+                opened.video.close()
+            return
+        layers = self._layers_of(opened)
+        image_layer = self._find_image(opened, layers)
+        held = Held(opened.project, problems=opened.problems, layers=[layers[RESULTS]])
+        if image_layer is None:
+            self._keeper.hold(held)
+            self._show_unattached(held, layers)
+        else:
+            self._attach(held, image_layer, layers)
+        if held.problems:
+            show_warning("\n".join(held.problems))
+        self._keeper.forget_earlier()
+        self._keeper.show()
+
+    def _layers_of(self, opened: Opened) -> dict[str, Layer]:
+        """The project's layers by role; those that are not in the viewer are added."""
+        folder, viewer = str(opened.project.folder), self._dock.viewer
+        taken = {layer for held in self._keeper.held for layer in held.layers}
+        found: dict[str, Layer] = {
+            str(layer.metadata.get(ROLE)): layer
+            for layer in viewer.layers
+            if layer.metadata.get(FOLDER) == folder and layer not in taken
+        }
+        for data, arguments, kind in project_layers(opened):
+            role = arguments["metadata"][ROLE]
+            if role not in found:
+                found[role] = viewer.add_layer(Layer.create(data, arguments, kind))
+            elif role == VIDEO:
+                data.close()
+        return found
+
+    def _find_image(self, opened: Opened, layers: dict[str, Layer]) -> Image | None:
+        if VIDEO in layers or opened.video_path is None:
+            return layers.get(VIDEO)
+        fitting = (i for i in self._images() if video_path(i) == opened.video_path)
+        return next(fitting, None)
+
+    def _attach(self, held: Held, image_layer: Image, layers: dict[str, Layer]) -> None:
+        """Bring the dock to where the project's was."""
+        dock, bench, project = self._dock, self._dock.bench, held.project
+        held.image_layer = image_layer
+        dock.video_fields.video.refresh()
+        dock.video_fields.video.value = image_layer
+        held.axes = axes_of(project.state, image_layer, dock.axes_choice.read(image_layer))
+        dock.axes_choice.restore(image_layer, held.axes)
+        bench.keep_in(image_layer, held.axes, project)
+        results = bench.adopt_results(image_layer, held.axes, layers[RESULTS])
+        held.layers = [results.layer]
+        self._choose_prompts(image_layer, layers, project)
+        held.problems += restore_fields(
+            dock, project.state, image_layer, held.axes, is_of_window=bool(project.layers)
+        )
+        dock.object_controls.desk.show(results.layer)
+        self._keeper.hold(held)
+        if project.is_read_only:
+            self._close_to_editing(layers)
+
+    def _choose_prompts(
+        self, image_layer: Image, layers: dict[str, Layer], project: Project
+    ) -> None:
+        dock, fields = self._dock, self._dock.prompt_fields
+        points, boxes = layers.get(POINTS), layers.get(BOXES)
+        told = project.layers.get("layers")
+        is_made_here = not told or all(
+            e.get("made_here", True) for e in told if isinstance(e, dict)
+        )
+        if boxes is not None and is_made_here:
+            colour_shapes(boxes)
+        if points is not None and boxes is not None and is_made_here:
+            dock.bench.adopt_prompts(image_layer, points, boxes)
+            dock.pen.bind_keys(points, boxes)
+        for choice, layer in ((fields.points, points), (fields.boxes, boxes)):
+            choice.refresh()
+            if layer is not None:
+                choice.value = layer
+
+    def _show_unattached(self, held: Held, layers: dict[str, Layer]) -> None:
+        """Show what there is while the video is lost."""
+        results = layers[RESULTS]
+        results.data = held.project.labels
+        if held.project.is_read_only:
+            self._close_to_editing(layers)
+
+    def _close_to_editing(self, layers: dict[str, Layer]) -> None:
+        for role in (RESULTS, POINTS, BOXES):
+            layer = layers.get(role)
+            if layer is not None:
+                layer.editable = False
+                layer.events.editable.connect(_keep_closed)
+
+    # ----------------------------------------------------------- a lost video
+
+    def choose_video(self) -> None:
+        """Ask where the video is now."""
+        name, _ = QFileDialog.getOpenFileName(self._dock, "Where the video is now")
+        if name:
+            self.point_to(Path(name))
+
+    def point_to(self, path: Path) -> None:
+        """Say where the video of the project is now; its layers come to life within a moment."""
+        held = self._keeper.current
+        if held is None or held.image_layer is not None or self._errand is not None:
+            return
+
+        def look() -> Video:
+            from napari_sam3.video import open_video
+            from napari_sam3.video.proxy import show_proxy
+
+            held.project.point_to(path)
+            return show_proxy(open_video(path))
+
+        self._start(look, lambda video: self._on_pointed(held, video), held.project.folder)
+
+    def _on_pointed(self, held: Held, video: Video) -> None:
+        if self._keeper.is_closed or held not in self._keeper.held:
+            video.close()
+            return
+        self._keeper.held.remove(held)
+        lost = set(held.project.problems)
+        held.problems = [p for p in held.problems if p in lost]
+        opened = Opened(held.project, video, video.path)
+        layers = self._layers_of(opened)
+        viewer_layers = self._dock.viewer.layers
+        viewer_layers.move(viewer_layers.index(layers[VIDEO]), 0)
+        self._attach(held, layers[VIDEO], layers)
+        self._keeper.show()
+
+    # ----------------------------------------------------------------- moving
+
+    def choose_and_move(self) -> None:
+        """Ask where the project is to be, and move it there."""
+        project = self._keeper.project
+        if project is None:
+            return
+        parent = QFileDialog.getExistingDirectory(
+            self._dock, f"Move {project.folder.name} into this folder"
+        )
+        if parent:
+            self.move_to(Path(parent) / project.folder.name)
+
+    def move_to(self, folder: Path) -> None:
+        """Move the project; the work goes on there."""
+        held = self._keeper.current
+        if held is None or self._errand is not None or self._dock.job is not None:
+            return
+        if held.autosave is not None:
+            held.autosave.close()
+        self._dock.bench.close_session()
+        results = self._dock.bench.results_of(held.image_layer)
+        if results is not None:
+            results.painted()  # what was just painted is known before the planes are others
+            results.layer.editable = False
+        self._keeper.held.remove(held)
+        target = Path(folder).expanduser().absolute()
+        self._start(
+            lambda: move_project(held.project, target),
+            lambda moved: self._on_moved(held, *moved),
+            target,
+        )
+
+    def _on_moved(self, held: Held, project: Project, problem: str | None) -> None:
+        if self._keeper.is_closed:
+            project.close()
+            return
+        if problem is not None:
+            show_error(problem)
+        again = replace(held, project=project, autosave=None, watched=[], saved_at="")
+        bench, image_layer, axes = self._dock.bench, held.image_layer, held.axes
+        if image_layer is not None and axes is not None:
+            bench.keep_in(image_layer, axes, project)
+            results = bench.adopt_results(image_layer, axes, held.layers[0])
+            results.layer.editable = True
+        else:
+            held.layers[0].data = project.labels
+        self._keeper.hold(again)
+        self._keeper.show()
+
+    def _images(self) -> list[Image]:
+        return [layer for layer in self._dock.viewer.layers if isinstance(layer, Image)]
+
+
+def _keep_closed(event: Any) -> None:
+    """Napari opens a layer to editing again when it is shown in 2D after 3D."""
+    if event.source.editable:
+        event.source.editable = False

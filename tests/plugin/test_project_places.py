@@ -1,0 +1,120 @@
+"""Projects that are moved, damaged, or have lost their video; and who reads them."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from napari_sam3.cli import display, main
+from napari_sam3.plugin.label_reader import get_label_reader
+from napari_sam3.plugin.project.reader import get_project_reader, read_project
+from napari_sam3.plugin.reader import get_reader
+from napari_sam3.projects import Project
+from napari_sam3.session.prompt_files import PromptList, SavedPrompt
+from napari_sam3.values import FrameResult, ObjectMask
+
+from .conftest import disc
+from .test_project import N_FRAMES, SIZE, clip, close, open_again, own_projects, results
+
+__all__ = ["clip", "open_again", "own_projects"]
+
+
+@pytest.fixture
+def project_folder(clip, tmp_path):
+    """A project of a copy of the clip, with a click and three frames of results."""
+    video = tmp_path / "videos" / "film.mp4"
+    video.parent.mkdir()
+    shutil.copy(clip, video)
+    folder = tmp_path / "work" / "mine.sam3"
+    with Project.create(folder, video, (N_FRAMES, *SIZE)) as project:
+        click = SavedPrompt(0, 1, np.array([[30.5, 20.5]]), np.array([True]))
+        project.save_prompts(PromptList([click], model="fake"))
+        project.begin_run("forward", 0)
+        for t in range(3):
+            mask = ObjectMask.from_mask(disc(t, 20, 30, SIZE), 0.5)
+            project.keep(FrameResult(t, {1: mask}), prompted=[1] if t == 0 else [], of_run=True)
+    return folder
+
+
+def test_readers_take_projects_and_nothing_else(project_folder, tmp_path):
+    assert get_project_reader(project_folder) is read_project
+    assert get_reader(project_folder) is None
+    assert get_label_reader(project_folder) is None
+    (tmp_path / "empty.sam3").mkdir()
+    for other in (tmp_path, tmp_path / "empty.sam3", tmp_path / "none", 3, [project_folder] * 2):
+        assert get_project_reader(other) is None
+
+
+def test_a_project_is_read_without_a_window(project_folder):
+    layers = read_project(project_folder)
+    assert [kind for _, _, kind in layers] == ["image", "labels", "points"]
+    assert np.array_equal(layers[1][0][2] == 1, disc(2, 20, 30, SIZE))
+    np.testing.assert_allclose(layers[2][0], [[0, 20, 30]])
+    with Project.open(project_folder) as project:  # which nobody holds
+        assert not project.is_read_only
+
+
+def test_a_lost_video_is_said_and_pointed_to(project_folder, open_again, tmp_path, qtbot, work):
+    elsewhere = tmp_path / "elsewhere.mp4"
+    shutil.move(tmp_path / "videos" / "film.mp4", elsewhere)
+    dock = open_again(project_folder)
+    assert [layer.name for layer in dock.viewer.layers] == ["film objects", "film clicks"]
+    standing = dock.projects.standing
+    assert standing.is_video_lost
+    assert any("'film.mp4' was not found" in problem for problem in standing.problems)
+    assert not dock.project_fields.find_video.native.isHidden()
+    dock.projects.opener.point_to(elsewhere)
+    qtbot.waitUntil(lambda: not dock.projects.standing.is_video_lost)
+    assert dock.viewer.layers[0] is dock.video_fields.video.value
+    assert "stopped after frame 2; 9 frames are left" in dock.guidance.text()
+    work(dock, dock.propagate)
+    assert np.array_equal(results(dock).planes[11] == 1, disc(11, 20, 30, SIZE))
+    close(dock)
+    with Project.open(project_folder) as project:
+        assert project.find_video() == elsewhere
+
+
+def test_a_damaged_project_opens_as_far_as_it_can(project_folder, open_again, notes):
+    (project_folder / "project.json").write_text("{")
+    (project_folder / "project.json.bak").unlink()
+    (project_folder / "layers.json").write_text('{"layers": [{"role": "points", "data": 3}, 5]}')
+    dock = open_again(project_folder)
+    labels = dock.viewer.layers["mine objects"].data
+    assert np.array_equal(labels[2] == 1, disc(2, 20, 30, SIZE))
+    problems = " ".join(dock.projects.standing.problems)
+    assert "project.json is damaged" in problems
+    assert "the layer of points can't be shown as it was" in problems
+    assert any("project.json is damaged" in text for _, text in notes)
+    assert "Project.json is damaged" in dock.project_fields.standing.text()
+
+
+def test_a_project_is_moved_and_the_work_goes_on(project_folder, open_again, tmp_path, qtbot, work):
+    dock = open_again(project_folder)
+    target = tmp_path / "archive" / "mine.sam3"
+    dock.projects.opener.move_to(project_folder)  # there it is
+    qtbot.waitUntil(lambda: not dock.projects.is_busy)
+    assert dock.projects.project.folder == project_folder
+    dock.projects.opener.move_to(target)
+    qtbot.waitUntil(lambda: not dock.projects.is_busy)
+    assert not project_folder.exists()
+    assert dock.projects.project.folder == target
+    layer = results(dock).layer
+    layer.selected_label = 1
+    layer.paint((2, 60, 5), 1)
+    work(dock, dock.propagate)
+    close(dock)
+    with Project.open(target) as project:
+        assert not project.problems
+        assert project.labels[2][60, 5] == 1
+        assert project.labels.is_processed(N_FRAMES - 1)
+
+
+def test_open_says_what_is_missing(tmp_path, monkeypatch, capsys):
+    assert main(["open", str(tmp_path / "none.sam3")]) == 1
+    assert "there is no file or folder" in capsys.readouterr().err
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(display, "find_spec", lambda name: None)
+    assert main(["open", str(tmp_path)]) == 1
+    assert "napari is not installed" in capsys.readouterr().err

@@ -10,12 +10,12 @@ from napari_sam3.plugin.controller import (
     LoadedModel,
     ModelReady,
     Planned,
-    Renumbered,
     SessionController,
     TextMissed,
     Tracked,
     WantedPrompts,
 )
+from napari_sam3.plugin.objects.matching import Renumbered
 from napari_sam3.plugin.prompts import LayerPrompt
 from napari_sam3.video import as_video
 
@@ -132,6 +132,7 @@ def test_new_numbers_of_found_objects_are_told(controller):
     assert controller.object_ids == (1, 2, 3)
     steps = bring(controller, wanted(texts=("person",)))
     assert Renumbered((1, 2, 3), (1, 2)) in steps
+    assert steps[steps.index(Renumbered((1, 2, 3), (1, 2)))].same == {2: 1, 3: 2}
 
 
 def test_model_is_kept_until_another_is_asked_for(monkeypatch):

@@ -10,19 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
+from napari_sam3.plugin.examples import Examples, look_for
+from napari_sam3.plugin.objects.matching import Remembered, Renumbered
 from napari_sam3.plugin.project.kept import Keeping, Kept, NotKept, Told
-from napari_sam3.plugin.prompts import LayerPrompt
+from napari_sam3.plugin.prompt_values import LayerPrompt, is_same_prompt
 from napari_sam3.session.session import VideoSession
 from napari_sam3.values import Direction, FrameResult, ObjectMask
 from napari_sam3.video import Video
 
 Key = tuple[int, int | str]
-"""Frame, and the object's id or the text looked for."""
+"""Frame, and the object's id or what is looked for: a text, or `Examples`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,14 +37,17 @@ class WantedPrompts:
         found something.
     text_frame : int
         0-based.
+    examples : mapping of frame index to Examples
+        What boxes on that frame show as a thing to look for.
     """
 
     objects: Mapping[tuple[int, int], LayerPrompt] = field(default_factory=dict)
     texts: tuple[str, ...] = ()
     text_frame: int = 0
+    examples: Mapping[int, Examples] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.objects or self.texts)
+        return bool(self.objects or self.texts or self.examples)
 
 
 @dataclass(frozen=True)
@@ -92,14 +94,6 @@ class Erased:
 
     frame_index: int
     obj_id: int
-
-
-@dataclass(frozen=True)
-class Renumbered:
-    """Objects found by text that have other ids than before."""
-
-    before: tuple[int, ...]
-    after: tuple[int, ...]
 
 
 Event = (
@@ -296,7 +290,9 @@ class SessionController:
         keys = self._order(wanted)
         found_before = self._found_by_text()
         gone = [key for key in self._told if key not in keys]
+        remembered = None
         if any(isinstance(name, str) for _, name in gone):
+            remembered = Remembered(self.session, found_before, self._told)
             # what a text has found on the way can't be told apart from it: begin anew
             self.session.reset()
             self._told.clear()
@@ -307,13 +303,15 @@ class SessionController:
                 self._take_back(key)
         for key in keys:
             yield from self._tell(key, wanted)
-        found_now = self._found_by_text()
-        if found_before and found_now and not set(found_before) <= set(found_now):
-            yield Renumbered(found_before, found_now)
+        if remembered is not None:
+            found_now = self._found_by_text()
+            same = remembered.new_ids(found_now)
+            if same != {obj_id: obj_id for obj_id in found_before}:
+                yield Renumbered(found_before, found_now, same)
 
     def _order(self, wanted: WantedPrompts) -> list[Key]:
         """Keys wanted: those told before in that order, so that ids come out the same again."""
-        texts: list[Key] = []
+        texts: list[Key] = list(wanted.examples.items())
         for text in wanted.texts:
             asked = [key for key in self._told if key[1] == text]
             texts += asked
@@ -339,7 +337,7 @@ class SessionController:
         if isinstance(name, str):
             if key not in self._told:
                 before = session.object_ids
-                yield Prompted(session.add_prompt(frame_index, text=name))
+                yield Prompted(look_for(session, frame_index, name))
                 self._told[key] = None
                 if session.object_ids == before:
                     self._missed.add(key)
@@ -378,19 +376,3 @@ class SessionController:
     def _open(self) -> VideoSession:
         assert self.session is not None, "bring_in_line opens the session first"
         return self.session
-
-
-def is_same_prompt(one: LayerPrompt, other: LayerPrompt) -> bool:
-    """Whether two prompts say the same."""
-    return (
-        np.array_equal(one.points_xy, other.points_xy)
-        and np.array_equal(one.point_labels, other.point_labels)
-        and _is_same(one.box_xyxy, other.box_xyxy)
-        and _is_same(one.mask, other.mask)
-    )
-
-
-def _is_same(one: NDArray | None, other: NDArray | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return np.array_equal(one, other)

@@ -15,6 +15,7 @@ from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.objects.desk import ObjectDesk, next_ids, parse_ids
 from napari_sam3.plugin.objects.features import OBJECTS
 from napari_sam3.plugin.objects.fields import LOCK_KEY, ObjectFields
+from napari_sam3.plugin.objects.matching import Renumbered
 from napari_sam3.plugin.objects.picking import ObjectPicker
 from napari_sam3.plugin.objects.tracks import CentroidTracks
 from napari_sam3.plugin.results import ResultLayer, frame_on_screen
@@ -179,6 +180,13 @@ class ObjectControls(QObject):
             self.desk.show(results.layer)
             self.tracks.update(results.layer)
         self.refresh()
+
+    def on_renumbered(self, event: Renumbered) -> None:
+        """Objects of the results have other ids: their names follow."""
+        results = self._results()
+        if results is not None:
+            lost = [obj_id for obj_id in event.before if obj_id not in event.same]
+            self.desk.renumber(results.layer, event.same, lost)
 
     def set_free(self, *, may_reset: bool, may_remove: bool) -> None:
         """Say what can be done to whole objects now, and show the current one as it is."""

@@ -285,6 +285,7 @@ class SegmentAndTrackWidget(QWidget):
     def _connect(self) -> None:
         self.work.changed.connect(self._update)
         self.work.ended.connect(self._on_work_ended)
+        self.work.renumbered.connect(self.object_controls.on_renumbered)
         Lifetime(self).ended.connect(self._on_lifetime_ended)
         prompts, track = self.prompt_fields, self.track_fields
         objects = self.object_controls.fields

@@ -15,12 +15,12 @@ from napari_sam3.plugin.controller import (
     ModelReady,
     Planned,
     Prompted,
-    Renumbered,
     SessionController,
     TextMissed,
     Tracked,
 )
 from napari_sam3.plugin.live import LiveDrawing
+from napari_sam3.plugin.objects.matching import Renumbered
 from napari_sam3.plugin.project.kept import Kept, NotKept
 from napari_sam3.plugin.widget.guidance import Ending, Phase
 from napari_sam3.plugin.widget.progress import RunProgress, say_pace
@@ -50,6 +50,9 @@ class Job(QObject):
 
     tracked = Signal(object)
     """A frame of a propagation has come, a `FrameResult`; it is drawn if its layer is there."""
+
+    renumbered = Signal(object)
+    """Objects have other ids now, a `Renumbered`."""
 
     kept = Signal(object)
     """A `Project` was made for what comes now."""
@@ -154,10 +157,13 @@ class Job(QObject):
             self.missed += (event.text,)
             self.missed_on = event.frame_index
         elif isinstance(event, Renumbered):
-            show_warning(
-                "the objects found by text have new numbers, for a prompt was taken back: "
-                f"{list(event.before)} are now {list(event.after)}"
-            )
+            self.renumbered.emit(event)
+            new = [f"{i} is now {j}" for i, j in sorted(event.same.items()) if i != j]
+            if new:
+                show_warning(
+                    "objects found by text have new numbers, for a prompt was taken back: "
+                    f"{', '.join(new)}"
+                )
         else:
             if not self.has_lost_layer() and self.error is None:
                 self._try_to_draw(event)

@@ -34,6 +34,9 @@ class Work(QObject):
     changed = Signal()
     """The state has changed."""
 
+    renumbered = Signal(object)
+    """Objects have other ids now, a `Renumbered`."""
+
     kept = Signal(object)
     """A `Project` was made for what a job gives."""
 
@@ -79,6 +82,7 @@ class Work(QObject):
         job.is_followed = is_followed
         job.changed.connect(self._on_job_changed)
         job.ended.connect(self._on_job_ended)
+        job.renumbered.connect(self.renumbered)
         job.kept.connect(self.kept)
         job.not_kept.connect(self.not_kept)
         self.job = job

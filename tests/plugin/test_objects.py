@@ -1,0 +1,219 @@
+"""Names, classes, divisions, locked frames and tracks in the window."""
+
+import numpy as np
+import pytest
+from napari.layers import Labels
+
+from napari_sam3.labels.lineage import Division
+from napari_sam3.plugin.objects.desk import ObjectDesk
+from napari_sam3.plugin.objects.tracks import CentroidTracks
+from tests.plugin.conftest import SHAPE, disc
+
+
+@pytest.fixture
+def tracked(open_dock, film, work):
+    """A dock that has followed objects 1 and 2 over all frames."""
+    dock = open_dock()
+    dock.viewer.add_image(film, name="film", scale=(0.5, 2, 2))
+    dock.new_prompts()
+    for obj_id, place in ((1, (0, 20, 20)), (2, (0, 40, 30))):
+        dock.prompt_fields.object.value = obj_id
+        dock.prompt_fields.points.value.add([place])
+    work(dock, dock.propagate)
+    return dock
+
+
+def results_of(dock):
+    return dock.bench.results_of(dock.video_fields.video.value)
+
+
+def type_in(field, text):
+    field.native.setText(text)
+    field.native.editingFinished.emit()
+
+
+def row_of(layer, obj_id):
+    table = layer.features
+    return table[table["index"] == obj_id].iloc[0]
+
+
+def test_what_is_typed_is_known_of_the_object_and_shown(tracked, qtbot):
+    fields, layer = tracked.object_controls.fields, results_of(tracked).layer
+    desk = tracked.object_controls.desk
+    assert row_of(layer, 2)["score"] > 0
+    assert row_of(layer, 2)["name"] is None
+    with qtbot.waitSignal(desk.objects_changed) as told:
+        type_in(fields.name, "Ann")
+    assert told.args == [layer]
+    type_in(fields.class_name, "cell")
+    assert tuple(row_of(layer, 2)[["id", "name", "class"]]) == (2, "Ann", "cell")
+    tracked.prompt_fields.object.value = 1
+    assert (fields.name.value, fields.class_name.value) == ("", "")
+    tracked.prompt_fields.object.value = 2
+    assert (fields.name.value, fields.class_name.value) == ("Ann", "cell")
+    tracked.viewer.dims.set_current_step(0, 0)
+    position = layer.data_to_world((0, 40, 30))
+    assert "name: Ann" in layer.get_status(position, world=True)["coordinates"]
+
+
+def test_names_survive_runs_and_go_with_their_object(tracked, work):
+    tracked.object_controls.rename("Ann")
+    work(tracked, tracked.propagate)
+    layer = results_of(tracked).layer
+    assert row_of(layer, 2)["name"] == "Ann"
+    work(tracked, tracked.remove_object)
+    assert layer.metadata["objects"].names == {}
+    assert list(layer.features["index"]) == [0, 1]
+
+
+def test_a_division_is_marked_on_the_frame_on_screen_and_unmarked(tracked, notes):
+    controls, fields = tracked.object_controls, tracked.object_controls.fields
+    table = results_of(tracked).layer.metadata["objects"]
+    tracked.viewer.dims.set_current_step(0, 7)
+    tracked.prompt_fields.object.value = 1
+    fields.daughters.native.setText("1, 2")
+    fields.divide.native.click()
+    assert "own daughter" in notes[-1][1]
+    fields.daughters.native.setText("2 and more")
+    fields.divide.native.click()
+    assert "as in 7, 8" in notes[-1][1]
+    fields.daughters.native.setText("2, 5")
+    fields.divide.native.click()
+    assert table.divisions == (Division(1, (2, 5), 7),)
+    assert fields.lineage.text() == "Divides on frame 7 into 2 and 5."
+    tracked.prompt_fields.object.value = 5
+    assert fields.lineage.text() == "Daughter of 1."
+    assert not fields.undivide.enabled
+    tracked.viewer.dims.set_current_step(0, 9)
+    assert controls.new_daughters() == (6, 7)
+    assert tracked.prompt_fields.object.value == 6
+    tracked.prompt_fields.object.value = 1
+    fields.undivide.native.click()
+    assert table.divisions == (Division(5, (6, 7), 9),)
+
+
+def test_daughters_are_clicked(tracked):
+    fields, layer = tracked.object_controls.fields, results_of(tracked).layer
+    tracked.viewer.dims.set_current_step(0, 0)
+    tracked.prompt_fields.object.value = 9
+    points = tracked.prompt_fields.points.value
+    tracked.viewer.layers.selection.active = points
+
+    class Press:
+        type = "mouse_press"
+        view_direction = None
+        dims_displayed = (1, 2)
+
+        def __init__(self, y, x, then=()):
+            self.position = layer.data_to_world((0, y, x))
+            press = tracked.viewer.mouse_drag_callbacks[-1]
+            for _ in press(tracked.viewer, self):
+                self.type = then[0] if then else "mouse_release"
+                then = then[1:]
+
+    before = list(tracked.viewer.mouse_drag_callbacks)
+    fields.pick.setChecked(True)
+    assert tracked.viewer.layers.selection.active is layer
+    Press(20, 20)
+    Press(40, 30)
+    Press(70, 110)  # background
+    Press(20, 20, ["mouse_move"])  # the picture was moved
+    assert fields.daughters.value == "1, 2"
+    Press(20, 20)
+    assert fields.daughters.value == "2"
+    fields.pick.setChecked(False)
+    assert tracked.viewer.mouse_drag_callbacks == before
+    assert tracked.viewer.layers.selection.active is points
+
+
+def test_a_locked_frame_is_left_alone_and_said_so(tracked, work):
+    fields = tracked.object_controls.fields
+    tracked.viewer.dims.set_current_step(0, 3)
+    assert fields.lock.text == "Lock frame 3"
+    fields.lock.native.click()
+    assert fields.lock.text == "Lock frame 3 (1 locked)"
+    tracked.viewer.dims.set_current_step(0, 4)
+    assert (fields.lock.value, fields.lock.text) == (False, "Lock frame 4 (1 locked)")
+    tracked.prompt_fields.points.value.data = [[0, 60, 20], [0, 40, 30]]
+    work(tracked, tracked.propagate)
+    planes = results_of(tracked).planes
+    np.testing.assert_array_equal(planes[3] == 1, disc(3, 20, 20) & (planes[3] == 1))
+    assert planes[4][68, 32] == 1
+    tracked.viewer.dims.set_current_step(0, 3)
+    assert fields.lock.value
+    (lock,) = [act for key, act in tracked.viewer.keymap.items() if str(key) == "K"]
+    lock(tracked.viewer)
+    assert list(planes.locked_frames()) == []
+
+
+def test_tracks_follow_the_objects_and_their_divisions(tracked, qtbot, work):
+    controls, layer = tracked.object_controls, results_of(tracked).layer
+    with qtbot.waitSignal(controls.tracks.shown) as told:
+        controls.fields.tracks.native.click()
+    (tracks,) = told.args
+    assert tracks.graph == {}
+    assert (tracks.scale.tolist(), tracks.units) == (layer.scale.tolist(), layer.units)
+    first = tracks.data[0]
+    assert first[0] == 1
+    assert first[1] == 0
+    assert first[2:] == pytest.approx([20, 20], abs=0.2)
+    tracked.viewer.dims.set_current_step(0, 5)
+    tracked.prompt_fields.object.value = 1
+    with qtbot.waitSignal(controls.tracks.shown):
+        controls.divide([2])
+    assert tracks.graph == {4: [1], 3: [1]}  # 1 and 2 were there all the time
+    assert sorted(set(tracks.features["id"])) == [1, 2]
+    for colour in ("class", "name", "score", "id"):
+        tracks.color_by = colour
+    with qtbot.waitSignal(controls.tracks.shown):
+        work(tracked, tracked.propagate)
+    assert tracks.color_by == "id"
+    assert [one.name for one in tracked.viewer.layers].count(tracks.name) == 1
+    # what is chosen next to it is still in question
+    tracked.viewer.layers.selection.active = tracks
+    assert controls.layer is layer
+
+
+def test_features_that_a_person_changes_are_taken_over():
+    layer, heard = Labels(np.ones(SHAPE, np.uint16)), []
+    desk = ObjectDesk()
+    desk.objects_changed.connect(heard.append)
+    desk.rename(layer, 1, "Ann")
+    table = layer.features.copy()
+    table.loc[table["index"] == 1, "name"] = "Eve"
+    layer.features = table
+    assert layer.metadata["objects"].names == {1: "Eve"}
+    assert heard == [layer, layer]
+    layer.features = table.drop(columns="name")  # not known is not empty
+    assert layer.metadata["objects"].names == {1: "Eve"}
+
+
+def test_tracks_of_labels_with_more_axes(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer()
+    layer = viewer.add_labels(np.zeros((2, 2, 2, 8, 8), np.uint16))
+    tracks = CentroidTracks(viewer)
+    with pytest.raises(ValueError, match="leave out the others"):
+        tracks.show(layer)
+    tracks.close()
+
+
+def test_names_follow_objects_that_get_other_numbers():
+    layer = Labels(np.zeros(SHAPE, np.uint16))
+    desk = ObjectDesk()
+    for obj_id, name in ((1, "one"), (2, "two"), (3, "three")):
+        desk.rename(layer, obj_id, name)
+    desk.renumber(layer, {2: 1, 3: 2}, lost=[1])
+    assert layer.metadata["objects"].names == {1: "two", 2: "three"}
+
+
+def test_names_follow_what_a_text_finds_when_another_is_taken_back(tracked, work):
+    text = tracked.prompt_fields.text
+    text.value = "dog, person"
+    work(tracked, tracked.segment_frame)
+    layer = results_of(tracked).layer
+    tracked.object_controls.desk.rename(layer, 3, "Rex")
+    tracked.object_controls.desk.rename(layer, 4, "Ann")
+    text.value = "person"
+    work(tracked, tracked.segment_frame)
+    # of the two persons one is object 2 already
+    assert layer.metadata["objects"].names == {3: "Ann"}

@@ -1,4 +1,4 @@
-"""LabelPlanes behaves as the NumPy array it stands for, in a fraction of the memory."""
+"""LabelPlanes, in memory and on disk, behave as the NumPy array that they stand for."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from napari_sam3.labels.planes import LabelPlanes
+from napari_sam3.labels.store import LabelStore
 
 SHAPE = (6, 7, 9)
 MASK = np.random.default_rng(5).random(SHAPE) > 0.7
@@ -47,15 +48,19 @@ KEYS = [
 ]
 
 
-@pytest.fixture(params=[1, 2**26], ids=["one open frame", "all open"])
-def pair(request):
+@pytest.fixture(params=["one open frame", "all open", "on disk"])
+def pair(request, tmp_path):
     """The planes, and the array that they must equal."""
     array = np.random.default_rng(0).integers(0, 4, SHAPE).astype(np.uint16)
     array[3] = 0
-    planes = LabelPlanes(SHAPE, cache_bytes=request.param)
+    if request.param == "on disk":
+        planes = LabelStore.create(tmp_path, SHAPE, cache_bytes=1)
+    else:
+        planes = LabelPlanes(SHAPE, cache_bytes=2**26 if request.param == "all open" else 1)
     for frame_index in (0, 1, 2, 4, 5):
         planes[frame_index] = array[frame_index]
-    return planes, array
+    yield planes, array
+    planes.close()
 
 
 @pytest.mark.parametrize("key", KEYS, ids=str)
@@ -174,15 +179,25 @@ def test_knows_its_least_and_greatest_label(pair):
     assert (planes.min(), planes.max()) == (2, 2)
 
 
-def test_frames_stay_whole_when_threads_read_and_write_them():
-    planes = LabelPlanes((8, 40, 50), cache_bytes=2 * 40 * 50 * 2)
+@pytest.mark.parametrize("where", ["in memory", "on disk"])
+def test_frames_stay_whole_when_threads_read_and_write_them(where, tmp_path):
+    shape, cache_bytes = (8, 40, 50), 2 * 40 * 50 * 2
+    if where == "in memory":
+        planes = LabelPlanes(shape, cache_bytes=cache_bytes)
+    else:
+        planes = LabelStore.create(tmp_path, shape, cache_bytes=cache_bytes)
 
     def write_and_read(label: int) -> bool:
         for frame_index in range(8):
-            planes[frame_index] = np.full((40, 50), label, np.uint16)
+            plane = np.full((40, 50), label, np.uint16)
+            if label % 2:
+                planes.draw(frame_index, plane)
+            else:
+                planes[frame_index] = plane
             if len(np.unique(planes[(frame_index + label) % 8])) != 1:
                 return False
         return True
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(write_and_read, range(1, 25)))
+    planes.close()

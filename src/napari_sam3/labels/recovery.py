@@ -63,12 +63,16 @@ def find_store(chunks_path: Path, records_path: Path, *, mend: bool) -> FoundSto
     problems: list[str] = []
     header = read_header(records_path)
     chunks = _open_chunks(chunks_path, records_path, header, mend, problems)
-    found = read_records(records_path, chunks.shape[0], chunks.dtype)
-    records = dict(found.newest)
-    is_ahead = _take_back_last(found, records, chunks)
-    sizes = chunks.sizes()
-    told = {i: record.chunk.size for i, record in records.items() if record.chunk is not None}
-    doubtful = [i for i in sizes.keys() | told.keys() if sizes.get(i) != told.get(i)]
+    # somebody may be writing what is only looked at: then the next look finds all in order
+    for _ in range(1 if mend else 3):
+        found = read_records(records_path, chunks.shape[0], chunks.dtype)
+        records = dict(found.newest)
+        is_ahead = _take_back_last(found, records, chunks)
+        sizes = chunks.sizes()
+        told = {i: record.chunk.size for i, record in records.items() if record.chunk is not None}
+        doubtful = [i for i in sizes.keys() | told.keys() if sizes.get(i) != told.get(i)]
+        if not doubtful:
+            break
     unnoted, lost = _read_doubtful(doubtful, records, chunks)
     if unnoted:
         problems.append(

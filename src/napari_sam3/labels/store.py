@@ -66,8 +66,7 @@ class LabelStore(LabelPlanes):
         self._sizes = np.zeros(self.shape[0], np.int64)
         for record in found.records.values():
             self._learn(record)
-        save_soon = weakref.WeakMethod(self._save_dirty)
-        self._writer = Writer(self._write_record, lambda: _call(save_soon))
+        self._writer = Writer(self._write_record, self._save_dirty)
         if not is_read_only:
             self._records = RecordFile(folder / RECORDS_NAME)
             _open_stores.add(self)
@@ -363,12 +362,6 @@ def _say_why(folder: Path, error: OSError, *, waiting: int = 0) -> StoreError:
 
 # what was drawn is on its way when a script ends without closing
 _open_stores: weakref.WeakSet[LabelStore] = weakref.WeakSet()
-
-
-def _call(method: weakref.WeakMethod[Any]) -> None:
-    found = method()
-    if found is not None:
-        found()
 
 
 @atexit.register

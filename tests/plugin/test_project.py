@@ -222,12 +222,17 @@ def test_earlier_work_is_offered_and_left_alone(begin, open_dock, clip, work, ow
     assert len(third.viewer.layers) == 4
 
 
-def test_a_second_window_looks_on(begin, open_again, work, own_projects, qtbot, notes):
+def test_a_second_window_looks_on(
+    begin, open_dock, make_napari_viewer, work, own_projects, qtbot, notes
+):
     dock = begin()
     work(dock, dock.propagate)
     qtbot.waitUntil(lambda: dock.projects.standing.saved_at != "")
     dock.projects.project.flush()
-    other = open_again(dock.projects.project.folder)
+    viewer = make_napari_viewer()  # whose dock is opened after the layers
+    viewer.open(str(dock.projects.project.folder), plugin="napari-sam3")
+    other = open_dock(viewer)
+    qtbot.waitUntil(lambda: other.projects.project is not None)
     assert "open for writing" in other.projects.standing.why_read_only
     assert "can be looked at, but not changed" in other.guidance.text()
     assert not other.track_fields.propagate.enabled

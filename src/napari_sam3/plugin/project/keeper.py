@@ -269,7 +269,8 @@ class ProjectKeeper(QObject):
     def look_for_earlier(self, image_layer: Image | None) -> None:
         """See whether there is earlier work on a video; said within a moment."""
         self._drop_search()
-        self._earlier, self._not_kept = None, ""
+        self.forget_earlier()
+        self.opener.look_at_layers()  # the dock may be opened after them
         self.show()
         path = video_path(image_layer)
         if path is None or self._dock.bench.project_of(image_layer) is not None:

@@ -74,9 +74,10 @@ def guide(state: State) -> str:
         return _say_failure(state)
     if state.why_read_only:
         return f"This project can be looked at, but not changed: {state.why_read_only}."
-    if state.earlier:
+    if state.earlier and state.ending is Ending.NONE:
         return (
-            f"Earlier work on this video was kept ({state.earlier}). New work leaves it as it is."
+            f"Earlier work on this video was kept ({state.earlier}). Open it, or begin anew: it "
+            "stays as it is."
         )
     if not state.is_model_ready:
         return (

@@ -19,9 +19,8 @@ from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
-from napari_sam3.projects.place import is_project
 from napari_sam3.projects.project import Project
-from napari_sam3.projects.tracking import ProjectRun
+from napari_sam3.projects.tracking import ProjectRun, open_or_create
 from napari_sam3.session.prompt_files import apply_prompts, read_prompts
 from napari_sam3.session.restoring import prompted_objects
 from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
@@ -102,7 +101,7 @@ def track_video(
             stack.callback(loaded.close)
         if project is None:
             return _track_in_memory(video, film, loaded, told or (), settings, on_frame, progress)
-        kept = project if isinstance(project, Project) else open_project(project, film)
+        kept = project if isinstance(project, Project) else open_or_create(project, film)
         try:
             return _track_into(kept, video, film, loaded, told or (), settings, on_frame, progress)
         except BaseException:
@@ -136,28 +135,6 @@ def gather_prompts(prompts: Prompts) -> PromptList:
     if not len(told):
         raise PromptFileError("there is nothing to track: no prompts were given")
     return told
-
-
-def open_project(place: str | os.PathLike[str], video: Video) -> Project:
-    """Open the project at a place, or make one of a video there.
-
-    Raises
-    ------
-    ProjectError
-        If it is of another video, or can't be made or opened.
-    """
-    path = video.original.path
-    if is_project(place):
-        project = Project.open(place)
-        try:
-            if path is not None and not project.is_read_only:
-                project.point_to(path)  # refuses another content
-        except BaseException:
-            project.close()
-            raise
-        return project
-    frames, height, width = video.shape[:3]
-    return Project.create(place, video, (frames, height, width))
 
 
 def _track_in_memory(

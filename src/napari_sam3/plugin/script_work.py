@@ -10,7 +10,6 @@ from typing import Any
 from napari.layers import Image
 from qtpy.QtWidgets import QApplication
 
-from napari_sam3.batch.tracking import open_project
 from napari_sam3.errors import (
     LayerError,
     MissingPromptError,
@@ -33,6 +32,7 @@ from napari_sam3.plugin.widget.job import Job
 from napari_sam3.plugin.widget.work import Work
 from napari_sam3.plugin.workbench import Setup, Workbench
 from napari_sam3.projects import Project
+from napari_sam3.projects.tracking import open_or_create
 from napari_sam3.settings import read_settings
 from napari_sam3.values import FrameResult
 
@@ -92,7 +92,7 @@ class ScriptWork:
             self.project = project
         else:
             with layer_video(self.image_layer, self.axes) as video:
-                self.project = self._own_project = open_project(project, video)
+                self.project = self._own_project = open_or_create(project, video)
         if self.project.why_read_only is not None:
             why = self.project.why_read_only
             self.close_project()

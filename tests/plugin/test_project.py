@@ -175,6 +175,24 @@ def test_what_was_painted_and_wiped_is_a_prompt_again(begin, open_again, work, o
     assert planes[5].any()
 
 
+def test_masks_in_a_layer_of_their_own_come_back(begin, open_again, work, own_projects):
+    dock = begin()
+    masks = dock.viewer.add_labels(np.zeros((N_FRAMES, *SIZE), int), name="mine", scale=(0.1, 1, 1))
+    masks.data[2, 40:50, 60:80] = 7
+    dock.prompt_fields.masks.value = masks
+    dock.viewer.dims.set_current_step(0, 2)
+    work(dock, dock.propagate)
+    dock.viewer.dims.set_current_step(0, 5)
+    before = np.asarray(results(dock).planes)
+    assert (before[6] == 7).any()
+    close(dock)
+    again = open_again(*list_projects(own_projects))
+    assert again.prompt_fields.masks.value.name == "mine"
+    assert (again.prompt_fields.masks.value.data[2, 45, 70]) == 7
+    work(again, again.propagate)
+    np.testing.assert_array_equal(np.asarray(results(again).planes), before)
+
+
 def test_a_run_that_was_stopped_goes_on_where_it_was(
     begin, open_again, work, own_projects, qtbot, gate, monkeypatch
 ):

@@ -76,6 +76,16 @@ def test_a_lost_video_is_said_and_pointed_to(project_folder, open_again, tmp_pat
         assert project.find_video() == elsewhere
 
 
+def test_a_project_of_an_array_asks_for_it(tmp_path, open_again):
+    folder = tmp_path / "array.sam3"
+    Project.create(folder, None, (N_FRAMES, *SIZE)).close()
+    dock = open_again(folder)
+    assert any("choose it" in problem for problem in dock.projects.standing.problems)
+    image = dock.viewer.add_image(np.zeros((N_FRAMES, *SIZE), np.uint8))
+    assert not dock.projects.standing.is_video_lost
+    assert dock.bench.project_of(image) is dock.projects.project
+
+
 def test_a_damaged_project_opens_as_far_as_it_can(project_folder, open_again, notes):
     (project_folder / "project.json").write_text("{")
     (project_folder / "project.json.bak").unlink()

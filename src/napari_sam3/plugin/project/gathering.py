@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Layer
@@ -22,15 +23,29 @@ if TYPE_CHECKING:
 _LAYERS_VERSION = 1
 
 
-def gather(dock: SegmentAndTrackWidget, image_layer: Image, axes: StackAxes) -> Gathered:
-    """Read all that a project of a video keeps beside labels and prompts; in the GUI thread."""
+def gather(
+    dock: SegmentAndTrackWidget,
+    image_layer: Image,
+    axes: StackAxes,
+    masks: Mapping[str, Any] | None = None,
+) -> Gathered:
+    """Read all that a project of a video keeps beside labels and prompts; in the GUI thread.
+
+    Parameters
+    ----------
+    dock : SegmentAndTrackWidget
+    image_layer, axes
+        The video and how it is read.
+    masks : mapping, optional
+        What is painted as prompts in a layer of its own, as `describe_masks` tells it.
+    """
     is_chosen = dock.video_fields.video.value is image_layer
     results = dock.bench.results_of(image_layer)
     table = None if results is None else results.layer.metadata.get("objects")
     return Gathered(
         # the fields speak of the video that is chosen
         gather_state(dock, image_layer, axes) if is_chosen else None,
-        gather_layers(dock, image_layer) if is_chosen else None,
+        gather_layers(dock, image_layer, masks) if is_chosen else None,
         None if table is None else table.copy(),
     )
 
@@ -58,7 +73,9 @@ def gather_state(dock: SegmentAndTrackWidget, image_layer: Image, axes: StackAxe
     )
 
 
-def gather_layers(dock: SegmentAndTrackWidget, image_layer: Image) -> dict[str, Any]:
+def gather_layers(
+    dock: SegmentAndTrackWidget, image_layer: Image, masks: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """How video, results and prompts are shown, the lowest layer first."""
     results, fields = dock.bench.results_of(image_layer), dock.prompt_fields
     roles: list[tuple[str, Layer | None]] = [
@@ -79,6 +96,8 @@ def gather_layers(dock: SegmentAndTrackWidget, image_layer: Image) -> dict[str, 
         if role == VIDEO:
             entry.update(_image_look(layer))
         entries.append(entry)
+    if masks is not None and fields.masks.value is not None:
+        entries.append(dict(masks))
     return {"version": _LAYERS_VERSION, "layers": entries}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,8 @@ class Held:
         That show its labels: it is open as long as one of them is in the viewer.
     watched : list of layers
         Whose changes are saved.
+    masks : dict or None
+        What was painted as prompts in a layer of its own, as `describe_masks` tells it.
     """
 
     project: Project
@@ -47,6 +49,7 @@ class Held:
     problems: list[str] = field(default_factory=list)
     layers: list[Layer] = field(default_factory=list)
     watched: list[Any] = field(default_factory=list)
+    masks: Mapping[str, Any] | None = None
 
 
 def video_path(image_layer: Image | None) -> Path | None:

@@ -15,6 +15,7 @@ from napari_sam3.plugin.project.autosave import Autosave
 from napari_sam3.plugin.project.earlier import EarlierWork, find_earlier
 from napari_sam3.plugin.project.gathering import gather
 from napari_sam3.plugin.project.held import Held, make_project, video_path
+from napari_sam3.plugin.project.masks import describe_masks
 from napari_sam3.plugin.project.opener import ProjectOpener
 from napari_sam3.plugin.project.restore import FOLDER, RESULTS, ROLE
 from napari_sam3.plugin.project.words import Standing
@@ -198,8 +199,20 @@ class ProjectKeeper(QObject):
         if held is not None and held.autosave is not None:
             held.autosave.end_run()
             self._watch(held)
+            self._look_at_masks(held)
             held.autosave.save()
         self.show()
+
+    def _look_at_masks(self, held: Held) -> None:
+        """Remember what is painted as prompts: it changes what is done with the work alone."""
+        bench, layer = self._dock.bench, self._dock.prompt_fields.masks.value
+        controller, setup = bench.controller, bench.setup
+        if controller is None or setup is None or setup.image_layer is not held.image_layer:
+            return
+        held.masks = None
+        if layer is not None:
+            frames = controller.painted_frames
+            held.masks = describe_masks(layer, setup.image_layer, setup.axes, frames)
 
     def release(self, image_layer: Image) -> None:
         """Begin anew: what was done stays in its project, and is shown on; the next has its own."""
@@ -217,7 +230,7 @@ class ProjectKeeper(QObject):
         if project.is_read_only or image_layer is None or axes is None:
             return
         held.autosave = Autosave(
-            project, lambda: gather(self._dock, image_layer, axes), parent=self
+            project, lambda: gather(self._dock, image_layer, axes, held.masks), parent=self
         )
         held.autosave.saved.connect(lambda clock: self._on_saved(held, clock))
         held.autosave.failed.connect(lambda reason: self._on_failed_to_save(held, reason))
@@ -271,6 +284,7 @@ class ProjectKeeper(QObject):
         self._drop_search()
         self.forget_earlier()
         self.opener.look_at_layers()  # the dock may be opened after them
+        self.opener.look_at_choice(image_layer)
         self.show()
         path = video_path(image_layer)
         if path is None or self._dock.bench.project_of(image_layer) is not None:

@@ -15,10 +15,12 @@ from qtpy.QtWidgets import QFileDialog
 from napari_sam3.errors import Sam3Error
 from napari_sam3.plugin.project.gathering import axes_of, restore_fields
 from napari_sam3.plugin.project.held import Held, video_path
+from napari_sam3.plugin.project.masks import masks_entry
 from napari_sam3.plugin.project.moving import move_project
 from napari_sam3.plugin.project.restore import (
     BOXES,
     FOLDER,
+    MASKS,
     POINTS,
     RESULTS,
     ROLE,
@@ -28,6 +30,8 @@ from napari_sam3.plugin.project.restore import (
     project_layers,
 )
 from napari_sam3.plugin.prompt_layers import colour_shapes
+from napari_sam3.plugin.stack import frame_count
+from napari_sam3.plugin.transforms import layer_shape
 from napari_sam3.plugin.worker import Run, run_once
 from napari_sam3.settings import projects_path
 from napari_sam3.video import Video
@@ -183,6 +187,10 @@ class ProjectOpener(QObject):
         results = bench.adopt_results(image_layer, held.axes, layers[RESULTS])
         held.layers = [results.layer]
         self._choose_prompts(image_layer, layers, project)
+        held.masks = masks_entry(project)
+        limits = project.state.contrast_limits
+        if limits is not None and not image_layer.rgb:
+            image_layer.contrast_limits = limits  # the model saw it like that
         held.problems += restore_fields(
             dock, project.state, image_layer, held.axes, is_of_window=bool(project.layers)
         )
@@ -205,7 +213,8 @@ class ProjectOpener(QObject):
         if points is not None and boxes is not None and is_made_here:
             dock.bench.adopt_prompts(image_layer, points, boxes)
             dock.pen.bind_keys(points, boxes)
-        for choice, layer in ((fields.points, points), (fields.boxes, boxes)):
+        chosen = (fields.points, points), (fields.boxes, boxes), (fields.masks, layers.get(MASKS))
+        for choice, layer in chosen:
             choice.refresh()
             if layer is not None:
                 choice.value = layer
@@ -246,6 +255,21 @@ class ProjectOpener(QObject):
             return show_proxy(open_video(path))
 
         self._start(look, lambda video: self._on_pointed(held, video), held.project.folder)
+
+    def look_at_choice(self, image_layer: Image | None) -> None:
+        """Take a layer that is chosen for the array that a project was made of."""
+        held = self._keeper.current
+        if (
+            image_layer is None
+            or held is None
+            or held.image_layer is not None
+            or held.project.video.path is not None
+            or held.project.labels.shape != _shape_of(image_layer, self._dock)
+        ):
+            return
+        self._keeper.held.remove(held)
+        held.problems = list(held.project.problems)
+        self._attach(held, image_layer, self._layers_of(Opened(held.project)))
 
     def _on_pointed(self, held: Held, video: Video) -> None:
         if self._keeper.is_closed or held not in self._keeper.held:
@@ -313,6 +337,11 @@ class ProjectOpener(QObject):
 
     def _images(self) -> list[Image]:
         return [layer for layer in self._dock.viewer.layers if isinstance(layer, Image)]
+
+
+def _shape_of(image_layer: Image, dock: SegmentAndTrackWidget) -> tuple[int, ...]:
+    size = layer_shape(image_layer)[-2:]
+    return (frame_count(image_layer, dock.axes_choice.read(image_layer)), *size)
 
 
 def _keep_closed(event: Any) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FOLDER, ROLE = "sam3_project", "sam3_role"
 """Names in a layer's metadata: the project that it is of, and what it is there."""
 
-VIDEO, RESULTS, POINTS, BOXES = "video", "results", "points", "boxes"
+VIDEO, RESULTS, POINTS, BOXES, MASKS = "video", "results", "points", "boxes", "masks"
 
 _LOOK = ("name", "opacity", "visible", "blending")
 _IMAGE_LOOK = ("contrast_limits", "colormap", "gamma")
@@ -158,6 +158,15 @@ def _make_results(told: Mapping[str, Any] | None, opened: Opened) -> LayerData:
     return project.labels, arguments, "labels"
 
 
+def _make_masks(told: Mapping[str, Any] | None, opened: Opened) -> LayerData | None:
+    from napari_sam3.plugin.project.masks import draw_masks
+
+    if told is None or not told["frames"]:
+        return None
+    planes = draw_masks(told, opened.project.video.shape)
+    return planes, {"name": str(told["name"]), "opacity": 0.5, **_place_of_video(opened)}, "labels"
+
+
 def _make_points(told: Mapping[str, Any] | None, opened: Opened) -> LayerData | None:
     return _make_prompts("points", told, opened)
 
@@ -166,7 +175,13 @@ def _make_boxes(told: Mapping[str, Any] | None, opened: Opened) -> LayerData | N
     return _make_prompts("shapes", told, opened)
 
 
-_MAKERS = {VIDEO: _make_video, RESULTS: _make_results, BOXES: _make_boxes, POINTS: _make_points}
+_MAKERS = {
+    VIDEO: _make_video,
+    MASKS: _make_masks,
+    RESULTS: _make_results,
+    BOXES: _make_boxes,
+    POINTS: _make_points,
+}
 
 
 def _make_prompts(kind: str, told: Mapping[str, Any] | None, opened: Opened) -> LayerData | None:

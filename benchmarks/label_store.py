@@ -36,6 +36,7 @@ from napari_sam3.labels.store import LabelStore
 
 HEIGHT, WIDTH, OBJECTS = 1080, 1920, 20
 DISTINCT = 60
+STORES = ("NumPy", "LabelPlanes", "LabelStore", "zarr")
 NUMPY_FRAMES = 60
 SHOWN = 300
 STROKES = 12
@@ -188,6 +189,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=10_000)
     parser.add_argument("--zarr-frames", type=int, default=300)
+    parser.add_argument("--stores", nargs="+", choices=STORES, default=STORES)
     parser.add_argument("--folder", help="on the disk that counts; default: a temporary one")
     given = parser.parse_args()
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, ", end="")
@@ -202,7 +204,7 @@ def main() -> None:
     print("| brush event ms (95 %; worst) | undo a stroke ms (worst) | memory MB | kB a frame |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     details = {}
-    for kind in ("NumPy", "LabelPlanes", "LabelStore", "zarr"):
+    for kind in given.stores:
         frames = {"NumPy": NUMPY_FRAMES, "zarr": given.zarr_frames}.get(kind, given.frames)
         with tempfile.TemporaryDirectory(dir=given.folder) as folder:
             answer = Path(folder) / "answer.json"
@@ -221,10 +223,12 @@ def main() -> None:
             f"| {m.get('bytes', HEIGHT * WIDTH * 2) / 1000:.1f} |",
             flush=True,
         )
+    print(f"\nCOCO RLE of the same: {rle / 1000:.1f} kB a frame")
+    if "LabelStore" not in details:
+        return
     store = details["LabelStore"]
-    print(f"\nCOCO RLE of the same: {rle / 1000:.1f} kB a frame; ", end="")
     print(
-        f"the store takes {store['bytes'] / rle:.2f} times that, {store['blocks'] / rle:.2f} ",
+        f"LabelStore takes {store['bytes'] / rle:.2f} times that, {store['blocks'] / rle:.2f} ",
         end="",
     )
     print(f"in blocks of the disk. Opened again in {store['opened_again']:.0f} ms, ", end="")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from napari_sam3.errors import StoreError
+from napari_sam3.labels import recovery
 from napari_sam3.labels.chunks import ChunkFolder
 from napari_sam3.labels.notes import ObjectNote
 from napari_sam3.labels.records import RecordFile
@@ -111,6 +112,28 @@ def test_a_disk_that_fails_otherwise_has_another_remedy(store, disk):
         store.flush()
     assert error.value.errno == errno.EIO
     disk.is_full = False
+
+
+def test_a_store_opens_on_a_full_disk(store, monkeypatch):
+    store.draw(0, frame(9))  # a line too many
+    store.flush()
+    path = store.folder / "frames.jsonl"
+    with path.open("ab") as file:
+        file.write(b'{"frame":2,"cr')
+
+    def refuse(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as full:
+        full.setattr(recovery, "write_records", refuse)
+        again = LabelStore.open(store.folder)
+    assert again.problems == ()
+    np.testing.assert_array_equal(again[0], frame(9))
+    again.draw(6, frame(7))
+    again.close()
+    with LabelStore.open(store.folder) as again:
+        assert again.problems == ()
+        assert again.processed_frames().tolist() == [0, 1, 2, 3, 6]
 
 
 LIMITED = """

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from napari_sam3.errors import StoreError
-from napari_sam3.labels.notes import ObjectNote, pack_notes, unpack_notes
+from napari_sam3.labels.notes import pack_notes, unpack_notes
 
 FORMAT = "napari-sam3 frames"
 VERSION = 1
@@ -91,10 +91,7 @@ class FrameRecord(NamedTuple):
             least, greatest = (_as_integer(n, limits.min, limits.max) for n in said["labels"])
             crc = _as_integer(said["crc"], 0, 2**32 - 1)
             chunk = ChunkFacts(crc, _as_integer(said["bytes"], 0), least, greatest)
-        notes = {
-            int(obj_id): ObjectNote(score, source)
-            for obj_id, (score, source) in _as_mapping(said.get("notes", {})).items()
-        }
+        notes = {int(i): note for i, note in _as_mapping(said.get("notes", {})).items()}
         run = _as_integer(said.get("run", 0), 0, 2**31 - 1)
         return cls(frame_index, chunk, pack_notes(notes), said.get("locked") is True, run)
 
@@ -128,8 +125,8 @@ class Records(NamedTuple):
         How many could be read.
     damaged : int
         How many could not; a last one that was not written to its end does not count.
-    is_torn : bool
-        Whether there is such a last one.
+    last_at, end : int
+        Where in the file the last line begins, and where the last that has an end ends.
     """
 
     header: Header | None
@@ -138,7 +135,8 @@ class Records(NamedTuple):
     before_last: FrameRecord | None
     lines: int
     damaged: int
-    is_torn: bool
+    last_at: int
+    end: int
 
 
 def read_header(path: Path) -> Header | None:
@@ -171,24 +169,26 @@ def read_records(path: Path, frames: int, dtype: np.dtype[Any]) -> Records:
     """Read a file of so many frames of labels as far as it goes; a missing one is empty."""
     newest: dict[int, FrameRecord] = {}
     last = before_last = None
-    lines = damaged = 0
+    lines = damaged = last_at = end = 0
     header = read_header(path)
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         content = b""
-    parts = content.split(b"\n")
-    is_torn = bool(parts.pop())
-    for line in parts[1:] if header is not None else parts:
+    for number, line in enumerate(content.split(b"\n")[:-1]):
+        begin, end = end, end + len(line) + 1
+        if number == 0 and header is not None:
+            continue
         try:
             record = FrameRecord.from_line(line, frames, dtype)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             damaged += 1
             continue
         lines += 1
+        last_at = begin
         last, before_last = record, newest.get(record.frame_index)
         newest[record.frame_index] = record
-    return Records(header, newest, last, before_last, lines, damaged, is_torn)
+    return Records(header, newest, last, before_last, lines, damaged, last_at, end)
 
 
 def write_records(path: Path, header: Header, records: Iterable[FrameRecord]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import zlib
 from collections.abc import Iterable
@@ -58,7 +59,7 @@ def find_store(chunks_path: Path, records_path: Path, *, mend: bool) -> FoundSto
     StoreError
         If nothing is there, or neither part tells what labels they are.
     OSError
-        If what is there can't be read, or not be brought in order.
+        If what is there can't be read or changed.
     """
     problems: list[str] = []
     header = read_header(records_path)
@@ -86,15 +87,18 @@ def find_store(chunks_path: Path, records_path: Path, *, mend: bool) -> FoundSto
             f"{found.damaged} lines of {str(records_path)!r} can't be read; what they said of "
             "scores, sources and locks is lost"
         )
-    is_damaged = found.damaged > 0 or (header is None and records_path.exists())
     if mend:
-        is_long = found.lines > len(records)
+        is_damaged = found.damaged > 0 or (header is None and records_path.exists())
         if is_damaged:
             with suppress(OSError):
                 shutil.copy2(records_path, records_path.with_name(records_path.name + ".damaged"))
-        if is_damaged or is_long or is_ahead or found.is_torn or header is None or unnoted:
+        end = found.last_at if is_ahead else found.end
+        if records_path.exists() and records_path.stat().st_size > end:
+            os.truncate(records_path, end)
+        if is_damaged or header is None or unnoted or found.lines > len(records):
             whole = Header(chunks.shape, chunks.dtype.name)
-            write_records(records_path, whole, (records[i] for i in sorted(records)))
+            with suppress(OSError):  # on a full disk it can be read and added to as it is
+                write_records(records_path, whole, (records[i] for i in sorted(records)))
     return FoundStore(chunks, records, tuple(problems))
 
 
@@ -114,7 +118,8 @@ def _open_chunks(
             f"{str(chunks_path / 'zarr.json')!r} was lost; {str(records_path)!r} says the same"
         )
         if mend:
-            return ChunkFolder.create(chunks_path, header.shape, dtype, anew=True)
+            with suppress(OSError):  # a full disk: another time
+                return ChunkFolder.create(chunks_path, header.shape, dtype, anew=True)
         return ChunkFolder(chunks_path, header.shape, dtype)
 
 

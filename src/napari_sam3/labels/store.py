@@ -137,11 +137,11 @@ class LabelStore(LabelPlanes):
         folder = Path(folder)
         try:
             found = find_store(folder / CHUNKS_NAME, folder / RECORDS_NAME, mend=not read_only)
+            return cls(folder, found, is_read_only=read_only, cache_bytes=cache_bytes)
         except StoreError:
             raise
         except OSError as error:
             raise _say_why(folder, error) from error
-        return cls(folder, found, is_read_only=read_only, cache_bytes=cache_bytes)
 
     # ------------------------------------------------------------- what it is
 

@@ -139,7 +139,11 @@ class Writer:
                 if self._is_stopping:
                     return
             if is_due:
-                self._remind()
+                try:
+                    self._remind()
+                # if the thread ended, those who wait for it would wait for ever
+                except Exception:
+                    self.remind_in(RETRY_S, RETRY_S)
             if job is not None:
                 self._try(*job)
 
@@ -165,7 +169,7 @@ class Writer:
             self._write(record, chunk)
         except OSError as error:
             failure = error
-        # whatever it is: if the thread ended, those who wait for it would wait for ever
+        # as above
         except Exception as error:
             failure = OSError(f"{type(error).__name__}: {error}")
         with self._changed:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_sam3.labels.measures import measure_labels, measure_result
+from napari_sam3.labels.notes import ObjectNote
 from napari_sam3.values import FrameResult, ObjectMask, label_image
 
 
@@ -29,7 +30,9 @@ def test_measures_of_a_result(result):
 
 def test_labels_give_the_same_as_masks(result):
     labels = label_image(result.objects, (20, 30))
-    assert measure_labels(labels, 4, {3: 1.0, 7: 0.75}) == measure_result(result)
+    notes = {3: ObjectNote(1.0, "prompt"), 7: ObjectNote(0.75, "propagated")}
+    sources = {obj_id: note.source for obj_id, note in notes.items()}
+    assert measure_labels(labels, 4, notes) == measure_result(result, sources)
     assert [m.score for m in measure_labels(labels, 4)] == [None, None]
 
 

@@ -146,3 +146,9 @@ def test_from_parents_the_first_daughter_tells_when():
     table = ObjectTable.from_parents({7: 3, 8: 3}, {7: 4, 8: 3}, classes={7: "cell"})
     assert table.divisions == (Division(3, (7, 8), 3),)
     assert table.classes == {7: "cell"}
+
+
+def test_an_object_lives_from_its_birth_to_its_division(family):
+    assert [n for n in range(12) if family.is_alive(2, n)] == [5, 6, 7, 8]
+    assert [n for n in range(12) if family.is_alive(1, n)] == [0, 1, 2, 3, 4]
+    assert all(family.is_alive(77, n) for n in range(12))

@@ -92,6 +92,17 @@ def test_a_division_is_marked_on_the_frame_on_screen_and_unmarked(tracked, notes
     assert table.divisions == (Division(5, (6, 7), 9),)
 
 
+def test_a_mother_ends_and_daughters_begin_with_the_next_propagation(tracked, work):
+    tracked.viewer.dims.set_current_step(0, 8)
+    tracked.prompt_fields.object.value = 1
+    for daughter, place in zip(tracked.object_controls.new_daughters(), (20, 60), strict=True):
+        tracked.prompt_fields.object.value = daughter
+        tracked.prompt_fields.points.value.add([[8, place, 60]])
+    work(tracked, tracked.propagate)
+    seen = [set(np.unique(labels)) - {0} for labels in results_of(tracked).planes]
+    assert seen == [{1, 2}] * 8 + [{2, 3, 4}] * (SHAPE[0] - 8)
+
+
 def test_daughters_are_clicked(tracked):
     fields, layer = tracked.object_controls.fields, results_of(tracked).layer
     tracked.viewer.dims.set_current_step(0, 0)

@@ -188,3 +188,14 @@ def test_looking_never_waits_for_work_nor_disturbs_it(session):
     session.close()
     session.look_at(5)
     assert looking.seen == [4]
+
+
+def test_objects_are_shown_where_they_live(session):
+    session.add_prompt(0, points=[[20, 20]])
+    session.add_prompt(4, points=[[44, 24]], obj_id=2)
+    session.limit_lives(lambda obj_id, frame: (frame < 4) == (obj_id == 1))
+    shown = [(r.frame_index, *r.objects) for r in session.propagate("both", 4)]
+    assert shown == [(4, 2), (5, 2), (6, 2), (7, 2), (3, 1), (2, 1), (1, 1), (0, 1)]
+    assert list(session.result(2).objects) == [1]
+    session.limit_lives(None)
+    assert list(session.result(2).objects) == [1, 2]

@@ -192,6 +192,15 @@ class ObjectTable:
         """The division of an object, if there is one."""
         return self._divisions.get(mother)
 
+    def is_alive(self, obj_id: int, frame_index: int) -> bool:
+        """Whether an object may be seen on a frame: born already, and not yet divided."""
+        division = self._divisions.get(obj_id)
+        if division is not None and frame_index >= division.frame_index:
+            return False
+        mother = self[obj_id].mother
+        birth = None if mother is None else self._divisions.get(mother)
+        return birth is None or frame_index >= birth.frame_index
+
     def mark_division(self, mother: int, daughters: Sequence[int], frame_index: int) -> None:
         """Say that an object became others; takes the place of an earlier division of it.
 

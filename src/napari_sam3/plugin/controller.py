@@ -7,7 +7,7 @@ steps are iterators, so that a thread can use them up one by one and stop in bet
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from napari_sam3.models.base import VideoModel
@@ -165,6 +165,8 @@ class SessionController:
         self.video = video
         self.keeping = Keeping() if keeping is None else keeping
         self.session: VideoSession | None = None
+        # says of an object and a frame whether it may be seen there
+        self.is_alive: Callable[[int, int], bool] | None = None
         self._models = models
         self._model_name = model_name
         self._device = device
@@ -250,6 +252,7 @@ class SessionController:
                 if number == 0:
                     yield Planned(len(propagation) + (0 if done else n_later))
                 for result in propagation:
+                    self.keeping.look_at(session)
                     yield Tracked(result, self.keeping.run_number)
                 if propagation.is_cancelled:
                     return
@@ -286,6 +289,7 @@ class SessionController:
             model = self._models.get(self._model_name, self._device, self._resolution)
             self.session = self.keeping.open_session(self.video, model, self._contrast_limits)
             yield ModelReady(model.name, model.device)
+        self.session.limit_lives(self.is_alive)
         yield from self.keeping.begin()
         keys = self._order(wanted)
         found_before = self._found_by_text()

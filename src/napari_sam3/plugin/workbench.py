@@ -12,6 +12,7 @@ from napari.layers import Image, Labels, Points, Shapes
 
 from napari_sam3.errors import LayerError
 from napari_sam3.plugin.controller import LoadedModel, SessionController
+from napari_sam3.plugin.objects.features import table_of
 from napari_sam3.plugin.project.kept import Keeping
 from napari_sam3.plugin.prompt_layers import make_prompt_layers
 from napari_sam3.plugin.results import ResultLayer
@@ -118,6 +119,9 @@ class Workbench:
                 keeping=Keeping(self.project_of(setup.image_layer, setup.axes)),
             )
             self.setup, self._data = setup, data
+        results = self.results_of(setup.image_layer, setup.axes)
+        if results is not None:
+            self.controller.is_alive = table_of(results.layer).is_alive
         return self.controller
 
     def hold(self, image_layer: Image) -> None:

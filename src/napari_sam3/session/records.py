@@ -53,6 +53,8 @@ class Records:
         Rises with every change of the prompts.
     hold_back : bool
         What journals say of it.
+    is_alive : callable or None
+        Says of an object id and a frame index whether the object is to be seen there.
     recall : callable or None
         Gives what an earlier session had shown on a frame, by object id; None where nothing.
     earlier : tuple of range
@@ -60,8 +62,11 @@ class Records:
         prompts that were restored.
     """
 
-    def __init__(self, hold_back: bool = False) -> None:
+    def __init__(
+        self, hold_back: bool = False, is_alive: Callable[[int, int], bool] | None = None
+    ) -> None:
         self.hold_back = hold_back
+        self.is_alive = is_alive
         self.keyframes: dict[int, dict[int, Keyframe]] = {}
         self.concepts: tuple[tuple[int, Concept], ...] = ()
         self.removed: set[int] = set()
@@ -299,5 +304,10 @@ class Records:
         return {i: m for i, m in masks.items() if i in self._issued and i not in self._undone}
 
     def _visible(self, frame_index: int, masks: Mapping[int, ObjectMask]) -> FrameResult:
-        present = {i: mask for i, mask in masks.items() if i not in self.removed}
+        is_alive = self.is_alive or (lambda obj_id, frame: True)
+        present = {
+            i: mask
+            for i, mask in masks.items()
+            if i not in self.removed and is_alive(i, frame_index)
+        }
         return FrameResult(frame_index, without_overlap(present))

@@ -9,25 +9,12 @@ from pathlib import Path
 
 from numpy.typing import ArrayLike
 
-from napari_sam3.errors import (
-    MissingPromptError,
-    PropagationRunningError,
-    SessionNotFoundError,
-)
+from napari_sam3.errors import MissingPromptError, PropagationRunningError, SessionNotFoundError
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
-from napari_sam3.session.answers import (
-    answer_concept,
-    answer_objects,
-    find_present,
-)
+from napari_sam3.session.answers import answer_concept, answer_objects, find_present
 from napari_sam3.session.frames import RgbFrames
-from napari_sam3.session.prompts import (
-    check_flag,
-    check_frame_index,
-    check_object_id,
-    check_prompt,
-)
+from napari_sam3.session.prompts import check_flag, check_frame_index, check_object_id, check_prompt
 from napari_sam3.session.propagation import Propagation
 from napari_sam3.session.records import Records
 from napari_sam3.session.schedule import check_legs, check_range, plan_frames
@@ -341,6 +328,17 @@ class VideoSession:
             number = check_frame_index(frame_index, len(self.video))
             return self._records.result(number)
 
+    def limit_lives(self, is_alive: Callable[[int, int], bool] | None) -> None:
+        """Show objects only where they live: mothers end, and daughters begin, with a division.
+
+        Parameters
+        ----------
+        is_alive : callable or None
+            Says it of an object id and a frame index; asked in any thread. None: everywhere.
+        """
+        with self._lock:
+            self._records.is_alive = is_alive
+
     def remember(
         self,
         recall: Callable[[int], Mapping[int, ObjectMask] | None],
@@ -368,7 +366,7 @@ class VideoSession:
             self.cancel()
             self._tracker.close()
             self._tracker = self.model.start(self._frames)
-            self._records = Records(self._records.hold_back)
+            self._records = Records(self._records.hold_back, self._records.is_alive)
 
     def close(self) -> None:
         """Give back memory; a running propagation ends. The model stays loaded."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -120,6 +122,13 @@ def test_a_second_opening_is_read_only_and_says_why(folder):
         assert not third.is_read_only
 
 
+def test_a_closed_project_is_not_written_behind_the_back_of_its_next_holder(folder):
+    with Project.open(folder) as project:
+        pass
+    with pytest.raises(ProjectReadOnlyError, match="closed"):
+        project.save_layers({})
+
+
 HOLD = """
 import sys
 from napari_sam3.projects import Project
@@ -201,3 +210,49 @@ def test_a_disk_without_room_is_told_and_nothing_is_lost(folder, monkeypatch):
         project.save_layers({"new": 1})
     with Project.open(folder) as project:
         assert project.layers == {"new": 1}
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def test_ended_at_any_moment_a_small_file_is_as_before_or_as_after(folder, monkeypatch):
+    """Between each two things that saving asks of the system; what was left is tidied by nobody."""
+    seen = set()
+    for end in range(20):
+        with Project.open(folder) as project:
+            assert project.problems == ()
+            project.save_layers({"now": "before"})
+            calls = iter(range(99))
+
+            def ending(call, calls=calls, end=end):
+                def count(*args, **options):
+                    if next(calls) == end:
+                        raise Killed
+                    return call(*args, **options)
+
+                return count
+
+            with monkeypatch.context() as patched:
+                for name in ("replace", "rename", "unlink", "open"):
+                    patched.setattr(Path, name, ending(getattr(Path, name)))
+                patched.setattr("os.fsync", ending(os.fsync))
+                patched.setattr("shutil.copyfile", ending(shutil.copyfile))
+                try:
+                    project.save_layers({"now": "after"})
+                    break
+                except Killed:
+                    pass
+        with Project.open(folder) as project:
+            seen.add(project.layers["now"])
+    assert end > 4
+    assert seen == {"before", "after"}
+
+
+def test_an_id_that_labels_can_not_hold_is_refused(tmp_path):
+    mask = ObjectMask.from_mask(np.ones((H, W), bool))
+    with (
+        Project.create(tmp_path / "a.sam3", None, SHAPE) as project,
+        pytest.raises(ProjectError, match="65535"),
+    ):
+        project.keep(FrameResult(0, {65536: mask}))

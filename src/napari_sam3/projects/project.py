@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import shutil
-import threading
 import uuid
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Collection
 from pathlib import Path
-from types import MappingProxyType, TracebackType
-from typing import Any, Self
+from types import TracebackType
+from typing import Self
 
-from napari_sam3.errors import ProjectError, ProjectReadOnlyError
+import numpy as np
+
+from napari_sam3.errors import ProjectError
 from napari_sam3.labels.notes import ObjectNote
-from napari_sam3.labels.objects import COLUMNS, ObjectTable
+from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.labels.store import LabelStore
 from napari_sam3.projects.files import SmallFiles
 from napari_sam3.projects.loading import Contents, load
 from napari_sam3.projects.lock import ProjectLock
-from napari_sam3.projects.migrate import FORMAT, VERSION
-from napari_sam3.projects.place import LAYERS, OBJECTS, PROJECT, PROMPTS, check_free, is_project
+from napari_sam3.projects.place import PROJECT, check_free, is_project
 from napari_sam3.projects.reference import Shape, VideoReference
-from napari_sam3.projects.runs import changed_frames, frames_left, fresh_frames, stale_after
-from napari_sam3.projects.state import ProjectState, RunNote
-from napari_sam3.session.json_text import to_text
-from napari_sam3.session.prompt_files import prompts_to_json
-from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
-from napari_sam3.values import Direction, FrameResult, label_image
+from napari_sam3.projects.saved import SavedWork
+from napari_sam3.session.saved_prompts import PromptList
+from napari_sam3.values import FrameResult, label_image
 from napari_sam3.video.base import Video
 
 
-class Project:
+class Project(SavedWork):
     """A project that is open; a context manager. Made by `create` and `open`.
 
     Whatever is saved is on disk when the call returns; labels are written behind by their store
@@ -61,14 +55,9 @@ class Project:
         lock: ProjectLock | None,
         why_read_only: str | None,
     ) -> None:
-        self.folder = folder
-        self.labels = labels
-        self.why_read_only = why_read_only
+        super().__init__(folder, files, labels, contents, why_read_only)
         self.problems: tuple[str, ...] = ()
-        self._files = files
-        self._contents = contents
         self._lock_of_folder = lock
-        self._lock = threading.RLock()
 
     # ------------------------------------------------------------ making, opening
 
@@ -166,11 +155,6 @@ class Project:
     # ------------------------------------------------------------------- the video
 
     @property
-    def is_read_only(self) -> bool:
-        """Whether nothing can be saved; `why_read_only` says why."""
-        return self.why_read_only is not None
-
-    @property
     def video(self) -> VideoReference:
         """What it is of."""
         return self._contents.video
@@ -209,66 +193,7 @@ class Project:
             if not self.is_read_only:
                 self._save_head()
 
-    # ------------------------------------------------------------------ what is kept
-
-    @property
-    def state(self) -> ProjectState:
-        """How it was worked with."""
-        return self._contents.state
-
-    def save_state(self, state: ProjectState) -> None:
-        """Keep how it is worked with."""
-        with self._lock:
-            self._check_writable()
-            self._contents.state = state
-            self._save_head()
-
-    @property
-    def prompts(self) -> PromptList:
-        """What the model is told."""
-        return self._contents.prompts
-
-    def save_prompts(self, prompts: Iterable[SavedPrompt]) -> None:
-        """Keep what the model is told, as `session_prompts` gives it."""
-        told = prompts if isinstance(prompts, PromptList) else PromptList(prompts)
-        with self._lock:
-            self._check_writable()
-            changed = changed_frames(self._contents.prompts, told)
-            if self._contents.run is not None and changed:
-                run = stale_after(self._contents.run, changed, self.labels)
-                if run != self._contents.run:
-                    self._contents.run = run
-                    self._save_head()  # first: results must not look truer than they are
-            self._files.write(PROMPTS, to_text(prompts_to_json(told)))
-            self._contents.prompts = told
-
-    @property
-    def layers(self) -> Mapping[str, Any]:
-        """How prompts are drawn: JSON of the window's own."""
-        return self._contents.layers
-
-    def save_layers(self, layers: Mapping[str, Any]) -> None:
-        """Keep how prompts are drawn; it must be JSON."""
-        with self._lock:
-            self._check_writable()
-            self._files.write(LAYERS, to_text(dict(layers)))
-            self._contents.layers = MappingProxyType(dict(layers))
-
-    @property
-    def objects(self) -> ObjectTable:
-        """Names, classes and divisions; `save_objects` keeps a change."""
-        return self._contents.objects
-
-    def save_objects(self, objects: ObjectTable) -> None:
-        """Keep names, classes and divisions."""
-        with self._lock:
-            self._check_writable()
-            table = io.StringIO()
-            writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(objects.to_rows())
-            self._files.write(OBJECTS, table.getvalue())
-            self._contents.objects = objects
+    # ------------------------------------------------------------------- the results
 
     def keep(
         self, result: FrameResult, *, prompted: Collection[int] = (), of_run: bool = False
@@ -288,7 +213,20 @@ class Project:
         -------
         bool
             False if the frame is locked, and was left as it is.
+
+        Raises
+        ------
+        ProjectError
+            If an id is too large for the labels.
+        StoreError
+            If the disk is full.
         """
+        largest = np.iinfo(self.labels.dtype).max
+        if result.objects and max(result.objects) > largest:
+            raise ProjectError(
+                f"object {max(result.objects)} can't be kept: ids in a project go up to {largest}; "
+                "give it a smaller one"
+            )
         notes = {
             i: ObjectNote(mask.score, "prompt" if i in prompted else "propagated")
             for i, mask in result.objects.items()
@@ -296,72 +234,6 @@ class Project:
         labels = label_image(result.objects, self.labels.shape[1:], self.labels.dtype)
         run = self.run_number if of_run else 0
         return self.labels.draw(result.frame_index, labels, notes, run=run)
-
-    # -------------------------------------------------------------------------- runs
-
-    @property
-    def run(self) -> RunNote | None:
-        """The last propagation, over or not."""
-        return self._contents.run
-
-    @property
-    def run_number(self) -> int:
-        """Of the run that is not over, as its frames' lines name it; 0 if there is none."""
-        return (
-            0
-            if self._contents.run is None or self._contents.run.is_over
-            else self._contents.run.number
-        )
-
-    @property
-    def frames_left(self) -> tuple[range, ...]:
-        """What the last run has left to do; empty if it is over or there was none."""
-        if self._contents.run is None or self._contents.run.is_over:
-            return ()
-        return frames_left(self._contents.run, self.labels)
-
-    @property
-    def fresh_frames(self) -> tuple[range, ...]:
-        """Frames of the last run that were done with the prompts of now, in its order."""
-        return () if self._contents.run is None else fresh_frames(self._contents.run, self.labels)
-
-    def begin_run(
-        self, direction: Direction, start: int, limit: int | None = None, *, request: str = ""
-    ) -> int:
-        """Take note of a propagation that begins.
-
-        Parameters
-        ----------
-        direction, start, limit : str, int, int or None
-            As of `VideoSession.propagate`.
-        request : str
-            See `RunNote`.
-
-        Returns
-        -------
-        int
-            Its number: what `labels.draw` is told as `run` for each of its frames.
-        """
-        with self._lock:
-            self._check_writable()
-            number = 1 if self._contents.run is None else self._contents.run.number + 1
-            while self.labels.frames_of_run(number).size:  # the note of a run may be lost
-                number += 1
-            self._contents.run = RunNote(number, direction, start, limit, request=request)
-            self._save_head()
-            return number
-
-    def end_run(self) -> None:
-        """Take note that the run came to its end; one that was stopped is gone on with later."""
-        with self._lock:
-            self._check_writable()
-            if (
-                self._contents.run is not None
-                and not self._contents.run.is_over
-                and not self.frames_left
-            ):
-                self._contents.run = replace(self._contents.run, is_over=True)
-                self._save_head()
 
     # --------------------------------------------------------------------- lifetime
 
@@ -378,6 +250,8 @@ class Project:
             If the disk is full: it is not closed then. Make room, and close it again.
         """
         self.labels.close()
+        if self.why_read_only is None:
+            self.why_read_only = "it was closed; open it again"
         if self._lock_of_folder is not None:
             self._lock_of_folder.give_back()
 
@@ -395,23 +269,3 @@ class Project:
     def __repr__(self) -> str:
         how = ", read-only" if self.is_read_only else ""
         return f"<Project {str(self.folder)!r}{how}>"
-
-    def _check_writable(self) -> None:
-        if self.why_read_only is not None:
-            raise ProjectReadOnlyError(
-                f"the project {str(self.folder)!r} can't be changed: {self.why_read_only}"
-            )
-
-    def _save_head(self) -> None:
-        contents = self._contents
-        if contents.version != VERSION:
-            self._files.keep_copy(PROJECT, f"project.v{contents.version}.json")
-            contents.version = VERSION
-        said = {
-            "format": FORMAT,
-            "version": VERSION,
-            "video": self._contents.video.to_json(),
-            "state": self._contents.state.to_json(),
-            "run": None if self._contents.run is None else self._contents.run.to_json(),
-        }
-        self._files.write(PROJECT, to_text(said))

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from napari_sam3.errors import ProjectError
+from napari_sam3.labels.measures import measure_labels
 from napari_sam3.projects.project import Project
 from napari_sam3.session.restoring import restore_prompts
 from napari_sam3.session.session import VideoSession
@@ -104,12 +104,13 @@ def recall_from(labels: LabelPlanes) -> Callable[[int], Mapping[int, ObjectMask]
         plane = labels[frame_index]
         notes = labels.notes(frame_index)
         masks = {}
-        for obj_id in np.unique(plane[plane != 0]).tolist():
-            note = notes.get(obj_id)
+        for measure in measure_labels(plane, frame_index):
+            note = notes.get(measure.obj_id)
             score = 1.0 if note is None or note.score is None else note.score
-            mask = ObjectMask.from_mask(plane == obj_id, score)
-            if mask is not None:
-                masks[obj_id] = mask
+            x0, y0, x1, y1 = measure.bbox
+            crop = plane[y0:y1, x0:x1] == measure.obj_id
+            crop.flags.writeable = False
+            masks[measure.obj_id] = ObjectMask(crop, measure.bbox, plane.shape, score)
         return masks
 
     return recall

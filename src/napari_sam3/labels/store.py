@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import errno
+import os
 import weakref
 import zlib
 from collections.abc import Mapping
@@ -110,7 +111,7 @@ class LabelStore(LabelPlanes):
             write_records(folder / RECORDS_NAME, Header(plan.shape, plan.dtype.name), ())
             chunks = ChunkFolder.create(folder / CHUNKS_NAME, plan.shape, plan.dtype)
         except OSError as error:
-            raise _say_why(folder, error) from error
+            raise _say_why(folder, error, "made") from error
         return cls(folder, FoundStore(chunks, {}, ()), is_read_only=False, cache_bytes=cache_bytes)
 
     @classmethod
@@ -132,7 +133,7 @@ class LabelStore(LabelPlanes):
         ------
         StoreError
             If there is none, if neither of its parts tells what labels it holds, or if a newer
-            version has written it.
+            version has written it. With an `errno` if the disk is to blame: then nothing is lost.
         """
         folder = Path(folder)
         try:
@@ -141,7 +142,7 @@ class LabelStore(LabelPlanes):
         except StoreError:
             raise
         except OSError as error:
-            raise _say_why(folder, error) from error
+            raise _say_why(folder, error, "opened") from error
 
     # ------------------------------------------------------------- what it is
 
@@ -340,10 +341,10 @@ class LabelStore(LabelPlanes):
                 raise
 
     def _say_failure(self, failure: OSError) -> StoreError:
-        return _say_why(self.folder, failure, waiting=self._writer.waiting_frames)
+        return _say_why(self.folder, failure, "written", waiting=self._writer.waiting_frames)
 
 
-def _say_why(folder: Path, error: OSError, *, waiting: int = 0) -> StoreError:
+def _say_why(folder: Path, error: OSError, deed: str, *, waiting: int = 0) -> StoreError:
     """The same error, with what can be done about it."""
     free = free_bytes(folder)
     room = "" if free is None else f"; {free / 1e6:,.1f} MB are free there"
@@ -353,15 +354,15 @@ def _say_why(folder: Path, error: OSError, *, waiting: int = 0) -> StoreError:
         remedy = "See whether that disk and folder are there and may be written to"
     if waiting:
         remedy += f"; {waiting} frames wait in memory, and are written then"
-    said = StoreError(
-        f"{str(folder)!r} can't be written: {error.strerror or error}{room}. {remedy}"
-    )
+    said = StoreError(f"{str(folder)!r} can't be {deed}: {error.strerror or error}{room}. {remedy}")
     said.errno = error.errno
     return said
 
 
 # what was drawn is on its way when a script ends without closing
 _open_stores: weakref.WeakSet[LabelStore] = weakref.WeakSet()
+if hasattr(os, "register_at_fork"):  # they stay the business of the process that opened them
+    os.register_at_fork(after_in_child=_open_stores.clear)
 
 
 @atexit.register

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_sam3.errors import Sam3Error
-from napari_sam3.plugin.prompt_values import LayerPrompt
+from napari_sam3.plugin.examples import Examples
+from napari_sam3.plugin.prompt_values import LayerPrompt, Source
 from napari_sam3.session.session import VideoSession
 from napari_sam3.values import Direction, ObjectMask
 
@@ -39,18 +40,37 @@ class NotKept:
 
 
 class Told:
-    """What a session was told before, as a controller knows it: prompts of layers, texts."""
+    """What a session was told before, as a controller knows it: prompts of layers, texts.
 
-    def __init__(self, prompts: Iterable[SavedPrompt] = (), removed: Iterable[int] = ()) -> None:
+    Parameters
+    ----------
+    prompts : iterable of SavedPrompt
+    removed : iterable of int
+        Ids of objects that were removed.
+    masked : collection of int
+        Frames whose masks are those of a labels layer.
+    """
+
+    def __init__(
+        self,
+        prompts: Iterable[SavedPrompt] = (),
+        removed: Iterable[int] = (),
+        masked: Collection[int] = (),
+    ) -> None:
         self.prompts: dict[Key, LayerPrompt | None] = {}
         self.priors: dict[Key, ObjectMask] = {}
         self.removed = set(removed)
         for prompt in prompts:
             if prompt.is_concept:
-                if prompt.text is not None:
-                    self.prompts[prompt.frame_index, prompt.text] = None
+                if len(prompt.boxes_xyxy):
+                    what: str | None = Examples(prompt.text, prompt.boxes_xyxy, prompt.box_labels)
+                else:
+                    what = prompt.text
+                if what is not None:
+                    self.prompts[prompt.frame_index, what] = None
             elif not prompt.is_found and prompt.obj_id is not None:
                 key = (prompt.frame_index, prompt.obj_id)
+                is_painted = prompt.mask is not None and prompt.frame_index in masked
                 self.prompts[key] = LayerPrompt(
                     prompt.frame_index,
                     prompt.obj_id,
@@ -58,6 +78,7 @@ class Told:
                     prompt.point_labels,
                     prompt.box_xyxy,
                     None if prompt.mask is None else prompt.mask.mask,
+                    (Source("labels", prompt.obj_id),) if is_painted else (),
                 )
                 if prompt.prior is not None:
                     self.priors[key] = prompt.prior
@@ -82,13 +103,17 @@ class Keeping:
         self.make: Callable[[], Project] | None = None
         self._is_claimed = project is not None
         self._run = 0
+        self._saved_ids: tuple[int, ...] = ()
 
     @property
     def told(self) -> Told:
         """What an earlier session was told."""
         if self.project is None:
             return Told()
-        return Told(self.project.prompts, self.project.prompts.removed)
+        from napari_sam3.plugin.project.masks import masked_frames
+
+        prompts = self.project.prompts
+        return Told(prompts, prompts.removed, masked_frames(self.project))
 
     @property
     def ids_in_use(self) -> tuple[int, ...]:
@@ -140,6 +165,12 @@ class Keeping:
             from napari_sam3.session.restoring import list_prompts
 
             self.project.save_prompts(list_prompts(session))
+            self._saved_ids = session.object_ids
+
+    def look_at(self, session: VideoSession) -> None:
+        """Keep the ids of objects that were found on the way, before they are shown."""
+        if session.object_ids != self._saved_ids:
+            self.save_prompts(session)
 
     def count_done(
         self,

@@ -1,6 +1,6 @@
 """Track in all videos of a folder: one bad video does not stop the rest, a killed run goes on.
 
-python batch_over_a_folder.py [FOLDER]     the first click of the prompts fits the sample
+python batch_over_a_folder.py [FOLDER]     its click fits the sample
 """
 
 import shutil
@@ -20,7 +20,7 @@ else:
 
 report = run_batch(
     [folder],
-    [{"frame": 0, "box": [310, 365, 376, 442]}],
+    [{"frame": 0, "points": [[343, 406]]}],
     out="results",
     formats=["tiff", "csv"],
     max_frame_num_to_track=10,

@@ -41,6 +41,21 @@ with tempfile.TemporaryDirectory() as home:
         with ProjectRun(project, "fake", prompts, video=film) as run:
             assert len(list(run)) == 3
 """,
+    "one video and many": """
+import tempfile
+import numpy as np
+from PIL import Image
+from napari_sam3 import run_batch, track_video
+film = np.zeros((2, 40, 50), np.uint8)
+film[:, 10:20, 10:20] = 200
+click = [{"frame": 0, "points": [[15, 15]]}]
+with tempfile.TemporaryDirectory() as folder:
+    with track_video(film, click, project=folder + "/a.sam3") as tracked:
+        tracked.export(folder + "/labels.tif")
+    Image.fromarray(film[0]).save(folder + "/0.png")
+    (row,) = run_batch([folder + "/0.png"], click, folder + "/out", formats=["csv"]).rows
+    assert row.state == "done", row
+""",
     "the embedded default": """
 import numpy as np
 from napari_sam3 import VideoSession

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import numpy as np
 import pytest
 from napari.layers import Labels, Points, Shapes
@@ -160,6 +163,36 @@ def test_window_lives_while_a_script_waits(session, viewer, gate):
     QTimer.singleShot(0, tell)
     assert session.propagate() == SHAPE[0]
     assert told == [[0]]
+
+
+def test_a_video_that_is_deleted_meanwhile(session, viewer, gate):
+    from qtpy.QtCore import QTimer
+
+    session.add_prompt(0, points=[[40, 30]])
+
+    def delete():
+        viewer.layers.clear()
+        gate.open()
+
+    QTimer.singleShot(0, delete)
+    with pytest.raises(LayerError, match="deleted"):
+        session.propagate()
+    with pytest.raises(LayerError, match="not in the viewer"):
+        session.array  # noqa: B018
+    with pytest.raises(LayerError, match="not in the viewer"):
+        session.propagate()
+
+
+def test_ctrl_c_stops_and_keeps_what_is_done(session):
+    session.add_prompt(0, points=[[40, 30]])
+
+    def on_frame(result):
+        if result.frame_index == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        session.propagate(on_frame=on_frame)
+    assert session.array.processed_frames().tolist() == [0, 1, 2, 3]
 
 
 def test_layers_of_ones_own(session, viewer):

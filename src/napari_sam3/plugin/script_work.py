@@ -130,6 +130,13 @@ class ScriptWork:
         if self.dock is not None and self.work.job is None:
             self.dock.video_fields.video.value = self.image_layer  # it may have turned to another
 
+    def check_there(self) -> None:
+        """Make sure that the video is still in the viewer."""
+        if self.image_layer not in self.viewer.layers:
+            raise LayerError(
+                f"the layer {self.image_layer.name!r} is not in the viewer any more; add it again"
+            )
+
     def prepare(
         self, prompts: DrawnPrompts, frame_index: int, *, is_needed: bool = True
     ) -> tuple[SessionController, WantedPrompts, tuple[Skipped, ...]]:
@@ -138,10 +145,7 @@ class ScriptWork:
             raise PropagationRunningError(
                 f"work is under way on layer {self.image_layer.name!r}; let it end or stop it first"
             )
-        if self.image_layer not in self.viewer.layers:
-            raise LayerError(
-                f"the layer {self.image_layer.name!r} is not in the viewer any more; add it again"
-            )
+        self.check_there()
         if self.dock is not None:
             self.dock.projects.check_writable(self.image_layer)
         controller = self.bench.controller_for(self._setup())

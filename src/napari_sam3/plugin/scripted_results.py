@@ -114,7 +114,11 @@ class ScriptedResults:
         return place
 
     def _results(self) -> ResultLayer:
-        return self._work.bench.results_for(self.image_layer, self.axes)
+        found = self._work.results()
+        if found is None:
+            self._work.check_there()
+            found = self._work.bench.results_for(self.image_layer, self.axes)
+        return found
 
     def _on_screen(self) -> int:
         return frame_on_screen(self.image_layer, self.axes, self.viewer)

@@ -62,7 +62,17 @@ def test_text_and_clicks_in_one_session(open_dock, disc_film, concept_folder, wo
     work(dock, dock.propagate)
     assert notes == []
     assert dock.guidance.text().startswith(f"{N_FRAMES} frames done")
-    assert all({1, 2} <= set(np.unique(planes[t])) for t in range(N_FRAMES))
+    # what becomes of the one found hangs on how random weights round: on the number of threads
+    assert all(2 in planes[t] for t in range(N_FRAMES))
+    assert any(1 in planes[t] for t in range(1, N_FRAMES))
+    # a box as an example, in place of the text: what is found comes beside the clicked object
+    dock.prompt_fields.examples.value = True
+    corners = np.array([[0, 26, 20], [0, 26, 48], [0, 54, 48], [0, 54, 20]])
+    dock.prompt_fields.boxes.value.add_rectangles(corners)
+    text.value = ""
+    work(dock, dock.segment_frame)
+    assert notes == []
+    assert {2} < set(np.unique(planes[0])) - {0}
 
 
 def test_prompt_propagate_correct_and_propagate_again(

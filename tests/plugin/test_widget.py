@@ -113,6 +113,35 @@ def test_text_finds_objects_and_is_taken_back(ready, work):
     assert set(np.unique(labels_of(ready).data[0])) == {0, 1}
 
 
+def test_boxes_as_examples_of_what_to_look_for(ready, work, notes):
+    """The fake finds all its discs by an example, but for those that a counterexample holds."""
+    fields, boxes = ready.prompt_fields, ready.prompt_fields.boxes.value
+    ready.viewer.dims.set_current_step(0, 0)
+    fields.object.value = 5
+    fields.examples.value = True
+    boxes.add_rectangles(np.array([[0, 32, 22], [0, 32, 38], [0, 48, 38], [0, 48, 22]]))
+    assert list(boxes.features["label"]) == ["example"]
+    work(ready, ready.segment_frame)
+    assert set(np.unique(labels_of(ready).data[0])) == {0, 1, 2, 3, 4}  # 1 was clicked
+    assert list(boxes.features["object"]) == [0]  # it is no object
+    fields.sign.value = "exclude"
+    boxes.add_rectangles(np.array([[0, 32, 82], [0, 32, 98], [0, 48, 98], [0, 48, 82]]))
+    assert list(boxes.features["label"]) == ["example", "counterexample"]
+    work(ready, ready.segment_frame)
+    frame = labels_of(ready).data[0]
+    assert frame[40, 90] == 0
+    assert len(set(np.unique(frame))) == 4
+    fields.text.value = "dog"  # with a text they say what is meant by it
+    work(ready, ready.segment_frame)
+    assert set(np.unique(labels_of(ready).data[0])) == {0, 1}
+    boxes.add_ellipses(np.array([[0, 5, 5], [0, 5, 25], [0, 25, 25], [0, 25, 5]]))
+    work(ready, ready.segment_frame)
+    assert "only a rectangle can be an example" in notes[-1][1]
+    fields.examples.value = False
+    boxes.add_rectangles(np.array([[0, 50, 10], [0, 50, 30], [0, 70, 30], [0, 70, 10]]))
+    assert (boxes.features["object"].iloc[-1], boxes.features["label"].iloc[-1]) == (5, "exclude")
+
+
 def test_moved_prompt_takes_the_place_of_the_old_one(ready, work):
     work(ready, ready.propagate)
     points = ready.prompt_fields.points.value

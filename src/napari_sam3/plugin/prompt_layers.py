@@ -1,8 +1,9 @@
 """Layers to draw prompts in: their features, and the colours that show these.
 
 The border of an item has the colour of its object, the same as its label in a Labels layer; the
-face is blue where it shows the object and orange where it shows what is not the object (two colours
-that colour-blind people tell apart).
+face is blue where it shows the object and orange where it shows what is not the object; green where
+it is an example of what to look for, and red where it is none (colours that colour-blind people
+tell apart).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from napari.layers import Points, Shapes
 from napari.utils.colormaps import label_colormap
 from numpy.typing import NDArray
 
+from napari_sam3.plugin.examples import COUNTEREXAMPLE, EXAMPLE
 from napari_sam3.plugin.overlay import overlay_place
 from napari_sam3.plugin.stack import StackAxes, check_axes
 from napari_sam3.plugin.transforms import layer_shape
@@ -26,6 +28,8 @@ NEW_OBJECT = 0
 _LABEL_COLOURS = {
     INCLUDE: np.array([0.0, 0.45, 0.70, 1.0]),
     EXCLUDE: np.array([0.90, 0.62, 0.0, 1.0]),
+    EXAMPLE: np.array([0.0, 0.62, 0.45, 1.0]),
+    COUNTEREXAMPLE: np.array([0.84, 0.37, 0.0, 1.0]),
 }
 _NEW_OBJECT_COLOUR = np.ones(4)
 _SHAPE_ALPHA = 0.3

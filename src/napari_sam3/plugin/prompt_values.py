@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from napari_sam3.values import BoolArray, FloatArray, no_labels, no_points
 
@@ -65,10 +67,15 @@ class LayerPrompt:
 
 @dataclass(frozen=True, eq=False)
 class LayerPrompts(Sequence[LayerPrompt]):
-    """Prompts in order of frame, then of object (new ones last), and what was left out."""
+    """Prompts in order of frame, then of object (new ones last), and what was left out.
+
+    `examples` are boxes that show what to look for, by frame: x0, y0, x1, y1 in the API's pixels,
+    and whether it is that or what is not meant.
+    """
 
     prompts: tuple[LayerPrompt, ...]
     skipped: tuple[Skipped, ...] = ()
+    examples: dict[int, tuple[list[FloatArray], list[bool]]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -111,3 +118,19 @@ def read_include(value: Any) -> bool:
     if word not in _INCLUDE | _EXCLUDE:
         raise ValueError(f"{value!r} says neither include nor exclude")
     return word in _INCLUDE
+
+
+def is_same_prompt(one: LayerPrompt, other: LayerPrompt) -> bool:
+    """Whether two prompts say the same."""
+    return (
+        np.array_equal(one.points_xy, other.points_xy)
+        and np.array_equal(one.point_labels, other.point_labels)
+        and _is_same(one.box_xyxy, other.box_xyxy)
+        and _is_same(one.mask, other.mask)
+    )
+
+
+def _is_same(one: NDArray | None, other: NDArray | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return np.array_equal(one, other)

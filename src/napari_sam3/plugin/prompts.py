@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from napari_sam3.plugin.examples import read_example
 from napari_sam3.plugin.flat_layers import position_meant
 from napari_sam3.plugin.outlines import (
-    deepest_point,
     ellipse_outline,
     fill_outline,
     is_level,
@@ -21,6 +21,7 @@ from napari_sam3.plugin.outlines import (
     points_along,
 )
 from napari_sam3.plugin.overlay import labels_on_frame
+from napari_sam3.plugin.prompt_group import PromptGroup
 from napari_sam3.plugin.prompt_values import (
     LayerPrompt,
     LayerPrompts,
@@ -65,7 +66,8 @@ def prompts_from_layers(
     Rectangles are boxes. Ellipses, polygons, turned rectangles and lines drawn as a loop are
     filled to masks; several of one object on one frame are joined, excluded ones cut out, or
     turned into a negative click where there is nothing to cut from. Other lines
-    become up to 16 clicks along them.
+    become up to 16 clicks along them. A rectangle whose `label` is "example" or "counterexample" is
+    no object, but shows what to look for, or what not.
 
     Parameters
     ----------
@@ -144,34 +146,6 @@ def prompts_from_labels(
     return LayerPrompts(tuple(prompts), tuple(skipped))
 
 
-class _Group:
-    """Collects what is said of one object on one frame."""
-
-    def __init__(self) -> None:
-        self.points: list[FloatArray] = []
-        self.labels: list[BoolArray] = []
-        self.box: FloatArray | None = None
-        self.box_source: Source | None = None
-        self.mask: BoolArray | None = None
-        self.excluded: list[BoolArray] = []
-        self.sources: list[Source] = []
-
-    def add_points(self, points_yx: FloatArray, include: bool) -> None:
-        self.points.append(api_points(points_yx))
-        self.labels.append(np.full(len(points_yx), include))
-
-    def add_mask(self, mask: BoolArray) -> None:
-        self.mask = mask if self.mask is None else self.mask | mask
-
-    def finish(self) -> None:
-        """Cut excluded areas out of the mask, or click into them where there is no mask."""
-        for area in self.excluded:
-            if self.mask is not None:
-                self.mask = self.mask & ~area
-            else:
-                self.add_points(deepest_point(area), include=False)
-
-
 class _Reader:
     def __init__(self, image_layer: Any, axes: StackAxes, current_frame: int) -> None:
         self._image = image_layer
@@ -180,9 +154,10 @@ class _Reader:
         height, width = layer_shape(image_layer)[-2:]
         self._size = (height, width)
         self._current_frame = current_frame
-        self._groups: dict[tuple[int, int, int], _Group] = {}
+        self._groups: dict[tuple[int, int, int], PromptGroup] = {}
         self._new = 0
         self._skipped: list[Skipped] = []
+        self._examples: dict[int, tuple[list[FloatArray], list[bool]]] = {}
 
     def read_points(self, layer: Any, default_object: int | None) -> None:
         position = position_meant(layer, self._image, self._axes, self._current_frame)
@@ -224,11 +199,18 @@ class _Reader:
             if reason is not None:
                 self._skip(source, reason)
                 continue
+            outline = placed[:, -2:]
+            frame_index = self._frame_of(placed[0])
+            shows = read_example(layer, index)
+            if shows is not None:
+                if kind == "rectangle" and is_level(outline):
+                    self._add_example(outline, frame_index, source, shows)
+                else:
+                    self._skip(source, "only a rectangle can be an example of what to look for")
+                continue
             read = self._read_features(layer, index, source, None)
             if read is None:
                 continue
-            outline = placed[:, -2:]
-            frame_index = self._frame_of(placed[0])
             if kind == "line" or (kind == "path" and not is_loop(outline)):
                 self._add_line(outline, frame_index, source, *read)
             elif kind == "rectangle" and is_level(outline) and read[1]:
@@ -272,7 +254,7 @@ class _Reader:
                     tuple(group.sources),
                 )
             )
-        return LayerPrompts(tuple(prompts), tuple(self._skipped))
+        return LayerPrompts(tuple(prompts), tuple(self._skipped), self._examples)
 
     def _add_line(
         self, line: FloatArray, frame_index: int, source: Source, obj_id: int | None, include: bool
@@ -284,15 +266,31 @@ class _Reader:
             return
         self.group(frame_index, obj_id, source).add_points(inside, include)
 
-    def _add_box(
-        self, corners: FloatArray, frame_index: int, source: Source, obj_id: int | None
-    ) -> None:
+    def _clip(self, corners: FloatArray, source: Source) -> FloatArray | None:
+        """The part of a rectangle that lies in the picture, x0, y0, x1, y1 px."""
         points = api_points(corners)
         height, width = self._size
         x0, y0 = np.clip(points.min(axis=0), 0, (width, height))
         x1, y1 = np.clip(points.max(axis=0), 0, (width, height))
         if x1 <= x0 or y1 <= y0:
             self._skip(source, f"it holds nothing of the picture ({width} x {height} px)")
+            return None
+        return np.array([x0, y0, x1, y1])
+
+    def _add_example(
+        self, corners: FloatArray, frame_index: int, source: Source, shows: bool
+    ) -> None:
+        box = self._clip(corners, source)
+        if box is not None:
+            boxes, signs = self._examples.setdefault(frame_index, ([], []))
+            boxes.append(box)
+            signs.append(shows)
+
+    def _add_box(
+        self, corners: FloatArray, frame_index: int, source: Source, obj_id: int | None
+    ) -> None:
+        box = self._clip(corners, source)
+        if box is None:
             return
         group = self.group(frame_index, obj_id, source)
         if group.box_source is not None:
@@ -301,7 +299,7 @@ class _Reader:
                 group.box_source,
                 f"object {obj_id} has a later box on frame {frame_index}; an object has one box",
             )
-        group.box, group.box_source = np.array([x0, y0, x1, y1]), source
+        group.box, group.box_source = box, source
 
     def _add_area(
         self,
@@ -323,7 +321,7 @@ class _Reader:
 
     # --------------------------------------------------------------- groups
 
-    def group(self, frame_index: int, obj_id: int | None, source: Source) -> _Group:
+    def group(self, frame_index: int, obj_id: int | None, source: Source) -> PromptGroup:
         """The group that an item belongs to; a new one for an item of no object."""
         if obj_id is None:
             self._new += 1
@@ -331,8 +329,8 @@ class _Reader:
         group.sources.append(source)
         return group
 
-    def _group_of(self, frame_index: int, obj_id: int | None, new: int) -> _Group:
-        return self._groups.setdefault((frame_index, obj_id or 0, new), _Group())
+    def _group_of(self, frame_index: int, obj_id: int | None, new: int) -> PromptGroup:
+        return self._groups.setdefault((frame_index, obj_id or 0, new), PromptGroup())
 
     def _skip(self, source: Source, reason: str) -> None:
         self._skipped.append(Skipped(source, reason))

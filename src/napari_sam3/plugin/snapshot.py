@@ -11,6 +11,7 @@ import pandas as pd
 from napari.layers import Image, Labels, Points, Shapes
 
 from napari_sam3.plugin.controller import WantedPrompts
+from napari_sam3.plugin.examples import join_text, read_example
 from napari_sam3.plugin.prompts import (
     LayerPrompt,
     Skipped,
@@ -81,7 +82,7 @@ def read_prompts(
     read = prompts_from_layers(
         image_layer, axes, points_layer, shapes_layer, current_frame=current_frame
     )
-    skipped = list(read.skipped)
+    skipped, found = list(read.skipped), read.examples
     objects = {(p.frame_index, p.obj_id): p for p in read if p.obj_id is not None}
     if labels_layer is not None:
         on_screen = {current_frame} if takes_screen else set()
@@ -96,7 +97,8 @@ def read_prompts(
         key = (frame_index, obj_id)
         objects[key] = _join(objects.get(key), LayerPrompt(frame_index, obj_id, mask=mask))
     texts = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    return WantedPrompts(objects, texts, current_frame), tuple(skipped)
+    examples, texts = join_text(found, texts)
+    return WantedPrompts(objects, texts, current_frame, examples), tuple(skipped)
 
 
 def name_objects(layer: Points | Shapes, taken: set[int], current_object: int = 0) -> None:
@@ -118,7 +120,7 @@ def name_objects(layer: Points | Shapes, taken: set[int], current_object: int = 
     objects = features["object"].tolist()
     named = list(objects)
     for index, value in enumerate(objects):
-        if _is_unnamed(value):
+        if _is_unnamed(value) and read_example(layer, index) is None:
             named[index] = max(taken, default=0) + 1
             taken.add(named[index])
     if named != objects or "object" not in layer.features:
@@ -167,7 +169,8 @@ def objects_named(layer: Points | Shapes) -> set[int]:
     """Ids that the items of a layer name."""
     if "object" not in layer.features:
         return set()
-    named = (_named(value) for value in layer.features["object"])
+    values = enumerate(layer.features["object"])
+    named = (_named(value) for i, value in values if read_example(layer, i) is None)
     return {number for number in named if number is not None}
 
 

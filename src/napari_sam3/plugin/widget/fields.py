@@ -109,6 +109,12 @@ class PromptFields:
             "not belong to it. Key W switches.",
         )
         self.sign.value = INCLUDE
+        self.examples = CheckBox(
+            text="Boxes are examples of what to look for",
+            tooltip="The next rectangle is no object by itself: all that looks like what it shows "
+            "is looked for (include), or left out (exclude), together with the text if there is "
+            "one.",
+        )
         self.swatch = QLabel()
         self.swatch.setFixedSize(18, 18)
         self.swatch.setToolTip("The colour of this object's clicks, boxes and mask.")
@@ -118,6 +124,12 @@ class PromptFields:
             self.group.add(field)
         self.group.add(self.object, self.swatch)
         self.group.add(self.sign)
+        self.group.add_row(self.examples.native)
+
+    @property
+    def draws_examples(self) -> bool:
+        """Whether the next box is an example of what to look for."""
+        return bool(self.examples.value) and self.examples.native.isEnabled()
 
     def show_colour(self) -> None:
         """Give the swatch the colour of the current object."""

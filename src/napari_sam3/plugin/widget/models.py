@@ -28,7 +28,13 @@ _TEXT_TOOLTIP = (
     "What to look for, in a word or two, such as: cell. Several things are parted by commas; "
     "every one found gets a number of its own."
 )
-_KINDS = {"text": "text", "points": "clicks", "boxes": "boxes", "masks": "painted masks"}
+_KINDS = {
+    "text": "text",
+    "exemplars": "examples",
+    "points": "clicks",
+    "boxes": "boxes",
+    "masks": "painted masks",
+}
 
 
 class ModelChoice(QObject):
@@ -278,6 +284,7 @@ class ModelChoice(QObject):
             "points": prompts.points.box,
             "boxes": prompts.boxes.box,
             "masks": prompts.masks.box,
+            "exemplars": prompts.examples,
         }
 
     def _open(self, kind: str, native: QWidget, entry: ModelEntry | None) -> None:

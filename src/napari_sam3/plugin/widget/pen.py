@@ -1,4 +1,4 @@
-"""What the next click or box says: its object, and whether it shows it."""
+"""What the next click or box says: its object, and whether it shows it, or is an example."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 from napari.layers import Points, Shapes
 
-from napari_sam3.plugin.prompt_layers import EXCLUDE, INCLUDE
+from napari_sam3.plugin.examples import COUNTEREXAMPLE, EXAMPLE
+from napari_sam3.plugin.prompt_layers import EXCLUDE, INCLUDE, NEW_OBJECT
 from napari_sam3.plugin.widget.fields import PromptFields
 
 NEXT_OBJECT_KEY = "N"
@@ -20,7 +21,7 @@ class PromptPen:
     Parameters
     ----------
     fields : PromptFields
-        With `object` and `sign`.
+        With `object`, `sign` and `examples`.
     on_drawn : callable
         Called when an item of a chosen layer was added, changed or removed.
     """
@@ -31,6 +32,7 @@ class PromptPen:
         self._layers: tuple[Points | Shapes, ...] = ()
         fields.object.changed.connect(self._on_field_changed)
         fields.sign.changed.connect(self._on_field_changed)
+        fields.examples.changed.connect(self._on_field_changed)
         fields.show_colour()
 
     def watch(self, *layers: Points | Shapes | None) -> None:
@@ -56,7 +58,10 @@ class PromptPen:
             wanted = dict(known)
             if "object" in known:
                 wanted["object"] = self._fields.object.value
-            if "label" in known:
+            if "label" in known and isinstance(layer, Shapes) and self._fields.draws_examples:
+                wanted["label"] = EXAMPLE if sign == INCLUDE else COUNTEREXAMPLE
+                wanted["object"] = NEW_OBJECT
+            elif "label" in known:
                 # a layer of the person's own may say it by 1 and 0
                 is_word = isinstance(known["label"], str)
                 wanted["label"] = sign if is_word else int(sign == INCLUDE)

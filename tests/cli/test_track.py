@@ -69,6 +69,7 @@ def test_writes_every_format(run, tmp_path):
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * T
     assert rows[2]["time_s"] == "0.100000"
+    assert [row["source"] for row in rows[:4]] == ["prompt"] * 2 + ["propagated"] * 2
     with open_video(folder / "overlay.mp4") as film:
         assert film.shape == (T, H, W, 3)
     assert sorted(p.name for p in folder.iterdir()) == [
@@ -148,7 +149,7 @@ def test_earlier_results_are_replaced_only_when_told_to(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ([], 2, "--point, --box, --mask or --text"),
+        ([], 2, "--point, --box, --mask, --text or --prompts"),
         (["--point", "300,20"], 2, "300"),
         (["--point", "20,20@99"], 2, "99"),
         (["--box", "30,30,20,20"], 2, "20"),
@@ -199,8 +200,8 @@ def test_wrong_use_is_exit_code_2(video, capsys):
 def test_ctrl_c_keeps_what_is_done(run, tmp_path, monkeypatch):
     write = LabelPngWriter.write
 
-    def write_and_interrupt(self, result):
-        write(self, result)
+    def write_and_interrupt(self, result, sources):
+        write(self, result, sources)
         if result.frame_index == 3:
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -218,7 +219,7 @@ def test_ctrl_c_keeps_what_is_done(run, tmp_path, monkeypatch):
 
 
 def test_a_second_ctrl_c_gives_up(run, tmp_path, monkeypatch):
-    def interrupt_twice(self, result):
+    def interrupt_twice(self, result, sources):
         if result.frame_index == 3:
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)

@@ -18,6 +18,7 @@ from napari_sam3.cli.writing import close_writers, name_targets, open_writers
 from napari_sam3.errors import RequestError, Sam3Error
 from napari_sam3.export.base import ResultWriter
 from napari_sam3.export.formats import Scene
+from napari_sam3.labels.notes import Source
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
 from napari_sam3.projects import ProjectRun, is_project
@@ -58,6 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
             VideoSession(video, model, contrast_limits=arguments.contrast)
         )
         prompted = say_prompts(session, prompts)
+        told = {(n, obj_id) for n in prompted for obj_id in session.result(n).objects}
         propagation = session.propagate(arguments.direction, arguments.start, arguments.frames)
         _announce(session, len(propagation))
         writers = _open_writers(targets, video, arguments.contrast, arguments.overwrite)
@@ -65,8 +67,10 @@ def run(arguments: argparse.Namespace) -> int:
             stack.callback(writer.discard)  # does nothing after `close`
 
         def write(result: FrameResult) -> None:
+            here = [i for i in result.objects if (result.frame_index, i) in told]
+            sources: dict[int, Source] = dict.fromkeys(here, "prompt")
             for writer in writers:
-                writer.write(result)
+                writer.write(result, sources)
 
         # a backward run does not pass them again
         for frame_index in prompted:

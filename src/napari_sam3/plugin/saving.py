@@ -46,7 +46,9 @@ def save_apart(path: str, write: Callable[[Callable[[int, int], None]], None]) -
         write(lambda done, total: None)
         return
     work = _Work(path, write)
-    dialog = QProgressDialog(f"Writing {Path(path).name} …", "Stop", 0, 0, QApplication.activeWindow())
+    dialog = QProgressDialog(
+        f"Writing {Path(path).name} …", "Stop", 0, 0, QApplication.activeWindow()
+    )
     dialog.setWindowTitle("Saving")
     dialog.setWindowModality(Qt.WindowModality.ApplicationModal)
     dialog.setMinimumDuration(2**31 - 1)  # it comes by `shown`, not by a guess of Qt's

@@ -136,8 +136,7 @@ class ObjectControls(QObject):
         self.divide([one, other])
         self._number.value = one
         show_info(
-            f"object {mother} divides here into {one} and {other}: point out {one}, then {other} "
-            "(key N: next object)"
+            f"point out {one}, then {other} (key N: next object); object {mother} divides here"
         )
         return one, other
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 
 import pytest
 
-from napari_sam3.errors import ProjectError
+from napari_sam3.errors import ProjectError, StoreError
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.projects import Project, ProjectState, is_project
 from tests.projects.conftest import SHAPE, STATE, T, contents
@@ -223,3 +224,20 @@ def test_a_row_that_can_not_be_is_lost_alone(folder):
     with Project.open(folder) as project:
         assert "row 3" in project.problems[0]
         assert project.objects[1].name == "Ann"
+
+
+def test_labels_that_can_not_be_read_just_now_are_not_lost(folder, monkeypatch):
+    def refuse(*args, **options):
+        error = StoreError("Input/output error")
+        error.errno = errno.EIO
+        raise error
+
+    before = snapshot(folder)
+    with monkeypatch.context() as patched:
+        patched.setattr("napari_sam3.labels.store.LabelStore.open", refuse)
+        with pytest.raises(ProjectError, match="Input/output"):
+            Project.open(folder)
+    assert snapshot(folder) == before
+    with Project.open(folder) as project:
+        assert project.problems == ()
+        assert not project.is_read_only

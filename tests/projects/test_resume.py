@@ -368,3 +368,19 @@ def test_the_embedded_default_goes_on_exactly(tmp_path, stop_at):
             expected = whole[result.frame_index]
             assert result.objects.keys() == expected.keys()
             assert all(m.overlap(expected[i]) == 1 for i, m in result.objects.items())
+
+
+def test_divisions_hold_in_a_session_that_is_gone_on_with(tmp_path, model):
+    with Project.create(tmp_path / "a.sam3", None, SHAPE) as project:
+        with VideoSession(FILM, model) as session:
+            session.add_prompt(0, points=[[20, 20]])
+            session.add_prompt(6, points=[[50, 40]])
+            run_and_stop(project, session, "forward", 0, 4)
+        project.objects.mark_division(1, [2], 6)
+        project.save_objects(project.objects)
+    with (
+        Project.open(tmp_path / "a.sam3") as project,
+        open_session(project, model, video=FILM) as session,
+    ):
+        seen = {r.frame_index: set(r.objects) for r in continue_run(project, session)}
+    assert seen == {t: {1} if t < 6 else {2} for t in range(4, T)}

@@ -194,6 +194,8 @@ def _open_labels(
     try:
         labels = LabelStore.open(folder, read_only=read_only)
     except StoreError as exc:
+        if exc.errno is not None:  # nothing is lost: the disk, or rights
+            raise ProjectError(f"the project {str(folder)!r} can't be opened: {exc}") from exc
         if shape is None:
             raise ProjectError(
                 f"nothing of the project {str(folder)!r} can be used: neither {PROJECT} nor "

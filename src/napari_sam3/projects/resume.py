@@ -69,6 +69,7 @@ def open_session(
                 f"{tuple(project.labels.shape)}; name the video that it is of"
             )
         project.problems += tuple(restore_prompts(session, project.prompts))
+        session.limit_lives(project.objects.is_alive)
         session.remember(recall_from(project.labels), project.fresh_frames)
     except BaseException:
         session.close()

@@ -11,6 +11,7 @@ import torch
 from transformers import Sam3Model
 from transformers.models.sam3_video import modeling_sam3_video as upstream
 
+from napari_sam3.models.sam import concept_track
 from napari_sam3.models.sam.concept_track import prune_memory
 from napari_sam3.values import Concept, without_overlap
 from tests.models.sam.concept_kit import (
@@ -369,3 +370,33 @@ def test_frames_are_encoded_once_for_all(networks, film):
     for frames in (FORWARD, BACKWARD):
         ours.propagate(frames)
     assert ours.features.n_encoded == N
+
+
+def test_what_has_not_been_seen_for_long_is_followed_no_longer(networks, film, monkeypatch):
+    """Upstream follows everything for ever, and takes longer for each frame."""
+
+    def hiding(network):
+        track = network.run_tracker_propagation
+
+        def hide_first(session, frame_index, reverse):
+            masks, scores = track(session, frame_index, reverse)
+            if frame_index >= 2 and 0 in session.obj_ids:
+                masks[session.obj_ids.index(0)] = -5.0
+            return masks, scores
+
+        network.run_tracker_propagation = hide_first
+        return network
+
+    def tracked(limit):
+        monkeypatch.setattr(concept_track, "FORGET_AFTER", limit)
+        ours = OurConcepts(hiding(one_at_a_time(networks(0))), film)
+        ours.ask(0, "dog")
+        masks = ours.track(FORWARD)
+        (search,) = ours.tracker._searches.values()
+        return masks, search.serving(1, 0)._session.obj_ids
+
+    (whole, all_ids), (masks, ids) = tracked(300), tracked(3)
+    assert 0 in all_ids
+    assert ids == [i for i in all_ids if i != 0]
+    assert [set(objects) for objects in masks.values()] == [set(o) for o in whole.values()]
+    assert len(ids) > 1

@@ -10,7 +10,7 @@ nothing computed before invalid.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -23,6 +23,13 @@ from napari_sam3.models.sam.concept_prompt import ConceptPrompt
 from napari_sam3.models.sam.sam3_vision import Sam3Views
 from napari_sam3.models.sam.upscale import SURE, mask_at_size, shrink_mask
 from napari_sam3.values import ObjectMask, PackedMask
+
+FORGET_AFTER = 300
+"""Frames without a pixel after which an object is followed no longer, in an unbroken row.
+
+Upstream follows it for ever, so that each frame takes longer the more has passed through the
+picture. What comes back later than this is found anew.
+"""
 
 _PROMPT = 0  # the one prompt of a session
 
@@ -125,6 +132,7 @@ class ConceptTrack:
         self._size = size
         self._session = new_session(self._model, prompt, len(views.features.frames))
         self._frames: dict[int, dict[int, PackedMask]] = {}
+        self._absent: dict[int, int] = {}  # for how many frames, by number
 
     def has(self, frame_index: int) -> bool:
         """Whether a frame has been computed."""
@@ -223,10 +231,21 @@ class ConceptTrack:
         scores = dict(zip(carried, tracker_scores.flatten().sigmoid().tolist(), strict=True))
         scores.update((track, told["obj_id_to_score"][track]) for track in new)
         _take_over(session, told)
+        self._forget_absent(carried, tracked)
         extra = told["extra_metadata"]
         newly_removed: set[int] = plan["obj_ids_newly_removed"]
         self.removed.update(dict.fromkeys(newly_removed, frame_index))
         return logits, scores, newly_removed | extra["suppressed_obj_ids"][frame_index]
+
+    def _forget_absent(self, carried: Sequence[int], tracked: Tensor) -> None:
+        """Let go of what has not been seen for long."""
+        seen = (tracked > 0).flatten(1).any(dim=1).tolist() if carried else []
+        for number, is_seen in zip(carried, seen, strict=True):
+            self._absent[number] = 0 if is_seen else self._absent.get(number, 0) + 1
+            is_last = len(self._session.obj_ids) == 1  # upstream can't be without any again
+            if self._absent[number] >= FORGET_AFTER and not is_last:
+                self._session.remove_object(number)
+                del self._absent[number]
 
 
 def _take_over(session: Sam3VideoInferenceSession, told: Mapping[str, Any]) -> None:

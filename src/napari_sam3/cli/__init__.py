@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):  # a path may hold signs that a terminal has not
             stream.reconfigure(errors="backslashreplace")
     try:
-        arguments = _make_parser().parse_args(argv)
+        arguments = _parse(argv)
     except SystemExit as exit_:  # argparse has printed why
         return int(exit_.code or 0)
     try:
@@ -101,6 +101,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # as in "| head": nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = _make_parser()
+    arguments, rest = parser.parse_known_args(argv)
+    # argparse takes no second part of a list that has options amid it
+    if "paths" in arguments and not any(word.startswith("-") for word in rest):
+        arguments.paths += map(Path, rest)
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return arguments
 
 
 def _make_parser() -> argparse.ArgumentParser:

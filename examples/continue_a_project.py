@@ -26,7 +26,7 @@ with Project.open(place) as project:
         print("lost:", problem)
     print("left to do:", project.frames_left, "with", project.state.model)
     with ProjectRun(project, project.state.model or "auto") as run:
-        for result in run:  # every frame is on disk before it is given
+        for result in run:  # each frame is kept before it is given
             print(result.frame_index, {i: o.area for i, o in result.objects.items()})
     project.objects.rename(1, "the cell in the middle")
     project.save_objects(project.objects)

@@ -15,6 +15,7 @@ from napari_sam3.cli import main
 from napari_sam3.labels.objects import ObjectInfo
 from napari_sam3.models.fake import FakeTracker
 from napari_sam3.projects import Project
+from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
 
 T = 12
 
@@ -23,6 +24,7 @@ KILLED = """
 import os, signal, sys
 from napari_sam3.cli import main
 from napari_sam3.projects import Project
+from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
 
 keep, frame = Project.keep, int(sys.argv[1])
 
@@ -101,9 +103,28 @@ def test_other_prompts_are_not_mixed_in(track):
     assert "other prompts" in err
 
 
-@pytest.mark.parametrize("wrong", [["--point", "300,20"], ["--point", "2,2", "--start", "99"]])
+def test_another_model_does_not_go_on_with_it(track, tmp_path):
+    with Project.create(tmp_path / "a.sam3", tmp_path / "frames", (T, 60, 80)) as project:
+        project.save_prompts(PromptList([SavedPrompt(0, 1, np.array([[9.0, 9]]))], model="other"))
+        project.begin_run("forward", 0)
+    code, _, err = track()
+    assert code == 2
+    assert "tracked by 'other'" in err
+    code, _, err = track("--model", "auto")
+    assert code == 1
+    assert "'other'" in err  # the project's own, which is not there
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--point", "300,20"],
+        ["--point", "2,2", "--start", "99"],
+        ["--point", "2,2", "--model", "no-such"],
+    ],
+)
 def test_a_wrong_request_leaves_no_project(track, tmp_path, wrong):
-    assert track(*wrong)[0] == 2
+    assert track(*wrong)[0] in (1, 2)
     assert not (tmp_path / "a.sam3").exists()
 
 

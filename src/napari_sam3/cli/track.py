@@ -19,9 +19,8 @@ from napari_sam3.errors import RequestError, Sam3Error
 from napari_sam3.export.base import ResultWriter
 from napari_sam3.export.formats import Scene
 from napari_sam3.labels.notes import Source
-from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
-from napari_sam3.projects import ProjectRun, is_project
+from napari_sam3.projects import Project, ProjectRun, is_project
 from napari_sam3.projects.label_file import ProjectLabels
 from napari_sam3.projects.tracking import open_or_create
 from napari_sam3.session.frames import RgbFrames
@@ -48,13 +47,13 @@ def run(arguments: argparse.Namespace) -> int:
         check_free(targets.values(), arguments.overwrite)
     with ExitStack() as stack:
         video = stack.enter_context(open_video(arguments.video))
-        model = load_model(arguments.model, arguments.device)
-        stack.callback(model.close)
         prompts = gather_prompts(
             arguments.prompts or (), arguments.prompt_files or (), arguments.frame, video
         )
         if arguments.project is not None:
-            return _track_in_project(arguments, video, model, prompts, targets)
+            return _track_in_project(arguments, video, prompts, targets)
+        model = load_model(arguments.model, arguments.device)
+        stack.callback(model.close)
         session = stack.enter_context(
             VideoSession(video, model, contrast_limits=arguments.contrast)
         )
@@ -91,7 +90,6 @@ def run(arguments: argparse.Namespace) -> int:
 def _track_in_project(
     arguments: argparse.Namespace,
     video: Video,
-    model: VideoModel,
     prompts: Sequence[SavedPrompt],
     targets: Mapping[str, Path],
 ) -> int:
@@ -99,10 +97,13 @@ def _track_in_project(
     folder: Path = arguments.project.expanduser()
     is_new = not is_project(folder)
     was_interrupted = False
-    with open_or_create(folder, video) as project:
+    with ExitStack() as stack:
+        project = stack.enter_context(open_or_create(folder, video))
         for problem in project.problems:
             print(f"warning: {problem}", file=sys.stderr)
         try:
+            model = load_model(_name_model(arguments.model, project), arguments.device)
+            stack.callback(model.close)
             tracking = ProjectRun(
                 project,
                 model,
@@ -143,6 +144,11 @@ def _track_in_project(
             contrast = project.state.contrast_limits
             write_labels(labels, video, targets, overwrite=arguments.overwrite, contrast=contrast)
     return INTERRUPTED if was_interrupted else 0
+
+
+def _name_model(asked: str, project: Project) -> str:
+    """What is best may be another model by now; a project goes on with its own."""
+    return project.prompts.model or asked if asked == "auto" else asked
 
 
 def _announce(session: VideoSession, n_frames: int) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from napari_sam3.errors import ProjectError, RequestError
 from napari_sam3.models.base import VideoModel
+from napari_sam3.models.registry import load_model
 from napari_sam3.projects.place import is_project
 from napari_sam3.projects.project import Project
 from napari_sam3.projects.resume import continue_run, open_session
@@ -74,7 +75,7 @@ class ProjectRun:
     project : Project
         Open for writing.
     model : str, path or VideoModel
-        The project's own is not looked at.
+        To be that of the project, where there is something to go on with.
     prompts : sequence of SavedPrompt
         To begin with; may be empty where the project has prompts.
     direction, start, limit : str, int or None, int or None
@@ -100,7 +101,8 @@ class ProjectRun:
     ProjectError
         If the project can't be written, or its video is not to be found.
     RequestError
-        If the project holds other prompts than those asked for, or a prompt can't be said.
+        If the project holds other prompts than those asked for, or was begun by another model,
+        or if a prompt can't be said.
     """
 
     def __init__(
@@ -127,6 +129,13 @@ class ProjectRun:
             raise RequestError(
                 f"the project {str(project.folder)!r} was made with other prompts or settings; "
                 "give none to go on with what it holds, or name another folder"
+            )
+        model = load_model(model)
+        if project.frames_left and project.prompts.model not in (None, model.name):
+            raise RequestError(
+                f"the project {str(project.folder)!r} is being tracked by "
+                f"{project.prompts.model!r}, not by {model.name!r}; name the same model to go on, "
+                "or another folder"
             )
         if not prompts and not len(project.prompts):
             raise RequestError("there is nothing to track: no prompts were given")

@@ -39,7 +39,7 @@ class SavedPrompt:
     obj_id : int or None
         The object meant; None: a new one, or of a concept whatever is found.
     points_xy, point_labels, box_xyxy : arrays, None
-        As in `ObjectPrompt`.
+        As in `ObjectPrompt`; all positive if there are no labels.
     mask : ObjectMask or None
         The object, painted.
     text : str or None
@@ -72,6 +72,13 @@ class SavedPrompt:
     prior: ObjectMask | None = None
     video: str | None = None
     origin: str = ""
+
+    def __post_init__(self) -> None:
+        # labels left out mean all positive, as everywhere
+        for places, labels in (("points_xy", "point_labels"), ("boxes_xyxy", "box_labels")):
+            count = len(getattr(self, places))
+            if count and not len(getattr(self, labels)):
+                object.__setattr__(self, labels, np.ones(count, bool))
 
     @property
     def is_concept(self) -> bool:

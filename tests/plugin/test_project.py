@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_sam3.errors import ProjectReadOnlyError
+from napari_sam3.errors import ProjectReadOnlyError, StoreError
+from napari_sam3.labels.store import LabelStore
+from napari_sam3.plugin.widget.guidance import Ending
 from napari_sam3.projects import Project, list_projects
 from napari_sam3.video.write import VideoWriter
 
@@ -153,6 +155,7 @@ def test_a_project_comes_back_as_it_was(begin, open_again, work, own_projects, q
     np.testing.assert_array_equal(results(again).planes[7], before[7])
     again.prompt_fields.object.value = 5
     new_points.add([[7, 50, 80]])
+    np.testing.assert_allclose(new_points.border_color[-1], layer.get_color(5), atol=1e-6)
     work(again, again.segment_frame)
     assert results(again).planes[7][50, 80] == 5
 
@@ -264,3 +267,24 @@ def test_a_second_window_looks_on(
     other.viewer.dims.set_current_step(0, 5)
     other.reset()  # begins work of its own
     assert other.track_fields.propagate.enabled
+
+
+def test_a_full_disk_stops_the_work_and_is_said(begin, work, monkeypatch, notes):
+    dock = begin()
+    work(dock, dock.segment_frame)
+    draw = LabelStore.draw
+
+    def draw_until_full(self, frame_index, *args, **options):
+        if frame_index > 3:
+            raise StoreError("there is no room left; make room, and propagate again")
+        return draw(self, frame_index, *args, **options)
+
+    monkeypatch.setattr(LabelStore, "draw", draw_until_full)
+    work(dock, dock.propagate)
+    assert dock.state.ending is Ending.FAILED
+    assert "there is no room left" in dock.guidance.text()
+    assert any("there is no room left" in text for _, text in notes)
+    monkeypatch.setattr(LabelStore, "draw", draw)
+    work(dock, dock.propagate)
+    assert dock.state.ending is Ending.TRACKED
+    assert is_disc(results(dock).planes[N_FRAMES - 1], N_FRAMES - 1)

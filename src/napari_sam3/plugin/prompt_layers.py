@@ -9,7 +9,8 @@ tell apart).
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 from napari.layers import Points, Shapes
@@ -63,58 +64,70 @@ def make_prompt_layers(image_layer: Any, axes: StackAxes) -> tuple[Points, Shape
     short_side = min(layer_shape(image_layer)[-2:])
     features = {"object": np.zeros(0, int), "label": np.zeros(0, object)}
     style = {"features": features, "feature_defaults": {"object": NEW_OBJECT, "label": INCLUDE}}
-    with warnings.catch_warnings():
-        # ids are categories: napari guesses right, and warns that it had to guess
-        warnings.filterwarnings("ignore", "Feature 'object' looks like categorical")
-        points = Points(
-            name=f"{image_layer.name} clicks", **points_style(short_side), **style, **place
-        )
-        shapes = Shapes(
-            name=f"{image_layer.name} boxes", **shapes_style(short_side), **style, **place
-        )
-    colour_shapes(shapes)
+    points = Points(name=f"{image_layer.name} clicks", **points_style(short_side), **style, **place)
+    shapes = Shapes(name=f"{image_layer.name} boxes", **shapes_style(short_side), **style, **place)
+    colour_prompts(points)
+    colour_prompts(shapes)
     return points, shapes
 
 
 def points_style(short_side: int) -> dict[str, Any]:
-    """Arguments of a Points layer of prompts that make it look as its features say.
+    """Arguments of a Points layer of prompts, but for its colours.
 
     Parameters
     ----------
     short_side : int
         Of the picture, px.
     """
-    return {
-        "size": _mark_size(short_side),
-        "border_width": 0.25,
-        "border_color": "object",
-        "border_color_cycle": _object_colours(),
-        "face_color": "label",
-        "face_color_cycle": dict(_LABEL_COLOURS),
-        "text": dict(_TEXT),
-    }
+    return {"size": _mark_size(short_side), "border_width": 0.25, "text": dict(_TEXT)}
 
 
 def shapes_style(short_side: int) -> dict[str, Any]:
-    """The same for a Shapes layer; `colour_shapes` does the rest once the layer is made."""
-    return {
-        "edge_width": max(1.0, _mark_size(short_side) / 4),
-        "edge_color": "object",
-        "face_color": "label",
-        "opacity": 0.9,
-        "text": dict(_TEXT),
-    }
+    """The same for a Shapes layer."""
+    width = max(1.0, _mark_size(short_side) / 4)
+    return {"edge_width": width, "opacity": 0.9, "text": dict(_TEXT)}
 
 
-def colour_shapes(shapes: Shapes) -> None:
-    """Give a Shapes layer of prompts the colours of objects and labels, now and later on."""
+def colours_now(
+    kind: Literal["points", "shapes"], objects: Sequence[Any], labels: Sequence[Any]
+) -> dict[str, NDArray[Any]]:
+    """Arguments that colour items of these objects and labels, for a layer that is made of them.
+
+    `colour_prompts` does it for those that are drawn later, too.
+    """
+    of_objects = _object_colours()
+    borders = np.array([of_objects.get(_number(i), _NEW_OBJECT_COLOUR) for i in objects])
+    faces = np.array([_LABEL_COLOURS.get(str(label), np.ones(4)) for label in labels])
+    if kind == "points":
+        return {"border_color": borders, "face_color": faces}
+    return {"edge_color": borders, "face_color": faces * (1.0, 1.0, 1.0, _SHAPE_ALPHA)}
+
+
+def colour_prompts(layer: Points | Shapes) -> None:
+    """Give items of a prompt layer the colours of their objects and labels, now and later on."""
+    with warnings.catch_warnings():
+        # ids are categories: napari guesses, and warns that it had to guess
+        warnings.filterwarnings("ignore", "Feature 'object' looks like categorical")
+        if isinstance(layer, Points):
+            layer.border_color = "object"
+            layer.border_color_cycle = _object_colours()
+            layer.border_color_mode = "cycle"  # of many ids it guesses that they are a measure
+            layer.face_color = "label"
+            layer.face_color_cycle = dict(_LABEL_COLOURS)
+            layer.face_color_mode = "cycle"
+            layer.refresh_colors()
+            return
+        layer.edge_color = "object"
+        layer.edge_color_mode = "cycle"
+        layer.face_color = "label"
+        layer.face_color_mode = "cycle"
     # unlike Points, Shapes takes no mapping as a cycle
-    shapes.edge_color_cycle_map = _object_colours()
+    layer.edge_color_cycle_map = _object_colours()
     clear = np.array([1.0, 1.0, 1.0, _SHAPE_ALPHA])
-    shapes.face_color_cycle_map = {label: c * clear for label, c in _LABEL_COLOURS.items()}
-    shapes.refresh_colors()  # those that are there already
+    layer.face_color_cycle_map = {label: c * clear for label, c in _LABEL_COLOURS.items()}
+    layer.refresh_colors()
     # nor does it colour anew when a feature is edited in the table
-    shapes.events.features.connect(_on_shapes_features_changed)
+    layer.events.features.connect(_on_shapes_features_changed)
 
 
 def set_current_prompt(layer: Points | Shapes, obj_id: int | None, include: bool = True) -> None:
@@ -137,6 +150,13 @@ def set_current_prompt(layer: Points | Shapes, obj_id: int | None, include: bool
 
 def _mark_size(short_side: int) -> float:
     return max(3.0, short_side / 40)
+
+
+def _number(value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return NEW_OBJECT
 
 
 def _on_shapes_features_changed(event: Any) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from napari.layers import Layer, Points, Shapes
 
-from napari_sam3.plugin.prompt_layers import points_style, shapes_style
+from napari_sam3.plugin.prompt_layers import colours_now, points_style, shapes_style
 from napari_sam3.plugin.reader import LayerData
 
 _COLOUR_DIGITS = 4
@@ -99,6 +99,12 @@ def prompt_layer_data(told: Mapping[str, Any], short_side: int) -> LayerData:
     if told["made_here"]:
         style = points_style if kind == "points" else shapes_style
         arguments = {**style(short_side), **arguments}
+        if data:
+            told_features = told["features"]
+            unknown = [None] * len(data)
+            arguments |= colours_now(
+                kind, told_features.get("object", unknown), told_features.get("label", unknown)
+            )
     else:
         arguments.update(told.get("look", {}))
     if kind == "points":

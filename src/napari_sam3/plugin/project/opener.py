@@ -29,7 +29,7 @@ from napari_sam3.plugin.project.restore import (
     open_project,
     project_layers,
 )
-from napari_sam3.plugin.prompt_layers import colour_shapes
+from napari_sam3.plugin.prompt_layers import colour_prompts
 from napari_sam3.plugin.stack import frame_count
 from napari_sam3.plugin.transforms import layer_shape
 from napari_sam3.plugin.worker import Run, run_once
@@ -208,8 +208,9 @@ class ProjectOpener(QObject):
         is_made_here = not told or all(
             e.get("made_here", True) for e in told if isinstance(e, dict)
         )
-        if boxes is not None and is_made_here:
-            colour_shapes(boxes)
+        for layer in (points, boxes):
+            if layer is not None and is_made_here:
+                colour_prompts(layer)
         if points is not None and boxes is not None and is_made_here:
             dock.bench.adopt_prompts(image_layer, points, boxes)
             dock.pen.bind_keys(points, boxes)

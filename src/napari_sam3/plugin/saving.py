@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from qtpy.QtCore import QEventLoop, Qt, QThread, QTimer
-from qtpy.QtWidgets import QApplication, QProgressDialog
+from qtpy.QtWidgets import QApplication, QMainWindow, QProgressDialog, QWidget
 
 from napari_sam3.errors import VideoError
 
@@ -46,9 +46,7 @@ def save_apart(path: str, write: Callable[[Callable[[int, int], None]], None]) -
         write(lambda done, total: None)
         return
     work = _Work(path, write)
-    dialog = QProgressDialog(
-        f"Writing {Path(path).name} …", "Stop", 0, 0, QApplication.activeWindow()
-    )
+    dialog = QProgressDialog(f"Writing {Path(path).name} …", "Stop", 0, 0, _window())
     dialog.setWindowTitle("Saving")
     dialog.setWindowModality(Qt.WindowModality.ApplicationModal)
     dialog.setMinimumDuration(2**31 - 1)  # it comes by `shown`, not by a guess of Qt's
@@ -82,6 +80,13 @@ def save_apart(path: str, write: Callable[[Callable[[int, int], None]], None]) -
         raise VideoError(f"the writing of {path!r} was stopped; what was there before is unchanged")
     if work.error is not None:
         raise work.error
+
+
+def _window() -> QWidget | None:
+    """The window in front; its style is the dialog's."""
+    shown = [w for w in QApplication.topLevelWidgets() if w.isVisible() and w.isWindow()]
+    windows = (w for w in shown if isinstance(w, QMainWindow))
+    return QApplication.activeWindow() or next(windows, None)
 
 
 class _Work(threading.Thread):

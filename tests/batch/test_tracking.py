@@ -96,6 +96,15 @@ def test_what_a_callback_raises_comes_out(films, tmp_path):
         assert tracked.is_complete
 
 
+def test_prompts_of_other_videos_are_left_out(films):
+    told = [{**CLICK, "video": "films/a"}, {**CLICK, "video": "c", "points": [[9, 9]]}]
+    with track_video(films[2], told, model="fake") as tracked:
+        assert tracked.object_ids == (1,)
+        assert tracked.labels[0][9, 9] == 1
+    with pytest.raises(PromptFileError, match="no prompts for 'c'"):
+        track_video(films[2], told[:1], model="fake")
+
+
 def test_exports(tmp_path, films):
     with track_video(films[0], [CLICK], model="fake") as tracked:
         tracked.objects.classify(1, "cell")

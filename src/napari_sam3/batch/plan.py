@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_sam3.batch.tracking import Prompts, gather_prompts
+from napari_sam3.batch.tracking import Prompts, gather_prompts, is_meant, prompts_for
 from napari_sam3.errors import PromptFileError, RequestError
 from napari_sam3.session.prompt_files import prompts_from_json
 from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
@@ -141,10 +141,10 @@ def _is_of_many(place: Path) -> bool:
 
 
 def _plan(place: Path, name: str, told: PromptList) -> PlannedVideo:
-    mine = PromptList(p for p in told if p.video is None or _is_meant(p.video, place))
-    if len(mine):
-        return PlannedVideo(place, name, mine)
-    return PlannedVideo(place, name, None, f"there are no prompts for {place.name!r} in the file")
+    try:
+        return PlannedVideo(place, name, prompts_for(told, place))
+    except PromptFileError as exc:
+        return PlannedVideo(place, name, None, str(exc))
 
 
 def _plan_beside(place: Path, name: str) -> PlannedVideo:
@@ -156,18 +156,12 @@ def _plan_beside(place: Path, name: str) -> PlannedVideo:
 
 def _check_names(told: PromptList, places: Sequence[Path]) -> None:
     for name in dict.fromkeys(p.video for p in told if p.video is not None):
-        meant = [place for place in places if _is_meant(name, place)]
+        meant = [place for place in places if is_meant(name, place)]
         if len(meant) > 1:
             raise PromptFileError(
                 f"prompts are for {name!r}, but that is the name of {len(meant)} videos "
                 f"({', '.join(map(str, meant[:2]))}); write their paths"
             )
-
-
-def _is_meant(name: str, place: Path) -> bool:
-    """Whether prompts that name a video are for this one: by its name, or the end of its path."""
-    parts = Path(name).parts
-    return place.absolute().parts[-len(parts) :] == parts
 
 
 def _name_all(places: Sequence[Path]) -> list[str]:

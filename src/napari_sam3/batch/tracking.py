@@ -96,6 +96,8 @@ def track_video(
         film = as_video(video)
         if film is not video:
             stack.callback(film.close)
+        if told is not None and film.path is not None:
+            told = prompts_for(told, film.path)
         loaded = load_model(model, device)
         if loaded is not model:
             stack.callback(loaded.close)
@@ -135,6 +137,28 @@ def gather_prompts(prompts: Prompts) -> PromptList:
     if not len(told):
         raise PromptFileError("there is nothing to track: no prompts were given")
     return told
+
+
+def prompts_for(told: PromptList, video: Path) -> PromptList:
+    """Those for a video, and those that name none.
+
+    A name is that of the file, or the end of its path.
+
+    Raises
+    ------
+    PromptFileError
+        If there are none.
+    """
+    mine = told.with_only(p for p in told if p.video is None or is_meant(p.video, video))
+    if not len(mine):
+        raise PromptFileError(f"there are no prompts for {video.name!r}; they name other videos")
+    return mine
+
+
+def is_meant(name: str, video: Path) -> bool:
+    """Whether a name in a file of prompts is that of a video."""
+    parts = Path(name).parts
+    return video.absolute().parts[-len(parts) :] == parts
 
 
 def _track_in_memory(

@@ -3,14 +3,23 @@
 A subclass says what a prompt means on a frame and how objects get from one frame to the next.
 This base decides which frames must be computed, in which order, and keeps what was computed.
 
-There are two chains of frames. The forward chain begins at the lowest keyframe and goes up; the
-backward chain begins at the highest and goes down. On a chain, an object enters at its first
-keyframe and is set anew at each further one. An object on a frame is taken from the chain of the
-direction asked for; where that chain has not met the object yet, from the other one:
+There are two chains of frames (`chains`). The forward chain begins at the lowest keyframe and goes
+up; the backward chain begins at the highest and goes down. On a chain, an object enters at its
+first keyframe and is set anew at each further one. An object on a frame is taken from the chain of
+the direction asked for; where that chain has not met the object yet, from the other one:
 
 - going backward, always (the forward chain is computed up to there first, where it is not known);
 - going forward, only if the backward chain has been computed already, or if no object at all
   would be known on the first frame: an object named late shall not hold up the live display.
+
+Between two of its keyframes an object is followed from either side. Where the chain asked for is in
+doubt (a score under `CERTAIN`, or nothing seen), what was found from both is joined
+(`SequentialTracker.join`); what was sure stays as it was before the correction. From the keyframe
+that lies ahead the object comes on a chain of its own, the bridge, which holds objects only where
+they are between two keyframes, and for no more than `REACH` frames. So what one object's correction
+costs does not depend on where others were named. The bridge is computed when a frame of it is first
+needed. Joined masks are shown and never carried on: what follows from a keyframe stays what it
+was. A keyframe on which the object is not there is no other side.
 
 A frame of a chain stays valid as long as the keyframes that lie before it on the chain are the
 same, so that a second propagation computes only what a new prompt has changed.
@@ -23,38 +32,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 from napari_sam3.models.base import TrackedFrame
-from napari_sam3.values import (
-    Concept,
-    Frames,
-    Journal,
-    Keyframe,
-    ObjectMask,
-    ObjectPrompt,
-    PackedMask,
-)
+from napari_sam3.models.chains import Chain, TrackState, closed_spans, open_spans
+from napari_sam3.models.joining import join_masks
+from napari_sam3.values import Concept, Frames, Journal, Keyframe, ObjectMask, ObjectPrompt
 
+__all__ = ["CERTAIN", "REACH", "SequentialTracker", "TrackState"]
 
-@dataclass(frozen=True, eq=False)
-class TrackState:
-    """One object on one frame of a chain.
+REACH = 255
+"""Frames for which a keyframe counts for what lies between it and the one before it."""
 
-    Attributes
-    ----------
-    mask : ObjectMask or None
-        None where the object is hidden or has left.
-    keyframe : Keyframe
-        The last one met on the chain.
-    memory : object
-        Whatever else the next step needs; small (it is kept for every frame), never changed.
-    """
-
-    mask: ObjectMask | None
-    keyframe: Keyframe
-    memory: Any = None
+CERTAIN = 0.9
+"""Score from which on a mask is shown as it was found, whatever lies ahead."""
 
 
 class SequentialTracker(ABC):
@@ -62,7 +53,13 @@ class SequentialTracker(ABC):
 
     def __init__(self, frames: Frames) -> None:
         self.frames = frames
-        self._chains = {1: _Chain(self, 1), -1: _Chain(self, -1)}
+        self._forget()
+
+    def _forget(self) -> None:
+        self._chains = {step: Chain(self, step) for step in (1, -1)}
+        self._bridges = {step: Chain(self, step) for step in (1, -1)}
+        for step, chain in self._chains.items():
+            chain.twin, self._bridges[step].twin = self._bridges[step], chain
 
     @abstractmethod
     def segment(self, frame_index: int, prompt: ObjectPrompt) -> ObjectMask | None:
@@ -114,6 +111,12 @@ class SequentialTracker(ABC):
             The objects of `states` that are not in `fixed`, on `target`.
         """
 
+    def join(
+        self, near: ObjectMask | None, far: ObjectMask | None, share: float
+    ) -> ObjectMask | None:
+        """Make one mask of what was found from the keyframes on either side (`join_masks`)."""
+        return join_masks(near, far, share)
+
     def detect(self, frame_index: int, concept: Concept) -> Sequence[ObjectMask]:
         """None, unless a subclass knows concepts."""
         return ()
@@ -126,9 +129,12 @@ class SequentialTracker(ABC):
             for frame_index in frames:
                 yield TrackedFrame(frame_index, {})
             return
+        for chain in self._chains.values():
+            chain.follow(open_spans(journal))
+        for step, chain in self._bridges.items():
+            chain.follow(closed_spans(journal, step, REACH))
         ahead, behind = self._chains[frames.step], self._chains[-frames.step]
-        ahead.follow(journal)
-        behind.follow(journal)
+        bridge = self._bridges[-frames.step]
         ahead.take_up(journal.known, frames[0] - ahead.step)
         against = frames.step < 0 or not ahead.reaches(frames[0])
         if against and behind.has_own_objects(frames[0], ahead):
@@ -138,11 +144,17 @@ class SequentialTracker(ABC):
         for frame_index in frames:
             states = dict(behind.known(frame_index))
             states.update(ahead.advance_to(frame_index))
-            yield TrackedFrame(
-                frame_index, {i: s.mask for i, s in states.items() if s.mask is not None}
-            )
+            masks = {i: s.mask for i, s in states.items()}
+            doubtful = {i for i, m in masks.items() if m is None or m.score < CERTAIN}
+            sides = _sides(journal, frame_index, bridge, doubtful)
+            if sides:
+                yield from self._lead_in(bridge, frame_index)
+                far = bridge.known(frame_index)
+                for obj_id, share in sides.items():
+                    masks[obj_id] = self.join(masks[obj_id], far[obj_id].mask, share)
+            yield TrackedFrame(frame_index, {i: m for i, m in masks.items() if m is not None})
 
-    def _lead_in(self, chain: _Chain, last: int) -> Iterator[TrackedFrame]:
+    def _lead_in(self, chain: Chain, last: int) -> Iterator[TrackedFrame]:
         for frame_index in chain.missing_until(last):
             chain.advance_to(frame_index)
             yield TrackedFrame(frame_index, None)
@@ -157,138 +169,21 @@ class SequentialTracker(ABC):
 
     def close(self) -> None:
         """Forget every frame."""
-        self._chains = {1: _Chain(self, 1), -1: _Chain(self, -1)}
+        self._forget()
 
 
-@dataclass(frozen=True, eq=False)
-class _PackedState:
-    mask: PackedMask | None
-    keyframe: Keyframe
-    memory: Any
+def _sides(
+    journal: Journal, frame_index: int, bridge: Chain, doubtful: set[int]
+) -> dict[int, float]:
+    """Doubtful objects that the bridge carries to a frame, and how much it counts for each, 0..1.
 
-    @classmethod
-    def pack(cls, state: TrackState) -> _PackedState:
-        mask = None if state.mask is None else PackedMask.pack(state.mask)
-        return cls(mask, state.keyframe, state.memory)
-
-    def unpack(self) -> TrackState:
-        mask = None if self.mask is None else self.mask.unpack()
-        return TrackState(mask, self.keyframe, self.memory)
-
-
-_Entries = tuple[tuple[int, int, Keyframe], ...]  # (frame, object, keyframe) in chain order
-
-
-@dataclass(eq=False)
-class _Chain:
-    """The frames computed in one direction. `step` is 1 or -1."""
-
-    tracker: SequentialTracker
-    step: int
-    entries: _Entries = ()
-    scenes: dict[int, dict[int, _PackedState]] = field(default_factory=dict)
-    cursor: tuple[int, dict[int, TrackState]] | None = None
-
-    def follow(self, journal: Journal) -> None:
-        """Take over a journal; forget the frames that its changes reach."""
-        entries = tuple(
-            sorted(
-                (
-                    (frame_index, obj_id, keyframe)
-                    for obj_id, keyframes in journal.objects.items()
-                    for frame_index, keyframe in keyframes.items()
-                ),
-                key=lambda entry: (entry[0] * self.step, entry[1]),
-            )
-        )
-        same = 0
-        for old, new in zip(self.entries, entries, strict=False):
-            if old[:2] != new[:2] or old[2] is not new[2]:
-                break
-            same += 1
-        changed = [e[0] for e in (*self.entries[same : same + 1], *entries[same : same + 1])]
-        if changed:
-            first = min(changed, key=lambda f: f * self.step)
-            self.scenes = {f: s for f, s in self.scenes.items() if (f - first) * self.step < 0}
-            if self.cursor is not None and self.cursor[0] not in self.scenes:
-                self.cursor = None
-        self.entries = entries
-
-    def take_up(self, known: Mapping[int, Mapping[int, ObjectMask]], last: int) -> None:
-        """Go on from frames that an earlier process computed, where that saves some up to `last`.
-
-        Of known frames in a row the newest is taken over; the others tell where it comes from.
-        """
-        missing = self.missing_until(last)
-        newest = max((f for f in known if f in missing), key=lambda f: f * self.step, default=None)
-        if newest is None:
-            return
-        oldest = newest
-        while oldest - self.step in known:
-            oldest -= self.step
-        shown = range(oldest, newest + self.step, self.step)
-        met = {
-            obj: (f, keyframe) for f, obj, keyframe in self.entries if not self._is_ahead(f, newest)
-        }
-        states = {}
-        for obj_id, (met_on, keyframe) in met.items():
-            since = {f: known[f].get(obj_id) for f in shown if self._is_ahead(f, met_on)}
-            if since:
-                states[obj_id] = self.tracker.resume(met_on, keyframe, since)
-            else:
-                states[obj_id] = self.tracker.begin(met_on, keyframe)
-        self.scenes[newest] = {i: _PackedState.pack(s) for i, s in states.items()}
-
-    def _is_ahead(self, frame_index: int, other: int) -> bool:
-        return (frame_index - other) * self.step > 0
-
-    def reaches(self, frame_index: int) -> bool:
-        """Whether the chain has begun by that frame."""
-        return (frame_index - self.entries[0][0]) * self.step >= 0
-
-    def has_own_objects(self, frame_index: int, other: _Chain) -> bool:
-        """Whether an object is met by that frame here, but not on the other chain."""
-        return bool(self._met(frame_index) - other._met(frame_index))
-
-    def _met(self, frame_index: int) -> set[int]:
-        return {obj for f, obj, _ in self.entries if (frame_index - f) * self.step >= 0}
-
-    def missing_until(self, last: int) -> range:
-        """Frames up to and with `last` that are yet to be computed."""
-        frame = last
-        first = self.entries[0][0]
-        while frame not in self.scenes and (frame - first) * self.step >= 0:
-            frame -= self.step
-        return range(frame + self.step, last + self.step, self.step)
-
-    def known(self, frame_index: int) -> Mapping[int, TrackState]:
-        """The objects of a frame, if it has been computed."""
-        return {i: s.unpack() for i, s in self.scenes.get(frame_index, {}).items()}
-
-    def advance_to(self, frame_index: int) -> Mapping[int, TrackState]:
-        """The objects of a frame, computed if need be; the frame before it is known."""
-        if not self.reaches(frame_index):
-            return {}
-        if frame_index in self.scenes:
-            states = dict(self.known(frame_index))
-        else:
-            states = self._compute(frame_index)
-            self.scenes[frame_index] = {i: _PackedState.pack(s) for i, s in states.items()}
-        self.cursor = (frame_index, states)
-        return states
-
-    def _compute(self, frame_index: int) -> dict[int, TrackState]:
-        source = frame_index - self.step
-        fixed = {
-            obj_id: self.tracker.begin(frame_index, keyframe)
-            for f, obj_id, keyframe in self.entries
-            if f == frame_index
-        }
-        if self.cursor is not None and self.cursor[0] == source:
-            before = self.cursor[1]
-        else:
-            before = dict(self.known(source))
-        moved: Mapping[int, TrackState] = {}
-        if any(obj_id not in fixed for obj_id in before):
-            moved = self.tracker.step(source, frame_index, before, fixed)
-        return {**moved, **fixed}
+    Wholly at its own keyframe, less and less towards the other one or the end of its reach.
+    """
+    shares = {}
+    for obj_id in bridge.carried(frame_index) & doubtful:
+        indices = journal.objects[obj_id]
+        below = max(f for f in indices if f < frame_index)
+        above = min(f for f in indices if f > frame_index)
+        away = (above if bridge.step < 0 else below) - frame_index
+        shares[obj_id] = 1 - abs(away) / min(above - below, REACH + 1)
+    return shares

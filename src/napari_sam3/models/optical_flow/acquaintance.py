@@ -11,6 +11,7 @@ from napari_sam3.models.optical_flow import blobs, natural
 from napari_sam3.models.optical_flow.flow import FloatImage, Motion, WorkingFrame
 from napari_sam3.models.optical_flow.memory import Memory
 from napari_sam3.models.optical_flow.pull import shrink
+from napari_sam3.models.optical_flow.trust import trust_of
 from napari_sam3.values import ObjectMask
 
 
@@ -58,18 +59,19 @@ def catch_up(memory: Memory, met_on: int, shown: Mapping[int, ObjectMask | None]
     shown : mapping of frame index to ObjectMask or None
         Neighbouring frames, in the order gone.
     """
+    blob = memory.levels is not None
     skipped = abs(next(iter(shown)) - met_on) - 1
     seen = next((mask for mask in shown.values() if mask is not None), None)
     if skipped and seen is not None:
         whole = max(float(seen.area), memory.whole * 0.98**skipped)
-        memory = replace(memory, last=seen, area=float(seen.area), trust=seen.score, whole=whole)
+        trust = trust_of(seen.score, blob=blob)
+        memory = replace(memory, last=seen, area=float(seen.area), trust=trust, whole=whole)
     elif skipped:
         memory = replace(memory, missing=skipped)
     for mask in shown.values():
         if mask is None:
             memory = memory.lose()
-        elif memory.missing:  # what was found again says how well it agreed
-            memory = memory.see(mask, mask.score)
-        else:  # its score is its trust
-            memory = replace(memory.see(mask, mask.score), trust=mask.score)
+        else:
+            trust = trust_of(mask.score, blob=blob)
+            memory = replace(memory.see(mask, trust), trust=trust)
     return memory

@@ -117,7 +117,7 @@ class Appearance:
             before = weights[0] @ batch + weights[1][:, None]
             hidden = np.maximum(before, 0)
             odds = weights[2] @ hidden + weights[3]
-            wrong = (1 / (1 + np.exp(-odds)) - answer) / _BATCH
+            wrong = (1 / (1 + np.exp(-np.clip(odds, -60, 60))) - answer) / _BATCH
             back = weights[2][:, None] * wrong
             back[before <= 0] = 0
             slopes = [back @ batch.T, back.sum(axis=1), hidden @ wrong, wrong.sum(keepdims=True)]

@@ -49,7 +49,7 @@ class Memory:
         return replace(self, missing=self.missing + 1)
 
     def see(self, mask: ObjectMask, agreement: float) -> Memory:
-        """Seen again, or still."""
+        """Seen still; or again, and then what was thought of it before counts no more."""
         old, new = SLOWNESS, 1 - SLOWNESS
         (x0, y0), (x1, y1) = centre_of(self.last), centre_of(mask)
         frames = self.missing + 1
@@ -64,7 +64,7 @@ class Memory:
             last=mask,
             velocity=velocity,
             area=old * self.area + new * mask.area,
-            trust=old * self.trust + new * agreement,
+            trust=agreement if self.missing else old * self.trust + new * agreement,
             whole=max(float(mask.area), 0.98 * self.whole),
             missing=0,
         )

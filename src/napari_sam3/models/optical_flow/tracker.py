@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple, TypeVar
 
-import cv2
 import numpy as np
 
 from napari_sam3.models.optical_flow import blobs, natural
@@ -20,7 +19,8 @@ from napari_sam3.models.optical_flow.flow import (
     WorkingFrame,
     estimate_motion,
 )
-from napari_sam3.models.optical_flow.memory import SLOWNESS, Memory, centre_of
+from napari_sam3.models.optical_flow.lost import search_blob, search_look
+from napari_sam3.models.optical_flow.memory import SLOWNESS, Memory
 from napari_sam3.models.optical_flow.pull import (
     Pulled,
     enlarge,
@@ -30,6 +30,7 @@ from napari_sam3.models.optical_flow.pull import (
     shrink,
 )
 from napari_sam3.models.optical_flow.segment import segment_object
+from napari_sam3.models.optical_flow.trust import judge_blob, judge_look, score_of
 from napari_sam3.models.sequential import SequentialTracker, TrackState
 from napari_sam3.values import (
     BoolArray,
@@ -193,12 +194,16 @@ class _Crossing:
         """From the source frame to the target."""
         return estimate_motion(self.here, self.tracker.working_frame(self.source))
 
+    @cached_property
+    def is_cut(self) -> bool:
+        """Whether the flow explains so little that it is another scene."""
+        return float(self.motion.error.mean()) > _CUT_ERROR
+
     def carry_over(self) -> dict[int, TrackState]:
         """The moving objects on the target frame."""
         memories = {i: self._remember(s) for i, s in self.moving.items()}
-        is_cut = float(self.motion.error.mean()) > _CUT_ERROR
         seen: dict[int, tuple[ObjectMask, float]] = {}
-        if not is_cut:
+        if not self.is_cut:
             pulled = {
                 i: pull(s.mask, self.motion) for i, s in self.moving.items() if s.mask is not None
             }
@@ -222,9 +227,10 @@ class _Crossing:
         scored = {}
         for obj_id, (mask, agreement) in seen.items():
             memory = memories[obj_id]
-            trust = memory.trust if memory is not None and memory.missing == 0 else agreement
-            score = SLOWNESS * trust + (1 - SLOWNESS) * agreement
-            scored[obj_id] = replace(mask, score=float(np.clip(score, 0.05, 0.99)))
+            trust = agreement
+            if memory is not None and memory.missing == 0:
+                trust = SLOWNESS * memory.trust + (1 - SLOWNESS) * agreement
+            scored[obj_id] = replace(mask, score=score_of(trust, blob=_is_blob(memory)))
         certain = {i: replace(m, score=1.0) for i, m in self.fixed.items()}
         apart = without_overlap({**scored, **certain})
         states = {}
@@ -273,7 +279,13 @@ class _Crossing:
             mask = ObjectMask.from_crop(refined.mask, view.x0, view.y0, self.size)
             if mask is None or mask.area < _LEAST_SHARE * memory.area:
                 continue
-            agreement = mask.overlap(view.pulled.mask) ** 0.5 * min(1.0, 0.4 + refined.contrast)
+            agreement = judge_blob(
+                refined.mask,
+                blobs.ring_of(refined.mask) & (others == 0),
+                view.lab @ levels.axis,
+                levels.step,
+                mask.overlap(view.pulled.mask),
+            )
             seen[obj_id] = (mask, agreement)
         return seen
 
@@ -346,49 +358,20 @@ class _Crossing:
             whole = enlarge(found, box, self.motion.scale, self.size)
             if whole is None or whole.area < _LEAST_SHARE * memory.area:
                 continue
-            expected = soft > 0.5
-            overlap = (found & expected).sum() / max(1, (found | expected).sum())
-            likely = float((1 / (1 + np.exp(-look_odds[found]))).mean()) if found.any() else 0.0
-            seen[obj_id] = (whole, float(overlap * likely) ** 0.5)
+            taught = memory.look is not None
+            seen[obj_id] = (whole, judge_look(found, soft > 0.5, look_odds, taught=taught))
         return seen
 
     # ------------------------------------------------------------------------- lost objects
 
     def _search(self, memory: Memory, taken: BoolArray) -> tuple[ObjectMask, float] | None:
         if memory.levels is not None:
-            return self._search_blob(memory, memory.levels, taken)
+            before = None if self.is_cut else self._picture_before
+            return search_blob(memory, memory.levels, self.frame, before, taken)
         if memory.look is None:
             return None
-        small = cv2.resize(taken.astype(np.uint8), self.here.grey.shape[::-1]) > 0
-        area = memory.whole * self.motion.scale[0] * self.motion.scale[1]
-        found = natural.find_again(memory.look, self.scene, area, small)
-        if found is None:
-            return None
-        height, width = small.shape
-        mask = enlarge(found[0], (0, 0, width, height), self.motion.scale, self.size)
-        return None if mask is None else (mask, 0.6 * found[1])
+        return search_look(memory, memory.look, self.scene, self.motion.scale, taken)
 
-    def _search_blob(
-        self, memory: Memory, levels: blobs.Levels, taken: BoolArray
-    ) -> tuple[ObjectMask, float] | None:
-        height, width = self.size
-        side = float(np.sqrt(memory.whole))
-        frames = min(memory.missing + 1, 20)
-        x, y = centre_of(memory.last)
-        x, y = x + memory.velocity[0] * frames, y + memory.velocity[1] * frames
-        reach = 0.6 * side + 0.5 * float(np.hypot(*memory.velocity)) * frames
-        margin = reach + 1.5 * side + 4
-        x0, y0 = max(0, int(x - margin)), max(0, int(y - margin))
-        x1, y1 = min(width, int(x + margin) + 1), min(height, int(y + margin) + 1)
-        if x0 >= x1 or y0 >= y1:
-            return None
-        found = blobs.search(
-            blobs.lab_of(self.frame[y0:y1, x0:x1]),
-            (x - x0, y - y0),
-            reach,
-            memory.whole,
-            levels,
-            taken[y0:y1, x0:x1],
-        )
-        mask = None if found is None else ObjectMask.from_crop(found, x0, y0, self.size)
-        return None if mask is None else (mask, 0.6)
+    def _picture_before(self, x0: int, y0: int, shape: tuple[int, ...]) -> np.ndarray:
+        """What is seen in a box of the target, as it was on the source frame."""
+        return pull_picture(self.frame_before_relit, self.motion, x0, y0, shape)

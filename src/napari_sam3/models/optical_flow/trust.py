@@ -1,0 +1,86 @@
+"""How far a result is to be believed: what was measured on each frame, and the score made of it.
+
+Trust is the slow average of how well results agreed with the frame. A score is made of it by one
+fixed curve a kind of object: an estimate of the overlap with the truth, so that below 0.5 an object
+most likely is lost (`benchmarks/embedded_tracker.py --reliability` checks that).
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from napari_sam3.models.optical_flow.flow import FloatImage
+from napari_sam3.values import BoolArray
+
+FOUND_LOOK, FOUND_BLOB = 0.6, 0.45
+"""Trust in what was found again, before the frames after it confirm it."""
+
+_CURVES = {False: (6.2, 3.6), True: (7.4, 4.0)}  # slope and offset in log-odds; True for blobs
+_RING = 12  # working px round a thing that ought to look otherwise
+_UNTAUGHT = 0.85  # agreement of what was too small to learn a look from, at best
+_STEP_OUT = 0.6  # of a blob's step, below which the ground begins
+
+
+def score_of(trust: float, *, blob: bool) -> float:
+    """Turn trust into a score, 0.02..0.97."""
+    slope, offset = _CURVES[blob]
+    return float(1 / (1 + np.exp(offset - slope * trust)))
+
+
+def trust_of(score: float, *, blob: bool) -> float:
+    """Turn a score back into the trust it was made of; at most 1."""
+    slope, offset = _CURVES[blob]
+    score = min(max(score, 1e-3), 1 - 1e-3)
+    return float(np.clip((offset + np.log(score / (1 - score))) / slope, 0, 1))
+
+
+def judge_look(
+    found: BoolArray, expected: BoolArray, look_odds: FloatImage, *, taught: bool
+) -> float:
+    """Tell how much more a result looks like the object than what is round it does, 0..1.
+
+    Parameters
+    ----------
+    found, expected : (h, w) bool
+        The result, and the mask pulled along the flow.
+    look_odds : (h, w) float32
+        What the classifier says of every pixel; meaningless unless `taught`.
+    """
+    if not found.any():
+        return 0.0
+    if not taught:
+        common = np.count_nonzero(found & expected)
+        return _UNTAUGHT * float(np.sqrt(common / np.count_nonzero(found | expected)))
+    disc = np.ones((2 * _RING + 1, 2 * _RING + 1), np.uint8)
+    ring = cv2.dilate(found.astype(np.uint8), disc).astype(bool) & ~found
+    likely = 1 / (1 + np.exp(-look_odds))
+    outside = float(likely[ring].mean()) if ring.any() else 0.0
+    return max(0.0, float(likely[found].mean()) - outside)
+
+
+def judge_blob(
+    found: BoolArray, ring: BoolArray, value: FloatImage, step: float, overlap: float
+) -> float:
+    """Tell how well a blob stands out from its ground, all round and as much as it did, 0..1.
+
+    Parameters
+    ----------
+    found, ring : (h, w) bool
+        The result, and the ground round it.
+    value : (h, w) float32
+        Lightness or colour along the axis in which it stands out.
+    step : float
+        By how much it did where it was prompted.
+    overlap : float
+        Of the result with the mask pulled along the flow.
+    """
+    if not found.any() or not ring.any():
+        return 0.0
+    share = (value - float(np.median(value[ring]))) / step
+    height = float(np.median(share[found]))
+    if height <= 0:
+        return 0.0
+    rim = cv2.dilate(found.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool) & ~found
+    parted = float((share[rim] < _STEP_OUT * max(height, 1.0)).mean()) if rim.any() else 1.0
+    return float(np.sqrt(overlap * parted * min(height, 1 / height)))

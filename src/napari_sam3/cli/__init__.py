@@ -111,6 +111,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         arguments.paths += map(Path, rest)
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if arguments.command == "track" and arguments.output is None and arguments.project is None:
+        parser.error("say where results go: by --output, --project or both")
     return arguments
 
 

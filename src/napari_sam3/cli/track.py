@@ -39,8 +39,6 @@ def run(arguments: argparse.Namespace) -> int:
             "there is nothing to track: give --point, --box, --mask, --text or --prompts "
             "(napari-sam3 track --help shows how)"
         )
-    if arguments.output is None and arguments.project is None:
-        raise RequestError("say where results go: by --output, --project or both")
     targets: dict[str, Path] = {}
     if arguments.output is not None:
         targets = name_targets(arguments.output, arguments.formats)

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from napari.layers import Labels
 
+from napari_sam3.errors import StoreReadOnlyError
 from napari_sam3.labels.lineage import Division
+from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.plugin.objects.desk import ObjectDesk
 from napari_sam3.plugin.objects.tracks import CentroidTracks
 from tests.plugin.conftest import SHAPE, disc
@@ -172,6 +174,8 @@ def test_tracks_follow_the_objects_and_their_divisions(tracked, qtbot, work):
     tracked.prompt_fields.object.value = 1
     with qtbot.waitSignal(controls.tracks.shown):
         controls.divide([2])
+    controls.rename("Ann")
+    assert set(tracks.features["name"][tracks.features["id"] == 1]) == {"Ann"}
     assert tracks.graph == {4: [1], 3: [1]}  # 1 and 2 were there all the time
     assert sorted(set(tracks.features["id"])) == [1, 2]
     for colour in ("class", "name", "score", "id"):
@@ -206,6 +210,20 @@ def test_tracks_of_labels_with_more_axes(make_napari_viewer, qtbot):
     with pytest.raises(ValueError, match="leave out the others"):
         tracks.show(layer)
     tracks.close()
+
+
+def test_what_is_open_elsewhere_is_not_changed(open_dock):
+    class Elsewhere(LabelPlanes):
+        is_read_only = True
+
+    dock = open_dock()
+    layer = dock.viewer.add_labels(Elsewhere(SHAPE))
+    controls = dock.object_controls
+    controls.refresh()
+    assert controls.layer is layer
+    assert not controls.fields.name.enabled
+    with pytest.raises(StoreReadOnlyError, match="open elsewhere"):
+        controls.rename("Ann")
 
 
 def test_names_follow_objects_that_get_other_numbers():

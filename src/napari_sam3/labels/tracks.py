@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -195,7 +195,29 @@ class Centroids(NamedTuple):
     properties: dict[str, NDArray[Any]]
 
 
-def track_centroids(labels: Any, objects: ObjectTable | None = None) -> Centroids:
+class Places(NamedTuple):
+    """Where objects are, one entry for each object on each frame, by frame.
+
+    Attributes
+    ----------
+    frames, ids : (N,) int64 array
+        Frame and object.
+    centres_yx : (N, 2) float64 array
+        Centroid, px; the centre of the top left pixel is 0, 0.
+    scores : (N,) float64 array
+        NaN where there is none.
+    areas : (N,) int64 array
+        px.
+    """
+
+    frames: NDArray[np.int64]
+    ids: NDArray[np.int64]
+    centres_yx: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    areas: NDArray[np.int64]
+
+
+def measure_places(labels: Any, *, on_progress: Callable[[int, int], None] | None = None) -> Places:
     """Measure where objects are.
 
     Parameters
@@ -203,6 +225,32 @@ def track_centroids(labels: Any, objects: ObjectTable | None = None) -> Centroid
     labels : (T, H, W) integer array-like
         Read frame by frame; if it has `notes`, as `LabelPlanes`, scores are taken from there, and
         with `processed_frames` only those are read.
+    on_progress : callable, optional
+        Called with (frames done, frames); what it raises ends the measuring.
+    """
+    notes = getattr(labels, "notes", None)
+    processed = getattr(labels, "processed_frames", None)
+    wanted = range(labels.shape[0]) if processed is None else processed().tolist()
+    rows: list[tuple[float, ...]] = []
+    for done, n in enumerate(wanted, 1):
+        known = None if notes is None else notes(n)
+        for m in measure_labels(np.asarray(labels[n]), n, known):
+            score = np.nan if m.score is None else m.score
+            rows.append((n, m.obj_id, m.centroid_xy[1], m.centroid_xy[0], score, m.area))
+        if on_progress is not None:
+            on_progress(done, len(wanted))
+    table = np.array(rows, np.float64).reshape(-1, 6)
+    frames, ids, areas = (table[:, column].astype(np.int64) for column in (0, 1, 5))
+    return Places(frames, ids, table[:, 2:4] - 0.5, table[:, 4], areas)
+
+
+def arrange_tracks(places: Places, objects: ObjectTable | None = None) -> Centroids:
+    """Make tracks of the places of objects.
+
+    Parameters
+    ----------
+    places : Places
+        As measured.
     objects : ObjectTable, optional
         Names, classes and divisions.
 
@@ -211,31 +259,24 @@ def track_centroids(labels: Any, objects: ObjectTable | None = None) -> Centroid
     Centroids
         A mother ends before her daughters begin (see `plan_tracks`).
     """
-    table = objects or ObjectTable()
-    notes = getattr(labels, "notes", None)
-    processed = getattr(labels, "processed_frames", None)
-    wanted = range(labels.shape[0]) if processed is None else processed().tolist()
-    measures = [
-        measure
-        for n in wanted
-        for measure in measure_labels(np.asarray(labels[n]), n, None if notes is None else notes(n))
-    ]
-    frames = np.array([m.frame_index for m in measures], np.int64)
-    ids = np.array([m.obj_id for m in measures], np.int64)
+    table = ObjectTable() if objects is None else objects
+    frames, ids, centres, scores, areas = places
     tracks = assign_tracks(frames, ids, table.divisions)
     order = np.lexsort((frames, tracks.labels))
-    centres = np.array([m.centroid_xy[::-1] for m in measures], np.float64).reshape(-1, 2) - 0.5
-    data = np.column_stack([tracks.labels, frames, centres]).astype(np.float64)
-    scores = [np.nan if m.score is None else m.score for m in measures]
     properties = {
         "id": ids,
         "name": np.array([table[i].name for i in ids.tolist()], object),
         "class": np.array([table[i].class_name for i in ids.tolist()], object),
-        "score": np.array(scores, np.float64),
-        "area": np.array([m.area for m in measures], np.int64),
+        "score": scores,
+        "area": areas,
     }
     return Centroids(
-        data[order],
+        np.column_stack([tracks.labels, frames, centres]).astype(np.float64)[order],
         {label: [parent] for label, parent in sorted(tracks.parents.items())},
         {name: values[order] for name, values in properties.items()},
     )
+
+
+def track_centroids(labels: Any, objects: ObjectTable | None = None) -> Centroids:
+    """The tracks of a (T, H, W) label array; see `measure_places` and `arrange_tracks`."""
+    return arrange_tracks(measure_places(labels), objects)

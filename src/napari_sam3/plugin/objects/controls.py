@@ -222,7 +222,9 @@ class ObjectControls(QObject):
             is_typed = field.native.hasFocus() or (field is fields.daughters and self.picker.is_on)
             if is_other or not is_typed:
                 field.native.setText(text if is_known else "")
-        self._classes.setStringList(sorted(set(table.classes.values())))
+        classes = sorted(set(table.classes.values()))
+        if classes != self._classes.stringList():  # or what is offered while typing would close
+            self._classes.setStringList(classes)
         fields.undivide.enabled = can_change and division is not None
         said = _say_lineage(table, obj_id) if is_known else ""
         fields.lineage.setText(said)
@@ -343,7 +345,7 @@ class ObjectControls(QObject):
             _telling(lambda: self.lock_frame(not self.fields.lock.native.isChecked()))
 
     def _on_objects_changed(self, layer: Labels) -> None:
-        self.tracks.update(layer)
+        self.tracks.relate(layer)
         self.refresh()
 
     def _on_step(self, _event: Any) -> None:

@@ -150,9 +150,9 @@ def next_ids(layer: Labels, table: ObjectTable, taken: Sequence[int], count: int
         How many.
     """
     planes = planes_of(layer)
-    shown = int(layer.data.max()) if planes is None else max(planes.mean_scores(), default=0)
-    known = [one for d in table.divisions for one in d.daughters]
-    highest = max((shown, *table.ids, *known, *taken), default=0)
+    noted = () if planes is None else planes.mean_scores()
+    shown = int((layer.data if planes is None else planes).max())
+    highest = max((shown, *noted, *table.ids, *taken))
     return list(range(highest + 1, highest + 1 + count))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from magicgui.widgets import CheckBox, LineEdit, PushButton
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy
 
 from napari_sam3.plugin.widget.layout import FieldGroup
@@ -53,6 +54,8 @@ class ObjectFields:
         )
         self.lineage = QLabel()
         self.lineage.setWordWrap(True)
+        for said in (self.subject, self.lineage):  # names are no markup
+            said.setTextFormat(Qt.TextFormat.PlainText)
         self.lock = CheckBox(
             text="Lock frame",
             tooltip="What is on the frame on screen is right: no propagation or prompt changes it. "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
 from napari_sam3.errors import LayerError
-from napari_sam3.labels.tracks import Centroids, track_centroids
+from napari_sam3.labels.tracks import Centroids, Places, arrange_tracks, measure_places
 from napari_sam3.plugin.objects.features import table_of
 from napari_sam3.plugin.writers import frames_of
 
@@ -43,6 +43,7 @@ class CentroidTracks(QObject):
         self._viewer = viewer
         self._pool = ThreadPoolExecutor(1, "centroids")
         self._asked: dict[Labels, int] = {}
+        self._places: WeakKeyDictionary[Labels, Places] = WeakKeyDictionary()
         self._made: WeakKeyDictionary[Labels, ReferenceType[Tracks]] = WeakKeyDictionary()
         self._measured.connect(self._on_measured)
 
@@ -76,13 +77,29 @@ class CentroidTracks(QObject):
         if planes is None:
             planes = frames_of(labels.data)
         turn = self._asked[labels] = self._asked.get(labels, 0) + 1
-        future = self._pool.submit(track_centroids, planes, table_of(labels).copy())
-        future.add_done_callback(lambda done: self._tell((labels, turn), done))
+
+        def is_wanted() -> bool:
+            return self._asked.get(labels) == turn  # not asked again since, and not closed
+
+        def check_wanted(_done: int, _total: int) -> None:
+            if not is_wanted():
+                raise CancelledError
+
+        def tell(done: Future[Places]) -> None:
+            if not done.cancelled() and is_wanted():
+                self._measured.emit(labels, done)
+
+        self._pool.submit(measure_places, planes, on_progress=check_wanted).add_done_callback(tell)
 
     def update(self, labels: Labels) -> None:
-        """Bring a layer of tracks up to date, if there is one."""
+        """Measure again what a layer of tracks shows, if there is one."""
         if self.layer_of(labels) is not None:
             self.show(labels)
+
+    def relate(self, labels: Labels) -> None:
+        """Show other names and divisions in a layer of tracks, if there is one."""
+        if labels in self._places and self.layer_of(labels) is not None:
+            self.put(labels, arrange_tracks(self._places[labels], table_of(labels)))
 
     def close(self) -> None:
         """Wait for nothing more."""
@@ -90,21 +107,15 @@ class CentroidTracks(QObject):
         self._measured.disconnect(self._on_measured)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _tell(self, asked: tuple[Labels, int], done: Future[Centroids]) -> None:
-        """In the thread."""
-        if not done.cancelled():
-            self._measured.emit(asked, done)
-
-    def _on_measured(self, asked: tuple[Labels, int], done: Future[Centroids]) -> None:
-        labels, turn = asked
-        if self._asked.get(labels) != turn:
-            return  # asked again since, or closed
-        del self._asked[labels]
+    def _on_measured(self, labels: Labels, done: Future[Places]) -> None:
+        if self._asked.pop(labels, None) is None:
+            return  # closed meanwhile
         error = done.exception()
         if error is not None:  # a thread's boundary
             show_error(f"the tracks can't be made: {error}")
         elif labels in self._viewer.layers:
-            self.put(labels, done.result())
+            self._places[labels] = done.result()
+            self.put(labels, arrange_tracks(done.result(), table_of(labels)))
 
     def put(self, labels: Labels, found: Centroids) -> Tracks | None:
         """Show what was measured; None if there is nothing to show."""

@@ -275,6 +275,16 @@ def test_a_project_keeps_the_work_and_goes_on(viewer, film, tmp_path, monkeypatc
         np.testing.assert_array_equal(project.labels[19] == 1, disc(19, 30, 40))
 
 
+def test_texts_and_examples_of_a_project_are_not_asked_again(viewer, film, tmp_path, monkeypatch):
+    place = tmp_path / "film.sam3"
+    said = {"frame": 0, "text": "person", "boxes": [[20, 30, 40, 50]], "exemplar": True}
+    napari_sam3.track_video(film, [said], model="fake", project=place).close()
+    monkeypatch.setattr(FakeTracker, "detect", None)  # nobody asks
+    with napari_sam3.attach(viewer, "film", "fake", project=place) as session:
+        assert viewer.layers["film boxes"].features["label"].tolist() == ["example"]
+        assert len(session.add_prompt(0, points=[[100, 10]]).objects) == 3
+
+
 def test_attaching(viewer, film):
     with pytest.raises(LayerError, match="there are: 'film'"):
         napari_sam3.attach(viewer, "fim")

@@ -11,8 +11,9 @@ from napari.layers import Image, Labels, Points, Shapes
 from napari_sam3.errors import LayerError
 from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.plugin.controller import SessionController, WantedPrompts
+from napari_sam3.plugin.examples import COUNTEREXAMPLE, EXAMPLE, join_text
 from napari_sam3.plugin.overlay import overlay_labels, overlay_place
-from napari_sam3.plugin.prompt_layers import EXCLUDE, INCLUDE
+from napari_sam3.plugin.prompt_layers import EXCLUDE, INCLUDE, NEW_OBJECT
 from napari_sam3.plugin.prompts import Skipped, prompts_from_layers
 from napari_sam3.plugin.results import LABEL_DTYPE, ResultLayer
 from napari_sam3.plugin.snapshot import (
@@ -163,13 +164,14 @@ class DrawnPrompts:
             points, shapes = self._click_layers()
             height, width = layer_shape(self._image)[-2:]
             inside = np.minimum(call.points_xy, (width - _EDGE, height - _EDGE))
-            for include in (True, False):
-                some = inside[call.point_labels == include]
+            for is_on, label in ((True, INCLUDE), (False, EXCLUDE)):
+                some = inside[call.point_labels == is_on]
                 if len(some):
-                    undo.append(self._add(points, call.frame_index, some, obj_id, include))
-            for x0, y0, x1, y1 in call.boxes_xyxy:
-                corners = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
-                undo.append(self._add(shapes, call.frame_index, corners, obj_id))
+                    undo.append(self._add(points, call.frame_index, some, obj_id, label))
+            undo += [
+                self._add(shapes, call.frame_index, _corners(box), obj_id)
+                for box in call.boxes_xyxy
+            ]
         if call.mask is not None:
             undo.append(self._paint(call.frame_index, call.mask, obj_id))
 
@@ -184,6 +186,10 @@ class DrawnPrompts:
         for prompt in prompts:
             if prompt.is_concept:
                 self.texts += () if prompt.text is None else (prompt.text,)
+                for box, shows_it in zip(prompt.boxes_xyxy, prompt.box_labels, strict=True):
+                    _, shapes = self._click_layers()
+                    label = EXAMPLE if shows_it else COUNTEREXAMPLE
+                    self._add(shapes, prompt.frame_index, _corners(box), NEW_OBJECT, label)
             elif prompt.obj_id is not None and not prompt.is_found:
                 boxes = np.zeros((0, 4)) if prompt.box_xyxy is None else prompt.box_xyxy[None]
                 mask = None if prompt.mask is None else prompt.mask.mask
@@ -227,7 +233,7 @@ class DrawnPrompts:
         frame_index: int,
         points_xy: FloatArray,
         obj_id: int,
-        include: bool = True,
+        label: str = INCLUDE,
     ) -> Undo:
         n_before = len(layer.data)
         if "object" not in layer.features:
@@ -242,7 +248,7 @@ class DrawnPrompts:
         layer.feature_defaults = {
             **before,
             "object": obj_id,
-            "label": INCLUDE if include else EXCLUDE,
+            "label": label,
         }
         if isinstance(layer, Shapes):
             layer.add_rectangles([places])
@@ -310,7 +316,9 @@ class DrawnPrompts:
         if results is not None:
             results.show_again(wanted.objects)
         objects = {key: p for key, p in wanted.objects.items() if key[1] not in self._removed}
-        return WantedPrompts(objects, self.texts, frame_index, wanted.examples), skipped
+        found = {f: (list(e.boxes_xyxy), e.labels.tolist()) for f, e in wanted.examples.items()}
+        examples, texts = join_text(found, self.texts)
+        return WantedPrompts(objects, texts, frame_index, examples), skipped
 
     def _read_masks(self, frames: Iterable[int]) -> WantedPrompts:
         wanted, _ = read_prompts(
@@ -331,6 +339,11 @@ class DrawnPrompts:
 def split_text(text: str) -> tuple[str, ...]:
     """What a line of text looks for: several things are parted by commas."""
     return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def _corners(box_xyxy: FloatArray) -> FloatArray:
+    x0, y0, x1, y1 = box_xyxy
+    return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
 
 
 def _remove(layer: Points | Shapes, items: set[int]) -> None:

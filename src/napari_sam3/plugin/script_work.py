@@ -137,10 +137,8 @@ class ScriptWork:
                 f"the layer {self.image_layer.name!r} is not in the viewer any more; add it again"
             )
 
-    def prepare(
-        self, prompts: DrawnPrompts, frame_index: int, *, is_needed: bool = True
-    ) -> tuple[SessionController, WantedPrompts, tuple[Skipped, ...]]:
-        """The session, the prompts that shall hold, and items that are none."""
+    def open_controller(self) -> SessionController:
+        """The session for the next work; cheap."""
         if self.work.job is not None:
             raise PropagationRunningError(
                 f"work is under way on layer {self.image_layer.name!r}; let it end or stop it first"
@@ -148,7 +146,13 @@ class ScriptWork:
         self.check_there()
         if self.dock is not None:
             self.dock.projects.check_writable(self.image_layer)
-        controller = self.bench.controller_for(self._setup())
+        return self.bench.controller_for(self._setup())
+
+    def prepare(
+        self, prompts: DrawnPrompts, frame_index: int, *, is_needed: bool = True
+    ) -> tuple[SessionController, WantedPrompts, tuple[Skipped, ...]]:
+        """The session, the prompts that shall hold, and items that are none."""
+        controller = self.open_controller()
         wanted, skipped = prompts.read(controller, self.results(), frame_index)
         if is_needed and not wanted:
             told = f": {describe_skipped(skipped)}" if skipped else ""

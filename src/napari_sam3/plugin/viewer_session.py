@@ -318,8 +318,7 @@ class ViewerSession(ScriptedResults):
             raise RequestError(
                 "text finds objects by itself; give it alone, then correct what it found by points"
             )
-        controller = self._work.controller
-        if controller is not None and call.obj_id in controller.ids_removed:
+        if call.obj_id in self._work.open_controller().ids_removed:
             raise UnknownObjectError(
                 f"object {call.obj_id} was removed, and ids are not used again; "
                 "leave out obj_id to get a new one"
@@ -327,6 +326,5 @@ class ViewerSession(ScriptedResults):
         return call
 
     def _new_id(self) -> int:
-        controller = self._work.controller
-        known = set() if controller is None else set(controller.ids_in_use)
+        known = set(self._work.open_controller().ids_in_use)
         return max(known | self._prompts.ids_named(), default=0) + 1

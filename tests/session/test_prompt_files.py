@@ -133,6 +133,22 @@ def test_a_table_gathers_what_belongs_to_one_object(session, tmp_path):
     assert session.object_ids == (3, 4, 5)
 
 
+def test_a_file_for_many_videos_tells_whose_each_is(tmp_path):
+    here, there = {"frame": 0, "text": "dog"}, {"frame": 1, "text": "person"}
+    said = {
+        **{"format": "napari-sam3 prompts", "version": 1, "prompts": [here]},
+        "videos": {"films/a.mp4": [there], "b.mp4": [there, there]},
+    }
+    (tmp_path / "p.json").write_text(json.dumps(said))
+    prompts = read_prompts(tmp_path / "p.json")
+    found = {v: len(prompts.for_video(v)) for v in ("films/a.mp4", "x/a.mp4", "x/b.mp4")}
+    assert found == {"films/a.mp4": 2, "x/a.mp4": 1, "x/b.mp4": 3}
+    said["videos"]["b.mp4"].append({"frame": -1})
+    (tmp_path / "p.json").write_text(json.dumps(said))
+    with pytest.raises(PromptFileError, match=r"video 'b.mp4', prompt 3: 'frame'"):
+        read_prompts(tmp_path / "p.json")
+
+
 WRONG_ROWS = {
     "0,,spot,1,2,,,,": ("line 2", "kind", "point, box or text"),
     "x,,point,1,2,,,,": ("line 2", "frame", "whole number"),

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from napari_sam3.batch.tracking import Prompts, gather_prompts, is_meant, prompts_for
+from napari_sam3.batch.tracking import Prompts, gather_prompts, prompts_for
 from napari_sam3.errors import PromptFileError, RequestError
-from napari_sam3.session.prompt_files import prompts_from_json
-from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
+from napari_sam3.session.saved_prompts import PromptList, SavedPrompt, is_meant
 from napari_sam3.video.images import IMAGE_SUFFIXES
 from napari_sam3.video.open import VIDEO_SUFFIXES
 
@@ -77,7 +74,7 @@ def plan_batch(
     if text is not None:
         told = PromptList([SavedPrompt.from_json({"frame": 0, "text": text}, "the text")])
     elif prompts is not None:
-        told = _read(prompts)
+        told = gather_prompts(prompts)
         if not places and isinstance(prompts, str | os.PathLike):
             home = Path(prompts).expanduser().parent
             named = dict.fromkeys(p.video for p in told if p.video is not None)
@@ -104,40 +101,6 @@ def find_videos(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
         else:
             found.append(place)
     return list(dict.fromkeys(found))
-
-
-def _read(prompts: Prompts) -> PromptList:
-    """Prompts for all videos, or such that name theirs."""
-    if not isinstance(prompts, str | os.PathLike) or not _is_of_many(Path(prompts).expanduser()):
-        return gather_prompts(prompts)
-    place = Path(prompts).expanduser()
-    said: dict[str, Any] = json.loads(place.read_text(encoding="utf-8-sig"))
-    videos = said.pop("videos")
-    if not isinstance(videos, dict):
-        raise PromptFileError(
-            f"{place.name}: 'videos' must be a table such as {{\"film.mp4\": [...]}}"
-        )
-    everybody = prompts_from_json({"prompts": [], **said}, place.name)
-    told: list[SavedPrompt] = [p for p in everybody if not p.is_found]
-    for name, entries in videos.items():
-        where = f"{place.name}, video {name!r}"
-        if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
-            raise PromptFileError(f"{where}: its prompts must be a list of tables")
-        for number, entry in enumerate(entries, 1):
-            told.append(SavedPrompt.from_json({**entry, "video": name}, f"{where}, {number}"))
-    if not told:
-        raise PromptFileError(f"{place.name} holds no prompts")
-    return PromptList(told)
-
-
-def _is_of_many(place: Path) -> bool:
-    if place.suffix.lower() != ".json":
-        return False
-    try:
-        said = json.loads(place.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
-        return False  # `read_prompts` says what is wrong
-    return isinstance(said, dict) and "videos" in said
 
 
 def _plan(place: Path, name: str, told: PromptList) -> PlannedVideo:

@@ -149,16 +149,10 @@ def prompts_for(told: PromptList, video: Path) -> PromptList:
     PromptFileError
         If there are none.
     """
-    mine = told.with_only(p for p in told if p.video is None or is_meant(p.video, video))
+    mine = told.for_video(video)
     if not len(mine):
         raise PromptFileError(f"there are no prompts for {video.name!r}; they name other videos")
     return mine
-
-
-def is_meant(name: str, video: Path) -> bool:
-    """Whether a name in a file of prompts is that of a video."""
-    parts = Path(name).parts
-    return video.absolute().parts[-len(parts) :] == parts
 
 
 def _track_in_memory(

@@ -46,8 +46,7 @@ def gather_prompts(
     VideoError
         If a mask can't be read.
     """
-    name = "" if video.path is None else video.path.name
-    prompts = [p for path in files for p in read_prompts(path).for_video(name)]
+    prompts = [p for path in files for p in read_prompts(path).for_video(video.path or "")]
     taken = {p.obj_id for p in prompts if p.obj_id is not None}
     masks = {p: read_labels(p, frame_index, len(video)) for p in given if p.kind == "mask"}
     ids = _free_ids(given, masks, taken)

@@ -128,13 +128,10 @@ def prompts_from_json(
             f"{name} is of version {said.get('version')!r}, known here is {VERSION}; update "
             "napari-sam3"
         )
-    entries = said.get("prompts")
-    if not isinstance(entries, list):
-        raise PromptFileError(f"{name}: 'prompts' must be a list, not {entries!r:.80}")
     prompts = []
-    for number, entry in enumerate(entries, 1):
+    for origin, entry in _entries(said, name):
         try:
-            prompts.append(SavedPrompt.from_json(entry, f"{name}, prompt {number}"))
+            prompts.append(SavedPrompt.from_json(entry, origin))
         except PromptFileError as exc:
             if problems is None:
                 raise
@@ -147,6 +144,24 @@ def prompts_from_json(
         removed=_ids(said.get("removed", []), name, "removed", problems),
         found=_ids(said.get("found", []), name, "found", problems),
     )
+
+
+def _entries(said: dict[str, Any], name: str) -> list[tuple[str, Any]]:
+    """Each prompt, and where it stands; those of "videos" are told whose they are."""
+    videos = said.get("videos", {})
+    if not isinstance(videos, dict):
+        raise PromptFileError(f"{name}: 'videos' must be a table such as {{\"film.mp4\": [...]}}")
+    lists = {"": said.get("prompts", [] if videos else None), **videos}
+    found = []
+    for video, entries in lists.items():
+        where = f"{name}, video {video!r}" if video else name
+        if not isinstance(entries, list):
+            raise PromptFileError(f"{where}: prompts must be a list, not {entries!r:.80}")
+        for number, entry in enumerate(entries, 1):
+            is_of_video = video and isinstance(entry, dict)
+            told = {**entry, "video": video} if is_of_video else entry
+            found.append((f"{where}, prompt {number}", told))
+    return found
 
 
 def apply_prompts(session: VideoSession, prompts: Iterable[SavedPrompt]) -> list[int]:

@@ -6,8 +6,10 @@ docs/projects.md tells the form.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
@@ -209,9 +211,15 @@ class PromptList(Sequence[SavedPrompt]):
             found=self.found.union(obj_ids),
         )
 
-    def for_video(self, name: str) -> PromptList:
-        """Those for a video of that name, and those that name none."""
-        return self.with_only(p for p in self._prompts if p.video in (None, name))
+    def for_video(self, video: str | os.PathLike[str]) -> PromptList:
+        """Those for a video, and those that name none; see `is_meant`."""
+        return self.with_only(p for p in self if p.video is None or is_meant(p.video, video))
+
+
+def is_meant(name: str, video: str | os.PathLike[str]) -> bool:
+    """Whether a name in a file of prompts means a video: the name, or the end of the path."""
+    parts = Path(name).parts
+    return Path(video).absolute().parts[-len(parts) :] == parts
 
 
 def _mask_to_json(mask: ObjectMask) -> dict[str, Any]:

@@ -119,13 +119,14 @@ def test_what_a_correction_changes_is_computed_again_and_no_more(tmp_path, steps
         run_and_stop(project, session, "forward", 0, 13)
         session.add_prompt(10, points=[[60, 30]], obj_id=1)
         project.save_prompts(session_prompts(session))
-        whole = as_labels(session.propagate("forward", 13))
+        whole = as_labels(session.propagate("forward", 10))
     steps.clear()
     with (
         Project.open(tmp_path / "a.sam3") as project,
         open_session(project, FakeModel(), video=FILM) as session,
     ):
         assert project.frames_left == (range(13, T),)
+        assert project.frames_to_do == (range(10, 13), range(13, T))
         assert project.fresh_frames == (range(10),)
         assert as_labels(continue_run(project, session)) == whole
     assert steps == [(f, f + 1) for f in range(10, T - 1)]
@@ -150,10 +151,29 @@ def test_a_correction_while_it_runs_leaves_what_follows_true(tmp_path, steps):
     with Project.open(tmp_path / "a.sam3") as project:
         assert project.run.stale == ((3, 6),)
         assert project.fresh_frames == (range(3), range(7, 11))
+        assert project.frames_to_do == (range(3, 7), range(11, T))
         steps.clear()
         with open_session(project, FakeModel(), video=FILM) as session:
-            list(continue_run(project, session))
-        assert min(steps) == (10, 11)
+            for result in continue_run(project, session):
+                project.keep(result, of_run=True)
+                if result.frame_index == 4:
+                    break  # stopped once more
+        assert steps == [(3, 4)]
+    with Project.open(tmp_path / "a.sam3") as project:
+        assert project.frames_to_do == (range(5, 7), range(11, T))
+        with open_session(project, FakeModel(), video=FILM) as session:
+            for result in continue_run(project, session):
+                project.keep(result, of_run=True)
+        project.end_run()
+        assert project.run.is_over
+        assert project.run.stale == ()
+        shown = np.asarray(project.labels)
+    with VideoSession(FILM, FakeModel()) as session:
+        session.add_prompt(0, points=[[20, 20]])
+        list(session.propagate("forward", 0, 4))
+        session.add_prompt(3, points=[[60, 30]], obj_id=1)
+        for result in session.propagate("forward", 0):
+            assert ((shown[result.frame_index] == 1) == result.objects[1].mask).all()
 
 
 def test_a_new_propagation_goes_on_from_what_was_shown(tmp_path, steps):

@@ -233,7 +233,10 @@ class Project(SavedWork):
         }
         labels = label_image(result.objects, self.labels.shape[1:], self.labels.dtype)
         run = self.run_number if of_run else 0
-        return self.labels.draw(result.frame_index, labels, notes, run=run)
+        is_drawn = self.labels.draw(result.frame_index, labels, notes, run=run)
+        if run:
+            self._note_redone(result.frame_index)
+        return is_drawn
 
     # --------------------------------------------------------------------- lifetime
 
@@ -249,6 +252,8 @@ class Project(SavedWork):
         StoreError
             If the disk is full: it is not closed then. Make room, and close it again.
         """
+        if self.why_read_only is None and self.run is not None and self.run.stale:
+            self._save_head()
         self.labels.close()
         if self.why_read_only is None:
             self.why_read_only = "it was closed; open it again"

@@ -80,6 +80,9 @@ def open_session(
 def continue_run(project: Project, session: VideoSession) -> Propagation:
     """Go on with the project's run that was stopped, on a session from `open_session`.
 
+    Frames that were done before a prompt ahead of them was changed are done again, first. All of
+    them are to be kept as frames of the run (`Project.keep`).
+
     Raises
     ------
     ProjectError
@@ -87,7 +90,7 @@ def continue_run(project: Project, session: VideoSession) -> Propagation:
     RequestError
         If the session can't propagate.
     """
-    legs = project.frames_left
+    legs = project.frames_to_do
     if not legs:
         raise ProjectError(
             f"nothing is left of the last run of {str(project.folder)!r}; begin a new one "

@@ -19,6 +19,27 @@ def frames_left(run: RunNote, labels: Any) -> tuple[range, ...]:
     return tuple(leg[n:] for leg, n in _progress(run, labels) if n < len(leg))
 
 
+def frames_to_do(run: RunNote, labels: Any) -> tuple[range, ...]:
+    """As `frames_left`, with what was done with other prompts than there are now before it."""
+    legs: list[range] = []
+    for leg, n in _progress(run, labels):
+        stale = (p for p in run.stale if p[0] in leg[:n] and p[1] in leg[:n])
+        legs += [leg[leg.index(first) : leg.index(last) + 1] for first, last in stale]
+        legs.append(leg[n:])
+    return tuple(leg for leg in legs if leg)
+
+
+def without_redone(run: RunNote, frame_index: int) -> RunNote:
+    """The note of a run after a stale frame was done again; they are done in their order."""
+    stale = []
+    for first, last in run.stale:
+        if first != frame_index:
+            stale.append((first, last))
+        elif first != last:
+            stale.append((first + (1 if last > first else -1), last))
+    return replace(run, stale=tuple(stale)) if tuple(stale) != run.stale else run
+
+
 def fresh_frames(run: RunNote, labels: Any) -> tuple[range, ...]:
     """What is done of each leg with the prompts of now, in the order it was done."""
     fresh: list[range] = []

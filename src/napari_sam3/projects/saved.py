@@ -18,7 +18,14 @@ from napari_sam3.projects.files import SmallFiles
 from napari_sam3.projects.loading import Contents
 from napari_sam3.projects.migrate import FORMAT, VERSION
 from napari_sam3.projects.place import LAYERS, OBJECTS, PROJECT, PROMPTS
-from napari_sam3.projects.runs import changed_frames, frames_left, fresh_frames, stale_after
+from napari_sam3.projects.runs import (
+    changed_frames,
+    frames_left,
+    frames_to_do,
+    fresh_frames,
+    stale_after,
+    without_redone,
+)
 from napari_sam3.projects.state import ProjectState, RunNote
 from napari_sam3.session.json_text import to_text
 from napari_sam3.session.prompt_files import prompts_to_json
@@ -145,6 +152,13 @@ class SavedWork:
         return frames_left(self._contents.run, self.labels)
 
     @property
+    def frames_to_do(self) -> tuple[range, ...]:
+        """What is to be gone on with: `frames_left`, and before it what prompts have made stale."""
+        if self._contents.run is None or self._contents.run.is_over:
+            return ()
+        return frames_to_do(self._contents.run, self.labels)
+
+    @property
     def fresh_frames(self) -> tuple[range, ...]:
         """Frames of the last run that were done with the prompts of now, in its order."""
         return () if self._contents.run is None else fresh_frames(self._contents.run, self.labels)
@@ -185,6 +199,17 @@ class SavedWork:
                 and not self.frames_left
             ):
                 self._contents.run = replace(self._contents.run, is_over=True)
+                self._save_head()
+
+    def _note_redone(self, frame_index: int) -> None:
+        """Take note of a stale frame that was done again; now and then on disk."""
+        with self._lock:
+            before = self._contents.run
+            if before is None or not before.stale:
+                return
+            self._contents.run = without_redone(before, frame_index)
+            # what a process that is killed had not noted is done once more
+            if len(self._contents.run.stale) < len(before.stale) or frame_index % 32 == 0:
                 self._save_head()
 
     def _check_writable(self) -> None:

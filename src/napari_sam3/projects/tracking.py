@@ -131,7 +131,7 @@ class ProjectRun:
                 "give none to go on with what it holds, or name another folder"
             )
         model = load_model(model)
-        if project.frames_left and project.prompts.model not in (None, model.name):
+        if project.frames_to_do and project.prompts.model not in (None, model.name):
             raise RequestError(
                 f"the project {str(project.folder)!r} is being tracked by "
                 f"{project.prompts.model!r}, not by {model.name!r}; name the same model to go on, "
@@ -150,11 +150,11 @@ class ProjectRun:
                 self._note(prompts or project.prompts, direction, start, limit, request)
             if not self.is_resumed:
                 self._begin(prompts, say)
-            elif not prompts and not project.frames_left:
+            elif not prompts and not project.frames_to_do:
                 self.is_resumed = False
                 self._note(project.prompts, direction, start, limit, request)
             self.propagation: Propagation | None = None
-            if project.frames_left:
+            if project.frames_to_do:
                 self.propagation = continue_run(project, self.session)
             else:
                 project.end_run()

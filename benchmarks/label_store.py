@@ -1,6 +1,6 @@
 """What do labels on disk cost: writing, showing, painting, undoing, memory, room?
 
-    python benchmarks/label_store.py [--frames 10000] [--folder FOLDER] [--zarr-frames 300]
+    python benchmarks/label_store.py [--frames 10000] [--folder FOLDER] [--stores LabelStore ...]
 
 Frames of 1920 x 1080 with 20 objects that move and change their outlines. Each store has a process
 of its own. Written with `draw`, one frame after the other; shown in a random order; painted and

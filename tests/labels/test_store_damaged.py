@@ -38,14 +38,18 @@ def assert_whole(store, but=()):
         np.testing.assert_array_equal(store[i], frame(i))
 
 
+@pytest.mark.parametrize("is_small", [True, False])
 @pytest.mark.parametrize("read_only", [False, True])
-def test_a_damaged_chunk_is_a_frame_never_processed(folder, read_only):
+def test_a_damaged_chunk_is_a_frame_never_processed(folder, read_only, is_small, monkeypatch):
     flip(folder / "labels.zarr" / "c.3.0.0", 60)
+    if not is_small:
+        monkeypatch.setattr("napari_sam3.labels.store.CHECKED_BYTES", 0)
     with LabelStore.open(folder, read_only=read_only) as store:
+        assert len(store.problems) == is_small
         assert store[3].max() == 0
         assert not store.is_processed(3)
         assert store.notes(3) == {}
-        assert len(store.problems) == 1
+        assert len(store.check()) == 1
         assert "labels of frame 3 are lost" in store.problems[0]
         assert_whole(store, but=[3])
         if not read_only:

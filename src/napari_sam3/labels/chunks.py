@@ -1,8 +1,8 @@
 """A folder of label frames that any reader of zarr 3 understands: one chunk a frame, deflated.
 
 zarr itself makes and reads the folder's description. The chunks are made and read here, with the
-codec that the description names: a third of the time that zarr's way through an event loop takes,
-each write is atomic (zarr's own is from 3.1.4 on only), and it works while the interpreter ends.
+codec that the description names: in a third of the time that zarr's way through an event loop
+takes, each write atomic (zarr's own are from 3.1.3 on only), and while the interpreter ends too.
 """
 
 from __future__ import annotations

@@ -29,6 +29,8 @@ RECORDS_NAME = "frames.jsonl"
 PAINT_DELAY_S = 0.5  # after a stroke, for writing takes longer than the brush may wait
 LONGEST_DELAY_S = 3.0
 
+CHECKED_BYTES = 16 * 2**20
+
 _NO_NOTES: Mapping[int, ObjectNote] = MappingProxyType({})
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -138,18 +140,34 @@ class LabelStore(LabelPlanes):
         folder = Path(folder)
         try:
             found = find_store(folder / CHUNKS_NAME, folder / RECORDS_NAME, mend=not read_only)
-            return cls(folder, found, is_read_only=read_only, cache_bytes=cache_bytes)
+            store = cls(folder, found, is_read_only=read_only, cache_bytes=cache_bytes)
         except StoreError:
             raise
         except OSError as error:
             raise _say_why(folder, error, "opened") from error
+        if store._sizes.sum() <= CHECKED_BYTES:
+            store.check()
+        return store
 
     # ------------------------------------------------------------- what it is
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is lost, in words; frames found damaged when they are looked at are added."""
+        """What is lost, in words; a damaged frame that is met later is added (see `check`)."""
         return tuple(self._problems)
+
+    def check(self) -> tuple[str, ...]:
+        """Read all that is on disk, to find damage that nobody has met yet; gives `problems`.
+
+        Opening does so with small stores. 10,000 frames take half a second on a quick disk, but
+        minutes on a slow one.
+        """
+        for frame_index in self.processed_frames().tolist():
+            with self._lock:
+                chunk = self._fetch(frame_index)
+                if chunk is not None and zlib.crc32(chunk) != self._crc[frame_index]:
+                    self._load(frame_index)
+        return self.problems
 
     @property
     def failure(self) -> StoreError | None:

@@ -264,9 +264,39 @@ def test_a_second_window_looks_on(
         other.projects.check_writable(other.video_fields.video.value)
     close(dock)
     assert is_disc(np.asarray(results(other).layer.data[3]), 3)
-    other.viewer.dims.set_current_step(0, 5)
-    other.reset()  # begins work of its own
+    n_layers = len(other.viewer.layers)
+    folder = other.projects.project.folder
+    other.projects.opener.open(folder)  # now that it is free
+    qtbot.waitUntil(lambda: not other.projects.project.is_read_only)
+    assert len(other.viewer.layers) == n_layers
+    assert results(other).layer.editable
     assert other.track_fields.propagate.enabled
+
+
+def test_work_of_its_own_begins_beside_what_can_only_be_looked_at(
+    begin, open_again, work, own_projects
+):
+    dock = begin()
+    work(dock, dock.propagate)
+    dock.projects.project.flush()
+    other = open_again(dock.projects.project.folder)
+    other.reset()
+    other.prompt_fields.points.value.add([[0, 30, 50]])
+    work(other, other.segment_frame)
+    assert other.projects.project.folder != dock.projects.project.folder
+    assert len(list_projects(own_projects)) == 2
+
+
+def test_a_dock_that_is_opened_again_takes_up_the_work(begin, open_dock, work, qtbot):
+    dock = begin()
+    work(dock, dock.segment_frame)
+    names = [layer.name for layer in dock.viewer.layers]
+    dock.shut_down()
+    again = open_dock(dock.viewer)
+    qtbot.waitUntil(lambda: again.projects.project is not None)
+    assert [layer.name for layer in again.viewer.layers] == names
+    work(again, again.propagate)
+    assert is_disc(results(again).planes[N_FRAMES - 1], N_FRAMES - 1)
 
 
 def test_a_full_disk_stops_the_work_and_is_said(begin, work, monkeypatch, notes):

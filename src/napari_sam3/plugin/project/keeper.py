@@ -17,7 +17,15 @@ from napari_sam3.plugin.project.gathering import gather
 from napari_sam3.plugin.project.held import Held, make_project, video_path
 from napari_sam3.plugin.project.masks import describe_masks
 from napari_sam3.plugin.project.opener import ProjectOpener
-from napari_sam3.plugin.project.restore import FOLDER, RESULTS, ROLE
+from napari_sam3.plugin.project.restore import (
+    BOXES,
+    FOLDER,
+    MASKS,
+    POINTS,
+    RESULTS,
+    ROLE,
+    VIDEO,
+)
 from napari_sam3.plugin.project.words import Standing
 from napari_sam3.plugin.stack import frame_count
 from napari_sam3.plugin.transforms import layer_shape
@@ -242,14 +250,21 @@ class ProjectKeeper(QObject):
         if held.autosave is None:
             return
         results, fields = self._dock.bench.results_of(held.image_layer), self._dock.prompt_fields
-        layers = [held.image_layer, fields.points.value, fields.boxes.value]
+        layers = {
+            VIDEO: held.image_layer,
+            POINTS: fields.points.value,
+            BOXES: fields.boxes.value,
+            MASKS: fields.masks.value,
+            RESULTS: None if results is None else results.layer,
+        }
         if results is not None:
-            layers.append(results.layer)
             held.layers = [results.layer]
-            results.layer.metadata[FOLDER] = str(held.project.folder)
-            results.layer.metadata[ROLE] = RESULTS
-        for layer in layers:
-            if layer is not None and layer not in held.watched:
+        for role, layer in layers.items():
+            if layer is None:
+                continue
+            # a dock that is opened later knows them by it
+            layer.metadata.update({FOLDER: str(held.project.folder), ROLE: role})
+            if layer not in held.watched:
                 held.watched.append(layer)
                 layer.events.connect(held.autosave.note)
 
@@ -271,7 +286,7 @@ class ProjectKeeper(QObject):
         for held in list(self.held):
             kept = [held.image_layer, *held.layers]
             if not any(layer in layers for layer in kept if layer is not None):
-                self._let_go(held)
+                self.let_go(held)
         self.opener.look_at_layers()
 
     def open_earlier(self) -> None:
@@ -310,9 +325,10 @@ class ProjectKeeper(QObject):
         self.is_closed = True
         self._dock.viewer.dims.events.current_step.disconnect(self._on_moved_in_time)
         for held in list(self.held):
-            self._let_go(held)
+            self.let_go(held)
 
-    def _let_go(self, held: Held) -> None:
+    def let_go(self, held: Held) -> None:
+        """Save and close a project; its layers stay."""
         self.held.remove(held)
         if held.image_layer is not None and (
             self._dock.bench.project_of(held.image_layer) is held.project

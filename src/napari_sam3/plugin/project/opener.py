@@ -139,6 +139,8 @@ class ProjectOpener(QObject):
             if opened.video is not None:
                 opened.video.close()
             return
+        for held in [h for h in self._keeper.held if h.project.folder == opened.project.folder]:
+            self._keeper.let_go(held)  # it was looked at only
         layers = self._layers_of(opened)
         image_layer = self._find_image(opened, layers)
         held = Held(opened.project, problems=opened.problems, layers=[layers[RESULTS]])
@@ -196,8 +198,7 @@ class ProjectOpener(QObject):
         )
         dock.object_controls.desk.show(results.layer)
         self._keeper.hold(held)
-        if project.is_read_only:
-            self._close_to_editing(layers)
+        _open_to_editing(layers, not project.is_read_only)
 
     def _choose_prompts(
         self, image_layer: Image, layers: dict[str, Layer], project: Project
@@ -224,15 +225,7 @@ class ProjectOpener(QObject):
         """Show what there is while the video is lost."""
         results = layers[RESULTS]
         results.data = held.project.labels
-        if held.project.is_read_only:
-            self._close_to_editing(layers)
-
-    def _close_to_editing(self, layers: dict[str, Layer]) -> None:
-        for role in (RESULTS, POINTS, BOXES):
-            layer = layers.get(role)
-            if layer is not None:
-                layer.editable = False
-                layer.events.editable.connect(_keep_closed)
+        _open_to_editing(layers, not held.project.is_read_only)
 
     # ----------------------------------------------------------- a lost video
 
@@ -343,6 +336,16 @@ class ProjectOpener(QObject):
 def _shape_of(image_layer: Image, dock: SegmentAndTrackWidget) -> tuple[int, ...]:
     size = layer_shape(image_layer)[-2:]
     return (frame_count(image_layer, dock.axes_choice.read(image_layer)), *size)
+
+
+def _open_to_editing(layers: dict[str, Layer], is_open: bool) -> None:
+    for role in (RESULTS, POINTS, BOXES):
+        layer = layers.get(role)
+        if layer is not None:
+            layer.events.editable.disconnect(_keep_closed)
+            layer.editable = is_open
+            if not is_open:
+                layer.events.editable.connect(_keep_closed)
 
 
 def _keep_closed(event: Any) -> None:

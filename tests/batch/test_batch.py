@@ -250,7 +250,7 @@ def test_videos_of_one_name(films, tmp_path, prompts):
 
 
 def test_a_folder_of_videos(tmp_path, prompts):
-    for name in ("x.mp4", "y.MOV", "notes.txt"):
+    for name in ("x.mp4", "y.MOV", "notes.txt", "._x.mp4"):
         (tmp_path / name).write_bytes(b"?")
     assert [one.path.name for one in plan_batch([tmp_path], prompts)] == ["x.mp4", "y.MOV"]
 

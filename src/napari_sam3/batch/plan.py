@@ -94,13 +94,19 @@ def find_videos(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         place = Path(path).expanduser()
-        files = sorted(place.iterdir()) if place.is_dir() else []
-        if files and not any(f.suffix.lower() in IMAGE_SUFFIXES for f in files):
-            films = [f for f in files if f.suffix.lower() in VIDEO_SUFFIXES and f.is_file()]
-            found += films or [place]
-        else:
-            found.append(place)
+        found += _films_in(place) or [place]
     return list(dict.fromkeys(found))
+
+
+def _films_in(place: Path) -> list[Path]:
+    """The video files of a folder, if it holds such and is no folder of frames."""
+    try:
+        files = [f for f in place.iterdir() if not f.name.startswith(".")]
+    except OSError:
+        return []  # no folder, or a closed one: opening it as a video says so
+    if any(f.suffix.lower() in IMAGE_SUFFIXES for f in files):
+        return []
+    return sorted(f for f in files if f.suffix.lower() in VIDEO_SUFFIXES and f.is_file())
 
 
 def _plan(place: Path, name: str, told: PromptList) -> PlannedVideo:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+# tiny networks get no faster by several threads, and much slower where others want the cores;
+# read when PyTorch is first imported, here and in the processes that tests start
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 from PIL import Image

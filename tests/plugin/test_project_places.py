@@ -97,7 +97,7 @@ def test_a_damaged_project_opens_as_far_as_it_can(project_folder, open_again, no
     assert "project.json is damaged" in problems
     assert "the layer of points can't be shown as it was" in problems
     assert any("project.json is damaged" in text for _, text in notes)
-    assert "Project.json is damaged" in dock.project_fields.standing.text()
+    assert "• project.json is damaged" in dock.project_fields.standing.text()
 
 
 def test_a_project_is_moved_and_the_work_goes_on(project_folder, open_again, tmp_path, qtbot, work):

@@ -92,7 +92,10 @@ class ProjectKeeper(QObject):
             is_kept=True,
             saved_at=held.saved_at,
             why_read_only=held.project.why_read_only or "",
-            problems=tuple(dict.fromkeys(held.problems)),
+            # the store may meet damaged frames later on
+            problems=tuple(
+                dict.fromkeys([*held.problems, *getattr(held.project.labels, "problems", ())])
+            ),
             is_video_lost=held.image_layer is None,
             is_busy=self.is_busy,
         )

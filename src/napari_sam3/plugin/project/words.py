@@ -74,10 +74,10 @@ def say_standing(standing: Standing) -> str:
         )
     elif standing.saved_at and not standing.why_read_only:
         told.append(f"Saved at {standing.saved_at}.")
-    told += [_as_sentence(problem) for problem in standing.problems]
+    told += [_as_item(problem) for problem in standing.problems]
     return "\n".join(told)
 
 
-def _as_sentence(text: str) -> str:
+def _as_item(text: str) -> str:
     text = text.strip()
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
+    return f"• {text}{'' if text.endswith('.') else '.'}"

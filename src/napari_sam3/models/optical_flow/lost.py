@@ -95,11 +95,23 @@ def search_blob(
     if found is None:
         return None
     if before is not None:
-        value = blobs.lab_of(before(x0, y0, found.shape)) @ levels.axis
-        there = (value - float(np.median(value))) / levels.step > _STANDS_OUT
-        if memory.missing == 0:  # seen there a frame ago, itself
-            there &= ~memory.last.mask[y0:y1, x0:x1]
-        if there[found].mean() > _WAS_THERE:
+        own = memory.last.mask[y0:y1, x0:x1] & (memory.missing == 0)  # a frame ago it was there
+        if was_there(found, before(x0, y0, found.shape), own, levels):
             return None
     mask = ObjectMask.from_crop(found, x0, y0, (height, width))
     return None if mask is None else (mask, FOUND_BLOB)
+
+
+def was_there(found: BoolArray, before: np.ndarray, own: BoolArray, levels: blobs.Levels) -> bool:
+    """Whether what was found for a lost blob was there before, beside it: a neighbour.
+
+    Parameters
+    ----------
+    found, own : (h, w) bool
+        What was found, and where the blob itself was on the frame before.
+    before : (h, w, 3) uint8
+        That frame, pulled onto the one it was found on.
+    """
+    value = blobs.lab_of(before) @ levels.axis
+    stands_out = (value - float(np.median(value))) / levels.step > _STANDS_OUT
+    return bool((stands_out & ~own)[found].mean() > _WAS_THERE)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple, TypeVar
@@ -19,7 +20,7 @@ from napari_sam3.models.optical_flow.flow import (
     WorkingFrame,
     estimate_motion,
 )
-from napari_sam3.models.optical_flow.lost import search_blob, search_look
+from napari_sam3.models.optical_flow.lost import search_blob, search_look, was_there
 from napari_sam3.models.optical_flow.memory import SLOWNESS, Memory
 from napari_sam3.models.optical_flow.pull import (
     Pulled,
@@ -43,6 +44,8 @@ from napari_sam3.values import (
 )
 
 _KEPT_FRAMES = 3
+_WORKERS = 4
+_FEW = 8  # objects below which threads cost more than they give
 _CUT_ERROR = 30.0  # grey levels left unexplained by the flow: another scene
 _LEAST_SHARE = 0.15  # of its usual area, below which an object counts as lost
 _LEAST_CONTRAST = 0.25  # of the prompted frame's, the same for blobs
@@ -137,6 +140,15 @@ def _kept(store: OrderedDict[K, T], key: K, make: Callable[[], T]) -> T:
         while len(store) > _KEPT_FRAMES:
             store.popitem(last=False)
     return store[key]
+
+
+def _each(work: Callable[[K], T], keys: Collection[K]) -> list[T]:
+    """Do a piece of work for each key; several at once where that pays."""
+    if len(keys) < _FEW:
+        return [work(key) for key in keys]
+    # most of the time goes to OpenCV and NumPy, which let go of Python's lock
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        return list(pool.map(work, keys))
 
 
 def _is_blob(memory: Memory | None) -> bool:
@@ -260,34 +272,37 @@ class _Crossing:
     def _follow_blobs(
         self, guesses: Mapping[int, Pulled], memories: Mapping[int, Memory | None]
     ) -> dict[int, tuple[ObjectMask, float]]:
-        views: dict[int, tuple[_View, blobs.Levels, Memory]] = {}
-        for obj_id, guess in guesses.items():
-            memory = memories[obj_id]
-            if memory is not None and memory.levels is not None:
-                views[obj_id] = (self._mend(guess, memory.levels), memory.levels, memory)
+        known = {i: m for i, m in memories.items() if i in guesses and m is not None}
+        levels = {i: m.levels for i, m in known.items() if m.levels is not None}
+        if not levels:
+            return {}
+        mended = _each(lambda i: self._mend(guesses[i], levels[i]), levels)
+        views = dict(zip(levels, mended, strict=True))
         claims = {i: g.mask for i, g in guesses.items() if i not in views}
-        claims.update({i: view.pulled.mask for i, (view, _, _) in views.items()})
+        claims.update({i: view.pulled.mask for i, view in views.items()})
         everyone = label_image({**claims, **self.fixed}, self.size, np.int32)
-        seen = {}
-        for obj_id, (view, levels, memory) in views.items():
-            height, width = view.own.shape
-            others = everyone[view.y0 : view.y0 + height, view.x0 : view.x0 + width].copy()
-            others[others == obj_id] = 0
-            refined = blobs.refine(view.lab, view.before, view.own, others, levels)
-            if refined.contrast < _LEAST_CONTRAST:
-                continue
-            mask = ObjectMask.from_crop(refined.mask, view.x0, view.y0, self.size)
-            if mask is None or mask.area < _LEAST_SHARE * memory.area:
-                continue
-            agreement = judge_blob(
-                refined.mask,
-                blobs.ring_of(refined.mask) & (others == 0),
-                view.lab @ levels.axis,
-                levels.step,
-                mask.overlap(view.pulled.mask),
-            )
-            seen[obj_id] = (mask, agreement)
-        return seen
+
+        def refine(obj_id: int) -> tuple[ObjectMask, float] | None:
+            return self._refine(obj_id, views[obj_id], levels[obj_id], everyone, known[obj_id].area)
+
+        refined = zip(levels, _each(refine, levels), strict=True)
+        return {i: found for i, found in refined if found is not None}
+
+    def _refine(
+        self, obj_id: int, view: _View, levels: blobs.Levels, everyone: np.ndarray, area: float
+    ) -> tuple[ObjectMask, float] | None:
+        height, width = view.own.shape
+        others = everyone[view.y0 : view.y0 + height, view.x0 : view.x0 + width].copy()
+        others[others == obj_id] = 0
+        refined = blobs.refine(view.lab, view.before, view.own, others, levels)
+        if refined.contrast < _LEAST_CONTRAST:
+            return None
+        mask = ObjectMask.from_crop(refined.mask, view.x0, view.y0, self.size)
+        if mask is None or mask.area < _LEAST_SHARE * area:
+            return None
+        value = view.lab @ levels.axis
+        overlap = mask.overlap(view.pulled.mask)
+        return mask, judge_blob(refined.mask, others > 0, value, levels.step, overlap)
 
     def _look_at(self, pulled: Pulled) -> _View:
         crop, own, x0, y0 = blobs.cut_out(self.frame, pulled.mask)
@@ -305,6 +320,10 @@ class _Crossing:
         )
         moved = None if shift is None else move_whole(guess.origin, shift)
         if shift is None or moved is None:
+            return view
+        _, place, x0, y0 = blobs.cut_out(self.frame, moved)
+        own = guess.mask.mask[y0 : y0 + place.shape[0], x0 : x0 + place.shape[1]]
+        if was_there(place, self._picture_before(x0, y0, place.shape), own, levels):
             return view
         other = self._look_at(Pulled(moved, guess.origin, shift))
         if blobs.misfit(other.lab, other.before, other.own, levels) > 0.5 * misfit:

@@ -52,22 +52,21 @@ def judge_look(
     if not taught:
         common = np.count_nonzero(found & expected)
         return _UNTAUGHT * float(np.sqrt(common / np.count_nonzero(found | expected)))
-    disc = np.ones((2 * _RING + 1, 2 * _RING + 1), np.uint8)
-    ring = cv2.dilate(found.astype(np.uint8), disc).astype(bool) & ~found
+    ring = _grow(found, _RING) & ~found
     likely = 1 / (1 + np.exp(-look_odds))
     outside = float(likely[ring].mean()) if ring.any() else 0.0
     return max(0.0, float(likely[found].mean()) - outside)
 
 
 def judge_blob(
-    found: BoolArray, ring: BoolArray, value: FloatImage, step: float, overlap: float
+    found: BoolArray, others: BoolArray, value: FloatImage, step: float, overlap: float
 ) -> float:
     """Tell how well a blob stands out from its ground, all round and as much as it did, 0..1.
 
     Parameters
     ----------
-    found, ring : (h, w) bool
-        The result, and the ground round it.
+    found, others : (h, w) bool
+        The result, and where other objects are expected.
     value : (h, w) float32
         Lightness or colour along the axis in which it stands out.
     step : float
@@ -75,12 +74,20 @@ def judge_blob(
     overlap : float
         Of the result with the mask pulled along the flow.
     """
-    if not found.any() or not ring.any():
+    area = int(np.count_nonzero(found))
+    close, near, far = (_grow(found, by) for by in (1, 2, 2 + max(3, round(0.35 * area**0.5))))
+    ring = far & ~near & ~others
+    if not area or not ring.any():
         return 0.0
     share = (value - float(np.median(value[ring]))) / step
     height = float(np.median(share[found]))
     if height <= 0:
         return 0.0
-    rim = cv2.dilate(found.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool) & ~found
+    rim = close & ~found
     parted = float((share[rim] < _STEP_OUT * max(height, 1.0)).mean()) if rim.any() else 1.0
     return float(np.sqrt(overlap * parted * min(height, 1 / height)))
+
+
+def _grow(mask: BoolArray, by: int) -> BoolArray:
+    side = 2 * by + 1
+    return np.asarray(cv2.dilate(mask.view(np.uint8), np.ones((side, side), np.uint8)) > 0)

@@ -61,6 +61,8 @@ def open_window(path: Path) -> Any:
     try:
         viewer.open(str(path), plugin="napari-sam3")
         show_dock(viewer)
+        QApplication.processEvents()  # dock and slider take their room first
+        viewer.reset_view()
     except BaseException:
         viewer.close()
         raise

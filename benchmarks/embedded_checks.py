@@ -180,7 +180,7 @@ class Pictures:
         return self.pictures[frame_index]
 
 
-def draw_hardest(target: Path, count: int = 6) -> None:
+def draw_hardest(target: Path, count: int = 5) -> None:
     """Pictures of the generated time-lapse where the overlap is least: truth green, found red."""
     film, truth = generated()
     ids = np.unique(truth[0])[1:]
@@ -228,7 +228,7 @@ def _draw_tile(
     centre: tuple[int, int],
     text: str,
 ) -> np.ndarray:
-    radius, zoom = 40, 4
+    radius, zoom = 32, 4
     padded = np.pad(frame, ((radius, radius), (radius, radius), (0, 0)))
     x, y = centre
     tile = cv2.resize(padded[y : y + 2 * radius, x : x + 2 * radius], None, fx=zoom, fy=zoom)

@@ -84,16 +84,17 @@ def open_spans(journal: Journal) -> list[Span]:
 def closed_spans(journal: Journal, step: int, reach: int) -> list[Span]:
     """Objects from each keyframe until their next one, but for at most `reach` frames.
 
-    Only where the object is there on both. Other keyframes hold for their own frame.
+    Only where the object is there on both, and a person said so: what a concept found is followed
+    as it was, whatever is corrected ahead. Other keyframes hold for their own frame.
     """
     spans = []
     for obj_id, keyframes in journal.objects.items():
         indices = sorted(keyframes, key=lambda f: f * step)
         for begin, following in zip(indices, [*indices[1:], None], strict=True):
             end = begin + step
-            if following is not None and None not in (
-                keyframes[begin].mask,
-                keyframes[following].mask,
+            if following is not None and all(
+                keyframes[f].prompt.is_manual and keyframes[f].mask is not None
+                for f in (begin, following)
             ):
                 end = min(following, begin + (reach + 1) * step, key=lambda f: f * step)
             spans.append(Span(begin, obj_id, keyframes[begin], end))

@@ -12,14 +12,14 @@ the direction asked for; where that chain has not met the object yet, from the o
 - going forward, only if the backward chain has been computed already, or if no object at all
   would be known on the first frame: an object named late shall not hold up the live display.
 
-Between two of its keyframes an object is followed from either side. Where the chain asked for is in
-doubt (a score under `CERTAIN`, or nothing seen), what was found from both is joined
+Between two keyframes by a person's hand an object is followed from either side. Where the chain
+asked for is in doubt (a score under `CERTAIN`, or nothing seen), what was found from both is joined
 (`SequentialTracker.join`); what was sure stays as it was before the correction. From the keyframe
 that lies ahead the object comes on a chain of its own, the bridge, which holds objects only where
 they are between two keyframes, and for no more than `REACH` frames. So what one object's correction
 costs does not depend on where others were named. The bridge is computed when a frame of it is first
-needed. Joined masks are shown and never carried on: what follows from a keyframe stays what it
-was. A keyframe on which the object is not there is no other side.
+needed. Joined masks are shown and never carried on: what follows from a keyframe stays what it was.
+A keyframe on which the object is not there, and one that a concept found, is no other side.
 
 A frame of a chain stays valid as long as the keyframes that lie before it on the chain are the
 same, so that a second propagation computes only what a new prompt has changed.

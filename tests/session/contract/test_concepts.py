@@ -135,8 +135,7 @@ def test_a_correction_of_what_text_found_lasts(talk):
     assert np.array_equal(tracked[6][one]["mask"], painted)
     for frame_index in range(6):
         assert (one in tracked[frame_index]) == (one in before[frame_index])
-        if one in before[frame_index] and talk.predictor.model.name != "fake":
-            # (what the fake finds is in doubt, and joined with what lies ahead: models/sequential)
+        if one in before[frame_index]:
             a, b = tracked[frame_index][one]["mask"], before[frame_index][one]["mask"]
             assert np.array_equal(a, b)
     assert_same(talk.track(), tracked)

@@ -108,6 +108,13 @@ def lab_of(crop: np.ndarray) -> FloatImage:
     return np.asarray(cv2.GaussianBlur(lab, (0, 0), 0.8))
 
 
+def value_of(crop: np.ndarray, levels: Levels) -> FloatImage:
+    """How far an RGB crop goes along the axis of a blob, float32, slightly smoothed."""
+    lab = cv2.cvtColor(np.ascontiguousarray(crop), cv2.COLOR_RGB2LAB).astype(np.float32)
+    value = cv2.transform(lab, levels.axis.reshape(1, 3))
+    return np.asarray(cv2.GaussianBlur(value, (0, 0), 0.8))
+
+
 def cut_out(frame: np.ndarray, mask: ObjectMask) -> tuple[np.ndarray, BoolArray, int, int]:
     """Crop of a frame round a mask with some ground: crop, mask in it, its x0 and y0."""
     x0, y0, x1, y1 = mask.bbox
@@ -137,20 +144,19 @@ class Refined:
 
 
 def refine(
-    lab: FloatImage, lab_before: FloatImage, pulled: BoolArray, others: np.ndarray, levels: Levels
+    value: FloatImage, before: FloatImage, pulled: BoolArray, others: np.ndarray, levels: Levels
 ) -> Refined:
     """Move a pulled mask's outline to where the level changes.
 
     Parameters
     ----------
-    lab, lab_before : (h, w, 3) float32
-        Crop of the frame, and of the one before pulled onto it; from `lab_of`.
+    value, before : (h, w) float32
+        Crop of the frame, and of the one before pulled onto it; from `value_of`.
     pulled : (h, w) bool
         The mask pulled along the flow.
     others : (h, w) int32
         Other objects' pulled masks by id, 0 elsewhere.
     """
-    value = lab @ levels.axis
     claimed = (others > 0) & ~pulled
     ring = ring_of(pulled) & ~claimed
     core = _core(pulled)
@@ -162,7 +168,7 @@ def refine(
     if contrast < 0.2:
         return Refined(pulled, max(contrast, 0.0))
     share = (value - ground_level) / step
-    share_before = (lab_before @ levels.axis - ground_level) / step
+    share_before = (before - ground_level) / step
     size = float(np.sqrt(pulled.sum()))
     reach = 2 + _GROWTH * size
     away = _distance_to(pulled)
@@ -223,7 +229,7 @@ def _largest_part(mask: BoolArray) -> BoolArray:
 
 
 def search(
-    lab: FloatImage,
+    value: FloatImage,
     expected: tuple[float, float],
     reach: float,
     area: float,
@@ -234,8 +240,8 @@ def search(
 
     Parameters
     ----------
-    lab : (h, w, 3) float32
-        Part of the frame.
+    value : (h, w) float32
+        Part of the frame; from `value_of`.
     expected : (x, y)
         Place of its centre, in array coordinates of the part.
     reach : float
@@ -247,7 +253,6 @@ def search(
     -------
     (h, w) bool ndarray or None
     """
-    value = lab @ levels.axis
     share = (value - float(np.median(value))) / levels.step
     bright = ((share > 0.5) & ~taken).astype(np.uint8)
     count, parts, stats, centres = cv2.connectedComponentsWithStats(bright, connectivity=4)
@@ -283,7 +288,7 @@ def register(
     rim = 3
     left, top = max(0, x0 - rim), max(0, y0 - rim)
     right, bottom = min(width, x1 + rim), min(height, y1 + rim)
-    template = lab_of(before[top:bottom, left:right]) @ levels.axis
+    template = value_of(before[top:bottom, left:right], levels)
     size = float(np.sqrt(origin.area))
     reach = 8 + int(1.2 * size)
     shift_x, shift_y = guess.bbox[0] - x0, guess.bbox[1] - y0
@@ -291,7 +296,7 @@ def register(
     from_y = max(0, min(top, top + shift_y) - reach)
     to_x = min(width, max(right, right + shift_x) + reach)
     to_y = min(height, max(bottom, bottom + shift_y) + reach)
-    area = lab_of(frame[from_y:to_y, from_x:to_x]) @ levels.axis
+    area = value_of(frame[from_y:to_y, from_x:to_x], levels)
     if area.shape[0] < template.shape[0] or area.shape[1] < template.shape[1]:
         return None
     blur = max(0.5, 0.08 * size)
@@ -322,11 +327,11 @@ def relight(before: np.ndarray, frame: np.ndarray) -> np.ndarray:
     return np.asarray(cv2.LUT(before, table))
 
 
-def misfit(lab: FloatImage, lab_before: FloatImage, mask: BoolArray, levels: Levels) -> float:
+def misfit(value: FloatImage, before: FloatImage, mask: BoolArray, levels: Levels) -> float:
     """Mean difference, in steps, between a crop and the frame before pulled onto it."""
     # texture may shimmer; what counts is whether the blob as such is there
     blur = max(1.0, 0.12 * float(np.sqrt(mask.sum())))
-    difference = cv2.GaussianBlur((lab - lab_before) @ levels.axis, (0, 0), blur)
+    difference = cv2.GaussianBlur(value - before, (0, 0), blur)
     return float(np.abs(difference[mask]).mean()) / levels.step
 
 

@@ -85,7 +85,7 @@ def search_blob(
     if x0 >= x1 or y0 >= y1:
         return None
     found = blobs.search(
-        blobs.lab_of(frame[y0:y1, x0:x1]),
+        blobs.value_of(frame[y0:y1, x0:x1], levels),
         (x - x0, y - y0),
         reach,
         memory.whole,
@@ -112,6 +112,6 @@ def was_there(found: BoolArray, before: np.ndarray, own: BoolArray, levels: blob
     before : (h, w, 3) uint8
         That frame, pulled onto the one it was found on.
     """
-    value = blobs.lab_of(before) @ levels.axis
+    value = blobs.value_of(before, levels)
     stands_out = (value - float(np.median(value))) / levels.step > _STANDS_OUT
     return bool((stands_out & ~own)[found].mean() > _WAS_THERE)

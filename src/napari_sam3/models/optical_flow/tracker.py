@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple, TypeVar
@@ -44,8 +43,6 @@ from napari_sam3.values import (
 )
 
 _KEPT_FRAMES = 3
-_WORKERS = 4
-_FEW = 8  # objects below which threads cost more than they give
 _CUT_ERROR = 30.0  # grey levels left unexplained by the flow: another scene
 _LEAST_SHARE = 0.15  # of its usual area, below which an object counts as lost
 _LEAST_CONTRAST = 0.25  # of the prompted frame's, the same for blobs
@@ -142,15 +139,6 @@ def _kept(store: OrderedDict[K, T], key: K, make: Callable[[], T]) -> T:
     return store[key]
 
 
-def _each(work: Callable[[K], T], keys: Collection[K]) -> list[T]:
-    """Do a piece of work for each key; several at once where that pays."""
-    if len(keys) < _FEW:
-        return [work(key) for key in keys]
-    # most of the time goes to OpenCV and NumPy, which let go of Python's lock
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        return list(pool.map(work, keys))
-
-
 def _is_blob(memory: Memory | None) -> bool:
     return memory is not None and memory.levels is not None
 
@@ -167,7 +155,7 @@ class _View(NamedTuple):
     own: BoolArray
     x0: int
     y0: int
-    lab: FloatImage
+    value: FloatImage
     before: FloatImage
 
 
@@ -276,17 +264,17 @@ class _Crossing:
         levels = {i: m.levels for i, m in known.items() if m.levels is not None}
         if not levels:
             return {}
-        mended = _each(lambda i: self._mend(guesses[i], levels[i]), levels)
-        views = dict(zip(levels, mended, strict=True))
+        views = {i: self._mend(guesses[i], own) for i, own in levels.items()}
         claims = {i: g.mask for i, g in guesses.items() if i not in views}
         claims.update({i: view.pulled.mask for i, view in views.items()})
         everyone = label_image({**claims, **self.fixed}, self.size, np.int32)
-
-        def refine(obj_id: int) -> tuple[ObjectMask, float] | None:
-            return self._refine(obj_id, views[obj_id], levels[obj_id], everyone, known[obj_id].area)
-
-        refined = zip(levels, _each(refine, levels), strict=True)
-        return {i: found for i, found in refined if found is not None}
+        seen = {}
+        for obj_id, view in views.items():
+            area = known[obj_id].area
+            found = self._refine(obj_id, view, levels[obj_id], everyone, area)
+            if found is not None:
+                seen[obj_id] = found
+        return seen
 
     def _refine(
         self, obj_id: int, view: _View, levels: blobs.Levels, everyone: np.ndarray, area: float
@@ -294,25 +282,26 @@ class _Crossing:
         height, width = view.own.shape
         others = everyone[view.y0 : view.y0 + height, view.x0 : view.x0 + width].copy()
         others[others == obj_id] = 0
-        refined = blobs.refine(view.lab, view.before, view.own, others, levels)
+        refined = blobs.refine(view.value, view.before, view.own, others, levels)
         if refined.contrast < _LEAST_CONTRAST:
             return None
         mask = ObjectMask.from_crop(refined.mask, view.x0, view.y0, self.size)
         if mask is None or mask.area < _LEAST_SHARE * area:
             return None
-        value = view.lab @ levels.axis
         overlap = mask.overlap(view.pulled.mask)
-        return mask, judge_blob(refined.mask, others > 0, value, levels.step, overlap)
+        return mask, judge_blob(refined.mask, others > 0, view.value, levels.step, overlap)
 
-    def _look_at(self, pulled: Pulled) -> _View:
+    def _look_at(self, pulled: Pulled, levels: blobs.Levels) -> _View:
         crop, own, x0, y0 = blobs.cut_out(self.frame, pulled.mask)
         before = pull_picture(self.frame_before_relit, self.motion, x0, y0, own.shape, pulled.shift)
-        return _View(pulled, own, x0, y0, blobs.lab_of(crop), blobs.lab_of(before))
+        return _View(
+            pulled, own, x0, y0, blobs.value_of(crop, levels), blobs.value_of(before, levels)
+        )
 
     def _mend(self, guess: Pulled, levels: blobs.Levels) -> _View:
         """Where the flow does not explain what is seen of a blob, look for it by its picture."""
-        view = self._look_at(guess)
-        misfit = blobs.misfit(view.lab, view.before, view.own, levels)
+        view = self._look_at(guess, levels)
+        misfit = blobs.misfit(view.value, view.before, view.own, levels)
         if not blobs.is_misfit(misfit):
             return view
         shift = blobs.register(
@@ -325,8 +314,8 @@ class _Crossing:
         own = guess.mask.mask[y0 : y0 + place.shape[0], x0 : x0 + place.shape[1]]
         if was_there(place, self._picture_before(x0, y0, place.shape), own, levels):
             return view
-        other = self._look_at(Pulled(moved, guess.origin, shift))
-        if blobs.misfit(other.lab, other.before, other.own, levels) > 0.5 * misfit:
+        other = self._look_at(Pulled(moved, guess.origin, shift), levels)
+        if blobs.misfit(other.value, other.before, other.own, levels) > 0.5 * misfit:
             return view
         return other
 

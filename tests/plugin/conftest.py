@@ -117,3 +117,23 @@ def work(qtbot):
             start()
 
     return work
+
+
+def click(dock, y, x, *, t=0, obj_id=1, sign="include"):
+    dock.prompt_fields.object.value = obj_id
+    dock.prompt_fields.sign.value = sign
+    dock.prompt_fields.points.value.add([[t, y, x]])
+
+
+def labels_of(dock):
+    return dock.bench.results_of(dock.video_fields.video.value).layer
+
+
+@pytest.fixture
+def ready(open_dock, film):
+    """A dock on a film, with prompt layers and one click on object 1."""
+    dock = open_dock()
+    dock.viewer.add_image(film, name="film")
+    dock.new_prompts()
+    click(dock, 30, 40)
+    return dock

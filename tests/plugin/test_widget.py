@@ -5,27 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from .conftest import SHAPE, disc
-
-
-def click(dock, y, x, *, t=0, obj_id=1, sign="include"):
-    dock.prompt_fields.object.value = obj_id
-    dock.prompt_fields.sign.value = sign
-    dock.prompt_fields.points.value.add([[t, y, x]])
-
-
-def labels_of(dock):
-    return dock.bench.results_of(dock.video_fields.video.value).layer
-
-
-@pytest.fixture
-def ready(open_dock, film):
-    """A dock on a film, with prompt layers and one click on object 1."""
-    dock = open_dock()
-    dock.viewer.add_image(film, name="film")
-    dock.new_prompts()
-    click(dock, 30, 40)
-    return dock
+from .conftest import SHAPE, click, disc, labels_of
 
 
 def test_segment_frame_shows_the_prompts_on_the_frame_on_screen(ready, work):
@@ -322,56 +302,6 @@ def test_a_single_picture(open_dock, film, work):
     click(dock, 30, 40)
     work(dock, dock.propagate)
     np.testing.assert_array_equal(labels_of(dock).data[0] == 1, disc(0, 30, 40))
-
-
-def test_painting_among_the_results_corrects_and_lasts(ready, work):
-    click(ready, 60, 20, obj_id=2)
-    work(ready, ready.propagate)
-    layer, square = labels_of(ready), np.zeros(SHAPE[1:], bool)
-    square[4:14, 80:95] = True
-    layer.data_setitem((np.full(square.sum(), 5), *np.nonzero(square)), 1)
-    work(ready, ready.propagate)
-    np.testing.assert_array_equal(layer.data[5] == 1, disc(5, 30, 40) | square)
-    moved = np.roll(disc(5, 30, 40) | square, (4, 6), (0, 1))
-    np.testing.assert_array_equal(layer.data[7] == 1, moved)
-    np.testing.assert_array_equal(layer.data[7] == 2, disc(7, 60, 20))
-    layer.undo()
-    work(ready, ready.propagate)
-    np.testing.assert_array_equal(layer.data[7] == 1, disc(7, 30, 40))
-
-
-def test_object_wiped_off_a_frame_stays_off_it_until_it_is_clicked_there(ready, work):
-    work(ready, ready.propagate)
-    layer = labels_of(ready)
-    layer.data_setitem((np.full(disc(5, 30, 40).sum(), 5), *np.nonzero(disc(5, 30, 40))), 0)
-    ready.prompt_fields.points.value.data = [[0, 32, 42]]
-    work(ready, ready.propagate)
-    assert not np.any(layer.data[5])
-    np.testing.assert_array_equal(layer.data[6] == 1, disc(6, 32, 42))
-    click(ready, 20, 90, t=5)
-    work(ready, ready.propagate)
-    assert layer.data[5][20, 90] == 1
-
-
-def test_other_labels_painted_over_an_object_stay(ready, work):
-    work(ready, ready.propagate)
-    layer = labels_of(ready)
-    layer.data_setitem((np.array([3, 3]), np.array([36, 37]), np.array([49, 49])), 40)
-    ready.prompt_fields.points.value.data = [[0, 31, 40]]
-    work(ready, ready.propagate)
-    assert layer.data[3][36, 49] == layer.data[3][37, 49] == 40
-    assert layer.data[3][36, 48] == 1
-
-
-def test_removed_object_leaves_nothing_that_was_painted(ready, work):
-    click(ready, 60, 20, obj_id=2)
-    work(ready, ready.propagate)
-    layer = labels_of(ready)
-    layer.data_setitem((np.array([5]), np.array([5]), np.array([5])), 1)
-    ready.prompt_fields.object.value = 1
-    work(ready, ready.remove_object)
-    work(ready, ready.propagate)
-    assert set(np.unique(layer.data[5])) == {0, 2}
 
 
 def test_first_click_in_the_middle_is_followed_to_both_ends(open_dock, film, work):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from napari_sam3.labels.objects import ObjectInfo, ObjectTable
-from napari_sam3.models.fake import FakeModel
+from napari_sam3.models.fake import FakeModel, FakeTracker
 from napari_sam3.projects import Project, ProjectState
 from napari_sam3.session.prompt_files import session_prompts
 from napari_sam3.session.session import VideoSession
@@ -88,3 +88,17 @@ def contents(project):
         "objects": project.objects,
         "labels": np.asarray(project.labels).tobytes(),
     }
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """The steps that the fake model takes, (source, target)."""
+    taken = []
+    step = FakeTracker.step
+
+    def note(self, source, target, *states):
+        taken.append((source, target))
+        return step(self, source, target, *states)
+
+    monkeypatch.setattr(FakeTracker, "step", note)
+    return taken

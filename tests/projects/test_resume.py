@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_sam3.errors import ProjectError, RequestError
-from napari_sam3.models.fake import FakeModel, FakeTracker
+from napari_sam3.models.fake import FakeModel
 from napari_sam3.models.sequential import SequentialTracker
-from napari_sam3.projects import Project, ProjectRun, continue_run, open_session
+from napari_sam3.projects import Project, continue_run, open_session
 from napari_sam3.samples.cells import make_cells
 from napari_sam3.session.prompt_files import session_prompts
 from napari_sam3.session.restoring import prompted_objects
@@ -16,20 +15,6 @@ from napari_sam3.session.session import VideoSession
 
 SHAPE = T, H, W = 16, 60, 90
 FILM = np.zeros(SHAPE, np.uint8)
-
-
-@pytest.fixture
-def steps(monkeypatch):
-    """The steps that the fake model takes, (source, target)."""
-    taken = []
-    step = FakeTracker.step
-
-    def note(self, source, target, *states):
-        taken.append((source, target))
-        return step(self, source, target, *states)
-
-    monkeypatch.setattr(FakeTracker, "step", note)
-    return taken
 
 
 def prompt(session):
@@ -287,58 +272,6 @@ def test_a_long_project_is_not_loaded_whole(tmp_path, model):
                 assert set(looked) <= set(range(50, 60))
         finally:
             project.labels.__class__._load = kept
-
-
-# ------------------------------------------------------------------------------ ProjectRun
-
-
-def test_asking_again_goes_on_and_asking_for_something_else_is_refused(folder, made, steps):
-    with Project.open(folder) as project:
-        prompts = list(project.prompts)
-    place = folder.with_name("new.sam3")
-    asked = {"direction": "both", "start": 3}
-
-    def ask(prompts, n_frames=99, **other):
-        with (
-            Project.open(place) as project,
-            ProjectRun(project, FakeModel(), prompts, **other) as run,
-        ):
-            was = (len(run), run.is_resumed)
-            for _ in zip(range(n_frames), run, strict=False):
-                pass
-            return was, project.frames_left, project.labels.processed_frames().tolist()
-
-    Project.create(place, made / "frames", (12, 60, 90)).close()
-    assert ask(prompts, 4, **asked)[:2] == ((12, False), (range(7, 12), range(2, -1, -1)))
-    assert ask(prompts, 6, **asked)[:2] == ((8, True), (range(1, -1, -1),))
-    with pytest.raises(RequestError, match="other prompts"):
-        ask(prompts[:1], **asked)
-    with pytest.raises(RequestError, match="other prompts"):
-        ask(prompts, direction="forward")
-    assert ask((), **asked) == ((2, True), (), list(range(12)))
-    steps.clear()
-    assert ask(prompts, **asked) == ((0, True), (), list(range(12)))
-    assert steps == []
-    assert ask((), direction="forward", start=8)[0] == (4, False)
-
-
-def test_a_project_in_use_is_not_tracked_into(folder, model):
-    with (
-        Project.open(folder),
-        Project.open(folder) as second,
-        pytest.raises(ProjectError, match="in this program"),
-    ):
-        ProjectRun(second, model)
-
-
-def test_nothing_left_is_said(folder, model, made):
-    with Project.open(folder) as project, open_session(project, model) as session:
-        for result in continue_run(project, session):
-            project.keep(result, of_run=True)
-        project.end_run()
-        assert project.run.is_over
-        with pytest.raises(ProjectError, match="nothing is left"):
-            continue_run(project, session)
 
 
 def test_a_tracker_is_told_of_a_handful_of_frames(tmp_path, model, monkeypatch):

@@ -1,0 +1,57 @@
+"""What is painted among the results corrects them, and lasts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .conftest import SHAPE, click, disc, labels_of
+
+
+def test_painting_among_the_results_corrects_and_lasts(ready, work):
+    click(ready, 60, 20, obj_id=2)
+    work(ready, ready.propagate)
+    layer, square = labels_of(ready), np.zeros(SHAPE[1:], bool)
+    square[4:14, 80:95] = True
+    layer.data_setitem((np.full(square.sum(), 5), *np.nonzero(square)), 1)
+    work(ready, ready.propagate)
+    np.testing.assert_array_equal(layer.data[5] == 1, disc(5, 30, 40) | square)
+    moved = np.roll(disc(5, 30, 40) | square, (4, 6), (0, 1))
+    np.testing.assert_array_equal(layer.data[7] == 1, moved)
+    np.testing.assert_array_equal(layer.data[7] == 2, disc(7, 60, 20))
+    layer.undo()
+    work(ready, ready.propagate)
+    np.testing.assert_array_equal(layer.data[7] == 1, disc(7, 30, 40))
+
+
+def test_object_wiped_off_a_frame_stays_off_it_until_it_is_clicked_there(ready, work):
+    work(ready, ready.propagate)
+    layer = labels_of(ready)
+    layer.data_setitem((np.full(disc(5, 30, 40).sum(), 5), *np.nonzero(disc(5, 30, 40))), 0)
+    ready.prompt_fields.points.value.data = [[0, 32, 42]]
+    work(ready, ready.propagate)
+    assert not np.any(layer.data[5])
+    np.testing.assert_array_equal(layer.data[6] == 1, disc(6, 32, 42))
+    click(ready, 20, 90, t=5)
+    work(ready, ready.propagate)
+    assert layer.data[5][20, 90] == 1
+
+
+def test_other_labels_painted_over_an_object_stay(ready, work):
+    work(ready, ready.propagate)
+    layer = labels_of(ready)
+    layer.data_setitem((np.array([3, 3]), np.array([36, 37]), np.array([49, 49])), 40)
+    ready.prompt_fields.points.value.data = [[0, 31, 40]]
+    work(ready, ready.propagate)
+    assert layer.data[3][36, 49] == layer.data[3][37, 49] == 40
+    assert layer.data[3][36, 48] == 1
+
+
+def test_removed_object_leaves_nothing_that_was_painted(ready, work):
+    click(ready, 60, 20, obj_id=2)
+    work(ready, ready.propagate)
+    layer = labels_of(ready)
+    layer.data_setitem((np.array([5]), np.array([5]), np.array([5])), 1)
+    ready.prompt_fields.object.value = 1
+    work(ready, ready.remove_object)
+    work(ready, ready.propagate)
+    assert set(np.unique(layer.data[5])) == {0, 2}

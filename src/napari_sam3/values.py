@@ -75,16 +75,16 @@ class ObjectMask:
     def from_mask(cls, mask: NDArray[Any], score: float = 1.0) -> ObjectMask | None:
         """Make one from a whole-frame (H, W) mask; None when no pixel is set."""
         mask = np.asarray(mask, bool)
-        rows = np.flatnonzero(mask.any(axis=1))
-        if rows.size == 0:
-            return None
-        y0, y1 = int(rows[0]), int(rows[-1]) + 1
-        columns = np.flatnonzero(mask[y0:y1].any(axis=0))
-        x0, x1 = int(columns[0]), int(columns[-1]) + 1
         height, width = mask.shape
+        rows = mask.any(axis=1)
+        if not rows.any():
+            return None
+        y0, y1 = int(rows.argmax()), height - int(rows[::-1].argmax())
+        columns = mask[y0:y1].any(axis=0)
+        x0, x1 = int(columns.argmax()), width - int(columns[::-1].argmax())
         crop = mask[y0:y1, x0:x1].copy()
         crop.flags.writeable = False
-        return cls(crop, (x0, y0, x1, y1), (height, width), float(np.clip(score, 0.0, 1.0)))
+        return cls(crop, (x0, y0, x1, y1), (height, width), min(max(float(score), 0.0), 1.0))
 
     @classmethod
     def from_crop(

@@ -80,11 +80,12 @@ def pull(mask: ObjectMask, motion: Motion) -> Pulled | None:
         int(y0 * sy) : max(int(y0 * sy) + 1, int(np.ceil(y1 * sy))),
         int(x0 * sx) : max(int(x0 * sx) + 1, int(np.ceil(x1 * sx))),
     ].reshape(-1, 2)
-    shift = np.median(part, axis=0) / (sx, sy)
+    middle = np.median(part, axis=0)
+    shift = middle / (sx, sy)
     if mask.area < _TINY:
         moved = move_whole(mask, (round(-float(shift[0])), round(-float(shift[1]))))
         return None if moved is None else Pulled(moved, mask)
-    spread = np.abs(part - np.median(part, axis=0)).max(axis=0) / (sx, sy) + 6
+    spread = np.abs(part - middle).max(axis=0) / (sx, sy) + 6
     left = max(0, int(np.floor(x0 - shift[0] - spread[0])))
     top = max(0, int(np.floor(y0 - shift[1] - spread[1])))
     right = min(width, int(np.ceil(x1 - shift[0] + spread[0])))
@@ -92,9 +93,9 @@ def pull(mask: ObjectMask, motion: Motion) -> Pulled | None:
     if left >= right or top >= bottom:
         return None
     xs, ys = motion.source_positions(left, top, right, bottom)
-    soft = cv2.remap(
-        np.pad(mask.crop, 1).astype(np.float32), xs - (x0 - 1), ys - (y0 - 1), cv2.INTER_LINEAR
-    )
+    # outside the crop there is nothing of it, which is what remap takes for granted
+    crop = mask.crop.astype(np.float32)
+    soft = cv2.remap(crop, xs - x0, ys - y0, cv2.INTER_LINEAR)
     moved = ObjectMask.from_crop(soft > 0.5, left, top, mask.size)
     return None if moved is None else Pulled(moved, mask)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.layers import Image, Layer
 
 from napari_sam3.errors import LayerError
@@ -98,7 +99,20 @@ def gather_layers(
         entries.append(entry)
     if masks is not None and fields.masks.value is not None:
         entries.append(dict(masks))
-    return {"version": _LAYERS_VERSION, "layers": entries}
+    camera = dock.viewer.camera
+    looked_at = {"center": [float(x) for x in camera.center], "zoom": float(camera.zoom)}
+    return {"version": _LAYERS_VERSION, "layers": entries, "camera": looked_at}
+
+
+def restore_camera(viewer: Any, layers: Mapping[str, Any]) -> None:
+    """Look at what was looked at, if `layers` (see `gather_layers`) tells it."""
+    told = layers.get("camera")
+    try:
+        center, zoom = tuple(float(x) for x in told["center"]), float(told["zoom"])
+    except (TypeError, KeyError, ValueError):
+        return
+    if np.isfinite([*center, zoom]).all() and len(center) in (2, 3) and zoom > 0:
+        viewer.camera.center, viewer.camera.zoom = center, zoom
 
 
 def axes_of(state: ProjectState, image_layer: Image, guess: StackAxes) -> StackAxes:

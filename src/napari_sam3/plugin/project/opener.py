@@ -13,7 +13,7 @@ from qtpy.QtCore import QObject, QTimer
 from qtpy.QtWidgets import QFileDialog
 
 from napari_sam3.errors import Sam3Error
-from napari_sam3.plugin.project.gathering import axes_of, restore_fields
+from napari_sam3.plugin.project.gathering import axes_of, restore_camera, restore_fields
 from napari_sam3.plugin.project.held import Held, video_path
 from napari_sam3.plugin.project.masks import masks_entry
 from napari_sam3.plugin.project.moving import move_project
@@ -196,6 +196,8 @@ class ProjectOpener(QObject):
         held.problems += restore_fields(
             dock, project.state, image_layer, held.axes, is_of_window=bool(project.layers)
         )
+        if set(dock.viewer.layers) <= set(layers.values()):  # else somebody looks at other things
+            restore_camera(dock.viewer, project.layers)
         dock.object_controls.desk.show(results.layer)
         self._keeper.hold(held)
         _open_to_editing(layers, not project.is_read_only)

@@ -76,11 +76,11 @@ class ObjectMask:
         """Make one from a whole-frame (H, W) mask; None when no pixel is set."""
         mask = np.asarray(mask, bool)
         height, width = mask.shape
-        rows = mask.any(axis=1)
+        rows: BoolArray = np.any(mask, axis=1)
         if not rows.any():
             return None
         y0, y1 = int(rows.argmax()), height - int(rows[::-1].argmax())
-        columns = mask[y0:y1].any(axis=0)
+        columns: BoolArray = np.any(mask[y0:y1], axis=0)
         x0, x1 = int(columns.argmax()), width - int(columns[::-1].argmax())
         crop = mask[y0:y1, x0:x1].copy()
         crop.flags.writeable = False

@@ -8,9 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from napari_sam3.errors import RequestError
 from napari_sam3.export.base import write_all
-from napari_sam3.export.formats import FORMATS, Scene, format_of, open_writer
+from napari_sam3.export.formats import Scene, choose_format, open_writer
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.projects.project import Project
@@ -113,12 +112,7 @@ class TrackedVideo:
             If it can't be written.
         """
         place = Path(path).expanduser()
-        try:
-            name = format_of(place) if format is None else format
-        except ValueError as exc:
-            raise RequestError(str(exc)) from exc
-        if name not in FORMATS:
-            raise RequestError(f"there is no format {name!r}; choose from {', '.join(FORMATS)}")
+        name = choose_format(place, format)
         with ExitStack() as stack:
             video = as_video(self._source)
             if video is not self._source:

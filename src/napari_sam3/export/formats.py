@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_sam3.errors import RequestError
 from napari_sam3.labels.objects import ObjectTable
 
 if TYPE_CHECKING:
@@ -139,6 +140,24 @@ def format_of(path: str | os.PathLike[str]) -> str:
             f"{place.name!r} does not say which format is meant; name one of {', '.join(FORMATS)}"
         )
     return found
+
+
+def choose_format(path: str | os.PathLike[str], name: str | None = None) -> str:
+    """The format named; where none is named, the one that a path asks for (`format_of`).
+
+    Raises
+    ------
+    RequestError
+        If there is no such format, or the path asks for none.
+    """
+    if name is None:
+        try:
+            return format_of(path)
+        except ValueError as exc:
+            raise RequestError(str(exc)) from exc
+    if name not in FORMATS:
+        raise RequestError(f"there is no format {name!r}; choose from {', '.join(FORMATS)}")
+    return name
 
 
 def open_writer(name: str, path: str | os.PathLike[str], scene: Scene) -> ResultWriter:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from napari.layers import Labels, Tracks
 
-from napari_sam3.errors import MissingPromptError, RequestError
-from napari_sam3.export.formats import FORMATS, format_of
+from napari_sam3.errors import MissingPromptError
+from napari_sam3.export.formats import choose_format
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.labels.tracks import track_centroids
@@ -103,12 +103,7 @@ class ScriptedResults:
         """
         self._work.check_open()
         place = Path(path).expanduser()
-        try:
-            name = format_of(place) if format is None else format
-        except ValueError as exc:
-            raise RequestError(str(exc)) from exc
-        if name not in FORMATS:
-            raise RequestError(f"there is no format {name!r}; choose from {', '.join(FORMATS)}")
+        name = choose_format(place, format)
         place.parent.mkdir(parents=True, exist_ok=True)
         write_results(name, str(place), self.image_layer, self.labels)
         return place

@@ -106,7 +106,7 @@ def gather_layers(
 
 def restore_camera(viewer: Any, layers: Mapping[str, Any]) -> None:
     """Look at what was looked at, if `layers` (see `gather_layers`) tells it."""
-    told = layers.get("camera")
+    told: Any = layers.get("camera")  # the file may say anything
     try:
         center, zoom = tuple(float(x) for x in told["center"]), float(told["zoom"])
     except (TypeError, KeyError, ValueError):

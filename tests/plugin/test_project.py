@@ -124,12 +124,14 @@ def test_a_project_comes_back_as_it_was(begin, open_again, work, own_projects, q
     desk = dock.object_controls.desk
     desk.rename(results(dock).layer, 2, "left one")
     dock.viewer.dims.set_current_step(0, 7)
-    dock.viewer.camera.center, dock.viewer.camera.zoom = (0, 20, 30), 7.5
+    camera = getattr(dock.viewer, "scene", dock.viewer).camera
+    camera.center, camera.zoom = (0, 20, 30), 7.5
     before = np.asarray(results(dock).planes)
     close(dock)
 
     again = open_again(*list_projects(own_projects))
-    assert (again.viewer.camera.center[-2:], again.viewer.camera.zoom) == ((20, 30), 7.5)
+    camera = getattr(again.viewer, "scene", again.viewer).camera
+    assert (camera.center[-2:], camera.zoom) == ((20, 30), 7.5)
     assert not again.projects.standing.problems
     assert [layer.name for layer in again.viewer.layers] == [
         "film", "film objects", "my boxes", "film clicks",

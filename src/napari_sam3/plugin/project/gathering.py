@@ -99,7 +99,7 @@ def gather_layers(
         entries.append(entry)
     if masks is not None and fields.masks.value is not None:
         entries.append(dict(masks))
-    camera = dock.viewer.camera
+    camera = _camera(dock.viewer)
     looked_at = {"center": [float(x) for x in camera.center], "zoom": float(camera.zoom)}
     return {"version": _LAYERS_VERSION, "layers": entries, "camera": looked_at}
 
@@ -112,7 +112,12 @@ def restore_camera(viewer: Any, layers: Mapping[str, Any]) -> None:
     except (TypeError, KeyError, ValueError):
         return
     if np.isfinite([*center, zoom]).all() and len(center) in (2, 3) and zoom > 0:
-        viewer.camera.center, viewer.camera.zoom = center, zoom
+        camera = _camera(viewer)
+        camera.center, camera.zoom = center, zoom
+
+
+def _camera(viewer: Any) -> Any:
+    return getattr(viewer, "scene", viewer).camera  # napari 0.9 moved it
 
 
 def axes_of(state: ProjectState, image_layer: Image, guess: StackAxes) -> StackAxes:

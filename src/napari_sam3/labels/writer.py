@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 
 from napari_sam3.labels.records import FrameRecord
+
+logger = logging.getLogger(__name__)
 
 MOST_WAITING_BYTES = 8 * 2**20
 RETRY_S = 5.0
@@ -143,6 +146,7 @@ class Writer:
                     self._remind()
                 # if the thread ended, those who wait for it would wait for ever
                 except Exception:
+                    logger.exception("painted labels could not be saved; tried again soon")
                     self.remind_in(RETRY_S, RETRY_S)
             if job is not None:
                 self._try(*job)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Layer
+from qtpy.QtWidgets import QMainWindow
 
 from napari_sam3.errors import LayerError
 from napari_sam3.plugin.project.autosave import Gathered
@@ -100,20 +101,35 @@ def gather_layers(
     if masks is not None and fields.masks.value is not None:
         entries.append(dict(masks))
     camera = _camera(dock.viewer)
-    looked_at = {"center": [float(x) for x in camera.center], "zoom": float(camera.zoom)}
+    looked_at = {
+        "center": [float(x) for x in camera.center],
+        "zoom": float(camera.zoom),
+        "room": _room(dock),
+    }
     return {"version": _LAYERS_VERSION, "layers": entries, "camera": looked_at}
 
 
-def restore_camera(viewer: Any, layers: Mapping[str, Any]) -> None:
+def restore_camera(dock: SegmentAndTrackWidget, layers: Mapping[str, Any]) -> None:
     """Look at what was looked at, if `layers` (see `gather_layers`) tells it."""
     told: Any = layers.get("camera")  # the file may say anything
     try:
         center, zoom = tuple(float(x) for x in told["center"]), float(told["zoom"])
+        room = np.array(told["room"], float)
     except (TypeError, KeyError, ValueError):
         return
-    if np.isfinite([*center, zoom]).all() and len(center) in (2, 3) and zoom > 0:
-        camera = _camera(viewer)
-        camera.center, camera.zoom = center, zoom
+    if room.shape != (2,) or not (np.isfinite([*center, zoom, *room]).all() and room.min() > 0):
+        return
+    if len(center) in (2, 3) and zoom > 0:
+        camera = _camera(dock.viewer)
+        # as much of the picture as then, in a window of another size
+        camera.center, camera.zoom = center, zoom * float((_room(dock) / room).min())
+
+
+def _room(dock: SegmentAndTrackWidget) -> list[int]:
+    """Width and height of what is in the middle of the dock's window, screen px."""
+    window = dock.window()
+    middle: Any = window.centralWidget() if isinstance(window, QMainWindow) else window
+    return [middle.width(), middle.height()]
 
 
 def _camera(viewer: Any) -> Any:

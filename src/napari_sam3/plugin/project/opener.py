@@ -197,7 +197,7 @@ class ProjectOpener(QObject):
             dock, project.state, image_layer, held.axes, is_of_window=bool(project.layers)
         )
         if set(dock.viewer.layers) <= set(layers.values()):  # else somebody looks at other things
-            restore_camera(dock.viewer, project.layers)
+            restore_camera(dock, project.layers)
         dock.object_controls.desk.show(results.layer)
         self._keeper.hold(held)
         _open_to_editing(layers, not project.is_read_only)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -172,15 +173,16 @@ def run_batch(
                 on_frame(str(tasks[number].video), n_frames)
 
         do = do_here(tasks, stop, look) if jobs == 1 else do_in_processes(tasks, jobs, stop, look)
-        for number, row in do:
-            tell(number, row)
-            bar.update()
+        with closing(do):  # ends processes at once, whatever goes wrong here
+            for number, row in do:
+                tell(number, row)
+                bar.update()
     return BatchReport(tuple(rows[n] for n in sorted(rows)), summary, stop.is_set())
 
 
 def do_here(
     tasks: dict[int, Task], stop: threading.Event, look: Callable[[int, int], object]
-) -> Iterator[tuple[int, BatchRow]]:
+) -> Generator[tuple[int, BatchRow]]:
     """Do tasks in this process, one after the other."""
     models = LoadedOnce()
     try:

@@ -202,7 +202,7 @@ def _track_into(
         project.labels,
         project.objects,
         project=project,
-        is_complete=not project.frames_left,
+        is_complete=not project.frames_to_do,
         contrast_limits=settings["contrast_limits"],
     )
 

@@ -39,15 +39,17 @@ def main() -> None:
 
 
 def _hear(told: IO[str], todo: queue.Queue[Task | None], stop: threading.Event) -> None:
-    for line in told:
-        message = json.loads(line)
-        if "task" in message:
-            todo.put(Task.from_json(message["task"]))
-        else:
-            stop.set()
-    # whoever began this has no more tasks, or is gone
-    stop.set()
-    todo.put(None)
+    try:
+        for line in told:
+            message = json.loads(line)
+            if "task" in message:
+                todo.put(Task.from_json(message["task"]))
+            else:
+                stop.set()
+    finally:
+        # whoever began this has no more tasks, or is gone, or can't be understood
+        stop.set()
+        todo.put(None)
 
 
 def _tell(voice: IO[str], message: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from typing import Any
 
@@ -37,7 +37,7 @@ def do_in_processes(
     jobs: int,
     stop: threading.Event,
     look: Callable[[int, int], object],
-) -> Iterator[tuple[int, BatchRow]]:
+) -> Generator[tuple[int, BatchRow]]:
     """Do tasks in several processes.
 
     Parameters
@@ -107,8 +107,7 @@ class _Process:
         self.number = -1
         self._heard = heard
         self._is_stopping = False
-        names = (*(f"{library}_NUM_THREADS" for library in _LIBRARIES), THREADS)
-        threads = {name: str(n_threads) for name in names}
+        threads = dict.fromkeys((*_LIBRARIES, THREADS), str(n_threads))
         self._process = subprocess.Popen(
             COMMAND,
             stdin=subprocess.PIPE,

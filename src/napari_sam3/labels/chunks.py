@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,8 @@ class ChunkFolder:
         from zarr.codecs import ZstdCodec
 
         if anew:
-            (path / "zarr.json").unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                (path / "zarr.json").replace(path / "zarr.json.damaged")
         zarr.create_array(
             path,
             shape=shape,

@@ -115,7 +115,8 @@ def _open_chunks(
             raise
         dtype = np.dtype(header.dtype)
         problems.append(
-            f"{str(chunks_path / 'zarr.json')!r} was lost; {str(records_path)!r} says the same"
+            f"{str(chunks_path / 'zarr.json')!r} was lost or is of other labels; what "
+            f"{str(records_path)!r} says is taken"
         )
         if mend:
             with suppress(OSError):  # a full disk: another time
@@ -130,7 +131,7 @@ def _take_back_last(found: Records, records: dict[int, FrameRecord], chunks: Chu
         return False
     before = found.before_last
     crc = None
-    with suppress(OSError):
+    with suppress(FileNotFoundError):
         crc = zlib.crc32(chunks.read(last.frame_index))
     if crc == last.chunk.crc:
         return False

@@ -295,9 +295,11 @@ class LabelStore(LabelPlanes):
             return chunk
         try:
             return self._chunks.read(frame_index)
-        except OSError as error:
+        except FileNotFoundError as error:
             self._lose(frame_index, error)
             return None
+        except OSError as error:  # which may pass: the frame must not be taken for lost
+            raise _say_why(self.folder, error, "read") from error
 
     def _load(self, frame_index: int) -> NDArray[Any] | None:
         try:

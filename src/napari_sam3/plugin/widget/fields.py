@@ -151,7 +151,7 @@ class TrackFields:
         self.direction = ComboBox(
             label="Direction",
             tooltip="forward: from the start frame on. backward: from the frame before it, down. "
-            "both: forward, then backward.",
+            "both: to both ends of the video.",
             choices=["both", "forward", "backward"],
         )
         self.start = NumberField(

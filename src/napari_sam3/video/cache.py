@@ -53,6 +53,7 @@ class FrameCache:
     @property
     def used(self) -> int:
         """Bytes kept now."""
+        self._drop_left()
         return self._used
 
     def get(self, owner: object, frame_index: int) -> Any | None:
@@ -66,8 +67,7 @@ class FrameCache:
 
     def put(self, owner: object, frame_index: int, frame: Any, nbytes: int) -> None:
         """Keep a frame; the ones not used for longest make room."""
-        while self._left:
-            self.drop(self._left.popleft())
+        self._drop_left()
         with self._lock:
             old = self._frames.pop((owner, frame_index), None)
             if old is not None:
@@ -93,6 +93,10 @@ class FrameCache:
         """Let an owner's frames go at the next chance; may be called by the garbage collector."""
         # which may interrupt this very class with the lock held, so that dropping must wait
         self._left.append(owner)
+
+    def _drop_left(self) -> None:
+        while self._left:
+            self.drop(self._left.popleft())
 
     def _shrink(self) -> None:
         while self._used > self._budget and len(self._frames) > 1:

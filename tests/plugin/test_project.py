@@ -285,7 +285,11 @@ def test_work_of_its_own_begins_beside_what_can_only_be_looked_at(
     dock.projects.project.flush()
     other = open_again(dock.projects.project.folder)
     other.reset()
-    other.prompt_fields.points.value.add([[0, 30, 50]])
+    other.new_prompts()
+    points = other.prompt_fields.points.value
+    assert points.editable
+    assert points.mode == "add"
+    points.add([[0, 30, 50]])
     work(other, other.segment_frame)
     assert other.projects.project.folder != dock.projects.project.folder
     assert len(list_projects(own_projects)) == 2
@@ -322,3 +326,34 @@ def test_a_full_disk_stops_the_work_and_is_said(begin, work, monkeypatch, notes)
     work(dock, dock.propagate)
     assert dock.state.ending is Ending.TRACKED
     assert is_disc(results(dock).planes[N_FRAMES - 1], N_FRAMES - 1)
+
+
+def test_a_reset_leaves_the_project_as_it_was(begin, work, own_projects):
+    dock = begin()
+    work(dock, dock.propagate)
+    (folder,) = list_projects(own_projects)
+    dock.reset()
+    dock.viewer.dims.set_current_step(0, 5)
+    assert not len(dock.viewer.layers["film clicks"].data)
+    close(dock)
+    with Project.open(folder, read_only=True) as project:
+        told = {entry["role"]: entry for entry in project.layers["layers"]}
+        assert len(told["points"]["data"]) == 1
+        assert "results" in told
+        assert len(project.prompts) == 1
+
+
+def test_an_object_is_removed_from_work_that_was_opened_again(
+    begin, open_again, work, own_projects
+):
+    dock = begin()
+    work(dock, dock.propagate)
+    close(dock)
+    (folder,) = list_projects(own_projects)
+    again = open_again(folder)
+    assert np.any(results(again).planes[3] == 1)
+    work(again, lambda: again.remove_object(1))
+    assert not np.any(np.asarray(results(again).planes) == 1)
+    close(again)
+    with Project.open(folder, read_only=True) as project:
+        assert not len(project.prompts)

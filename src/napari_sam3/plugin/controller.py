@@ -259,6 +259,8 @@ class SessionController:
 
     def remove_object(self, obj_id: int, frames: list[int]) -> Iterator[Event]:
         """Take an object out of the session, then off `frames`."""
+        if self.keeping.project is not None:
+            yield from self._begin_session()
         for key in [key for key in self._told if key[1] == obj_id]:
             self._take_back(key)
         if obj_id in self.object_ids:
@@ -283,22 +285,26 @@ class SessionController:
 
     # ------------------------------------------------------------- in line
 
-    def bring_in_line(self, wanted: WantedPrompts) -> Iterator[Event]:
-        """Make the session's prompts those wanted, with as little work as possible."""
+    def _begin_session(self) -> Iterator[Event]:
         if self.session is None:
             model = self._models.get(self._model_name, self._device, self._resolution)
             self.session = self.keeping.open_session(self.video, model, self._contrast_limits)
             yield ModelReady(model.name, model.device)
-        self.session.limit_lives(self.is_alive)
+
+    def bring_in_line(self, wanted: WantedPrompts) -> Iterator[Event]:
+        """Make the session's prompts those wanted, with as little work as possible."""
+        yield from self._begin_session()
+        session = self._open()
+        session.limit_lives(self.is_alive)
         yield from self.keeping.begin()
         keys = self._order(wanted)
         found_before = self._found_by_text()
         gone = [key for key in self._told if key not in keys]
         remembered = None
         if any(isinstance(name, str) for _, name in gone):
-            remembered = Remembered(self.session, found_before, self._told)
+            remembered = Remembered(session, found_before, self._told)
             # what a text has found on the way can't be told apart from it: begin anew
-            self.session.reset()
+            session.reset()
             self._told.clear()
             self._missed.clear()
             self._priors_lost = set(self._priors)

@@ -240,6 +240,20 @@ class ScriptWork:
         if self.work.job is job:
             self.work.stop()
 
+    def _give_back(self) -> None:
+        if self.work.job is None:
+            self.bench.close()
+            self.close_project()
+            return
+        # the thread may be inside the model: all is given back when it has come out
+        give_back = self.bench.give_away()
+
+        def end() -> None:
+            give_back()
+            self.close_project()
+
+        self.work.abandon(end)
+
     def close(self) -> None:
         """Give back what is not a dock's."""
         if self.is_closed:
@@ -254,11 +268,12 @@ class ScriptWork:
                 if controller is None or controller.session is None
                 else (controller.session.model)
             )
-            if self.project is not None and model is not None:
-                state = replace(self.project.state, model=model.name, device=model.device)
-                self.project.save_state(state)
-            self.bench.close()
-            self.close_project()
+            try:
+                if self.project is not None and model is not None:
+                    state = replace(self.project.state, model=model.name, device=model.device)
+                    self.project.save_state(state)
+            finally:
+                self._give_back()
 
     def close_project(self) -> None:
         """Let go of a project that was opened here, with all on disk."""

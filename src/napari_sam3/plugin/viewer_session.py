@@ -206,9 +206,9 @@ class ViewerSession(ScriptedResults):
             raise UnknownObjectError(
                 f"no object {number} to remove; the objects are: {list(self.object_ids)}"
             )
+        controller = self._work.open_controller()
         self._prompts.remove(number)
-        results, controller = self._work.results(), self._work.controller
-        assert controller is not None, "it has objects"
+        results = self._work.results()
         frames: list[int] = []
         if results is not None:
             results.forget(number)
@@ -291,9 +291,11 @@ class ViewerSession(ScriptedResults):
         if self._work.is_closed:
             return
         self._tracks.close()
-        if self._work.project is not None and self._work.results() is not None:
-            self._work.project.save_objects(self.objects)
-        self._work.close()
+        try:
+            if self._work.project is not None and self._work.results() is not None:
+                self._work.project.save_objects(self.objects)
+        finally:
+            self._work.close()
 
     def __enter__(self) -> ViewerSession:
         return self

@@ -16,15 +16,15 @@ LABELS, FRAMES = "labels.zarr", "frames.jsonl"
 
 def is_project(path: str | os.PathLike[str]) -> bool:
     """Whether a folder is a project, be it a damaged one. Reads no file; never raises."""
-    place = Path(path)
     try:
+        place = Path(path).expanduser()
         if (place / PROJECT).is_file():
             return True
         # what is left when that file is lost
         return place.suffix.lower() == SUFFIX and any(
             (place / name).exists() for name in (PROJECT + ".bak", FRAMES, PROMPTS)
         )
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):  # the last: nobody's home is known
         return False
 
 

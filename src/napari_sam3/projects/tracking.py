@@ -44,6 +44,7 @@ def open_or_create(folder: str | os.PathLike[str], video: Video) -> Project:
     ProjectError
         If it is of another video, or there is something else.
     """
+    folder = Path(folder).expanduser()
     frames, height, width = video.shape[:3]
     if not is_project(folder):
         return Project.create(folder, video, (frames, height, width))

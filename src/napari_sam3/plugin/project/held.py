@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ class Held:
     image_layer, axes
         The video and how it is read; None while the video is lost.
     autosave : Autosave or None
-        Saves it; None where it is open for reading only.
+        Saves it; None where it is open for reading only, or was let alone by a reset.
     saved_at : str
         Clock time of the last save.
     problems : list of str
@@ -50,6 +51,15 @@ class Held:
     layers: list[Layer] = field(default_factory=list)
     watched: list[Any] = field(default_factory=list)
     masks: Mapping[str, Any] | None = None
+
+    def stop_saving(self) -> None:
+        """Save what there is, and hear of no further change."""
+        if self.autosave is not None:
+            for layer in self.watched:
+                with suppress(ValueError, KeyError):  # gone with its viewer
+                    layer.events.disconnect(self.autosave.note)
+            self.autosave.close()
+        self.autosave, self.watched = None, []
 
 
 def video_path(image_layer: Image | None) -> Path | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
@@ -228,9 +227,9 @@ class ProjectKeeper(QObject):
     def release(self, image_layer: Image) -> None:
         """Begin anew: what was done stays in its project, and is shown on; the next has its own."""
         for held in [h for h in self.held if h.image_layer is image_layer]:
-            if held.autosave is not None:
-                held.autosave.save()
+            held.stop_saving()  # the layers are about to be emptied
         self._dock.bench.stop_keeping(image_layer)
+        self.opener.open_prompts(image_layer)
         self._earlier = None
         self.show()
 
@@ -337,11 +336,7 @@ class ProjectKeeper(QObject):
             self._dock.bench.project_of(held.image_layer) is held.project
         ):
             self._dock.bench.stop_keeping(held.image_layer)
-        if held.autosave is not None:
-            for layer in held.watched:
-                with suppress(ValueError, KeyError):  # gone with its viewer
-                    layer.events.disconnect(held.autosave.note)
-            held.autosave.close()
+        held.stop_saving()
         try:
             held.project.close()
         except (Sam3Error, OSError) as exc:

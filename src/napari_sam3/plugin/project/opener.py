@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -299,8 +299,7 @@ class ProjectOpener(QObject):
         held = self._keeper.current
         if held is None or self._errand is not None or self._dock.job is not None:
             return
-        if held.autosave is not None:
-            held.autosave.close()
+        held.stop_saving()
         self._dock.bench.close_session()
         results = self._dock.bench.results_of(held.image_layer)
         if results is not None:
@@ -320,7 +319,10 @@ class ProjectOpener(QObject):
             return
         if problem is not None:
             show_error(problem)
-        again = replace(held, project=project, autosave=None, watched=[], saved_at="")
+        for layer in self._dock.viewer.layers:
+            if layer.metadata.get(FOLDER) == str(held.project.folder):
+                layer.metadata[FOLDER] = str(project.folder)
+        again = replace(held, project=project, saved_at="")
         bench, image_layer, axes = self._dock.bench, held.image_layer, held.axes
         if image_layer is not None and axes is not None:
             bench.keep_in(image_layer, axes, project)
@@ -331,6 +333,11 @@ class ProjectOpener(QObject):
         self._keeper.hold(again)
         self._keeper.show()
 
+    def open_prompts(self, image_layer: Image) -> None:
+        """Let a person draw prompts again in layers that could only be looked at."""
+        points, boxes = self._dock.bench.prompt_layers_of(image_layer) or (None, None)
+        _open_to_editing({POINTS: points, BOXES: boxes}, True)
+
     def _images(self) -> list[Image]:
         return [layer for layer in self._dock.viewer.layers if isinstance(layer, Image)]
 
@@ -340,7 +347,7 @@ def _shape_of(image_layer: Image, dock: SegmentAndTrackWidget) -> tuple[int, ...
     return (frame_count(image_layer, dock.axes_choice.read(image_layer)), *size)
 
 
-def _open_to_editing(layers: dict[str, Layer], is_open: bool) -> None:
+def _open_to_editing(layers: Mapping[str, Layer | None], is_open: bool) -> None:
     for role in (RESULTS, POINTS, BOXES):
         layer = layers.get(role)
         if layer is not None:

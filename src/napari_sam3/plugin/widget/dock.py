@@ -168,6 +168,8 @@ class SegmentAndTrackWidget(QWidget):
             if results is not None:
                 results.forget(number)
                 self.object_controls.desk.remove(results.layer, number)
+            if controller is None and self.bench.project_of(image_layer) is not None:
+                controller = self._controller(image_layer)  # what it holds of the object must go
             if results is not None and controller is not None:
                 steps = controller.remove_object(number, results.drawn_frames())
                 self._start(controller, steps, Phase.ERASING)
@@ -221,21 +223,23 @@ class SegmentAndTrackWidget(QWidget):
             raise LayerError("no video is open; drop a video on the window, or choose its layer")
         return image_layer
 
+    def _controller(self, image_layer: Image) -> SessionController:
+        """The session of a video, by the fields."""
+        axes = self.axes_choice.pin(image_layer)
+        self.track_fields.limit_to(frame_count(image_layer, axes))
+        choice = self.model_choice
+        choice.check_ready()
+        resolution = int(self.settings_fields.resolution.value)
+        return self.bench.controller_for(
+            Setup(image_layer, axes, choice.resolved, choice.device, resolution)
+        )
+
     def _prepare(self) -> tuple[SessionController, WantedPrompts, int]:
         """The session, the prompts that shall hold, and the frame on screen."""
         image_layer = self._video()
         self.projects.check_writable(image_layer)
+        controller = self._controller(image_layer)
         axes = self.axes_choice.pin(image_layer)
-        self.track_fields.limit_to(frame_count(image_layer, axes))
-        self.model_choice.check_ready()
-        setup = Setup(
-            image_layer,
-            axes,
-            self.model_choice.resolved,
-            self.model_choice.device,
-            int(self.settings_fields.resolution.value),
-        )
-        controller = self.bench.controller_for(setup)
         on_screen = frame_on_screen(image_layer, axes, self.viewer)
         fields = self.prompt_fields
         results = self.bench.results_of(image_layer, axes)

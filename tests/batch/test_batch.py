@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from napari_sam3 import run_batch
+from napari_sam3.batch import workers
 from napari_sam3.batch.plan import plan_batch
 from napari_sam3.batch.summary import BatchRow, say_summary
 from napari_sam3.cli import main
@@ -179,6 +181,43 @@ def test_other_prompts_or_models_are_not_mixed(films, prompts, tmp_path):
     assert report.rows[0].state == "done"
     with Project.open(out / "a.sam3") as project:
         assert project.labels[0][7, 7] == 1
+
+
+def test_done_with_other_contrast_is_not_done(films, prompts, tmp_path):
+    out = tmp_path / "out"
+    run_batch(films[:1], prompts, out, model="fake", contrast_limits=(0, 100))
+    again = run_batch(films[:1], prompts, out, model="fake", contrast_limits=(0, 50))
+    assert again.rows[0].state == "failed"
+    assert "other prompts or settings" in again.rows[0].error
+
+
+def test_overwriting_leaves_nothing_old_and_spares_what_is_in_use(films, prompts, tmp_path):
+    out = tmp_path / "out"
+    run_batch(films[:1], prompts, out, model="fake", formats=["csv", "png"])
+    with Project.open(out / "a.sam3"):
+        report = run_batch(films[:1], prompts, out, model="fake", overwrite=True)
+    assert "can't be deleted" in report.rows[0].error
+    assert (out / "a" / "objects.csv").exists()
+    report = run_batch(films[:1], prompts, out, model="fake", overwrite=True)
+    assert report.rows[0].state == "done"
+    # what tells of the video alone may stay
+    assert all(path.name.endswith("video.json") for path in (out / "a").iterdir())
+
+
+def test_processes_share_the_processor(monkeypatch):
+    told = {}
+
+    class Begun(Exception):
+        pass
+
+    def begin(command, **options):
+        told.update(options["env"])
+        raise Begun
+
+    monkeypatch.setattr(workers.subprocess, "Popen", begin)
+    with pytest.raises(Begun):
+        workers._Process(queue.Queue(), 2)
+    assert told["OMP_NUM_THREADS"] == told["OPENBLAS_NUM_THREADS"] == "2"
 
 
 def test_what_can_be_for_no_video_is_said_before_the_first(films, prompts, tmp_path):

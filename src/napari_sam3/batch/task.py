@@ -14,10 +14,11 @@ from typing import Any, Self
 from napari_sam3.batch.summary import BatchRow, State
 from napari_sam3.batch.tracked import TrackedVideo
 from napari_sam3.batch.tracking import track_video
-from napari_sam3.errors import RequestError, Sam3Error
+from napari_sam3.errors import ProjectError, RequestError, Sam3Error
 from napari_sam3.export.formats import FORMATS
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import find_model, load_model
+from napari_sam3.projects.lock import ProjectLock
 from napari_sam3.projects.place import SUFFIX, is_project
 from napari_sam3.projects.project import Project
 from napari_sam3.projects.tracking import describe_request
@@ -130,8 +131,8 @@ def do_task(task: Task, models: LoadedOnce, goes_on: GoesOn = lambda result: Tru
     state: State = "failed"
     error = ""
     try:
-        if task.settings.overwrite and is_project(task.project):
-            shutil.rmtree(task.project)
+        if task.settings.overwrite:
+            _clear(task)
         known = _open_finished(task)
         with known or _track(task, models, goes_on) as tracked:
             frames = len(tracked.labels.processed_frames())
@@ -184,6 +185,7 @@ def _open_finished(task: Task) -> TrackedVideo | None:
             settings.direction,
             settings.start_frame_index,
             settings.max_frame_num_to_track,
+            settings.contrast_limits,
         )
         run = project.run
         if run is None or not run.is_over or run.request != request or project.problems:
@@ -212,6 +214,23 @@ def _check_model(task: Task) -> None:
             f"{str(task.project)!r} was made with the model {made_by!r}, not {name!r}; add "
             "--overwrite to begin anew, or name another folder"
         )
+
+
+def _clear(task: Task) -> None:
+    """Delete what an earlier batch made of a video, if nobody works on it."""
+    lock = ProjectLock(task.project) if is_project(task.project) else None
+    why = None if lock is None else lock.take()
+    if why is not None:
+        raise ProjectError(f"the project {str(task.project)!r} can't be deleted: {why}")
+    for name in FORMATS:  # before the project, or they would pass for what follows
+        target = _target(task, name)
+        if target.is_dir():
+            shutil.rmtree(target)
+        else:
+            target.unlink(missing_ok=True)
+    if lock is not None:
+        lock.give_back()
+        shutil.rmtree(task.project)
 
 
 def _target(task: Task, name: str) -> Path:

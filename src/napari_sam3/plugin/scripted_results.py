@@ -105,7 +105,7 @@ class ScriptedResults:
         place = Path(path).expanduser()
         name = choose_format(place, format)
         place.parent.mkdir(parents=True, exist_ok=True)
-        write_results(name, str(place), self.image_layer, self.labels)
+        write_results(name, str(place), self.image_layer, self.labels, self.axes)
         return place
 
     def _results(self) -> ResultLayer:

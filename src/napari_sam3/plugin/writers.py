@@ -14,6 +14,7 @@ from napari_sam3.errors import LayerError
 
 if TYPE_CHECKING:
     from napari_sam3.labels.notes import ObjectNote
+    from napari_sam3.plugin.stack import StackAxes
     from napari_sam3.video.facts import VideoFacts
 
 Tell = Callable[[int, int], None]
@@ -150,7 +151,9 @@ def write_table_with_video(path: str, layers: list[LayerData]) -> list[str]:
     return _write_with_video("csv", path, layers)
 
 
-def write_results(name: str, path: str, image: Any, labels: Any) -> list[str]:
+def write_results(
+    name: str, path: str, image: Any, labels: Any, axes: StackAxes | None = None
+) -> list[str]:
     """Save a labels layer in a format, with what it takes of the video; as from napari's menu.
 
     Parameters
@@ -161,6 +164,8 @@ def write_results(name: str, path: str, image: Any, labels: Any) -> list[str]:
         Where to write.
     image, labels : napari Image and Labels layer
         The video, and what lies on it.
+    axes : StackAxes, optional
+        How the video is read; guessed if left out.
 
     Returns
     -------
@@ -176,11 +181,13 @@ def write_results(name: str, path: str, image: Any, labels: Any) -> list[str]:
     """
     drawn = labels.as_layer_data_tuple()
     if name in ("overlay", "csv"):
-        return _write_with_video(name, path, [image.as_layer_data_tuple(), drawn])
+        return _write_with_video(name, path, [image.as_layer_data_tuple(), drawn], axes)
     return _write(name, path, drawn[0], drawn[1])
 
 
-def _write_with_video(name: str, path: str, layers: list[LayerData]) -> list[str]:
+def _write_with_video(
+    name: str, path: str, layers: list[LayerData], axes: StackAxes | None = None
+) -> list[str]:
     from napari.layers import Layer
 
     from napari_sam3.export import Scene, open_writer
@@ -193,7 +200,7 @@ def _write_with_video(name: str, path: str, layers: list[LayerData]) -> list[str
     made = {kind: Layer.create(data, attributes, kind) for data, attributes, kind in layers}
     given = {kind: attributes for _, attributes, kind in layers}
     image, labels = made["image"], made["labels"]
-    axes = guess_axes(image)
+    axes = axes or guess_axes(image)
     limits = video_contrast_limits(image)
 
     def write(tell: Tell) -> None:

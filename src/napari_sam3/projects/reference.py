@@ -71,14 +71,6 @@ class VideoReference:
             fps,
         )
 
-    def seen_from(self, folder: Path) -> VideoReference:
-        """The same video for a project that is now in `folder`."""
-        return (
-            self
-            if self.path is None
-            else replace(self, relative_path=_relative(Path(self.path), folder))
-        )
-
     @property
     def name(self) -> str | None:
         """Of the file or folder, without its place."""

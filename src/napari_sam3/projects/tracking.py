@@ -124,7 +124,7 @@ class ProjectRun:
                 f"the project {str(project.folder)!r} can't be written: {project.why_read_only}"
             )
         self.project = project
-        request = describe_request(prompts, direction, start, limit)
+        request = describe_request(prompts, direction, start, limit, contrast_limits)
         run = project.run
         if prompts and len(project.prompts) and (run is None or run.request != request):
             raise RequestError(
@@ -237,8 +237,14 @@ class ProjectRun:
 
 
 def describe_request(
-    prompts: Sequence[SavedPrompt], direction: str, start: int | None, limit: int | None
+    prompts: Sequence[SavedPrompt],
+    direction: str,
+    start: int | None,
+    limit: int | None,
+    contrast_limits: tuple[float, float] | None = None,
 ) -> str:
     """What is asked for, as one short text: equal for equal prompts and settings."""
     said: list[Any] = [[p.to_json(with_answers=False) for p in prompts], direction, start, limit]
+    if contrast_limits is not None:
+        said.append([float(limit) for limit in contrast_limits])
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from itertools import count
 from typing import Any
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
@@ -36,13 +37,14 @@ class CentroidTracks(QObject):
     shown = Signal(object)
     """The Tracks layer that is up to date now."""
 
-    _measured = Signal(object, object)
+    _measured = Signal(object, int, object)  # labels, turn, what came of it
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
         self._pool = ThreadPoolExecutor(1, "centroids")
-        self._asked: dict[Labels, int] = {}
+        self._asked: dict[Labels, int] = {}  # the newest turn of each
+        self._turns = count(1)
         self._places: WeakKeyDictionary[Labels, Places] = WeakKeyDictionary()
         self._made: WeakKeyDictionary[Labels, ReferenceType[Tracks]] = WeakKeyDictionary()
         self._measured.connect(self._on_measured)
@@ -76,7 +78,7 @@ class CentroidTracks(QObject):
         planes = getattr(labels.data, "planes", None)
         if planes is None:
             planes = frames_of(labels.data)
-        turn = self._asked[labels] = self._asked.get(labels, 0) + 1
+        turn = self._asked[labels] = next(self._turns)
 
         def is_wanted() -> bool:
             return self._asked.get(labels) == turn  # not asked again since, and not closed
@@ -87,7 +89,7 @@ class CentroidTracks(QObject):
 
         def tell(done: Future[Places]) -> None:
             if not done.cancelled() and is_wanted():
-                self._measured.emit(labels, done)
+                self._measured.emit(labels, turn, done)
 
         self._pool.submit(measure_places, planes, on_progress=check_wanted).add_done_callback(tell)
 
@@ -107,9 +109,10 @@ class CentroidTracks(QObject):
         self._measured.disconnect(self._on_measured)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _on_measured(self, labels: Labels, done: Future[Places]) -> None:
-        if self._asked.pop(labels, None) is None:
-            return  # closed meanwhile
+    def _on_measured(self, labels: Labels, turn: int, done: Future[Places]) -> None:
+        if self._asked.get(labels) != turn:
+            return  # closed, or asked again meanwhile
+        del self._asked[labels]
         error = done.exception()
         if error is not None:  # a thread's boundary
             show_error(f"the tracks can't be made: {error}")

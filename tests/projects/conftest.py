@@ -102,3 +102,26 @@ def steps(monkeypatch):
 
     monkeypatch.setattr(FakeTracker, "step", note)
     return taken
+
+
+@pytest.fixture
+def full_disk():
+    """A function that leaves no room in a folder; what it gives makes room again."""
+
+    def fill(folder):
+        patched = pytest.MonkeyPatch()
+        replace = Path.replace
+
+        def replace_elsewhere(self, target):
+            if folder in self.parents:
+                raise OSError(28, "No space left on device")
+            return replace(self, target)
+
+        patched.setattr(Path, "replace", replace_elsewhere)
+        undone.append(patched.undo)
+        return patched.undo
+
+    undone = []
+    yield fill
+    for undo in undone:
+        undo()

@@ -212,6 +212,47 @@ def test_a_disk_without_room_is_told_and_nothing_is_lost(folder, monkeypatch):
         assert project.layers == {"new": 1}
 
 
+def test_what_can_not_be_closed_is_told_and_closed_by_the_next_opening(folder, full_disk):
+    with pytest.raises(ProjectError), Project.open(folder) as project:
+        make_room = full_disk(folder)
+        project.labels.draw(9, np.full((H, W), 3))
+        with pytest.raises(ProjectError, match="room on the disk"):
+            project.save_layers({"new": 1})
+    with pytest.raises(ProjectError, match=r"film.sam3.*No space left.*room"):
+        Project.open(folder)
+    make_room()
+    with Project.open(folder) as project:
+        assert not project.is_read_only
+        assert project.layers == {"new": 1}
+        assert (project.labels[9] == 3).all()
+
+
+def test_what_a_full_disk_does_not_take_is_carried_elsewhere(folder, tmp_path, full_disk):
+    project = Project.open(folder)
+    full_disk(folder)
+    project.labels.draw(9, np.full((H, W), 3))
+    project.labels[2, 0, 0] = 7
+    with pytest.raises(ProjectError):
+        project.save_layers({"new": 1})
+    full = tmp_path / "full"
+    make_room = full_disk(full)
+    with pytest.raises(ProjectError, match=r"full.*No space left.*choose a folder"):
+        project.carry_to(full / "film.sam3")
+    assert list(full.iterdir()) == []
+    make_room()
+    project.carry_to(tmp_path / "new.sam3")
+    assert project.is_read_only
+    with Project.open(tmp_path / "new.sam3") as carried:
+        assert not carried.problems
+        assert carried.layers == {"new": 1}
+        assert (carried.labels[9] == 3).all()
+        assert carried.labels[2, 0, 0] == 7
+        assert carried.state == STATE
+    with Project.open(folder) as project:  # as it was, and held by nobody
+        assert not project.is_read_only
+        assert not project.labels.is_processed(9)
+
+
 class Killed(BaseException):
     """The process ends here."""
 

@@ -7,6 +7,7 @@ takes, each write atomic (zarr's own are from 3.1.3 on only), and while the inte
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ from napari_sam3.labels.codec import LEVEL, PlaneCodec
 
 _CHUNK_NAME = re.compile(r"c\.(\d+)\.0\.0")
 _NEW_NAME = ".new"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class ChunkFolder:
@@ -133,7 +135,22 @@ class ChunkFolder:
         return self.path / f"c.{frame_index}.0.0"
 
 
-def free_bytes(path: Path) -> int | None:
+def say_why(folder: Path, error: OSError, deed: str, *, waiting: int = 0) -> StoreError:
+    """The same error, with what can be done about it."""
+    free = _free_bytes(folder)
+    room = "" if free is None else f"; {free / 1e6:,.1f} MB are free there"
+    if error.errno in _FULL:
+        remedy = "Make room on that disk"
+    else:
+        remedy = "See whether that disk and folder are there and may be written to"
+    if waiting:
+        remedy += f"; {waiting} frames wait in memory, and are written then"
+    said = StoreError(f"{str(folder)!r} can't be {deed}: {error.strerror or error}{room}. {remedy}")
+    said.errno = error.errno
+    return said
+
+
+def _free_bytes(path: Path) -> int | None:
     """How much room is left on the disk of a folder; None where that can't be told."""
     try:
         return shutil.disk_usage(path).free

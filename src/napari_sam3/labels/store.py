@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import atexit
-import errno
+import logging
 import os
 import weakref
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -17,12 +17,14 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from napari_sam3.errors import StoreError, StoreReadOnlyError
-from napari_sam3.labels.chunks import ChunkFolder, free_bytes
+from napari_sam3.labels.chunks import ChunkFolder, say_why
 from napari_sam3.labels.notes import ObjectNote
 from napari_sam3.labels.planes import CACHE_BYTES, LabelPlanes
 from napari_sam3.labels.records import ChunkFacts, FrameRecord, Header, RecordFile, write_records
 from napari_sam3.labels.recovery import FoundStore, find_store
-from napari_sam3.labels.writer import Writer
+from napari_sam3.labels.writer import Job, Writer
+
+logger = logging.getLogger(__name__)
 
 CHUNKS_NAME = "labels.zarr"
 RECORDS_NAME = "frames.jsonl"
@@ -32,7 +34,6 @@ LONGEST_DELAY_S = 3.0
 CHECKED_BYTES = 16 * 2**20
 
 _NO_NOTES: Mapping[int, ObjectNote] = MappingProxyType({})
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class LabelStore(LabelPlanes):
@@ -113,7 +114,7 @@ class LabelStore(LabelPlanes):
             write_records(folder / RECORDS_NAME, Header(plan.shape, plan.dtype.name), ())
             chunks = ChunkFolder.create(folder / CHUNKS_NAME, plan.shape, plan.dtype)
         except OSError as error:
-            raise _say_why(folder, error, "made") from error
+            raise say_why(folder, error, "made") from error
         return cls(folder, FoundStore(chunks, {}, ()), is_read_only=False, cache_bytes=cache_bytes)
 
     @classmethod
@@ -144,7 +145,7 @@ class LabelStore(LabelPlanes):
         except StoreError:
             raise
         except OSError as error:
-            raise _say_why(folder, error, "opened") from error
+            raise say_why(folder, error, "opened") from error
         if store._sizes.sum() <= CHECKED_BYTES:
             store.check()
         return store
@@ -239,6 +240,11 @@ class LabelStore(LabelPlanes):
         except StoreError:
             self._is_closed = False
             raise
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Let go of the files; what is not on disk yet is forgotten."""
+        self._is_closed = True
         self._writer.stop()
         if self._records is not None:
             with suppress(OSError):  # the lines are written; not every file system can sync
@@ -246,6 +252,17 @@ class LabelStore(LabelPlanes):
             self._records.close()
             self._records = None
         _open_stores.discard(self)
+
+    def unwritten(self) -> list[Job]:
+        """What is not on disk yet, for `take` of a copy of this store elsewhere."""
+        self._save_dirty()
+        return self._writer.waiting()
+
+    def take(self, jobs: Iterable[Job]) -> None:
+        """Write what another store could not."""
+        for record, chunk in jobs:
+            self._learn(record)
+            self._writer.put(record, chunk)
 
     def __enter__(self) -> Self:
         return self
@@ -299,7 +316,7 @@ class LabelStore(LabelPlanes):
             self._lose(frame_index, error)
             return None
         except OSError as error:  # which may pass: the frame must not be taken for lost
-            raise _say_why(self.folder, error, "read") from error
+            raise say_why(self.folder, error, "read") from error
 
     def _load(self, frame_index: int) -> NDArray[Any] | None:
         try:
@@ -361,22 +378,7 @@ class LabelStore(LabelPlanes):
                 raise
 
     def _say_failure(self, failure: OSError) -> StoreError:
-        return _say_why(self.folder, failure, "written", waiting=self._writer.waiting_frames)
-
-
-def _say_why(folder: Path, error: OSError, deed: str, *, waiting: int = 0) -> StoreError:
-    """The same error, with what can be done about it."""
-    free = free_bytes(folder)
-    room = "" if free is None else f"; {free / 1e6:,.1f} MB are free there"
-    if error.errno in _FULL:
-        remedy = "Make room on that disk"
-    else:
-        remedy = "See whether that disk and folder are there and may be written to"
-    if waiting:
-        remedy += f"; {waiting} frames wait in memory, and are written then"
-    said = StoreError(f"{str(folder)!r} can't be {deed}: {error.strerror or error}{room}. {remedy}")
-    said.errno = error.errno
-    return said
+        return say_why(self.folder, failure, "written", waiting=self._writer.waiting_frames)
 
 
 # what was drawn is on its way when a script ends without closing
@@ -388,5 +390,7 @@ if hasattr(os, "register_at_fork"):  # they stay the business of the process tha
 @atexit.register
 def _close_all() -> None:
     for store in list(_open_stores):
-        with suppress(StoreError):  # nobody is left to be told
+        try:
             store.close()
+        except StoreError as error:
+            logger.error("the program ends, and what is not on disk is lost: %s", error)

@@ -73,6 +73,11 @@ class Writer:
             self._start()
             self._changed.notify_all()
 
+    def waiting(self) -> list[Job]:
+        """What is not written yet."""
+        with self._changed:
+            return list(self._waiting.values())
+
     def find(self, frame_index: int) -> bytes | None:
         """The chunk of a frame that is not written yet."""
         with self._changed:

@@ -31,6 +31,7 @@ class SmallFiles:
         self.folder = folder
         self._written: dict[str, str] = {}
         self._damaged: set[str] = set()
+        self._waiting: dict[str, str] = {}  # could not be written
 
     def read(self, name: str, parse: Callable[[str], T]) -> tuple[T | None, str | None]:
         """Read a file, or else the one before it.
@@ -75,9 +76,10 @@ class SmallFiles:
         Raises
         ------
         ProjectError
-            If it can't be written; what was there stays.
+            If it can't be written; what was there stays, and `write_waiting` tries again.
         """
         if self._written.get(name) == text and (self.folder / name).exists():
+            self._waiting.pop(name, None)
             return
         place = self.folder / name
         part = place.with_name(f".{name}.{os.getpid()}.part")
@@ -96,11 +98,24 @@ class SmallFiles:
             finally:
                 part.unlink(missing_ok=True)
         except OSError as exc:
+            self._waiting[name] = text
             raise ProjectError(
                 f"{str(place)!r} can't be written ({exc.strerror or exc}); check the folder's "
                 "rights and the room on the disk. What was saved before is still there"
             ) from exc
         self._written[name] = text
+        self._waiting.pop(name, None)
+
+    def write_waiting(self, other: SmallFiles | None = None) -> None:
+        """Write what could not be written before: here, or in another folder.
+
+        Raises
+        ------
+        ProjectError
+            If it can't be.
+        """
+        for name, text in list(self._waiting.items()):
+            (other or self).write(name, text)
 
     def keep_copy(self, name: str, copy: str) -> None:
         """Keep a file as it is under another name; one that is there already is not replaced.

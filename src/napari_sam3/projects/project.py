@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import atexit
+import logging
 import os
 import shutil
 import uuid
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 
-from napari_sam3.errors import ProjectError
+from napari_sam3.errors import ProjectError, StoreError
 from napari_sam3.labels.notes import ObjectNote
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.labels.store import LabelStore
 from napari_sam3.projects.files import SmallFiles
 from napari_sam3.projects.loading import Contents, load
-from napari_sam3.projects.lock import ProjectLock
+from napari_sam3.projects.lock import HOLDER, LOCK, ProjectLock
 from napari_sam3.projects.place import PROJECT, check_free, is_project
 from napari_sam3.projects.reference import Shape, VideoReference
 from napari_sam3.projects.saved import SavedWork
 from napari_sam3.session.saved_prompts import PromptList
 from napari_sam3.values import FrameResult, label_image
 from napari_sam3.video.base import Video
+
+logger = logging.getLogger(__name__)
+
+# projects that could not be closed, by folder: tried again when they are opened, and at the end
+_left_open: dict[Path, Project] = {}
 
 
 class Project(SavedWork):
@@ -90,7 +98,7 @@ class Project(SavedWork):
         check_free(place)
         reference = VideoReference.of(video, shape, place)
         # made under another name: a process that is killed leaves no half a project
-        draft = place.with_name(f".{place.name}-{uuid.uuid4().hex[:12]}")
+        draft = _draft_of(place)
         try:
             draft.mkdir(parents=True)
             LabelStore.create(draft, shape).close()
@@ -121,16 +129,22 @@ class Project(SavedWork):
         One that is in use elsewhere, or can't be written, is opened for reading (`why_read_only`).
         A damaged one is opened as far as it can be (`problems`); nothing is changed before
         something is saved, and then what was damaged is kept under the name `<file>.damaged`.
+        One that this program could not close for want of room is closed first.
 
         Raises
         ------
         ProjectError
             If it is no project, of a newer version, or not even the video's size is left of it.
+        ProjectError, StoreError
+            If this program could not close it before, and still can't.
         """
         place = Path(folder).expanduser().absolute()
         if not is_project(place):
             what = "is no project" if place.exists() else "does not exist"
             raise ProjectError(f"{str(place)!r} {what}; name a folder that holds a {PROJECT}")
+        left = _left_open.get(place)
+        if left is not None and not read_only:
+            left.close()
         lock, why = None, None
         if read_only:
             why = "it was opened for reading only"
@@ -249,16 +263,75 @@ class Project(SavedWork):
 
         Raises
         ------
-        StoreError
-            If the disk is full: it is not closed then. Make room, and close it again.
+        ProjectError, StoreError
+            If not all can be written, as on a full disk: it is not closed then, and nothing is
+            lost. Make room, and close it again, or open it: that closes it first. Or have all
+            written elsewhere (`carry_to`).
         """
-        if self.why_read_only is None and self.run is not None and self.run.stale:
-            self._save_head()
-        self.labels.close()
+        try:
+            if self.why_read_only is None:
+                if self.run is not None and self.run.stale:
+                    self._save_head()
+                self._files.write_waiting()
+            self.labels.close()
+        except OSError:
+            if self._lock_of_folder is not None:
+                _left_open[self.folder] = self
+            raise
+        self._let_go()
+
+    def carry_to(self, folder: str | os.PathLike[str]) -> None:
+        """Copy all to another folder, also what can't be written where it is, and close it.
+
+        The way out of a full disk, or one that can't be written to any more. What is on disk
+        stays where it is. Nobody may change the project meanwhile.
+
+        Parameters
+        ----------
+        folder : path-like
+            To be made.
+
+        Raises
+        ------
+        ProjectError
+            If it can't be; the project stays open then.
+        """
+        place = Path(folder).expanduser().absolute()
+        check_free(place)
+        assert isinstance(self.labels, LabelStore), "open for writing"
+        draft = _draft_of(place)
+        unwritten = self.labels.unwritten()  # first: some may reach the disk while it is copied
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            ours = shutil.ignore_patterns(LOCK, HOLDER, "*.part", ".new")
+            shutil.copytree(self.folder, draft, ignore=ours)
+            self._files.write_waiting(SmallFiles(draft))
+            labels = LabelStore.open(draft)
+            try:
+                labels.take(unwritten)
+                labels.flush()
+            finally:
+                labels.abandon()
+            draft.rename(place)
+        except OSError as exc:
+            # of a copy that fails: from, to and why of each file
+            why = exc.args[0][0][-1] if isinstance(exc, shutil.Error) else exc.strerror or exc
+            raise ProjectError(
+                f"the project can't be copied to {str(place)!r} ({why}); choose a folder with room "
+                "that can be written to"
+            ) from exc
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        self.labels.abandon()
+        self._let_go()
+
+    def _let_go(self) -> None:
         if self.why_read_only is None:
             self.why_read_only = "it was closed; open it again"
         if self._lock_of_folder is not None:
             self._lock_of_folder.give_back()
+        if _left_open.get(self.folder) is self:
+            del _left_open[self.folder]
 
     def __enter__(self) -> Self:
         return self
@@ -274,3 +347,21 @@ class Project(SavedWork):
     def __repr__(self) -> str:
         how = ", read-only" if self.is_read_only else ""
         return f"<Project {str(self.folder)!r}{how}>"
+
+
+def _draft_of(place: Path) -> Path:
+    return place.with_name(f".{place.name}-{uuid.uuid4().hex[:12]}")
+
+
+if hasattr(os, "register_at_fork"):  # they stay the business of the process that opened them
+    os.register_at_fork(after_in_child=_left_open.clear)
+
+
+@atexit.register
+def _close_all() -> None:
+    for project in list(_left_open.values()):
+        with suppress(StoreError):  # the store tries again after this, and says so
+            try:
+                project.close()
+            except ProjectError as exc:
+                logger.error("the program ends, and what is not on disk is lost: %s", exc)

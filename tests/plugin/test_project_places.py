@@ -8,17 +8,19 @@ import numpy as np
 import pytest
 
 from napari_sam3.cli import display, main
+from napari_sam3.errors import ProjectError
 from napari_sam3.plugin.label_reader import get_label_reader
 from napari_sam3.plugin.project.reader import get_project_reader, read_project
 from napari_sam3.plugin.reader import get_reader
 from napari_sam3.projects import Project
 from napari_sam3.session.prompt_files import PromptList, SavedPrompt
 from napari_sam3.values import FrameResult, ObjectMask
+from tests.projects.conftest import full_disk
 
 from .conftest import disc
 from .test_project import N_FRAMES, SIZE, clip, close, open_again, own_projects, results
 
-__all__ = ["clip", "open_again", "own_projects"]
+__all__ = ["clip", "full_disk", "open_again", "own_projects"]
 
 
 @pytest.fixture
@@ -119,6 +121,68 @@ def test_a_project_is_moved_and_the_work_goes_on(project_folder, open_again, tmp
         assert not project.problems
         assert project.labels[2][60, 5] == 1
         assert project.labels.is_processed(N_FRAMES - 1)
+
+
+def test_a_project_on_a_full_disk_is_saved_elsewhere(
+    project_folder, open_again, tmp_path, qtbot, full_disk, notes
+):
+    dock = open_again(project_folder)
+    make_room = full_disk(tmp_path)
+    layer = results(dock).layer
+    layer.selected_label = 1
+    layer.paint((2, 60, 5), 1)
+    dock.prompt_fields.text.value = "a word"
+    qtbot.waitUntil(lambda: dock.projects.current.failure != "")
+    assert any("room on the disk" in text and "elsewhere" in text for _, text in notes)
+    dock.projects.opener.move_to(tmp_path / "full" / "mine.sam3")  # there is none there either
+    qtbot.waitUntil(lambda: not dock.projects.is_busy)
+    assert dock.projects.project.folder == project_folder
+    assert not dock.projects.project.is_read_only
+    assert results(dock).layer.editable
+    make_room()
+    full_disk(project_folder)
+    target = tmp_path / "archive" / "mine.sam3"
+    dock.projects.opener.move_to(target)
+    qtbot.waitUntil(lambda: not dock.projects.is_busy)
+    assert dock.projects.project.folder == target
+    assert not project_folder.exists()
+    close(dock)
+    with Project.open(target) as project:
+        assert not project.problems
+        assert project.labels[2][60, 5] == 1
+        assert project.state.text == "a word"
+
+
+def test_a_project_that_can_not_be_closed_is_closed_when_there_is_room(
+    project_folder, open_again, qtbot, full_disk, notes, monkeypatch
+):
+    monkeypatch.setattr("napari_sam3.plugin.project.closing.RETRY_MS", 50)
+    dock = open_again(project_folder)
+    make_room = full_disk(project_folder)
+    dock.prompt_fields.text.value = "a word"
+    close(dock)
+    assert any("can't be closed yet" in text and "room" in text for _, text in notes)
+    assert Project.open(project_folder, read_only=True).state.text == ""
+    make_room()
+    qtbot.waitUntil(lambda: any("saved and closed now" in text for _, text in notes))
+    with Project.open(project_folder) as project:
+        assert not project.is_read_only
+        assert project.state.text == "a word"
+
+
+def test_what_could_not_be_opened_is_opened_when_it_is_dropped_again(
+    project_folder, open_dock, qtbot, notes, monkeypatch
+):
+    def fail(folder, **options):
+        raise ProjectError("the network is away")
+
+    dock = open_dock()
+    with monkeypatch.context() as patched:
+        patched.setattr("napari_sam3.plugin.project.opener.open_project", fail)
+        dock.viewer.open(str(project_folder), plugin="napari-sam3")
+        qtbot.waitUntil(lambda: any("the network is away" in text for _, text in notes))
+    dock.viewer.open(str(project_folder), plugin="napari-sam3")
+    qtbot.waitUntil(lambda: dock.projects.project is not None)
 
 
 def test_open_says_what_is_missing(tmp_path, monkeypatch, capsys):

@@ -213,11 +213,13 @@ def test_a_disk_without_room_is_told_and_nothing_is_lost(folder, monkeypatch):
 
 
 def test_what_can_not_be_closed_is_told_and_closed_by_the_next_opening(folder, full_disk):
-    with pytest.raises(ProjectError), Project.open(folder) as project:
-        make_room = full_disk(folder)
-        project.labels.draw(9, np.full((H, W), 3))
-        with pytest.raises(ProjectError, match="room on the disk"):
-            project.save_layers({"new": 1})
+    project = Project.open(folder)
+    make_room = full_disk(folder)
+    project.labels.draw(9, np.full((H, W), 3))
+    with pytest.raises(ProjectError, match="room on the disk"):
+        project.save_layers({"new": 1})
+    with pytest.raises(ProjectError, match="room on the disk"):
+        project.close()
     with pytest.raises(ProjectError, match=r"film.sam3.*No space left.*room"):
         Project.open(folder)
     make_room()

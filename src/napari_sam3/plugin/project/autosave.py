@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_sam3.errors import Sam3Error
+from napari_sam3.plugin.project.closing import RETRY_MS
 
 if TYPE_CHECKING:
     from napari_sam3.labels.objects import ObjectTable
@@ -71,6 +72,10 @@ class Autosave(QObject):
         self._timer.setSingleShot(True)
         self._timer.setInterval(PAUSE_MS)
         self._timer.timeout.connect(self.save)
+        self._retry = QTimer(self)
+        self._retry.setSingleShot(True)
+        self._retry.setInterval(RETRY_MS)
+        self._retry.timeout.connect(self.save)
 
     def note(self, *_event: Any) -> None:
         """Something may have changed: save it within a moment."""
@@ -106,12 +111,20 @@ class Autosave(QObject):
         self._writer.shutdown(wait=True)
 
     def _write(self, changed: Gathered) -> None:
-        if changed.layers is not None:
-            self._project.save_layers(changed.layers)
-        if changed.state is not None:
-            self._project.save_state(changed.state)
-        if changed.objects is not None:
-            self._project.save_objects(changed.objects)
+        project, failure = self._project, None
+        tasks: tuple[tuple[Any, Callable[[Any], None]], ...] = (
+            (changed.layers, project.save_layers),
+            (changed.state, project.save_state),
+            (changed.objects, project.save_objects),
+        )
+        for value, save in tasks:
+            if value is not None:
+                try:
+                    save(value)
+                except OSError as exc:  # the project keeps it until it can be written
+                    failure = failure or exc
+        if failure is not None:
+            raise failure
 
     def _submit(self, task: Callable[[], object]) -> None:
         self._writer.submit(task).add_done_callback(self._tell)
@@ -126,7 +139,9 @@ class Autosave(QObject):
 
     def _on_done(self, failure: str) -> None:
         if failure:
-            self._last = Gathered(None, None, None)  # all of it again with the next change
-            self.failed.emit(failure)
+            self._last = Gathered(None, None, None)  # all of it again
+            if not self._is_closed:  # else closing the project says it
+                self._retry.start()
+                self.failed.emit(failure)
         else:
             self.saved.emit(f"{datetime.now():%H:%M:%S}")

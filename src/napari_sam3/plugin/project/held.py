@@ -33,7 +33,9 @@ class Held:
     saved_at : str
         Clock time of the last save.
     problems : list of str
-        What is lost, or went wrong.
+        What is lost, or can't be shown.
+    failure : str
+        Why the last save failed; empty once one went well.
     layers : list of layers
         That show its labels: it is open as long as one of them is in the viewer.
     watched : list of layers
@@ -48,6 +50,7 @@ class Held:
     autosave: Autosave | None = None
     saved_at: str = ""
     problems: list[str] = field(default_factory=list)
+    failure: str = ""
     layers: list[Layer] = field(default_factory=list)
     watched: list[Any] = field(default_factory=list)
     masks: Mapping[str, Any] | None = None

@@ -8,9 +8,10 @@ from napari.layers import Image
 from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QObject
 
-from napari_sam3.errors import ProjectError, ProjectReadOnlyError, Sam3Error
+from napari_sam3.errors import ProjectError, ProjectReadOnlyError
 from napari_sam3.plugin.controller import SessionController
 from napari_sam3.plugin.project.autosave import Autosave
+from napari_sam3.plugin.project.closing import close_project
 from napari_sam3.plugin.project.earlier import EarlierWork, find_earlier
 from napari_sam3.plugin.project.gathering import gather
 from napari_sam3.plugin.project.held import Held, make_project, video_path
@@ -93,7 +94,13 @@ class ProjectKeeper(QObject):
             why_read_only=held.project.why_read_only or "",
             # the store may meet damaged frames later on
             problems=tuple(
-                dict.fromkeys([*held.problems, *getattr(held.project.labels, "problems", ())])
+                dict.fromkeys(
+                    [
+                        *held.problems,
+                        *getattr(held.project.labels, "problems", ()),
+                        *([held.failure] if held.failure else []),
+                    ]
+                )
             ),
             is_video_lost=held.image_layer is None,
             is_busy=self.is_busy,
@@ -271,13 +278,13 @@ class ProjectKeeper(QObject):
                 layer.events.connect(held.autosave.note)
 
     def _on_saved(self, held: Held, clock: str) -> None:
-        held.saved_at = clock
+        held.saved_at, held.failure = clock, ""
         self.show()
 
     def _on_failed_to_save(self, held: Held, reason: str) -> None:
-        if reason not in held.problems:
-            held.problems.append(reason)
-            show_error(reason)
+        if reason != held.failure:
+            held.failure = reason
+            show_error(f"{reason}. It is tried again every few seconds; or save it elsewhere")
         self.show()
 
     def look_at_layers(self) -> None:
@@ -337,10 +344,7 @@ class ProjectKeeper(QObject):
         ):
             self._dock.bench.stop_keeping(held.image_layer)
         held.stop_saving()
-        try:
-            held.project.close()
-        except (Sam3Error, OSError) as exc:
-            show_error(str(exc))
+        close_project(held.project)
 
     def _drop_search(self) -> None:
         if self._search is not None:

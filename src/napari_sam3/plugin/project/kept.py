@@ -224,7 +224,10 @@ class Keeping:
     def close(self) -> None:
         """Close a project that nobody has heard of."""
         if self.project is not None and not self._is_claimed:
-            self.project.close()
+            try:
+                self.project.close()
+            except OSError as exc:  # tried again when it is opened, and when the program ends
+                logger.error("%s", exc)
 
 
 def _plan(

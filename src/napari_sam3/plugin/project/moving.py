@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 def move_project(project: Project, target: Path) -> tuple[Project, str | None]:
     """Close a project, move its folder, and open it there; slow, for a thread.
 
+    What can't be written where it is, as on a full disk, is written at the new place.
+
     Parameters
     ----------
     project : Project
@@ -32,16 +34,22 @@ def move_project(project: Project, target: Path) -> tuple[Project, str | None]:
     """
     from napari_sam3.projects import Project
 
-    source, problem = project.folder, None
-    project.close()
+    source = project.folder
     try:
         _check_target(source, target)
-        _move(source, target)
+        try:
+            project.close()
+        except OSError:
+            project.carry_to(target)
+            shutil.rmtree(source, ignore_errors=True)
+        else:
+            _move(source, target)
     except OSError as exc:
         reason = str(exc) if isinstance(exc, ProjectError) else exc.strerror or str(exc)
         problem = f"the project stays where it is: {reason}"
-        return Project.open(source), problem
-    return Project.open(target), None
+        return Project.open(source) if project.is_read_only else project, problem
+    left = f"a copy that could not be deleted stays at {str(source)!r}"
+    return Project.open(target), left if source.exists() else None
 
 
 def _check_target(source: Path, target: Path) -> None:

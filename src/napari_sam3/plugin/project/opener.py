@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from napari.layers import Image, Layer
 from napari.utils.notifications import show_error, show_warning
@@ -13,6 +14,7 @@ from qtpy.QtCore import QObject, QTimer
 from qtpy.QtWidgets import QFileDialog
 
 from napari_sam3.errors import Sam3Error
+from napari_sam3.plugin.project.closing import close_project
 from napari_sam3.plugin.project.gathering import axes_of, restore_camera, restore_fields
 from napari_sam3.plugin.project.held import Held, video_path
 from napari_sam3.plugin.project.masks import masks_entry
@@ -58,7 +60,7 @@ class ProjectOpener(QObject):
         self._dock = dock
         self._keeper = keeper
         self._errand: Run | None = None
-        self._refused: set[str] = set()  # folders that could not be opened
+        self._refused: WeakSet[Layer] = WeakSet()  # of projects that could not be opened
         fields = dock.project_fields
         fields.open.changed.connect(lambda _pressed: self.choose_and_open())
         fields.move.changed.connect(lambda _pressed: self.choose_and_move())
@@ -91,7 +93,16 @@ class ProjectOpener(QObject):
             show_warning(f"the project {folder.name!r} is open in this window already")
             return
         shown = tuple(path for path in map(video_path, self._images()) if path is not None)
-        self._start(lambda: open_project(folder, shown=shown), self._on_opened, folder)
+        self._start(
+            lambda: open_project(folder, shown=shown),
+            self._on_opened,
+            lambda: self._refuse(folder),
+        )
+
+    def _refuse(self, folder: Path) -> None:
+        """Try no more to take over layers that are there now."""
+        layers = self._dock.viewer.layers
+        self._refused.update(i for i in layers if i.metadata.get(FOLDER) == str(folder))
 
     def look_at_layers(self) -> None:
         """Take over what a reader has opened."""
@@ -106,11 +117,11 @@ class ProjectOpener(QObject):
 
     def _waiting(self) -> list[str]:
         """Folders whose layers wait to be taken over."""
-        held = {str(h.project.folder) for h in self._keeper.held} | self._refused
+        held = {str(h.project.folder) for h in self._keeper.held}
         told = (
             layer.metadata.get(FOLDER)
             for layer in self._dock.viewer.layers
-            if layer.metadata.get(ROLE) == RESULTS
+            if layer.metadata.get(ROLE) == RESULTS and layer not in self._refused
         )
         return [folder for folder in told if isinstance(folder, str) and folder not in held]
 
@@ -119,15 +130,20 @@ class ProjectOpener(QObject):
         if waiting:
             self.open(Path(waiting[0]))
 
-    def _start(self, call: Callable[[], Any], on_done: Callable[[Any], None], folder: Path) -> None:
+    def _start(
+        self,
+        call: Callable[[], Any],
+        on_done: Callable[[Any], None],
+        on_failed: Callable[[], None] = lambda: None,
+    ) -> None:
         def finish(result: Any) -> None:
             self._errand = None
             on_done(result)
 
         def fail(error: Sam3Error) -> None:
             self._errand = None
-            self._refused.add(str(folder))
             show_error(str(error))
+            on_failed()
             self._keeper.show()
 
         self._errand = run_once(call, finish, fail)
@@ -135,7 +151,7 @@ class ProjectOpener(QObject):
 
     def _on_opened(self, opened: Opened) -> None:
         if self._keeper.is_closed:
-            opened.project.close()
+            close_project(opened.project)
             if opened.video is not None:
                 opened.video.close()
             return
@@ -250,7 +266,7 @@ class ProjectOpener(QObject):
             held.project.point_to(path)
             return show_proxy(open_video(path))
 
-        self._start(look, lambda video: self._on_pointed(held, video), held.project.folder)
+        self._start(look, lambda video: self._on_pointed(held, video))
 
     def look_at_choice(self, image_layer: Image | None) -> None:
         """Take a layer that is chosen for the array that a project was made of."""
@@ -310,24 +326,24 @@ class ProjectOpener(QObject):
         self._start(
             lambda: move_project(held.project, target),
             lambda moved: self._on_moved(held, *moved),
-            target,
+            lambda: self._on_moved(held, held.project, None),
         )
 
     def _on_moved(self, held: Held, project: Project, problem: str | None) -> None:
         if self._keeper.is_closed:
-            project.close()
+            close_project(project)
             return
         if problem is not None:
             show_error(problem)
         for layer in self._dock.viewer.layers:
             if layer.metadata.get(FOLDER) == str(held.project.folder):
                 layer.metadata[FOLDER] = str(project.folder)
-        again = replace(held, project=project, saved_at="")
+        again = replace(held, project=project, saved_at="", failure="")
         bench, image_layer, axes = self._dock.bench, held.image_layer, held.axes
         if image_layer is not None and axes is not None:
             bench.keep_in(image_layer, axes, project)
             results = bench.adopt_results(image_layer, axes, held.layers[0])
-            results.layer.editable = True
+            results.layer.editable = not project.is_read_only
         else:
             held.layers[0].data = project.labels
         self._keeper.hold(again)

@@ -174,8 +174,15 @@ class Project(SavedWork):
         return self._contents.video
 
     def find_video(self) -> Path | None:
-        """Where the video is now; None if it is not to be found, see `video_problem`."""
+        """Where the video is now; None if it is not to be found, see `video_problem`.
+
+        That is kept when something is saved next, so that the video is found again when it is
+        moved along with the project.
+        """
         place, _ = self._contents.video.find(self.folder)
+        if place is not None:
+            with self._lock:
+                self._contents.video = self._contents.video.seen_at(place, self.folder)
         return place
 
     @property

@@ -134,12 +134,12 @@ class VideoReference:
                 "(even_if_changed=True)"
             )
         return replace(
-            self,
-            path=str(place),
-            relative_path=_relative(place, folder),
-            content_hash=content_hash,
-            n_bytes=count_bytes(place),
+            self.seen_at(place, folder), content_hash=content_hash, n_bytes=count_bytes(place)
         )
+
+    def seen_at(self, place: Path, folder: Path) -> VideoReference:
+        """The same, of a project in `folder`, with the video at another place."""
+        return replace(self, path=str(place.absolute()), relative_path=_relative(place, folder))
 
     def to_json(self) -> dict[str, Any]:
         """As JSON can say it."""

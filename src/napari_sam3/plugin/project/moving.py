@@ -38,6 +38,8 @@ def move_project(project: Project, target: Path) -> tuple[Project, str | None]:
     try:
         _check_target(source, target)
         try:
+            project.find_video()  # by the old place, maybe
+            project.save_state(project.state)
             project.close()
         except OSError:
             project.carry_to(target)
@@ -49,7 +51,9 @@ def move_project(project: Project, target: Path) -> tuple[Project, str | None]:
         problem = f"the project stays where it is: {reason}"
         return Project.open(source) if project.is_read_only else project, problem
     left = f"a copy that could not be deleted stays at {str(source)!r}"
-    return Project.open(target), left if source.exists() else None
+    moved = Project.open(target)
+    moved.find_video()  # seen from there; kept with the next change
+    return moved, left if source.exists() else None
 
 
 def _check_target(source: Path, target: Path) -> None:

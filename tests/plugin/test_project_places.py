@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import threading
 
 import numpy as np
 import pytest
+import tifffile
 
 from napari_sam3.cli import display, main
 from napari_sam3.errors import ProjectError
 from napari_sam3.plugin.label_reader import get_label_reader
+from napari_sam3.plugin.project import restore
 from napari_sam3.plugin.project.reader import get_project_reader, read_project
 from napari_sam3.plugin.reader import get_reader
 from napari_sam3.projects import Project
@@ -88,6 +91,34 @@ def test_a_project_of_an_array_asks_for_it(tmp_path, open_again):
     assert dock.bench.project_of(image) is dock.projects.project
 
 
+def test_frames_are_decoded_and_masks_drawn_where_the_window_does_not_wait(
+    tmp_path, open_dock, qtbot, monkeypatch
+):
+    video, folder = tmp_path / "film.tif", tmp_path / "mine.sam3"
+    frames = np.random.default_rng(0).integers(300, 900, (N_FRAMES, *SIZE), dtype=np.uint16)
+    tifffile.imwrite(video, frames)
+    with Project.create(folder, video, (N_FRAMES, *SIZE)) as project:
+        painted = {"role": "masks", "name": "painted", "frames": {"0": {}}}
+        project.save_layers({"layers": [painted]})
+    asked = set()
+    for name in ("video_layer", "_make_masks"):
+        made = getattr(restore, name)
+
+        def make(*args, made=made):
+            asked.add(threading.current_thread())
+            return made(*args)
+
+        monkeypatch.setattr(restore, name, make)
+    monkeypatch.setitem(restore._MAKERS, "masks", restore._make_masks)
+    dock = open_dock()
+    dock.projects.opener.open(folder)
+    qtbot.waitUntil(lambda: dock.projects.project is not None)
+    assert {"film", "painted"} <= {layer.name for layer in dock.viewer.layers}
+    assert dock.viewer.layers["film"].contrast_limits == [frames[0].min(), frames[0].max()]
+    assert asked
+    assert threading.main_thread() not in asked
+
+
 def test_a_damaged_project_opens_as_far_as_it_can(project_folder, open_again, notes):
     (project_folder / "project.json").write_text("{")
     (project_folder / "project.json.bak").unlink()
@@ -104,7 +135,7 @@ def test_a_damaged_project_opens_as_far_as_it_can(project_folder, open_again, no
 
 def test_a_project_is_moved_and_the_work_goes_on(project_folder, open_again, tmp_path, qtbot, work):
     dock = open_again(project_folder)
-    target = tmp_path / "archive" / "mine.sam3"
+    target = tmp_path / "archive" / "of 2026" / "mine.sam3"
     dock.projects.opener.move_to(project_folder)  # there it is
     qtbot.waitUntil(lambda: not dock.projects.is_busy)
     assert dock.projects.project.folder == project_folder
@@ -121,6 +152,12 @@ def test_a_project_is_moved_and_the_work_goes_on(project_folder, open_again, tmp
         assert not project.problems
         assert project.labels[2][60, 5] == 1
         assert project.labels.is_processed(N_FRAMES - 1)
+    other = tmp_path / "other disk"
+    other.mkdir()
+    for name in ("archive", "videos"):  # they are found from each other
+        shutil.move(tmp_path / name, other / name)
+    with Project.open(other / "archive" / "of 2026" / "mine.sam3") as project:
+        assert project.find_video() == other / "videos" / "film.mp4"
 
 
 def test_a_project_on_a_full_disk_is_saved_elsewhere(

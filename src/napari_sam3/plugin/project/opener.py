@@ -36,7 +36,6 @@ from napari_sam3.plugin.stack import frame_count
 from napari_sam3.plugin.transforms import layer_shape
 from napari_sam3.plugin.worker import Run, run_once
 from napari_sam3.settings import projects_path
-from napari_sam3.video import Video
 
 if TYPE_CHECKING:
     from napari_sam3.plugin.project.keeper import ProjectKeeper
@@ -179,7 +178,7 @@ class ProjectOpener(QObject):
             for layer in viewer.layers
             if layer.metadata.get(FOLDER) == folder and layer not in taken
         }
-        for data, arguments, kind in project_layers(opened):
+        for data, arguments, kind in opened.layers:
             role = arguments["metadata"][ROLE]
             if role not in found:
                 found[role] = viewer.add_layer(Layer.create(data, arguments, kind))
@@ -259,14 +258,16 @@ class ProjectOpener(QObject):
         if held is None or held.image_layer is not None or self._errand is not None:
             return
 
-        def look() -> Video:
+        def look() -> Opened:
             from napari_sam3.video import open_video
             from napari_sam3.video.proxy import show_proxy
 
             held.project.point_to(path)
-            return show_proxy(open_video(path))
+            opened = Opened(held.project, show_proxy(open_video(path)), path)
+            opened.layers = project_layers(opened)
+            return opened
 
-        self._start(look, lambda video: self._on_pointed(held, video))
+        self._start(look, lambda opened: self._on_pointed(held, opened))
 
     def look_at_choice(self, image_layer: Image | None) -> None:
         """Take a layer that is chosen for the array that a project was made of."""
@@ -283,14 +284,14 @@ class ProjectOpener(QObject):
         held.problems = list(held.project.problems)
         self._attach(held, image_layer, self._layers_of(Opened(held.project)))
 
-    def _on_pointed(self, held: Held, video: Video) -> None:
+    def _on_pointed(self, held: Held, opened: Opened) -> None:
+        assert opened.video is not None, "it was pointed to"
         if self._keeper.is_closed or held not in self._keeper.held:
-            video.close()
+            opened.video.close()
             return
         self._keeper.held.remove(held)
         lost = set(held.project.problems)
         held.problems = [p for p in held.problems if p in lost]
-        opened = Opened(held.project, video, video.path)
         layers = self._layers_of(opened)
         viewer_layers = self._dock.viewer.layers
         viewer_layers.move(viewer_layers.index(layers[VIDEO]), 0)

@@ -50,13 +50,12 @@ def read_project(path: PathOrPaths) -> list[LayerData]:
     ProjectError
         If it can't be opened at all.
     """
-    from napari_sam3.plugin.project.restore import open_project, project_layers
+    from napari_sam3.plugin.project.restore import open_project
 
     folder = Path(path if isinstance(path, str | Path) else path[0])
     opened = open_project(folder, read_only=True)
-    layers = project_layers(opened)
     _open_dock()
-    return layers
+    return opened.layers
 
 
 def _open_dock() -> None:

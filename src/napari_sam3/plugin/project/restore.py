@@ -40,21 +40,19 @@ class Opened:
         Where the video is.
     problems : list of str
         What is lost, or can't be shown.
+    layers : list of layer data
+        All its layers, the lowest first.
     """
 
     project: Project
     video: Video | None = None
     video_path: Path | None = None
     problems: list[str] = field(default_factory=list)
-
-    @property
-    def is_video_lost(self) -> bool:
-        """Whether there is a video that was not found."""
-        return self.video_path is None
+    layers: list[LayerData] = field(default_factory=list)
 
 
 def open_project(folder: Path, *, read_only: bool = False, shown: tuple[Path, ...] = ()) -> Opened:
-    """Open a project and its video; slow, so a window does it in a thread.
+    """Open a project and its video, and make its layers; slow, so a window does it in a thread.
 
     Parameters
     ----------
@@ -77,7 +75,8 @@ def open_project(folder: Path, *, read_only: bool = False, shown: tuple[Path, ..
     project = Project.open(folder, read_only=read_only)
     opened = Opened(project, problems=list(project.problems))
     try:
-        place, problem = project.video.find(project.folder)
+        place = project.find_video()
+        problem = None if place is not None else project.video_problem
         if place is not None and place not in shown:
             opened.video = show_proxy(open_video(place))
             frames, height, width = project.video.shape
@@ -96,11 +95,21 @@ def open_project(folder: Path, *, read_only: bool = False, shown: tuple[Path, ..
     opened.video_path = place
     if problem is not None:
         opened.problems.append(problem)
+    try:
+        opened.layers = project_layers(opened)
+    except BaseException:
+        if opened.video is not None:
+            opened.video.close()
+        project.close()
+        raise
     return opened
 
 
 def project_layers(opened: Opened) -> list[LayerData]:
-    """All layers of a project, the lowest first; what can't be understood is told in `problems`."""
+    """All layers of a project, the lowest first; what can't be understood is told in `problems`.
+
+    Slow: a video of more than 8 bits is asked for its first frame.
+    """
     project = opened.project
     told: dict[str, Mapping[str, Any]] = {}
     for entry in _entries(project.layers):

@@ -1,11 +1,17 @@
 """Names, classes, divisions, locked frames and tracks in the window."""
 
+import threading
+from pathlib import Path
+
 import numpy as np
 import pytest
 from napari.layers import Labels
 
 from napari_sam3.errors import StoreReadOnlyError
+from napari_sam3.imports.base import LabelFile
+from napari_sam3.imports.planes import FilePlanes
 from napari_sam3.labels.lineage import Division
+from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.plugin.objects.desk import ObjectDesk
 from napari_sam3.plugin.objects.tracks import CentroidTracks
@@ -68,8 +74,8 @@ def test_names_survive_runs_and_go_with_their_object(tracked, work):
     assert list(layer.features["index"]) == [0, 1]
 
 
-def test_a_division_is_marked_on_the_frame_on_screen_and_unmarked(tracked, notes):
-    controls, fields = tracked.object_controls, tracked.object_controls.fields
+def test_a_division_is_marked_on_the_frame_on_screen_and_unmarked(tracked, notes, qtbot):
+    fields = tracked.object_controls.fields
     table = results_of(tracked).layer.metadata["objects"]
     tracked.viewer.dims.set_current_step(0, 7)
     tracked.prompt_fields.object.value = 1
@@ -87,17 +93,48 @@ def test_a_division_is_marked_on_the_frame_on_screen_and_unmarked(tracked, notes
     assert fields.lineage.text() == "Daughter of 1."
     assert not fields.undivide.enabled
     tracked.viewer.dims.set_current_step(0, 9)
-    assert controls.new_daughters() == (6, 7)
-    assert tracked.prompt_fields.object.value == 6
+    fields.new_daughters.native.click()
+    qtbot.waitUntil(lambda: tracked.prompt_fields.object.value == 6)
     tracked.prompt_fields.object.value = 1
     fields.undivide.native.click()
     assert table.divisions == (Division(5, (6, 7), 9),)
 
 
-def test_a_mother_ends_and_daughters_begin_with_the_next_propagation(tracked, work):
+def test_labels_of_a_file_are_read_for_daughters_where_the_window_does_not_wait(open_dock, qtbot):
+    pressed, gate, read_by = threading.Event(), threading.Event(), set()
+
+    class HeldFile(LabelFile):
+        def _read(self, frame_index):
+            if pressed.is_set():
+                read_by.add(threading.current_thread())
+                gate.wait(60)
+            return np.full((8, 9), frame_index + 1)
+
+    dock = open_dock()
+    planes = FilePlanes(HeldFile(Path("none"), (4, 8, 9), greatest=9))
+    layer = dock.viewer.add_labels(planes, metadata={"objects": ObjectTable()})
+    dock.viewer.dims.set_current_step(0, 1)
+    dock.prompt_fields.object.value = 1
+    button = dock.object_controls.fields.new_daughters
+    pressed.set()
+    button.native.click()
+    assert not button.enabled
+    assert button.text == "Reading …"
+    gate.set()
+    qtbot.waitUntil(lambda: dock.prompt_fields.object.value == 5)
+    assert layer.metadata["objects"].divisions == (Division(1, (5, 6), 1),)
+    assert button.enabled
+    assert button.text == "New daughters"
+    assert read_by
+    assert threading.main_thread() not in read_by
+
+
+def test_a_mother_ends_and_daughters_begin_with_the_next_propagation(tracked, work, qtbot):
     tracked.viewer.dims.set_current_step(0, 8)
     tracked.prompt_fields.object.value = 1
-    for daughter, place in zip(tracked.object_controls.new_daughters(), (20, 60), strict=True):
+    tracked.object_controls.new_daughters()
+    qtbot.waitUntil(lambda: tracked.prompt_fields.object.value == 3)
+    for daughter, place in ((3, 20), (4, 60)):
         tracked.prompt_fields.object.value = daughter
         tracked.prompt_fields.points.value.add([[8, place, 60]])
     work(tracked, tracked.propagate)

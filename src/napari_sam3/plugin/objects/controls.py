@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QCompleter
 
 from napari_sam3.errors import LayerError, Sam3Error
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.plugin.objects.desk import ObjectDesk, next_ids, parse_ids
+from napari_sam3.plugin.objects.desk import ObjectDesk, find_highest, parse_ids, say_lineage
 from napari_sam3.plugin.objects.features import OBJECTS
 from napari_sam3.plugin.objects.fields import LOCK_KEY, ObjectFields
 from napari_sam3.plugin.objects.matching import Renumbered
@@ -22,6 +22,7 @@ from napari_sam3.plugin.results import ResultLayer, frame_on_screen
 from napari_sam3.plugin.widget.axes import AxesChoice
 from napari_sam3.plugin.widget.fields import PromptFields, VideoFields
 from napari_sam3.plugin.workbench import Workbench
+from napari_sam3.plugin.worker import Run, run_once
 
 SETTLED_MS = 400  # after the last stroke of a brush
 
@@ -72,6 +73,7 @@ class ObjectControls(QObject):
         self._video = videos.video
         self._axes = axes
         self._shown: tuple[Labels | None, int] = (None, 0)
+        self._search: Run | None = None  # for ids of new daughters
         self._watched: Labels | None = None
         self._settled = QTimer(self)
         self._settled.setSingleShot(True)
@@ -123,22 +125,36 @@ class ObjectControls(QObject):
         self.desk.divide(layer, obj_id, daughters, self._frame_of(layer))
         self.fields.pick.setChecked(False)
 
-    def new_daughters(self) -> tuple[int, int]:
-        """The current object divides into two new ones; the first of them is the current one then.
+    def new_daughters(self) -> None:
+        """The current object divides here into two new ones; the first is the current one then.
 
-        Returns
-        -------
-        (int, int)
-            Their ids.
+        Returns at once: labels of a file are read in a thread, to find ids that nobody has.
         """
         layer, mother = self._subject()
-        one, other = next_ids(layer, self.desk.table(layer), self._taken(), 2)
-        self.divide([one, other])
-        self._number.value = one
-        show_info(
-            f"point out {one}, then {other} (key N: next object); object {mother} divides here"
-        )
-        return one, other
+        frame_index = self._frame_of(layer)
+
+        def divide(highest: int) -> None:
+            one = 1 + max((highest, *self.desk.table(layer).ids, *self._taken()))
+            self.desk.divide(layer, mother, [one, one + 1], frame_index)
+            if self._shown == (layer, mother):
+                self._number.value = one
+            show_info(
+                f"point out {one}, then {one + 1} (key N: next object); object {mother} divides "
+                f"on frame {frame_index}"
+            )
+
+        def end(act: Callable[[], object]) -> None:
+            self._search = None
+            _telling(act)
+            self.refresh()
+
+        if self._search is None:
+            self._search = run_once(
+                lambda: find_highest(layer),
+                lambda highest: end(lambda: divide(highest)),
+                lambda error: end(lambda: show_error(str(error))),
+            )
+            self.refresh()
 
     def undivide(self) -> None:
         """Take back that the current object divides."""
@@ -165,6 +181,8 @@ class ObjectControls(QObject):
         self.picker.stop()
         self.tracks.close()
         self._settled.stop()
+        if self._search is not None:
+            self._search.drop()
         self._watch(None)
         self._viewer.dims.events.current_step.disconnect(self._on_step)
         self._viewer.layers.selection.events.active.disconnect(self._on_active)
@@ -209,7 +227,7 @@ class ObjectControls(QObject):
         for field in (fields.name, fields.class_name, fields.daughters, fields.divide):
             field.enabled = can_change
         fields.pick.setEnabled(can_change)
-        fields.new_daughters.enabled = can_change
+        fields.show_search(self._search is not None, can_change)
         fields.tracks.enabled = layer is not None
         fields.subject.setText(f"Object {obj_id} of {layer.name}" if layer and is_known else "")
         fields.subject.setVisible(bool(layer and is_known))
@@ -226,7 +244,7 @@ class ObjectControls(QObject):
         if classes != self._classes.stringList():  # or what is offered while typing would close
             self._classes.setStringList(classes)
         fields.undivide.enabled = can_change and division is not None
-        said = _say_lineage(table, obj_id) if is_known else ""
+        said = say_lineage(table, obj_id) if is_known else ""
         fields.lineage.setText(said)
         fields.lineage.setVisible(bool(said))
         self._show_lock()
@@ -365,22 +383,6 @@ class ObjectControls(QObject):
     def _on_settled(self) -> None:
         if self._watched is not None:
             self.desk.show(self._watched)
-
-
-def _say_lineage(table: ObjectTable, obj_id: int) -> str:
-    info, division = table[obj_id], table.division_of(obj_id)
-    said = []
-    if info.mother is not None:
-        said.append(f"Daughter of {_say(table, info.mother)}.")
-    if division is not None:
-        born = " and ".join(_say(table, daughter) for daughter in division.daughters)
-        said.append(f"Divides on frame {division.frame_index} into {born}.")
-    return " ".join(said)
-
-
-def _say(table: ObjectTable, obj_id: int) -> str:
-    name = table[obj_id].name
-    return f"{obj_id} ({name})" if name else str(obj_id)
 
 
 def _telling(act: Callable[[], object]) -> None:

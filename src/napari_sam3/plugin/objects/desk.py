@@ -135,25 +135,11 @@ def known_scores(scores: Mapping[int, float | None]) -> dict[int, float]:
     return {obj_id: score for obj_id, score in scores.items() if score is not None}
 
 
-def next_ids(layer: Labels, table: ObjectTable, taken: Sequence[int], count: int) -> list[int]:
-    """Ids that nobody has yet.
-
-    Parameters
-    ----------
-    layer : Labels
-        Its labels are taken.
-    table : ObjectTable
-        Who is known is taken.
-    taken : sequence of int
-        Others that are taken.
-    count : int
-        How many.
-    """
+def find_highest(layer: Labels) -> int:
+    """The highest id that is shown or noted; slow where labels of a file were not read yet."""
     planes = planes_of(layer)
     noted = () if planes is None else planes.mean_scores()
-    shown = int((layer.data if planes is None else planes).max())
-    highest = max((shown, *noted, *table.ids, *taken))
-    return list(range(highest + 1, highest + 1 + count))
+    return max(int((layer.data if planes is None else planes).max()), *noted, 0)
 
 
 def parse_ids(text: str) -> list[int]:
@@ -170,3 +156,20 @@ def parse_ids(text: str) -> list[int]:
             f"{text!r} are no daughters; give their numbers, as in 7, 8, or click them"
         )
     return [int(word) for word in words]
+
+
+def say_lineage(table: ObjectTable, obj_id: int) -> str:
+    """Where an object comes from and what becomes of it, in words."""
+    info, division = table[obj_id], table.division_of(obj_id)
+    said = []
+    if info.mother is not None:
+        said.append(f"Daughter of {_say(table, info.mother)}.")
+    if division is not None:
+        born = " and ".join(_say(table, daughter) for daughter in division.daughters)
+        said.append(f"Divides on frame {division.frame_index} into {born}.")
+    return " ".join(said)
+
+
+def _say(table: ObjectTable, obj_id: int) -> str:
+    name = table[obj_id].name
+    return f"{obj_id} ({name})" if name else str(obj_id)

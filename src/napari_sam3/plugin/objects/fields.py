@@ -92,6 +92,11 @@ class ObjectFields:
             "itself from everything that follows."
         )
 
+    def show_search(self, is_on: bool, can_change: bool) -> None:
+        """Say whether numbers for new daughters are being looked for."""
+        self.new_daughters.enabled = can_change and not is_on
+        self.new_daughters.text = "Reading …" if is_on else "New daughters"
+
     def show_lock(self, frame_index: int | None, is_locked: bool, n_locked: int) -> None:
         """Say whether the frame on screen is locked; None where there is nothing to lock."""
         self.lock.enabled = frame_index is not None

@@ -55,3 +55,17 @@ def test_removed_object_leaves_nothing_that_was_painted(ready, work):
     work(ready, ready.remove_object)
     work(ready, ready.propagate)
     assert set(np.unique(layer.data[5])) == {0, 2}
+
+
+def test_brush_and_bucket_change_the_frame_on_screen_alone(ready, work, notes):
+    work(ready, ready.propagate)
+    layer = labels_of(ready)
+    before = np.asarray(layer.data)
+    ready.viewer.dims.set_current_step(0, 5)
+    layer.brush_size, layer.n_edit_dimensions = 11, 3
+    assert layer.n_edit_dimensions == 2
+    assert any("the frame on screen alone" in text for _, text in notes)
+    layer.paint((5, 60, 100), 1)
+    layer.fill((5, 5, 5), 7)
+    changed = np.flatnonzero((np.asarray(layer.data) != before).any(axis=(1, 2)))
+    assert changed.tolist() == [5]

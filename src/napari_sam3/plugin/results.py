@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels
+from napari.utils.notifications import show_warning
 from numpy.typing import NDArray
 
 from napari_sam3.labels.notes import ObjectNote, Source
@@ -74,6 +75,8 @@ class ResultLayer:
         elif layer.data is not self._data:
             layer.data = self._data
         self.layer = layer
+        layer.n_edit_dimensions = min(layer.n_edit_dimensions, layer.ndim - 1)
+        layer.events.n_edit_dimensions.connect(_keep_to_frame)
         # writers tell it beside what they write
         layer.metadata["video"] = {
             key: image_layer.metadata.get(key) for key in ("path", "fps", "timestamps")
@@ -194,6 +197,17 @@ class ResultLayer:
             is_own[list(self._own_ids)] = True
             frame[is_own[frame]] = 0
         return frame
+
+
+def _keep_to_frame(event: Any) -> None:
+    """A brush or bucket over time would make prompts on frames that nobody looks at."""
+    layer = event.source
+    if layer.n_edit_dimensions >= layer.ndim:
+        layer.n_edit_dimensions = layer.ndim - 1
+        show_warning(
+            f"painting in {layer.name!r} changes the frame on screen alone: 'n edit dim' stays "
+            f"{layer.ndim - 1}"
+        )
 
 
 def frame_on_screen(image_layer: Image, axes: StackAxes, viewer: Any) -> int:

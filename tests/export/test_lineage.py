@@ -11,7 +11,7 @@ from ctc_metrics.scripts.validate import validate_sequence
 from napari_sam3.export import export_ctc, export_geff, export_table
 from napari_sam3.imports import open_labels
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.labels.tracks import track_centroids
+from napari_sam3.labels.tracks import arrange_tracks, measure_places
 from napari_sam3.samples.cells import make_cells
 
 
@@ -56,7 +56,7 @@ def test_geff(tmp_path, movie, objects):
 
 
 def test_tracks_layer(movie, objects):
-    found = track_centroids(movie.labels, objects)
+    found = arrange_tracks(measure_places(movie.labels), objects)
     assert found.graph == {daughter: [mother] for daughter, mother in objects.parents.items()}
     assert set(found.properties["id"].tolist()) == {t.cell_id for t in movie.lineage}
 

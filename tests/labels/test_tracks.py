@@ -8,7 +8,13 @@ from napari_sam3.labels.lineage import Division
 from napari_sam3.labels.notes import PAINTED, ObjectNote
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.labels.planes import LabelPlanes
-from napari_sam3.labels.tracks import TrackPart, assign_tracks, plan_tracks, track_centroids
+from napari_sam3.labels.tracks import (
+    TrackPart,
+    arrange_tracks,
+    assign_tracks,
+    measure_places,
+    plan_tracks,
+)
 
 
 def test_a_mother_that_goes_on_becomes_a_daughter():
@@ -59,7 +65,7 @@ def test_nodes_are_linked_over_gaps_and_divisions():
 
 
 def test_nothing_has_no_tracks():
-    found = track_centroids(np.zeros((3, 4, 5), np.uint16))
+    found = arrange_tracks(measure_places(np.zeros((3, 4, 5), np.uint16)))
     assert found.data.shape == (0, 4)
     assert found.graph == {}
 
@@ -85,7 +91,7 @@ def test_centroids_know_who_and_how_sure():
     objects = ObjectTable()
     objects.rename(2, "left")
     objects.mark_division(1, [2, 7], 2)
-    found = track_centroids(Noted(), objects)
+    found = arrange_tracks(measure_places(Noted()), objects)
     assert found.data.tolist() == [
         [1, 0, 3, 4],
         [1, 1, 3, 4],

@@ -7,7 +7,7 @@ import signal
 
 import numpy as np
 import pytest
-from napari.layers import Labels, Points, Shapes
+from napari.layers import Labels, Points, Shapes, Tracks
 
 import napari_sam3
 from napari_sam3.errors import (
@@ -301,7 +301,7 @@ def test_attaching(viewer, film):
         session.propagate()
 
 
-def test_a_dock_on_the_same_layer_shares_all(viewer, open_dock, work):
+def test_a_dock_on_the_same_layer_shares_all(viewer, open_dock, work, qtbot):
     dock = open_dock(viewer)
     session = napari_sam3.attach(viewer, "film")
     session.add_prompt(0, points=[[40, 30]])
@@ -316,6 +316,13 @@ def test_a_dock_on_the_same_layer_shares_all(viewer, open_dock, work):
     assert session.object_ids == (1, 2)
     assert [layer.name for layer in viewer.layers].count("film objects") == 1
     np.testing.assert_array_equal(session.array[9] == 2, disc(9, 20, 60))
+    tracks = session.tracks()
+    with qtbot.waitSignal(dock.object_controls.tracks.shown):
+        dock.object_controls.show_tracks()
+    assert session.tracks() is tracks
+    assert [layer for layer in viewer.layers if isinstance(layer, Tracks)] == [tracks]
+    dock.object_controls.rename("Ann")  # of 2
+    assert set(tracks.features["name"]) == {"", "Ann"}
     dock.propagate()
     with pytest.raises(PropagationRunningError):
         session.propagate()

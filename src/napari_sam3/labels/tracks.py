@@ -275,8 +275,3 @@ def arrange_tracks(places: Places, objects: ObjectTable | None = None) -> Centro
         {label: [parent] for label, parent in sorted(tracks.parents.items())},
         {name: values[order] for name, values in properties.items()},
     )
-
-
-def track_centroids(labels: Any, objects: ObjectTable | None = None) -> Centroids:
-    """The tracks of a (T, H, W) label array; see `measure_places` and `arrange_tracks`."""
-    return arrange_tracks(measure_places(labels), objects)

@@ -10,7 +10,6 @@ from napari_sam3.errors import MissingPromptError
 from napari_sam3.export.formats import choose_format
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.labels.planes import LabelPlanes
-from napari_sam3.labels.tracks import track_centroids
 from napari_sam3.plugin.objects.features import table_of
 from napari_sam3.plugin.objects.tracks import CentroidTracks
 from napari_sam3.plugin.results import ResultLayer, frame_on_screen
@@ -77,11 +76,9 @@ class ScriptedResults:
         MissingPromptError
             If there are no results yet.
         """
-        found = track_centroids(self.array, self.objects.copy())
-        if not len(found.data):
+        layer = self._tracks.show_now(self.labels)
+        if layer is None:
             raise MissingPromptError("there are no objects to show tracks of; propagate first")
-        layer = self._tracks.put(self.labels, found)
-        assert layer is not None, "there is something to show"
         return layer
 
     def export(self, path: str | Path, format: str | None = None) -> Path:

@@ -20,9 +20,13 @@ from napari_sam3.labels.tracks import Centroids, Places, arrange_tracks, measure
 from napari_sam3.plugin.objects.features import table_of
 from napari_sam3.plugin.writers import frames_of
 
+# of each layer of labels, whoever asked: what was measured, and the one layer that shows it
+_places: WeakKeyDictionary[Labels, Places] = WeakKeyDictionary()
+_made: WeakKeyDictionary[Labels, ReferenceType[Tracks]] = WeakKeyDictionary()
+
 
 class CentroidTracks(QObject):
-    """Makes Tracks layers of Labels layers, and brings them up to date.
+    """Makes Tracks layers of Labels layers, and brings them up to date; one for each of them.
 
     Measuring goes on in a thread; the layer appears, or changes, when it is done.
 
@@ -45,19 +49,17 @@ class CentroidTracks(QObject):
         self._pool = ThreadPoolExecutor(1, "centroids")
         self._asked: dict[Labels, int] = {}  # the newest turn of each
         self._turns = count(1)
-        self._places: WeakKeyDictionary[Labels, Places] = WeakKeyDictionary()
-        self._made: WeakKeyDictionary[Labels, ReferenceType[Tracks]] = WeakKeyDictionary()
         self._measured.connect(self._on_measured)
 
     def layer_of(self, labels: Labels) -> Tracks | None:
         """The layer of tracks made of a layer of labels, if it is there."""
-        made = self._made.get(labels)
+        made = _made.get(labels)
         layer = None if made is None else made()
         return layer if layer in self._viewer.layers else None
 
     def labels_of(self, layer: Layer | None) -> Layer | None:
         """The labels that a layer of tracks was made of; any other layer is given back."""
-        for labels, made in self._made.items():
+        for labels, made in _made.items():
             if made() is layer and layer is not None:
                 return labels
         return layer
@@ -75,9 +77,7 @@ class CentroidTracks(QObject):
                 f"napari shows tracks over at most three axes and time, {labels.name!r} has "
                 f"{labels.ndim}; leave out the others"
             )
-        planes = getattr(labels.data, "planes", None)
-        if planes is None:
-            planes = frames_of(labels.data)
+        planes = _planes_of(labels)
         turn = self._asked[labels] = next(self._turns)
 
         def is_wanted() -> bool:
@@ -93,6 +93,11 @@ class CentroidTracks(QObject):
 
         self._pool.submit(measure_places, planes, on_progress=check_wanted).add_done_callback(tell)
 
+    def show_now(self, labels: Labels) -> Tracks | None:
+        """The same, waiting for it; None if there is nothing to show."""
+        _places[labels] = measure_places(_planes_of(labels))
+        return self.put(labels, arrange_tracks(_places[labels], table_of(labels)))
+
     def update(self, labels: Labels) -> None:
         """Measure again what a layer of tracks shows, if there is one."""
         if self.layer_of(labels) is not None:
@@ -100,8 +105,8 @@ class CentroidTracks(QObject):
 
     def relate(self, labels: Labels) -> None:
         """Show other names and divisions in a layer of tracks, if there is one."""
-        if labels in self._places and self.layer_of(labels) is not None:
-            self.put(labels, arrange_tracks(self._places[labels], table_of(labels)))
+        if labels in _places and self.layer_of(labels) is not None:
+            self.put(labels, arrange_tracks(_places[labels], table_of(labels)))
 
     def close(self) -> None:
         """Wait for nothing more."""
@@ -117,7 +122,7 @@ class CentroidTracks(QObject):
         if error is not None:  # a thread's boundary
             show_error(f"the tracks can't be made: {error}")
         elif labels in self._viewer.layers:
-            self._places[labels] = done.result()
+            _places[labels] = done.result()
             self.put(labels, arrange_tracks(done.result(), table_of(labels)))
 
     def put(self, labels: Labels, found: Centroids) -> Tracks | None:
@@ -145,7 +150,7 @@ class CentroidTracks(QObject):
                 color_by="id",
                 colormaps_dict=_colours(),
             )
-            self._made[labels] = ref(layer)
+            _made[labels] = ref(layer)
             active = self._viewer.layers.selection.active
             self._viewer.add_layer(layer)
             self._viewer.layers.selection.active = active  # the person goes on where they were
@@ -158,6 +163,11 @@ class CentroidTracks(QObject):
             layer.color_by = colour
         self.shown.emit(layer)
         return layer
+
+
+def _planes_of(labels: Labels) -> Any:
+    planes = getattr(labels.data, "planes", None)
+    return frames_of(labels.data) if planes is None else planes
 
 
 def _as_deep_as(labels: Labels, data: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from napari_sam3 import run_batch
-from napari_sam3.batch import workers
+from napari_sam3.batch import task, workers
 from napari_sam3.batch.plan import plan_batch
 from napari_sam3.batch.summary import BatchRow, say_summary
 from napari_sam3.cli import main
@@ -267,6 +267,26 @@ def test_prompts_beside_the_video(films, tmp_path):
     planned = plan_batch(films[:2], beside=True)
     assert points_of(planned) == {"a": [[[30, 20]]], "b": None}
     assert "b.prompts.json" in planned[1].problem
+
+
+def test_no_model_is_loaded_and_a_project_read_once_for_what_is_done(films, tmp_path, monkeypatch):
+    other = {"frame": 0, "video": "c", "points": [[9, 9]]}
+    said = json.dumps({**HEAD, "prompts": [{**CLICK, "video": "a"}, other]})
+    (tmp_path / "films" / "a.prompts.json").write_text(said)
+    run_batch(films[:1], out=tmp_path / "out", beside=True, model="fake")
+    loaded, opened = [], []
+    load, open_project = task.load_model, Project.open
+    monkeypatch.setattr(task, "load_model", lambda *args: loaded.append(args) or load(*args))
+
+    def open_counted(*args, **options):
+        opened.append(args)
+        return open_project(*args, **options)
+
+    monkeypatch.setattr(Project, "open", open_counted)
+    report = run_batch(films[:1], out=tmp_path / "out", beside=True, model="fake")
+    assert [row.state for row in report.rows] == ["skipped"]
+    assert not loaded
+    assert len(opened) == 1
 
 
 def test_prompts_of_a_project(films, prompts, tmp_path):

@@ -118,7 +118,8 @@ def _plan(place: Path, name: str, told: PromptList) -> PlannedVideo:
 
 def _plan_beside(place: Path, name: str) -> PlannedVideo:
     try:
-        return PlannedVideo(place, name, gather_prompts(place.with_name(place.name + BESIDE)))
+        told = gather_prompts(place.with_name(place.name + BESIDE))
+        return PlannedVideo(place, name, prompts_for(told, place))
     except PromptFileError as exc:
         return PlannedVideo(place, name, None, str(exc))
 

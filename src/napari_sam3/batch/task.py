@@ -177,9 +177,9 @@ def _open_finished(task: Task) -> TrackedVideo | None:
     if not is_project(task.project):
         return None
     settings = task.settings
-    _check_model(task)
     with ExitStack() as stack:
         project = stack.enter_context(Project.open(task.project, read_only=True))
+        _check_model(task, project)
         request = describe_request(
             task.prompts,
             settings.direction,
@@ -202,13 +202,11 @@ def _open_finished(task: Task) -> TrackedVideo | None:
     )
 
 
-def _check_model(task: Task) -> None:
+def _check_model(task: Task, project: Project) -> None:
     """Refuse to mix the results of two models."""
     if task.settings.model == "auto":
         return
-    with Project.open(task.project, read_only=True) as project:
-        made_by = project.state.model
-    name = find_model(task.settings.model).name
+    made_by, name = project.state.model, find_model(task.settings.model).name
     if made_by not in (None, name):
         raise RequestError(
             f"{str(task.project)!r} was made with the model {made_by!r}, not {name!r}; add "

@@ -7,7 +7,7 @@ import pytest
 
 import napari_sam3
 from napari_sam3 import track_video
-from napari_sam3.errors import ProjectError, PromptFileError, RequestError
+from napari_sam3.errors import ProjectError, PromptFileError, RequestError, VideoError
 from napari_sam3.imports import open_labels
 from napari_sam3.models.fake import FakeModel
 from napari_sam3.projects import Project
@@ -119,6 +119,15 @@ def test_exports(tmp_path, films):
             tracked.export(tmp_path / "results")
         with pytest.raises(RequestError, match="no format 'avi'"):
             tracked.export(tmp_path / "results", "avi")
+
+
+def test_an_export_that_can_not_be_written_says_where_and_what_to_do(tmp_path, films):
+    (tmp_path / "file").touch()
+    with (
+        track_video(films[0], [{"frame": 0, "points": [[30, 20]]}], model="fake") as tracked,
+        pytest.raises(VideoError, match=r"file.*can't be written.*check the folder"),
+    ):
+        tracked.export(tmp_path / "file" / "labels.tif")
 
 
 def test_it_is_public_and_asks_for_no_window():

@@ -124,7 +124,6 @@ class TrackedVideo:
                 frames=RgbFrames(video, self._contrast_limits),
                 objects=self.objects,
             )
-            place.parent.mkdir(parents=True, exist_ok=True)
             write_all(open_writer(name, place, scene), self.labels)
         return place
 

@@ -101,7 +101,6 @@ class ScriptedResults:
         self._work.check_open()
         place = Path(path).expanduser()
         name = choose_format(place, format)
-        place.parent.mkdir(parents=True, exist_ok=True)
         write_results(name, str(place), self.image_layer, self.labels, self.axes)
         return place
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from napari_sam3.batch.tracked import TrackedVideo
 from napari_sam3.errors import PromptFileError
-from napari_sam3.labels.notes import ObjectNote
+from napari_sam3.labels.drawing import draw_result
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.models.base import VideoModel
@@ -25,7 +25,7 @@ from napari_sam3.session.prompt_files import apply_prompts, read_prompts
 from napari_sam3.session.restoring import prompted_objects
 from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
 from napari_sam3.session.session import VideoSession
-from napari_sam3.values import Direction, FrameResult, ObjectMask, label_image
+from napari_sam3.values import Direction, FrameResult, ObjectMask
 from napari_sam3.video import Video, as_video
 
 Prompts = Iterable[SavedPrompt | Mapping[str, Any]] | str | os.PathLike[str]
@@ -216,13 +216,7 @@ def _drawn(
 
 
 def _draw(labels: LabelPlanes, session: VideoSession, result: FrameResult) -> None:
-    prompted = prompted_objects(session, result.frame_index)
-    notes = {
-        i: ObjectNote(mask.score, "prompt" if i in prompted else "propagated")
-        for i, mask in result.objects.items()
-    }
-    frame = label_image(result.objects, labels.shape[1:], labels.dtype)
-    labels.draw(result.frame_index, frame, notes)
+    draw_result(labels, result, prompted_objects(session, result.frame_index))
 
 
 def _follow(

@@ -15,10 +15,10 @@ from napari_sam3.errors import ProjectError, PromptFileError, StoreError
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.labels.records import read_header
-from napari_sam3.labels.store import LabelStore
+from napari_sam3.labels.store import CHUNKS_NAME, RECORDS_NAME, LabelStore
 from napari_sam3.projects.files import SmallFiles, set_aside
 from napari_sam3.projects.migrate import VERSION, migrate
-from napari_sam3.projects.place import FRAMES, LABELS, LAYERS, OBJECTS, PROJECT, PROMPTS
+from napari_sam3.projects.place import LAYERS, OBJECTS, PROJECT, PROMPTS
 from napari_sam3.projects.reference import Shape, VideoReference
 from napari_sam3.projects.state import ProjectState, RunNote
 from napari_sam3.session.prompt_files import prompts_from_json
@@ -188,7 +188,7 @@ def _open_labels(
 ) -> LabelPlanes:
     """The labels; new ones where they are lost and the size of the video is not."""
     try:
-        read_header(folder / FRAMES)
+        read_header(folder / RECORDS_NAME)
     except StoreError as exc:  # of a newer version
         raise ProjectError(f"{exc}. Nothing was changed") from exc
     try:
@@ -199,12 +199,12 @@ def _open_labels(
         if shape is None:
             raise ProjectError(
                 f"nothing of the project {str(folder)!r} can be used: neither {PROJECT} nor "
-                f"{LABELS} tells the size of the video ({exc})"
+                f"{CHUNKS_NAME} tells the size of the video ({exc})"
             ) from exc
-        problems.append(f"{LABELS} can't be read: the results are lost ({exc})")
+        problems.append(f"{CHUNKS_NAME} can't be read: the results are lost ({exc})")
         if read_only:
             return LabelPlanes(shape)
-        kept = [set_aside(folder / name) for name in (LABELS, FRAMES)]
+        kept = [set_aside(folder / name) for name in (CHUNKS_NAME, RECORDS_NAME)]
         if names := [place.name for place in kept if place is not None]:
             problems.append(f"what is left of them is kept as {' and '.join(names)}")
         return LabelStore.create(folder, shape)

@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 from napari_sam3.errors import ProjectError, VideoError
+from napari_sam3.labels.store import RECORDS_NAME
 from napari_sam3.settings import projects_path
 from napari_sam3.video.sampled_hash import hash_samples
 
 SUFFIX = ".sam3"
 PROJECT, PROMPTS, LAYERS, OBJECTS = "project.json", "prompts.json", "layers.json", "objects.csv"
-LABELS, FRAMES = "labels.zarr", "frames.jsonl"
 
 
 def is_project(path: str | os.PathLike[str]) -> bool:
@@ -22,7 +22,7 @@ def is_project(path: str | os.PathLike[str]) -> bool:
             return True
         # what is left when that file is lost
         return place.suffix.lower() == SUFFIX and any(
-            (place / name).exists() for name in (PROJECT + ".bak", FRAMES, PROMPTS)
+            (place / name).exists() for name in (PROJECT + ".bak", RECORDS_NAME, PROMPTS)
         )
     except (OSError, ValueError, RuntimeError):  # the last: nobody's home is known
         return False
@@ -82,7 +82,7 @@ def list_projects(folder: Path | None = None) -> list[Path]:
 
 def _last_change(project: Path) -> float:
     times = []
-    for name in (PROJECT, PROMPTS, LAYERS, OBJECTS, FRAMES):
+    for name in (PROJECT, PROMPTS, LAYERS, OBJECTS, RECORDS_NAME):
         try:
             times.append((project / name).stat().st_mtime)
         except OSError:

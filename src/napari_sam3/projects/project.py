@@ -16,7 +16,7 @@ from typing import Self
 import numpy as np
 
 from napari_sam3.errors import ProjectError, StoreError
-from napari_sam3.labels.notes import ObjectNote
+from napari_sam3.labels.drawing import draw_result
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.labels.store import LabelStore
@@ -27,7 +27,7 @@ from napari_sam3.projects.place import PROJECT, check_free, is_project
 from napari_sam3.projects.reference import Shape, VideoReference
 from napari_sam3.projects.saved import SavedWork
 from napari_sam3.session.saved_prompts import PromptList
-from napari_sam3.values import FrameResult, label_image
+from napari_sam3.values import FrameResult
 from napari_sam3.video.base import Video
 
 logger = logging.getLogger(__name__)
@@ -248,13 +248,8 @@ class Project(SavedWork):
                 f"object {max(result.objects)} can't be kept: ids in a project go up to {largest}; "
                 "give it a smaller one"
             )
-        notes = {
-            i: ObjectNote(mask.score, "prompt" if i in prompted else "propagated")
-            for i, mask in result.objects.items()
-        }
-        labels = label_image(result.objects, self.labels.shape[1:], self.labels.dtype)
         run = self.run_number if of_run else 0
-        is_drawn = self.labels.draw(result.frame_index, labels, notes, run=run)
+        is_drawn = draw_result(self.labels, result, prompted, run=run)
         if run:
             self._note_redone(result.frame_index)
         return is_drawn

@@ -11,8 +11,9 @@ J is the mean overlap (intersection over union) on frames 1 to n - 2, "first" th
 frame, "last" that on the last frame that counts, F the mean agreement of outlines (0.8 % of the
 diagonal off at most). Reading counts in frames a second.
 Microscopy: 20 objects picked evenly, tracked together. An object is scored against the instance
-that it is on in the truth, as long as plain overlap from frame to frame leads on (see
-`truth_links`); there "last" is the stack's last frame.
+that it is on in the truth, as far as that can be linked from frame to frame (see `truth_links`);
+where it divides, against the line of descent that it does best on. There "last" is the stack's last
+frame.
 
 The checks (`embedded_checks`) take the place of the tables: --second-mask, --reliability, --many,
 --pictures.
@@ -41,7 +42,7 @@ from embedded_checks import (
     print_reliability,
     second_mask,
 )
-from truth_links import follow_truth
+from truth_links import Line, lines_of
 
 from napari_sam3.models.optical_flow import OpticalFlowModel
 from napari_sam3.models.optical_flow.flow import WorkingFrame, estimate_motion
@@ -202,9 +203,10 @@ def run_microscopy(folder: Path, name: str, kind: str) -> Score:
     def seen(objects: dict[int, ObjectMask], obj_id: int) -> np.ndarray:
         return objects[obj_id].mask if obj_id in objects else nothing
 
-    linked = {i: follow_truth(truth, obj_id) for i, obj_id in enumerate(ids, 1)}
+    lines = lines_of(truth, ids.tolist())
     pairs, lasts = [], []
-    for i, masks in linked.items():
+    for i, obj_id in enumerate(ids.tolist(), 1):
+        masks = max(lines[obj_id], key=lambda line, i=i: _mean_overlap(frames, i, line))
         for t in range(1, len(masks)):
             if (mask := masks[t]) is not None:
                 (pairs if t < len(masks) - 1 else lasts).append((seen(frames[t], i), mask))
@@ -216,6 +218,15 @@ def run_microscopy(folder: Path, name: str, kind: str) -> Score:
         (len(film) - 1) / seconds,
         megabytes(),
     )
+
+
+def _mean_overlap(frames: list[dict[int, ObjectMask]], obj_id: int, line: Line) -> float:
+    overlaps = [0.0]
+    for objects, truth in zip(frames[1:], line[1:], strict=True):
+        if truth is not None:
+            found = objects.get(obj_id)
+            overlaps.append(0.0 if found is None else overlap(found.mask, truth))
+    return float(np.mean(overlaps))
 
 
 def apart(work: Callable[..., Score], *arguments: object) -> Score:
@@ -245,7 +256,7 @@ def _row(name: str, kind: str, s: Score) -> str:
     )
 
 
-Truths = dict[int, list[np.ndarray | None]]
+Truths = dict[int, Line]
 
 
 def open_all(folders: list[Path], microscopy: Path | None) -> Iterator[tuple[str, Film, Truths]]:
@@ -256,7 +267,8 @@ def open_all(folders: list[Path], microscopy: Path | None) -> Iterator[tuple[str
     for name in STACKS if microscopy is not None else ():
         assert microscopy is not None
         film, labels, ids = open_stack(microscopy, name)
-        yield name, film, {i: follow_truth(labels, obj_id) for i, obj_id in enumerate(ids, 1)}
+        lines = lines_of(labels, ids.tolist()).values()
+        yield name, film, {i: line[0] for i, line in enumerate(lines, 1)}
 
 
 def check_second_mask(folders: list[Path], microscopy: Path | None) -> None:

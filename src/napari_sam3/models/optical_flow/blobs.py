@@ -24,6 +24,13 @@ _OUTLINES = np.linspace(0.25, 0.75, 11)  # where between ground and object an ou
 _FAR_COST = 0.1  # steps squared, of a match as far off as the object is large
 _JUMP = 1.25  # of contrast between frames; less is left to the flow's own tolerance
 _MISFIT = 0.2  # of the step: mean difference above which the flow is not believed
+_VALLEY = 0.75  # of the step, that a dip between neighbours goes below
+_SOLID = 0.65  # of the step, above which a pixel is well inside
+_PINCHED = 0.6  # of the prompted neck's width: narrower, and a blob has divided
+_WAIST = 0.8  # the same for its outline
+_BODY = 0.8  # of a blob's half width, that of either part
+_LEAST_DAUGHTER = 0.2  # of the area
+_LEAST_DEPTH = 3.0  # px; of what is thinner no neck can be told
 _LAB_OF_GREYS = cv2.cvtColor(
     np.repeat(np.arange(256, dtype=np.uint8), 3).reshape(1, 256, 3), cv2.COLOR_RGB2LAB
 ).astype(np.float32)
@@ -41,11 +48,14 @@ class Levels:
         Difference along it.
     outline : float
         Where between ground (0) and object (1) the prompted outline lies.
+    neck : float
+        Of the prompted mask; see `neck_of`.
     """
 
     axis: np.ndarray
     step: float
     outline: float
+    neck: float
 
     @classmethod
     def measure(cls, lab: FloatImage, mask: BoolArray, others: BoolArray) -> Levels | None:
@@ -57,13 +67,38 @@ class Levels:
         centre, ground = np.median(inside, axis=0), np.median(outside, axis=0)
         difference = centre - ground
         step = float(np.linalg.norm(difference))
-        if step < 4:
-            return None
-        axis = difference / step
-        spread = 0.5 * (_spread(inside @ axis) + _spread(outside @ axis))
-        if step < _LEAST_CONTRAST * spread:
-            return None
-        share = (lab @ axis - float(np.median(outside @ axis))) / step
+        if step >= 4:
+            axis = (difference / step).astype(np.float32)
+            spread = 0.5 * (_spread(inside @ axis) + _spread(outside @ axis))
+            if step >= _LEAST_CONTRAST * spread:
+                ground_level = float(np.median(outside @ axis))
+                return cls._with_outline(axis, step, (lab @ axis - ground_level) / step, mask)
+        return cls._measure_crowded(lab, mask, ring)
+
+    @classmethod
+    def _measure_crowded(cls, lab: FloatImage, mask: BoolArray, ring: BoolArray) -> Levels | None:
+        """Measure where neighbours of the same kind fill much of the ring."""
+        for sign in (1, -1):
+            axis = np.array((sign, 0, 0), np.float32)
+            value = lab @ axis
+            inside = value[mask]
+            level = float(np.median(inside))
+            ground_level = float(np.percentile(value[ring], 30))
+            step = level - ground_level
+            if step < 4 or step < _LEAST_CONTRAST * _spread(inside):
+                continue
+            share = (value - ground_level) / step
+            # all round it there must be a valley or ground
+            grown = cv2.dilate(mask.view(np.uint8), _disc(1)).view(bool)
+            lowest = cv2.erode(share, _disc(3))
+            if float((lowest[grown & ~mask] < _VALLEY).mean()) > 0.7:
+                return cls._with_outline(axis, step, share, mask)
+        return None
+
+    @classmethod
+    def _with_outline(
+        cls, axis: np.ndarray, step: float, share: FloatImage, mask: BoolArray
+    ) -> Levels:
         near = _distance_to(mask) <= 3
         best, best_fit = 0.4, 0.0
         for outline in _OUTLINES:
@@ -71,7 +106,7 @@ class Levels:
             fit = float((above & mask).sum() / max(1, (above | mask).sum()))
             if fit > best_fit:
                 best, best_fit = float(outline), fit
-        return cls(axis.astype(np.float32), step, best)
+        return cls(axis, step, best, neck_of(mask))
 
 
 def _spread(values: np.ndarray) -> float:
@@ -207,7 +242,57 @@ def refine(
     found = fill_holes(_largest_part(found)) & ~claimed & ~strange
     if found.sum() < 0.3 * pulled.sum() and size > 3:
         found = pulled
+    found = one_daughter(found, share > max(levels.outline, _SOLID), pulled, levels.neck)
     return Refined(np.asarray(found), contrast)
+
+
+def one_daughter(found: BoolArray, bright: BoolArray, pulled: BoolArray, neck: float) -> BoolArray:
+    """Of a blob that has divided the daughter that lies most where it was; else all of it."""
+    solid = fill_holes(found & bright)
+    depth = _depth(solid)
+    parts = _parts(depth, _PINCHED * neck)
+    if parts is None or _parts(_depth(fill_holes(found)), _WAIST * neck) is None:
+        return found
+    # every pixel goes with the part on whose side of the neck it is
+    sides = watershed(-depth, parts, mask=found)
+    shares = np.bincount(sides[pulled], minlength=int(parts.max()) + 1)[1:]
+    areas = np.bincount(sides[found], minlength=int(parts.max()) + 1)[1:]
+    if np.partition(areas, -2)[-2] < _LEAST_DAUGHTER * areas.sum():
+        return found
+    return np.asarray(sides == 1 + int(shares.argmax()))
+
+
+def neck_of(mask: BoolArray) -> float:
+    """Width of a mask's neck between two bodies over that of the bodies; 1 where there is none."""
+    depth = _depth(mask)
+    for neck in np.linspace(0.2, 0.9, 8):
+        if _parts(depth, float(neck)) is not None:
+            return float(neck)
+    return 1.0
+
+
+def _parts(depth: FloatImage, neck: float) -> np.ndarray | None:
+    """The bodies on either side of a neck narrower than `neck`, labelled; None if there is one."""
+    deepest = float(depth.max())
+    if deepest < _LEAST_DEPTH:
+        return None
+    count, parts = cv2.connectedComponents(
+        (depth > neck * deepest).astype(np.uint8), connectivity=8
+    )
+    if count < 3:
+        return None
+    peaks = [i for i in range(1, count) if float(depth[parts == i].max()) > _BODY * deepest]
+    if len(peaks) < 2:
+        return None
+    kept = np.zeros(count, np.int32)
+    kept[peaks] = np.arange(1, len(peaks) + 1)
+    return np.asarray(kept[parts])
+
+
+def _depth(mask: BoolArray) -> FloatImage:
+    """How far inside a mask a pixel is, the frame's border counted as outside."""
+    padded = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+    return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1])
 
 
 def _distance_to(mask: BoolArray) -> FloatImage:
@@ -216,8 +301,7 @@ def _distance_to(mask: BoolArray) -> FloatImage:
 
 def _core(mask: BoolArray) -> BoolArray:
     """The inner part of a mask, never empty unless the mask is."""
-    padded = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
-    depth = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
+    depth = _depth(mask)
     return np.asarray(mask & (depth >= min(0.5 * float(depth.max()), 6.0)))
 
 

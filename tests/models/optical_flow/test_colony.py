@@ -1,0 +1,85 @@
+"""Cells that touch their like: dense colonies that drift, grow and divide."""
+
+import cv2
+import numpy as np
+
+from tests.models.optical_flow.scenes import follow, overlap
+
+SIZE = (160, 210)
+HALF_WIDTH = 6.5
+
+
+def rod(x, y, angle, length):
+    """A rod by its centre, its angle in degrees and its length."""
+    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]].astype(float)
+    turn = np.deg2rad(angle)
+    along = (columns - x) * np.cos(turn) + (rows - y) * np.sin(turn)
+    across = -(columns - x) * np.sin(turn) + (rows - y) * np.cos(turn)
+    beyond = np.maximum(np.abs(along) - (length / 2 - HALF_WIDTH), 0)
+    return np.hypot(beyond, across) <= HALF_WIDTH
+
+
+def phase_contrast(rods, seed=0, inner=()):
+    """Dark rods with bright halos; `inner` ones are paler, as in the middle of a colony."""
+    every = np.any([*rods, *inner], axis=0)
+    away = cv2.distanceTransform((~every).astype(np.uint8), cv2.DIST_L2, 5)
+    grey = 120 + 110 * np.exp(-away / 7)
+    for masks, level in ((rods, 12), (inner, 55)):
+        for mask in masks:
+            # close to its outline a rod is paler: that is all that parts it from the next one
+            depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
+            grey = np.where(mask, level + 60 * np.exp(-depth / 1.5), grey)
+    grey = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 0.7)
+    grey += np.random.default_rng(seed).normal(0, 2, SIZE)
+    return np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def colony(t):
+    """Three rows of touching rods: each frame they drift more than their width, turn and grow."""
+    outer, inner = [], []
+    growth, turn = 1 + 0.04 * t, np.deg2rad(6 * t)
+    for row in range(3):
+        for column in range(4):
+            x, y = 14.2 * (column - 1.5), 37 * (row - 1) + (6 if column % 2 else 0)
+            x, y = growth * x, growth * y
+            x, y = x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn)
+            mask = rod(160 - 17 * t + x, 80 + y, 90 + 6 * t, 35 * growth)
+            (inner if row == 1 and column in (1, 2) else outer).append(mask)
+    return outer, inner
+
+
+def test_the_rods_of_a_drifting_colony_are_followed_each():
+    scenes = [colony(t) for t in range(6)]
+    frames = [phase_contrast(o, t, i) for t, (o, i) in enumerate(scenes)]
+    truths = [[*outer, *inner] for outer, inner in scenes]
+    found = follow(frames, dict(enumerate(truths[0], 1)))
+    for t, masks in enumerate(truths):
+        overlaps = [overlap(found[t].get(i), m) for i, m in enumerate(masks, 1)]
+        assert min(overlaps) > 0.7, t
+
+
+def test_of_a_rod_that_divides_one_daughter_is_followed():
+    def scene(t):
+        """It grows, and from frame 3 on its halves part."""
+        length = 44 + 3 * t
+        if t < 3:
+            return [rod(100 - 4 * t, 70, 10, length)]
+        gap = length / 2 + 0.6 * (t - 3)
+        turn = np.deg2rad(10)
+        return [
+            rod(
+                100 - 4 * t + side * gap / 2 * np.cos(turn),
+                70 + side * gap / 2 * np.sin(turn),
+                10,
+                length / 2,
+            )
+            for side in (-1, 1)
+        ]
+
+    scenes = [scene(t) for t in range(8)]
+    found = follow([phase_contrast(s, t) for t, s in enumerate(scenes)], {1: scenes[0][0]})
+    assert overlap(found[2].get(1), scenes[2][0]) > 0.75
+    for t in (4, 5, 6, 7):
+        shares = sorted(overlap(found[t].get(1), daughter) for daughter in scenes[t])
+        assert shares[1] > 0.75, t
+        assert shares[0] < 0.05, t

@@ -246,3 +246,11 @@ def test_a_file_that_can_not_be_written_is_said(session, tmp_path):
         write_prompts(tmp_path / "no" / "p.json", told(session))
     with pytest.raises(PromptFileError, match="json"):
         write_prompts(tmp_path / "p.csv", [])
+
+
+def test_twins_that_are_no_pairs_of_ids_are_told_and_left_out():
+    said = {"format": "napari-sam3 prompts", "version": 1, "prompts": []}
+    told = {**said, "twins": [[1, 2], [3], 5, [1, "x"], [1, 2, 3]]}
+    problems = []
+    assert prompts_from_json(told, problems=problems).twins == {(1, 2)}
+    assert len(problems) == 4

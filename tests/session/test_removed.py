@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 from napari_sam3.models.base import TrackedFrame
 from napari_sam3.models.fake import FakeModel, FakeTracker
+from napari_sam3.session.prompt_files import prompts_from_json, prompts_to_json
+from napari_sam3.session.restoring import list_prompts, restore_prompts
 from napari_sam3.session.session import VideoSession
 from napari_sam3.values import ObjectMask
 
@@ -65,11 +69,16 @@ def test_a_removed_object_that_was_pointed_at_hides_nothing_that_passes_it():
     assert [set(r.objects) for r in session.propagate()][4] == {1, 8}
 
 
-def test_with_an_object_that_was_pointed_at_goes_what_was_found_in_its_place():
+@pytest.mark.parametrize("is_restored", [False, True])
+def test_with_an_object_that_was_pointed_at_goes_what_was_found_in_its_place(is_restored):
     session = VideoSession(FILM, FakeModel())
     found = session.add_prompt(0, text="dog").objects[1]
     session.add_prompt(0, mask=found.mask, obj_id=7)
     assert set(next(session.propagate()).objects) == {7}
+    if is_restored:
+        told = json.loads(json.dumps(prompts_to_json(list_prompts(session))))
+        session = VideoSession(FILM, FakeModel())
+        assert restore_prompts(session, prompts_from_json(told)) == []
     session.remove_object(7)
     assert session.object_ids == ()
     assert all(not r.objects for r in session.propagate())

@@ -91,6 +91,7 @@ def prompts_to_json(prompts: Iterable[SavedPrompt], *, with_answers: bool = True
         said["model"] = prompts.model
         said["next_id"] = prompts.next_id
         said["found"] = sorted(prompts.found)
+        said["twins"] = sorted(map(list, prompts.twins))
     if isinstance(prompts, PromptList):
         said["removed"] = sorted(prompts.removed)
     said["prompts"] = [
@@ -143,6 +144,7 @@ def prompts_from_json(
         next_id=_ids([said.get("next_id")], name, "next_id", problems, 1)[0],
         removed=_ids(said.get("removed", []), name, "removed", problems),
         found=_ids(said.get("found", []), name, "found", problems),
+        twins=_pairs(said.get("twins", []), name, "twins", problems),
     )
 
 
@@ -247,6 +249,16 @@ def _ids(
             problems.append(f"{name}: {key!r} held {value!r:.80}, which is no id")
             found += [] if instead is None else [instead]
     return found
+
+
+def _pairs(values: Any, name: str, key: str, problems: list[str] | None) -> list[tuple[int, int]]:
+    pairs = []
+    for value in values if isinstance(values, list) else [values]:
+        is_pair = isinstance(value, list) and len(value) == 2
+        pair = _ids(value if is_pair else [[value]], name, key, problems)
+        if is_pair and len(pair) == 2:
+            pairs.append((pair[0], pair[1]))
+    return pairs
 
 
 def _from_csv(text: str, name: str) -> PromptList:

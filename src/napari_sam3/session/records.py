@@ -75,7 +75,7 @@ class Records:
         self._issued: set[int] = set()
         self._found: set[int] = set()  # by a concept, before anybody pointed at them
         self._met: set[int] = set()  # of those, the ones that a propagation has met
-        self._twins: dict[int, set[int]] = {}  # of an object pointed at: the same, found
+        self._twins: set[tuple[int, int]] = set()  # an object pointed at; the same, found
         # the newest masks of a frame, overlaps and removed objects included
         self._shown: dict[int, dict[int, PackedMask]] = {}
         self.recall: Callable[[int], Mapping[int, ObjectMask] | None] | None = None
@@ -220,13 +220,13 @@ class Records:
 
     def remove(self, obj_id: int) -> None:
         """Hide an object for good, and with it what a concept had found in its place."""
-        self.removed |= {obj_id, *self._twins.get(obj_id, ())}
+        self.removed |= {obj_id, *(other for one, other in self._twins if one == obj_id)}
         self.version += 1
 
     def _note_twins(self, obj_id: int, mask: ObjectMask, shown: Mapping[int, PackedMask]) -> None:
         for other in shown.keys() & self._found - {obj_id}:
             if mask.overlap(shown[other].unpack()) > SAME_OBJECT:
-                self._twins.setdefault(obj_id, set()).add(other)
+                self._twins.add((obj_id, other))
 
     def judge_newcomers(self, found: Mapping[int, ObjectMask]) -> None:
         """Take what is met for the first time, and where a removed object is, for that object.
@@ -246,6 +246,7 @@ class Records:
         *,
         found: Iterable[int],
         removed: Iterable[int],
+        twins: Iterable[tuple[int, int]],
         next_id: int,
     ) -> None:
         """Take over the prompts of an earlier session; these records must be new."""
@@ -254,6 +255,7 @@ class Records:
         self._found = set(found)
         self._met = set(found)
         self.removed = set(removed)
+        self._twins = set(twins)
         self._issued = {*self.keyframes, *self._found, *self.removed}
         self._next_id = max([next_id, *(i + 1 for i in self._issued)])
         self.version += 1
@@ -267,6 +269,11 @@ class Records:
     def found(self) -> frozenset[int]:
         """Objects that a concept found before anybody pointed at them."""
         return frozenset(self._found)
+
+    @property
+    def twins(self) -> frozenset[tuple[int, int]]:
+        """Objects pointed at, each with one that a concept had found in its place."""
+        return frozenset(self._twins)
 
     # --------------------------------------------------------------- masks
 

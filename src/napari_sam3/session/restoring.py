@@ -32,6 +32,7 @@ def list_prompts(session: VideoSession) -> PromptList:
             next_id=records.next_id,
             removed=records.removed,
             found=records.found,
+            twins=records.twins,
         )
 
 
@@ -93,6 +94,7 @@ def restore_prompts(session: VideoSession, prompts: PromptList) -> list[str]:
         tuple(concepts),
         found=prompts.found,
         removed=prompts.removed,
+        twins=prompts.twins,
         next_id=prompts.next_id,
     )
     return problems + _say_anew(session, unanswered)

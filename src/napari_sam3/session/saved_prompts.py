@@ -158,6 +158,8 @@ class PromptList(Sequence[SavedPrompt]):
         Objects that a person removed.
     found : frozenset of int
         Objects that a concept found before anybody pointed at them.
+    twins : frozenset of (int, int)
+        Objects that a person pointed at, each with one that a concept had found in its place.
     """
 
     def __init__(
@@ -168,10 +170,12 @@ class PromptList(Sequence[SavedPrompt]):
         next_id: int = 1,
         removed: Iterable[int] = (),
         found: Iterable[int] = (),
+        twins: Iterable[tuple[int, int]] = (),
     ) -> None:
         self._prompts = tuple(prompts)
         self.model = model
         self.removed, self.found = frozenset(removed), frozenset(found)
+        self.twins = frozenset(twins)
         ids = {p.obj_id for p in self._prompts if p.obj_id is not None}
         self.next_id = max([next_id, *(i + 1 for i in ids | self.removed | self.found)])
 
@@ -199,6 +203,7 @@ class PromptList(Sequence[SavedPrompt]):
             next_id=self.next_id,
             removed=self.removed,
             found=self.found,
+            twins=self.twins,
         )
 
     def with_found(self, obj_ids: Iterable[int]) -> PromptList:
@@ -209,6 +214,7 @@ class PromptList(Sequence[SavedPrompt]):
             next_id=self.next_id,
             removed=self.removed,
             found=self.found.union(obj_ids),
+            twins=self.twins,
         )
 
     def for_video(self, video: str | os.PathLike[str]) -> PromptList:

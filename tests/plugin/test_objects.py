@@ -191,9 +191,31 @@ def test_a_locked_frame_is_left_alone_and_said_so(tracked, work):
     assert planes[4][68, 32] == 1
     tracked.viewer.dims.set_current_step(0, 3)
     assert fields.lock.value
-    (lock,) = [act for key, act in tracked.viewer.keymap.items() if str(key) == "K"]
-    lock(tracked.viewer)
+    press_key(tracked.viewer)
     assert list(planes.locked_frames()) == []
+
+
+def press_key(viewer):
+    (act,) = [act for key, act in viewer.keymap.items() if str(key) == "K"]
+    act(viewer)
+
+
+def test_the_key_is_for_the_dock_whose_layer_is_chosen(tracked, open_dock, film, work):
+    viewer, mine = tracked.viewer, results_of(tracked)
+    other = open_dock(viewer)
+    other.video_fields.video.value = viewer.add_image(film, name="other", scale=(0.5, 2, 2))
+    other.new_prompts()
+    other.prompt_fields.points.value.add([[0, 20, 20]])
+    work(other, other.segment_frame)
+    theirs = results_of(other)
+    viewer.dims.set_current_step(0, 3)
+    for chosen in (mine.layer, theirs.layer):
+        viewer.layers.selection.active = chosen
+        press_key(viewer)
+    assert list(mine.planes.locked_frames()) == list(theirs.planes.locked_frames()) != []
+    other.shut_down()
+    press_key(viewer)
+    assert list(mine.planes.locked_frames()) == []
 
 
 def test_tracks_follow_the_objects_and_their_divisions(tracked, qtbot, work):

@@ -14,7 +14,8 @@ from napari_sam3.errors import LayerError, Sam3Error
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.objects.desk import ObjectDesk, find_highest, parse_ids, say_lineage
 from napari_sam3.plugin.objects.features import OBJECTS
-from napari_sam3.plugin.objects.fields import LOCK_KEY, ObjectFields
+from napari_sam3.plugin.objects.fields import ObjectFields
+from napari_sam3.plugin.objects.locking import FrameLock
 from napari_sam3.plugin.objects.matching import Renumbered
 from napari_sam3.plugin.objects.picking import ObjectPicker
 from napari_sam3.plugin.objects.tracks import CentroidTracks
@@ -69,6 +70,7 @@ class ObjectControls(QObject):
         self._bench = bench
         self._viewer = viewer
         self.fields = fields = ObjectFields()
+        self._lock = FrameLock(viewer, fields, self._results, self._frame, self._is_ours)
         self._number = prompts.object
         self._video = videos.video
         self._axes = axes
@@ -161,14 +163,6 @@ class ObjectControls(QObject):
         layer, obj_id = self._subject()
         self.desk.undivide(layer, obj_id)
 
-    def lock_frame(self, is_locked: bool = True) -> None:
-        """Keep the frame on screen as it is, or let it be changed again."""
-        results = self._results()
-        if results is None:
-            raise LayerError("there are no results to lock yet; press Segment frame or Propagate")
-        results.planes.lock(self._frame(), is_locked)
-        self._show_lock()
-
     def show_tracks(self) -> None:
         """Show the objects' centres as tracks, or bring those that are shown up to date."""
         layer = self.layer
@@ -186,7 +180,7 @@ class ObjectControls(QObject):
         self._watch(None)
         self._viewer.dims.events.current_step.disconnect(self._on_step)
         self._viewer.layers.selection.events.active.disconnect(self._on_active)
-        self._viewer.bind_key(LOCK_KEY, None)
+        self._lock.close()
 
     # ------------------------------------------------------------ what is seen
 
@@ -247,17 +241,7 @@ class ObjectControls(QObject):
         said = say_lineage(table, obj_id) if is_known else ""
         fields.lineage.setText(said)
         fields.lineage.setVisible(bool(said))
-        self._show_lock()
-
-    def _show_lock(self) -> None:
-        results = self._results()
-        if results is None:
-            self.fields.show_lock(None, False, 0)
-            return
-        planes, frame_index = results.planes, self._frame()
-        n_locked = len(planes.locked_frames())
-        self.fields.show_lock(frame_index, planes.is_locked(frame_index), n_locked)
-        self.fields.lock.enabled = not planes.is_read_only
+        self._lock.show()
 
     # ----------------------------------------------------------------- wiring
 
@@ -274,15 +258,18 @@ class ObjectControls(QObject):
             (fields.tracks, self.show_tracks),
         ):
             button.changed.connect(lambda _pressed, act=act: _telling(act))
-        # not `toggled`: that fires for what is shown, too
-        fields.lock.native.clicked.connect(self._on_lock_clicked)
         self.desk.objects_changed.connect(self._on_objects_changed)
         self._viewer.dims.events.current_step.connect(self._on_step)
         self._viewer.layers.selection.events.active.connect(self._on_active)
-        self._viewer.bind_key(LOCK_KEY, self._on_lock_key, overwrite=True)
 
     def _results(self) -> ResultLayer | None:
         return self._bench.results_of(self._video.value)
+
+    def _is_ours(self, layer: Any) -> bool:
+        video, results = self._video.value, self._results()
+        prompts = self._bench.prompt_layers_of(video) or ()
+        is_result = results is not None and layer is results.layer
+        return layer is not None and (layer is video or layer in prompts or is_result)
 
     def _frame(self) -> int:
         image_layer = self._video.value
@@ -354,20 +341,12 @@ class ObjectControls(QObject):
         chosen = [i for i in chosen if i != obj_id] if obj_id in chosen else [*chosen, obj_id]
         field.setText(", ".join(map(str, chosen)))
 
-    def _on_lock_clicked(self, is_locked: bool) -> None:
-        _telling(lambda: self.lock_frame(is_locked))
-
-    def _on_lock_key(self, _viewer: Any) -> None:
-        """Lock the frame on screen, or unlock it."""
-        if self.fields.lock.enabled:
-            _telling(lambda: self.lock_frame(not self.fields.lock.native.isChecked()))
-
     def _on_objects_changed(self, layer: Labels) -> None:
         self.tracks.relate(layer)
         self.refresh()
 
     def _on_step(self, _event: Any) -> None:
-        self._show_lock()
+        self._lock.show()
 
     def _on_active(self, _event: Any) -> None:
         self.refresh()

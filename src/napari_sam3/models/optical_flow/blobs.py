@@ -8,29 +8,33 @@ a watershed from the cores of all of them, prompted or not, finds the valley.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import cv2
 import numpy as np
 from skimage.segmentation import watershed
 
+from napari_sam3.models.optical_flow.division import neck_of, one_daughter
 from napari_sam3.models.optical_flow.flow import FloatImage
+from napari_sam3.models.optical_flow.shapes import (
+    core_of,
+    disc,
+    distance_to,
+    fill_holes,
+    largest_part,
+    rank,
+)
 from napari_sam3.values import BoolArray, ObjectMask
 
 _LARGEST_COLOURED = 2500  # px; larger ones in colour have a look, not just a level
 _LEAST_CONTRAST = 1.5  # of object against ground, in spreads within both
 _GROWTH = 0.12  # of the object's size: how far the outline may move in a frame
 _OUTLINES = np.linspace(0.25, 0.75, 11)  # where between ground and object an outline may lie
+_GROUND = 0.3  # of the pixels of a ring in part filled by neighbours: the level of ground
 _FAR_COST = 0.1  # steps squared, of a match as far off as the object is large
 _JUMP = 1.25  # of contrast between frames; less is left to the flow's own tolerance
 _MISFIT = 0.2  # of the step: mean difference above which the flow is not believed
 _VALLEY = 0.75  # of the step, that a dip between neighbours goes below
 _SOLID = 0.65  # of the step, above which a pixel is well inside
-_PINCHED = 0.6  # of the prompted neck's width: narrower, and a blob has divided
-_WAIST = 0.8  # the same for its outline
-_BODY = 0.8  # of a blob's half width, that of either part
-_LEAST_DAUGHTER = 0.2  # of the area
-_LEAST_DEPTH = 3.0  # px; of what is thinner no neck can be told
 _LAB_OF_GREYS = cv2.cvtColor(
     np.repeat(np.arange(256, dtype=np.uint8), 3).reshape(1, 256, 3), cv2.COLOR_RGB2LAB
 ).astype(np.float32)
@@ -82,15 +86,15 @@ class Levels:
             axis = np.array((sign, 0, 0), np.float32)
             value = lab @ axis
             inside = value[mask]
-            level = float(np.median(inside))
-            ground_level = float(np.percentile(value[ring], 30))
+            level = rank(inside, 0.5)
+            ground_level = rank(value[ring], _GROUND)
             step = level - ground_level
             if step < 4 or step < _LEAST_CONTRAST * _spread(inside):
                 continue
             share = (value - ground_level) / step
             # all round it there must be a valley or ground
-            grown = cv2.dilate(mask.view(np.uint8), _disc(1)).view(bool)
-            lowest = cv2.erode(share, _disc(3))
+            grown = cv2.dilate(mask.view(np.uint8), disc(1)).view(bool)
+            lowest = cv2.erode(share, disc(3))
             if float((lowest[grown & ~mask] < _VALLEY).mean()) > 0.7:
                 return cls._with_outline(axis, step, share, mask)
         return None
@@ -99,14 +103,13 @@ class Levels:
     def _with_outline(
         cls, axis: np.ndarray, step: float, share: FloatImage, mask: BoolArray
     ) -> Levels:
-        near = _distance_to(mask) <= 3
-        best, best_fit = 0.4, 0.0
-        for outline in _OUTLINES:
-            above = (share > outline) & near
-            fit = float((above & mask).sum() / max(1, (above | mask).sum()))
-            if fit > best_fit:
-                best, best_fit = float(outline), fit
-        return cls(axis, step, best, neck_of(mask))
+        near = (distance_to(mask) <= 3) & ~mask
+        inside, outside = (
+            np.count_nonzero(share[part][:, None] > _OUTLINES, axis=0) for part in (mask, near)
+        )
+        fits = inside / (np.count_nonzero(mask) + outside)
+        outline = float(_OUTLINES[int(fits.argmax())]) if fits.any() else 0.4
+        return cls(axis, step, outline, neck_of(mask))
 
 
 def _spread(values: np.ndarray) -> float:
@@ -114,19 +117,11 @@ def _spread(values: np.ndarray) -> float:
     return float(high - low) / 1.68 + 1.0
 
 
-def ring_of(mask: BoolArray) -> BoolArray:
-    """The ground close round a mask."""
-    width = max(3, round(0.35 * float(np.sqrt(mask.sum()))))
-    inner = cv2.dilate(mask.astype(np.uint8), _disc(2))
-    outer = cv2.dilate(inner, _disc(width))
-    return np.asarray((outer > 0) & (inner == 0))
-
-
-@lru_cache
-def _disc(radius: int) -> np.ndarray:
-    return np.asarray(
-        cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    )
+def ring_of(mask: BoolArray, away: FloatImage | None = None) -> BoolArray:
+    """The ground close round a mask; `away` is the distance to it, where that is known."""
+    width = max(3, round(0.35 * float(np.sqrt(np.count_nonzero(mask)))))
+    away = distance_to(mask) if away is None else away
+    return np.asarray((away > 2.5) & (away <= 2.5 + width))
 
 
 def is_blob(frame: np.ndarray, mask: ObjectMask) -> Levels | None:
@@ -161,7 +156,7 @@ def value_of(crop: np.ndarray, levels: Levels) -> FloatImage:
 def cut_out(frame: np.ndarray, mask: ObjectMask) -> tuple[np.ndarray, BoolArray, int, int]:
     """Crop of a frame round a mask with some ground: crop, mask in it, its x0 and y0."""
     x0, y0, x1, y1 = mask.bbox
-    margin = 8 + round(0.6 * float(np.sqrt(mask.area)))
+    margin = 6 + round(0.4 * float(np.sqrt(mask.area)))  # the ring, and a rim
     height, width = mask.size
     left, top = max(0, x0 - margin), max(0, y0 - margin)
     right, bottom = min(width, x1 + margin), min(height, y1 + margin)
@@ -201,123 +196,53 @@ def refine(
         Other objects' pulled masks by id, 0 elsewhere.
     """
     claimed = (others > 0) & ~pulled
-    ring = ring_of(pulled) & ~claimed
-    core = _core(pulled)
-    object_level = float(np.median(value[core]))
+    away = distance_to(pulled)
+    ring = ring_of(pulled, away) & ~claimed
+    core = core_of(pulled)
+    object_level = rank(value[core], 0.5)
     # a neighbour that nobody named may fill part of the ring: the ground is its lower part
-    ground_level = float(np.percentile(value[ring], 30)) if ring.any() else object_level - 1
+    ground_level = rank(value[ring], _GROUND) if ring.any() else object_level - 1
     step = object_level - ground_level
     contrast = step / levels.step
     if contrast < 0.2:
         return Refined(pulled, max(contrast, 0.0))
     share = (value - ground_level) / step
     share_before = (before - ground_level) / step
-    size = float(np.sqrt(pulled.sum()))
+    area = int(np.count_nonzero(pulled))
+    size = float(np.sqrt(area))
     reach = 2 + _GROWTH * size
-    away = _distance_to(pulled)
     bright = share > levels.outline
     markers = np.zeros(pulled.shape, np.int32)
     # what was bright before and was not the object then belongs to a neighbour that nobody named;
     # a thin rim does not count, it is what the outline left out
     strange = (share_before > 0.6) & ~pulled & ~claimed
-    strange = cv2.morphologyEx(strange.astype(np.uint8), cv2.MORPH_OPEN, _disc(2)).astype(bool)
+    if strange.any():
+        strange = cv2.morphologyEx(strange.view(np.uint8), cv2.MORPH_OPEN, disc(2)).view(bool)
     markers[bright & (strange | (away > reach))] = 2
     nearest = away
     if strange.any():
-        nearest = np.minimum(away, _distance_to(strange))
+        nearest = np.minimum(away, distance_to(strange))
         # against it nothing but the flow tells where the outline is
-        markers[pulled & bright & (_distance_to(strange) <= 4)] = 1
+        markers[pulled & bright & (distance_to(strange) <= 4)] = 1
     for other in np.unique(others[others > 0]):
         theirs = others == other
-        markers[_core(theirs)] = 2
-        nearest = np.minimum(nearest, _distance_to(theirs))
+        markers[core_of(theirs)] = 2
+        nearest = np.minimum(nearest, distance_to(theirs))
     markers[core] = 1
-    # where no valley shows, neighbours meet half way between where the flow took them
-    landscape = -cv2.GaussianBlur(share.astype(np.float32), (0, 0), 1.0) + 0.06 * nearest
-    found = watershed(landscape, markers, mask=bright | core) == 1
+    found = bright | core
+    if (markers[found] == 2).any():
+        # where no valley shows, neighbours meet half way between where the flow took them
+        landscape = -cv2.GaussianBlur(share.astype(np.float32), (0, 0), 1.0) + 0.06 * nearest
+        found = watershed(landscape, markers, mask=found) == 1
     found &= away <= reach
     if size > 8:
-        opened = cv2.morphologyEx(found.astype(np.uint8), cv2.MORPH_OPEN, _disc(1)).astype(bool)
+        opened = cv2.morphologyEx(found.view(np.uint8), cv2.MORPH_OPEN, disc(1)).view(bool)
         found = opened if opened.any() else found
-    found = fill_holes(_largest_part(found)) & ~claimed & ~strange
-    if found.sum() < 0.3 * pulled.sum() and size > 3:
+    found = fill_holes(largest_part(found)) & ~claimed & ~strange
+    if np.count_nonzero(found) < 0.3 * area and size > 3:
         found = pulled
     found = one_daughter(found, share > max(levels.outline, _SOLID), pulled, levels.neck)
     return Refined(np.asarray(found), contrast)
-
-
-def one_daughter(found: BoolArray, bright: BoolArray, pulled: BoolArray, neck: float) -> BoolArray:
-    """Of a blob that has divided the daughter that lies most where it was; else all of it."""
-    solid = fill_holes(found & bright)
-    depth = _depth(solid)
-    parts = _parts(depth, _PINCHED * neck)
-    if parts is None or _parts(_depth(fill_holes(found)), _WAIST * neck) is None:
-        return found
-    # every pixel goes with the part on whose side of the neck it is
-    sides = watershed(-depth, parts, mask=found)
-    shares = np.bincount(sides[pulled], minlength=int(parts.max()) + 1)[1:]
-    areas = np.bincount(sides[found], minlength=int(parts.max()) + 1)[1:]
-    if np.partition(areas, -2)[-2] < _LEAST_DAUGHTER * areas.sum():
-        return found
-    return np.asarray(sides == 1 + int(shares.argmax()))
-
-
-def neck_of(mask: BoolArray) -> float:
-    """Width of a mask's neck between two bodies over that of the bodies; 1 where there is none."""
-    depth = _depth(mask)
-    for neck in np.linspace(0.2, 0.9, 8):
-        if _parts(depth, float(neck)) is not None:
-            return float(neck)
-    return 1.0
-
-
-def _parts(depth: FloatImage, neck: float) -> np.ndarray | None:
-    """The bodies on either side of a neck narrower than `neck`, labelled; None if there is one."""
-    deepest = float(depth.max())
-    if deepest < _LEAST_DEPTH:
-        return None
-    count, parts = cv2.connectedComponents(
-        (depth > neck * deepest).astype(np.uint8), connectivity=8
-    )
-    if count < 3:
-        return None
-    peaks = [i for i in range(1, count) if float(depth[parts == i].max()) > _BODY * deepest]
-    if len(peaks) < 2:
-        return None
-    kept = np.zeros(count, np.int32)
-    kept[peaks] = np.arange(1, len(peaks) + 1)
-    return np.asarray(kept[parts])
-
-
-def _depth(mask: BoolArray) -> FloatImage:
-    """How far inside a mask a pixel is, the frame's border counted as outside."""
-    padded = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
-    return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1])
-
-
-def _distance_to(mask: BoolArray) -> FloatImage:
-    return np.asarray(cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5))
-
-
-def _core(mask: BoolArray) -> BoolArray:
-    """The inner part of a mask, never empty unless the mask is."""
-    depth = _depth(mask)
-    return np.asarray(mask & (depth >= min(0.5 * float(depth.max()), 6.0)))
-
-
-def fill_holes(mask: BoolArray) -> BoolArray:
-    """Fill what a mask encloses."""
-    rims, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    filled = np.zeros(mask.shape, np.uint8)
-    cv2.drawContours(filled, rims, -1, 1, cv2.FILLED)
-    return np.asarray(filled.astype(bool))
-
-
-def _largest_part(mask: BoolArray) -> BoolArray:
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
-    if count < 3:
-        return mask
-    return np.asarray(parts == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax()))
 
 
 def search(

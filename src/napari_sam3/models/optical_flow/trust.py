@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from napari_sam3.models.optical_flow.flow import FloatImage
+from napari_sam3.models.optical_flow.shapes import rank
 from napari_sam3.values import BoolArray
 
 FOUND_LOOK, FOUND_BLOB = 0.6, 0.45
@@ -79,8 +80,8 @@ def judge_blob(
     ring = far & ~near & ~others
     if not area or not ring.any():
         return 0.0
-    share = (value - _middle(value[ring])) / step
-    height = _middle(share[found])
+    share = (value - rank(value[ring], 0.5)) / step
+    height = rank(share[found], 0.5)
     if height <= 0:
         return 0.0
     rim = close & ~found
@@ -91,9 +92,3 @@ def judge_blob(
 def _grow(mask: BoolArray, by: int) -> BoolArray:
     side = 2 * by + 1
     return np.asarray(cv2.dilate(mask.view(np.uint8), np.ones((side, side), np.uint8)) > 0)
-
-
-def _middle(values: FloatImage) -> float:
-    """The upper median, at a quarter of NumPy's cost."""
-    half = values.size // 2
-    return float(np.partition(values, half)[half])

@@ -1,0 +1,72 @@
+"""Cells that divide: where the neck of a mask has grown narrow, one daughter is followed."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from skimage.segmentation import watershed
+
+from napari_sam3.models.optical_flow.flow import FloatImage
+from napari_sam3.models.optical_flow.shapes import depth_of, fill_holes
+from napari_sam3.values import BoolArray
+
+_PINCHED = 0.6  # of the prompted neck's width: narrower, and a blob has divided
+_WAIST = 0.8  # the same for its outline
+_BODY = 0.8  # of a blob's half width, that of either part
+_LEAST_DAUGHTER = 0.2  # of the area
+_LEAST_DEPTH = 3.0  # px; of what is thinner no neck can be told
+
+
+def one_daughter(found: BoolArray, bright: BoolArray, pulled: BoolArray, neck: float) -> BoolArray:
+    """Of a blob that has divided the daughter that lies most where it was; else all of it.
+
+    Parameters
+    ----------
+    found : (h, w) bool
+        What was found of it.
+    bright : (h, w) bool
+        What is as bright as the inside of a blob.
+    pulled : (h, w) bool
+        Its mask of the frame before, pulled along the flow.
+    neck : float
+        `neck_of` the prompted mask: who names something pinched means all of it.
+    """
+    solid = fill_holes(found & bright)
+    depth = depth_of(solid)
+    parts = _parts(depth, _PINCHED * neck)
+    if parts is None or _parts(depth_of(fill_holes(found)), _WAIST * neck) is None:
+        return found
+    # every pixel goes with the part on whose side of the neck it is
+    sides = watershed(-depth, parts, mask=found)
+    shares = np.bincount(sides[pulled], minlength=int(parts.max()) + 1)[1:]
+    areas = np.bincount(sides[found], minlength=int(parts.max()) + 1)[1:]
+    if np.partition(areas, -2)[-2] < _LEAST_DAUGHTER * areas.sum():
+        return found
+    return np.asarray(sides == 1 + int(shares.argmax()))
+
+
+def neck_of(mask: BoolArray) -> float:
+    """Width of a mask's neck between two bodies over that of the bodies; 1 where there is none."""
+    depth = depth_of(mask)
+    for neck in np.linspace(0.2, 0.9, 8):
+        if _parts(depth, float(neck)) is not None:
+            return float(neck)
+    return 1.0
+
+
+def _parts(depth: FloatImage, neck: float) -> np.ndarray | None:
+    """The bodies on either side of a neck narrower than `neck`, labelled; None if there is one."""
+    deepest = float(depth.max())
+    if deepest < _LEAST_DEPTH:
+        return None
+    count, parts = cv2.connectedComponents(
+        (depth > neck * deepest).astype(np.uint8), connectivity=8
+    )
+    if count < 3:
+        return None
+    peaks = [i for i in range(1, count) if float(depth[parts == i].max()) > _BODY * deepest]
+    if len(peaks) < 2:
+        return None
+    kept = np.zeros(count, np.int32)
+    kept[peaks] = np.arange(1, len(peaks) + 1)
+    return np.asarray(kept[parts])

@@ -266,6 +266,19 @@ def test_a_second_window_looks_on(
     assert any("can be looked at, but not changed" in text for _, text in notes)
     with pytest.raises(ProjectReadOnlyError):
         other.projects.check_writable(other.video_fields.video.value)
+    n_layers = len(other.viewer.layers)
+    other.viewer.dims.set_current_step(0, 5)
+    dock.prompt_fields.object.value = 2
+    dock.prompt_fields.points.value.add([[3, 40, 60]])
+    work(dock, dock.propagate)
+    dock.projects.current.autosave.close()
+    dock.projects.project.flush()
+    other.project_fields.reload.native.click()
+    qtbot.waitUntil(lambda: len(other.prompt_fields.points.value.data) == 2)
+    assert results(other).layer.data[3][40, 60] == 2
+    assert other.projects.project.is_read_only
+    assert other.viewer.dims.current_step[0] == 5
+    assert len(other.viewer.layers) == n_layers
     close(dock)
     assert is_disc(np.asarray(results(other).layer.data[3]), 3)
     n_layers = len(other.viewer.layers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -123,6 +123,18 @@ def restore_camera(dock: SegmentAndTrackWidget, layers: Mapping[str, Any]) -> No
         camera = _camera(dock.viewer)
         # as much of the picture as then, in a window of another size
         camera.center, camera.zoom = center, zoom * float((_room(dock) / room).min())
+
+
+def hold_view(dock: SegmentAndTrackWidget) -> Callable[[], None]:
+    """Give what turns the viewer to the frame and place again that it shows now."""
+    step, camera = dock.viewer.dims.current_step, _camera(dock.viewer)
+    center, zoom = camera.center, camera.zoom
+
+    def turn_back() -> None:
+        dock.viewer.dims.current_step = step
+        camera.center, camera.zoom = center, zoom
+
+    return turn_back
 
 
 def _room(dock: SegmentAndTrackWidget) -> list[int]:

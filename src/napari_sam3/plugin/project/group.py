@@ -24,6 +24,11 @@ class ProjectFields:
             text="Open …", tooltip="Open a project: a folder that ends in .sam3."
         )
         self.move = PushButton(text="Save elsewhere …")
+        self.reload = PushButton(
+            text="Reload",
+            tooltip="Show what was done since, where the project is open for writing; or take it "
+            "over, if it is free now.",
+        )
         self.find_video = PushButton(
             text="Find the video …", tooltip="Say where the video of this project is now."
         )
@@ -33,6 +38,7 @@ class ProjectFields:
         self.group.add_row(self.place)
         self.group.add_row(self.standing)
         self.group.add_row(self.find_video.native)
+        self.group.add_row(self.reload.native)
         self.group.add_row(self.open.native, self.move.native)
         self.offer = OfferRow()
         self.show(Standing())
@@ -44,6 +50,8 @@ class ProjectFields:
         self.place.setVisible(bool(standing.folder))
         self.standing.setText(say_standing(standing))
         self.find_video.native.setVisible(standing.is_video_lost)
+        self.reload.native.setVisible(bool(standing.folder and standing.why_read_only))
+        self.reload.enabled = is_idle and not standing.is_busy
         self.open.enabled = is_idle and not standing.is_busy
         can_move = is_idle and not standing.is_busy and standing.can_move
         self.move.enabled = can_move

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,13 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_sam3.errors import Sam3Error
 from napari_sam3.plugin.project.closing import close_project
-from napari_sam3.plugin.project.gathering import axes_of, restore_camera, restore_fields
+from napari_sam3.plugin.project.editing import open_to_editing
+from napari_sam3.plugin.project.gathering import (
+    axes_of,
+    hold_view,
+    restore_camera,
+    restore_fields,
+)
 from napari_sam3.plugin.project.held import Held, video_path
 from napari_sam3.plugin.project.masks import masks_entry
 from napari_sam3.plugin.project.moving import move_project
@@ -62,6 +68,7 @@ class ProjectOpener(QObject):
         self._refused: WeakSet[Layer] = WeakSet()  # of projects that could not be opened
         fields = dock.project_fields
         fields.open.changed.connect(lambda _pressed: self.choose_and_open())
+        fields.reload.changed.connect(lambda _pressed: self.reload())
         fields.move.changed.connect(lambda _pressed: self.choose_and_move())
         fields.find_video.changed.connect(lambda _pressed: self.choose_video())
 
@@ -102,6 +109,12 @@ class ProjectOpener(QObject):
         """Try no more to take over layers that are there now."""
         layers = self._dock.viewer.layers
         self._refused.update(i for i in layers if i.metadata.get(FOLDER) == str(folder))
+
+    def reload(self) -> None:
+        """Show what was written elsewhere since a project was opened to be looked at."""
+        project = self._keeper.project
+        if project is not None and project.is_read_only:
+            self.open(project.folder)
 
     def look_at_layers(self) -> None:
         """Take over what a reader has opened."""
@@ -154,8 +167,12 @@ class ProjectOpener(QObject):
             if opened.video is not None:
                 opened.video.close()
             return
-        for held in [h for h in self._keeper.held if h.project.folder == opened.project.folder]:
+        folder, turn_back = opened.project.folder, None
+        for held in [h for h in self._keeper.held if h.project.folder == folder]:
             self._keeper.let_go(held)  # it was looked at only
+            turn_back = hold_view(self._dock)
+            for layer in [i for i in self._dock.viewer.layers if _is_prompts(i, folder)]:
+                self._dock.viewer.layers.remove(layer)  # there may be others now
         layers = self._layers_of(opened)
         image_layer = self._find_image(opened, layers)
         held = Held(opened.project, problems=opened.problems, layers=[layers[RESULTS]])
@@ -164,6 +181,8 @@ class ProjectOpener(QObject):
             self._show_unattached(held, layers)
         else:
             self._attach(held, image_layer, layers)
+        if turn_back is not None:
+            turn_back()
         if held.problems:
             show_warning("\n".join(held.problems))
         self._keeper.forget_earlier()
@@ -215,7 +234,7 @@ class ProjectOpener(QObject):
             restore_camera(dock, project.layers)
         dock.object_controls.desk.show(results.layer)
         self._keeper.hold(held)
-        _open_to_editing(layers, not project.is_read_only)
+        open_to_editing(layers, not project.is_read_only)
 
     def _choose_prompts(
         self, image_layer: Image, layers: dict[str, Layer], project: Project
@@ -242,7 +261,7 @@ class ProjectOpener(QObject):
         """Show what there is while the video is lost."""
         results = layers[RESULTS]
         results.data = held.project.labels
-        _open_to_editing(layers, not held.project.is_read_only)
+        open_to_editing(layers, not held.project.is_read_only)
 
     # ----------------------------------------------------------- a lost video
 
@@ -353,28 +372,17 @@ class ProjectOpener(QObject):
     def open_prompts(self, image_layer: Image) -> None:
         """Let a person draw prompts again in layers that could only be looked at."""
         points, boxes = self._dock.bench.prompt_layers_of(image_layer) or (None, None)
-        _open_to_editing({POINTS: points, BOXES: boxes}, True)
+        open_to_editing({POINTS: points, BOXES: boxes}, True)
 
     def _images(self) -> list[Image]:
         return [layer for layer in self._dock.viewer.layers if isinstance(layer, Image)]
 
 
+def _is_prompts(layer: Layer, folder: Path) -> bool:
+    is_here = layer.metadata.get(FOLDER) == str(folder)
+    return is_here and layer.metadata.get(ROLE) in (POINTS, BOXES, MASKS)
+
+
 def _shape_of(image_layer: Image, dock: SegmentAndTrackWidget) -> tuple[int, ...]:
     size = layer_shape(image_layer)[-2:]
     return (frame_count(image_layer, dock.axes_choice.read(image_layer)), *size)
-
-
-def _open_to_editing(layers: Mapping[str, Layer | None], is_open: bool) -> None:
-    for role in (RESULTS, POINTS, BOXES):
-        layer = layers.get(role)
-        if layer is not None:
-            layer.events.editable.disconnect(_keep_closed)
-            layer.editable = is_open
-            if not is_open:
-                layer.events.editable.connect(_keep_closed)
-
-
-def _keep_closed(event: Any) -> None:
-    """Napari opens a layer to editing again when it is shown in 2D after 3D."""
-    if event.source.editable:
-        event.source.editable = False

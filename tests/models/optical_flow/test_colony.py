@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from tests.models.optical_flow.scenes import follow, overlap
+from tests.models.optical_flow.scenes import cells, disc, follow, overlap
 
 SIZE = (160, 210)
 HALF_WIDTH = 6.5
@@ -83,3 +83,28 @@ def test_of_a_rod_that_divides_one_daughter_is_followed():
         shares = sorted(overlap(found[t].get(1), daughter) for daughter in scenes[t])
         assert shares[1] > 0.75, t
         assert shares[0] < 0.05, t
+
+
+def test_of_a_nucleus_in_mitosis_one_daughter_is_found():
+    """It rounds up, is two small bright plates apart a frame later, and two nuclei after that."""
+
+    def scene(t):
+        if t < 3:
+            return [disc(SIZE, 90 + t, 80, 13)], 50
+        apart, radius, level = (13, 5, 170) if t == 3 else (15 + t, 8 + 0.4 * t, 60)
+        return [disc(SIZE, 93 + t + side * apart, 80 + side * 4, radius) for side in (-1, 1)], level
+
+    scenes = [scene(t) for t in range(8)]
+    frames = [cells(SIZE, masks, level, 20, seed=t) for t, (masks, level) in enumerate(scenes)]
+    found = follow(frames, {1: scenes[0][0][0]})
+    for t in range(3, 8):
+        shares = sorted(overlap(found[t].get(1), daughter) for daughter in scenes[t][0])
+        assert shares[1] > 0.6, t
+        assert shares[0] < 0.05, t
+
+
+def test_a_nucleus_just_above_the_noise_is_followed():
+    truths = [disc(SIZE, 60 + 2 * t, 70 + t, 12) for t in range(8)]
+    frames = [cells(SIZE, [m], 12, 8, seed=t) for t, m in enumerate(truths)]
+    found = follow(frames, {1: truths[0]})
+    assert min(overlap(f.get(1), m) for f, m in zip(found, truths, strict=True)) > 0.75

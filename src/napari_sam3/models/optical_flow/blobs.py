@@ -26,6 +26,7 @@ from napari_sam3.models.optical_flow.shapes import (
 from napari_sam3.values import BoolArray, ObjectMask
 
 _LARGEST_COLOURED = 2500  # px; larger ones in colour have a look, not just a level
+_PLAIN, _FAINT = (4.0, 1.0), (1.5, 0.3)  # least step, and noise taken for granted, in units of Lab
 _LEAST_CONTRAST = 1.5  # of object against ground, in spreads within both
 _GROWTH = 0.12  # of the object's size: how far the outline may move in a frame
 _OUTLINES = np.linspace(0.25, 0.75, 11)  # where between ground and object an outline may lie
@@ -35,9 +36,15 @@ _JUMP = 1.25  # of contrast between frames; less is left to the flow's own toler
 _MISFIT = 0.2  # of the step: mean difference above which the flow is not believed
 _VALLEY = 0.75  # of the step, that a dip between neighbours goes below
 _SOLID = 0.65  # of the step, above which a pixel is well inside
-_LAB_OF_GREYS = cv2.cvtColor(
-    np.repeat(np.arange(256, dtype=np.uint8), 3).reshape(1, 256, 3), cv2.COLOR_RGB2LAB
-).astype(np.float32)
+
+
+def _to_lab(rgb: np.ndarray) -> FloatImage:
+    """CIE Lab of RGB in 0..255, in the units of its 8-bit form but not rounded to it."""
+    lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    return np.asarray(lab * np.array((2.55, 1, 1)) + (0, 128, 128), np.float32)
+
+
+_LAB_OF_GREYS = _to_lab(np.repeat(np.arange(256), 3).reshape(1, 256, 3))
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,22 +69,26 @@ class Levels:
     neck: float
 
     @classmethod
-    def measure(cls, lab: FloatImage, mask: BoolArray, others: BoolArray) -> Levels | None:
-        """Measure on an (h, w, 3) Lab crop; None where object and ground are hardly distinct."""
-        ring = ring_of(mask) & ~others
+    def measure(cls, lab: FloatImage, mask: BoolArray, *, grey: bool) -> Levels | None:
+        """Measure on an (h, w, 3) Lab crop; None where object and ground are hardly distinct.
+
+        In grey pictures (microscopy mostly) what is faint counts, and what stands among its like.
+        """
+        ring = ring_of(mask)
         if mask.sum() < 1 or ring.sum() < 4:
             return None
+        least_step, noise = _FAINT if grey else _PLAIN
         inside, outside = lab[mask], lab[ring]
         centre, ground = np.median(inside, axis=0), np.median(outside, axis=0)
         difference = centre - ground
         step = float(np.linalg.norm(difference))
-        if step >= 4:
+        if step >= least_step:
             axis = (difference / step).astype(np.float32)
-            spread = 0.5 * (_spread(inside @ axis) + _spread(outside @ axis))
+            spread = noise + 0.5 * (_spread(inside @ axis) + _spread(outside @ axis))
             if step >= _LEAST_CONTRAST * spread:
                 ground_level = float(np.median(outside @ axis))
                 return cls._with_outline(axis, step, (lab @ axis - ground_level) / step, mask)
-        return cls._measure_crowded(lab, mask, ring)
+        return cls._measure_crowded(lab, mask, ring) if grey else None
 
     @classmethod
     def _measure_crowded(cls, lab: FloatImage, mask: BoolArray, ring: BoolArray) -> Levels | None:
@@ -89,7 +100,7 @@ class Levels:
             level = rank(inside, 0.5)
             ground_level = rank(value[ring], _GROUND)
             step = level - ground_level
-            if step < 4 or step < _LEAST_CONTRAST * _spread(inside):
+            if step < _PLAIN[0] or step < _LEAST_CONTRAST * (_PLAIN[1] + _spread(inside)):
                 continue
             share = (value - ground_level) / step
             # all round it there must be a valley or ground
@@ -114,7 +125,7 @@ class Levels:
 
 def _spread(values: np.ndarray) -> float:
     low, high = np.percentile(values, (20, 80))
-    return float(high - low) / 1.68 + 1.0
+    return float(high - low) / 1.68
 
 
 def ring_of(mask: BoolArray, away: FloatImage | None = None) -> BoolArray:
@@ -132,13 +143,12 @@ def is_blob(frame: np.ndarray, mask: ObjectMask) -> Levels | None:
     )
     if not is_grey and mask.area > _LARGEST_COLOURED:
         return None
-    return Levels.measure(lab_of(crop), own, np.zeros_like(own))
+    return Levels.measure(lab_of(crop), own, grey=is_grey)
 
 
 def lab_of(crop: np.ndarray) -> FloatImage:
     """CIE Lab of an RGB crop, float32, slightly smoothed."""
-    lab = cv2.cvtColor(np.ascontiguousarray(crop), cv2.COLOR_RGB2LAB).astype(np.float32)
-    return np.asarray(cv2.GaussianBlur(lab, (0, 0), 0.8))
+    return np.asarray(cv2.GaussianBlur(_to_lab(crop), (0, 0), 0.8))
 
 
 def value_of(crop: np.ndarray, levels: Levels) -> FloatImage:
@@ -273,14 +283,20 @@ def search(
     share = (value - float(np.median(value))) / levels.step
     bright = ((share > 0.5) & ~taken).astype(np.uint8)
     count, parts, stats, centres = cv2.connectedComponentsWithStats(bright, connectivity=4)
-    best, best_distance = None, reach
+    near = []
     for part in range(1, count):
         distance = float(np.hypot(centres[part][0] - expected[0], centres[part][1] - expected[1]))
-        if 0.35 < stats[part, cv2.CC_STAT_AREA] / area < 1.8 and distance < best_distance:
-            best, best_distance = parts == part, distance
-    if best is None or not 0.6 < float(np.median(share[best])) < 1.6:
-        return None
-    return fill_holes(best)
+        if distance < reach and 0.1 < stats[part, cv2.CC_STAT_AREA] / area < 1.8:
+            near.append((distance, part))
+    for _, part in sorted(near):
+        found = parts == part
+        size, level = float(np.count_nonzero(found)) / area, rank(share[found], 0.5)
+        if size > 0.35 and 0.6 < level < 1.6:
+            return fill_holes(found)
+        # a nucleus in division: small and bright, with the light of before or half of it
+        if level >= 1.6 and 0.25 < float(share[found].sum()) / area < 1.3:
+            return fill_holes(largest_part(found & (share > 0.5 * level)))
+    return None
 
 
 def register(

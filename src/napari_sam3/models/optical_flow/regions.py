@@ -86,6 +86,12 @@ class Window:
         x0, y0, x1, y1 = self.box
         return max(x1 - x0, y1 - y0)
 
+    def cut_off(self, mask: BoolArray) -> float:
+        """How much of a mask's outline the window cuts off inside the frame, window px."""
+        left, top, right, bottom = self.clipped
+        sides = ((mask[:, 0], left), (mask[:, -1], right), (mask[0], top), (mask[-1], bottom))
+        return sum(float(line.sum()) for line, is_border in sides if not is_border)
+
     def locate(self, pixels: np.ndarray) -> np.ndarray:
         """Columns and rows, (M, 2) int, in the window of those frame pixels that lie in it."""
         x0, y0, x1, y1 = self.box
@@ -137,7 +143,7 @@ def propose_by_colour(
     found = []
     for mask in _cut_regions(window, seeds, against):
         # in a picture without colour a clump is more likely cells than a body with limbs
-        lobe = _lobe_of(mask, mask, seeds) if window.is_grey else None
+        lobe = find_lobe(mask, mask, seeds) if window.is_grey else None
         found.append((mask, mask if lobe is None else lobe))
     yield from _judge(window, found, positive, negative)
 
@@ -228,14 +234,14 @@ def _threshold_regions(window: Window, seeds: np.ndarray) -> Iterator[tuple[Bool
             mask = _parts_with((lightness - level) * sign > 0, seeds)
             if mask.sum() > 0.6 * mask.size or not mask.any():
                 break
-            rim = _outline(mask)
+            rim = outline_of(mask)
             score = float(window.edges[rim].mean()) if rim.any() else 0.0
             if score > best_score:
                 best, best_score = mask, score
         if best is not None:
             best = ndimage.binary_fill_holes(best)
             wide = ndimage.binary_fill_holes(_down_to_half(best, lightness * sign, seeds))
-            lobe = _lobe_of(best, wide, seeds)
+            lobe = find_lobe(best, wide, seeds)
             yield wide, wide if lobe is None else lobe
 
 
@@ -251,7 +257,7 @@ def _down_to_half(mask: BoolArray, value: NDArray[np.float32], seeds: np.ndarray
     return wider if mask.sum() < wider.sum() < 2 * mask.sum() else mask
 
 
-def _lobe_of(mask: BoolArray, wide: BoolArray, seeds: np.ndarray) -> BoolArray | None:
+def find_lobe(mask: BoolArray, wide: BoolArray, seeds: np.ndarray) -> BoolArray | None:
     """The lobe of a widened mask that holds the clicks, or None where it is one lobe.
 
     Lobes are told apart on the narrower mask, whose necks are thinner.
@@ -286,7 +292,7 @@ def _parts_with(mask: BoolArray, seeds: np.ndarray) -> BoolArray:
 
 def _likeness(window: Window, mask: BoolArray) -> float:
     """How well an outline runs along edges, against how quiet it is inside; about -1..1.5."""
-    outline = _outline(mask)
+    outline = outline_of(mask)
     if not outline.any():
         return -1.0
     strength = window.edges[outline]
@@ -337,7 +343,7 @@ def _unlike_a_cell(window: Window, mask: BoolArray, seeds: np.ndarray) -> float:
     return 2.0 * max(0.0, 0.85 - solid) + min(1.0, 2.0 * max(0.0, 0.5 - share, share - 1.8))
 
 
-def _outline(mask: BoolArray) -> BoolArray:
+def outline_of(mask: BoolArray) -> BoolArray:
     """Pixels along a mask's border, two wide; none where the picture cuts it off."""
     kernel = np.ones((3, 3), np.uint8)
     whole = mask.astype(np.uint8)

@@ -15,7 +15,9 @@ import cv2
 import numpy as np
 
 from napari_sam3.models.optical_flow.boxes import propose_in_box
+from napari_sam3.models.optical_flow.clumps import part_clump
 from napari_sam3.models.optical_flow.flow import Motion
+from napari_sam3.models.optical_flow.levels import propose_cells
 from napari_sam3.models.optical_flow.moving import Speeds
 from napari_sam3.models.optical_flow.regions import (
     Proposal,
@@ -31,6 +33,7 @@ _LEAST_SIDE, _MOST_SIDE = 1.2, 6.0  # of a window, over the size of what was fou
 _WORKERS = 4
 _MOST_TAKEN = 0.5  # of an object, by a negative click elsewhere than in its middle
 _MOST_ADDED = 2.0  # times an object, by a positive click
+_LEAST_CELL = 0.8  # score; a clear cell has 1.5 to 2, what is less is sought in other ways
 _BOX_SIDE = 200  # px; what a box with its surroundings is shrunk to
 
 
@@ -82,6 +85,10 @@ def _segment_clicks(frame: np.ndarray, positive: np.ndarray, negative: np.ndarra
     while reach < max(height, width):
         reach *= _REACH_STEP
         windows.append(Window.around(frame, centre, reach))
+    if _is_grey(frame):
+        cell = _find_cell(frame, windows, positive, negative)
+        if cell is not None:
+            return cell
     best = _best(propose_by_level, windows, positive, negative)
     if best is not None and best.window.is_grey:
         # colours, or greys, say most about things of a like size; and they take long
@@ -97,6 +104,20 @@ def _segment_clicks(frame: np.ndarray, positive: np.ndarray, negative: np.ndarra
         for column, row in positive:
             _paint_disc(mask, column, row, radius, value=True)
     return mask
+
+
+def _find_cell(
+    frame: np.ndarray, windows: Sequence[Window], positive: np.ndarray, negative: np.ndarray
+) -> BoolArray | None:
+    def propose(window: Window, positive: np.ndarray, negative: np.ndarray) -> Iterator[Proposal]:
+        return propose_cells(window, positive, negative, is_smallest=window is windows[0])
+
+    best = _best(propose, windows, positive, negative)
+    if best is None or best.score < _LEAST_CELL:
+        return None
+    mask = np.zeros(frame.shape[:2], bool)
+    best.window.paste(best.mask, mask)
+    return part_clump(frame, mask, positive)
 
 
 def _best(

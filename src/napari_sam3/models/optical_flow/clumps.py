@@ -1,0 +1,191 @@
+"""Cells that touch, told apart: by their shape, and by the valleys of lightness between them.
+
+A clump is parted on trial in several ways, and each is judged by what comes out: parts of like
+size that resemble ellipses are cells, pieces of one cell's texture do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.morphology import h_maxima
+from skimage.segmentation import watershed
+
+from napari_sam3.models.optical_flow.flow import FloatImage
+from napari_sam3.models.optical_flow.levels import (
+    Core,
+    PartImage,
+    ellipse_likeness,
+    fill_holes,
+    grow_core,
+    lightness_of,
+)
+from napari_sam3.models.optical_flow.regions import Window
+from napari_sam3.values import BoolArray
+
+_SIDE = 192  # px; what a clump is shrunk to
+_SCALES = (8, 24)  # a clump's side over the neighbourhood that lightness is held against
+_LEVELS = (-0.4, -0.15, 0.1, 0.35, 0.6)  # of lightness against its neighbourhood
+# in log depth, by how much lobes are deeper than the neck between them: of a clump, and of what a
+# level leaves of it, whose outline is less sure
+_NECK, _NECK_OF_LEVEL = 0.15, 0.25
+_ROUNDER = 0.04  # in likeness to an ellipse: parts against the clump, if shape alone parts them
+_EVIDENCE = 0.11  # of one cell, however textured, at most 0.09; of clumps 0.1 to 0.4
+_LEAST_PART = 0.01  # of a clump
+_ROUNDS = 3  # a part of a clump may be a smaller one
+
+
+@dataclass(frozen=True, eq=False)
+class _Parting:
+    """A clump parted on trial.
+
+    Attributes
+    ----------
+    cover : float
+        Share of the clump that lies in parts of like size.
+    likeness : float
+        Of those parts to ellipses.
+    valley : float
+        How far lightness falls between the parts, over the step from clump to ground; less
+        where it varies as much within them.
+    """
+
+    parts: PartImage
+    count: int
+    cover: float
+    likeness: float
+    valley: float
+
+    @property
+    def evidence(self) -> float:
+        roundness = max(0.0, self.likeness - 0.7) / 0.3
+        return self.cover * roundness * self.valley * float(np.log2(self.count))
+
+
+def part_clump(frame: np.ndarray, mask: BoolArray, pixels: np.ndarray) -> BoolArray:
+    """What of a region of the frame was clicked, if it is a clump of cells; else the region.
+
+    Parameters
+    ----------
+    pixels : (N, 2) int
+        Columns and rows of the clicks, inside the mask.
+    """
+    for _ in range(_ROUNDS):
+        part = _part_once(frame, mask, pixels)
+        if part is None:
+            break
+        mask = part
+    return mask
+
+
+def _part_once(frame: np.ndarray, mask: BoolArray, pixels: np.ndarray) -> BoolArray | None:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    side = max(np.ptp(rows), np.ptp(columns)) + 1
+    margin = 3 + 0.15 * side
+    window = Window.cut_out(
+        frame,
+        columns[0] - margin,
+        rows[0] - margin,
+        columns[-1] + 1 + margin,
+        rows[-1] + 1 + margin,
+        _SIDE,
+    )
+    x0, y0, x1, y1 = window.box
+    height, width = window.lab.shape[:2]
+    small = cv2.resize(
+        mask[y0:y1, x0:x1].view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST
+    )
+    clump = small > 0
+    seeds = window.locate(pixels)
+    seeds = seeds[clump[seeds[:, 1], seeds[:, 0]]]
+    if not len(seeds) or clump.all():
+        return None
+    value = lightness_of(window)
+    if np.median(value[clump]) < np.median(value[~clump]):
+        value = -value
+    parting = _best_parting(value, clump, side * window.scale[0])
+    if parting is None:
+        return None
+    basins = watershed(-value, parting.parts, mask=clump)
+    own = np.unique(basins[seeds[:, 1], seeds[:, 0]])
+    clicked = np.zeros(clump.shape, bool)
+    for number in own[own > 0]:
+        grown = grow_core(value, Core(parting.parts, int(number)))
+        clicked |= (basins == number) if grown is None else (basins == number) & grown
+    if not clicked[seeds[:, 1], seeds[:, 0]].all() or len(own) == parting.count:
+        return None
+    found = np.zeros(mask.shape, bool)
+    window.paste(clicked, found)
+    return found if found.any() else None
+
+
+def _best_parting(value: FloatImage, clump: BoolArray, side: float) -> _Parting | None:
+    alone = ellipse_likeness(clump)
+    by_shape = _judge(value, clump, _lobes(clump.view(np.uint8), _NECK))
+    if by_shape is not None and by_shape.likeness * by_shape.cover > alone + _ROUNDER:
+        return by_shape
+    best = max(_partings(value, clump, side), key=lambda p: p.evidence, default=None)
+    return best if best is not None and best.evidence > _EVIDENCE else None
+
+
+def _partings(value: FloatImage, clump: BoolArray, side: float) -> Iterator[_Parting]:
+    weight = clump.astype(np.float32)
+    for scale in _SCALES:
+        near = side / scale
+        share = np.maximum(cv2.GaussianBlur(weight, (0, 0), near), 1e-3)
+        # against the clump's own neighbourhood: the ground is left out
+        over = (value - cv2.GaussianBlur(value * weight, (0, 0), near) / share) * weight
+        usual = cv2.GaussianBlur(over**2, (0, 0), near) / share
+        view = over / np.sqrt(usual + 9.0)
+        for level in _LEVELS:
+            parting = _judge(
+                value, clump, _lobes(fill_holes((view > level) & clump), _NECK_OF_LEVEL)
+            )
+            if parting is not None:
+                yield parting
+
+
+def _lobes(whole: NDArray[np.uint8], neck: float) -> PartImage:
+    """The lobes of a mask, (h, w) uint8, parted where it has necks, numbered from 1."""
+    depth = cv2.distanceTransform(whole, cv2.DIST_L2, 5)
+    depth = cv2.GaussianBlur(depth, (0, 0), 1.0) * whole
+    peaks = h_maxima(np.log(np.maximum(depth, 0.5)), neck) & whole
+    markers, _ = ndimage.label(peaks, np.ones((3, 3)))
+    return np.asarray(watershed(-depth, markers, mask=whole > 0), np.int32)
+
+
+def _judge(value: FloatImage, clump: BoolArray, parts: PartImage) -> _Parting | None:
+    """Judge those parts that are of like size; None if there are not two."""
+    total = np.count_nonzero(clump)
+    areas = np.bincount(parts.ravel())
+    areas[0] = 0
+    large = np.flatnonzero(areas >= max(12, _LEAST_PART * total))
+    if len(large) < 2:
+        return None
+    # half of what is covered lies in larger parts, half in smaller ones
+    ordered = np.sort(areas[large])
+    usual = ordered[np.searchsorted(np.cumsum(ordered), ordered.sum() / 2)]
+    boxes = ndimage.find_objects(parts)
+    alike = [int(i) for i in large if usual / 3 < areas[i] < 3 * usual]
+    if len(alike) < 2:
+        return None
+    likeness = sum(areas[i] * ellipse_likeness(np.pad(parts[boxes[i - 1]] == i, 2)) for i in alike)
+    covered = int(areas[alike].sum())
+    # along its rim a clump is as faint as between its parts
+    deep = cv2.erode(clump.view(np.uint8), np.ones((7, 7), np.uint8), borderValue=0) > 0
+    between = deep & (parts == 0)
+    valley = 0.0
+    if np.count_nonzero(between) >= 5:
+        inside = value[parts > 0]
+        level = float(np.median(inside))
+        step = max(level - float(np.percentile(value[~clump], 30)), 1.0)
+        valley = max(level - float(np.median(value[between])), 0.0) / step
+        # the texture of one cell has valleys too, but its heights are as uneven
+        texture = float(np.median(np.abs(inside - level))) / step
+        valley *= valley / (valley + 2 * texture + 1e-6)
+    return _Parting(parts, len(alike), covered / total, likeness / covered, valley)

@@ -1,0 +1,86 @@
+"""What one click on a cell means where cells touch, are textured, or lie on uneven ground."""
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.models.optical_flow.scenes import cells, click, disc, overlap, segment
+
+SIZE = (160, 200)
+
+
+def rod(size, x, y, length, width, degrees):
+    image = np.zeros(size, np.uint8)
+    along = np.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))])
+    ends = [np.round(np.array([x, y]) + s * along * (length - width) / 2) for s in (-1, 1)]
+    cv2.line(image, *(tuple(map(int, end)) for end in ends), 255, width)
+    return image > 0
+
+
+def colony():
+    """Dark rods side by side and end to end, with bright halos round them and faint gaps."""
+    rods = [
+        rod(SIZE, 62 + 38 * column + 3 * row, 50 + 16 * row, 36, 12, 4)
+        for row in range(5)
+        for column in range(3)
+    ]
+    grey = np.full(SIZE, 120, np.float32)
+    near = np.any(rods, axis=0).astype(np.float32)
+    grey += 110 * cv2.GaussianBlur(near, (0, 0), 7)
+    for number, mask in enumerate(rods):
+        grey[mask] = 12 + 5 * (number % 4)
+    grey = cv2.GaussianBlur(grey, (0, 0), 1.5)
+    grey += np.random.default_rng(0).normal(0, 2, SIZE)
+    frame = np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    return frame, rods
+
+
+@pytest.mark.parametrize("number", [0, 4, 7, 14])
+def test_a_click_takes_one_rod_of_a_dense_colony(number):
+    frame, rods = colony()
+    row, column = np.argwhere(rods[number]).mean(axis=0)
+    assert overlap(segment(frame, **click((column, row))), rods[number]) > 0.6
+
+
+def test_two_clicks_take_two_rods_of_a_colony():
+    frame, rods = colony()
+    places = [np.argwhere(rods[n]).mean(axis=0)[::-1] for n in (6, 9)]
+    found = segment(frame, **click(*places))
+    assert overlap(found, rods[6] | rods[9]) > 0.6
+
+
+@pytest.mark.parametrize("sign", [1, -1], ids=["bright", "dark"])
+def test_a_click_on_a_speck_takes_the_cell_round_it(sign):
+    cell, speck = disc(SIZE, 100, 80, 34), disc(SIZE, 102, 82, 5).astype(np.float32)
+    frame = cells(SIZE, [cell], 128 + sign * 25, 128 - sign * 25).astype(np.float32)
+    frame = cv2.GaussianBlur(frame, (0, 0), 5)
+    frame += sign * 30 * cv2.GaussianBlur(speck, (0, 0), 1)[..., None]
+    frame += np.random.default_rng(0).normal(0, 3, SIZE)[..., None]
+    found = segment(np.clip(frame, 0, 255).astype(np.uint8), **click((102, 82)))
+    assert overlap(found, cell) > 0.8
+
+
+def test_a_click_in_a_faint_hole_takes_the_cell_round_it():
+    cell, hole = disc(SIZE, 100, 80, 30), disc(SIZE, 92, 84, 6)
+    frame = cells(SIZE, [cell], 150, 30)
+    frame[hole] -= 40
+    assert overlap(segment(frame, **click((92, 84))), cell) > 0.8
+
+
+def test_a_cell_with_texture_is_not_parted():
+    cell = disc(SIZE, 100, 80, 40)
+    frame = cells(SIZE, [cell], 130, 20)
+    noise = np.random.default_rng(5).normal(0, 1, SIZE).astype(np.float32)
+    texture = cv2.GaussianBlur(noise, (0, 0), 3) * 160 * cell
+    grey = np.clip(frame[..., 0] + texture, 0, 255).astype(np.uint8)
+    found = segment(np.repeat(grey[..., None], 3, axis=2), **click((104, 76)))
+    assert overlap(found, cell) > 0.8
+
+
+def test_a_faint_cell_beside_bright_ones_is_found_on_uneven_ground():
+    bright, faint = disc(SIZE, 50, 60, 20), disc(SIZE, 130, 90, 16)
+    frame = cells(SIZE, [bright], 220, 20).astype(int)
+    frame[faint] += 26
+    frame += (np.arange(SIZE[1]) * 0.2).astype(int)[None, :, None]
+    found = segment(np.clip(frame, 0, 255).astype(np.uint8), **click((128, 92)))
+    assert overlap(found, faint) > 0.7

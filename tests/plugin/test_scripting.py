@@ -15,12 +15,14 @@ from napari_sam3.errors import (
     LayerError,
     MissingPromptError,
     ModelUnavailableError,
+    PropagationError,
     PropagationRunningError,
     RequestError,
     UnknownObjectError,
 )
 from napari_sam3.imports import open_labels
 from napari_sam3.models.fake import FakeTracker
+from napari_sam3.plugin.live import LiveDrawing
 from napari_sam3.projects import Project
 
 from .conftest import SHAPE, disc
@@ -299,6 +301,22 @@ def test_attaching(viewer, film):
     session.close()
     with pytest.raises(LayerError, match="closed"):
         session.propagate()
+
+
+def test_what_goes_wrong_in_drawing_ends_the_work(session, monkeypatch):
+    session.add_prompt(0, points=[[40, 30]])
+    draw = LiveDrawing.draw
+
+    def draw_three(self, result, **options):
+        if result.frame_index == 3:
+            raise ValueError("no such colour")
+        draw(self, result, **options)
+
+    monkeypatch.setattr(LiveDrawing, "draw", draw_three)
+    with pytest.raises(PropagationError, match="no such colour"):
+        session.propagate(on_frame=lambda result: True)
+    monkeypatch.setattr(LiveDrawing, "draw", draw)
+    assert session.propagate(on_frame=lambda result: True) == SHAPE[0]
 
 
 def test_a_dock_on_the_same_layer_shares_all(viewer, open_dock, work, qtbot):

@@ -173,8 +173,9 @@ class Job(QObject):
     def _try_to_draw(self, event: Prompted | Tracked | Erased) -> None:
         try:
             self._draw(event)
-        except Sam3Error as exc:
-            # results that can't be kept: the disk is full, for one. What is there stays
+        except Exception as exc:
+            # a slot's boundary: a paced thread would wait for ever. Mostly results that can't be
+            # kept, for the disk is full; what is there stays
             self.error = as_propagation_error(exc)
             self._run.stop()
 

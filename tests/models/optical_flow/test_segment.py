@@ -100,6 +100,22 @@ def test_what_moves_apart_from_its_ground_is_taken_whole(frame_index, prompt):
     assert overlap(found, truths[frame_index]) > 0.75
 
 
+@pytest.mark.parametrize(("step", "water_step"), [(5, 2), (4, -4)])
+def test_what_moves_otherwise_beside_the_clicked_thing_is_left_out(step, water_step):
+    size = (200, 260)
+    bank, water, skin = (texture(size, seed, (120, 110, 90)) for seed in (31, 32, 33))
+    frames, truths = [], []
+    for t in range(2):
+        truth = disc(size, 120 + step * t, 80, 26)
+        frame = bank.copy()
+        frame[90:150] = np.roll(water, water_step * t, axis=1)[90:150]
+        frame[truth] = np.roll(skin, step * t, axis=1)[truth]
+        frames.append(frame)
+        truths.append(truth)
+    found = OpticalFlowModel().start(Film(frames)).segment(0, ObjectPrompt(**click((120, 76))))
+    assert overlap(found, truths[0]) > 0.75
+
+
 def test_motion_across_a_cut_is_not_asked():
     frames, _ = moving_pair(4)
     frames[1] = np.zeros_like(frames[0])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
 
 from napari_sam3.models.optical_flow.flow import FloatImage, Motion
 from napari_sam3.models.optical_flow.natural import remove_camera
+from napari_sam3.models.optical_flow.regions import outline_of
 from napari_sam3.values import BoolArray, Box
 
 _LEAST_SPEED = 0.3  # working px a frame; slower is the flow's noise
@@ -17,6 +20,11 @@ _MOST_GROUND = (
     0.8  # share of moving ground over share of moving inside, beyond which speed misleads
 )
 _REACH = 3.0  # log-odds
+_MOST_CLICKS = 0.6  # share of the clicks that must lie on what moves
+_LEVELS = 16  # of speed, between the clicks and what lies still
+_ALIKE = 0.3  # of the clicks' own speed: what differs by less moves with them
+_LEAST_AREA = 20  # working px
+_AXES = ((1, 0), (0, 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,14 +33,19 @@ class Speeds:
 
     Attributes
     ----------
-    speed : (h, w) float32
-        Working px a frame.
+    drift : (2, h, w) float32
+        Working px a frame, along x and along y.
     scale : (float, float)
         Working px per frame px, along x and along y.
     """
 
-    speed: FloatImage
+    drift: FloatImage
     scale: tuple[float, float]
+
+    @cached_property
+    def speed(self) -> FloatImage:
+        """Working px a frame, (h, w)."""
+        return np.asarray(cv2.magnitude(self.drift[0], self.drift[1]))
 
     @classmethod
     def measure(cls, motion: Motion, box_xyxy: Box | None = None) -> Speeds:
@@ -41,8 +54,7 @@ class Speeds:
         if box_xyxy is not None:
             (sx, sy), (x0, y0, x1, y1) = motion.scale, box_xyxy
             objects[int(y0 * sy) : int(y1 * sy) + 1, int(x0 * sx) : int(x1 * sx) + 1] = True
-        drift = remove_camera(motion, objects)
-        return cls(cv2.magnitude(drift[0], drift[1]), motion.scale)
+        return cls(remove_camera(motion, objects), motion.scale)
 
     def within(self, box_xyxy: Box, shape: tuple[int, ...]) -> FloatImage:
         """Speeds in a box of the frame, drawn at (h, w)."""
@@ -63,12 +75,15 @@ class Speeds:
         moving = (odds > 0).astype(np.uint8)
         if moving.mean() > 0.5:
             return None
-        _, parts = cv2.connectedComponents(moving, connectivity=4)
         columns, rows = np.floor((pixels + 0.5) * self.scale).astype(int).T
-        found = parts[rows, columns]
-        if (found > 0).mean() < 0.6:
+        if moving[rows, columns].mean() < _MOST_CLICKS:
             return None
-        rows, columns = np.nonzero(np.isin(parts, np.unique(found[found > 0])))
+        region = max(
+            _regions_of_motion(self.drift, rows, columns), key=lambda r: r[0], default=None
+        )
+        if region is None:
+            return None
+        rows, columns = np.nonzero(region[1])
         x0, x1 = np.percentile(columns, (0.5, 99.5)) / self.scale[0]
         y0, y1 = np.percentile(rows, (0.5, 99.5)) / self.scale[1]
         x, y = pixels.T
@@ -78,6 +93,49 @@ class Speeds:
             int(max(x1, x.max() + 3)),
             int(max(y1, y.max() + 3)),
         )
+
+
+def _regions_of_motion(
+    drift: FloatImage, rows: np.ndarray, columns: np.ndarray
+) -> Iterator[tuple[float, BoolArray]]:
+    """Regions that are faster than a level, or move more alike than one, and how likely each is.
+
+    Between what is clicked and its ground, other things may move too (water, a shadow, a limb of
+    somebody else): so no one level tells what moves with the clicks. That region is likely whose
+    outline is a jump of the motion, and changes little with the level.
+    """
+    drift = np.stack([cv2.GaussianBlur(part, (0, 0), 1.0) for part in drift])
+    speed = cv2.magnitude(drift[0], drift[1])
+    own = np.median(drift[:, rows, columns], axis=1)
+    apart = cv2.magnitude(drift[0] - own[0], drift[1] - own[1])
+    own_speed = float(np.hypot(*own)) + _LEAST_SPEED
+    jumps = np.sqrt(sum(cv2.Sobel(p, cv2.CV_32F, *to) ** 2 for p in drift for to in _AXES)) / 8
+    still = float(np.log(np.median(speed) + _LEAST_SPEED))
+    for value, high, low in (
+        (np.log(speed + _LEAST_SPEED), np.log(own_speed), still),
+        (-np.log(apart + _LEAST_SPEED), -np.log(_ALIKE * own_speed), -np.log(own_speed)),
+    ):
+        found = []
+        for level in np.linspace(high, low, _LEVELS + 2)[1:-1] if high > low else ():
+            _, parts = cv2.connectedComponents((value > level).view(np.uint8), connectivity=4)
+            clicked = parts[rows, columns]
+            if (clicked > 0).mean() < _MOST_CLICKS:
+                continue
+            chosen = np.zeros(int(parts.max()) + 1, bool)
+            chosen[clicked[clicked > 0]] = True
+            region = chosen[parts]
+            found.append((region, int(np.count_nonzero(region))))
+        for k, (region, area) in enumerate(found):
+            if not _LEAST_AREA <= area <= 0.5 * region.size:
+                continue
+            before, after = found[max(k - 1, 0)][1], found[min(k + 1, len(found) - 1)][1]
+            growth = min(float(np.log(after / before)) / 3, 1.0)
+            outline = outline_of(region)
+            jump = float(jumps[outline].mean()) / own_speed if outline.any() else 0.0
+            sides = (region[0], region[-1], region[:, 0], region[:, -1])
+            framed = sum(np.count_nonzero(side) for side in sides) / np.sqrt(area)
+            share = float(np.log(area / region.size))
+            yield jump - 0.1 * framed - 0.5 * growth + 0.05 * share, region
 
 
 def odds_of_moving(speed: FloatImage, inside: BoolArray) -> FloatImage | None:

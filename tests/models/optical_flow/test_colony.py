@@ -108,3 +108,30 @@ def test_a_nucleus_just_above_the_noise_is_followed():
     frames = [cells(SIZE, [m], 12, 8, seed=t) for t, m in enumerate(truths)]
     found = follow(frames, {1: truths[0]})
     assert min(overlap(f.get(1), m) for f, m in zip(found, truths, strict=True)) > 0.75
+
+
+def test_two_rods_that_jump_a_hundred_px_keep_their_names():
+    """As the stage does between two frames; alike as they are, neither takes the other's place."""
+
+    def scene(t):
+        x = 45 + (100 if t > 1 else 0)
+        return [rod(x, 70, 80, 34), rod(x + 15, 76, 80, 34)]
+
+    scenes = [scene(t) for t in range(4)]
+    found = follow([phase_contrast(s, t) for t, s in enumerate(scenes)], dict(enumerate(scenes[0])))
+    for objects, masks in zip(found, scenes, strict=True):
+        assert min(overlap(objects.get(i), m) for i, m in enumerate(masks)) > 0.75
+
+
+def test_inner_rods_that_slide_onto_each_others_places_are_told_apart():
+    """The outer ones stay; the flow sees the inner ones go elsewhere than they do."""
+    outer = [rod(x, y, 90, 44) for x in (70, 135) for y in (50, 100)]
+
+    def inner(t):
+        places = ((90, 52), (100, 86), (112, 118))
+        return [rod(x - 6 * t, y - 22 * t, 72 - 15 * t, 36) for x, y in places]
+
+    frames = [phase_contrast(outer, t, inner(t)) for t in range(2)]
+    found = follow(frames, dict(enumerate([*outer, *inner(0)])))[1]
+    for i, mask in enumerate([*outer, *inner(1)]):
+        assert overlap(found.get(i), mask) > 0.75, i

@@ -31,9 +31,6 @@ _LEAST_CONTRAST = 1.5  # of object against ground, in spreads within both
 _GROWTH = 0.12  # of the object's size: how far the outline may move in a frame
 _OUTLINES = np.linspace(0.25, 0.75, 11)  # where between ground and object an outline may lie
 _GROUND = 0.3  # of the pixels of a ring in part filled by neighbours: the level of ground
-_FAR_COST = 0.1  # steps squared, of a match as far off as the object is large
-_JUMP = 1.25  # of contrast between frames; less is left to the flow's own tolerance
-_MISFIT = 0.2  # of the step: mean difference above which the flow is not believed
 _VALLEY = 0.75  # of the step, that a dip between neighbours goes below
 _SOLID = 0.65  # of the step, above which a pixel is well inside
 
@@ -106,7 +103,7 @@ class Levels:
             # all round it there must be a valley or ground
             grown = cv2.dilate(mask.view(np.uint8), disc(1)).view(bool)
             lowest = cv2.erode(share, disc(3))
-            if float((lowest[grown & ~mask] < _VALLEY).mean()) > 0.7:
+            if float((lowest[grown & ~mask] < _VALLEY).mean()) > 0.5:
                 return cls._with_outline(axis, step, share, mask)
         return None
 
@@ -297,77 +294,3 @@ def search(
         if level >= 1.6 and 0.25 < float(share[found].sum()) / area < 1.3:
             return fill_holes(largest_part(found & (share > 0.5 * level)))
     return None
-
-
-def register(
-    frame: np.ndarray, before: np.ndarray, origin: ObjectMask, guess: ObjectMask, levels: Levels
-) -> tuple[int, int] | None:
-    """Find a blob by its picture, where the flow lost it.
-
-    Parameters
-    ----------
-    frame, before : (H, W, 3) uint8
-        The target frame and the one before.
-    origin, guess : ObjectMask
-        Where it was on the frame before, and where the flow takes it on the target.
-
-    Returns
-    -------
-    dx, dy : int or None
-        Its whole move, px; None where nothing fits better than the guess.
-    """
-    x0, y0, x1, y1 = origin.bbox
-    height, width = origin.size
-    rim = 3
-    left, top = max(0, x0 - rim), max(0, y0 - rim)
-    right, bottom = min(width, x1 + rim), min(height, y1 + rim)
-    template = value_of(before[top:bottom, left:right], levels)
-    size = float(np.sqrt(origin.area))
-    reach = 8 + int(1.2 * size)
-    shift_x, shift_y = guess.bbox[0] - x0, guess.bbox[1] - y0
-    from_x = max(0, min(left, left + shift_x) - reach)
-    from_y = max(0, min(top, top + shift_y) - reach)
-    to_x = min(width, max(right, right + shift_x) + reach)
-    to_y = min(height, max(bottom, bottom + shift_y) + reach)
-    area = value_of(frame[from_y:to_y, from_x:to_x], levels)
-    if area.shape[0] < template.shape[0] or area.shape[1] < template.shape[1]:
-        return None
-    blur = max(0.5, 0.08 * size)
-    template, area = (cv2.GaussianBlur(p, (0, 0), blur) for p in (template, area))
-    misfits = cv2.matchTemplate(area, template, cv2.TM_SQDIFF) / (template.size * levels.step**2)
-    rows, columns = np.ogrid[: misfits.shape[0], : misfits.shape[1]]
-    away = [
-        (rows + from_y - top - y) ** 2 + (columns + from_x - left - x) ** 2
-        for x, y in ((0, 0), (shift_x, shift_y))
-    ]
-    # look-alikes abound among cells: a near one is more likely the same
-    cost = misfits + (_FAR_COST / size**2) * np.minimum(*away)
-    row, column = np.unravel_index(int(cost.argmin()), cost.shape)
-    if float(misfits[row, column]) > (2 * _MISFIT) ** 2:
-        return None
-    return int(column) + from_x - left, int(row) + from_y - top
-
-
-def relight(before: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    """Bring a frame to the range of greys of the next one, where light or gain jumped between."""
-    (low, high), (low_before, high_before) = (
-        np.percentile(f[::4, ::4], (1, 99)) for f in (frame, before)
-    )
-    gain = max(high - low, 1.0) / max(high_before - low_before, 1.0)
-    if 1 / _JUMP < gain < _JUMP:
-        return before
-    table = np.clip((np.arange(256) - low_before) * gain + low, 0, 255).astype(np.uint8)
-    return np.asarray(cv2.LUT(before, table))
-
-
-def misfit(value: FloatImage, before: FloatImage, mask: BoolArray, levels: Levels) -> float:
-    """Mean difference, in steps, between a crop and the frame before pulled onto it."""
-    # texture may shimmer; what counts is whether the blob as such is there
-    blur = max(1.0, 0.12 * float(np.sqrt(mask.sum())))
-    difference = cv2.GaussianBlur(value - before, (0, 0), blur)
-    return float(np.abs(difference[mask]).mean()) / levels.step
-
-
-def is_misfit(value: float) -> bool:
-    """Whether a pull along the flow is not to be believed."""
-    return value > _MISFIT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -12,6 +13,46 @@ from napari_sam3.values import BoolArray, Box, ObjectMask
 
 _TINY = 12  # px; such masks are moved whole, bilinear reading would wear them off
 _BLUR = 2.0  # working px
+
+
+class Move(NamedTuple):
+    """A move as a whole: first turned round its centre, then shifted.
+
+    Attributes
+    ----------
+    dx, dy : int
+        Shift, px.
+    turn : float
+        Degrees, from x to y.
+    centre : (float, float)
+        x and y before the move, in array coordinates.
+    """
+
+    dx: int
+    dy: int
+    turn: float = 0.0
+    centre: tuple[float, float] = (0.0, 0.0)
+
+    def source_positions(
+        self, x0: int, y0: int, shape: tuple[int, ...]
+    ) -> tuple[FloatImage, FloatImage]:
+        """Where the pixels of a box of the target came from, in array coordinates."""
+        height, width = shape
+        x, y = np.meshgrid(
+            np.arange(x0 - self.dx, x0 - self.dx + width, dtype=np.float32),
+            np.arange(y0 - self.dy, y0 - self.dy + height, dtype=np.float32),
+        )
+        if not self.turn:
+            return x, y
+        cos, sin = (
+            np.float32(np.cos(np.deg2rad(self.turn))),
+            np.float32(np.sin(np.deg2rad(self.turn))),
+        )
+        x, y = x - np.float32(self.centre[0]), y - np.float32(self.centre[1])
+        return (
+            cos * x + sin * y + np.float32(self.centre[0]),
+            cos * y - sin * x + np.float32(self.centre[1]),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,13 +65,13 @@ class Pulled:
         Where the flow takes it, on the target.
     origin : ObjectMask
         Where it was, on the source.
-    shift : (int, int) or None
-        Its move as a whole, x and y in px, where that was found without the flow.
+    move : Move or None
+        Its move as a whole, where that was found without the flow.
     """
 
     mask: ObjectMask
     origin: ObjectMask
-    shift: tuple[int, int] | None = None
+    move: Move | None = None
 
     def at_working_size(self, motion: Motion, margin: int) -> tuple[FloatImage, Box]:
         """The slightly blurred mask at the flow's size, and the box it covers there."""
@@ -83,7 +124,7 @@ def pull(mask: ObjectMask, motion: Motion) -> Pulled | None:
     middle = np.median(part, axis=0)
     shift = middle / (sx, sy)
     if mask.area < _TINY:
-        moved = move_whole(mask, (round(-float(shift[0])), round(-float(shift[1]))))
+        moved = move_whole(mask, Move(round(-float(shift[0])), round(-float(shift[1]))))
         return None if moved is None else Pulled(moved, mask)
     spread = np.abs(part - middle).max(axis=0) / (sx, sy) + 6
     left = max(0, int(np.floor(x0 - shift[0] - spread[0])))
@@ -106,20 +147,17 @@ def pull_picture(
     x0: int,
     y0: int,
     shape: tuple[int, ...],
-    shift: tuple[int, int] | None = None,
+    move: Move | None = None,
 ) -> np.ndarray:
     """The source frame pulled onto a box of the target, (h, w, 3) uint8.
 
-    Along the flow, or moved as a whole by `shift`.
+    Along the flow, or moved as a whole.
     """
     height, width = shape
-    if shift is None:
+    if move is None:
         xs, ys = motion.source_positions(x0, y0, x0 + width, y0 + height)
     else:
-        xs, ys = np.meshgrid(
-            np.arange(x0 - shift[0], x0 - shift[0] + width, dtype=np.float32),
-            np.arange(y0 - shift[1], y0 - shift[1] + height, dtype=np.float32),
-        )
+        xs, ys = move.source_positions(x0, y0, shape)
     left, top = max(0, int(xs.min())), max(0, int(ys.min()))
     right, bottom = max(left + 1, int(xs.max()) + 2), max(top + 1, int(ys.max()) + 2)
     part = frame[top:bottom, left:right]
@@ -135,18 +173,19 @@ def pull_picture(
     return np.asarray(pulled)
 
 
-def move_whole(mask: ObjectMask, shift: tuple[int, int]) -> ObjectMask | None:
-    """Move a mask by whole px, x and y; None if it leaves the picture."""
+def move_whole(mask: ObjectMask, move: Move) -> ObjectMask | None:
+    """Move a mask as a whole; None if it leaves the picture."""
     height, width = mask.size
-    rows, columns = np.nonzero(mask.crop)
-    rows = rows + mask.bbox[1] + shift[1]
-    columns = columns + mask.bbox[0] + shift[0]
-    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    if not inside.any():
+    x0, y0, x1, y1 = mask.bbox
+    # turned, it is at most as long as its diagonal
+    rim = int(np.hypot(x1 - x0, y1 - y0)) // 2 + 1 if move.turn else 0
+    left, top = max(0, x0 + move.dx - rim), max(0, y0 + move.dy - rim)
+    right, bottom = min(width, x1 + move.dx + rim), min(height, y1 + move.dy + rim)
+    if left >= right or top >= bottom:
         return None
-    whole = np.zeros(mask.size, bool)
-    whole[rows[inside], columns[inside]] = True
-    return ObjectMask.from_mask(whole)
+    xs, ys = move.source_positions(left, top, (bottom - top, right - left))
+    soft = cv2.remap(mask.crop.astype(np.float32), xs - x0, ys - y0, cv2.INTER_LINEAR)
+    return ObjectMask.from_crop(soft >= 0.5, left, top, mask.size)
 
 
 def shrink(mask: ObjectMask, frame: WorkingFrame) -> BoolArray:

@@ -6,31 +6,32 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
-from napari_sam3.models.optical_flow import blobs, natural
+from napari_sam3.models.optical_flow import natural
 from napari_sam3.models.optical_flow.acquaintance import catch_up, meet
 from napari_sam3.models.optical_flow.appearance import describe
+from napari_sam3.models.optical_flow.colony import LEAST_SHARE, Pictures, follow_blobs
 from napari_sam3.models.optical_flow.flow import (
-    FloatImage,
     Motion,
     WorkingFrame,
     estimate_motion,
 )
-from napari_sam3.models.optical_flow.lost import search_blob, search_look, was_there
+from napari_sam3.models.optical_flow.lost import search_blob, search_look
 from napari_sam3.models.optical_flow.memory import SLOWNESS, Memory
 from napari_sam3.models.optical_flow.pull import (
     Pulled,
     enlarge,
-    move_whole,
     pull,
-    pull_picture,
     shrink,
 )
+from napari_sam3.models.optical_flow.registration import (
+    relight,
+)
 from napari_sam3.models.optical_flow.segment import segment_object
-from napari_sam3.models.optical_flow.trust import judge_blob, judge_look, score_of
+from napari_sam3.models.optical_flow.trust import judge_look, score_of
 from napari_sam3.models.sequential import SequentialTracker, TrackState
 from napari_sam3.values import (
     BoolArray,
@@ -44,8 +45,6 @@ from napari_sam3.values import (
 
 _KEPT_FRAMES = 3
 _CUT_ERROR = 30.0  # grey levels left unexplained by the flow: another scene
-_LEAST_SHARE = 0.15  # of its usual area, below which an object counts as lost
-_LEAST_CONTRAST = 0.25  # of the prompted frame's, the same for blobs
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -148,17 +147,6 @@ def _is_due(memory: Memory) -> bool:
     return memory.levels is not None or memory.missing < 4 or memory.missing % 4 == 0
 
 
-class _View(NamedTuple):
-    """What is seen of a blob: a crop of the target, and of the source pulled onto it."""
-
-    pulled: Pulled
-    own: BoolArray
-    x0: int
-    y0: int
-    value: FloatImage
-    before: FloatImage
-
-
 class _Crossing:
     """All that happens between two neighbouring frames."""
 
@@ -185,9 +173,9 @@ class _Crossing:
         return self.tracker.frames[self.source]
 
     @cached_property
-    def frame_before_relit(self) -> np.ndarray:
-        """The source frame as bright and as rich in contrast as the target."""
-        return blobs.relight(self.frame_before, self.frame)
+    def pictures(self) -> Pictures:
+        """Both frames, for what is followed by its picture."""
+        return Pictures(self.frame, relight(self.frame_before, self.frame), self.motion)
 
     @cached_property
     def motion_back(self) -> Motion:
@@ -209,7 +197,9 @@ class _Crossing:
             }
             guesses = {i: p for i, p in pulled.items() if p is not None}
             looks = {i: p for i, p in guesses.items() if not _is_blob(memories[i])}
-            seen = self._follow_blobs(guesses, memories)
+            known = {i: m for i, m in memories.items() if i in guesses and m is not None}
+            if any(map(_is_blob, known.values())):
+                seen = follow_blobs(self.pictures, guesses, known, self.fixed)
             seen.update(self._follow_looks(looks, memories, {i: m for i, (m, _) in seen.items()}))
         taken = label_image({**{i: m for i, (m, _) in seen.items()}, **self.fixed}, self.size) > 0
         for obj_id, memory in memories.items():
@@ -254,70 +244,6 @@ class _Crossing:
             tracker.working_frame(source),
             lambda: (tracker.features(source), self.motion_back),
         )
-
-    # ------------------------------------------------------------------------------- blobs
-
-    def _follow_blobs(
-        self, guesses: Mapping[int, Pulled], memories: Mapping[int, Memory | None]
-    ) -> dict[int, tuple[ObjectMask, float]]:
-        known = {i: m for i, m in memories.items() if i in guesses and m is not None}
-        levels = {i: m.levels for i, m in known.items() if m.levels is not None}
-        if not levels:
-            return {}
-        views = {i: self._mend(guesses[i], own) for i, own in levels.items()}
-        claims = {i: g.mask for i, g in guesses.items() if i not in views}
-        claims.update({i: view.pulled.mask for i, view in views.items()})
-        everyone = label_image({**claims, **self.fixed}, self.size, np.int32)
-        seen = {}
-        for obj_id, view in views.items():
-            area = known[obj_id].area
-            found = self._refine(obj_id, view, levels[obj_id], everyone, area)
-            if found is not None:
-                seen[obj_id] = found
-        return seen
-
-    def _refine(
-        self, obj_id: int, view: _View, levels: blobs.Levels, everyone: np.ndarray, area: float
-    ) -> tuple[ObjectMask, float] | None:
-        height, width = view.own.shape
-        others = everyone[view.y0 : view.y0 + height, view.x0 : view.x0 + width].copy()
-        others[others == obj_id] = 0
-        refined = blobs.refine(view.value, view.before, view.own, others, levels)
-        if refined.contrast < _LEAST_CONTRAST:
-            return None
-        mask = ObjectMask.from_crop(refined.mask, view.x0, view.y0, self.size)
-        if mask is None or mask.area < _LEAST_SHARE * area:
-            return None
-        overlap = mask.overlap(view.pulled.mask)
-        return mask, judge_blob(refined.mask, others > 0, view.value, levels.step, overlap)
-
-    def _look_at(self, pulled: Pulled, levels: blobs.Levels) -> _View:
-        crop, own, x0, y0 = blobs.cut_out(self.frame, pulled.mask)
-        before = pull_picture(self.frame_before_relit, self.motion, x0, y0, own.shape, pulled.shift)
-        return _View(
-            pulled, own, x0, y0, blobs.value_of(crop, levels), blobs.value_of(before, levels)
-        )
-
-    def _mend(self, guess: Pulled, levels: blobs.Levels) -> _View:
-        """Where the flow does not explain what is seen of a blob, look for it by its picture."""
-        view = self._look_at(guess, levels)
-        misfit = blobs.misfit(view.value, view.before, view.own, levels)
-        if not blobs.is_misfit(misfit):
-            return view
-        shift = blobs.register(
-            self.frame, self.frame_before_relit, guess.origin, guess.mask, levels
-        )
-        moved = None if shift is None else move_whole(guess.origin, shift)
-        if shift is None or moved is None:
-            return view
-        _, place, x0, y0 = blobs.cut_out(self.frame, moved)
-        own = guess.mask.mask[y0 : y0 + place.shape[0], x0 : x0 + place.shape[1]]
-        if was_there(place, self._picture_before(x0, y0, place.shape), own, levels):
-            return view
-        other = self._look_at(Pulled(moved, guess.origin, shift), levels)
-        if blobs.misfit(other.value, other.before, other.own, levels) > 0.5 * misfit:
-            return view
-        return other
 
     # ------------------------------------------------------------------------------- looks
 
@@ -364,7 +290,7 @@ class _Crossing:
             alone = odds - np.log1p(others)
             found = natural.decide(alone, box, self.scene, smooth=memory.look is not None)
             whole = enlarge(found, box, self.motion.scale, self.size)
-            if whole is None or whole.area < _LEAST_SHARE * memory.area:
+            if whole is None or whole.area < LEAST_SHARE * memory.area:
                 continue
             taught = memory.look is not None
             seen[obj_id] = (whole, judge_look(found, soft > 0.5, look_odds, taught=taught))
@@ -374,12 +300,8 @@ class _Crossing:
 
     def _search(self, memory: Memory, taken: BoolArray) -> tuple[ObjectMask, float] | None:
         if memory.levels is not None:
-            before = None if self.is_cut else self._picture_before
+            before = None if self.is_cut else self.pictures.before_at
             return search_blob(memory, memory.levels, self.frame, before, taken)
         if memory.look is None:
             return None
         return search_look(memory, memory.look, self.scene, self.motion.scale, taken)
-
-    def _picture_before(self, x0: int, y0: int, shape: tuple[int, ...]) -> np.ndarray:
-        """What is seen in a box of the target, as it was on the source frame."""
-        return pull_picture(self.frame_before_relit, self.motion, x0, y0, shape)

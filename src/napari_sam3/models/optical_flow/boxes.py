@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -13,11 +14,13 @@ from napari_sam3.models.optical_flow.appearance import Appearance, colour_ratio,
 from napari_sam3.models.optical_flow.cut import cut
 from napari_sam3.models.optical_flow.flow import FloatImage
 from napari_sam3.models.optical_flow.moving import odds_of_moving
-from napari_sam3.models.optical_flow.regions import Window, grab
+from napari_sam3.models.optical_flow.regions import Window, grab, outline_of
 from napari_sam3.values import BoolArray
 
 _SURE = 8.0  # log-odds
 _SHARE, _SHARE_MOVING = 0.45, 0.6  # of the opinions; those led by motion overshoot together
+_MORE = (0.0, -0.1, 0.1, 0.2)  # or less of them, if the outline is better then
+_WORKERS = 4
 
 
 def propose_in_box(
@@ -54,8 +57,7 @@ def propose_in_box(
         # what moves is worth more than what merely looks different
         opinions += 2 * list(_opinions_on_motion(window, inside, middle, speed, moving))
     share = np.mean(opinions, axis=0, dtype=np.float32)
-    least = np.float32(_SHARE if moving is None else _SHARE_MOVING)
-    odds = 6 * (share - least) + 0.7 * middle
+    usual = _SHARE if moving is None else _SHARE_MOVING
 
     def decide(odds: FloatImage) -> BoolArray:
         odds[~inside] = -_SURE
@@ -63,10 +65,31 @@ def propose_in_box(
         odds[against[:, 1], against[:, 0]] = -_SURE
         return cut(odds, window.lab[..., :2], 2.0)
 
-    found = decide(odds)
-    if moving is not None and found.any():
-        found = decide(odds + colour_ratio(window.lab, found, ~found, window.lab))
+    def agree(more: float) -> tuple[float, BoolArray]:
+        odds = 6 * (share - np.float32(usual + more)) + 0.7 * middle
+        found = decide(odds)
+        if moving is not None and found.any():
+            found = decide(odds + colour_ratio(window.lab, found, ~found, window.lab))
+        return _stands_out(window, found, moving) - abs(more), found
+
+    # how many must agree depends on the picture: the outline tells which of the answers is best
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        _, found = max(pool.map(agree, _MORE), key=lambda answer: answer[0])
     return found if found.any() else inside & (off_centre <= 1)
+
+
+def _stands_out(window: Window, mask: BoolArray, moving: FloatImage | None) -> float:
+    """How strong the edges are that an outline runs along, and how much more moves within it."""
+    outline = outline_of(mask)
+    if not outline.any():
+        return -1.0
+    strength = float(np.log1p(window.edges[outline].mean()))
+    if moving is None:
+        return strength
+    whole = mask.view(np.uint8)
+    ring = (cv2.dilate(whole, np.ones((9, 9), np.uint8)) > 0) & ~mask
+    beside = float(moving[ring].mean()) if ring.any() else 0.0
+    return strength + 0.1 * (float(moving[mask].mean()) - beside)
 
 
 def _opinions_on_box(

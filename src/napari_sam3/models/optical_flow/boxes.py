@@ -51,11 +51,14 @@ def propose_in_box(
         (2 * rows - y0 - y1) / (y1 - y0)
     ) ** 2
     middle = (0.6 - np.minimum(off_centre, 1.7)).astype(np.float32)
-    opinions = list(_opinions_on_box(window, inside, middle, seeds, against))
     moving = None if speed is None else odds_of_moving(speed, inside)
-    if moving is not None and speed is not None:
-        # what moves is worth more than what merely looks different
-        opinions += 2 * list(_opinions_on_motion(window, inside, middle, speed, moving))
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        looks = pool.submit(list, _opinions_on_box(window, inside, middle, seeds, against))
+        opinions = []
+        if moving is not None and speed is not None:
+            # what moves is worth more than what merely looks different
+            opinions += 2 * list(_opinions_on_motion(window, inside, middle, speed, moving))
+        opinions += looks.result()
     share = np.mean(opinions, axis=0, dtype=np.float32)
     usual = _SHARE if moving is None else _SHARE_MOVING
 

@@ -1,9 +1,15 @@
-"""When a dock has come to its end: taken out of its window, or the window closed."""
+"""When a dock has come to its end: taken out, its window closed, or the program about to end."""
 
 from __future__ import annotations
 
+import atexit
+from contextlib import suppress
+from weakref import WeakSet
+
 from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 from qtpy.QtWidgets import QMainWindow, QWidget
+
+_alive: WeakSet[Lifetime] = WeakSet()
 
 
 class Lifetime(QObject):
@@ -27,6 +33,7 @@ class Lifetime(QObject):
         self._was_docked = False
         self._is_closing = False
         widget.installEventFilter(self)
+        _alive.add(self)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
         """Let every event pass, having looked at it."""
@@ -63,3 +70,11 @@ def _main_window_of(widget: QWidget) -> QMainWindow | None:
     while parent is not None and not isinstance(parent, QMainWindow):
         parent = parent.parent()
     return parent
+
+
+@atexit.register
+def end_all() -> None:
+    """A script may end with its window open: save, and leave no thread to Qt's own end."""
+    for lifetime in list(_alive):
+        with suppress(RuntimeError):  # gone with its window
+            lifetime.ended.emit()

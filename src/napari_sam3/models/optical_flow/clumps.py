@@ -75,15 +75,18 @@ def part_clump(frame: np.ndarray, mask: BoolArray, pixels: np.ndarray) -> BoolAr
     pixels : (N, 2) int
         Columns and rows of the clicks, inside the mask.
     """
-    for _ in range(_ROUNDS):
-        part = _part_once(frame, mask, pixels)
+    for turn in range(_ROUNDS):
+        # what was parted has a ragged outline, which says little
+        part = _part_once(frame, mask, pixels, by_shape=turn == 0)
         if part is None:
             break
         mask = part
     return mask
 
 
-def _part_once(frame: np.ndarray, mask: BoolArray, pixels: np.ndarray) -> BoolArray | None:
+def _part_once(
+    frame: np.ndarray, mask: BoolArray, pixels: np.ndarray, *, by_shape: bool
+) -> BoolArray | None:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     side = max(np.ptp(rows), np.ptp(columns)) + 1
     margin = 3 + 0.15 * side
@@ -108,7 +111,7 @@ def _part_once(frame: np.ndarray, mask: BoolArray, pixels: np.ndarray) -> BoolAr
     value = lightness_of(window)
     if np.median(value[clump]) < np.median(value[~clump]):
         value = -value
-    parting = _best_parting(value, clump, side * window.scale[0])
+    parting = _best_parting(value, clump, side * window.scale[0], by_shape)
     if parting is None:
         return None
     basins = watershed(-value, parting.parts, mask=clump)
@@ -124,11 +127,12 @@ def _part_once(frame: np.ndarray, mask: BoolArray, pixels: np.ndarray) -> BoolAr
     return found if found.any() else None
 
 
-def _best_parting(value: FloatImage, clump: BoolArray, side: float) -> _Parting | None:
-    alone = ellipse_likeness(clump)
-    by_shape = _judge(value, clump, _lobes(clump.view(np.uint8), _NECK))
-    if by_shape is not None and by_shape.likeness * by_shape.cover > alone + _ROUNDER:
-        return by_shape
+def _best_parting(
+    value: FloatImage, clump: BoolArray, side: float, by_shape: bool
+) -> _Parting | None:
+    lobes = _judge(value, clump, _lobes(clump.view(np.uint8), _NECK)) if by_shape else None
+    if lobes is not None and lobes.likeness * lobes.cover > ellipse_likeness(clump) + _ROUNDER:
+        return lobes
     best = max(_partings(value, clump, side), key=lambda p: p.evidence, default=None)
     return best if best is not None and best.evidence > _EVIDENCE else None
 

@@ -1,8 +1,11 @@
 """Cells that touch their like: dense colonies that drift, grow and divide."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
+from napari_sam3.models.optical_flow.division import Form, one_daughter
 from tests.models.optical_flow.scenes import cells, disc, follow, overlap
 
 SIZE = (160, 210)
@@ -83,6 +86,15 @@ def test_of_a_rod_that_divides_one_daughter_is_followed():
         shares = sorted(overlap(found[t].get(1), daughter) for daughter in scenes[t])
         assert shares[1] > 0.75, t
         assert shares[0] < 0.05, t
+
+
+def test_daughters_at_an_angle_are_told_apart_if_their_mother_had_grown():
+    """Too wide a neck to tell of a division by itself, as in a cell that only bends."""
+    left, right = rod(80, 70, 0, 44), rod(110.5, 90, 55, 44)
+    both, young = left | right, Form.of(left)
+    old = replace(young, area=int(both.sum()))
+    assert overlap(one_daughter(both, both, left, young), left) > 0.85
+    assert np.array_equal(one_daughter(both, both, left, old), both)
 
 
 def test_of_a_nucleus_in_mitosis_one_daughter_is_found():

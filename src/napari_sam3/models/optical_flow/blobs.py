@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from skimage.segmentation import watershed
 
-from napari_sam3.models.optical_flow.division import neck_of, one_daughter
+from napari_sam3.models.optical_flow.division import Form, one_daughter
 from napari_sam3.models.optical_flow.flow import FloatImage
 from napari_sam3.models.optical_flow.shapes import (
     core_of,
@@ -56,14 +56,14 @@ class Levels:
         Difference along it.
     outline : float
         Where between ground (0) and object (1) the prompted outline lies.
-    neck : float
-        Of the prompted mask; see `neck_of`.
+    form : Form
+        Of the prompted mask.
     """
 
     axis: np.ndarray
     step: float
     outline: float
-    neck: float
+    form: Form
 
     @classmethod
     def measure(cls, lab: FloatImage, mask: BoolArray, *, grey: bool) -> Levels | None:
@@ -117,7 +117,7 @@ class Levels:
         )
         fits = inside / (np.count_nonzero(mask) + outside)
         outline = float(_OUTLINES[int(fits.argmax())]) if fits.any() else 0.4
-        return cls(axis, step, outline, neck_of(mask))
+        return cls(axis, step, outline, Form.of(mask))
 
 
 def _spread(values: np.ndarray) -> float:
@@ -248,7 +248,7 @@ def refine(
     found = fill_holes(largest_part(found)) & ~claimed & ~strange
     if np.count_nonzero(found) < 0.3 * area and size > 3:
         found = pulled
-    found = one_daughter(found, share > max(levels.outline, _SOLID), pulled, levels.neck)
+    found = one_daughter(found, share > max(levels.outline, _SOLID), pulled, levels.form)
     return Refined(np.asarray(found), contrast)
 
 

@@ -2,22 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from skimage.segmentation import watershed
 
 from napari_sam3.models.optical_flow.flow import FloatImage
-from napari_sam3.models.optical_flow.shapes import depth_of, fill_holes
+from napari_sam3.models.optical_flow.shapes import depth_of, fill_holes, solidity_of
 from napari_sam3.values import BoolArray
 
 _PINCHED = 0.6  # of the prompted neck's width: narrower, and a blob has divided
 _WAIST = 0.8  # the same for its outline
+_BENT = 0.82  # of the prompted solidity: less is a bay in the outline
+_GROWN = 1.4  # of the prompted area: cells grow before they divide
+_NECKS = np.linspace(0.2, 0.9, 8)
 _BODY = 0.8  # of a blob's half width, that of either part
 _LEAST_DAUGHTER = 0.2  # of the area
 _LEAST_DEPTH = 3.0  # px; of what is thinner no neck can be told
 
 
-def one_daughter(found: BoolArray, bright: BoolArray, pulled: BoolArray, neck: float) -> BoolArray:
+@dataclass(frozen=True)
+class Form:
+    """How nearly one body a mask is.
+
+    Attributes
+    ----------
+    neck : float
+        Width of its neck between two bodies over that of the bodies; 1 where there is none.
+    solidity : float
+        Its area over that of its convex hull.
+    area : int
+        px.
+    """
+
+    neck: float
+    solidity: float
+    area: int
+
+    @classmethod
+    def of(cls, mask: BoolArray) -> Form:
+        """Measure a mask."""
+        depth = depth_of(mask)
+        necks = (float(n) for n in _NECKS if _parts(depth, float(n)) is not None)
+        return cls(next(necks, 1.0), solidity_of(mask), int(np.count_nonzero(mask)))
+
+
+def one_daughter(found: BoolArray, bright: BoolArray, pulled: BoolArray, form: Form) -> BoolArray:
     """Of a blob that has divided the daughter that lies most where it was; else all of it.
 
     Parameters
@@ -28,13 +59,18 @@ def one_daughter(found: BoolArray, bright: BoolArray, pulled: BoolArray, neck: f
         What is as bright as the inside of a blob.
     pulled : (h, w) bool
         Its mask of the frame before, pulled along the flow.
-    neck : float
-        `neck_of` the prompted mask: who names something pinched means all of it.
+    form : Form
+        Of the prompted mask: who names something pinched or bent means all of it.
     """
-    solid = fill_holes(found & bright)
-    depth = depth_of(solid)
-    parts = _parts(depth, _PINCHED * neck)
-    if parts is None or _parts(depth_of(fill_holes(found)), _WAIST * neck) is None:
+    # a neck tells of daughters in line; what has grown and has a bay now, of daughters at an angle
+    whole = fill_holes(found)
+    depth = depth_of(whole)
+    parts = _parts(depth, _WAIST * form.neck)
+    grown = np.count_nonzero(whole) > _GROWN * form.area
+    if parts is not None and not (grown and solidity_of(whole) < _BENT * form.solidity):
+        depth = depth_of(fill_holes(found & bright))
+        parts = _parts(depth, _PINCHED * form.neck)
+    if parts is None:
         return found
     # every pixel goes with the part on whose side of the neck it is
     sides = watershed(-depth, parts, mask=found)
@@ -43,15 +79,6 @@ def one_daughter(found: BoolArray, bright: BoolArray, pulled: BoolArray, neck: f
     if np.partition(areas, -2)[-2] < _LEAST_DAUGHTER * areas.sum():
         return found
     return np.asarray(sides == 1 + int(shares.argmax()))
-
-
-def neck_of(mask: BoolArray) -> float:
-    """Width of a mask's neck between two bodies over that of the bodies; 1 where there is none."""
-    depth = depth_of(mask)
-    for neck in np.linspace(0.2, 0.9, 8):
-        if _parts(depth, float(neck)) is not None:
-            return float(neck)
-    return 1.0
 
 
 def _parts(depth: FloatImage, neck: float) -> np.ndarray | None:

@@ -18,6 +18,7 @@ _FAR_COST = 0.1  # steps squared, of a match as far off as the object is large
 _JUMP = 1.25  # of contrast between frames; less is left to the flow's own tolerance
 _MISFIT = 0.2  # of the step: mean difference above which the flow is not believed
 _TAKEN_COST = 0.3  # steps squared, of a place that is all taken
+_MOST_TAKEN = 0.4  # of a place, beyond which it is somebody else's
 _TURN_COST = 0.02  # the same of a right angle's ninth
 _TURNS = (0, -10, 10, -20, 20, -30, 30)  # degrees
 _LONG = 1.5  # times as long as wide, from which on a turn shows
@@ -106,6 +107,7 @@ def register(
         misfits = np.maximum(misfits, 0) / (float(rim.sum()) * levels.step**2)
         overlaps = cv2.matchTemplate(others, mask, cv2.TM_CCORR) / max(1.0, float(mask.sum()))
         cost = misfits + far + _TAKEN_COST * overlaps + _TURN_COST * abs(turn) / 10
+        cost[overlaps > _MOST_TAKEN] = np.inf
         row, column = np.unravel_index(int(cost.argmin()), cost.shape)
         lowest = float(cost[row, column])
         if misfits[row, column] <= (2 * _MISFIT) ** 2 and (best is None or lowest < best[0]):

@@ -44,6 +44,17 @@ def largest_part(mask: BoolArray) -> BoolArray:
     return np.asarray(parts == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax()))
 
 
+def solidity_of(mask: BoolArray) -> float:
+    """Area of a mask over that of its convex hull; 1 for an empty one."""
+    points = cv2.findNonZero(mask.astype(np.uint8))
+    if points is None:
+        return 1.0
+    # centres of pixels: their hull has half its rim less area
+    hull = cv2.convexHull(points)
+    area = cv2.contourArea(hull) + 0.5 * cv2.arcLength(hull, True) + 1
+    return float(np.count_nonzero(mask) / area)
+
+
 @lru_cache
 def disc(radius: int) -> np.ndarray:
     """A disc to grow or shrink masks with."""

@@ -42,6 +42,17 @@ def test_a_click_takes_one_rod_of_a_dense_colony(number):
     assert overlap(segment(frame, **click((column, row))), rods[number]) > 0.6
 
 
+@pytest.mark.parametrize("number", [4, 7])
+def test_a_box_takes_one_rod_of_a_dense_colony(number):
+    frame, rods = colony()
+    rows, columns = np.nonzero(rods[number])
+    box = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1], float)
+    found = segment(frame, box_xyxy=box)
+    assert overlap(found, rods[number]) > 0.75
+    assert not found.mask[: rows.min()].any()
+    assert not found.mask[:, columns.max() + 1 :].any()
+
+
 def test_two_clicks_take_two_rods_of_a_colony():
     frame, rods = colony()
     places = [np.argwhere(rods[n]).mean(axis=0)[::-1] for n in (6, 9)]

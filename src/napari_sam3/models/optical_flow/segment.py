@@ -34,6 +34,7 @@ _WORKERS = 4
 _MOST_TAKEN = 0.5  # of an object, by a negative click elsewhere than in its middle
 _MOST_ADDED = 2.0  # times an object, by a positive click
 _LEAST_CELL = 0.8  # score; a clear cell has 1.5 to 2, what is less is sought in other ways
+_LEAST_FIT = 0.7  # overlap of a cell's box with the one that was drawn
 _BOX_SIDE = 200  # px; what a box with its surroundings is shrunk to
 
 
@@ -77,14 +78,7 @@ def _pixels(points_xy: FloatArray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _segment_clicks(frame: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> BoolArray:
-    height, width = frame.shape[:2]
-    centre = (positive.min(axis=0) + positive.max(axis=0)) / 2
-    spread = float((positive.max(axis=0) - positive.min(axis=0)).max()) / 2
-    reach = max(_SMALLEST_REACH, 1.3 * spread)
-    windows = [Window.around(frame, centre, reach)]
-    while reach < max(height, width):
-        reach *= _REACH_STEP
-        windows.append(Window.around(frame, centre, reach))
+    windows = _windows_round(frame, positive)
     if _is_grey(frame):
         cell = _find_cell(frame, windows, positive, negative)
         if cell is not None:
@@ -96,14 +90,26 @@ def _segment_clicks(frame: np.ndarray, positive: np.ndarray, negative: np.ndarra
     other = _best(propose_by_colour, windows, positive, negative)
     if best is None or (other is not None and other.score > best.score):
         best = other
-    mask = np.zeros((height, width), bool)
+    mask = np.zeros(frame.shape[:2], bool)
     if best is not None:
         best.window.paste(best.mask, mask)
     else:
-        radius = max(1, round(0.01 * min(height, width)))
+        radius = max(1, round(0.01 * min(mask.shape)))
         for column, row in positive:
             _paint_disc(mask, column, row, radius, value=True)
     return mask
+
+
+def _windows_round(frame: np.ndarray, pixels: np.ndarray) -> list[Window]:
+    """Windows of growing size, up to the whole frame, round clicks."""
+    centre = (pixels.min(axis=0) + pixels.max(axis=0)) / 2
+    spread = float((pixels.max(axis=0) - pixels.min(axis=0)).max()) / 2
+    reach = max(_SMALLEST_REACH, 1.3 * spread)
+    windows = [Window.around(frame, centre, reach)]
+    while reach < max(frame.shape[:2]):
+        reach *= _REACH_STEP
+        windows.append(Window.around(frame, centre, reach))
+    return windows
 
 
 def _find_cell(
@@ -167,9 +173,34 @@ def _segment_box(
     motion: MotionSource,
 ) -> BoolArray:
     box = _clip_box(box_xyxy, frame)
-    measured = None if _is_grey(frame) else motion()
+    is_grey = _is_grey(frame)
+    cell = _find_cell_in_box(frame, box, positive, negative) if is_grey else None
+    if cell is not None:
+        return cell
+    measured = None if is_grey else motion()
     speeds = None if measured is None else Speeds.measure(measured, box)
     return _fill_box(frame, box, positive, negative, speeds)
+
+
+def _find_cell_in_box(
+    frame: np.ndarray, box: Box, positive: np.ndarray, negative: np.ndarray
+) -> BoolArray | None:
+    """The cell in the middle of a box, if it reaches from side to side; else None."""
+    x0, y0, x1, y1 = box
+    clicks = positive if len(positive) else np.array([[(x0 + x1) // 2, (y0 + y1) // 2]])
+    cell = _find_cell(frame, _windows_round(frame, clicks), clicks, negative)
+    found = None if cell is None else ObjectMask.from_mask(cell)
+    if cell is None or found is None:
+        return None
+    left, top, right, bottom = found.bbox
+    wide = max(0, min(x1, right) - max(x0, left))
+    high = max(0, min(y1, bottom) - max(y0, top))
+    either = (x1 - x0) * (y1 - y0) + (right - left) * (bottom - top) - wide * high
+    if wide * high < _LEAST_FIT * either:
+        return None
+    cell[:y0] = cell[y1:] = False
+    cell[:, :x0] = cell[:, x1:] = False
+    return cell
 
 
 def _clip_box(box_xyxy: FloatArray, frame: np.ndarray) -> Box:

@@ -11,6 +11,7 @@ from napari_sam3.session.frames import RgbFrames
 from napari_sam3.values import Journal, Keyframe, ObjectMask, ObjectPrompt
 from napari_sam3.video import as_video
 from tests.conftest import CENTRES, make_disc_film
+from tests.models.optical_flow.scenes import disc, texture
 
 N_FRAMES = 14
 BLACK = np.zeros((N_FRAMES, 90, 120), np.uint8)
@@ -141,6 +142,31 @@ def test_optical_flow_is_equal_if_all_since_the_prompt_is_known(step):
     rest = follow(resumed, journal_of(objects, known), frames[8:])
     assert resumed.stepped == list(frames[8:])
     assert_same(rest, {i: shown[i] for i in frames[8:]})
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_optical_flow_learns_again_what_it_had_learnt_on_the_known_frames(step):
+    """Things with a look, whose classifier goes on learning; their colours change all the time."""
+    ground = texture((120, 160), 5, (90, 110, 90))
+    film = np.repeat(ground[None], N_FRAMES, axis=0)
+    truths = {}
+    for t in range(N_FRAMES)[::step]:
+        for obj_id, (x, y, colour) in {1: (40, 60, 60), 2: (105, 60, 160)}.items():
+            there = disc((120, 160), x + t, y - t, 30)
+            film[t][there] = texture((120, 160), obj_id, (200, colour + 6 * t, 60))[there]
+            truths.setdefault(obj_id, there)
+    model = OpticalFlowModel()
+    whole = start(model, film)
+    frames = range(N_FRAMES)[::step]
+    objects = {}
+    for obj_id, truth in truths.items():
+        prompt = ObjectPrompt(mask=truth)
+        objects[obj_id] = {frames[0]: Keyframe(prompt, ObjectMask.from_mask(truth))}
+    shown = follow(whole, journal_of(objects), frames)
+    for known in (frames[:8], frames[1:8]):
+        resumed = start(model, film)
+        rest = follow(resumed, journal_of(objects, {i: shown[i] for i in known}), frames[8:])
+        assert_same(rest, {i: shown[i] for i in frames[8:]})
 
 
 def test_optical_flow_is_nearly_equal_if_only_the_newest_are_known():

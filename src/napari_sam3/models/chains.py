@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from napari_sam3.values import Journal, Keyframe, ObjectMask, PackedMask
 
@@ -70,6 +70,26 @@ class Span:
     obj_id: int
     keyframe: Keyframe
     end: int | None = None
+
+
+class Met(NamedTuple):
+    """An object that an earlier process followed, to go on with.
+
+    Attributes
+    ----------
+    obj_id : int
+    begin : int
+        Frame of `keyframe`, the last one met on the way.
+    keyframe : Keyframe
+    shown : mapping of frame index to ObjectMask or None
+        Neighbouring frames between that one and where to go on, in the order of the chain; None
+        where the object was not there. Empty: it goes on from the keyframe.
+    """
+
+    obj_id: int
+    begin: int
+    keyframe: Keyframe
+    shown: Mapping[int, ObjectMask | None]
 
 
 def open_spans(journal: Journal) -> list[Span]:
@@ -178,14 +198,18 @@ class Chain:
         while oldest - self.step in known:
             oldest -= self.step
         shown = range(oldest, newest + self.step, self.step)
-        met = {s.obj_id: s for s in self.spans if not self._is_ahead(s.begin, newest)}
-        states = {}
-        for obj_id, span in met.items():
-            since = {f: known[f].get(obj_id) for f in shown if self._is_ahead(f, span.begin)}
-            if since:
-                states[obj_id] = self.tracker.resume(span.begin, span.keyframe, since)
-            else:
-                states[obj_id] = self.tracker.begin(span.begin, span.keyframe)
+        met = [
+            Met(
+                s.obj_id,
+                s.begin,
+                s.keyframe,
+                {f: known[f].get(s.obj_id) for f in shown if self._is_ahead(f, s.begin)},
+            )
+            for s in {
+                s.obj_id: s for s in self.spans if not self._is_ahead(s.begin, newest)
+            }.values()
+        ]
+        states = self.tracker.resume(met, {f: known[f] for f in shown})
         self.scenes[newest] = {i: _PackedState.pack(s) for i, s in states.items()}
 
     def _is_ahead(self, frame_index: int, other: int) -> bool:

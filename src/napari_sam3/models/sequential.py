@@ -35,7 +35,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from napari_sam3.models.base import TrackedFrame
-from napari_sam3.models.chains import Chain, TrackState, closed_spans, open_spans
+from napari_sam3.models.chains import Chain, Met, TrackState, closed_spans, open_spans
 from napari_sam3.models.joining import join_masks
 from napari_sam3.values import Concept, Frames, Journal, Keyframe, ObjectMask, ObjectPrompt
 
@@ -70,21 +70,22 @@ class SequentialTracker(ABC):
         """State of an object on one of its keyframes; its mask is the keyframe's."""
 
     def resume(
-        self, met_on: int, keyframe: Keyframe, shown: Mapping[int, ObjectMask | None]
-    ) -> TrackState:
-        """State of an object on a frame whose mask an earlier process computed.
+        self, met: Sequence[Met], known: Mapping[int, Mapping[int, ObjectMask]]
+    ) -> dict[int, TrackState]:
+        """States of objects on a frame that an earlier process computed.
 
         Parameters
         ----------
-        met_on : int
-            Frame of `keyframe`, the last one met on the way.
-        keyframe : Keyframe
-        shown : mapping of frame index to ObjectMask or None
-            Neighbouring frames between that one and where to go on, in the order of the chain;
-            None where the object was not there. The state is that of the last of them.
+        met : sequence of Met
+            The objects; the states are those of the last frame of `known`.
+        known : mapping of frame index to mapping of object id to ObjectMask
+            All that was shown on neighbouring frames, in the order of the chain.
         """
-        *_, mask = shown.values()
-        return replace(self.begin(met_on, keyframe), mask=mask)
+        states = {}
+        for obj_id, begin, keyframe, shown in met:
+            state = self.begin(begin, keyframe)
+            states[obj_id] = replace(state, mask=[*shown.values()][-1]) if shown else state
+        return states
 
     @abstractmethod
     def step(

@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from napari_sam3.models.optical_flow import blobs, natural
+from napari_sam3.models.optical_flow import blobs
 from napari_sam3.models.optical_flow.flow import FloatImage, Motion, WorkingFrame
+from napari_sam3.models.optical_flow.look import learn_look
 from napari_sam3.models.optical_flow.memory import Memory
 from napari_sam3.models.optical_flow.pull import shrink
+from napari_sam3.models.optical_flow.scene import Scene, remove_camera
 from napari_sam3.models.optical_flow.trust import trust_of
 from napari_sam3.values import ObjectMask
 
@@ -39,8 +41,8 @@ def meet(
         small = shrink(mask, working)
         features, motion = details()
         # the drift of the prompted frame is not known: the next one's, turned round
-        drift = -natural.remove_camera(motion, small)
-        look = natural.learn_look(natural.Scene(features, drift, working.lab), small)
+        drift = -remove_camera(motion, small)
+        look = learn_look(Scene(features, drift, working.lab), small)
     return Memory(levels, look, mask, area=float(mask.area), whole=float(mask.area))
 
 

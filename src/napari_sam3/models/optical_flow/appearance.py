@@ -1,7 +1,6 @@
 """What an object looks like: pixel features, and a small classifier taught by one frame.
 
-The classifier is a net of one hidden layer, trained once on the prompted frame and kept as it is
-from then on: what is taught by a tracker's own results drifts with them.
+The classifier is a net of one hidden layer.
 """
 
 from __future__ import annotations
@@ -18,10 +17,11 @@ from napari_sam3.values import BoolArray
 _COLOUR_BLURS = (1.0, 3.0, 8.0)  # px
 _TEXTURE_BLURS = (2.0, 6.0)
 _HIDDEN = 64
-_STEPS = 600
+_STEPS, _RATE = 2000, 0.01
+_DECAY = 1e-3  # of the weights, not of the biases
 # pixels at once; so few that BLAS keeps to one thread: its threads cost more than they give for
 # matrices this thin, very much so on a busy machine
-_BATCH = 128
+BATCH = 128
 _REACH = 6.0  # log-odds beyond it claim more than one frame can teach
 
 
@@ -55,23 +55,32 @@ def describe(rgb: ByteImage) -> FloatImage:
 
 @dataclass(frozen=True, eq=False)
 class Appearance:
-    """A trained classifier of pixels: what is the object, what is not."""
+    """A trained classifier of pixels: what is the object, what is not.
 
-    first: NDArray[np.float32]
-    first_bias: NDArray[np.float32]
-    second: NDArray[np.float32]
-    second_bias: np.float32
+    Attributes
+    ----------
+    weights : (W,) float16
+        All of the net's; half precision, as a tracker keeps them for every frame.
+    count : int
+        Features a pixel has.
+    """
+
+    weights: NDArray[np.float16]
+    count: int
 
     def log_odds(self, features: FloatImage) -> FloatImage:
         """Log-odds that pixels are the object: (F, ...) features to (...) float32."""
+        first, first_bias, second, second_bias = _layers(
+            self.weights.astype(np.float32), self.count
+        )
         flat = features.reshape(features.shape[0], -1)
         odds = np.empty(flat.shape[1], np.float32)
-        for begin in range(0, len(odds), _BATCH):
-            part = slice(begin, begin + _BATCH)
-            hidden = self.first @ flat[:, part]
-            hidden += self.first_bias[:, None]
+        for begin in range(0, len(odds), BATCH):
+            part = slice(begin, begin + BATCH)
+            hidden = first @ flat[:, part]
+            hidden += first_bias[:, None]
             np.maximum(hidden, 0, out=hidden)
-            odds[part] = self.second @ hidden + self.second_bias
+            odds[part] = second @ hidden + second_bias
         return np.clip(odds, -_REACH, _REACH).reshape(features.shape[1:])
 
     @classmethod
@@ -82,8 +91,10 @@ class Appearance:
         shaken: slice,
         jitter: float,
         steps: int = _STEPS,
+        rate: float = _RATE,
+        start: Appearance | None = None,
     ) -> Appearance:
-        """Train on pixels.
+        """Train on pixels, by Adam (Kingma & Ba, ICLR 2015).
 
         Parameters
         ----------
@@ -94,47 +105,67 @@ class Appearance:
             The rows that tell the place relative to the object.
         jitter : float
             How far they are shaken in training, as a tracker misjudges the place.
+        steps : int
+        rate : float
+            At first; a tenth of it at the end.
+        start : Appearance, optional
+            What to go on from; anew without.
         """
         rng = np.random.default_rng(0)
         count = features.shape[0]
-        weights: list[FloatImage] = [
-            rng.normal(0, np.sqrt(2 / count), (_HIDDEN, count)).astype(np.float32),
-            np.zeros(_HIDDEN, np.float32),
-            rng.normal(0, np.sqrt(1 / _HIDDEN), _HIDDEN).astype(np.float32),
-            np.zeros(1, np.float32),
-        ]
-        mean = [np.zeros_like(w) for w in weights]
-        square = [np.zeros_like(w) for w in weights]
+        begun = _first_weights(rng, count) if start is None else start.weights
+        weights = begun.astype(np.float32)
+        first, first_bias, second, second_bias = _layers(weights, count)
+        slope, decay = np.zeros_like(weights), np.zeros_like(weights)
+        slopes = _layers(slope, count)
+        for part in _layers(decay, count)[::2]:
+            part[...] = _DECAY
+        mean, square = np.zeros_like(weights), np.zeros_like(weights)
         sides = np.flatnonzero(truth), np.flatnonzero(~truth)
-        answer = np.repeat(np.array([1, 0], np.float32), _BATCH // 2)
-        for step in range(1, steps + 1):
-            chosen = np.concatenate(
-                [side[rng.integers(0, len(side), _BATCH // 2)] for side in sides]
-            )
-            batch = features[:, chosen]
-            moved = batch[shaken]
-            moved += rng.normal(0, jitter, moved.shape).astype(np.float32)
-            before = weights[0] @ batch + weights[1][:, None]
-            hidden = np.maximum(before, 0)
-            odds = weights[2] @ hidden + weights[3]
-            wrong = (1 / (1 + np.exp(-np.clip(odds, -60, 60))) - answer) / _BATCH
-            back = weights[2][:, None] * wrong
-            back[before <= 0] = 0
-            slopes = [back @ batch.T, back.sum(axis=1), hidden @ wrong, wrong.sum(keepdims=True)]
-            rate = 0.01 * (1 - 0.9 * step / steps)
-            for i, slope in enumerate(slopes):
-                slope = slope + np.float32(1e-3 if i in (0, 2) else 0) * weights[i]
-                mean[i] += 0.1 * (slope - mean[i])
-                square[i] += 0.001 * (slope**2 - square[i])
-                scaled = mean[i] / (1 - 0.9**step)
-                change = rate * scaled / (np.sqrt(square[i] / (1 - 0.999**step)) + 1e-8)
-                weights[i] = (weights[i] - change).astype(np.float32)
-        return cls(
-            weights[0].astype(np.float32),
-            weights[1].astype(np.float32),
-            weights[2].astype(np.float32),
-            np.float32(weights[3][0]),
+        chosen = np.concatenate(
+            [side[rng.integers(0, len(side), (steps, BATCH // 2))] for side in sides], axis=1
         )
+        answer = np.repeat(np.array([1, 0], np.float32), BATCH // 2)
+        pixels = np.ascontiguousarray(features.T)
+        places = len(range(*shaken.indices(count)))
+        shakes = rng.normal(0, jitter, (steps, BATCH, places)).astype(np.float32)
+        for step in range(steps):
+            batch = pixels[chosen[step]]
+            batch[:, shaken] += shakes[step]
+            hidden = np.maximum(batch @ first.T + first_bias, 0)
+            odds = hidden @ second + second_bias
+            wrong = (1 / (1 + np.exp(-np.clip(odds, -60, 60))) - answer) / BATCH
+            back = np.outer(wrong, second) * (hidden > 0)
+            np.dot(back.T, batch, out=slopes[0])
+            back.sum(axis=0, out=slopes[1])
+            np.dot(wrong, hidden, out=slopes[2])
+            slopes[3][0] = wrong.sum()
+            slope += decay * weights
+            mean += 0.1 * (slope - mean)
+            square += 0.001 * (slope * slope - square)
+            spread = np.sqrt(square / np.float32(1 - 0.999 ** (step + 1))) + 1e-8
+            now = rate * (1 - 0.9 * (step + 1) / steps) / (1 - 0.9 ** (step + 1))
+            weights -= np.float32(now) * mean / spread
+        return cls(weights.astype(np.float16), count)
+
+
+def _first_weights(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+    return np.concatenate(
+        [
+            rng.normal(0, np.sqrt(2 / count), _HIDDEN * count),
+            np.zeros(_HIDDEN),
+            rng.normal(0, np.sqrt(1 / _HIDDEN), _HIDDEN),
+            np.zeros(1),
+        ]
+    )
+
+
+def _layers(weights: FloatImage, count: int) -> tuple[FloatImage, ...]:
+    """Views of a net's weights: first layer and its bias, second layer and its bias."""
+    first, first_bias, second, second_bias = np.split(
+        weights, np.cumsum([_HIDDEN * count, _HIDDEN, _HIDDEN])
+    )
+    return first.reshape(_HIDDEN, count), first_bias, second, second_bias
 
 
 def colour_ratio(

@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 
 from napari_sam3.models.optical_flow import blobs, natural
-from napari_sam3.models.optical_flow.appearance import Appearance
+from napari_sam3.models.optical_flow.look import Look
 from napari_sam3.models.optical_flow.memory import Memory, centre_of
 from napari_sam3.models.optical_flow.pull import enlarge
+from napari_sam3.models.optical_flow.scene import Scene
 from napari_sam3.models.optical_flow.trust import FOUND_BLOB, FOUND_LOOK
 from napari_sam3.values import BoolArray, ObjectMask
 
@@ -20,8 +21,8 @@ _STANDS_OUT = 0.5  # of its step, what did so before
 
 def search_look(
     memory: Memory,
-    look: Appearance,
-    scene: natural.Scene,
+    look: Look,
+    scene: Scene,
     scale: tuple[float, float],
     taken: BoolArray,
 ) -> tuple[ObjectMask, float] | None:

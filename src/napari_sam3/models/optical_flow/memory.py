@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from napari_sam3.models.optical_flow.appearance import Appearance
 from napari_sam3.models.optical_flow.blobs import Levels
+from napari_sam3.models.optical_flow.look import Look
 from napari_sam3.values import ObjectMask
 
 SLOWNESS = 0.8  # of the running averages
@@ -21,8 +21,8 @@ class Memory:
     ----------
     levels : Levels or None
         For a blob: how it stands out.
-    look : Appearance or None
-        For everything else: the classifier, where there was enough to learn from.
+    look : Look or None
+        For everything else: its classifier, where there was enough to learn from.
     last : ObjectMask
         Where it was seen last.
     velocity : (float, float)
@@ -36,7 +36,7 @@ class Memory:
     """
 
     levels: Levels | None
-    look: Appearance | None
+    look: Look | None
     last: ObjectMask
     velocity: tuple[float, float] = (0.0, 0.0)
     area: float = 0.0

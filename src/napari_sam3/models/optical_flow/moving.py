@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from napari_sam3.models.optical_flow.flow import FloatImage, Motion
-from napari_sam3.models.optical_flow.natural import remove_camera
 from napari_sam3.models.optical_flow.regions import outline_of
+from napari_sam3.models.optical_flow.scene import remove_camera
 from napari_sam3.values import BoolArray, Box
 
 _LEAST_SPEED = 0.3  # working px a frame; slower is the flow's noise

@@ -7,14 +7,14 @@ graph cut decides.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 
-from napari_sam3.models.optical_flow.appearance import Appearance, colour_ratio
+from napari_sam3.models.optical_flow.appearance import colour_ratio
 from napari_sam3.models.optical_flow.cut import cut
-from napari_sam3.models.optical_flow.flow import FloatImage, Motion
+from napari_sam3.models.optical_flow.flow import FloatImage
+from napari_sam3.models.optical_flow.look import Look
+from napari_sam3.models.optical_flow.scene import Scene, place_of
 from napari_sam3.values import BoolArray
 
 BAND = 25  # working px round the pulled mask in which the outline may lie
@@ -22,107 +22,20 @@ SURE = 8.0  # log-odds where the answer is not asked for
 _PRIOR_REACH = 3.0
 _LOOK_WEIGHT, _LOOK_REACH = 1.2, 4.0
 _COLOUR_WEIGHT = 0.3
+_NEW = 1.0  # log-odds against what was not there on the frame before
+_SHRINK, _GROWTH = 0.85, 1.15  # times the expected area, in one frame
+_MOST_LEAN = 1.0  # log-odds; what is hidden or leaves shrinks faster
 _SMOOTHNESS = 5.0
-_PLACE_WEIGHT, _FLOW_WEIGHT = 0.1, 0.1
-_SAMPLES = 9000
-_FEWEST = 20  # pixels of either kind below which nothing is learnt
 _FOUND_AGAIN = 1.5  # log-odds, before and after pooling, for an object that was lost
-
-
-@dataclass(frozen=True, eq=False)
-class Scene:
-    """What is known of a frame before any object is looked at; all at working size.
-
-    Attributes
-    ----------
-    features : (F, h, w) float32
-        From `describe`.
-    drift : (2, h, w) float32
-        Flow without the camera's share, in working px a frame, towards the frame before.
-    lab : (h, w, 3) uint8
-    """
-
-    features: FloatImage
-    drift: FloatImage
-    lab: np.ndarray
-
-    def around(
-        self, box: tuple[int, int, int, int], centre: tuple[float, float], size: float
-    ) -> FloatImage:
-        """All features of a box, with the place relative to an object's centre and size."""
-        x0, y0, x1, y1 = box
-        part = self.features[:, y0:y1, x0:x1]
-        both = np.empty((part.shape[0] + 4, *part.shape[1:]), np.float32)
-        both[:-4] = part
-        both[-4] = (np.arange(x0, x1, dtype=np.float32) - centre[0]) * (_PLACE_WEIGHT / size)
-        both[-3] = ((np.arange(y0, y1, dtype=np.float32) - centre[1]) * (_PLACE_WEIGHT / size))[
-            :, None
-        ]
-        both[-2:] = np.clip(self.drift[:, y0:y1, x0:x1], -10, 10) * _FLOW_WEIGHT
-        return both
-
-    def anywhere(self) -> FloatImage:
-        """All features of the whole frame, as if every place were the object's own."""
-        return np.concatenate([self.features, np.zeros((4, *self.lab.shape[:2]), np.float32)])
-
-
-def remove_camera(motion: Motion, objects: BoolArray) -> FloatImage:
-    """Flow minus the affine motion of what is not an object, (2, h, w) float32."""
-    height, width = motion.flow.shape[:2]
-    rows, columns = np.mgrid[2:height:8, 2:width:8]
-    free = ~objects[rows, columns]
-    here = np.stack([columns[free], rows[free]], axis=1).astype(np.float32)
-    camera = None
-    if len(here) >= 12:
-        there = here + motion.flow[rows[free], columns[free]]
-        camera, _ = cv2.estimateAffine2D(here, there, method=cv2.RANSAC, ransacReprojThreshold=1.5)
-    if camera is None:
-        return np.ascontiguousarray(motion.flow.transpose(2, 0, 1))
-    x = np.arange(width, dtype=np.float32)[None, :]
-    y = np.arange(height, dtype=np.float32)[:, None]
-    matrix = camera.astype(np.float32)
-    return np.stack(
-        [
-            motion.flow[..., k] - (matrix[k, 0] * x + matrix[k, 1] * y + matrix[k, 2] - (x, y)[k])
-            for k in range(2)
-        ]
-    )
-
-
-def learn_look(scene: Scene, mask: BoolArray) -> Appearance | None:
-    """Train a classifier on a frame and a mask at working size; None without both kinds."""
-    if mask.sum() < _FEWEST or (~mask).sum() < _FEWEST:
-        return None
-    height, width = mask.shape
-    features = scene.around((0, 0, width, height), *place_of(mask))
-    away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5)
-    rng = np.random.default_rng(0)
-    near = np.flatnonzero((away > 0) & (away < 20))
-    chosen = np.concatenate(
-        [
-            rng.choice(np.flatnonzero(mask), _SAMPLES),
-            rng.choice(near, 2 * _SAMPLES // 3),
-            rng.choice(np.flatnonzero(~mask), _SAMPLES // 3),
-        ]
-    )
-    flat = features.reshape(features.shape[0], -1)[:, chosen]
-    truth = np.arange(len(chosen)) < _SAMPLES
-    count = features.shape[0]
-    return Appearance.learn(flat, truth, slice(count - 4, count - 2), _PLACE_WEIGHT * 0.5)
-
-
-def place_of(mask: BoolArray) -> tuple[tuple[float, float], float]:
-    """Centre (x, y) and size (square root of the area) of a mask."""
-    rows, columns = np.nonzero(mask)
-    return (float(columns.mean()), float(rows.mean())), float(np.sqrt(len(rows)))
 
 
 def weigh_evidence(
     pulled: FloatImage,
     box: tuple[int, int, int, int],
-    look: Appearance | None,
+    look: Look | None,
     scene: Scene,
     before: tuple[np.ndarray, BoolArray],
+    unseen: FloatImage,
 ) -> tuple[FloatImage, FloatImage]:
     """Log-odds that the pixels of a box are the object.
 
@@ -132,11 +45,13 @@ def weigh_evidence(
         The soft mask pulled along the flow, within `box`.
     before : (h, w, 3) uint8, (h, w) bool
         Colours (Lab) and mask of a part of the frame before.
+    unseen : (h, w) float32
+        From `find_unseen`, within `box`.
 
     Returns
     -------
     log_odds, look_odds : (h, w) float32
-        All evidence together, and the classifier's alone.
+        All evidence together, and alone that of the classifier as it was first taught.
     """
     x0, y0, x1, y1 = box
     inside = pulled > 0.5
@@ -145,8 +60,10 @@ def weigh_evidence(
     odds = np.log(share / (1 - share)).astype(np.float32)
     if look is None or not inside.any():
         return odds * 2, odds
+    odds = odds * (1 - unseen) - _NEW * unseen
     (cx, cy), size = place_of(inside)
-    look_odds = look.log_odds(scene.around(box, (cx + x0, cy + y0), size))
+    features = scene.around(box, (cx + x0, cy + y0), size)
+    look_odds = look.now.log_odds(features)
     lab, mask = before
     ground = cv2.dilate(mask.astype(np.uint8), np.ones((31, 31), np.uint8)).astype(bool) & ~mask
     colour = colour_ratio(lab, mask, ground, scene.lab[y0:y1, x0:x1])
@@ -155,7 +72,20 @@ def weigh_evidence(
     depth = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 5)
     odds[away > BAND] = -SURE
     odds[depth > BAND] = SURE
-    return odds, look_odds
+    return _hold_area(odds, float(pulled.sum())), look.at_first.log_odds(features)
+
+
+def _hold_area(odds: FloatImage, expected: float) -> FloatImage:
+    """Lean towards the area that the flow expects, where the evidence would leave it."""
+    ordered = np.sort(odds, axis=None)
+    for area, side in ((_SHRINK * expected, 1), (_GROWTH * expected, -1)):
+        rank = odds.size - round(area)
+        if 0 <= rank < odds.size:
+            # so much makes the area right
+            lean = -side * float(ordered[rank])
+            if lean > 0:
+                return odds + np.float32(side * min(lean, _MOST_LEAN))
+    return odds
 
 
 def decide(
@@ -170,7 +100,7 @@ def decide(
 
 
 def find_again(
-    look: Appearance, scene: Scene, area: float, taken: BoolArray
+    look: Look, scene: Scene, area: float, taken: BoolArray
 ) -> tuple[BoolArray, float] | None:
     """Look for a lost object anywhere in a frame.
 
@@ -186,7 +116,7 @@ def find_again(
     mask, probability : (h, w) bool, float
         At working size; None if nothing looks enough like it, in about the size it had.
     """
-    odds = look.log_odds(scene.anywhere())
+    odds = look.now.log_odds(scene.anywhere())
     odds[taken] = -_LOOK_REACH
     area = max(area, 4.0)
     pooled = cv2.GaussianBlur(odds, (0, 0), max(1.0, 0.08 * float(np.sqrt(area))))

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
 
+from napari_sam3.models.chains import Met
 from napari_sam3.models.optical_flow import natural
 from napari_sam3.models.optical_flow.acquaintance import catch_up, meet
 from napari_sam3.models.optical_flow.appearance import describe
 from napari_sam3.models.optical_flow.colony import LEAST_SHARE, Pictures, follow_blobs
 from napari_sam3.models.optical_flow.flow import (
+    FloatImage,
     Motion,
     WorkingFrame,
     estimate_motion,
+    find_unseen,
 )
+from napari_sam3.models.optical_flow.look import learn_more
 from napari_sam3.models.optical_flow.lost import search_blob, search_look
 from napari_sam3.models.optical_flow.memory import SLOWNESS, Memory
 from napari_sam3.models.optical_flow.pull import (
@@ -27,9 +31,8 @@ from napari_sam3.models.optical_flow.pull import (
     pull,
     shrink,
 )
-from napari_sam3.models.optical_flow.registration import (
-    relight,
-)
+from napari_sam3.models.optical_flow.registration import relight
+from napari_sam3.models.optical_flow.scene import Scene, remove_camera
 from napari_sam3.models.optical_flow.segment import segment_object
 from napari_sam3.models.optical_flow.trust import judge_look, score_of
 from napari_sam3.models.sequential import SequentialTracker, TrackState
@@ -71,21 +74,55 @@ class OpticalFlowTracker(SequentialTracker):
         return TrackState(keyframe.mask, keyframe)
 
     def resume(
-        self, met_on: int, keyframe: Keyframe, shown: Mapping[int, ObjectMask | None]
-    ) -> TrackState:
-        """State of an object followed before; it is learnt on its prompted frame, as then."""
-        *_, mask = shown.values()
-        if keyframe.mask is None:
-            return TrackState(mask, keyframe)
-        after = met_on + (1 if next(iter(shown)) > met_on else -1)
+        self, met: Sequence[Met], known: Mapping[int, Mapping[int, ObjectMask]]
+    ) -> dict[int, TrackState]:
+        """States of objects followed before; they are learnt on their prompted frames, as then.
+
+        And once more on the known frames, with what was shown there.
+        """
+        states = super().resume(met, known)
+        masks = {f: [*objects.values()] for f, objects in known.items()}
+        step = 0
+        for obj_id, begin, keyframe, shown in met:
+            if shown and keyframe.mask is not None:
+                step = 1 if next(iter(shown)) > begin else -1
+                memory = catch_up(self._meet(begin, begin + step, keyframe.mask), begin, shown)
+                states[obj_id] = replace(states[obj_id], memory=memory)
+                if begin not in known:
+                    masks.setdefault(begin, []).append(keyframe.mask)
+        for target in known:
+            if target - step in masks:
+                self._learn_again(target - step, target, met, masks[target - step], states)
+        return states
+
+    def _meet(self, met_on: int, after: int, mask: ObjectMask) -> Memory:
         there = self.working_frame(met_on)
 
         def look() -> tuple[np.ndarray, Motion]:
             return self.frames[met_on], estimate_motion(self.working_frame(after), there)
 
         frame, motion = _kept(self._meetings, (met_on, after), look)
-        memory = meet(keyframe.mask, frame, there, lambda: (self.features(met_on), motion))
-        return TrackState(mask, keyframe, catch_up(memory, met_on, shown))
+        return meet(mask, frame, there, lambda: (self.features(met_on), motion))
+
+    def _learn_again(
+        self,
+        source: int,
+        target: int,
+        met: Sequence[Met],
+        masks: Iterable[ObjectMask],
+        states: dict[int, TrackState],
+    ) -> None:
+        here, scene = self.working_frame(target), None
+        for obj_id, _, _, shown in met:
+            state, mask = states[obj_id], shown.get(target)
+            memory = state.memory
+            if mask is None or memory is None or memory.look is None:
+                continue
+            if scene is None:
+                motion = estimate_motion(self.working_frame(source), here)
+                scene = self.scene_of(target, motion, masks)
+            look = learn_more(memory.look, scene, shrink(mask, here), seed=target)
+            states[obj_id] = replace(state, memory=replace(memory, look=look))
 
     def step(
         self,
@@ -114,6 +151,15 @@ class OpticalFlowTracker(SequentialTracker):
         return _kept(
             self._features, frame_index, lambda: describe(self.working_frame(frame_index).rgb)
         )
+
+    def scene_of(self, frame_index: int, motion: Motion, masks: Iterable[ObjectMask]) -> Scene:
+        """A frame described, as it moved from one on which there were objects."""
+        here = self.working_frame(frame_index)
+        objects = np.zeros(here.grey.shape, bool)
+        for mask in masks:
+            objects |= shrink(mask, here)
+        drift = remove_camera(motion, objects)
+        return Scene(self.features(frame_index), drift, here.lab)
 
     def motion_near(self, frame_index: int) -> Motion | None:
         """Motion of a frame against a neighbour, the next one first; None between cuts."""
@@ -229,6 +275,10 @@ class _Crossing:
             visible = apart.get(obj_id)
             if memory is not None:
                 memory = memory.lose() if visible is None else memory.see(visible, seen[obj_id][1])
+                if visible is not None and memory.look is not None:
+                    small = shrink(visible, self.here)
+                    look = learn_more(memory.look, self.scene, small, seed=self.target)
+                    memory = replace(memory, look=look)
             states[obj_id] = TrackState(visible, state.keyframe, memory)
         return states
 
@@ -248,14 +298,15 @@ class _Crossing:
     # ------------------------------------------------------------------------------- looks
 
     @cached_property
-    def scene(self) -> natural.Scene:
+    def unseen(self) -> FloatImage:
+        """Where the frame shows what was not on the one before; see `find_unseen`."""
+        return find_unseen(self.motion, self.motion_back)
+
+    @cached_property
+    def scene(self) -> Scene:
         """The target frame, described once for all objects."""
-        objects = np.zeros(self.here.grey.shape, bool)
-        for state in self.moving.values():
-            if state.mask is not None:
-                objects |= shrink(state.mask, self.here)
-        drift = natural.remove_camera(self.motion, objects)
-        return natural.Scene(self.tracker.features(self.target), drift, self.here.lab)
+        masks = [s.mask for s in self.moving.values() if s.mask is not None]
+        return self.tracker.scene_of(self.target, self.motion, masks)
 
     def _follow_looks(
         self,
@@ -279,7 +330,12 @@ class _Crossing:
             if x0 >= x1 or y0 >= y1:
                 continue
             odds, look_odds = natural.weigh_evidence(
-                soft, box, memory.look, self.scene, (there.lab, shrink(before, there))
+                soft,
+                box,
+                memory.look,
+                self.scene,
+                (there.lab, shrink(before, there)),
+                self.unseen[y0:y1, x0:x1],
             )
             evidence[obj_id] = (memory, box, soft, odds, look_odds)
             rivals[y0:y1, x0:x1] += np.exp(odds)

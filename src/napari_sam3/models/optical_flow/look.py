@@ -1,0 +1,102 @@
+"""What an object looks like: learnt on its prompted frame, and on every frame since.
+
+What is taught by a tracker's own results drifts with them. So half of each later lesson is the
+prompted frame again, and of the other half only what is beyond doubt: the object's inner part,
+where the classifier agrees; and ground that is well away from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from napari_sam3.models.optical_flow.appearance import BATCH, Appearance
+from napari_sam3.models.optical_flow.flow import FloatImage
+from napari_sam3.models.optical_flow.scene import PLACE_WEIGHT, Scene, place_of
+from napari_sam3.values import BoolArray
+
+_SAMPLES = 9000  # of either kind, on the prompted frame
+_FEWEST = 20  # pixels of either kind below which nothing is learnt
+_NEAR = 20  # working px: ground at the object counts more than ground elsewhere
+_STEPS, _RATE = 30, 0.003  # of a later lesson
+_GAP, _BELT = 15, 40  # working px: ground begins so far off the object; and what of it is near
+_INNER = 0.5  # of the greatest depth in the object
+_AGREED = 1.0  # log-odds
+_PLACES = slice(-4, -2)  # of the features: those that tell the place
+_JITTER = 0.5 * PLACE_WEIGHT  # how far a tracker misjudges it
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """A classifier of pixels, and what it was first taught.
+
+    Attributes
+    ----------
+    now, at_first : Appearance
+        As it is by now, and as it was on the prompted frame.
+    features : (F, 2 N) float32
+        Pixels of the prompted frame: N of the object, then N of the ground.
+    """
+
+    now: Appearance
+    at_first: Appearance
+    features: FloatImage
+
+
+def learn_look(scene: Scene, mask: BoolArray) -> Look | None:
+    """Train a classifier on a frame and a mask at working size; None without both kinds."""
+    if mask.sum() < _FEWEST or (~mask).sum() < _FEWEST:
+        return None
+    away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5)
+    rng = np.random.default_rng(0)
+    pixels = np.concatenate(
+        [
+            rng.choice(np.flatnonzero(mask), _SAMPLES),
+            rng.choice(np.flatnonzero((away > 0) & (away < _NEAR)), 2 * _SAMPLES // 3),
+            rng.choice(np.flatnonzero(~mask), _SAMPLES // 3),
+        ]
+    )
+    features = scene.at(pixels, *place_of(mask))
+    net = Appearance.learn(features, np.arange(len(pixels)) < _SAMPLES, _PLACES, _JITTER)
+    return Look(net, net, features)
+
+
+def learn_more(look: Look, scene: Scene, mask: BoolArray, seed: int) -> Look:
+    """Go on learning on a later frame; the same look where nothing on it is beyond doubt.
+
+    Parameters
+    ----------
+    mask : (h, w) bool
+        The object there, at working size.
+    seed : int
+        Chooses the pixels.
+    """
+    if not mask.any():
+        return look
+    rng = np.random.default_rng(seed)
+    count = _STEPS * BATCH // 4
+    away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5)
+    near = np.flatnonzero((away > _GAP) & (away < _GAP + _BELT))
+    if len(near) < _FEWEST:
+        return look
+    depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    inner = rng.choice(np.flatnonzero(depth >= _INNER * depth.max()), 2 * count)
+    place = place_of(mask)
+    of_object = scene.at(inner, *place)
+    of_object = of_object[:, look.now.log_odds(of_object) > _AGREED][:, :count]
+    ground = np.concatenate(
+        [
+            rng.choice(near, count // 2),
+            rng.choice(np.flatnonzero(away > _GAP), count - count // 2),
+        ]
+    )
+    half = look.features.shape[1] // 2
+    known = np.concatenate([rng.integers(0, half, count), rng.integers(half, 2 * half, count)])
+    features = np.concatenate(
+        [of_object, look.features[:, known], scene.at(ground, *place)], axis=1
+    )
+    truth = np.arange(features.shape[1]) < of_object.shape[1] + count
+    net = Appearance.learn(features, truth, _PLACES, _JITTER, _STEPS, _RATE, look.now)
+    return replace(look, now=net)

@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import tifffile
 from PIL import Image
-from truth_links import follow_truth
+from truth_links import lines_of
 
 from napari_sam3 import VideoSession
 from napari_sam3.video.write import VideoWriter
@@ -64,11 +64,9 @@ def stack_case(images: Path, masks: Path) -> Case:
     """A stack whose instances have other ids on each frame: linked by their overlap."""
     truth = tifffile.imread(masks)
     ids = [i for i in np.unique(truth[0]) if i]
-    chosen = [ids[k] for k in np.linspace(0, len(ids) - 1, min(20, len(ids))).astype(int)]
-    objects = {}
-    for number, instance in enumerate(chosen, 1):
-        objects[number] = follow_truth(truth, instance)
-    return Case(images.stem, images, objects)
+    chosen = [int(ids[k]) for k in np.linspace(0, len(ids) - 1, min(20, len(ids))).astype(int)]
+    lines = lines_of(truth, chosen).values()
+    return Case(images.stem, images, {number: line[0] for number, line in enumerate(lines, 1)})
 
 
 def run_headless(case: Case) -> tuple[float, float, float]:

@@ -21,8 +21,6 @@ ByteImage = NDArray[np.uint8]
 _WORKING_PIXELS = 512 * 512
 _LEAST_SIDE = 32  # DIS refuses pictures under 12 px, and is blind in narrow ones
 _SHIFT_SIDE = 256  # phase correlation needs no more
-_LOOSE = 2.0  # working px squared, by which a flow and the one back may disagree
-_HIDDEN = 0.7
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +74,14 @@ class Motion:
     flow: FloatImage
     error: FloatImage
     scale: tuple[float, float]
+
+    @property
+    def is_new(self) -> NDArray[np.bool_]:
+        """What came from beyond the source's border, (h, w) bool."""
+        height, width = self.flow.shape[:2]
+        x = np.arange(width, dtype=np.float32)[None, :] + self.flow[..., 0]
+        y = np.arange(height, dtype=np.float32)[:, None] + self.flow[..., 1]
+        return np.asarray((x < -1) | (x > width) | (y < -1) | (y > height))
 
     def source_positions(self, x0: int, y0: int, x1: int, y1: int) -> tuple[FloatImage, FloatImage]:
         """Where the frame's pixels of a box came from.
@@ -138,32 +144,6 @@ def estimate_motion(source: WorkingFrame, target: WorkingFrame) -> Motion:
     )
     error = cv2.absdiff(pulled, grey_target[:height, :width]).astype(np.float32) / gain
     return Motion(np.ascontiguousarray(flow, np.float32), error, target.scale)
-
-
-def find_unseen(motion: Motion, back: Motion) -> FloatImage:
-    """Tell what of the target was not on the source: from beyond its border, or hidden there.
-
-    Parameters
-    ----------
-    motion, back : Motion
-        From the target to the source, and the other way round.
-
-    Returns
-    -------
-    (h, w) float32
-        1 beyond the border, up to `_HIDDEN` where the two flows disagree, 0 elsewhere.
-    """
-    height, width = motion.flow.shape[:2]
-    x = np.arange(width, dtype=np.float32)[None, :] + motion.flow[..., 0]
-    y = np.arange(height, dtype=np.float32)[:, None] + motion.flow[..., 1]
-    returned = cv2.remap(back.flow, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    # as Sundaram et al. (ECCV 2010) tell what is hidden
-    missed = np.square(motion.flow + returned).sum(axis=2)
-    length = np.square(motion.flow).sum(axis=2) + np.square(returned).sum(axis=2)
-    hidden = (missed > 0.01 * length + _LOOSE).astype(np.float32)
-    unseen = _HIDDEN * cv2.GaussianBlur(hidden, (0, 0), 1.0)
-    unseen[(x < -1) | (x > width) | (y < -1) | (y > height)] = 1
-    return np.asarray(unseen)
 
 
 def _even_out(a: ByteImage, b: ByteImage) -> tuple[ByteImage, ByteImage, float]:

@@ -1,7 +1,7 @@
 """Following what has a look: colours, textures, parts. People, animals, things.
 
-Works at the flow's working size. The mask pulled along the flow is the prior; the frozen
-classifier of the prompted frame and the colours of the frame before say where it went wrong; a
+Works at the flow's working size. The mask pulled along the flow is the prior; a classifier that
+knows what the object looks like, and the colours of the frame before, say where it went wrong; a
 graph cut decides.
 """
 
@@ -22,9 +22,7 @@ SURE = 8.0  # log-odds where the answer is not asked for
 _PRIOR_REACH = 3.0
 _LOOK_WEIGHT, _LOOK_REACH = 1.2, 4.0
 _COLOUR_WEIGHT = 0.3
-_NEW = 1.0  # log-odds against what was not there on the frame before
-_SHRINK, _GROWTH = 0.85, 1.15  # times the expected area, in one frame
-_MOST_LEAN = 1.0  # log-odds; what is hidden or leaves shrinks faster
+_NEW = 1.0  # log-odds against what was not in the frame before
 _SMOOTHNESS = 5.0
 _FOUND_AGAIN = 1.5  # log-odds, before and after pooling, for an object that was lost
 
@@ -35,7 +33,7 @@ def weigh_evidence(
     look: Look | None,
     scene: Scene,
     before: tuple[np.ndarray, BoolArray],
-    unseen: FloatImage,
+    is_new: BoolArray,
 ) -> tuple[FloatImage, FloatImage]:
     """Log-odds that the pixels of a box are the object.
 
@@ -45,8 +43,8 @@ def weigh_evidence(
         The soft mask pulled along the flow, within `box`.
     before : (h, w, 3) uint8, (h, w) bool
         Colours (Lab) and mask of a part of the frame before.
-    unseen : (h, w) float32
-        From `find_unseen`, within `box`.
+    is_new : (h, w) bool
+        What was not in the frame before: what is pulled there from its border is no evidence.
 
     Returns
     -------
@@ -60,7 +58,7 @@ def weigh_evidence(
     odds = np.log(share / (1 - share)).astype(np.float32)
     if look is None or not inside.any():
         return odds * 2, odds
-    odds = odds * (1 - unseen) - _NEW * unseen
+    odds[is_new] = -_NEW
     (cx, cy), size = place_of(inside)
     features = scene.around(box, (cx + x0, cy + y0), size)
     look_odds = look.now.log_odds(features)
@@ -72,20 +70,7 @@ def weigh_evidence(
     depth = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 5)
     odds[away > BAND] = -SURE
     odds[depth > BAND] = SURE
-    return _hold_area(odds, float(pulled.sum())), look.at_first.log_odds(features)
-
-
-def _hold_area(odds: FloatImage, expected: float) -> FloatImage:
-    """Lean towards the area that the flow expects, where the evidence would leave it."""
-    ordered = np.sort(odds, axis=None)
-    for area, side in ((_SHRINK * expected, 1), (_GROWTH * expected, -1)):
-        rank = odds.size - round(area)
-        if 0 <= rank < odds.size:
-            # so much makes the area right
-            lean = -side * float(ordered[rank])
-            if lean > 0:
-                return odds + np.float32(side * min(lean, _MOST_LEAN))
-    return odds
+    return odds, look.at_first.log_odds(features)
 
 
 def decide(

@@ -16,11 +16,9 @@ from napari_sam3.models.optical_flow.acquaintance import catch_up, meet
 from napari_sam3.models.optical_flow.appearance import describe
 from napari_sam3.models.optical_flow.colony import LEAST_SHARE, Pictures, follow_blobs
 from napari_sam3.models.optical_flow.flow import (
-    FloatImage,
     Motion,
     WorkingFrame,
     estimate_motion,
-    find_unseen,
 )
 from napari_sam3.models.optical_flow.look import learn_more
 from napari_sam3.models.optical_flow.lost import search_blob, search_look
@@ -298,11 +296,6 @@ class _Crossing:
     # ------------------------------------------------------------------------------- looks
 
     @cached_property
-    def unseen(self) -> FloatImage:
-        """Where the frame shows what was not on the one before; see `find_unseen`."""
-        return find_unseen(self.motion, self.motion_back)
-
-    @cached_property
     def scene(self) -> Scene:
         """The target frame, described once for all objects."""
         masks = [s.mask for s in self.moving.values() if s.mask is not None]
@@ -320,7 +313,7 @@ class _Crossing:
         rivals = np.zeros(self.here.grey.shape, np.float32)
         for mask in (*settled.values(), *self.fixed.values()):
             rivals[shrink(mask, self.here)] += np.float32(np.exp(natural.SURE))
-        evidence = {}
+        evidence, is_new = {}, self.motion.is_new
         for obj_id, guess in guesses.items():
             memory, before = memories.get(obj_id), self.moving[obj_id].mask
             if memory is None or before is None:
@@ -335,7 +328,7 @@ class _Crossing:
                 memory.look,
                 self.scene,
                 (there.lab, shrink(before, there)),
-                self.unseen[y0:y1, x0:x1],
+                is_new[y0:y1, x0:x1],
             )
             evidence[obj_id] = (memory, box, soft, odds, look_odds)
             rivals[y0:y1, x0:x1] += np.exp(odds)

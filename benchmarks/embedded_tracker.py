@@ -260,34 +260,38 @@ def _row(name: str, kind: str, s: Score) -> str:
     )
 
 
-Truths = dict[int, Line]
+Truths = dict[int, list[Line]]
 
 
 def open_all(folders: list[Path], microscopy: Path | None) -> Iterator[tuple[str, Film, Truths]]:
-    """Every sequence and stack: name, frames, and the objects followed in it."""
+    """Every sequence and stack: name, frames, and all lines of descent of its objects."""
     for folder in folders:
         film, truths = open_sequence(folder)
-        yield folder.name, film, {1: [t if t.any() else None for t in truths]}
+        yield folder.name, film, {1: [[t if t.any() else None for t in truths]]}
     for name in STACKS if microscopy is not None else ():
         assert microscopy is not None
         film, labels, ids = open_stack(microscopy, name)
-        lines = lines_of(labels, ids.tolist()).values()
-        yield name, film, {i: line[0] for i, line in enumerate(lines, 1)}
+        yield name, film, dict(enumerate(lines_of(labels, ids.tolist()).values(), 1))
 
 
 def check_second_mask(folders: list[Path], microscopy: Path | None) -> None:
     print("\nJ between two masks, at 0 and in the middle\n")
     print("| sequence | from the first | from the second | from both |\n|---|---|---|---|")
-    for name, film, truths in open_all(folders, microscopy):
-        first, second, both = second_mask(film, truths)
+    for name, film, lines in open_all(folders, microscopy):
+        first, second, both = second_mask(film, {i: known[0] for i, known in lines.items()})
         print(f"| {name} | {first:.3f} | {second:.3f} | {both:.3f} |", flush=True)
 
 
 def check_scores(folders: list[Path], microscopy: Path | None, plot: Path | None) -> None:
     pairs = {}
-    for name, film, truths in open_all(folders, microscopy):
-        first = {i: {0: m[0]} for i, m in truths.items() if m[0] is not None}
-        pairs[name] = compare(follow(film, first, range(len(film))), truths, len(film))
+    for name, film, lines in open_all(folders, microscopy):
+        count = len(film)
+        first = {i: {0: m} for i, known in lines.items() if (m := known[0][0]) is not None}
+        found = follow(film, first, range(count))
+        pairs[name] = []
+        for i, known in lines.items():
+            judged = [compare(found, {i: line}, count) for line in known]
+            pairs[name] += max(judged, key=lambda p: float(np.mean([b.overlap for b in p] or [0])))
     print_reliability(pairs, plot)
 
 

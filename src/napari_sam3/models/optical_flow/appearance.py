@@ -42,7 +42,8 @@ def describe(rgb: ByteImage) -> FloatImage:
     lightness = cv2.GaussianBlur(lab[..., 0], (0, 0), 0.7)
     across = cv2.Sobel(lightness, cv2.CV_32F, 1, 0, scale=1 / 8)
     down = cv2.Sobel(lightness, cv2.CV_32F, 0, 1, scale=1 / 8)
-    strength = cv2.magnitude(across, down)
+    # not cv2.magnitude: its last bit depends on where in memory the pictures lie
+    strength = np.sqrt(across * across + down * down)
     # double angle: an edge and its reverse are one orientation
     even = (across * across - down * down) / (strength + 1e-3)
     odd = 2 * across * down / (strength + 1e-3)

@@ -20,7 +20,7 @@ from napari_sam3.values import BoolArray
 _SAMPLES = 9000  # of either kind, on the prompted frame
 _FEWEST = 20  # pixels of either kind below which nothing is learnt
 _NEAR = 20  # working px: ground at the object counts more than ground elsewhere
-_STEPS, _RATE = 30, 0.003  # of a later lesson
+_STEPS, _RATE = 40, 0.006  # of a later lesson
 _GAP, _BELT = 15, 40  # working px: ground begins so far off the object; and what of it is near
 _INNER = 0.5  # of the greatest depth in the object
 _AGREED = 1.0  # log-odds

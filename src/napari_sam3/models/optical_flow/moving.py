@@ -45,7 +45,7 @@ class Speeds:
     @cached_property
     def speed(self) -> FloatImage:
         """Working px a frame, (h, w)."""
-        return np.asarray(cv2.magnitude(self.drift[0], self.drift[1]))
+        return np.asarray(np.hypot(self.drift[0], self.drift[1]))
 
     @classmethod
     def measure(cls, motion: Motion, box_xyxy: Box | None = None) -> Speeds:
@@ -105,9 +105,9 @@ def _regions_of_motion(
     outline is a jump of the motion, and changes little with the level.
     """
     drift = np.stack([cv2.GaussianBlur(part, (0, 0), 1.0) for part in drift])
-    speed = cv2.magnitude(drift[0], drift[1])
+    speed = np.hypot(drift[0], drift[1])
     own = np.median(drift[:, rows, columns], axis=1)
-    apart = cv2.magnitude(drift[0] - own[0], drift[1] - own[1])
+    apart = np.hypot(drift[0] - own[0], drift[1] - own[1])
     own_speed = float(np.hypot(*own)) + _LEAST_SPEED
     jumps = np.sqrt(sum(cv2.Sobel(p, cv2.CV_32F, *to) ** 2 for p in drift for to in _AXES)) / 8
     still = float(np.log(np.median(speed) + _LEAST_SPEED))

@@ -14,10 +14,10 @@ from napari_sam3.models.optical_flow.flow import FloatImage
 from napari_sam3.models.optical_flow.shapes import rank
 from napari_sam3.values import BoolArray
 
-FOUND_LOOK, FOUND_BLOB = 0.6, 0.45
+FOUND_LOOK, FOUND_BLOB = 0.45, 0.45
 """Trust in what was found again, before the frames after it confirm it."""
 
-_CURVES = {False: (6.2, 3.6), True: (7.4, 4.0)}  # slope and offset in log-odds; True for blobs
+_CURVES = {False: (4.6, 2.2), True: (6.0, 2.9)}  # slope and offset in log-odds; True for blobs
 _RING = 12  # working px round a thing that ought to look otherwise
 _UNTAUGHT = 0.85  # agreement of what was too small to learn a look from, at best
 _STEP_OUT = 0.6  # of a blob's step, below which the ground begins

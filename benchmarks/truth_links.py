@@ -38,7 +38,7 @@ def lines_of(truth: np.ndarray, instances: list[int]) -> dict[int, list[Line]]:
 
 def _daughters(before: np.ndarray, here: np.ndarray) -> dict[int, list[int]]:
     """What each instance goes on as, the one that it overlaps most first."""
-    moved = np.roll(before, stage_jump(before, here), (0, 1))
+    moved = _shifted(before, *stage_jump(before, here))
     common = np.histogram2d(
         moved.ravel(), here.ravel(), (np.arange(moved.max() + 2), np.arange(here.max() + 2))
     )[0]
@@ -60,10 +60,22 @@ def stage_jump(before: np.ndarray, here: np.ndarray) -> tuple[int, int]:
 
     Only their inner halves are laid on each other: whole ones that touch overlap at any shift.
     """
-    first, second = (np.fft.rfft2(_inner(labels)) for labels in (before, here))
-    overlaps = np.fft.irfft2(second * np.conj(first), here.shape)
-    row, column = np.unravel_index(int(overlaps.argmax()), here.shape)
-    return (int(row), int(column)) if overlaps[row, column] > CLEARLY * overlaps[0, 0] else (0, 0)
+    height, width = here.shape
+    size = 2 * height, 2 * width  # else what leaves on one side would meet what enters on the other
+    first, second = (np.fft.rfft2(_inner(labels), size) for labels in (before, here))
+    overlaps = np.fft.irfft2(second * np.conj(first), size)
+    row, column = (int(k) for k in np.unravel_index(int(overlaps.argmax()), size))
+    if overlaps[row, column] <= CLEARLY * overlaps[0, 0]:
+        return 0, 0
+    return row - 2 * height * (row > height), column - 2 * width * (column > width)
+
+
+def _shifted(labels: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """Labels moved down and to the right; what leaves the frame is gone."""
+    height, width = labels.shape
+    padded = np.pad(labels, ((abs(rows),) * 2, (abs(columns),) * 2))
+    top, left = abs(rows) - rows, abs(columns) - columns
+    return padded[top : top + height, left : left + width]
 
 
 def _inner(labels: np.ndarray) -> np.ndarray:

@@ -95,3 +95,22 @@ def test_a_faint_cell_beside_bright_ones_is_found_on_uneven_ground():
     frame += (np.arange(SIZE[1]) * 0.2).astype(int)[None, :, None]
     found = segment(np.clip(frame, 0, 255).astype(np.uint8), **click((128, 92)))
     assert overlap(found, faint) > 0.7
+
+
+def test_a_box_over_several_cells_is_not_filled_by_a_part_of_one():
+    """The strongest edge in the box is one cell's; the box means what reaches through it."""
+    size = (120, 160)
+    spots = [disc(size, x, y, 12) for y in (35, 70) for x in (40, 75, 110)]
+    frame = cells(size, spots, 120, 60)
+    frame[disc(size, 75, 70, 5)] = 250
+    mask = segment(frame, box_xyxy=np.array([26.0, 20, 124, 84]))
+    assert all(overlap(mask.mask & spot, spot) > 0.5 for spot in spots)
+
+
+def test_a_picture_of_one_channel_is_as_good_as_a_grey_one():
+    size = (100, 120)
+    grey = cells(size, [disc(size, 60, 50, 18)], 150, 40)
+    blue = grey.copy()
+    blue[..., :2] = 0
+    found = segment(blue, **click((60, 50)))
+    assert overlap(found, disc(size, 60, 50, 18)) > 0.85

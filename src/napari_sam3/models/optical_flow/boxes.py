@@ -20,6 +20,7 @@ from napari_sam3.values import BoolArray
 _SURE = 8.0  # log-odds
 _SHARE, _SHARE_MOVING = 0.45, 0.6  # of the opinions; those led by motion overshoot together
 _MORE = (0.0, -0.1, 0.1, 0.2)  # or less of them, if the outline is better then
+_LEAST_REACH = 0.7  # of the bounding box of the usual answer
 _WORKERS = 4
 
 
@@ -77,8 +78,17 @@ def propose_in_box(
 
     # how many must agree depends on the picture: the outline tells which of the answers is best
     with ThreadPoolExecutor(_WORKERS) as pool:
-        _, found = max(pool.map(agree, _MORE), key=lambda answer: answer[0])
+        answers = list(pool.map(agree, _MORE))
+    # but a speck of strong edges, or one of the things in the box, does not fill it
+    least = _LEAST_REACH * _reach_of(answers[0][1])
+    _, found = max((a for a in answers if _reach_of(a[1]) >= least), key=lambda a: a[0])
     return found if found.any() else inside & (off_centre <= 1)
+
+
+def _reach_of(mask: BoolArray) -> int:
+    """Area of a mask's bounding box."""
+    _, _, width, height = cv2.boundingRect(mask.view(np.uint8))
+    return int(width * height)
 
 
 def _stands_out(window: Window, mask: BoolArray, moving: FloatImage | None) -> float:

@@ -145,8 +145,10 @@ def _place_lost(
         )
         return (None, np.inf) if found is None else found
 
-    for obj_id in sorted(lost, key=lambda i: (place(i)[1], i)):
-        old, (move, _) = views[obj_id], place(obj_id)
+    at_first = {i: place(i) for i in lost}
+    for turn, obj_id in enumerate(sorted(lost, key=lambda i: (at_first[i][1], i))):
+        # the first one has all to itself still
+        old, (move, _) = views[obj_id], place(obj_id) if turn else at_first[obj_id]
         new = None if move is None else _moved(pictures, old, move, levels[obj_id], left_out)
         torn = is_torn(old.pulled)
         if new is not None and found_again(new.misfit, old.misfit, torn=torn):

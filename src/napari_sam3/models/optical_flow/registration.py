@@ -25,6 +25,8 @@ _LONG = 1.5  # times as long as wide, from which on a turn shows
 _WHOLE = 0.85  # of a pulled mask, its largest part, or the flow tore it
 _SHRUNK, _GREW = 0.7, 1.45  # of its area, by which the flow crushed or smeared it
 _RIM = 3  # px of what is round a blob that count as its picture
+_LARGEST = 96.0  # px, square root of the area; larger blobs are shrunk to that
+_MOST_BLUR = 8.0  # px
 
 
 def register(
@@ -54,9 +56,11 @@ def register(
     move, cost : Move, float
         Its move, and how far from perfect that fits; None where nothing does.
     """
+    size = float(np.sqrt(origin.area))
+    if size > _LARGEST:
+        return _register_small(frame, before, origin, expected, levels, taken)
     x0, y0, x1, y1 = origin.bbox
     height, width = origin.size
-    size = float(np.sqrt(origin.area))
     turns = _TURNS if _is_long(origin) else (0,)
     half_x, half_y = (x1 - x0) // 2 + 1 + _RIM, (y1 - y0) // 2 + 1 + _RIM
     if len(turns) > 1:
@@ -114,6 +118,40 @@ def register(
             move = Move(int(column) + from_x, int(row) + from_y, float(turn), (cx, cy))
             best = lowest, move
     return None if best is None else (best[1], best[0])
+
+
+def _register_small(
+    frame: np.ndarray,
+    before: np.ndarray,
+    origin: ObjectMask,
+    expected: Sequence[tuple[float, float]],
+    levels: Levels,
+    taken: BoolArray,
+) -> tuple[Move, float] | None:
+    """The same on smaller pictures: large ones take seconds; a large blob shows there as well."""
+    height, width = origin.size
+    factor = 1.1 * float(np.sqrt(origin.area)) / _LARGEST  # rounding must not leave it too large
+    size = (max(1, round(width / factor)), max(1, round(height / factor)))
+    sx, sy = width / size[0], height / size[1]
+    small = ObjectMask.from_mask(
+        cv2.resize(origin.mask.view(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    )
+    if small is None:
+        return None
+    found = register(
+        cv2.resize(frame, size, interpolation=cv2.INTER_AREA),
+        cv2.resize(before, size, interpolation=cv2.INTER_AREA),
+        small,
+        [(x / sx, y / sy) for x, y in expected],
+        levels,
+        cv2.resize(taken.view(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0,
+    )
+    if found is None:
+        return None
+    move, cost = found
+    x0, y0, x1, y1 = origin.bbox
+    centre = (x0 + x1 - 1) // 2, (y0 + y1 - 1) // 2
+    return Move(round(move.dx * sx), round(move.dy * sy), move.turn, centre), cost
 
 
 def _window(frame: np.ndarray, x0: int, y0: int, width: int, height: int) -> np.ndarray:
@@ -174,8 +212,15 @@ def misfit_of(value: FloatImage, before: FloatImage, mask: BoolArray, levels: Le
     """Mean difference, in steps, between a crop and the frame before pulled onto it."""
     # texture may shimmer; what counts is whether the blob as such is there
     blur = max(1.0, 0.12 * float(np.sqrt(mask.sum())))
-    difference = cv2.GaussianBlur(value - before, (0, 0), blur)
-    return float(np.abs(difference[mask]).mean()) / levels.step
+    difference = value - before
+    factor = int(blur / _MOST_BLUR)
+    if factor > 1:  # a wide blur of a large picture takes seconds, and leaves no detail
+        size = (max(1, mask.shape[1] // factor), max(1, mask.shape[0] // factor))
+        difference = cv2.resize(difference, size, interpolation=cv2.INTER_AREA)
+        mask = cv2.resize(mask.view(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+        blur /= factor
+    difference = cv2.GaussianBlur(difference, (0, 0), blur)
+    return float(np.abs(difference[mask]).mean()) / levels.step if mask.any() else 0.0
 
 
 def is_misfit(value: float) -> bool:

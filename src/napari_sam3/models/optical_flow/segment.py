@@ -34,7 +34,8 @@ _WORKERS = 4
 _MOST_TAKEN = 0.5  # of an object, by a negative click elsewhere than in its middle
 _MOST_ADDED = 2.0  # times an object, by a positive click
 _LEAST_CELL = 0.8  # score; a clear cell has 1.5 to 2, what is less is sought in other ways
-_LEAST_FIT = 0.7  # overlap of a cell's box with the one that was drawn
+_SAME_GREY = 4  # between channels
+_LEAST_FIT = 0.78  # overlap of a cell's box with the one that was drawn
 _BOX_SIDE = 200  # px; what a box with its surroundings is shrunk to
 
 
@@ -144,8 +145,10 @@ def _best(
 
 
 def _is_grey(frame: np.ndarray) -> bool:
+    """Whether a picture has no colours, or but one: a channel of a microscope."""
     few = frame[::7, ::7].astype(np.int16)
-    return bool(np.abs(few[..., 0] - few[..., 1]).max() < 4)
+    used = np.ptp(few, axis=(0, 1)) >= _SAME_GREY
+    return bool(np.ptp(few, axis=2).max() < _SAME_GREY or np.count_nonzero(used) == 1)
 
 
 def _segment_moving(
@@ -208,8 +211,8 @@ def _clip_box(box_xyxy: FloatArray, frame: np.ndarray) -> Box:
     height, width = frame.shape[:2]
     x0, y0 = np.floor(box_xyxy[:2] + 1e-6).astype(int)
     x1, y1 = np.ceil(box_xyxy[2:] - 1e-6).astype(int)
-    x0, x1 = max(0, min(x0, width - 1)), min(width, max(x1, x0 + 1))
-    y0, y1 = max(0, min(y0, height - 1)), min(height, max(y1, y0 + 1))
+    x0, y0 = max(0, min(x0, width - 1)), max(0, min(y0, height - 1))
+    x1, y1 = min(width, max(x1, x0 + 1)), min(height, max(y1, y0 + 1))
     return int(x0), int(y0), int(x1), int(y1)
 
 

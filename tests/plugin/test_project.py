@@ -7,7 +7,6 @@ import pytest
 
 from napari_sam3.errors import ProjectReadOnlyError, StoreError
 from napari_sam3.labels.store import LabelStore
-from napari_sam3.plugin.widget import lifetime
 from napari_sam3.plugin.widget.guidance import Ending
 from napari_sam3.projects import Project, list_projects
 from napari_sam3.video.write import VideoWriter
@@ -319,17 +318,6 @@ def test_a_dock_that_is_opened_again_takes_up_the_work(begin, open_dock, work, q
     assert [layer.name for layer in again.viewer.layers] == names
     work(again, again.propagate)
     assert is_disc(results(again).planes[N_FRAMES - 1], N_FRAMES - 1)
-
-
-def test_a_program_that_ends_with_its_window_open_saves_all(begin, work, own_projects):
-    dock = begin()
-    work(dock, dock.segment_frame)
-    dock.prompt_fields.text.value = "a word"
-    lifetime.end_all()
-    assert dock.is_shut_down
-    with Project.open(*list_projects(own_projects)) as project:
-        assert not project.is_read_only
-        assert project.state.text == "a word"
 
 
 def test_a_full_disk_stops_the_work_and_is_said(begin, work, monkeypatch, notes):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from napari_sam3.plugin.project.closing import RETRY_MS
 if TYPE_CHECKING:
     from napari_sam3.labels.objects import ObjectTable
     from napari_sam3.projects import Project, ProjectState
+
+logger = logging.getLogger(__name__)
 
 PAUSE_MS = 300
 """What changes within it is saved at once."""
@@ -87,13 +90,7 @@ class Autosave(QObject):
         self._timer.stop()
         if self._is_closed:
             return
-        now, last = self._gather(), self._last
-        changed = Gathered(
-            None if now.state == last.state else now.state,
-            None if now.layers == last.layers else now.layers,
-            None if now.objects == last.objects else now.objects,
-        )
-        self._last = now
+        changed = self._take_changed()
         if changed != Gathered(None, None, None):
             self._submit(lambda: self._write(changed))
 
@@ -103,12 +100,29 @@ class Autosave(QObject):
             self._submit(self._project.end_run)
 
     def close(self) -> None:
-        """Save what is left and wait for it."""
+        """Save what is left and wait for it; also when the program ends."""
         if self._is_closed:
             return
-        self.save()
         self._is_closed = True
+        self._timer.stop()
+        self._retry.stop()
         self._writer.shutdown(wait=True)
+        try:
+            self._write(self._take_changed())  # not by the writer: at the end it takes no more
+        except OSError:
+            pass  # the project keeps it, and closing it says so
+        except Exception:
+            logger.exception("the last changes of %s are not saved", self._project.folder)
+
+    def _take_changed(self) -> Gathered:
+        """What is to be saved, and is known for saved from here on."""
+        now, last = self._gather(), self._last
+        self._last = now
+        return Gathered(
+            None if now.state == last.state else now.state,
+            None if now.layers == last.layers else now.layers,
+            None if now.objects == last.objects else now.objects,
+        )
 
     def _write(self, changed: Gathered) -> None:
         project, failure = self._project, None

@@ -290,7 +290,7 @@ class SegmentAndTrackWidget(QWidget):
         self.work.changed.connect(self._update)
         self.work.ended.connect(self._on_work_ended)
         self.work.renumbered.connect(self.object_controls.on_renumbered)
-        Lifetime(self).ended.connect(self._on_lifetime_ended)
+        Lifetime(self, self._on_lifetime_ended)
         prompts, track = self.prompt_fields, self.track_fields
         objects = self.object_controls.fields
         for button, act in (

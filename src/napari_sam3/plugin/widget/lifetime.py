@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import atexit
-from contextlib import suppress
+import logging
+from collections.abc import Callable
 from weakref import WeakSet
 
-from qtpy.QtCore import QEvent, QObject, QTimer, Signal
+from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QMainWindow, QWidget
+
+# their ends come one after the other: this module's has to be before those of what a dock holds
+from napari_sam3.projects import project as _project  # noqa: F401
+
+logger = logging.getLogger(__name__)
 
 _alive: WeakSet[Lifetime] = WeakSet()
 
 
 class Lifetime(QObject):
-    """Watches a widget that napari docks, and says when nobody will use it any more.
+    """Watches a widget that napari docks, and ends it when nobody will use it any more.
 
     napari tells a widget neither that its dock was closed nor that the window was: it is taken
     out of the one, and the other is hidden (and kept as long as somebody holds the viewer).
@@ -22,13 +28,14 @@ class Lifetime(QObject):
     ----------
     widget : QWidget
         To be docked.
+    end : callable
+        Ends it; may be called more than once.
     """
 
-    ended = Signal()
-
-    def __init__(self, widget: QWidget) -> None:
+    def __init__(self, widget: QWidget, end: Callable[[], object]) -> None:
         super().__init__(widget)
         self._widget = widget
+        self.end = end
         self._window: QMainWindow | None = None
         self._was_docked = False
         self._is_closing = False
@@ -46,7 +53,7 @@ class Lifetime(QObject):
                 self._is_closing = True
                 QTimer.singleShot(0, self._look_after_closing)
             elif kind == QEvent.Type.Hide and self._is_closing:
-                self.ended.emit()
+                self.end()
         return False
 
     def _look_at_widget(self, kind: QEvent.Type) -> None:
@@ -54,7 +61,7 @@ class Lifetime(QObject):
             if self._widget.parent() is not None:
                 self._was_docked = True
             elif self._was_docked:
-                self.ended.emit()
+                self.end()
         elif kind == QEvent.Type.Show and self._window is None:
             self._window = _main_window_of(self._widget)
             if self._window is not None:
@@ -76,5 +83,7 @@ def _main_window_of(widget: QWidget) -> QMainWindow | None:
 def end_all() -> None:
     """A script may end with its window open: save, and leave no thread to Qt's own end."""
     for lifetime in list(_alive):
-        with suppress(RuntimeError):  # gone with its window
-            lifetime.ended.emit()
+        try:
+            lifetime.end()  # no signal: Qt ends the process where a slot raises
+        except Exception:  # whatever is wrong with one, the others and the labels are saved
+            logger.exception("a window was not closed as it should be")

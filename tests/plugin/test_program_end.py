@@ -1,0 +1,67 @@
+"""A program that ends with its window open, as scripts without `napari.run()` do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from napari_sam3.projects import Project, list_projects
+from napari_sam3.video.write import VideoWriter
+
+BEGIN = """
+import sys, time
+import napari
+from qtpy.QtWidgets import QApplication
+from napari_sam3.models.fake import FakeTracker
+
+def wait_until(is_so):
+    ends = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < ends
+        QApplication.processEvents()
+
+viewer = napari.Viewer()
+viewer.open(sys.argv[1], plugin="napari-sam3")
+_, dock = viewer.window.add_plugin_dock_widget("napari-sam3")
+wait_until(lambda: dock.model_choice.is_surveyed)
+dock.new_prompts()
+dock.prompt_fields.points.value.add([[0, 20, 30]])
+dock.segment_frame()
+wait_until(lambda: dock.job is None)
+wait_until(lambda: dock.projects.standing.saved_at)
+layer = dock.bench.results_of(dock.video_fields.video.value).layer
+layer.selected_label = 5
+layer.mode = "paint"
+layer.paint((0, 50, 80), 5)
+dock.prompt_fields.text.value = "a word"
+"""
+
+
+@pytest.fixture
+def end(tmp_path, monkeypatch):
+    """A function that runs a script to its end, and opens the project that it leaves."""
+    monkeypatch.setenv("NAPARI_SAM3_PROJECTS", str(tmp_path / "projects"))
+    monkeypatch.setenv("NAPARI_SAM3_MODEL", "fake")
+    film = tmp_path / "film.mp4"
+    with VideoWriter(film, 10) as writer:
+        for _ in range(12):
+            writer.write(np.zeros((64, 96, 3), np.uint8))
+
+    def end(script):
+        command = [sys.executable, "-c", BEGIN + script, str(film)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr
+        return Project.open(*list_projects(tmp_path / "projects"))
+
+    return end
+
+
+def test_what_was_said_and_painted_last_is_saved(end):
+    with end("") as project:
+        assert project.state.text == "a word"
+        assert project.labels[0][50, 80] == 5
+        assert project.labels[0][20, 30] == 1

@@ -65,3 +65,25 @@ def test_what_was_said_and_painted_last_is_saved(end):
         assert project.state.text == "a word"
         assert project.labels[0][50, 80] == 5
         assert project.labels[0][20, 30] == 1
+
+
+def test_work_that_goes_on_is_stopped_and_waited_for(end):
+    script = """
+import threading
+step, begun, is_ending = FakeTracker.step, threading.Event(), threading.Event()
+
+def slow_step(self, *args):
+    begun.set()
+    is_ending.wait()
+    sum(range(20_000_000))
+    return step(self, *args)
+
+FakeTracker.step = slow_step
+dock.bench.close_session()
+dock.propagate()
+wait_until(begun.is_set)
+threading._register_atexit(is_ending.set)
+"""
+    with end(script) as project:
+        assert project.state.text == "a word"
+        assert project.labels[0][50, 80] == 5

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from napari.qt.threading import GeneratorWorker, create_worker
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QThreadPool, Signal
 
 from napari_sam3.errors import PropagationError, Sam3Error
 
@@ -123,6 +123,14 @@ def run_once(
     run.failed.connect(on_failed)
     run.start()
     return run
+
+
+def stop_all(longest_ms: int) -> None:
+    """Stop all runs and wait for their threads, so long at most; the program is about to end."""
+    for run in list(_alive):
+        run.stop()
+    if _alive:
+        QThreadPool.globalInstance().waitForDone(longest_ms)
 
 
 def _called(call: Callable[[], Any]) -> Iterator[Any]:

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 from collections.abc import Callable
 from weakref import WeakSet
 
 from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QMainWindow, QWidget
 
+from napari_sam3.plugin.worker import stop_all
+
 # their ends come one after the other: this module's has to be before those of what a dock holds
 from napari_sam3.projects import project as _project  # noqa: F401
 
 logger = logging.getLogger(__name__)
 
+LONGEST_WAIT_MS = 10_000
+"""For a step of a model, when the program ends."""
+
 _alive: WeakSet[Lifetime] = WeakSet()
+if hasattr(os, "register_at_fork"):  # they stay the business of the process that has the window
+    os.register_at_fork(after_in_child=_alive.clear)
 
 
 class Lifetime(QObject):
@@ -82,8 +90,11 @@ def _main_window_of(widget: QWidget) -> QMainWindow | None:
 @atexit.register
 def end_all() -> None:
     """A script may end with its window open: save, and leave no thread to Qt's own end."""
-    for lifetime in list(_alive):
+    lifetimes = list(_alive)
+    for lifetime in lifetimes:
         try:
             lifetime.end()  # no signal: Qt ends the process where a slot raises
         except Exception:  # whatever is wrong with one, the others and the labels are saved
             logger.exception("a window was not closed as it should be")
+    if lifetimes:
+        stop_all(LONGEST_WAIT_MS)

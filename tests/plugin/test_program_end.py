@@ -54,7 +54,8 @@ def end(tmp_path, monkeypatch):
         command = [sys.executable, "-c", BEGIN + script, str(film)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
         assert done.returncode == 0, done.stderr
-        assert "Traceback" not in done.stderr
+        for said in ("was not closed as it should be", "are not saved"):
+            assert said not in done.stderr
         return Project.open(*list_projects(tmp_path / "projects"))
 
     return end
@@ -67,23 +68,30 @@ def test_what_was_said_and_painted_last_is_saved(end):
         assert project.labels[0][20, 30] == 1
 
 
-def test_work_that_goes_on_is_stopped_and_waited_for(end):
-    script = """
+def test_work_that_goes_on_is_stopped_and_waited_for(end, tmp_path):
+    script = f"""
 import threading
-step, begun, is_ending = FakeTracker.step, threading.Event(), threading.Event()
+from pathlib import Path
+from napari_sam3.plugin.controller import SessionController
+step, cancel = FakeTracker.step, SessionController.cancel
+begun, is_cancelled = threading.Event(), threading.Event()
 
-def slow_step(self, *args):
+def step_that_takes_long_to_come_out(self, *args):
     begun.set()
-    is_ending.wait()
-    sum(range(20_000_000))
+    is_cancelled.wait()
+    sum(range(50_000_000))
+    Path({str(tmp_path / "came out")!r}).touch()
     return step(self, *args)
 
-FakeTracker.step = slow_step
-dock.bench.close_session()
+def cancel_and_tell(self):
+    is_cancelled.set()
+    return cancel(self)
+
+FakeTracker.step, SessionController.cancel = step_that_takes_long_to_come_out, cancel_and_tell
 dock.propagate()
 wait_until(begun.is_set)
-threading._register_atexit(is_ending.set)
 """
     with end(script) as project:
+        assert (tmp_path / "came out").exists()
         assert project.state.text == "a word"
         assert project.labels[0][50, 80] == 5

@@ -129,8 +129,9 @@ def stop_all(longest_ms: int) -> None:
     """Stop all runs and wait for their threads, so long at most; the program is about to end."""
     for run in list(_alive):
         run.stop()
-    if _alive:
-        QThreadPool.globalInstance().waitForDone(longest_ms)
+    pool = QThreadPool.globalInstance()
+    if _alive and pool is not None:
+        pool.waitForDone(longest_ms)
 
 
 def _called(call: Callable[[], Any]) -> Iterator[Any]:

@@ -108,6 +108,18 @@ def test_error_in_the_model_is_told_and_leaves_the_buttons(ready, qtbot, notes, 
     assert len(notes) == 1
 
 
+def test_an_end_that_can_not_be_shown_is_told(ready, qtbot, notes, monkeypatch):
+    def fail(live):
+        live._timer.stop()  # as refreshing does first
+        raise OSError("the results can't be read")
+
+    monkeypatch.setattr("napari_sam3.plugin.live.LiveDrawing.refresh", fail)
+    with qtbot.capture_exceptions(), qtbot.waitSignal(ready.ended):
+        ready.segment_frame()
+    assert any("can't be read" in text for _, text in notes)
+    assert is_ready_again(ready)
+
+
 def test_refused_prompt_is_told_with_its_remedy(ready, qtbot, notes):
     points = ready.prompt_fields.points.value
     points.features = points.features.assign(label="exclude")

@@ -211,10 +211,15 @@ class Job(QObject):
         self.error = error
 
     def _on_run_ended(self) -> None:
-        if self._live is not None:
-            self._live.refresh()
-        self._close_progress()
-        self.ended.emit()
+        try:
+            if self._live is not None:
+                self._live.refresh()
+        except Exception as exc:
+            # the boundary of a slot: what napari can't show must not leave the dock busy for ever
+            self.error = self.error or as_propagation_error(exc)
+        finally:
+            self._close_progress()
+            self.ended.emit()
 
     def _close_progress(self) -> None:
         progress, self._progress = self._progress, None

@@ -177,6 +177,8 @@ def test_a_project_on_a_full_disk_is_saved_elsewhere(
     assert not dock.projects.project.is_read_only
     assert results(dock).layer.editable
     make_room()
+    assert Project.open(project_folder).is_read_only  # another one leaves the window its own
+    assert not dock.projects.project.is_read_only
     full_disk(project_folder)
     target = tmp_path / "archive" / "mine.sam3"
     dock.projects.opener.move_to(target)

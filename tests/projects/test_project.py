@@ -7,13 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from napari_sam3.errors import ProjectError, ProjectReadOnlyError, StoreReadOnlyError
+from napari_sam3.errors import ProjectError, ProjectReadOnlyError, StoreError, StoreReadOnlyError
+from napari_sam3.labels.chunks import ChunkFolder
 from napari_sam3.labels.notes import ObjectNote
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.projects import Project, is_project, list_projects, project_for
@@ -253,6 +255,39 @@ def test_what_a_full_disk_does_not_take_is_carried_elsewhere(folder, tmp_path, f
     with Project.open(folder) as project:  # as it was, and held by nobody
         assert not project.is_read_only
         assert not project.labels.is_processed(9)
+
+
+def test_two_that_close_it_wait_for_each_other(folder, monkeypatch):
+    project = Project.open(folder)
+    begun, may_fail = threading.Event(), threading.Event()
+    errors = []
+
+    def fail(*_args):
+        begun.set()
+        may_fail.wait()
+        raise OSError(28, "No space left on device")
+
+    def close():
+        try:
+            project.close()
+        except StoreError as exc:
+            errors.append(exc)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ChunkFolder, "write", fail)
+        project.labels.draw(9, np.full((H, W), 3))
+        threads = [threading.Thread(target=close) for _ in range(2)]
+        threads[0].start()
+        begun.wait()
+        assert project.is_ending
+        threads[1].start()
+        may_fail.set()
+        for thread in threads:
+            thread.join()
+    assert len(errors) == 2
+    assert not project.is_read_only  # there is something left to write
+    assert not project.is_ending
+    project.close()
 
 
 class Killed(BaseException):

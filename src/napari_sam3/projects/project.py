@@ -6,6 +6,7 @@ import atexit
 import logging
 import os
 import shutil
+import threading
 import uuid
 from collections.abc import Collection
 from contextlib import suppress
@@ -66,6 +67,7 @@ class Project(SavedWork):
         super().__init__(folder, files, labels, contents, why_read_only)
         self.problems: tuple[str, ...] = ()
         self._lock_of_folder = lock
+        self._ending = threading.RLock()  # one thread at a time closes it, or carries it elsewhere
 
     # ------------------------------------------------------------ making, opening
 
@@ -270,17 +272,31 @@ class Project(SavedWork):
             lost. Make room, and close it again, or open it: that closes it first. Or have all
             written elsewhere (`carry_to`).
         """
-        try:
-            if self.why_read_only is None:
-                if self.run is not None and self.run.stale:
-                    self._save_head()
-                self._files.write_waiting()
-            self.labels.close()
-        except OSError:
-            if self._lock_of_folder is not None:
-                _left_open[self.folder] = self
-            raise
-        self._let_go()
+        with self._ending:
+            try:
+                if self.why_read_only is None:
+                    if self.run is not None and self.run.stale:
+                        self._save_head()
+                    self._files.write_waiting()
+                self.labels.close()
+            except OSError:
+                if self._lock_of_folder is not None:
+                    _left_open[self.folder] = self
+                raise
+            self._let_go()
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether another thread closes it, or carries it elsewhere, just now."""
+        if not self._ending.acquire(blocking=False):
+            return True
+        self._ending.release()
+        return False
+
+    def stay_open(self) -> None:
+        """Be worked on after all, where it could not be closed: nobody closes it unasked then."""
+        if _left_open.get(self.folder) is self:
+            del _left_open[self.folder]
 
     def carry_to(self, folder: str | os.PathLike[str]) -> None:
         """Copy all to another folder, also what can't be written where it is, and close it.
@@ -298,7 +314,10 @@ class Project(SavedWork):
         ProjectError
             If it can't be; the project stays open then.
         """
-        place = Path(folder).expanduser().absolute()
+        with self._ending:
+            self._carry_to(Path(folder).expanduser().absolute())
+
+    def _carry_to(self, place: Path) -> None:
         check_free(place)
         assert isinstance(self.labels, LabelStore), "open for writing"
         draft = _draft_of(place)

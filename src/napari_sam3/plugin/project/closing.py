@@ -26,6 +26,9 @@ def close_project(project: Project) -> None:
 
 
 def _try_again(project: Project) -> None:
+    if project.is_ending:  # by a thread that opens it again: the window does not wait for it
+        QTimer.singleShot(RETRY_MS, lambda: _try_again(project))
+        return
     try:
         project.close()
     except OSError:

@@ -49,7 +49,10 @@ def move_project(project: Project, target: Path) -> tuple[Project, str | None]:
     except OSError as exc:
         reason = str(exc) if isinstance(exc, ProjectError) else exc.strerror or str(exc)
         problem = f"the project stays where it is: {reason}"
-        return Project.open(source) if project.is_read_only else project, problem
+        if project.is_read_only:
+            return Project.open(source), problem
+        project.stay_open()
+        return project, problem
     left = f"a copy that could not be deleted stays at {str(source)!r}"
     moved = Project.open(target)
     moved.find_video()  # seen from there; kept with the next change

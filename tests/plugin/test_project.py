@@ -308,6 +308,22 @@ def test_work_of_its_own_begins_beside_what_can_only_be_looked_at(
     assert len(list_projects(own_projects)) == 2
 
 
+def test_masks_can_be_painted_only_where_they_are_kept(begin, open_again, work):
+    dock = begin()
+    masks = dock.viewer.add_labels(np.zeros((N_FRAMES, *SIZE), int), name="mine", scale=(0.1, 1, 1))
+    masks.data[2, 40:50, 60:80] = 7
+    dock.prompt_fields.masks.value = masks
+    dock.viewer.dims.set_current_step(0, 2)
+    work(dock, dock.segment_frame)
+    dock.projects.current.autosave.close()
+    other = open_again(dock.projects.project.folder)
+    painted = other.prompt_fields.masks.value
+    assert painted.name == "mine"
+    assert not painted.editable  # a reload would take away what is painted
+    other.reset()
+    assert painted.editable
+
+
 def test_a_dock_that_is_opened_again_takes_up_the_work(begin, open_dock, work, qtbot):
     dock = begin()
     work(dock, dock.segment_frame)

@@ -7,12 +7,12 @@ from typing import Any
 
 from napari.layers import Layer
 
-from napari_sam3.plugin.project.restore import BOXES, POINTS, RESULTS
+from napari_sam3.plugin.project.restore import BOXES, MASKS, POINTS, RESULTS
 
 
 def open_to_editing(layers: Mapping[str, Layer | None], is_open: bool) -> None:
     """Let a person change results and prompts, or keep them from it; layers by role."""
-    for role in (RESULTS, POINTS, BOXES):
+    for role in (RESULTS, POINTS, BOXES, MASKS):
         layer = layers.get(role)
         if layer is not None:
             layer.events.editable.disconnect(_keep_closed)

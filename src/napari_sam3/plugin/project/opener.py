@@ -373,6 +373,10 @@ class ProjectOpener(QObject):
         """Let a person draw prompts again in layers that could only be looked at."""
         points, boxes = self._dock.bench.prompt_layers_of(image_layer) or (None, None)
         open_to_editing({POINTS: points, BOXES: boxes}, True)
+        folders = [h.project.folder for h in self._keeper.held if h.image_layer is image_layer]
+        for layer in self._dock.viewer.layers:
+            if layer.metadata.get(ROLE) == MASKS and any(_is_prompts(layer, f) for f in folders):
+                open_to_editing({MASKS: layer}, True)
 
     def _images(self) -> list[Image]:
         return [layer for layer in self._dock.viewer.layers if isinstance(layer, Image)]

@@ -231,6 +231,19 @@ def test_what_can_not_be_closed_is_told_and_closed_by_the_next_opening(folder, f
         assert (project.labels[9] == 3).all()
 
 
+def test_prompts_that_make_results_stale_are_kept_while_there_is_no_room(folder, full_disk):
+    project = Project.open(folder)
+    assert project.run is not None
+    assert project.prompts
+    make_room = full_disk(folder)
+    with pytest.raises(ProjectError, match="room on the disk"):
+        project.save_prompts([])
+    make_room()
+    project.close()
+    with Project.open(folder) as project:
+        assert not project.prompts
+
+
 def test_what_a_full_disk_does_not_take_is_carried_elsewhere(folder, tmp_path, full_disk):
     project = Project.open(folder)
     full_disk(folder)

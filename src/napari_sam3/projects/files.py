@@ -106,6 +106,10 @@ class SmallFiles:
         self._written[name] = text
         self._waiting.pop(name, None)
 
+    def put_off(self, name: str, text: str) -> None:
+        """Leave a file to `write_waiting`."""
+        self._waiting[name] = text
+
     def write_waiting(self, other: SmallFiles | None = None) -> None:
         """Write what could not be written before: here, or in another folder.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from napari_sam3.errors import ProjectReadOnlyError
+from napari_sam3.errors import ProjectError, ProjectReadOnlyError
 from napari_sam3.labels.objects import COLUMNS, ObjectTable
 from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.projects.files import SmallFiles
@@ -92,12 +92,17 @@ class SavedWork:
         with self._lock:
             self._check_writable()
             changed = changed_frames(self._contents.prompts, told)
+            text = to_text(prompts_to_json(told))
             if self._contents.run is not None and changed:
                 run = stale_after(self._contents.run, changed, self.labels)
                 if run != self._contents.run:
                     self._contents.run = run
-                    self._save_head()  # first: results must not look truer than they are
-            self._files.write(PROMPTS, to_text(prompts_to_json(told)))
+                    try:
+                        self._save_head()  # first: results must not look truer than they are
+                    except ProjectError:
+                        self._files.put_off(PROMPTS, text)
+                        raise
+            self._files.write(PROMPTS, text)
             self._contents.prompts = told
 
     @property

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 from napari.utils.notifications import show_error
 
@@ -12,7 +13,8 @@ from napari_sam3.errors import LayerError, Sam3Error
 from napari_sam3.plugin.objects.fields import LOCK_KEY, ObjectFields
 from napari_sam3.plugin.results import ResultLayer
 
-_all: WeakSet[FrameLock] = WeakSet()
+_numbers = count()
+_all: WeakValueDictionary[int, FrameLock] = WeakValueDictionary()  # as they were opened
 
 
 class FrameLock:
@@ -50,7 +52,8 @@ class FrameLock:
         self._is_ours = is_ours
         # not `toggled`: that fires for what is shown, too
         fields.lock.native.clicked.connect(self._on_clicked)
-        _all.add(self)
+        self._number = next(_numbers)
+        _all[self._number] = self
         viewer.bind_key(LOCK_KEY, self._on_key, overwrite=True)
 
     def show(self) -> None:
@@ -66,10 +69,14 @@ class FrameLock:
 
     def close(self) -> None:
         """Let go of the key."""
-        _all.discard(self)
-        other = next((one for one in _all if one._viewer is self._viewer), None)
-        key = None if other is None else other._on_key
+        _all.pop(self._number, None)
+        others = self._of_viewer()
+        key = others[-1]._on_key if others else None
         self._viewer.bind_key(LOCK_KEY, key, overwrite=True)
+
+    def _of_viewer(self) -> list[FrameLock]:
+        """Those of all its docks, the one opened last at the end."""
+        return [one for one in _all.values() if one._viewer is self._viewer]
 
     def _on_clicked(self, is_locked: bool) -> None:
         try:
@@ -86,7 +93,6 @@ class FrameLock:
     def _on_key(self, _viewer: Any) -> None:
         """Lock the frame on screen, or unlock it."""
         active = self._viewer.layers.selection.active
-        docks = [one for one in _all if one._viewer is self._viewer]
-        meant = next((one for one in (self, *docks) if one._is_ours(active)), self)
+        meant = next((one for one in (self, *self._of_viewer()) if one._is_ours(active)), self)
         if meant._fields.lock.enabled:
             meant._on_clicked(not meant._fields.lock.native.isChecked())

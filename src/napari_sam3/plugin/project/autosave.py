@@ -149,6 +149,8 @@ class Autosave(QObject):
             self._done.emit("")
         else:
             is_ours = isinstance(error, Sam3Error | OSError)
+            if not is_ours:
+                logger.error("what has changed is not saved", exc_info=error)
             self._done.emit(str(error) if is_ours else f"{type(error).__name__}: {error}")
 
     def _on_done(self, failure: str) -> None:

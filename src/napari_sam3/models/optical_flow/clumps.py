@@ -11,21 +11,20 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
-from napari_sam3.models.optical_flow.flow import FloatImage
-from napari_sam3.models.optical_flow.levels import (
+from napari_sam3.models.optical_flow.cells import (
     Core,
     PartImage,
     ellipse_likeness,
-    fill_holes,
     grow_core,
     lightness_of,
 )
+from napari_sam3.models.optical_flow.flow import FloatImage
 from napari_sam3.models.optical_flow.regions import Window
+from napari_sam3.models.optical_flow.shapes import fill_holes
 from napari_sam3.values import BoolArray
 
 _SIDE = 192  # px; what a clump is shrunk to
@@ -130,7 +129,7 @@ def _part_once(
 def _best_parting(
     value: FloatImage, clump: BoolArray, side: float, by_shape: bool
 ) -> _Parting | None:
-    lobes = _judge(value, clump, _lobes(clump.view(np.uint8), _NECK)) if by_shape else None
+    lobes = _judge(value, clump, _lobes(clump, _NECK)) if by_shape else None
     if lobes is not None and lobes.likeness * lobes.cover > ellipse_likeness(clump) + _ROUNDER:
         return lobes
     best = max(_partings(value, clump, side), key=lambda p: p.evidence, default=None)
@@ -154,13 +153,13 @@ def _partings(value: FloatImage, clump: BoolArray, side: float) -> Iterator[_Par
                 yield parting
 
 
-def _lobes(whole: NDArray[np.uint8], neck: float) -> PartImage:
-    """The lobes of a mask, (h, w) uint8, parted where it has necks, numbered from 1."""
-    depth = cv2.distanceTransform(whole, cv2.DIST_L2, 5)
+def _lobes(whole: BoolArray, neck: float) -> PartImage:
+    """The lobes of a mask, parted where it has necks, numbered from 1."""
+    depth = cv2.distanceTransform(whole.view(np.uint8), cv2.DIST_L2, 5)
     depth = cv2.GaussianBlur(depth, (0, 0), 1.0) * whole
     peaks = h_maxima(np.log(np.maximum(depth, 0.5)), neck) & whole
     markers, _ = ndimage.label(peaks, np.ones((3, 3)))
-    return np.asarray(watershed(-depth, markers, mask=whole > 0), np.int32)
+    return np.asarray(watershed(-depth, markers, mask=whole), np.int32)
 
 
 def _judge(value: FloatImage, clump: BoolArray, parts: PartImage) -> _Parting | None:

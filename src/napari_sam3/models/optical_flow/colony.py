@@ -15,6 +15,7 @@ from napari_sam3.models.optical_flow.lost import was_there
 from napari_sam3.models.optical_flow.memory import Memory
 from napari_sam3.models.optical_flow.pull import Move, Pulled, move_whole, pull_picture
 from napari_sam3.models.optical_flow.registration import (
+    Search,
     found_again,
     is_misfit,
     is_torn,
@@ -140,8 +141,9 @@ def _place_lost(
     def place(obj_id: int) -> tuple[Move | None, float]:
         guess = views[obj_id].pulled
         expected = [shift_of(guess), *drift]
+        own = levels[obj_id]
         found = register(
-            pictures.frame, pictures.before, guess.origin, expected, levels[obj_id], taken
+            Search(pictures.frame, pictures.before, guess.origin, expected, own, taken)
         )
         return (None, np.inf) if found is None else found
 

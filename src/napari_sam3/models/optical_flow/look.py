@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
 from napari_sam3.models.optical_flow.appearance import BATCH, Appearance
 from napari_sam3.models.optical_flow.flow import FloatImage
 from napari_sam3.models.optical_flow.scene import PLACE_WEIGHT, Scene, place_of
+from napari_sam3.models.optical_flow.shapes import depth_of, distance_to
 from napari_sam3.values import BoolArray
 
 _SAMPLES = 9000  # of either kind, on the prompted frame
@@ -49,7 +49,7 @@ def learn_look(scene: Scene, mask: BoolArray) -> Look | None:
     """Train a classifier on a frame and a mask at working size; None without both kinds."""
     if mask.sum() < _FEWEST or (~mask).sum() < _FEWEST:
         return None
-    away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5)
+    away = distance_to(mask)
     rng = np.random.default_rng(0)
     pixels = np.concatenate(
         [
@@ -77,11 +77,11 @@ def learn_more(look: Look, scene: Scene, mask: BoolArray, seed: int) -> Look:
         return look
     rng = np.random.default_rng(seed)
     count = _STEPS * BATCH // 4
-    away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5)
+    away = distance_to(mask)
     near = np.flatnonzero((away > _GAP) & (away < _GAP + _BELT))
     if len(near) < _FEWEST:
         return look
-    depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    depth = depth_of(mask)
     inner = rng.choice(np.flatnonzero(depth >= _INNER * depth.max()), 2 * count)
     place = place_of(mask)
     of_object = scene.at(inner, *place)

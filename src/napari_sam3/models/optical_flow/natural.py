@@ -15,6 +15,7 @@ from napari_sam3.models.optical_flow.cut import cut
 from napari_sam3.models.optical_flow.flow import FloatImage
 from napari_sam3.models.optical_flow.look import Look
 from napari_sam3.models.optical_flow.scene import Scene, place_of
+from napari_sam3.models.optical_flow.shapes import distance_to
 from napari_sam3.values import BoolArray
 
 BAND = 25  # working px round the pulled mask in which the outline may lie
@@ -66,7 +67,7 @@ def weigh_evidence(
     ground = cv2.dilate(mask.astype(np.uint8), np.ones((31, 31), np.uint8)).astype(bool) & ~mask
     colour = colour_ratio(lab, mask, ground, scene.lab[y0:y1, x0:x1])
     odds += _LOOK_WEIGHT * np.clip(look_odds, -_LOOK_REACH, _LOOK_REACH) + _COLOUR_WEIGHT * colour
-    away = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, 5)
+    away = distance_to(inside)
     depth = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 5)
     odds[away > BAND] = -SURE
     odds[depth > BAND] = SURE

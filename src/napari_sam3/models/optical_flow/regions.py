@@ -12,6 +12,7 @@ from scipy import ndimage
 from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
+from napari_sam3.models.optical_flow.shapes import depth_of
 from napari_sam3.values import BoolArray
 
 _WINDOW_SIDE = 96  # px; what a window is shrunk to
@@ -279,7 +280,7 @@ def find_lobe(mask: BoolArray, wide: BoolArray, seeds: np.ndarray) -> BoolArray 
 
 
 def _depth(mask: BoolArray) -> NDArray[np.float32]:
-    depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    depth = depth_of(mask)
     return np.asarray(cv2.GaussianBlur(depth, (0, 0), 1.0))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -29,17 +30,11 @@ _LARGEST = 96.0  # px, square root of the area; larger blobs are shrunk to that
 _MOST_BLUR = 8.0  # px
 
 
-def register(
-    frame: np.ndarray,
-    before: np.ndarray,
-    origin: ObjectMask,
-    expected: Sequence[tuple[float, float]],
-    levels: Levels,
-    taken: BoolArray,
-) -> tuple[Move, float] | None:
-    """Find a blob by its picture, shifted and turned.
+@dataclass(frozen=True, eq=False)
+class Search:
+    """A blob, and where to look for it.
 
-    Parameters
+    Attributes
     ----------
     frame, before : (H, W, 3) uint8
         The target frame and the one before.
@@ -50,22 +45,70 @@ def register(
     levels : Levels
     taken : (H, W) bool
         Where others are on the target frame.
+    """
+
+    frame: np.ndarray
+    before: np.ndarray
+    origin: ObjectMask
+    expected: Sequence[tuple[float, float]]
+    levels: Levels
+    taken: BoolArray
+
+    def shrunk(self, factor: float) -> tuple[Search, tuple[float, float]]:
+        """The same on smaller pictures, and how many px one of theirs is, along x and along y."""
+        height, width = self.origin.size
+        size = (max(1, round(width / factor)), max(1, round(height / factor)))
+        sx, sy = width / size[0], height / size[1]
+        whole, taken = (
+            cv2.resize(m.view(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+            for m in (self.origin.mask, self.taken)
+        )
+        frame, before = (
+            cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in (self.frame, self.before)
+        )
+        origin = ObjectMask.from_mask(whole)
+        assert origin is not None, "what is shrunk is large"
+        expected = [(x / sx, y / sy) for x, y in self.expected]
+        return Search(frame, before, origin, expected, self.levels, taken), (sx, sy)
+
+
+def register(search: Search) -> tuple[Move, float] | None:
+    """Find a blob by its picture, shifted and turned.
 
     Returns
     -------
     move, cost : Move, float
         Its move, and how far from perfect that fits; None where nothing does.
     """
+    size = float(np.sqrt(search.origin.area))
+    if size <= _LARGEST:
+        return _register(search)
+    # large pictures take seconds; a large blob shows on small ones as well
+    small, (sx, sy) = search.shrunk(size / _LARGEST)
+    found = _register(small)
+    if found is None:
+        return None
+    move, cost = found
+    centre = _middle_of(search.origin)
+    return Move(round(move.dx * sx), round(move.dy * sy), move.turn, centre), cost
+
+
+def _middle_of(mask: ObjectMask) -> tuple[int, int]:
+    x0, y0, x1, y1 = mask.bbox
+    return (x0 + x1 - 1) // 2, (y0 + y1 - 1) // 2
+
+
+def _register(search: Search) -> tuple[Move, float] | None:
+    frame, before, origin = search.frame, search.before, search.origin
+    levels, taken = search.levels, search.taken
     size = float(np.sqrt(origin.area))
-    if size > _LARGEST:
-        return _register_small(frame, before, origin, expected, levels, taken)
     x0, y0, x1, y1 = origin.bbox
     height, width = origin.size
     turns = _TURNS if _is_long(origin) else (0,)
     half_x, half_y = (x1 - x0) // 2 + 1 + _RIM, (y1 - y0) // 2 + 1 + _RIM
     if len(turns) > 1:
         half_x = half_y = int(np.hypot(half_x, half_y)) + 1
-    cx, cy = (x0 + x1 - 1) // 2, (y0 + y1 - 1) // 2
+    cx, cy = _middle_of(origin)
     blur = max(0.5, 0.08 * size)
     template = _window(before, cx - half_x, cy - half_y, 2 * half_x + 1, 2 * half_y + 1)
     template = cv2.GaussianBlur(value_of(template, levels), (0, 0), blur)
@@ -74,7 +117,7 @@ def register(
     own[top : top + y1 - y0, left : left + x1 - x0] = origin.crop
 
     reach = 8 + int(1.2 * size)
-    shifts = [(0.0, 0.0), *expected]
+    shifts = [(0.0, 0.0), *search.expected]
     from_x = max(-cx, int(min(x for x, _ in shifts)) - reach)
     from_y = max(-cy, int(min(y for _, y in shifts)) - reach)
     to_x = min(width - 1 - cx, int(max(x for x, _ in shifts)) + reach)
@@ -118,40 +161,6 @@ def register(
             move = Move(int(column) + from_x, int(row) + from_y, float(turn), (cx, cy))
             best = lowest, move
     return None if best is None else (best[1], best[0])
-
-
-def _register_small(
-    frame: np.ndarray,
-    before: np.ndarray,
-    origin: ObjectMask,
-    expected: Sequence[tuple[float, float]],
-    levels: Levels,
-    taken: BoolArray,
-) -> tuple[Move, float] | None:
-    """The same on smaller pictures: large ones take seconds; a large blob shows there as well."""
-    height, width = origin.size
-    factor = 1.1 * float(np.sqrt(origin.area)) / _LARGEST  # rounding must not leave it too large
-    size = (max(1, round(width / factor)), max(1, round(height / factor)))
-    sx, sy = width / size[0], height / size[1]
-    small = ObjectMask.from_mask(
-        cv2.resize(origin.mask.view(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
-    )
-    if small is None:
-        return None
-    found = register(
-        cv2.resize(frame, size, interpolation=cv2.INTER_AREA),
-        cv2.resize(before, size, interpolation=cv2.INTER_AREA),
-        small,
-        [(x / sx, y / sy) for x, y in expected],
-        levels,
-        cv2.resize(taken.view(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0,
-    )
-    if found is None:
-        return None
-    move, cost = found
-    x0, y0, x1, y1 = origin.bbox
-    centre = (x0 + x1 - 1) // 2, (y0 + y1 - 1) // 2
-    return Move(round(move.dx * sx), round(move.dy * sy), move.turn, centre), cost
 
 
 def _window(frame: np.ndarray, x0: int, y0: int, width: int, height: int) -> np.ndarray:

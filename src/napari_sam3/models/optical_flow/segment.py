@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 
 from napari_sam3.models.optical_flow.boxes import propose_in_box
+from napari_sam3.models.optical_flow.cells import propose_cells
 from napari_sam3.models.optical_flow.clumps import part_clump
 from napari_sam3.models.optical_flow.flow import Motion
-from napari_sam3.models.optical_flow.levels import propose_cells
 from napari_sam3.models.optical_flow.moving import Speeds
 from napari_sam3.models.optical_flow.regions import (
     Proposal,
@@ -25,6 +25,7 @@ from napari_sam3.models.optical_flow.regions import (
     propose_by_colour,
     propose_by_level,
 )
+from napari_sam3.models.optical_flow.shapes import depth_of, distance_to
 from napari_sam3.values import BoolArray, Box, FloatArray, ObjectMask, ObjectPrompt
 
 _SMALLEST_REACH = 8.0  # px from a click to the edge of the smallest window
@@ -260,7 +261,7 @@ def _is_middle(region: BoolArray, pixel: tuple[int, int]) -> bool:
 
 def _side_of_click(region: BoolArray, pixel: tuple[int, int]) -> BoolArray:
     """What of a region is nearer to a click than to the depth of the region away from it."""
-    depth = cv2.distanceTransform(np.pad(region, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    depth = depth_of(region)
     rows, columns = np.ogrid[: region.shape[0], : region.shape[1]]
     away = np.hypot(columns - pixel[0], rows - pixel[1])
     row, column = np.unravel_index(int((depth * away).argmax()), depth.shape)
@@ -269,7 +270,7 @@ def _side_of_click(region: BoolArray, pixel: tuple[int, int]) -> BoolArray:
 
 def _near_click(region: BoolArray, mask: BoolArray, pixel: tuple[int, int]) -> BoolArray:
     """What of a region lies about a click, as far as a mask is away, or half the mask's size."""
-    gap = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5)[pixel[1], pixel[0]]
+    gap = distance_to(mask)[pixel[1], pixel[0]]
     near = np.zeros_like(region)
     radius = max(2, round(min(float(gap) + 2, 0.5 * float(np.sqrt(mask.sum())))))
     _paint_disc(near, *pixel, radius, value=True)

@@ -7,11 +7,10 @@ most likely is lost (`benchmarks/embedded_tracker.py --reliability` checks that)
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from napari_sam3.models.optical_flow.flow import FloatImage
-from napari_sam3.models.optical_flow.shapes import rank
+from napari_sam3.models.optical_flow.shapes import grow, rank
 from napari_sam3.values import BoolArray
 
 FOUND_LOOK, FOUND_BLOB = 0.45, 0.45
@@ -53,7 +52,7 @@ def judge_look(
     if not taught:
         common = np.count_nonzero(found & expected)
         return _UNTAUGHT * float(np.sqrt(common / np.count_nonzero(found | expected)))
-    ring = _grow(found, _RING) & ~found
+    ring = grow(found, _RING) & ~found
     likely = 1 / (1 + np.exp(-look_odds))
     outside = float(likely[ring].mean()) if ring.any() else 0.0
     return max(0.0, float(likely[found].mean()) - outside)
@@ -76,7 +75,7 @@ def judge_blob(
         Of the result with the mask pulled along the flow.
     """
     area = int(np.count_nonzero(found))
-    close, near, far = (_grow(found, by) for by in (1, 2, 2 + max(3, round(0.35 * area**0.5))))
+    close, near, far = (grow(found, by) for by in (1, 2, 2 + max(3, round(0.35 * area**0.5))))
     ring = far & ~near & ~others
     if not area or not ring.any():
         return 0.0
@@ -87,8 +86,3 @@ def judge_blob(
     rim = close & ~found
     parted = float((share[rim] < _STEP_OUT * max(height, 1.0)).mean()) if rim.any() else 1.0
     return float(np.sqrt(overlap * parted * min(height, 1 / height)))
-
-
-def _grow(mask: BoolArray, by: int) -> BoolArray:
-    side = 2 * by + 1
-    return np.asarray(cv2.dilate(mask.view(np.uint8), np.ones((side, side), np.uint8)) > 0)

@@ -20,6 +20,7 @@ from skimage.segmentation import watershed
 
 from napari_sam3.models.optical_flow.flow import FloatImage
 from napari_sam3.models.optical_flow.regions import Proposal, Window, outline_of
+from napari_sam3.models.optical_flow.shapes import fill_holes, grow
 from napari_sam3.values import BoolArray
 
 _LEVELS = 20  # tried between the brightest and the darkest of a window
@@ -89,14 +90,6 @@ def lightness_of(window: Window) -> FloatImage:
     return np.asarray(cv2.GaussianBlur(window.lab[..., 0], (0, 0), 1.2).astype(np.float32))
 
 
-def fill_holes(mask: BoolArray) -> NDArray[np.uint8]:
-    """A mask without holes; a tenth of the time that SciPy takes for small ones."""
-    rims, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    whole = np.zeros(mask.shape, np.uint8)
-    cv2.drawContours(whole, rims, -1, (1,), cv2.FILLED)
-    return whole
-
-
 def ellipse_likeness(mask: BoolArray) -> float:
     """Overlap of a region, of at least one pixel, with the ellipse of its moments."""
     m = cv2.moments(mask.view(np.uint8), binaryImage=True)
@@ -122,13 +115,12 @@ def grow_core(value: FloatImage, core: Core) -> BoolArray | None:
     reach = _reach(own)
     where = _box(own, reach + 3)
     own, parts, value_there = own[where], core.parts[where], value[where]
-    whole = own.view(np.uint8)
-    ring = _dilate(whole, 2 + reach) & ~_dilate(whole, 2) & (parts == 0)
+    ring = grow(own, 2 + reach) & ~grow(own, 2) & (parts == 0)
     if np.count_nonzero(ring) < 4:
         return None
     ground = float(np.percentile(value_there[ring], 30))
     level = ground + _HALF * (float(np.median(value_there[own])) - ground)
-    wide = ((value_there > level) & _dilate(whole, reach)) | own
+    wide = ((value_there > level) & grow(own, reach)) | own
     _, joined = cv2.connectedComponents(wide.view(np.uint8), connectivity=4)
     wide = joined == joined[own][0]
     markers = np.where(wide, parts, 0)
@@ -152,7 +144,7 @@ def _cores(
     view = over / np.sqrt(cv2.GaussianBlur(over**2, (0, 0), near) + _NOISE**2)
     found: list[tuple[PartImage, int, int]] = []
     for level in np.linspace(np.percentile(view, 99.9), view.min(), _LEVELS + 2)[1:-1]:
-        _, parts = cv2.connectedComponents(fill_holes(view > level), connectivity=4)
+        _, parts = cv2.connectedComponents(fill_holes(view > level).view(np.uint8), connectivity=4)
         own = parts[seeds[:, 1], seeds[:, 0]]
         if own[0] == 0 or (own != own[0]).any():
             continue
@@ -186,7 +178,7 @@ def _judge(
     reach = _reach(mask)
     where = _box(mask, reach + 3)
     own, value_there = mask[where], value[where]
-    ring = _dilate(own.view(np.uint8), 2 + reach) & ~_dilate(own.view(np.uint8), 2)
+    ring = grow(own, 2 + reach) & ~grow(own, 2)
     level = float(np.median(value_there[own]))
     ground = float(np.percentile(value_there[ring], 30)) if ring.any() else level
     step = max(level - ground, 1e-3)
@@ -209,11 +201,6 @@ def _judge(
 def _reach(mask: BoolArray) -> int:
     """How far round a region its ground is looked for, px."""
     return max(3, round(0.35 * math.sqrt(np.count_nonzero(mask))))
-
-
-def _dilate(mask: NDArray[np.uint8], by: int) -> BoolArray:
-    side = 2 * by + 1
-    return np.asarray(cv2.dilate(mask, np.ones((side, side), np.uint8)) > 0)
 
 
 def _box(mask: BoolArray, margin: int) -> tuple[slice, slice]:

@@ -21,11 +21,11 @@ def main() -> None:
     voice = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     _bound_threads()
-    todo: queue.Queue[Task | None] = queue.Queue()
+    tasks: queue.Queue[Task | None] = queue.Queue()
     stop = threading.Event()
-    threading.Thread(target=_hear, args=(sys.stdin, todo, stop), daemon=True).start()
+    threading.Thread(target=_hear, args=(sys.stdin, tasks, stop), daemon=True).start()
     models = LoadedOnce()
-    while (task := todo.get()) is not None:
+    while (task := tasks.get()) is not None:
         n_frames = 0
 
         def goes_on(result: FrameResult) -> bool:
@@ -38,18 +38,18 @@ def main() -> None:
     models.close()
 
 
-def _hear(told: IO[str], todo: queue.Queue[Task | None], stop: threading.Event) -> None:
+def _hear(told: IO[str], tasks: queue.Queue[Task | None], stop: threading.Event) -> None:
     try:
         for line in told:
             message = json.loads(line)
             if "task" in message:
-                todo.put(Task.from_json(message["task"]))
+                tasks.put(Task.from_json(message["task"]))
             else:
                 stop.set()
     finally:
         # whoever began this has no more tasks, or is gone, or can't be understood
         stop.set()
-        todo.put(None)
+        tasks.put(None)
 
 
 def _tell(voice: IO[str], message: dict[str, Any]) -> None:

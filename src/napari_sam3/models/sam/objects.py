@@ -210,15 +210,15 @@ class ObjectTracker:
 
         `last` is the frame that will be asked for in the end: those up to it are read ahead.
         """
-        todo = [(track, left) for track in tracks if (left := track.prepare(frame_index))]
-        if not todo:
+        behind = [(track, left) for track in tracks if (left := track.prepare(frame_index))]
+        if not behind:
             return
-        longest = max((left for _, left in todo), key=len)
+        longest = max((left for _, left in behind), key=len)
         if longest[0] not in self._expected or longest.step != self._expected.step:
             self._expected = range(longest[0], last + longest.step, longest.step)
             self.features.expect(self._expected)
         for index in longest:
-            self._advance(index, [track for track, left in todo if index in left])
+            self._advance(index, [track for track, left in behind if index in left])
             if index != frame_index:
                 yield TrackedFrame(index, None)
 

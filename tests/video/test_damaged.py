@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from napari_sam3.errors import VideoError
@@ -47,7 +48,7 @@ BREAKABLE: dict[str, dict[str, Any]] = {
     "clip.y4m": {"codec": "wrapped_avframe", "format": "yuv4mpegpipe"},
 }
 SAYS_HOW_MANY = {"clip.mp4", "clip.mkv", "clip.webm", "mjpeg.avi", "raw.avi"}
-CANNOT_TELL = {"live.mkv", "clip.y4m", "clip.ts", "clip.nut", "clip.flv"}
+CANNOT_TELL = {"live.mkv", "clip.y4m", "clip.ts", "clip.flv"}
 """Where they are cut between two packets, nothing is left that says so."""
 
 
@@ -87,6 +88,26 @@ def test_broken_off_anywhere(name: str, tmp_path: Path) -> None:
             assert name in CANNOT_TELL or lost < 4
 
 
+@pytest.mark.parametrize(
+    "coding", [{"codec": "libvpx-vp9"}, {"codec": "mjpeg", "pix_fmt": "yuvj420p"}]
+)
+def test_last_frame_in_part_is_left_out_where_its_decoder_is_content(
+    coding: dict[str, Any], tmp_path: Path
+) -> None:
+    path = encode(tmp_path / "clip.nut", n_frames=20, **coding)
+    data = path.read_bytes()
+    with open_video(path) as video:
+        whole = [np.asarray(frame) for frame in video]
+    for share in (0.5, 0.58, 0.7, 0.83, 0.87, 0.91, 0.95):
+        path.write_bytes(data[: int(len(data) * share)])
+        with pytest.warns(UserWarning, match="breaks off"):
+            video = open_video(path)
+        with video:
+            assert len(video) > 20 * share - 9
+            for frame, expected in zip(video, whole, strict=False):
+                np.testing.assert_array_equal(frame, expected)
+
+
 def test_tail_is_not_called_broken_after_a_start_between_keyframes(tmp_path: Path) -> None:
     path = encode(
         tmp_path / "clip.ts",
@@ -104,7 +125,7 @@ def test_tail_is_not_called_broken_after_a_start_between_keyframes(tmp_path: Pat
 def test_whole_files_are_not_called_broken(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for name in ("a.mp4", "a.mkv", "a.ts", "a.avi", "a.mpg", "a.flv"):
+        for name in ("a.mp4", "a.mkv", "a.ts", "a.avi", "a.mpg", "a.flv", "a.nut"):
             codec = "mpeg2video" if name.endswith("mpg") else "libx264"
             with open_video(encode(tmp_path / name, codec, gop=12, b_frames=2)) as video:
                 assert len(video) == 40

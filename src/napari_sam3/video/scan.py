@@ -288,7 +288,7 @@ def _demux_all(path: Path, container: Any, stream: Any) -> PacketTable:
     cut_short = is_cut_short(path, container.format.name)
     if errors or n_partial:
         cut_short = True
-    if cut_short and container.format.name == "mpegts":
+    if cut_short and container.format.name in ("mpegts", "nut"):
         # of these nobody says that the end of the last one is missing
         n_partial = max(1, n_partial)
     rows = rows[: len(rows) - n_partial]

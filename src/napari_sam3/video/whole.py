@@ -9,6 +9,9 @@ from typing import BinaryIO
 _SEGMENT = bytes.fromhex("18538067")
 """Matroska's element that holds the whole video (RFC 9559, 5.1)."""
 
+_NUT_INDEX = bytes.fromhex("4e58dd672f23e64e")
+"""What the index starts with that FFmpeg writes last into a NUT file."""
+
 _FILLER = 0x7FFFFFFF
 """No length of an AVI: its parts are split long before."""
 
@@ -71,12 +74,27 @@ def is_cut_short(path: Path, container: str) -> bool | None:
             return told + 8 > length
         if container == "mpegts" and length % 188 and length % 192 and length % 204:
             return True
+        if container == "nut":
+            return not _ends_with_nut_index(file)
         if container == "gif":
             return not _walk_gif(file)[1]
         if "matroska" in container:
             end = _segment_end(file)
             return None if end is None else end > length
     return None
+
+
+def _ends_with_nut_index(file: BinaryIO) -> bool:
+    """Whether the last eight bytes before the last checksum lead back to where an index starts."""
+    length = file.seek(0, 2)
+    if length < 12:
+        return False
+    file.seek(-12, 2)
+    back = int.from_bytes(file.read(8), "big")
+    if not len(_NUT_INDEX) <= back <= length:
+        return False
+    file.seek(-back, 2)
+    return file.read(len(_NUT_INDEX)) == _NUT_INDEX
 
 
 def _segment_end(file: BinaryIO) -> int | None:

@@ -47,7 +47,9 @@ from truth_links import Line, lines_of
 from napari_sam3.models.optical_flow import OpticalFlowModel
 from napari_sam3.models.optical_flow.flow import Motion, WorkingFrame
 from napari_sam3.models.optical_flow.pull import pull
+from napari_sam3.session.frames import RgbFrames
 from napari_sam3.values import Journal, Keyframe, ObjectMask, ObjectPrompt
+from napari_sam3.video.array import ArrayVideo
 
 PROMPTS = ("warp", "mask", "box", "three clicks")
 STACKS = {
@@ -182,16 +184,14 @@ def run_video(folder: Path, kind: str) -> Score:
 
 
 def open_stack(folder: Path, name: str) -> tuple[Film, np.ndarray, np.ndarray]:
-    """Frames, the labels of each, and 20 labels of the first one, picked evenly."""
+    """Frames as a session sees them, the labels of each, and 20 of the first, picked evenly."""
     import tifffile
 
     *names, start = STACKS[name]
     image, truth = (tifffile.imread(next(folder.rglob(str(n))))[start:] for n in names)
     if image.ndim == 4:
         image, truth = (a[:, a.shape[1] // 2] for a in (image, truth))
-    low, high = np.percentile(image, (0.5, 99.8))
-    scaled = (np.clip((image - low) / (high - low), 0, 1) * 255).astype(np.uint8)
-    film = Film(lambda i: np.repeat(scaled[i][..., None], 3, axis=2), len(scaled))
+    film = Film(RgbFrames(ArrayVideo(image)).__getitem__, len(image))
     ids = np.unique(truth[0])[1:]
     return film, truth, np.unique(ids[np.linspace(0, len(ids) - 1, 20).round().astype(int)])
 

@@ -10,6 +10,11 @@ import numpy as np
 from napari_sam3.models.optical_flow import OpticalFlowModel
 from napari_sam3.values import Journal, Keyframe, ObjectMask, ObjectPrompt
 
+COLONY = (160, 210)
+"""Size of a picture of rods, px."""
+
+_HALF_WIDTH = 6.5  # of a rod, px
+
 
 class Film:
     """Frames in memory, as a model sees them."""
@@ -54,6 +59,33 @@ def cells(
         grey[mask] = level
     grey = cv2.GaussianBlur(grey, (0, 0), 1.0)
     grey += np.random.default_rng(seed).normal(0, 2, size)
+    return np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def rod(x: float, y: float, angle: float, length: float) -> np.ndarray:
+    """A rod by its centre, its angle in degrees and its length."""
+    rows, columns = np.mgrid[: COLONY[0], : COLONY[1]].astype(float)
+    turn = np.deg2rad(angle)
+    along = (columns - x) * np.cos(turn) + (rows - y) * np.sin(turn)
+    across = -(columns - x) * np.sin(turn) + (rows - y) * np.cos(turn)
+    beyond = np.maximum(np.abs(along) - (length / 2 - _HALF_WIDTH), 0)
+    return np.hypot(beyond, across) <= _HALF_WIDTH
+
+
+def phase_contrast(
+    rods: Iterable[np.ndarray], seed: int = 0, inner: Iterable[np.ndarray] = ()
+) -> np.ndarray:
+    """Dark rods with bright halos; `inner` ones are paler, as in the middle of a colony."""
+    every = np.any([*rods, *inner], axis=0)
+    away = cv2.distanceTransform((~every).astype(np.uint8), cv2.DIST_L2, 5)
+    grey = 120 + 110 * np.exp(-away / 7)
+    for masks, level in ((rods, 12), (inner, 55)):
+        for mask in masks:
+            # close to its outline a rod is paler: that is all that parts it from the next one
+            depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
+            grey = np.where(mask, level + 60 * np.exp(-depth / 1.5), grey)
+    grey = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 0.7)
+    grey += np.random.default_rng(seed).normal(0, 2, COLONY)
     return np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
 
 

@@ -4,12 +4,20 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.models.optical_flow.scenes import cells, click, disc, overlap, segment
+from tests.models.optical_flow.scenes import (
+    cells,
+    click,
+    disc,
+    overlap,
+    phase_contrast,
+    rod,
+    segment,
+)
 
 SIZE = (160, 200)
 
 
-def rod(size, x, y, length, width, degrees):
+def thick_line(size, x, y, length, width, degrees):
     image = np.zeros(size, np.uint8)
     along = np.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))])
     ends = [np.round(np.array([x, y]) + s * along * (length - width) / 2) for s in (-1, 1)]
@@ -20,7 +28,7 @@ def rod(size, x, y, length, width, degrees):
 def colony():
     """Dark rods side by side and end to end, with bright halos round them and faint gaps."""
     rods = [
-        rod(SIZE, 62 + 38 * column + 3 * row, 50 + 16 * row, 36, 12, 4)
+        thick_line(SIZE, 62 + 38 * column + 3 * row, 50 + 16 * row, 36, 12, 4)
         for row in range(5)
         for column in range(3)
     ]
@@ -51,6 +59,15 @@ def test_a_box_takes_one_rod_of_a_dense_colony(number):
     assert overlap(found, rods[number]) > 0.75
     assert not found.mask[: rows.min()].any()
     assert not found.mask[:, columns.max() + 1 :].any()
+
+
+@pytest.mark.parametrize(("length", "ahead"), [(34, 0), (46, 10), (52, 22)])
+def test_a_click_takes_one_of_two_rods_side_by_side(length, ahead):
+    """As a pair they resemble an ellipse no less than each alone; the valley between is faint."""
+    rods = [rod(100, 75, 80, length), rod(113.5, 75 + ahead, 80, length)]
+    frame = phase_contrast(rods)
+    for mask, place in zip(rods, [(100, 75), (113.5, 75 + ahead)], strict=True):
+        assert overlap(segment(frame, **click(place)), mask) > 0.75
 
 
 def test_two_clicks_take_two_rods_of_a_colony():

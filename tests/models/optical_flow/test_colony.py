@@ -2,39 +2,14 @@
 
 from dataclasses import replace
 
-import cv2
 import numpy as np
+import pytest
 
+from napari_sam3.models.optical_flow import blobs
 from napari_sam3.models.optical_flow.division import Form, one_daughter
-from tests.models.optical_flow.scenes import cells, disc, follow, overlap
-
-SIZE = (160, 210)
-HALF_WIDTH = 6.5
-
-
-def rod(x, y, angle, length):
-    """A rod by its centre, its angle in degrees and its length."""
-    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]].astype(float)
-    turn = np.deg2rad(angle)
-    along = (columns - x) * np.cos(turn) + (rows - y) * np.sin(turn)
-    across = -(columns - x) * np.sin(turn) + (rows - y) * np.cos(turn)
-    beyond = np.maximum(np.abs(along) - (length / 2 - HALF_WIDTH), 0)
-    return np.hypot(beyond, across) <= HALF_WIDTH
-
-
-def phase_contrast(rods, seed=0, inner=()):
-    """Dark rods with bright halos; `inner` ones are paler, as in the middle of a colony."""
-    every = np.any([*rods, *inner], axis=0)
-    away = cv2.distanceTransform((~every).astype(np.uint8), cv2.DIST_L2, 5)
-    grey = 120 + 110 * np.exp(-away / 7)
-    for masks, level in ((rods, 12), (inner, 55)):
-        for mask in masks:
-            # close to its outline a rod is paler: that is all that parts it from the next one
-            depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
-            grey = np.where(mask, level + 60 * np.exp(-depth / 1.5), grey)
-    grey = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 0.7)
-    grey += np.random.default_rng(seed).normal(0, 2, SIZE)
-    return np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+from napari_sam3.values import ObjectMask
+from tests.models.optical_flow.scenes import COLONY as SIZE
+from tests.models.optical_flow.scenes import cells, disc, follow, overlap, phase_contrast, rod
 
 
 def colony(t):
@@ -147,3 +122,33 @@ def test_inner_rods_that_slide_onto_each_others_places_are_told_apart():
     found = follow(frames, dict(enumerate([*outer, *inner(0)])))[1]
     for i, mask in enumerate([*outer, *inner(1)]):
         assert overlap(found.get(i), mask) > 0.75, i
+
+
+def refine(prompted, expected, picture, prompted_on=None):
+    """Find a rod in a picture of like rods where it is expected."""
+    levels = blobs.is_blob(
+        picture if prompted_on is None else prompted_on, ObjectMask.from_mask(prompted)
+    )
+    value = blobs.value_of(picture, levels)
+    return blobs.refine(value, value, expected, np.zeros(SIZE, np.int32), levels).mask
+
+
+@pytest.mark.parametrize(("along", "across"), [(20, 0), (0, 6)])
+def test_a_rod_that_the_flow_half_missed_is_found_whole_and_its_neighbour_is_not(along, across):
+    """Nothing but a faint valley parts the two, who lie side by side."""
+    turn = np.deg2rad(80)
+    own, neighbour = rod(100, 80, 80, 60), rod(113.5, 82, 80, 60)
+    expected = rod(100 - along * np.cos(turn) + across, 80 - along * np.sin(turn), 80, 60)
+    found = refine(own, expected, phase_contrast([own, neighbour]))
+    assert overlap(found, own) > 0.75
+    assert overlap(found & neighbour, neighbour) < 0.15
+
+
+def test_of_daughters_side_by_side_one_is_followed():
+    """Where they slid past each other there is no neck to tell of the division."""
+    mother, daughters = rod(100, 80, 80, 36), [rod(92.5, 77, 80, 36), rod(107.5, 83, 80, 36)]
+    expected = daughters[0] | daughters[1]
+    found = refine(mother, expected, phase_contrast(daughters), phase_contrast([mother]))
+    shares = sorted(overlap(found, daughter) for daughter in daughters)
+    assert shares[1] > 0.8
+    assert shares[0] < 0.05

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from skimage.segmentation import watershed
 
+from napari_sam3.models.optical_flow.bodies import find_bodies, tell_apart
 from napari_sam3.models.optical_flow.division import Form, one_daughter
 from napari_sam3.models.optical_flow.flow import FloatImage
 from napari_sam3.models.optical_flow.shapes import (
@@ -58,12 +59,15 @@ class Levels:
         Where between ground (0) and object (1) the prompted outline lies.
     form : Form
         Of the prompted mask.
+    grey : bool
+        Whether the picture has no colour; there it may stand among its like.
     """
 
     axis: np.ndarray
     step: float
     outline: float
     form: Form
+    grey: bool
 
     @classmethod
     def measure(cls, lab: FloatImage, mask: BoolArray, *, grey: bool) -> Levels | None:
@@ -84,7 +88,8 @@ class Levels:
             spread = noise + 0.5 * (_spread(inside @ axis) + _spread(outside @ axis))
             if step >= _LEAST_CONTRAST * spread:
                 ground_level = float(np.median(outside @ axis))
-                return cls._with_outline(axis, step, (lab @ axis - ground_level) / step, mask)
+                share = (lab @ axis - ground_level) / step
+                return cls._with_outline(axis, step, share, mask, grey=grey)
         return cls._measure_crowded(lab, mask, ring) if grey else None
 
     @classmethod
@@ -104,12 +109,12 @@ class Levels:
             grown = cv2.dilate(mask.view(np.uint8), disc(1)).view(bool)
             lowest = cv2.erode(share, disc(3))
             if float((lowest[grown & ~mask] < _VALLEY).mean()) > 0.5:
-                return cls._with_outline(axis, step, share, mask)
+                return cls._with_outline(axis, step, share, mask, grey=True)
         return None
 
     @classmethod
     def _with_outline(
-        cls, axis: np.ndarray, step: float, share: FloatImage, mask: BoolArray
+        cls, axis: np.ndarray, step: float, share: FloatImage, mask: BoolArray, *, grey: bool
     ) -> Levels:
         near = (distance_to(mask) <= 3) & ~mask
         inside, outside = (
@@ -117,7 +122,7 @@ class Levels:
         )
         fits = inside / (np.count_nonzero(mask) + outside)
         outline = float(_OUTLINES[int(fits.argmax())]) if fits.any() else 0.4
-        return cls(axis, step, outline, Form.of(mask))
+        return cls(axis, step, outline, Form.of(mask), grey)
 
 
 def _spread(values: np.ndarray) -> float:
@@ -226,6 +231,13 @@ def refine(
     if strange.any():
         strange = cv2.morphologyEx(strange.view(np.uint8), cv2.MORPH_OPEN, disc(2)).view(bool)
     markers[bright & (strange | (away > reach))] = 2
+    own = neighbours = np.zeros(pulled.shape, bool)
+    if levels.grey:
+        # among cells the valleys between them tell more than the flow does
+        bodies = find_bodies(share, bright, levels.form.width)
+        own, neighbours = tell_apart(bodies, pulled, levels.form)
+        own = own & ~claimed
+    strange &= ~own
     nearest = away
     if strange.any():
         nearest = np.minimum(away, distance_to(strange))
@@ -236,12 +248,14 @@ def refine(
         markers[core_of(theirs)] = 2
         nearest = np.minimum(nearest, distance_to(theirs))
     markers[core] = 1
-    found = bright | core
+    markers[neighbours] = 2
+    markers[own] = 1
+    found = bright | core | own
     if (markers[found] == 2).any():
         # where no valley shows, neighbours meet half way between where the flow took them
         landscape = -cv2.GaussianBlur(share.astype(np.float32), (0, 0), 1.0) + 0.06 * nearest
         found = watershed(landscape, markers, mask=found) == 1
-    found &= away <= reach
+    found &= (away <= reach) | own
     if size > 8:
         opened = cv2.morphologyEx(found.view(np.uint8), cv2.MORPH_OPEN, disc(1)).view(bool)
         found = opened if opened.any() else found

@@ -35,6 +35,12 @@ _LEVELS = (-0.4, -0.15, 0.1, 0.35, 0.6)  # of lightness against its neighbourhoo
 _NECK, _NECK_OF_LEVEL = 0.15, 0.25
 _ROUNDER = 0.04  # in likeness to an ellipse: parts against the clump, if shape alone parts them
 _EVIDENCE = 0.11  # of one cell, however textured, at most 0.09; of clumps 0.1 to 0.4
+# a faint valley is evidence enough if it runs all the way between two parts: its highest places are
+# so far below the parts, in steps and in spreads within them
+_CUT, _CUT_OF_TEXTURE = 0.04, 2.2
+_HIGHEST = 90  # percentile
+_MUCH_ROUNDER, _FAINT = 0.06, 0.12  # in likeness, and of the step: a valley with a bridge in it
+_COVER, _SECOND = 0.5, 0.3  # of the clump, in such parts; of the largest one, the second
 _LEAST_PART = 0.01  # of a clump
 _ROUNDS = 3  # a part of a clump may be a smaller one
 
@@ -132,8 +138,53 @@ def _best_parting(
     lobes = _judge(value, clump, _lobes(clump, _NECK)) if by_shape else None
     if lobes is not None and lobes.likeness * lobes.cover > ellipse_likeness(clump) + _ROUNDER:
         return lobes
-    best = max(_partings(value, clump, side), key=lambda p: p.evidence, default=None)
-    return best if best is not None and best.evidence > _EVIDENCE else None
+    tried = sorted(_partings(value, clump, side), key=lambda p: -p.evidence)
+    if tried and tried[0].evidence > _EVIDENCE:
+        return tried[0]
+    whole = ellipse_likeness(clump)
+    return next((p for p in tried if _is_cut_through(value, clump, p, whole)), None)
+
+
+def _is_cut_through(value: FloatImage, clump: BoolArray, parting: _Parting, whole: float) -> bool:
+    """Whether a valley runs all the way between parts that resemble ellipses as the clump does."""
+    if parting.cover < _COVER:
+        return False
+    basins = np.asarray(watershed(-value, parting.parts, mask=clump), np.int32)
+    areas = np.bincount(basins.ravel())
+    areas[0] = 0
+    gain = _likeness_of_all(basins) - whole
+    if np.partition(areas, -2)[-2] < _SECOND * areas.max() or gain < 0:
+        return False
+    if gain > _MUCH_ROUNDER and parting.valley > _FAINT:
+        return True
+    deep = cv2.erode(clump.view(np.uint8), np.ones((5, 5), np.uint8), borderValue=0) > 0
+    around = np.ones((3, 3), np.uint8)
+    numbers = basins.astype(np.float32)
+    line = deep & (cv2.dilate(numbers, around) != cv2.erode(numbers, around))
+    if np.count_nonzero(line) < 4:
+        return False
+    inside = value[parting.parts > 0]
+    level = float(np.median(inside))
+    cut = level - float(np.percentile(value[line], _HIGHEST))
+    step = _step_of(value, clump, level)
+    texture = float(np.median(np.abs(inside - level)))
+    return cut > max(_CUT * step, _CUT_OF_TEXTURE * texture)
+
+
+def _step_of(value: FloatImage, clump: BoolArray, level: float) -> float:
+    """From the ground of a clump to a level in it."""
+    return max(level - float(np.percentile(value[~clump], 30)), 1.0)
+
+
+def _likeness_of_all(parts: PartImage) -> float:
+    """How much parts resemble ellipses, on average by area."""
+    areas = np.bincount(parts.ravel())[1:]
+    alike = sum(
+        areas[i] * ellipse_likeness(np.pad(parts[box] == i + 1, 2))
+        for i, box in enumerate(ndimage.find_objects(parts))
+        if box is not None
+    )
+    return float(alike / areas.sum())
 
 
 def _partings(value: FloatImage, clump: BoolArray, side: float) -> Iterator[_Parting]:
@@ -186,7 +237,7 @@ def _judge(value: FloatImage, clump: BoolArray, parts: PartImage) -> _Parting | 
     if np.count_nonzero(between) >= 5:
         inside = value[parts > 0]
         level = float(np.median(inside))
-        step = max(level - float(np.percentile(value[~clump], 30)), 1.0)
+        step = _step_of(value, clump, level)
         valley = max(level - float(np.median(value[between])), 0.0) / step
         # the texture of one cell has valleys too, but its heights are as uneven
         texture = float(np.median(np.abs(inside - level))) / step

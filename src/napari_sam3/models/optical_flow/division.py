@@ -12,10 +12,12 @@ from napari_sam3.models.optical_flow.flow import FloatImage
 from napari_sam3.models.optical_flow.shapes import depth_of, fill_holes, solidity_of
 from napari_sam3.values import BoolArray
 
+GROWN = 1.4
+"""Times its prompted area: cells grow before they divide."""
+
 _PINCHED = 0.6  # of the prompted neck's width: narrower, and a blob has divided
 _WAIST = 0.8  # the same for its outline
 _BENT = 0.82  # of the prompted solidity: less is a bay in the outline
-_GROWN = 1.4  # of the prompted area: cells grow before they divide
 _NECKS = np.linspace(0.2, 0.9, 8)
 _BODY = 0.8  # of a blob's half width, that of either part
 _LEAST_DAUGHTER = 0.2  # of the area
@@ -34,18 +36,22 @@ class Form:
         Its area over that of its convex hull.
     area : int
         px.
+    width : float
+        Twice its greatest depth, px.
     """
 
     neck: float
     solidity: float
     area: int
+    width: float
 
     @classmethod
     def of(cls, mask: BoolArray) -> Form:
         """Measure a mask."""
         depth = depth_of(mask)
         necks = (float(n) for n in _NECKS if _parts(depth, float(n)) is not None)
-        return cls(next(necks, 1.0), solidity_of(mask), int(np.count_nonzero(mask)))
+        area, width = int(np.count_nonzero(mask)), 2 * float(depth.max())
+        return cls(next(necks, 1.0), solidity_of(mask), area, width)
 
 
 def one_daughter(found: BoolArray, bright: BoolArray, pulled: BoolArray, form: Form) -> BoolArray:
@@ -66,7 +72,7 @@ def one_daughter(found: BoolArray, bright: BoolArray, pulled: BoolArray, form: F
     whole = fill_holes(found)
     depth = depth_of(whole)
     parts = _parts(depth, _WAIST * form.neck)
-    grown = np.count_nonzero(whole) > _GROWN * form.area
+    grown = np.count_nonzero(whole) > GROWN * form.area
     if parts is not None and not (grown and solidity_of(whole) < _BENT * form.solidity):
         depth = depth_of(fill_holes(found & bright))
         parts = _parts(depth, _PINCHED * form.neck)

@@ -1,0 +1,110 @@
+"""Cells that touch, told apart on any frame: by the valleys between them, and by their necks.
+
+In a dense colony what lies between two cells is hardly less bright than they are, and far from
+what the ground is. Held against what is round it, within a cell's width, it is a valley still.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from skimage.segmentation import watershed
+
+from napari_sam3.models.optical_flow.division import GROWN, Form
+from napari_sam3.models.optical_flow.flow import FloatImage
+from napari_sam3.models.optical_flow.shapes import depth_of
+from napari_sam3.values import BoolArray
+
+_BRIGHTEST = 1.15  # steps over the ground; what is brighter casts no shadow on its neighbours
+_NEAR, _LEAST_NEAR = 0.35, 1.5  # of a cell's width, and px: what it is held against
+_STANDS_OUT = 0.02  # steps, what does so against that
+_NECK, _BESIDE = 0.7, 0.5  # of the depth of the bodies beside it, within so many widths of a cell
+_OWN = 0.5  # of a body, if it lies where the object is expected, the body is the object's
+_STRANGE, _STRANGE_IF_LARGE, _LARGE = 0.3, 0.5, 0.25  # less of it, and it is a neighbour's
+_MOST = 1.4  # times the area expected; what is larger has no valley to a neighbour that shows
+_SISTER = 0.3  # of the daughter's area
+
+
+@dataclass(frozen=True, eq=False)
+class Bodies:
+    """What stands out of a picture, in parts.
+
+    Attributes
+    ----------
+    labels : (h, w) int32
+        The parts between valleys and necks, numbered from 1.
+    pieces : (h, w) int32
+        The parts between valleys alone.
+    """
+
+    labels: NDArray[np.int32]
+    pieces: NDArray[np.int32]
+
+
+def find_bodies(share: FloatImage, bright: BoolArray, width: float) -> Bodies:
+    """Part what is bright.
+
+    Parameters
+    ----------
+    share : (h, w) float32
+        Brightness, 0 for the ground and 1 for the object.
+    bright : (h, w) bool
+        What is bright enough to belong to any cell.
+    width : float
+        Of a cell, px.
+    """
+    capped = np.clip(share, 0, _BRIGHTEST).astype(np.float32)
+    around = cv2.GaussianBlur(capped, (0, 0), max(_LEAST_NEAR, _NEAR * width))
+    cores = bright & (capped > around + _STANDS_OUT)
+    depth = cv2.GaussianBlur(depth_of(cores), (0, 0), 1.0) * cores
+    near = 2 * round(_BESIDE * width) + 1
+    highest = cv2.dilate(depth, np.ones((near, near), np.uint8))
+    peaks = cores & (depth > _NECK * highest)
+    count, markers = cv2.connectedComponents(peaks.view(np.uint8), connectivity=8)
+    n_pieces, pieces = cv2.connectedComponents(cores.view(np.uint8), connectivity=4)
+    # one alone is quickly told
+    labels = watershed(-depth, markers, mask=cores) if max(count, n_pieces) > 2 else pieces
+    return Bodies(np.asarray(labels, np.int32), np.asarray(pieces, np.int32))
+
+
+def tell_apart(bodies: Bodies, expected: BoolArray, form: Form) -> tuple[BoolArray, BoolArray]:
+    """Which bodies are an object's and which are not; neither, if they do not tell.
+
+    Of an object that has grown and lies in two pieces now, one is followed: it has divided.
+
+    Parameters
+    ----------
+    bodies : Bodies
+    expected : (h, w) bool
+        Where the object should be.
+    form : Form
+        Of its prompted mask.
+
+    Returns
+    -------
+    own, others : (h, w) bool
+        Bodies that lie in part where the object is expected may be in neither.
+    """
+    labels = bodies.labels
+    areas = np.bincount(labels.ravel())
+    inside = np.bincount(labels[expected], minlength=len(areas))
+    areas[0] = inside[0] = 0
+    area, best = int(np.count_nonzero(expected)), int(inside.argmax())
+    own = inside > _OWN * areas
+    own[best] = True
+    if not inside[best] or areas[own].sum() > _MOST * area:
+        nothing = np.zeros(labels.shape, bool)
+        return nothing, nothing
+    others = inside < np.where(areas > _LARGE * area, _STRANGE_IF_LARGE, _STRANGE) * areas
+    if area > GROWN * form.area:
+        # a body lies in one piece
+        piece = np.zeros(len(areas), np.int32)
+        piece[labels.ravel()] = bodies.pieces.ravel()
+        sisters = own & (piece != piece[best]) & (areas > _SISTER * areas[best])
+        own &= ~sisters
+        others |= sisters
+    others &= ~own
+    return own[labels], others[labels]

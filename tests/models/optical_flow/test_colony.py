@@ -152,3 +152,12 @@ def test_of_daughters_side_by_side_one_is_followed():
     shares = sorted(overlap(found, daughter) for daughter in daughters)
     assert shares[1] > 0.8
     assert shares[0] < 0.05
+
+
+def test_holes_in_a_textured_nucleus_make_no_neck():
+    """Beside a neighbour that it touches, and expected where it is."""
+    nucleus, neighbour = disc(SIZE, 90, 80, 14), disc(SIZE, 90, 106, 13)
+    picture = cells(SIZE, [nucleus, neighbour], 90, 20)
+    for x in (84, 90, 96):
+        picture[disc(SIZE, x, 82, 2.2)] = 50
+    assert overlap(refine(nucleus, nucleus, picture), nucleus) > 0.85

@@ -21,11 +21,13 @@ from napari_sam3.values import BoolArray
 _BRIGHTEST = 1.15  # steps over the ground; what is brighter casts no shadow on its neighbours
 _NEAR, _LEAST_NEAR = 0.35, 1.5  # of a cell's width, and px: what it is held against
 _STANDS_OUT = 0.02  # steps, what does so against that
+_SPECK = 0.3  # of the square of a cell's width; smaller holes are its texture
 _NECK, _BESIDE = 0.7, 0.5  # of the depth of the bodies beside it, within so many widths of a cell
 _OWN = 0.5  # of a body, if it lies where the object is expected, the body is the object's
 _STRANGE, _STRANGE_IF_LARGE, _LARGE = 0.3, 0.5, 0.25  # less of it, and it is a neighbour's
 _MOST = 1.4  # times the area expected; what is larger has no valley to a neighbour that shows
 _SISTER = 0.3  # of the daughter's area
+_WIDEST = 96.0  # px; wider cells show as well on smaller pictures, and wide blurs take seconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +58,12 @@ def find_bodies(share: FloatImage, bright: BoolArray, width: float) -> Bodies:
     width : float
         Of a cell, px.
     """
+    if width > _WIDEST:
+        return _find_on_smaller(share, bright, width)
     capped = np.clip(share, 0, _BRIGHTEST).astype(np.float32)
     around = cv2.GaussianBlur(capped, (0, 0), max(_LEAST_NEAR, _NEAR * width))
     cores = bright & (capped > around + _STANDS_OUT)
+    cores |= bright & _small_holes(cores, _SPECK * width**2)
     depth = cv2.GaussianBlur(depth_of(cores), (0, 0), 1.0) * cores
     near = 2 * round(_BESIDE * width) + 1
     highest = cv2.dilate(depth, np.ones((near, near), np.uint8))
@@ -68,6 +73,26 @@ def find_bodies(share: FloatImage, bright: BoolArray, width: float) -> Bodies:
     # one alone is quickly told
     labels = watershed(-depth, markers, mask=cores) if max(count, n_pieces) > 2 else pieces
     return Bodies(np.asarray(labels, np.int32), np.asarray(pieces, np.int32))
+
+
+def _small_holes(mask: BoolArray, most: float) -> BoolArray:
+    _, parts, stats, _ = cv2.connectedComponentsWithStats((~mask).view(np.uint8), connectivity=4)
+    is_small = stats[:, cv2.CC_STAT_AREA] < most
+    is_small[0] = False
+    return np.asarray(is_small[parts])
+
+
+def _find_on_smaller(share: FloatImage, bright: BoolArray, width: float) -> Bodies:
+    height, length = share.shape
+    size = max(1, round(length * _WIDEST / width)), max(1, round(height * _WIDEST / width))
+    small = cv2.resize(share, size, interpolation=cv2.INTER_AREA)
+    there = cv2.resize(bright.view(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    bodies = find_bodies(small, there, _WIDEST)
+    labels, pieces = (
+        cv2.resize(n, (length, height), interpolation=cv2.INTER_NEAREST_EXACT) * bright
+        for n in (bodies.labels, bodies.pieces)
+    )
+    return Bodies(labels, pieces)
 
 
 def tell_apart(bodies: Bodies, expected: BoolArray, form: Form) -> tuple[BoolArray, BoolArray]:

@@ -1,7 +1,8 @@
 """Cells that touch, told apart: by their shape, and by the valleys of lightness between them.
 
 A clump is parted on trial in several ways, and each is judged by what comes out: parts of like
-size that resemble ellipses are cells, pieces of one cell's texture do not.
+size that resemble ellipses are cells, pieces of one cell's texture do not. Where the evidence is
+weak, a valley tells that runs all the way between two parts: that of a texture has bridges.
 """
 
 from __future__ import annotations

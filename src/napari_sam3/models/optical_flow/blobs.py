@@ -225,18 +225,14 @@ def refine(
     reach = 2 + _GROWTH * size
     bright = share > levels.outline
     markers = np.zeros(pulled.shape, np.int32)
-    # what was bright before and was not the object then belongs to a neighbour that nobody named;
-    # a thin rim does not count, it is what the outline left out
-    strange = (share_before > 0.6) & ~pulled & ~claimed
-    if strange.any():
-        strange = cv2.morphologyEx(strange.view(np.uint8), cv2.MORPH_OPEN, disc(2)).view(bool)
+    strange = _strange(share_before, pulled | claimed)
     markers[bright & (strange | (away > reach))] = 2
     own = neighbours = np.zeros(pulled.shape, bool)
     if levels.grey:
         # among cells the valleys between them tell more than the flow does
         bodies = find_bodies(share, bright, levels.form.width)
         own, neighbours = tell_apart(bodies, pulled, levels.form)
-        own = own & ~claimed
+    own = own & ~claimed
     strange &= ~own
     nearest = away
     if strange.any():
@@ -264,6 +260,15 @@ def refine(
         found = pulled
     found = one_daughter(found, share > max(levels.outline, _SOLID), pulled, levels.form)
     return Refined(np.asarray(found), contrast)
+
+
+def _strange(share_before: FloatImage, named: BoolArray) -> BoolArray:
+    """What was bright before and was nobody's then: it belongs to a neighbour that has no name."""
+    strange = (share_before > 0.6) & ~named
+    if strange.any():
+        # a thin rim does not count, it is what the outline left out
+        strange = cv2.morphologyEx(strange.view(np.uint8), cv2.MORPH_OPEN, disc(2)).view(bool)
+    return np.asarray(strange)
 
 
 def search(

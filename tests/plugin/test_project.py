@@ -182,12 +182,17 @@ def test_what_was_painted_and_wiped_is_a_prompt_again(begin, open_again, work, o
     assert planes[5].any()
 
 
-def test_masks_in_a_layer_of_their_own_come_back(begin, open_again, work, own_projects):
-    dock = begin()
+def paint_a_mask(dock):
+    """Prompt object 7 on frame 2 by a mask in a layer of its own, and go to that frame."""
     masks = dock.viewer.add_labels(np.zeros((N_FRAMES, *SIZE), int), name="mine", scale=(0.1, 1, 1))
     masks.data[2, 40:50, 60:80] = 7
     dock.prompt_fields.masks.value = masks
     dock.viewer.dims.set_current_step(0, 2)
+
+
+def test_masks_in_a_layer_of_their_own_come_back(begin, open_again, work, own_projects):
+    dock = begin()
+    paint_a_mask(dock)
     work(dock, dock.propagate)
     dock.viewer.dims.set_current_step(0, 5)
     before = np.asarray(results(dock).planes)
@@ -310,10 +315,7 @@ def test_work_of_its_own_begins_beside_what_can_only_be_looked_at(
 
 def test_masks_can_be_painted_only_where_they_are_kept(begin, open_again, work):
     dock = begin()
-    masks = dock.viewer.add_labels(np.zeros((N_FRAMES, *SIZE), int), name="mine", scale=(0.1, 1, 1))
-    masks.data[2, 40:50, 60:80] = 7
-    dock.prompt_fields.masks.value = masks
-    dock.viewer.dims.set_current_step(0, 2)
+    paint_a_mask(dock)
     work(dock, dock.segment_frame)
     dock.projects.current.autosave.close()
     other = open_again(dock.projects.project.folder)

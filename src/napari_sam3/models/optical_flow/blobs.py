@@ -59,7 +59,7 @@ class Levels:
         Where between ground (0) and object (1) the prompted outline lies.
     form : Form
         Of the prompted mask.
-    grey : bool
+    is_grey : bool
         Whether the picture has no colour; there it may stand among its like.
     """
 
@@ -67,10 +67,10 @@ class Levels:
     step: float
     outline: float
     form: Form
-    grey: bool
+    is_grey: bool
 
     @classmethod
-    def measure(cls, lab: FloatImage, mask: BoolArray, *, grey: bool) -> Levels | None:
+    def measure(cls, lab: FloatImage, mask: BoolArray, *, is_grey: bool) -> Levels | None:
         """Measure on an (h, w, 3) Lab crop; None where object and ground are hardly distinct.
 
         In grey pictures (microscopy mostly) what is faint counts, and what stands among its like.
@@ -78,7 +78,7 @@ class Levels:
         ring = ring_of(mask)
         if mask.sum() < 1 or ring.sum() < 4:
             return None
-        least_step, noise = _FAINT if grey else _PLAIN
+        least_step, noise = _FAINT if is_grey else _PLAIN
         inside, outside = lab[mask], lab[ring]
         centre, ground = np.median(inside, axis=0), np.median(outside, axis=0)
         difference = centre - ground
@@ -89,8 +89,8 @@ class Levels:
             if step >= _LEAST_CONTRAST * spread:
                 ground_level = float(np.median(outside @ axis))
                 share = (lab @ axis - ground_level) / step
-                return cls._with_outline(axis, step, share, mask, grey=grey)
-        return cls._measure_crowded(lab, mask, ring) if grey else None
+                return cls._with_outline(axis, step, share, mask, is_grey=is_grey)
+        return cls._measure_crowded(lab, mask, ring) if is_grey else None
 
     @classmethod
     def _measure_crowded(cls, lab: FloatImage, mask: BoolArray, ring: BoolArray) -> Levels | None:
@@ -109,12 +109,12 @@ class Levels:
             grown = cv2.dilate(mask.view(np.uint8), disc(1)).view(bool)
             lowest = cv2.erode(share, disc(3))
             if float((lowest[grown & ~mask] < _VALLEY).mean()) > 0.5:
-                return cls._with_outline(axis, step, share, mask, grey=True)
+                return cls._with_outline(axis, step, share, mask, is_grey=True)
         return None
 
     @classmethod
     def _with_outline(
-        cls, axis: np.ndarray, step: float, share: FloatImage, mask: BoolArray, *, grey: bool
+        cls, axis: np.ndarray, step: float, share: FloatImage, mask: BoolArray, *, is_grey: bool
     ) -> Levels:
         near = (distance_to(mask) <= 3) & ~mask
         inside, outside = (
@@ -122,7 +122,7 @@ class Levels:
         )
         fits = inside / (np.count_nonzero(mask) + outside)
         outline = float(_OUTLINES[int(fits.argmax())]) if fits.any() else 0.4
-        return cls(axis, step, outline, Form.of(mask), grey)
+        return cls(axis, step, outline, Form.of(mask), is_grey)
 
 
 def _spread(values: np.ndarray) -> float:
@@ -145,7 +145,7 @@ def is_blob(frame: np.ndarray, mask: ObjectMask) -> Levels | None:
     )
     if not is_grey and mask.area > _LARGEST_COLOURED:
         return None
-    return Levels.measure(lab_of(crop), own, grey=is_grey)
+    return Levels.measure(lab_of(crop), own, is_grey=is_grey)
 
 
 def lab_of(crop: np.ndarray) -> FloatImage:
@@ -228,7 +228,7 @@ def refine(
     strange = _strange(share_before, pulled | claimed)
     markers[bright & (strange | (away > reach))] = 2
     own = neighbours = np.zeros(pulled.shape, bool)
-    if levels.grey:
+    if levels.is_grey:
         # among cells the valleys between them tell more than the flow does
         bodies = find_bodies(share, bright, levels.form.width)
         own, neighbours = tell_apart(bodies, pulled, levels.form)

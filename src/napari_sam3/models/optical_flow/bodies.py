@@ -57,6 +57,11 @@ def find_bodies(share: FloatImage, bright: BoolArray, width: float) -> Bodies:
         What is bright enough to belong to any cell.
     width : float
         Of a cell, px.
+
+    Returns
+    -------
+    Bodies
+        Of the same shape.
     """
     if width > _WIDEST:
         return _find_on_smaller(share, bright, width)
@@ -76,6 +81,7 @@ def find_bodies(share: FloatImage, bright: BoolArray, width: float) -> Bodies:
 
 
 def _small_holes(mask: BoolArray, most: float) -> BoolArray:
+    """What a mask leaves out in parts of less than `most` px."""
     _, parts, stats, _ = cv2.connectedComponentsWithStats((~mask).view(np.uint8), connectivity=4)
     is_small = stats[:, cv2.CC_STAT_AREA] < most
     is_small[0] = False
@@ -83,13 +89,14 @@ def _small_holes(mask: BoolArray, most: float) -> BoolArray:
 
 
 def _find_on_smaller(share: FloatImage, bright: BoolArray, width: float) -> Bodies:
-    height, length = share.shape
-    size = max(1, round(length * _WIDEST / width)), max(1, round(height * _WIDEST / width))
+    """Find bodies on a picture shrunk so far that a cell is `_WIDEST` px wide."""
+    rows, columns = share.shape
+    size = max(1, round(columns * _WIDEST / width)), max(1, round(rows * _WIDEST / width))
     small = cv2.resize(share, size, interpolation=cv2.INTER_AREA)
     there = cv2.resize(bright.view(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
     bodies = find_bodies(small, there, _WIDEST)
     labels, pieces = (
-        cv2.resize(n, (length, height), interpolation=cv2.INTER_NEAREST_EXACT) * bright
+        cv2.resize(n, (columns, rows), interpolation=cv2.INTER_NEAREST_EXACT) * bright
         for n in (bodies.labels, bodies.pieces)
     )
     return Bodies(labels, pieces)

@@ -26,9 +26,13 @@ def colony(t):
     return outer, inner
 
 
-def test_the_rods_of_a_drifting_colony_are_followed_each():
+@pytest.mark.parametrize("channels", [(1, 1, 1), (0, 0, 1)])
+def test_the_rods_of_a_drifting_colony_are_followed_each(channels):
+    """In grey, and in the one channel that a microscope's picture may have."""
     scenes = [colony(t) for t in range(6)]
-    frames = [phase_contrast(o, t, i) for t, (o, i) in enumerate(scenes)]
+    frames = [
+        phase_contrast(o, t, i) * np.array(channels, np.uint8) for t, (o, i) in enumerate(scenes)
+    ]
     truths = [[*outer, *inner] for outer, inner in scenes]
     found = follow(frames, dict(enumerate(truths[0], 1)))
     for t, masks in enumerate(truths):

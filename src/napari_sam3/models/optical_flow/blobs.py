@@ -16,6 +16,7 @@ from skimage.segmentation import watershed
 from napari_sam3.models.optical_flow.bodies import find_bodies, tell_apart
 from napari_sam3.models.optical_flow.division import Form, one_daughter
 from napari_sam3.models.optical_flow.flow import FloatImage
+from napari_sam3.models.optical_flow.grey import is_grey
 from napari_sam3.models.optical_flow.shapes import (
     core_of,
     disc,
@@ -140,12 +141,10 @@ def ring_of(mask: BoolArray, away: FloatImage | None = None) -> BoolArray:
 def is_blob(frame: np.ndarray, mask: ObjectMask) -> Levels | None:
     """How an object stands out on its prompted frame, or None if it is not a mere blob."""
     crop, own, _, _ = cut_out(frame, mask)
-    is_grey = np.array_equal(frame[::7, ::7, 0], frame[::7, ::7, 1]) and np.array_equal(
-        frame[::7, ::7, 1], frame[::7, ::7, 2]
-    )
-    if not is_grey and mask.area > _LARGEST_COLOURED:
+    has_cells = is_grey(frame)
+    if not has_cells and mask.area > _LARGEST_COLOURED:
         return None
-    return Levels.measure(lab_of(crop), own, is_grey=is_grey)
+    return Levels.measure(lab_of(crop), own, is_grey=has_cells)
 
 
 def lab_of(crop: np.ndarray) -> FloatImage:

@@ -18,6 +18,7 @@ from napari_sam3.models.optical_flow.boxes import propose_in_box
 from napari_sam3.models.optical_flow.cells import propose_cells
 from napari_sam3.models.optical_flow.clumps import part_clump
 from napari_sam3.models.optical_flow.flow import Motion
+from napari_sam3.models.optical_flow.grey import is_grey
 from napari_sam3.models.optical_flow.moving import Speeds
 from napari_sam3.models.optical_flow.regions import (
     Proposal,
@@ -35,7 +36,6 @@ _WORKERS = 4
 _MOST_TAKEN = 0.5  # of an object, by a negative click elsewhere than in its middle
 _MOST_ADDED = 2.0  # times an object, by a positive click
 _LEAST_CELL = 0.8  # score; a clear cell has 1.5 to 2, what is less is sought in other ways
-_SAME_GREY = 4  # between channels
 _LEAST_FIT = 0.78  # overlap of a cell's box with the one that was drawn
 _BOX_SIDE = 200  # px; what a box with its surroundings is shrunk to
 
@@ -81,7 +81,7 @@ def _pixels(points_xy: FloatArray, size: tuple[int, int]) -> np.ndarray:
 
 def _segment_clicks(frame: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> BoolArray:
     windows = _windows_round(frame, positive)
-    if _is_grey(frame):
+    if is_grey(frame):
         cell = _find_cell(frame, windows, positive, negative)
         if cell is not None:
             return cell
@@ -145,13 +145,6 @@ def _best(
     return max(found, key=lambda p: p.score, default=None)
 
 
-def _is_grey(frame: np.ndarray) -> bool:
-    """Whether a picture has no colours, or but one: a channel of a microscope."""
-    few = frame[::7, ::7].astype(np.int16)
-    used = np.ptp(few, axis=(0, 1)) >= _SAME_GREY
-    return bool(np.ptp(few, axis=2).max() < _SAME_GREY or np.count_nonzero(used) == 1)
-
-
 def _segment_moving(
     frame: np.ndarray, positive: np.ndarray, negative: np.ndarray, motion: MotionSource
 ) -> BoolArray | None:
@@ -159,7 +152,7 @@ def _segment_moving(
 
     In a picture without colour most likely cells were clicked, whose outlines tell more.
     """
-    measured = None if _is_grey(frame) else motion()
+    measured = None if is_grey(frame) else motion()
     if measured is None:
         return None
     speeds = Speeds.measure(measured)
@@ -177,11 +170,11 @@ def _segment_box(
     motion: MotionSource,
 ) -> BoolArray:
     box = _clip_box(box_xyxy, frame)
-    is_grey = _is_grey(frame)
-    cell = _find_cell_in_box(frame, box, positive, negative) if is_grey else None
+    has_cells = is_grey(frame)
+    cell = _find_cell_in_box(frame, box, positive, negative) if has_cells else None
     if cell is not None:
         return cell
-    measured = None if is_grey else motion()
+    measured = None if has_cells else motion()
     speeds = None if measured is None else Speeds.measure(measured, box)
     return _fill_box(frame, box, positive, negative, speeds)
 

@@ -30,13 +30,13 @@ import zarr
 from napari.components import ViewerModel
 from pycocotools import mask as coco
 
+from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.notes import ObjectNote
-from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.labels.store import LabelStore
 
 HEIGHT, WIDTH, OBJECTS = 1080, 1920, 20
 DISTINCT = 60
-STORES = ("NumPy", "LabelPlanes", "LabelStore", "zarr")
+STORES = ("NumPy", "LabelStack", "LabelStore", "zarr")
 NUMPY_FRAMES = 60
 SHOWN = 300
 STROKES = 12
@@ -127,11 +127,11 @@ def measure(kind: str, frames: int, film: list[np.ndarray], folder: Path) -> dic
         labels = zarr.create_array(
             folder / "plain.zarr", shape=shape, chunks=(1, HEIGHT, WIDTH), dtype=np.uint16
         )
-    elif kind == "LabelPlanes":
-        labels = LabelPlanes(shape)
+    elif kind == "LabelStack":
+        labels = LabelStack(shape)
     else:
         labels = LabelStore.create(folder / "store", shape)
-    if isinstance(labels, LabelPlanes):
+    if isinstance(labels, LabelStack):
 
         def draw(t: int) -> None:
             labels.draw(t, film[t % DISTINCT], NOTES, run=1)
@@ -167,7 +167,7 @@ def measure(kind: str, frames: int, film: list[np.ndarray], folder: Path) -> dic
         files = [path.stat() for path in where.rglob("*")]
         found["bytes"] = sum(s.st_size for s in files) / frames
         found["blocks"] = sum(s.st_blocks * 512 for s in files) / frames
-    elif kind == "LabelPlanes":
+    elif kind == "LabelStack":
         found["bytes"] = sum(map(len, labels._packed.values())) / frames
     return found
 

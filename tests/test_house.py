@@ -82,7 +82,7 @@ def test_works_without_napari_qt_and_torch(use):
 
 # a room may import itself and those in the lines above it
 ROOMS = (
-    ("errors", "values", "settings"),
+    ("errors", "values", "whole_files", "settings"),
     ("video",),
     ("models",),
     ("session",),

@@ -16,6 +16,8 @@ from typing import Any
 
 from platformdirs import user_config_path, user_data_path
 
+from napari_sam3.whole_files import written_whole
+
 logger = logging.getLogger(__name__)
 
 VARIABLES = {
@@ -94,9 +96,8 @@ def save_settings(**changes: str | int | bool) -> None:
     path = settings_path()
     path.parent.mkdir(parents=True, exist_ok=True)
     # another window may read it just now
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(asdict(kept), indent=1), encoding="utf-8")
-    part.replace(path)
+    with written_whole(path) as part:
+        part.write_text(json.dumps(asdict(kept), indent=1), encoding="utf-8")
 
 
 def settings_from_environment() -> frozenset[str]:

@@ -21,7 +21,7 @@ from napari_sam3.export import (
     export_overlay,
     export_table,
 )
-from napari_sam3.labels.planes import LabelPlanes
+from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.values import FrameResult, ObjectMask, label_image
 from napari_sam3.video import open_video
 from napari_sam3.video.facts import VideoFacts
@@ -358,7 +358,7 @@ def test_a_place_that_can_not_be_written_is_named(tmp_path):
 
 
 def test_whole_label_arrays(tmp_path):
-    labels = LabelPlanes(SHAPE)
+    labels = LabelStack(SHAPE)
     labels[:] = expected_labels()
     export_labels_tiff(tmp_path / "labels.tif", labels)
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "labels.tif"), labels[:])

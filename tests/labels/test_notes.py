@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.notes import ObjectNote
-from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.labels.store import LabelStore
 
 SHAPE = (5, 20, 30)
@@ -18,7 +18,7 @@ FOUND = {1: ObjectNote(0.9, "propagated"), 2: ObjectNote(0.5, "prompt")}
 def planes(request, tmp_path):
     """Two objects on frame 1."""
     if request.param == "in memory":
-        planes = LabelPlanes(SHAPE, cache_bytes=1)
+        planes = LabelStack(SHAPE, cache_bytes=1)
     else:
         planes = LabelStore.create(tmp_path, SHAPE, cache_bytes=1)
     planes.draw(1, two_objects(), FOUND)

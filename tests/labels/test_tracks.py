@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.lineage import Division
 from napari_sam3.labels.notes import PAINTED, ObjectNote
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.labels.tracks import (
     TrackPart,
     arrange_tracks,
@@ -109,9 +109,9 @@ def test_centroids_know_who_and_how_sure():
 
 
 def test_mean_scores_are_of_the_frames_that_have_one():
-    planes = LabelPlanes((3, 4, 5))
+    planes = LabelStack((3, 4, 5))
     planes.draw(0, np.zeros((4, 5), int), {1: ObjectNote(0.5, "prompt"), 2: PAINTED})
     planes.draw(1, np.zeros((4, 5), int), {1: ObjectNote(1.0, "propagated"), 3: PAINTED})
     planes.annotate(2, {1: PAINTED})
     assert planes.mean_scores() == {1: 0.75, 2: None, 3: None}
-    assert LabelPlanes((3, 4, 5)).mean_scores() == {}
+    assert LabelStack((3, 4, 5)).mean_scores() == {}

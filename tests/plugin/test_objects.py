@@ -10,9 +10,9 @@ from napari.layers import Labels
 from napari_sam3.errors import StoreReadOnlyError
 from napari_sam3.imports.base import LabelFile
 from napari_sam3.imports.planes import FilePlanes
+from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.lineage import Division
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.plugin.objects.desk import ObjectDesk
 from napari_sam3.plugin.objects.tracks import CentroidTracks
 from tests.plugin.conftest import SHAPE, disc
@@ -272,7 +272,7 @@ def test_tracks_of_labels_with_more_axes(make_napari_viewer, qtbot):
 
 
 def test_what_is_open_elsewhere_is_not_changed(open_dock):
-    class Elsewhere(LabelPlanes):
+    class Elsewhere(LabelStack):
         is_read_only = True
 
     dock = open_dock()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels, Points
 
-from napari_sam3.labels.planes import LabelPlanes
+from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.plugin.overlay import overlay_labels, overlay_place
 from napari_sam3.plugin.stack import StackAxes
 from napari_sam3.plugin.transforms import data_to_world_matrix, map_points
@@ -46,13 +46,13 @@ def test_picture_gets_an_axis_for_time():
 
 
 def test_labels_of_a_plain_video_are_the_planes_themselves():
-    planes = LabelPlanes(TYX)
+    planes = LabelStack(TYX)
     assert overlay_labels(planes, _image(), StackAxes(0)) is planes
     assert overlay_labels(planes, _image((2, *TYX)), StackAxes(1, 0, {0: 1})) is planes
 
 
 def _stacked(axes, shape):
-    planes = LabelPlanes(TYX)
+    planes = LabelStack(TYX)
     planes[:] = np.random.default_rng(0).integers(0, 9, TYX)
     expected = np.zeros(shape, np.uint16)
     if axes.channel == 1:
@@ -116,7 +116,7 @@ def test_impossible_index_of_stacked_labels_is_an_index_error(key):
 
 
 def test_stacked_labels_are_painted_in_napari():
-    planes = LabelPlanes(TYX)
+    planes = LabelStack(TYX)
     image = _image((6, 4, 20, 30))
     layer = Labels(overlay_labels(planes, image, ON_A_SLICE), **overlay_place(image, ON_A_SLICE))
     layer.data_setitem((np.array([3]), np.array([2]), np.array([8]), np.array([9])), 5)

@@ -13,9 +13,9 @@ from qtpy.QtWidgets import QApplication, QProgressDialog, QPushButton
 from napari_sam3.errors import LayerError, VideoError
 from napari_sam3.export.base import read_sidecar
 from napari_sam3.imports import open_labels
+from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.notes import ObjectNote
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.plugin.overlay import overlay_labels, overlay_place
 from napari_sam3.plugin.reader import read_layers
 from napari_sam3.plugin.results import ResultLayer
@@ -97,7 +97,7 @@ def test_folder_has_a_picture_for_each_frame(tmp_path):
 
 
 def test_labels_kept_squeezed_are_written(tmp_path):
-    planes = LabelPlanes((4, 48, 64))
+    planes = LabelStack((4, 48, 64))
     planes[:] = _labels()
     path = str(tmp_path / "out.tif")
     write_label_tiff(path, *_data_of(Labels(planes)))
@@ -178,7 +178,7 @@ def test_other_formats_come_back_with_what_the_layer_knows(tmp_path, name):
 def test_what_is_known_of_objects_is_written(tmp_path):
     labels = _labels()
     labels[3, 10:20, 20:40], labels[3, 22:30, 20:40] = 8, 9
-    planes = LabelPlanes(labels.shape)
+    planes = LabelStack(labels.shape)
     for t in range(4):
         planes.draw(t, labels[t], {7: ObjectNote(0.5, "prompt" if t == 1 else "propagated")})
     objects = ObjectTable()
@@ -209,7 +209,7 @@ def test_a_long_writing_can_be_stopped(tmp_path, qtbot, monkeypatch):
     path = tmp_path / "out.tif"
     path.write_bytes(b"before")
 
-    class Slow(LabelPlanes):
+    class Slow(LabelStack):
         """Labels of which the second frame does not come before the dialog is there."""
 
         def __getitem__(self, key):

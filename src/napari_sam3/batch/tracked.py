@@ -10,8 +10,8 @@ from typing import Any, Self
 
 from napari_sam3.export.base import write_all
 from napari_sam3.export.formats import Scene, choose_format, open_writer
+from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.projects.project import Project
 from napari_sam3.projects.resume import recall_from
 from napari_sam3.session.frames import RgbFrames
@@ -27,7 +27,7 @@ class TrackedVideo:
     ----------
     source : path, Video or array
         The video; opened again for exports.
-    labels : LabelPlanes
+    labels : LabelStack
         The results.
     objects : ObjectTable
         What is known of the objects.
@@ -40,7 +40,7 @@ class TrackedVideo:
 
     Attributes
     ----------
-    labels : LabelPlanes
+    labels : LabelStack
         (T, H, W) labels, 0 the background; an array that is read frame by frame. It knows which
         frames were tracked (`processed_frames`).
     objects : ObjectTable
@@ -54,7 +54,7 @@ class TrackedVideo:
     def __init__(
         self,
         source: Any,
-        labels: LabelPlanes,
+        labels: LabelStack,
         objects: ObjectTable,
         *,
         project: Project | None = None,

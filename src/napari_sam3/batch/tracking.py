@@ -15,8 +15,8 @@ from tqdm import tqdm
 from napari_sam3.batch.tracked import TrackedVideo
 from napari_sam3.errors import PromptFileError
 from napari_sam3.labels.drawing import draw_result
+from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
 from napari_sam3.projects.project import Project
@@ -166,7 +166,7 @@ def _track_in_memory(
 ) -> TrackedVideo:
     limits = settings["contrast_limits"]
     with VideoSession(film, model, contrast_limits=limits) as session:
-        labels = LabelPlanes((len(film), *session.frame_size))
+        labels = LabelStack((len(film), *session.frame_size))
         # a backward run does not pass the prompted frames again
         for frame_index in apply_prompts(session, prompts):
             _draw(labels, session, session.result(frame_index))
@@ -208,14 +208,14 @@ def _track_into(
 
 
 def _drawn(
-    labels: LabelPlanes, session: VideoSession, results: Iterable[FrameResult]
+    labels: LabelStack, session: VideoSession, results: Iterable[FrameResult]
 ) -> Iterator[FrameResult]:
     for result in results:
         _draw(labels, session, result)
         yield result
 
 
-def _draw(labels: LabelPlanes, session: VideoSession, result: FrameResult) -> None:
+def _draw(labels: LabelStack, session: VideoSession, result: FrameResult) -> None:
     draw_result(labels, result, prompted_objects(session, result.frame_index))
 
 

@@ -313,7 +313,7 @@ def write_all(
     """Hand every frame of a (T, H, W) label array to a writer, and close it.
 
     `on_progress` is called with (frames handed over, frames); what it raises ends the writing.
-    Labels that know their scores and sources by `notes` (`LabelPlanes`, `LabelFile`) hand them on.
+    Labels that know their scores and sources by `notes` (`LabelStack`, `LabelFile`) hand them on.
     """
     notes = getattr(labels, "notes", None)
     with writer:

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.imports.base import LabelFile
+from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.notes import ObjectNote, pack_notes
-from napari_sam3.labels.planes import LabelPlanes
 
 
-class FilePlanes(LabelPlanes):
+class FilePlanes(LabelStack):
     """The labels of a file, for a napari Labels layer; the file itself is never changed.
 
     A frame is read when it is first looked at, and kept squeezed from then on. What concerns all
@@ -72,12 +72,12 @@ class FilePlanes(LabelPlanes):
         self._fetch_all()
         return super()._extremes()
 
-    def copy(self) -> LabelPlanes:
+    def copy(self) -> LabelStack:
         """A copy in memory, squeezed."""
         self._fetch_all()
         return super().copy()
 
-    def astype(self, dtype: Any, copy: bool = True) -> LabelPlanes:
+    def astype(self, dtype: Any, copy: bool = True) -> LabelStack:
         """The same labels in another integer type, in memory."""
         self._fetch_all()
         return super().astype(dtype, copy)

@@ -113,7 +113,7 @@ class PlaneArray(ABC):
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
-            raise ValueError("LabelPlanes are squeezed: an array of them is always a copy")
+            raise ValueError("LabelStack are squeezed: an array of them is always a copy")
         whole: NDArray[Any] = self[:]
         return whole if dtype is None else whole.astype(dtype, copy=False)
 

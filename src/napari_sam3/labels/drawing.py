@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.notes import ObjectNote
-from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.values import FrameResult, label_image
 
 
 def draw_result(
-    labels: LabelPlanes, result: FrameResult, prompted: Collection[int] = (), *, run: int = 0
+    labels: LabelStack, result: FrameResult, prompted: Collection[int] = (), *, run: int = 0
 ) -> bool:
     """Draw the objects of a frame, with score and source of each.
 
     Parameters
     ----------
-    labels : LabelPlanes
+    labels : LabelStack
         Where to.
     result : FrameResult
         All objects of the frame.
     prompted : collection of int
         Those whose mask answers a prompt; the others were followed here.
     run : int
-        As of `LabelPlanes.draw`.
+        As of `LabelStack.draw`.
 
     Returns
     -------

@@ -18,8 +18,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from napari_sam3.errors import StoreError, StoreReadOnlyError
 from napari_sam3.labels.chunks import ChunkFolder, say_why
+from napari_sam3.labels.label_stack import CACHE_BYTES, LabelStack
 from napari_sam3.labels.notes import ObjectNote
-from napari_sam3.labels.planes import CACHE_BYTES, LabelPlanes
 from napari_sam3.labels.records import ChunkFacts, FrameRecord, Header, RecordFile, write_records
 from napari_sam3.labels.recovery import FoundStore, find_store
 from napari_sam3.labels.writer import Job, Writer
@@ -36,8 +36,8 @@ CHECKED_BYTES = 16 * 2**20
 _NO_NOTES: Mapping[int, ObjectNote] = MappingProxyType({})
 
 
-class LabelStore(LabelPlanes):
-    """Labels kept in a folder: as `LabelPlanes`, for videos of any length.
+class LabelStore(LabelStack):
+    """Labels kept in a folder: as `LabelStack`, for videos of any length.
 
     Make one with `create` or `open`. What is drawn is handed to a thread that writes it at once;
     what is painted follows half a second later. `flush` waits until everything is there. After a
@@ -106,7 +106,7 @@ class LabelStore(LabelPlanes):
         """
         folder = Path(folder)
         # looks at shape and dtype
-        plan = LabelPlanes(shape, np.dtype(dtype).newbyteorder("="))
+        plan = LabelStack(shape, np.dtype(dtype).newbyteorder("="))
         if (folder / CHUNKS_NAME).exists() or (folder / RECORDS_NAME).exists():
             raise StoreError(f"{str(folder)!r} holds labels already; open them, or choose another")
         try:
@@ -196,7 +196,7 @@ class LabelStore(LabelPlanes):
         *,
         run: int = 0,
     ) -> bool:
-        """Write a whole frame, not by hand; see `LabelPlanes.draw`. It is on its way to the disk.
+        """Write a whole frame, not by hand; see `LabelStack.draw`. It is on its way to the disk.
 
         Raises
         ------
@@ -275,7 +275,7 @@ class LabelStore(LabelPlanes):
     ) -> None:
         self.close()
 
-    def copy(self) -> LabelPlanes:
+    def copy(self) -> LabelStack:
         """A copy in memory, squeezed."""
         return self.astype(self.dtype)
 

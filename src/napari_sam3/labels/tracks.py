@@ -223,7 +223,7 @@ def measure_places(labels: Any, *, on_progress: Callable[[int, int], None] | Non
     Parameters
     ----------
     labels : (T, H, W) integer array-like
-        Read frame by frame; if it has `notes`, as `LabelPlanes`, scores are taken from there, and
+        Read frame by frame; if it has `notes`, as `LabelStack`, scores are taken from there, and
         with `processed_frames` only those are read.
     on_progress : callable, optional
         Called with (frames done, frames); what it raises ends the measuring.

@@ -65,7 +65,7 @@ def overlay_labels(planes: Any, image_layer: Any, axes: StackAxes) -> Any:
     Parameters
     ----------
     planes : array-like, (T, H, W)
-        NumPy's, or `LabelPlanes`; painting on the result writes to it.
+        NumPy's, or `LabelStack`; painting on the result writes to it.
     image_layer : napari Image layer
         The video.
     axes : StackAxes

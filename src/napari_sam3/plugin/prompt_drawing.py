@@ -9,7 +9,7 @@ import numpy as np
 from napari.layers import Image, Labels, Points, Shapes
 
 from napari_sam3.errors import LayerError
-from napari_sam3.labels.planes import LabelPlanes
+from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.plugin.controller import SessionController, WantedPrompts
 from napari_sam3.plugin.examples import COUNTEREXAMPLE, EXAMPLE, join_text
 from napari_sam3.plugin.overlay import overlay_labels, overlay_place
@@ -124,7 +124,7 @@ class DrawnPrompts:
             size = layer_shape(self._image)[-2:]
             shape = (frame_count(self._image, self.axes), size[0], size[1])
             masks = Labels(
-                overlay_labels(LabelPlanes(shape, LABEL_DTYPE), self._image, self.axes),
+                overlay_labels(LabelStack(shape, LABEL_DTYPE), self._image, self.axes),
                 name=f"{self._image.name} masks",
                 opacity=0.5,
                 **overlay_place(self._image, self.axes),

@@ -10,9 +10,9 @@ from napari.layers import Image, Labels
 from napari.utils.notifications import show_warning
 from numpy.typing import NDArray
 
+from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.notes import ObjectNote, Source
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.plugin.overlay import overlay_labels, overlay_place
 from napari_sam3.plugin.stack import StackAxes, frame_count
 from napari_sam3.plugin.transforms import layer_shape, world_to_indices
@@ -38,7 +38,7 @@ class ResultLayer:
         The video: name, place, units and axis labels are taken from it.
     axes : StackAxes
         How it is read.
-    planes : LabelPlanes, optional
+    planes : LabelStack, optional
         Where the labels are kept; in memory if left out.
     layer : Labels, optional
         One that shows such labels already, and is taken over; a new one is made if left out.
@@ -52,7 +52,7 @@ class ResultLayer:
         self,
         image_layer: Image,
         axes: StackAxes,
-        planes: LabelPlanes | None = None,
+        planes: LabelStack | None = None,
         *,
         layer: Labels | None = None,
         objects: ObjectTable | None = None,
@@ -60,7 +60,7 @@ class ResultLayer:
     ) -> None:
         height, width = layer_shape(image_layer)[-2:]
         shape = (frame_count(image_layer, axes), height, width)
-        self.planes = LabelPlanes(shape, LABEL_DTYPE) if planes is None else planes
+        self.planes = LabelStack(shape, LABEL_DTYPE) if planes is None else planes
         self._data = overlay_labels(self.planes, image_layer, axes)
         self._own_ids = {int(i) for i in own_ids}
         self._painted: dict[Key, PackedMask] = {}

@@ -8,8 +8,8 @@ from napari.layers import Labels, Tracks
 
 from napari_sam3.errors import MissingPromptError
 from napari_sam3.export.formats import choose_format
+from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.plugin.objects.features import table_of
 from napari_sam3.plugin.objects.tracks import CentroidTracks
 from napari_sam3.plugin.results import ResultLayer, frame_on_screen
@@ -43,8 +43,8 @@ class ScriptedResults:
         return self._results().layer
 
     @property
-    def array(self) -> LabelPlanes:
-        """The results as a (T, H, W) array of labels, read frame by frame; see `LabelPlanes`."""
+    def array(self) -> LabelStack:
+        """The results as a (T, H, W) array of labels, read frame by frame; see `LabelStack`."""
         self._work.check_open()
         return self._results().planes
 

@@ -12,8 +12,8 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from napari_sam3.errors import ProjectError, PromptFileError, StoreError
+from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.labels.records import read_header
 from napari_sam3.labels.store import CHUNKS_NAME, RECORDS_NAME, LabelStore
 from napari_sam3.projects.files import SmallFiles, set_aside
@@ -48,13 +48,13 @@ class Contents:
 
 def load(
     folder: Path, files: SmallFiles, *, read_only: bool
-) -> tuple[Contents, LabelPlanes, list[str]]:
+) -> tuple[Contents, LabelStack, list[str]]:
     """Read all of a project.
 
     Returns
     -------
     contents : Contents
-    labels : LabelPlanes
+    labels : LabelStack
         A `LabelStore`, unless they are lost and nothing may be written.
     problems : list of str
         What is lost, a sentence each.
@@ -150,7 +150,7 @@ def _prompts_in(n_frames: int) -> Callable[[str, list[str]], PromptList]:
     return parse
 
 
-def _with_newcomers(prompts: PromptList, labels: LabelPlanes) -> PromptList:
+def _with_newcomers(prompts: PromptList, labels: LabelStack) -> PromptList:
     """Add what a concept had found on the way when the process ended."""
     if not any(p.is_concept for p in prompts):
         return prompts
@@ -185,7 +185,7 @@ def _parse_objects(text: str, problems: list[str]) -> ObjectTable:
 
 def _open_labels(
     folder: Path, shape: Shape | None, read_only: bool, problems: list[str]
-) -> LabelPlanes:
+) -> LabelStack:
     """The labels; new ones where they are lost and the size of the video is not."""
     try:
         read_header(folder / RECORDS_NAME)
@@ -203,7 +203,7 @@ def _open_labels(
             ) from exc
         problems.append(f"{CHUNKS_NAME} can't be read: the results are lost ({exc})")
         if read_only:
-            return LabelPlanes(shape)
+            return LabelStack(shape)
         kept = [set_aside(folder / name) for name in (CHUNKS_NAME, RECORDS_NAME)]
         if names := [place.name for place in kept if place is not None]:
             problems.append(f"what is left of them is kept as {' and '.join(names)}")

@@ -18,8 +18,8 @@ import numpy as np
 
 from napari_sam3.errors import ProjectError, StoreError
 from napari_sam3.labels.drawing import draw_result
+from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.labels.store import LabelStore
 from napari_sam3.projects.files import SmallFiles
 from napari_sam3.projects.loading import Contents, load
@@ -51,7 +51,7 @@ class Project(SavedWork):
         Why nothing can be saved, in words; None where it can.
     problems : tuple of str
         What is lost or was repaired, a sentence each; empty for a project in order.
-    labels : LabelPlanes
+    labels : LabelStack
         The results, (T, H, W): a `LabelStore` on disk.
     """
 
@@ -59,7 +59,7 @@ class Project(SavedWork):
         self,
         folder: Path,
         files: SmallFiles,
-        labels: LabelPlanes,
+        labels: LabelStack,
         contents: Contents,
         lock: ProjectLock | None,
         why_read_only: str | None,

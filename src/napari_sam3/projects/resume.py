@@ -16,7 +16,7 @@ from napari_sam3.session.session import VideoSession
 from napari_sam3.values import ObjectMask
 
 if TYPE_CHECKING:
-    from napari_sam3.labels.planes import LabelPlanes
+    from napari_sam3.labels.label_stack import LabelStack
     from napari_sam3.models.base import VideoModel
     from napari_sam3.session.propagation import Propagation
     from napari_sam3.video import Video
@@ -99,7 +99,7 @@ def continue_run(project: Project, session: VideoSession) -> Propagation:
     return session.follow(legs)
 
 
-def recall_from(labels: LabelPlanes) -> Callable[[int], Mapping[int, ObjectMask] | None]:
+def recall_from(labels: LabelStack) -> Callable[[int], Mapping[int, ObjectMask] | None]:
     """What `VideoSession.remember` is told: the masks that labels hold on a frame."""
 
     def recall(frame_index: int) -> Mapping[int, ObjectMask] | None:

@@ -12,8 +12,8 @@ from types import MappingProxyType
 from typing import Any
 
 from napari_sam3.errors import ProjectError, ProjectReadOnlyError
+from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.objects import COLUMNS, ObjectTable
-from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.projects.files import SmallFiles
 from napari_sam3.projects.loading import Contents
 from napari_sam3.projects.migrate import FORMAT, VERSION
@@ -53,7 +53,7 @@ class SavedWork:
         self,
         folder: Path,
         files: SmallFiles,
-        labels: LabelPlanes,
+        labels: LabelStack,
         contents: Contents,
         why_read_only: str | None,
     ) -> None:

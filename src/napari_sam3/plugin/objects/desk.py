@@ -10,8 +10,8 @@ from napari.layers import Labels
 from qtpy.QtCore import QObject, Signal
 
 from napari_sam3.errors import LineageError, StoreReadOnlyError
+from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.labels.planes import LabelPlanes
 from napari_sam3.plugin.objects.features import make_features, table_of, take_edits
 
 
@@ -124,10 +124,10 @@ class ObjectDesk(QObject):
             self.objects_changed.emit(layer)
 
 
-def planes_of(layer: Labels) -> LabelPlanes | None:
+def planes_of(layer: Labels) -> LabelStack | None:
     """The (T, H, W) labels behind a layer, if they are kept as ours are."""
     planes = getattr(layer.data, "planes", layer.data)
-    return planes if isinstance(planes, LabelPlanes) else None
+    return planes if isinstance(planes, LabelStack) else None
 
 
 def known_scores(scores: Mapping[int, float | None]) -> dict[int, float]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image, Labels
 
-from napari_sam3.labels.planes import LabelPlanes
+from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.plugin.overlay import labels_on_frame
 from napari_sam3.plugin.project.restore import MASKS
 from napari_sam3.plugin.stack import StackAxes
@@ -54,7 +54,7 @@ def masked_frames(project: Project) -> frozenset[int]:
     return frozenset(int(number) for number in frames if number.isdecimal())
 
 
-def draw_masks(told: Mapping[str, Any], shape: tuple[int, int, int]) -> LabelPlanes:
+def draw_masks(told: Mapping[str, Any], shape: tuple[int, int, int]) -> LabelStack:
     """Labels as `describe_masks` has told them.
 
     Raises
@@ -62,7 +62,7 @@ def draw_masks(told: Mapping[str, Any], shape: tuple[int, int, int]) -> LabelPla
     KeyError, TypeError, ValueError
         If they can't be understood.
     """
-    planes = LabelPlanes(shape)
+    planes = LabelStack(shape)
     for number, masks in told["frames"].items():
         plane = np.zeros(shape[1:], planes.dtype)
         for label, counts in masks.items():

@@ -24,7 +24,7 @@ _NO_NOTES: Mapping[int, ObjectNote] = MappingProxyType({})
 CACHE_BYTES = 64 * 2**20
 
 
-class LabelPlanes(PlaneArray):
+class LabelStack(PlaneArray):
     """An array-like of labels, (T, H, W), whose frames are kept squeezed.
 
     Takes memory only for frames that hold a label, and for the frames last used. Indexing works
@@ -247,9 +247,9 @@ class LabelPlanes(PlaneArray):
 
     # ------------------------------------------------------------- array methods
 
-    def copy(self) -> LabelPlanes:
+    def copy(self) -> LabelStack:
         """A copy of its own, as frugal."""
-        other = LabelPlanes(self.shape, self.dtype, cache_bytes=self._cache_bytes)
+        other = LabelStack(self.shape, self.dtype, cache_bytes=self._cache_bytes)
         with self._lock:
             for frame_index in list(self._dirty):
                 self._pack(frame_index)
@@ -258,10 +258,10 @@ class LabelPlanes(PlaneArray):
             other._take_over(self)
         return other
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> LabelPlanes:
+    def __deepcopy__(self, memo: dict[int, Any]) -> LabelStack:
         return self.copy()
 
-    def astype(self, dtype: DTypeLike, copy: bool = True) -> LabelPlanes:
+    def astype(self, dtype: DTypeLike, copy: bool = True) -> LabelStack:
         """The same labels in another integer type, frame by frame.
 
         Raises
@@ -271,13 +271,13 @@ class LabelPlanes(PlaneArray):
         """
         if not copy and np.dtype(dtype) == self.dtype:
             return self
-        other = LabelPlanes(self.shape, dtype, cache_bytes=self._cache_bytes)
+        other = LabelStack(self.shape, dtype, cache_bytes=self._cache_bytes)
         for frame_index in self.processed_frames().tolist():
             other.draw(frame_index, self[frame_index])
         other._take_over(self)
         return other
 
-    def _take_over(self, other: LabelPlanes) -> None:
+    def _take_over(self, other: LabelStack) -> None:
         """Know of the frames what another does."""
         self._processed = other._processed.copy()
         self._locked = other._locked.copy()

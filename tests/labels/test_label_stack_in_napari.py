@@ -1,4 +1,4 @@
-"""LabelPlanes as the data of a Labels layer, in a real viewer."""
+"""LabelStack as the data of a Labels layer, in a real viewer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from napari_sam3.labels.planes import LabelPlanes
+from napari_sam3.labels.label_stack import LabelStack
 
 if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
     pytest.skip("needs a display (run under xvfb-run)", allow_module_level=True)
@@ -20,7 +20,7 @@ pytest.importorskip("pytestqt")
 @pytest.fixture
 def planes():
     """Two squares on frame 1 of 4, the rest never written."""
-    planes = LabelPlanes((4, 60, 80))
+    planes = LabelStack((4, 60, 80))
     frame = np.zeros((60, 80), np.uint16)
     frame[10:30, 10:30] = 1
     frame[40:50, 50:70] = 2

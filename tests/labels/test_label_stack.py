@@ -1,4 +1,4 @@
-"""LabelPlanes, in memory and on disk, behave as the NumPy array that they stand for."""
+"""LabelStack, in memory and on disk, behave as the NumPy array that they stand for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from napari_sam3.labels.planes import LabelPlanes
+from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.store import LabelStore
 
 SHAPE = (6, 7, 9)
@@ -56,7 +56,7 @@ def pair(request, tmp_path):
     if request.param == "on disk":
         planes = LabelStore.create(tmp_path, SHAPE, cache_bytes=1)
     else:
-        planes = LabelPlanes(SHAPE, cache_bytes=2**26 if request.param == "all open" else 1)
+        planes = LabelStack(SHAPE, cache_bytes=2**26 if request.param == "all open" else 1)
     for frame_index in (0, 1, 2, 4, 5):
         planes[frame_index] = array[frame_index]
     yield planes, array
@@ -103,7 +103,7 @@ def test_refuses_a_wrong_index_and_changes_nothing(pair, key):
 
 
 def test_refuses_a_label_that_would_be_wrapped_round():
-    planes = LabelPlanes((2, 3, 4), np.uint8)
+    planes = LabelStack((2, 3, 4), np.uint8)
     with pytest.raises(ValueError, match="label 256 does not fit into uint8"):
         planes[0] = np.full((3, 4), 256)
     with pytest.raises(ValueError, match="label -1"):
@@ -118,16 +118,16 @@ def test_refuses_a_label_that_would_be_wrapped_round():
 @pytest.mark.parametrize("shape", [(0, 4, 4), (4, 4), (1, 2, 3, 4)])
 def test_refuses_a_shape_that_is_no_video(shape):
     with pytest.raises(ValueError, match="frames, height, width"):
-        LabelPlanes(shape)
+        LabelStack(shape)
 
 
 def test_refuses_labels_that_are_no_integers():
     with pytest.raises(ValueError, match="float32"):
-        LabelPlanes((1, 2, 3), np.float32)
+        LabelStack((1, 2, 3), np.float32)
 
 
 def test_tells_background_from_never_written():
-    planes = LabelPlanes(SHAPE)
+    planes = LabelStack(SHAPE)
     planes[4] = np.zeros(SHAPE[1:], np.uint16)
     planes[1, 2, 3] = 5
     assert planes.is_processed(4)
@@ -136,7 +136,7 @@ def test_tells_background_from_never_written():
 
 
 def test_a_long_video_takes_memory_for_what_is_used_only():
-    planes = LabelPlanes((108_000, 1080, 1920), cache_bytes=8 * 2**20)
+    planes = LabelStack((108_000, 1080, 1920), cache_bytes=8 * 2**20)
     assert planes.memory_bytes == 0
     rows, columns = np.mgrid[:1080, :1920]
     disc = ((rows - 500) ** 2 + (columns - 900) ** 2 < 200**2).astype(np.uint16)
@@ -149,7 +149,7 @@ def test_a_long_video_takes_memory_for_what_is_used_only():
 
 
 def test_copies_are_their_own():
-    planes = LabelPlanes(SHAPE)
+    planes = LabelStack(SHAPE)
     planes[0, 1, 1] = 3
     for other in (planes.copy(), copy.deepcopy(planes)):
         other[0, 1, 1] = 8
@@ -183,7 +183,7 @@ def test_knows_its_least_and_greatest_label(pair):
 def test_frames_stay_whole_when_threads_read_and_write_them(where, tmp_path):
     shape, cache_bytes = (8, 40, 50), 2 * 40 * 50 * 2
     if where == "in memory":
-        planes = LabelPlanes(shape, cache_bytes=cache_bytes)
+        planes = LabelStack(shape, cache_bytes=cache_bytes)
     else:
         planes = LabelStore.create(tmp_path, shape, cache_bytes=cache_bytes)
 

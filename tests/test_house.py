@@ -28,7 +28,7 @@ CORE = {*QT, "torch"}
 USES = {
     "the package": "import napari_sam3; napari_sam3.VideoSession, napari_sam3.Sam3VideoPredictor",
     "the manifest": "import npe2; npe2.PluginManifest.from_distribution('napari-sam3')",
-    "the reader": "from napari_sam3.plugin.reader import get_reader; get_reader('a.mp4')",
+    "the reader": "from napari_sam3.plugin.io.video_reader import get_reader; get_reader('a.mp4')",
     "the command line": "from napari_sam3.cli import main; main(['--version'])",
     "a project": """
 import tempfile, numpy

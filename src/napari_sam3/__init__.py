@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_sam3.batch import TrackedVideo, run_batch, track_video
-    from napari_sam3.plugin.scripting import attach
+    from napari_sam3.plugin.scripting.attach import attach
     from napari_sam3.session.predictor import Sam3VideoPredictor
     from napari_sam3.session.session import VideoSession
     from napari_sam3.video import Video, open_video
@@ -24,7 +24,7 @@ _HOMES = {
     "TrackedVideo": "napari_sam3.batch",
     "Video": "napari_sam3.video",
     "VideoSession": "napari_sam3.session.session",
-    "attach": "napari_sam3.plugin.scripting",
+    "attach": "napari_sam3.plugin.scripting.attach",
     "open_video": "napari_sam3.video",
     "run_batch": "napari_sam3.batch",
     "track_video": "napari_sam3.batch",

@@ -86,9 +86,9 @@ def test_demo_opens_a_window_where_it_can(sample, tmp_path, monkeypatch):
         calls.append((path, None if truth is None else truth.shape, out, options))
         return 0
 
-    window = types.ModuleType("napari_sam3.plugin.demo")
+    window = types.ModuleType("napari_sam3.plugin.views.demo")
     window.run_demo = run_demo
-    monkeypatch.setitem(sys.modules, "napari_sam3.plugin.demo", window)
+    monkeypatch.setitem(sys.modules, "napari_sam3.plugin.views.demo", window)
     monkeypatch.setattr(demo, "why_no_window", lambda: None)
     video, out = files.sample_paths(tmp_path).video, tmp_path / "out"
     assert main(["demo", "-o", str(out)]) == 0

@@ -11,7 +11,7 @@ import pytest
 from napari.utils.notifications import notification_manager
 
 from napari_sam3.models.fake import FakeTracker
-from napari_sam3.plugin.widget import SegmentAndTrackWidget
+from napari_sam3.plugin.views.dock import SegmentAndTrackWidget
 
 STEP_XY, RADIUS = (3, 2), 8  # of the fake model
 SHAPE = (20, 80, 120)

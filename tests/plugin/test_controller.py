@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_sam3.models.fake import FakeModel
-from napari_sam3.plugin.controller import (
+from napari_sam3.plugin.controllers.session_controller import (
     LoadedModel,
     ModelReady,
     Planned,
@@ -15,8 +15,8 @@ from napari_sam3.plugin.controller import (
     Tracked,
     WantedPrompts,
 )
-from napari_sam3.plugin.objects.matching import Renumbered
-from napari_sam3.plugin.prompts import LayerPrompt
+from napari_sam3.plugin.layers.prompt_reader import LayerPrompt
+from napari_sam3.plugin.model.object_matching import Renumbered
 from napari_sam3.video import as_video
 
 

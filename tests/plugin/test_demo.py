@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_sam3.plugin import demo
+from napari_sam3.plugin.views import demo
 from napari_sam3.video import open_video
 from tests.conftest import N_FRAMES, disc_mask
 

@@ -27,9 +27,9 @@ from napari_sam3.models.weights import (
     save_token,
 )
 from napari_sam3.models.weights.state import describe
-from napari_sam3.plugin.widget.get_model import access as access_part
-from napari_sam3.plugin.widget.get_model import download as download_part
-from napari_sam3.plugin.widget.get_model.words import link, say_error, say_place
+from napari_sam3.plugin.views.model_dialog import access as access_part
+from napari_sam3.plugin.views.model_dialog import download as download_part
+from napari_sam3.plugin.views.model_dialog.text import link, say_error, say_place
 from tests.hub_server import Repo
 from tests.models.weights.folders import model_files, write_model
 

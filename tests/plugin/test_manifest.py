@@ -9,7 +9,7 @@ import tifffile
 from npe2 import PluginManifest
 
 import napari_sam3
-from napari_sam3.plugin.reader import VIDEO_SUFFIXES
+from napari_sam3.plugin.io.video_reader import VIDEO_SUFFIXES
 from napari_sam3.video import Video
 from tests.video.clips import encode
 
@@ -109,8 +109,8 @@ def test_importing_the_plugin_loads_neither_torch_nor_qt_nor_napari():
         "import sys\n"
         "from npe2 import PluginManifest\n"
         f"manifest = PluginManifest.from_distribution({PLUGIN!r})\n"
-        "import napari_sam3.plugin.reader, napari_sam3.plugin.writers\n"
-        "import napari_sam3.plugin.sample_data\n"
+        "import napari_sam3.plugin.io.video_reader, napari_sam3.plugin.io.writers\n"
+        "import napari_sam3.plugin.io.sample_data\n"
         "heavy = {'torch', 'napari', 'qtpy', 'PyQt6', 'magicgui', 'av'} & set(sys.modules)\n"
         "sys.exit(f'loaded: {heavy}' if heavy else 0)\n"
     )

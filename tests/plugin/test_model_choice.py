@@ -12,8 +12,8 @@ from napari_sam3.models.fake import FakeModel, FakeTracker
 from napari_sam3.models.weights import find_source, use_folder
 from napari_sam3.models.weights.remembered import remember_answer
 from napari_sam3.models.weights.state import State, account_fingerprint
-from napari_sam3.plugin.survey import make_survey, say_briefly
-from napari_sam3.plugin.widget.guidance import Phase
+from napari_sam3.plugin.model.model_catalog import make_survey, say_briefly
+from napari_sam3.plugin.views.status_text import Phase
 from tests.models.weights.folders import write_model, write_snapshot
 
 EDGETAM = "yonigozlan/EdgeTAM-hf"

@@ -13,8 +13,8 @@ from napari_sam3.imports.planes import FilePlanes
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.lineage import Division
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.plugin.objects.desk import ObjectDesk
-from napari_sam3.plugin.objects.tracks import CentroidTracks
+from napari_sam3.plugin.controllers.object_controller import ObjectDesk
+from napari_sam3.plugin.controllers.tracks_layer import CentroidTracks
 from tests.plugin.conftest import SHAPE, disc
 
 

@@ -8,9 +8,9 @@ from napari.layers import Image
 from qtpy.QtCore import QTimer
 
 from napari_sam3.errors import VideoError
-from napari_sam3.plugin import opening
-from napari_sam3.plugin.reader import read_layers
-from napari_sam3.plugin.stack import guess_axes, layer_video
+from napari_sam3.plugin.io import deferred_video as opening
+from napari_sam3.plugin.io.video_reader import read_layers
+from napari_sam3.plugin.layers.stack_axes import guess_axes, layer_video
 from napari_sam3.video import as_video
 from napari_sam3.video.first_frame import FirstFrame
 from tests.video.clips import encode, read_number

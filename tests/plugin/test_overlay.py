@@ -3,9 +3,9 @@ import pytest
 from napari.layers import Image, Labels, Points
 
 from napari_sam3.labels.label_stack import LabelStack
-from napari_sam3.plugin.overlay import overlay_labels, overlay_place
-from napari_sam3.plugin.stack import StackAxes
-from napari_sam3.plugin.transforms import data_to_world_matrix, map_points
+from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
+from napari_sam3.plugin.layers.stack_axes import StackAxes
+from napari_sam3.plugin.layers.transforms import data_to_world_matrix, map_points
 
 TYX = (6, 20, 30)
 

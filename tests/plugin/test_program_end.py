@@ -72,7 +72,7 @@ def test_work_that_goes_on_is_stopped_and_waited_for(end, tmp_path):
     script = f"""
 import threading
 from pathlib import Path
-from napari_sam3.plugin.controller import SessionController
+from napari_sam3.plugin.controllers.session_controller import SessionController
 step, cancel = FakeTracker.step, SessionController.cancel
 begun, is_cancelled = threading.Event(), threading.Event()
 

@@ -7,7 +7,7 @@ import pytest
 
 from napari_sam3.errors import ProjectReadOnlyError, StoreError
 from napari_sam3.labels.store import LabelStore
-from napari_sam3.plugin.widget.guidance import Ending
+from napari_sam3.plugin.views.status_text import Ending
 from napari_sam3.projects import Project, list_projects
 from napari_sam3.video.write import VideoWriter
 

@@ -11,10 +11,10 @@ import tifffile
 
 from napari_sam3.cli import display, main
 from napari_sam3.errors import ProjectError
-from napari_sam3.plugin.label_reader import get_label_reader
-from napari_sam3.plugin.project import restore
-from napari_sam3.plugin.project.reader import get_project_reader, read_project
-from napari_sam3.plugin.reader import get_reader
+from napari_sam3.plugin.io.label_reader import get_label_reader
+from napari_sam3.plugin.io.project_reader import get_project_reader, read_project
+from napari_sam3.plugin.io.video_reader import get_reader
+from napari_sam3.plugin.layers import project_layers as restore
 from napari_sam3.projects import Project
 from napari_sam3.session.prompt_files import PromptList, SavedPrompt
 from napari_sam3.values import FrameResult, ObjectMask
@@ -195,7 +195,7 @@ def test_a_project_on_a_full_disk_is_saved_elsewhere(
 def test_a_project_that_can_not_be_closed_is_closed_when_there_is_room(
     project_folder, open_again, qtbot, full_disk, notes, monkeypatch
 ):
-    monkeypatch.setattr("napari_sam3.plugin.project.closing.RETRY_MS", 50)
+    monkeypatch.setattr("napari_sam3.plugin.controllers.project_closing.RETRY_MS", 50)
     dock = open_again(project_folder)
     make_room = full_disk(project_folder)
     dock.prompt_fields.text.value = "a word"
@@ -217,7 +217,7 @@ def test_what_could_not_be_opened_is_opened_when_it_is_dropped_again(
 
     dock = open_dock()
     with monkeypatch.context() as patched:
-        patched.setattr("napari_sam3.plugin.project.opener.open_project", fail)
+        patched.setattr("napari_sam3.plugin.controllers.project_opener.open_project", fail)
         dock.viewer.open(str(project_folder), plugin="napari-sam3")
         qtbot.waitUntil(lambda: any("the network is away" in text for _, text in notes))
     dock.viewer.open(str(project_folder), plugin="napari-sam3")

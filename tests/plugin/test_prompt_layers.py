@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels
 
-from napari_sam3.plugin.prompt_layers import make_prompt_layers, set_current_prompt
-from napari_sam3.plugin.prompts import prompts_from_layers
-from napari_sam3.plugin.stack import StackAxes, guess_axes
-from napari_sam3.plugin.transforms import data_to_world_matrix
+from napari_sam3.plugin.layers.prompt_layers import make_prompt_layers, set_current_prompt
+from napari_sam3.plugin.layers.prompt_reader import prompts_from_layers
+from napari_sam3.plugin.layers.stack_axes import StackAxes, guess_axes
+from napari_sam3.plugin.layers.transforms import data_to_world_matrix
 
 BOX = np.array([[3, 10, 10], [3, 10, 30], [3, 30, 30], [3, 30, 10]], float)
 

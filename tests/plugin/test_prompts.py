@@ -3,13 +3,13 @@ import pytest
 from napari.layers import Image, Labels, Points, Shapes
 
 from napari_sam3.errors import LayerError
-from napari_sam3.plugin.prompts import (
+from napari_sam3.plugin.layers.prompt_reader import (
     Source,
     prompts_from_labels,
     prompts_from_layers,
     read_object_id,
 )
-from napari_sam3.plugin.stack import StackAxes, guess_axes
+from napari_sam3.plugin.layers.stack_axes import StackAxes, guess_axes
 
 SIZE = (60, 80)
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from napari.utils._proxies import PublicOnlyProxy
 
-from napari_sam3.plugin.proxy import ProxyMaking, make_scrubbing_fast
-from napari_sam3.plugin.reader import read_layers
-from napari_sam3.plugin.stack import guess_axes, layer_video
+from napari_sam3.plugin.controllers.proxy_controller import ProxyMaking, make_scrubbing_fast
+from napari_sam3.plugin.io.video_reader import read_layers
+from napari_sam3.plugin.layers.stack_axes import guess_axes, layer_video
 from napari_sam3.video import proxy
 from napari_sam3.video.proxy import ProxyVideo, make_proxy
 from tests.video.clips import encode, read_number

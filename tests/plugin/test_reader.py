@@ -10,7 +10,7 @@ from napari.layers import Image, Layer
 from PIL import Image as Picture
 
 from napari_sam3.errors import VideoError
-from napari_sam3.plugin.reader import contrast_limits, get_reader, read_layers, video_layer
+from napari_sam3.plugin.io.video_reader import contrast_limits, get_reader, read_layers, video_layer
 from napari_sam3.video import Video, as_video, calibration
 from tests.video.clips import encode, read_number
 
@@ -195,7 +195,7 @@ def test_every_frame_can_be_reached_by_the_slider(rate, tmp_path):
 def test_reading_loads_neither_torch_nor_napari_nor_qt(clip):
     code = (
         "import sys\n"
-        "from napari_sam3.plugin.reader import get_reader\n"
+        "from napari_sam3.plugin.io.video_reader import get_reader\n"
         f"video, *_ = get_reader({str(clip)!r})({str(clip)!r})[0]\n"
         "video[3]\n"
         "heavy = {'torch', 'napari', 'qtpy', 'PyQt6', 'magicgui', 'pandas'} & set(sys.modules)\n"

@@ -1,8 +1,8 @@
 import numpy as np
 from napari.layers import Layer
 
-from napari_sam3.plugin.sample_data import dividing_cells
-from napari_sam3.plugin.transforms import data_to_world_matrix
+from napari_sam3.plugin.io.sample_data import dividing_cells
+from napari_sam3.plugin.layers.transforms import data_to_world_matrix
 
 
 def test_truth_lies_hidden_on_the_video():

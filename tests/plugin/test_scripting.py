@@ -22,7 +22,7 @@ from napari_sam3.errors import (
 )
 from napari_sam3.imports import open_labels
 from napari_sam3.models.fake import FakeTracker
-from napari_sam3.plugin.live import LiveDrawing
+from napari_sam3.plugin.controllers.live_drawing import LiveDrawing
 from napari_sam3.projects import Project
 
 from .conftest import SHAPE, disc

@@ -4,7 +4,7 @@ import pytest
 from napari.layers import Image, Labels
 
 from napari_sam3.errors import LayerError
-from napari_sam3.plugin.stack import (
+from napari_sam3.plugin.layers.stack_axes import (
     StackAxes,
     frame_count,
     guess_axes,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from napari.layers import Image, Points
 
-from napari_sam3.plugin.transforms import (
+from napari_sam3.plugin.layers.transforms import (
     api_points,
     layer_shape,
     map_points,

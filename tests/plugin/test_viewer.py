@@ -5,9 +5,9 @@ import copy
 import numpy as np
 import pytest
 
-from napari_sam3.plugin.prompt_layers import make_prompt_layers, set_current_prompt
-from napari_sam3.plugin.prompts import prompts_from_layers
-from napari_sam3.plugin.stack import guess_axes
+from napari_sam3.plugin.layers.prompt_layers import make_prompt_layers, set_current_prompt
+from napari_sam3.plugin.layers.prompt_reader import prompts_from_layers
+from napari_sam3.plugin.layers.stack_axes import guess_axes
 from tests.video.clips import encode, read_number
 
 PLUGIN = "napari-sam3"

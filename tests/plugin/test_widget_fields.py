@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_sam3.plugin.widget.choices import shorten
-from napari_sam3.plugin.widget.guidance import Ending, Phase, State, guide
+from napari_sam3.plugin.views.status_text import Ending, Phase, State, guide
+from napari_sam3.plugin.views.widgets.layer_combo import shorten
 
 
 def fields_of(dock):

@@ -7,7 +7,7 @@ import pytest
 
 from napari_sam3.errors import ModelUnavailableError, SessionNotFoundError
 from napari_sam3.models.fake import FakeModel, FakeTracker
-from napari_sam3.plugin import worker
+from napari_sam3.plugin.controllers import worker
 
 from .conftest import SHAPE, disc
 
@@ -113,7 +113,7 @@ def test_an_end_that_can_not_be_shown_is_told(ready, qtbot, notes, monkeypatch):
         live._timer.stop()  # as refreshing does first
         raise OSError("the results can't be read")
 
-    monkeypatch.setattr("napari_sam3.plugin.live.LiveDrawing.refresh", fail)
+    monkeypatch.setattr("napari_sam3.plugin.controllers.live_drawing.LiveDrawing.refresh", fail)
     with qtbot.capture_exceptions(), qtbot.waitSignal(ready.ended):
         ready.segment_frame()
     assert any("can't be read" in text for _, text in notes)

@@ -16,11 +16,8 @@ from napari_sam3.imports import open_labels
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.notes import ObjectNote
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.plugin.overlay import overlay_labels, overlay_place
-from napari_sam3.plugin.reader import read_layers
-from napari_sam3.plugin.results import ResultLayer
-from napari_sam3.plugin.stack import StackAxes, guess_axes
-from napari_sam3.plugin.writers import (
+from napari_sam3.plugin.io.video_reader import read_layers
+from napari_sam3.plugin.io.writers import (
     write_coco,
     write_coco_polygons,
     write_ctc,
@@ -35,6 +32,9 @@ from napari_sam3.plugin.writers import (
     write_table_with_video,
     write_youtube_vis,
 )
+from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
+from napari_sam3.plugin.layers.results_layer import ResultLayer
+from napari_sam3.plugin.layers.stack_axes import StackAxes, guess_axes
 from napari_sam3.video import open_video
 from napari_sam3.video.facts import hash_content
 from napari_sam3.video.write import VideoWriter
@@ -205,7 +205,7 @@ def test_what_is_known_of_objects_is_written(tmp_path):
 
 
 def test_a_long_writing_can_be_stopped(tmp_path, qtbot, monkeypatch):
-    monkeypatch.setattr("napari_sam3.plugin.saving.SHOWN_AFTER_MS", 0)
+    monkeypatch.setattr("napari_sam3.plugin.io.save_in_background.SHOWN_AFTER_MS", 0)
     path = tmp_path / "out.tif"
     path.write_bytes(b"before")
 
@@ -260,7 +260,7 @@ def test_labels_of_a_video_bring_its_facts(tmp_path):
 
 
 def test_the_hash_of_a_large_video_is_left_out(tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_sam3.plugin.writers.MOST_HASHED", 3)
+    monkeypatch.setattr("napari_sam3.plugin.io.writers.MOST_HASHED", 3)
     (tmp_path / "film.mp4").write_bytes(b"long")
     metadata = {"video": {"path": str(tmp_path / "film.mp4")}}
     write_mot(str(tmp_path / "m.txt"), *_data_of(Labels(_labels(), metadata=metadata)))

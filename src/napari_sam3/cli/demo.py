@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     if reason is not None:
         print(f"running headless: {reason}")
         return run_headless(path, truth, box, out, arguments.model, arguments.device, began)
-    from napari_sam3.plugin.demo import run_demo
+    from napari_sam3.plugin.views.demo import run_demo
 
     device = arguments.device or "auto"
     return int(

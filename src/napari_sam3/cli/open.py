@@ -16,7 +16,7 @@ def run(arguments: argparse.Namespace) -> int:
     reason = why_no_window()
     if reason is not None:
         raise ProjectError(f"{str(path)!r} can't be shown in a window: {reason}")
-    from napari_sam3.plugin.project.window import run_window
+    from napari_sam3.plugin.views.open_window import run_window
 
     run_window(path)
     return 0

@@ -1,0 +1,163 @@
+"""A project's small files, kept in line with the window: gathered here, written in a thread."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_sam3.errors import Sam3Error
+from napari_sam3.plugin.controllers.project_closing import RETRY_MS
+
+if TYPE_CHECKING:
+    from napari_sam3.labels.objects import ObjectTable
+    from napari_sam3.projects import Project, ProjectState
+
+logger = logging.getLogger(__name__)
+
+PAUSE_MS = 300
+"""What changes within it is saved at once."""
+
+
+@dataclass
+class Gathered:
+    """What is to be saved; None: as it was.
+
+    Attributes
+    ----------
+    state, layers, objects
+        As `Project` takes them.
+    """
+
+    state: ProjectState | None
+    layers: dict[str, Any] | None
+    objects: ObjectTable | None
+
+
+class Autosave(QObject):
+    """Saves a project whenever something was changed.
+
+    Files are written in order by one thread of its own, so that a slow disk never holds up
+    the window.
+
+    Parameters
+    ----------
+    project : Project
+        Open for writing.
+    gather : callable
+        Gives a `Gathered`; called in the GUI thread.
+    parent : QObject
+        Whose life it shares.
+    """
+
+    saved = Signal(str)
+    """All is on disk; the clock's time."""
+
+    failed = Signal(str)
+    """Something could not be written; why."""
+
+    _done = Signal(str)  # from the writer's thread: why it failed, or nothing
+
+    def __init__(self, project: Project, gather: Callable[[], Gathered], parent: QObject) -> None:
+        super().__init__(parent)
+        self._project = project
+        self._gather = gather
+        self._last = Gathered(None, None, None)
+        self._is_closed = False
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="saving a project")
+        self._done.connect(self._on_done)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(PAUSE_MS)
+        self._timer.timeout.connect(self.save)
+        self._retry = QTimer(self)
+        self._retry.setSingleShot(True)
+        self._retry.setInterval(RETRY_MS)
+        self._retry.timeout.connect(self.save)
+
+    def note(self, *_event: Any) -> None:
+        """Something may have changed: save it within a moment."""
+        if not self._is_closed and not self._timer.isActive():
+            self._timer.start()
+
+    def save(self) -> None:
+        """Save what has changed, now; returns at once."""
+        self._timer.stop()
+        if self._is_closed:
+            return
+        changed = self._take_changed()
+        if changed != Gathered(None, None, None):
+            self._submit(lambda: self._write(changed))
+
+    def end_run(self) -> None:
+        """Take note that a propagation is over, once its frames are drawn."""
+        if not self._is_closed:
+            self._submit(self._project.end_run)
+
+    def close(self) -> None:
+        """Save what is left and wait for it; also when the program ends."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._timer.stop()
+        self._retry.stop()
+        self._writer.shutdown(wait=True)
+        try:
+            self._write(self._take_changed())  # not by the writer: at the end it takes no more
+        except OSError:
+            pass  # the project keeps it, and closing it says so
+        except Exception:
+            logger.exception("the last changes of %s are not saved", self._project.folder)
+
+    def _take_changed(self) -> Gathered:
+        """What is to be saved, and is known for saved from here on."""
+        now, last = self._gather(), self._last
+        self._last = now
+        return Gathered(
+            None if now.state == last.state else now.state,
+            None if now.layers == last.layers else now.layers,
+            None if now.objects == last.objects else now.objects,
+        )
+
+    def _write(self, changed: Gathered) -> None:
+        project, failure = self._project, None
+        tasks: tuple[tuple[Any, Callable[[Any], None]], ...] = (
+            (changed.layers, project.save_layers),
+            (changed.state, project.save_state),
+            (changed.objects, project.save_objects),
+        )
+        for value, save in tasks:
+            if value is not None:
+                try:
+                    save(value)
+                except OSError as exc:  # the project keeps it until it can be written
+                    failure = failure or exc
+        if failure is not None:
+            raise failure
+
+    def _submit(self, task: Callable[[], object]) -> None:
+        self._writer.submit(task).add_done_callback(self._tell)
+
+    def _tell(self, future: Future[object]) -> None:
+        error = future.exception()
+        if error is None:
+            self._done.emit("")
+        else:
+            is_ours = isinstance(error, Sam3Error | OSError)
+            if not is_ours:
+                logger.error("what has changed is not saved", exc_info=error)
+            self._done.emit(str(error) if is_ours else f"{type(error).__name__}: {error}")
+
+    def _on_done(self, failure: str) -> None:
+        if failure:
+            self._last = Gathered(None, None, None)  # all of it again
+            if not self._is_closed:  # else closing the project says it
+                self._retry.start()
+                self.failed.emit(failure)
+        else:
+            self.saved.emit(f"{datetime.now():%H:%M:%S}")

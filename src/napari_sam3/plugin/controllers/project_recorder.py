@@ -1,0 +1,241 @@
+"""What a session's controller keeps of its work: called by it, in the thread that does the work."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_sam3.errors import Sam3Error
+from napari_sam3.plugin.layers.exemplars import Examples
+from napari_sam3.plugin.layers.layer_prompts import LayerPrompt, Source
+from napari_sam3.session.session import VideoSession
+from napari_sam3.values import Direction, ObjectMask
+
+if TYPE_CHECKING:
+    from napari_sam3.models.base import VideoModel
+    from napari_sam3.projects import Project
+    from napari_sam3.session.propagation import Propagation
+    from napari_sam3.session.saved_prompts import SavedPrompt
+    from napari_sam3.video import Video
+
+logger = logging.getLogger(__name__)
+
+Key = tuple[int, int | str]
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """A project was made: what comes now is kept in it."""
+
+    project: Project
+
+
+@dataclass(frozen=True)
+class NotKept:
+    """No project could be made; `reason` says why. The work goes on in memory."""
+
+    reason: str
+
+
+class Told:
+    """What a session was told before, as a controller knows it: prompts of layers, texts.
+
+    Parameters
+    ----------
+    prompts : iterable of SavedPrompt
+    removed : iterable of int
+        Ids of objects that were removed.
+    masked : collection of int
+        Frames whose masks are those of a labels layer.
+    """
+
+    def __init__(
+        self,
+        prompts: Iterable[SavedPrompt] = (),
+        removed: Iterable[int] = (),
+        masked: Collection[int] = (),
+    ) -> None:
+        self.prompts: dict[Key, LayerPrompt | None] = {}
+        self.priors: dict[Key, ObjectMask] = {}
+        self.removed = set(removed)
+        for prompt in prompts:
+            if prompt.is_concept:
+                if len(prompt.boxes_xyxy):
+                    what: str | None = Examples(prompt.text, prompt.boxes_xyxy, prompt.box_labels)
+                else:
+                    what = prompt.text
+                if what is not None:
+                    self.prompts[prompt.frame_index, what] = None
+            elif not prompt.is_found and prompt.obj_id is not None:
+                key = (prompt.frame_index, prompt.obj_id)
+                is_painted = prompt.mask is not None and prompt.frame_index in masked
+                self.prompts[key] = LayerPrompt(
+                    prompt.frame_index,
+                    prompt.obj_id,
+                    prompt.points_xy,
+                    prompt.point_labels,
+                    prompt.box_xyxy,
+                    None if prompt.mask is None else prompt.mask.mask,
+                    (Source("labels", prompt.obj_id),) if is_painted else (),
+                )
+                if prompt.prior is not None:
+                    self.priors[key] = prompt.prior
+
+
+class Keeping:
+    """The project of one session, if there is one or is to be one.
+
+    Parameters
+    ----------
+    project : Project, optional
+        Open for writing.
+
+    Attributes
+    ----------
+    make : callable or None
+        Makes a project, called before the first result; None: results are not kept.
+    """
+
+    def __init__(self, project: Project | None = None) -> None:
+        self.project = project
+        self.make: Callable[[], Project] | None = None
+        self._is_claimed = project is not None
+        self._run = 0
+        self._saved_ids: tuple[int, ...] = ()
+
+    @property
+    def told(self) -> Told:
+        """What an earlier session was told."""
+        if self.project is None:
+            return Told()
+        from napari_sam3.plugin.layers.mask_state import masked_frames
+
+        prompts = self.project.prompts
+        return Told(prompts, prompts.removed, masked_frames(self.project))
+
+    @property
+    def ids_in_use(self) -> tuple[int, ...]:
+        """Ids of an earlier session."""
+        if self.project is None:
+            return ()
+        prompts = self.project.prompts
+        named = {p.obj_id for p in prompts if p.obj_id is not None}
+        return tuple(sorted(named | prompts.found))
+
+    def open_session(
+        self, video: Video, model: VideoModel, contrast_limits: tuple[float, float] | None
+    ) -> VideoSession:
+        """A new session, or the earlier one as it was."""
+        session = VideoSession(video, model, contrast_limits=contrast_limits)
+        if self.project is None or not len(self.project.prompts):
+            return session
+        from napari_sam3.projects.resume import recall_from
+        from napari_sam3.session.restoring import restore_prompts
+
+        try:
+            for problem in restore_prompts(session, self.project.prompts):
+                logger.warning("%s", problem)
+            session.remember(recall_from(self.project.labels), self.project.fresh_frames)
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def begin(self) -> Iterator[Kept | NotKept]:
+        """Make the project if there is to be one; before the first result."""
+        make, self.make = self.make, None
+        if self.project is not None or make is None:
+            return
+        try:
+            self.project = make()
+        except (Sam3Error, OSError) as exc:
+            yield NotKept(str(exc))
+        else:
+            yield Kept(self.project)
+
+    def claim(self) -> None:
+        """Say that somebody else will close the project."""
+        self._is_claimed = True
+
+    def save_prompts(self, session: VideoSession) -> None:
+        """Keep what the session was told."""
+        if self.project is not None:
+            from napari_sam3.session.restoring import list_prompts
+
+            self.project.save_prompts(list_prompts(session))
+            self._saved_ids = session.object_ids
+
+    def look_at(self, session: VideoSession) -> None:
+        """Keep the ids of objects that were found on the way, before they are shown."""
+        if session.object_ids != self._saved_ids:
+            self.save_prompts(session)
+
+    def count_done(
+        self,
+        session: VideoSession,
+        runs: Sequence[tuple[Direction, int | None]],
+        limit: int | None,
+    ) -> int:
+        """How many of several runs, planned one after the other, came before the one stopped."""
+        for number, (direction, start) in reversed(list(enumerate(runs))):
+            propagation, first = _plan(session, direction, start, limit)
+            propagation.close()
+            if self._is_stopped(direction, first, limit):
+                return number
+        return 0
+
+    def propagate(
+        self,
+        session: VideoSession,
+        direction: Direction,
+        start: int | None,
+        limit: int | None,
+    ) -> Propagation:
+        """Begin a run; or go on with the one that was stopped, if it is the same."""
+        propagation, first = _plan(session, direction, start, limit)
+        if self.project is None:
+            return propagation
+        if self._is_stopped(direction, first, limit):
+            assert self.project.run is not None, "it was stopped"
+            propagation.close()
+            self._run = self.project.run.number
+            return session.follow(self.project.frames_left)
+        self._run = self.project.begin_run(direction, first, limit)
+        return propagation
+
+    def _is_stopped(self, direction: Direction, start: int, limit: int | None) -> bool:
+        """Whether this run was begun and not ended, and the prompts are those of then."""
+        run = None if self.project is None else self.project.run
+        return (
+            self.project is not None
+            and run is not None
+            and (run.direction, run.start, run.limit) == (direction, start, limit)
+            and not run.stale
+            and bool(self.project.frames_left)
+        )
+
+    @property
+    def run_number(self) -> int:
+        """Of the run that `propagate` began; 0 where it is not kept."""
+        return self._run
+
+    def close(self) -> None:
+        """Close a project that nobody has heard of."""
+        if self.project is not None and not self._is_claimed:
+            try:
+                self.project.close()
+            except OSError as exc:  # tried again when it is opened, and when the program ends
+                logger.error("%s", exc)
+
+
+def _plan(
+    session: VideoSession, direction: Direction, start: int | None, limit: int | None
+) -> tuple[Propagation, int]:
+    """A propagation, and the frame that it starts at."""
+    propagation = session.propagate(direction, start, limit)
+    if not propagation.legs:
+        return propagation, start or 0
+    # backward begins at the frame before
+    return propagation, propagation.legs[0].start + (direction == "backward")

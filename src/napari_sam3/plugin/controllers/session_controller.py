@@ -1,0 +1,388 @@
+"""The session behind the window, without the window: prompts kept in line, work in steps.
+
+What the layers and fields say is the truth. Before each piece of work the session is brought in
+line with it: what was added is added, what was moved is replaced, what was deleted is gone. The
+steps are iterators, so that a thread can use them up one by one and stop in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from napari_sam3.models.base import VideoModel
+from napari_sam3.models.registry import load_model
+from napari_sam3.plugin.controllers.project_recorder import Keeping, Kept, NotKept, Told
+from napari_sam3.plugin.layers.exemplars import Examples, look_for
+from napari_sam3.plugin.layers.layer_prompts import LayerPrompt, is_same_prompt
+from napari_sam3.plugin.model.object_matching import Remembered, Renumbered
+from napari_sam3.session.session import VideoSession
+from napari_sam3.values import Direction, FrameResult, ObjectMask
+from napari_sam3.video import Video
+
+Key = tuple[int, int | str]
+"""Frame, and the object's id or what is looked for: a text, or `Examples`."""
+
+
+@dataclass(frozen=True, eq=False)
+class WantedPrompts:
+    """All prompts that shall hold, read at one moment.
+
+    Attributes
+    ----------
+    objects : mapping of (frame index, object id) to LayerPrompt
+        Everything said of that object on that frame.
+    texts : tuple of str
+        What to look for; each is asked on the frame `text_frame` unless it was asked before, and
+        found something.
+    text_frame : int
+        0-based.
+    examples : mapping of frame index to Examples
+        What boxes on that frame show as a thing to look for.
+    """
+
+    objects: Mapping[tuple[int, int], LayerPrompt] = field(default_factory=dict)
+    texts: tuple[str, ...] = ()
+    text_frame: int = 0
+    examples: Mapping[int, Examples] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.objects or self.texts or self.examples)
+
+
+@dataclass(frozen=True)
+class ModelReady:
+    """The model is loaded."""
+
+    name: str
+    device: str
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A propagation begins."""
+
+    n_frames: int
+
+
+@dataclass(frozen=True, eq=False)
+class Prompted:
+    """A frame as it is after a prompt on it."""
+
+    result: FrameResult
+
+
+@dataclass(frozen=True)
+class TextMissed:
+    """A text that found nothing on a frame, or nothing but what was pointed out before."""
+
+    text: str
+    frame_index: int
+
+
+@dataclass(frozen=True, eq=False)
+class Tracked:
+    """A frame of a propagation; `run` is its number where results are kept, else 0."""
+
+    result: FrameResult
+    run: int = 0
+
+
+@dataclass(frozen=True)
+class Erased:
+    """A frame that a removed object has to be taken off."""
+
+    frame_index: int
+    obj_id: int
+
+
+Event = (
+    ModelReady | Planned | Prompted | TextMissed | Tracked | Erased | Renumbered | Kept | NotKept
+)
+
+
+class LoadedModel:
+    """The model in use, kept from one session to the next; another one takes its place."""
+
+    def __init__(self) -> None:
+        self._model: VideoModel | None = None
+        self._asked: tuple[str, str, int] | None = None
+
+    def get(self, name: str, device: str, resolution: int = 0) -> VideoModel:
+        """Give the model, loading it if need be.
+
+        Raises
+        ------
+        ModelUnavailableError
+            If there is no such model, or not on that device.
+        WeightsMissingError
+            If its weights are not on this machine.
+        """
+        asked = (name, device, resolution)
+        if self._model is None or self._asked != asked:
+            self.close()
+            self._model = load_model(name, device, resolution=resolution)
+            self._asked = asked
+        return self._model
+
+    def close(self) -> None:
+        """Give its memory back."""
+        if self._model is not None:
+            self._model.close()
+        self._model, self._asked = None, None
+
+
+class SessionController:
+    """One video's session as the window uses it.
+
+    Parameters
+    ----------
+    video : Video
+        Closed with the controller.
+    models : LoadedModel
+        Where the model comes from.
+    model_name, device : str
+        As `load_model` takes them.
+    contrast_limits : (float, float), optional
+        As `VideoSession` takes them.
+    resolution : int
+        As `load_model` takes it.
+    keeping : Keeping, optional
+        The project of the work; nothing is kept if left out.
+    """
+
+    def __init__(
+        self,
+        video: Video,
+        models: LoadedModel,
+        model_name: str = "auto",
+        device: str = "auto",
+        contrast_limits: tuple[float, float] | None = None,
+        *,
+        resolution: int = 0,
+        keeping: Keeping | None = None,
+    ) -> None:
+        self.video = video
+        self.keeping = Keeping() if keeping is None else keeping
+        self.session: VideoSession | None = None
+        # says of an object and a frame whether it may be seen there
+        self.is_alive: Callable[[int, int], bool] | None = None
+        self._models = models
+        self._model_name = model_name
+        self._device = device
+        self._resolution = resolution
+        self._contrast_limits = contrast_limits
+        self._missed: set[Key] = set()
+        self._priors_lost: set[Key] = set()
+        self._take_over(self.keeping.told)
+
+    def _take_over(self, told: Told) -> None:
+        # what the session was told, in the order it was told; None stands for a text
+        self._told: dict[Key, LayerPrompt | None] = told.prompts
+        self._removed: set[int] = told.removed
+        # what was shown of an object when its prompt on a frame began to correct it
+        self._priors: dict[Key, ObjectMask] = told.priors
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """Objects of the session, rising."""
+        return self.keeping.ids_in_use if self.session is None else self.session.object_ids
+
+    @property
+    def ids_in_use(self) -> tuple[int, ...]:
+        """Ids that a new object must not get: the objects', and those of removed ones."""
+        return tuple(sorted({*self.object_ids, *self._removed}))
+
+    @property
+    def ids_removed(self) -> frozenset[int]:
+        """Ids of objects that were found by text and removed; they are not used again."""
+        return frozenset(self._removed)
+
+    @property
+    def painted_frames(self) -> tuple[int, ...]:
+        """Frames on which painted labels were prompts."""
+        return tuple(
+            key[0]
+            for key, prompt in self._told.items()
+            if prompt is not None and any(source.kind == "labels" for source in prompt.sources)
+        )
+
+    def is_prompted(self, frame_index: int, obj_id: int) -> bool:
+        """Whether something was said of an object on a frame; callable from any thread."""
+        return (frame_index, obj_id) in self._told
+
+    # ----------------------------------------------------------------- work
+
+    def segment(self, wanted: WantedPrompts, frame_index: int) -> Iterator[Event]:
+        """Bring the prompts in line, then show the frame."""
+        yield from self.bring_in_line(wanted)
+        self.keeping.save_prompts(self._open())
+        yield Prompted(self._open().result(frame_index))
+
+    def track(
+        self,
+        wanted: WantedPrompts,
+        direction: Direction,
+        start_frame_index: int | None,
+        max_frames: int | None,
+    ) -> Iterator[Event]:
+        """Bring the prompts in line, then propagate; see `VideoSession.propagate`.
+
+        Both ways without a start frame first goes backward from where the last object was named, if
+        that is not where the first one was: so an object named late is followed to both ends too.
+        """
+        yield from self.bring_in_line(wanted)
+        session = self._open()
+        self.keeping.save_prompts(session)
+        runs: list[tuple[Direction, int | None]] = [(direction, start_frame_index)]
+        n_later = 0
+        named = session.first_frames.values()
+        if (
+            direction == "both"
+            and start_frame_index is None
+            and min(named, default=0) < max(named, default=0)
+        ):
+            # going forward then shows what is known of the late ones, and replaces all else
+            runs = [("backward", max(named)), ("forward", None)]
+            n_later = len(session.video) - min(named)
+            n_later = n_later if max_frames is None else min(n_later, max_frames)
+        done = self.keeping.count_done(session, runs, max_frames)
+        for number, (way, start) in enumerate(runs[done:]):
+            with self.keeping.propagate(session, way, start, max_frames) as propagation:
+                if number == 0:
+                    yield Planned(len(propagation) + (0 if done else n_later))
+                for result in propagation:
+                    self.keeping.look_at(session)
+                    yield Tracked(result, self.keeping.run_number)
+                if propagation.is_cancelled:
+                    return
+
+    def remove_object(self, obj_id: int, frames: list[int]) -> Iterator[Event]:
+        """Take an object out of the session, then off `frames`."""
+        if self.keeping.project is not None:
+            yield from self._begin_session()
+        for key in [key for key in self._told if key[1] == obj_id]:
+            self._take_back(key)
+        if obj_id in self.object_ids:
+            self._open().remove_object(obj_id)  # found by text, which shall not find it again
+            self._removed.add(obj_id)
+        if self.session is not None:
+            self.keeping.save_prompts(self.session)
+        for frame_index in frames:
+            yield Erased(frame_index, obj_id)
+
+    def cancel(self) -> None:
+        """Stop a propagation before its next frame; callable from any thread."""
+        if self.session is not None:
+            self.session.cancel()
+
+    def close(self) -> None:
+        """Give back the memory of the session; the model stays loaded."""
+        if self.session is not None:
+            self.session.close()
+        self.video.close()
+        self.keeping.close()
+
+    # ------------------------------------------------------------- in line
+
+    def _begin_session(self) -> Iterator[Event]:
+        if self.session is None:
+            model = self._models.get(self._model_name, self._device, self._resolution)
+            self.session = self.keeping.open_session(self.video, model, self._contrast_limits)
+            yield ModelReady(model.name, model.device)
+
+    def bring_in_line(self, wanted: WantedPrompts) -> Iterator[Event]:
+        """Make the session's prompts those wanted, with as little work as possible."""
+        yield from self._begin_session()
+        session = self._open()
+        session.limit_lives(self.is_alive)
+        yield from self.keeping.begin()
+        keys = self._order(wanted)
+        found_before = self._found_by_text()
+        gone = [key for key in self._told if key not in keys]
+        remembered = None
+        if any(isinstance(name, str) for _, name in gone):
+            remembered = Remembered(session, found_before, self._told)
+            # what a text has found on the way can't be told apart from it: begin anew
+            session.reset()
+            self._told.clear()
+            self._missed.clear()
+            self._priors_lost = set(self._priors)
+        else:
+            for key in gone:
+                self._take_back(key)
+        for key in keys:
+            yield from self._tell(key, wanted)
+        if remembered is not None:
+            found_now = self._found_by_text()
+            same = remembered.new_ids(found_now)
+            if same != {obj_id: obj_id for obj_id in found_before}:
+                yield Renumbered(found_before, found_now, same)
+
+    def _order(self, wanted: WantedPrompts) -> list[Key]:
+        """Keys wanted: those told before in that order, so that ids come out the same again."""
+        texts: list[Key] = list(wanted.examples.items())
+        for text in wanted.texts:
+            asked = [key for key in self._told if key[1] == text]
+            texts += asked
+            here = (wanted.text_frame, text)
+            if self._missed.issuperset(asked) and here not in asked:
+                texts.append(here)
+        objects: list[Key] = list(wanted.objects)
+        now = {*objects, *texts}
+        # text last: what it finds must not get a number that the person has given
+        new = [key for key in (*objects, *texts) if key not in self._told]
+        return [key for key in self._told if key in now] + new
+
+    def _take_back(self, key: Key) -> None:
+        frame_index, obj_id = key
+        self._open().take_back_prompt(frame_index, int(obj_id))
+        del self._told[key]
+        self._priors.pop(key, None)
+        self._priors_lost.discard(key)
+
+    def _tell(self, key: Key, wanted: WantedPrompts) -> Iterator[Event]:
+        session = self._open()
+        frame_index, name = key
+        if isinstance(name, str):
+            if key not in self._told:
+                before = session.object_ids
+                yield Prompted(look_for(session, frame_index, name))
+                self._told[key] = None
+                if session.object_ids == before:
+                    self._missed.add(key)
+                    yield TextMissed(name, frame_index)
+            return
+        prompt = wanted.objects[frame_index, name]
+        told = self._told.get(key)
+        if told is not None and is_same_prompt(told, prompt):
+            return
+        mask = prompt.mask
+        if mask is None and prompt.box_xyxy is None:
+            if key in self._priors_lost:
+                mask = self._priors[key].mask
+            elif told is None:
+                prior = session.result(frame_index).objects.get(name)
+                if prior is not None:
+                    self._priors[key] = prior
+        result = session.add_prompt(
+            frame_index,
+            points=prompt.points_xy if len(prompt.points_xy) else None,
+            point_labels=prompt.point_labels if len(prompt.points_xy) else None,
+            boxes=None if prompt.box_xyxy is None else prompt.box_xyxy[None],
+            mask=mask,
+            obj_id=name,
+            clear_old_points=True,
+        )
+        self._told[key] = prompt
+        yield Prompted(result)
+
+    def _found_by_text(self) -> tuple[int, ...]:
+        if not any(isinstance(key[1], str) for key in self._told):
+            return ()
+        named = {key[1] for key in self._told}
+        return tuple(i for i in self.object_ids if i not in named)
+
+    def _open(self) -> VideoSession:
+        assert self.session is not None, "bring_in_line opens the session first"
+        return self.session

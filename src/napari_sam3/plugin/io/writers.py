@@ -1,0 +1,321 @@
+"""Layers to files, for napari's File > Save: thin callers of `napari_sam3.export`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam3.errors import LayerError
+
+if TYPE_CHECKING:
+    from napari_sam3.labels.notes import ObjectNote
+    from napari_sam3.plugin.layers.stack_axes import StackAxes
+    from napari_sam3.video.facts import VideoFacts
+
+Tell = Callable[[int, int], None]
+"""Called with the number of frames done and of all."""
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+MOST_HASHED = 4 * 2**30
+"""Bytes; the content hash of a larger video is left out of what is saved from the window."""
+
+
+def write_label_tiff(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Save labels as one TIFF, with the time and pixel spacing that the layer's units tell.
+
+    Parameters
+    ----------
+    path : str
+        Where to write.
+    data : (T, H, W) or (H, W) integer array-like
+        Read frame by frame.
+    attributes : dict
+        Of the layer.
+
+    Returns
+    -------
+    list of str
+        What was written.
+
+    Raises
+    ------
+    VideoError
+        If it can't be written.
+    LayerError
+        If the labels are no stack of frames.
+    """
+    return _write("tiff", path, data, attributes)
+
+
+def write_label_folder(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Save labels as a folder of PNG, one a frame; parameters as for `write_label_tiff`."""
+    return _write("png", path, data, attributes)
+
+
+def write_table(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Save a CSV of the objects on each frame; parameters as for `write_label_tiff`."""
+    return _write("csv", path, data, attributes)
+
+
+def write_coco(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Save COCO JSON with run lengths; parameters as for `write_label_tiff`."""
+    return _write("coco", path, data, attributes)
+
+
+def write_coco_polygons(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Save COCO JSON with polygons; parameters as for `write_label_tiff`."""
+    return _write("coco-polygons", path, data, attributes)
+
+
+def write_youtube_vis(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Save YouTube-VIS JSON; parameters as for `write_label_tiff`."""
+    return _write("ytvis", path, data, attributes)
+
+
+def write_ctc(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Save a Cell Tracking Challenge folder; parameters as for `write_label_tiff`."""
+    return _write("ctc", path, data, attributes)
+
+
+def write_mot(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Save MOTChallenge CSV; parameters as for `write_label_tiff`."""
+    return _write("mot", path, data, attributes)
+
+
+def write_davis(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Save a DAVIS folder; parameters as for `write_label_tiff`."""
+    return _write("davis", path, data, attributes)
+
+
+def write_ome_zarr(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Save OME-Zarr labels; parameters as for `write_label_tiff`."""
+    return _write("ome-zarr", path, data, attributes)
+
+
+def write_geff(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Save the tracks as GEFF; parameters as for `write_label_tiff`."""
+    return _write("geff", path, data, attributes)
+
+
+def _write(name: str, path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    from napari_sam3.export import Scene, open_writer
+    from napari_sam3.export.base import label_shape, write_all
+    from napari_sam3.plugin.io.save_in_background import save_apart
+    from napari_sam3.plugin.layers.features_table import known_objects
+
+    labels = frames_of(data)
+    shape = label_shape(labels)
+
+    def write(tell: Tell) -> None:
+        facts = _facts_of(shape, attributes)
+        scene = Scene(shape=shape, facts=facts, objects=known_objects(attributes))
+        write_all(open_writer(name, path, scene), labels, on_progress=tell)
+
+    save_apart(path, write)
+    return [path]
+
+
+def write_overlay(path: str, layers: list[LayerData]) -> list[str]:
+    """Save an MP4 of an image layer with the labels that lie on it, and the video's sound.
+
+    Parameters
+    ----------
+    path : str
+        Where to write.
+    layers : list of layer data
+        An image and a labels layer, in any order, of any place and scale.
+
+    Returns
+    -------
+    list of str
+        What was written.
+
+    Raises
+    ------
+    VideoError
+        If it can't be written.
+    LayerError
+        If the image layer can't be used as a video.
+    """
+    return _write_with_video("overlay", path, layers)
+
+
+def write_table_with_video(path: str, layers: list[LayerData]) -> list[str]:
+    """Save a CSV of the objects with their mean intensities; parameters as for `write_overlay`."""
+    return _write_with_video("csv", path, layers)
+
+
+def write_results(
+    name: str, path: str, image: Any, labels: Any, axes: StackAxes | None = None
+) -> list[str]:
+    """Save a labels layer in a format, with what it takes of the video; as from napari's menu.
+
+    Parameters
+    ----------
+    name : str
+        Of `napari_sam3.export.formats.FORMATS`.
+    path : str
+        Where to write.
+    image, labels : napari Image and Labels layer
+        The video, and what lies on it.
+    axes : StackAxes, optional
+        How the video is read; guessed if left out.
+
+    Returns
+    -------
+    list of str
+        What was written.
+
+    Raises
+    ------
+    VideoError
+        If it can't be written.
+    LayerError
+        If the layers can't be used so.
+    """
+    drawn = labels.as_layer_data_tuple()
+    if name in ("overlay", "csv"):
+        return _write_with_video(name, path, [image.as_layer_data_tuple(), drawn], axes)
+    return _write(name, path, drawn[0], drawn[1])
+
+
+def _write_with_video(
+    name: str, path: str, layers: list[LayerData], axes: StackAxes | None = None
+) -> list[str]:
+    from napari.layers import Layer
+
+    from napari_sam3.export import Scene, open_writer
+    from napari_sam3.export.base import write_all
+    from napari_sam3.plugin.io.save_in_background import save_apart
+    from napari_sam3.plugin.layers.features_table import known_objects
+    from napari_sam3.plugin.layers.stack_axes import guess_axes, layer_video, video_contrast_limits
+    from napari_sam3.session.frames import RgbFrames
+
+    made = {kind: Layer.create(data, attributes, kind) for data, attributes, kind in layers}
+    given = {kind: attributes for _, attributes, kind in layers}
+    image, labels = made["image"], made["labels"]
+    axes = axes or guess_axes(image)
+    limits = video_contrast_limits(image)
+
+    def write(tell: Tell) -> None:
+        with layer_video(image, axes) as video:
+            frames = RgbFrames(video, limits)
+            shape = (len(frames), *frames.size)
+            place = {"scale": image.scale, "units": image.units}
+            known = {"metadata": {**labels.metadata, "video": image.metadata}}
+            scene = Scene(
+                shape=shape,
+                facts=_facts_of(shape, {**place, **known}),
+                video=video,
+                frames=frames,
+                sound=image.metadata.get("path"),
+                objects=known_objects(given["labels"]),
+                on_progress=tell,
+            )
+            drawn = _LabelsOnVideo(image, axes, labels, shape)
+            write_all(open_writer(name, path, scene), drawn, on_progress=tell)
+
+    save_apart(path, write)
+    return [path]
+
+
+class _LabelsOnVideo:
+    """(T, H, W) labels as they lie on the pixels of a video layer; one frame at a time."""
+
+    def __init__(self, image: Any, axes: Any, labels: Any, shape: tuple[int, int, int]) -> None:
+        self._layers = image, axes, labels
+        self.shape = shape
+        self.dtype: np.dtype[Any] = np.dtype(labels.dtype)
+
+    def __getitem__(self, frame_index: int) -> NDArray[Any]:
+        from napari_sam3.plugin.layers.overlay import labels_on_frame
+
+        return labels_on_frame(*self._layers, frame_index)
+
+    def notes(self, frame_index: int) -> Mapping[int, ObjectNote]:
+        """Scores and sources, if the labels are frame by frame those of the video."""
+        planes = frames_of(self._layers[2].data)
+        notes = getattr(planes, "notes", None)
+        if notes is None or planes.shape[0] != self.shape[0]:
+            return {}
+        return notes(frame_index)
+
+
+def frames_of(data: Any) -> Any:
+    """Labels as (T, H, W), without reading them."""
+    from napari_sam3.plugin.layers.overlay import StackedPlanes
+
+    if isinstance(data, StackedPlanes):
+        return data.planes
+    if isinstance(data, list | tuple):  # multiscale: the finest level
+        data = data[0]
+    if data.ndim == 2:
+        return np.asarray(data)[None]
+    if data.ndim != 3:
+        raise LayerError(
+            f"the labels have {data.ndim} axes (shape {tuple(data.shape)}); save frames, height "
+            "and width alone: choose one index of the other axes, as in labels.data[:, 0]"
+        )
+    return data
+
+
+def _facts_of(shape: tuple[int, int, int], attributes: dict[str, Any]) -> VideoFacts | None:
+    """What a layer tells of its video; None if that is nothing.
+
+    Its units count first: a person may have set them. Then come the facts that were read with the
+    labels, or what the layer of the video knew.
+    """
+    from napari_sam3.video.facts import VideoFacts, hash_content
+
+    metadata = attributes.get("metadata") or {}
+    known, video = metadata.get("video_facts"), metadata.get("video") or {}
+    if not isinstance(known, VideoFacts) or known.shape != shape:
+        path, times = video.get("path"), video.get("timestamps")
+        place = Path(path) if path else None
+        if place is not None and not place.exists():
+            place = None
+        known = VideoFacts(
+            *shape,
+            name=None if place is None else place.name,
+            sha256=None if place is None or _is_large(place) else hash_content(place),
+            fps=video.get("fps") or None,
+            timestamps=tuple(times) if times is not None and len(times) == shape[0] else None,
+        )
+    size, interval = _pixel_size_um(attributes), _frame_interval(attributes)
+    if size is not None:
+        known = replace(known, pixel_size=size, unit="um")
+    # a layer's scale is rounded, so that it is no news where it is the rate that is known
+    if interval and (known.fps is None or abs(known.fps * interval - 1) > 1e-6):
+        times = tuple(interval * n for n in range(shape[0]))
+        known = replace(known, fps=1 / interval, timestamps=times)
+    return None if known == VideoFacts(*shape) else known
+
+
+def _is_large(path: Path) -> bool:
+    """Whether reading all of a video to hash it would make the window wait for long."""
+    files = path.iterdir() if path.is_dir() else [path]
+    return sum(f.stat().st_size for f in files if f.is_file()) > MOST_HASHED
+
+
+def _frame_interval(attributes: dict[str, Any]) -> float | None:
+    """Seconds from frame to frame, if the layer's time is in a unit of time."""
+    units = attributes.get("units")
+    if units is None or len(units) < 3 or not units[-3].is_compatible_with("second"):
+        return None
+    return float((float(attributes["scale"][-3]) * units[-3]).to("second").magnitude)
+
+
+def _pixel_size_um(attributes: dict[str, Any]) -> tuple[float, float] | None:
+    """(y, x) size of a pixel in micrometres, if the layer's picture is in a unit of length."""
+    units = attributes.get("units")
+    if units is None or not all(unit.is_compatible_with("micrometer") for unit in units[-2:]):
+        return None
+    sizes = zip(attributes["scale"][-2:], units[-2:], strict=True)
+    y, x = (float((float(size) * unit).to("micrometer").magnitude) for size, unit in sizes)
+    return y, x

@@ -1,0 +1,172 @@
+"""Layers to draw prompts in: their features, and the colours that show these.
+
+The border of an item has the colour of its object, the same as its label in a Labels layer; the
+face is blue where it shows the object and orange where it shows what is not the object; green where
+it is an example of what to look for, and red where it is none (colours that colour-blind people
+tell apart).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from napari.layers import Points, Shapes
+from napari.utils.colormaps import label_colormap
+from numpy.typing import NDArray
+
+from napari_sam3.plugin.layers.exemplars import COUNTEREXAMPLE, EXAMPLE
+from napari_sam3.plugin.layers.overlay import overlay_place
+from napari_sam3.plugin.layers.stack_axes import StackAxes, check_axes
+from napari_sam3.plugin.layers.transforms import layer_shape
+
+INCLUDE, EXCLUDE = "include", "exclude"
+NEW_OBJECT = 0
+
+# red, green, blue, alpha
+_LABEL_COLOURS = {
+    INCLUDE: np.array([0.0, 0.45, 0.70, 1.0]),
+    EXCLUDE: np.array([0.90, 0.62, 0.0, 1.0]),
+    EXAMPLE: np.array([0.0, 0.62, 0.45, 1.0]),
+    COUNTEREXAMPLE: np.array([0.84, 0.37, 0.0, 1.0]),
+}
+_NEW_OBJECT_COLOUR = np.ones(4)
+_SHAPE_ALPHA = 0.3
+# not all people tell the colours of objects apart
+_TEXT = {"string": "{object}", "size": 10, "color": "white", "anchor": "upper_left"}
+# objects of higher ids are drawn white
+_COLOURED_OBJECTS = 4096
+
+
+def make_prompt_layers(image_layer: Any, axes: StackAxes) -> tuple[Points, Shapes]:
+    """Make an empty Points and an empty Shapes layer to draw prompts in.
+
+    Both have the features `object` (0: each item a new object) and `label` ("include" or
+    "exclude"), and lie on the video layer in space, time and units.
+
+    Parameters
+    ----------
+    image_layer : napari Image layer
+        The video.
+    axes : StackAxes
+        How it is read.
+
+    Returns
+    -------
+    (Points, Shapes)
+        Not added to a viewer yet.
+    """
+    check_axes(image_layer, axes)
+    place = overlay_place(image_layer, axes)
+    place["ndim"] = len(place["scale"])
+    short_side = min(layer_shape(image_layer)[-2:])
+    features = {"object": np.zeros(0, int), "label": np.zeros(0, object)}
+    style = {"features": features, "feature_defaults": {"object": NEW_OBJECT, "label": INCLUDE}}
+    points = Points(name=f"{image_layer.name} clicks", **points_style(short_side), **style, **place)
+    shapes = Shapes(name=f"{image_layer.name} boxes", **shapes_style(short_side), **style, **place)
+    colour_prompts(points)
+    colour_prompts(shapes)
+    return points, shapes
+
+
+def points_style(short_side: int) -> dict[str, Any]:
+    """Arguments of a Points layer of prompts, but for its colours.
+
+    Parameters
+    ----------
+    short_side : int
+        Of the picture, px.
+    """
+    return {"size": _mark_size(short_side), "border_width": 0.25, "text": dict(_TEXT)}
+
+
+def shapes_style(short_side: int) -> dict[str, Any]:
+    """The same for a Shapes layer."""
+    width = max(1.0, _mark_size(short_side) / 4)
+    return {"edge_width": width, "opacity": 0.9, "text": dict(_TEXT)}
+
+
+def colours_now(
+    kind: Literal["points", "shapes"], objects: Sequence[Any], labels: Sequence[Any]
+) -> dict[str, NDArray[Any]]:
+    """Arguments that colour items of these objects and labels, for a layer that is made of them.
+
+    `colour_prompts` does it for those that are drawn later, too.
+    """
+    of_objects = _object_colours()
+    borders = np.array([of_objects.get(_number(i), _NEW_OBJECT_COLOUR) for i in objects])
+    faces = np.array([_LABEL_COLOURS.get(str(label), np.ones(4)) for label in labels])
+    if kind == "points":
+        return {"border_color": borders, "face_color": faces}
+    return {"edge_color": borders, "face_color": faces * (1.0, 1.0, 1.0, _SHAPE_ALPHA)}
+
+
+def colour_prompts(layer: Points | Shapes) -> None:
+    """Give items of a prompt layer the colours of their objects and labels, now and later on."""
+    with warnings.catch_warnings():
+        # ids are categories: napari guesses, and warns that it had to guess
+        warnings.filterwarnings("ignore", "Feature 'object' looks like categorical")
+        if isinstance(layer, Points):
+            layer.border_color = "object"
+            layer.border_color_cycle = _object_colours()
+            layer.border_color_mode = "cycle"  # of many ids it guesses that they are a measure
+            layer.face_color = "label"
+            layer.face_color_cycle = dict(_LABEL_COLOURS)
+            layer.face_color_mode = "cycle"
+            layer.refresh_colors()
+            return
+        layer.edge_color = "object"
+        layer.edge_color_mode = "cycle"
+        layer.face_color = "label"
+        layer.face_color_mode = "cycle"
+    # unlike Points, Shapes takes no mapping as a cycle
+    layer.edge_color_cycle_map = _object_colours()
+    clear = np.array([1.0, 1.0, 1.0, _SHAPE_ALPHA])
+    layer.face_color_cycle_map = {label: c * clear for label, c in _LABEL_COLOURS.items()}
+    layer.refresh_colors()
+    # nor does it colour anew when a feature is edited in the table
+    layer.events.features.connect(_on_shapes_features_changed)
+
+
+def set_current_prompt(layer: Points | Shapes, obj_id: int | None, include: bool = True) -> None:
+    """Say what the next item drawn in a prompt layer means; items drawn already stay as they are.
+
+    Parameters
+    ----------
+    layer : Points or Shapes
+        Made by `make_prompt_layers`.
+    obj_id : int or None
+        The object that it will belong to; None: each item a new one.
+    include : bool
+        Whether it will show the object, or what is not the object.
+    """
+    layer.feature_defaults = {
+        "object": obj_id or NEW_OBJECT,
+        "label": INCLUDE if include else EXCLUDE,
+    }
+
+
+def _mark_size(short_side: int) -> float:
+    return max(3.0, short_side / 40)
+
+
+def _number(value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return NEW_OBJECT
+
+
+def _on_shapes_features_changed(event: Any) -> None:
+    event.source.refresh_colors()
+
+
+def _object_colours() -> dict[int, NDArray[Any]]:
+    ids = np.arange(1, _COLOURED_OBJECTS + 1)
+    colours = label_colormap(49, 0.5, 0).map(ids)  # as a Labels layer has them
+    return {
+        NEW_OBJECT: _NEW_OBJECT_COLOUR,
+        **{int(i): colour for i, colour in zip(ids, colours, strict=True)},
+    }

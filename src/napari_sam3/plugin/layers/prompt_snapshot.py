@@ -1,0 +1,185 @@
+"""All that the layers and fields say at one moment, read in the GUI thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from napari.layers import Image, Labels, Points, Shapes
+
+from napari_sam3.plugin.controllers.session_controller import WantedPrompts
+from napari_sam3.plugin.layers.exemplars import join_text, read_example
+from napari_sam3.plugin.layers.prompt_reader import (
+    LayerPrompt,
+    Skipped,
+    prompts_from_labels,
+    prompts_from_layers,
+    read_object_id,
+)
+from napari_sam3.plugin.layers.stack_axes import StackAxes
+from napari_sam3.values import BoolArray
+
+
+def read_prompts(
+    image_layer: Image,
+    axes: StackAxes,
+    points_layer: Points | None = None,
+    shapes_layer: Shapes | None = None,
+    labels_layer: Labels | None = None,
+    *,
+    text: str = "",
+    current_frame: int = 0,
+    mask_frames: Iterable[int] = (),
+    painted: Mapping[tuple[int, int], BoolArray] | None = None,
+    current_object: int = 0,
+    ids_in_use: Iterable[int] = (),
+    takes_screen: bool = True,
+) -> tuple[WantedPrompts, tuple[Skipped, ...]]:
+    """Read layers and text as the prompts that shall hold.
+
+    Items that name no object get an id of their own, written into their layer's feature
+    `object`, so that they mean the same object when they are read again.
+
+    Parameters
+    ----------
+    image_layer, axes
+        The video layer and how it is read.
+    points_layer, shapes_layer, labels_layer : layers, optional
+        Where prompts are drawn.
+    text : str
+        What to look for; several things are parted by commas.
+    current_frame : int
+        The frame on screen: labels painted on it are prompts.
+    mask_frames : iterable of int
+        Further frames whose painted labels are prompts, having been so before.
+    painted : mapping of (frame index, object id) to (H, W) bool, optional
+        Masks of objects that were corrected by painting among the results.
+    current_object : int
+        The object of points whose layer does not say one; 0: a new one each.
+    ids_in_use : iterable of int
+        Ids that new objects must not get.
+    takes_screen : bool
+        Whether labels painted on the frame on screen are prompts; else those of `mask_frames` are.
+
+    Returns
+    -------
+    (WantedPrompts, tuple of Skipped)
+        The prompts, and the items that are none.
+    """
+    taken = {int(i) for i in ids_in_use}
+    if labels_layer is not None:
+        taken.update(_labels_painted(labels_layer, image_layer, axes, current_frame))
+    for layer in (points_layer, shapes_layer):
+        if layer is not None:
+            taken.update(objects_named(layer))
+    if points_layer is not None:
+        name_objects(points_layer, taken, current_object)
+    if shapes_layer is not None:
+        name_objects(shapes_layer, taken)
+    read = prompts_from_layers(
+        image_layer, axes, points_layer, shapes_layer, current_frame=current_frame
+    )
+    skipped, found = list(read.skipped), read.examples
+    objects = {(p.frame_index, p.obj_id): p for p in read if p.obj_id is not None}
+    if labels_layer is not None:
+        on_screen = {current_frame} if takes_screen else set()
+        for frame_index in sorted({*on_screen, *mask_frames}):
+            read = prompts_from_labels(image_layer, axes, labels_layer, frame_index)
+            skipped.extend(read.skipped)
+            for prompt in read:
+                assert prompt.obj_id is not None, "a label is an id"
+                key = (frame_index, prompt.obj_id)
+                objects[key] = _join(objects.get(key), prompt)
+    for (frame_index, obj_id), mask in (painted or {}).items():
+        key = (frame_index, obj_id)
+        objects[key] = _join(objects.get(key), LayerPrompt(frame_index, obj_id, mask=mask))
+    texts = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    examples, texts = join_text(found, texts)
+    return WantedPrompts(objects, texts, current_frame, examples), tuple(skipped)
+
+
+def name_objects(layer: Points | Shapes, taken: set[int], current_object: int = 0) -> None:
+    """Give each item without an object one: `current_object` in a layer without the feature.
+
+    Parameters
+    ----------
+    layer : Points or Shapes layer
+        Its feature `object` is completed.
+    taken : set of int
+        Ids in use; those given out are added.
+    current_object : int
+        For the items of a layer that has no feature `object`; 0: a new one each.
+    """
+    n_items = len(layer.data)
+    features = layer.features
+    if "object" not in features:
+        features = features.assign(object=np.full(n_items, current_object, int))
+    objects = features["object"].tolist()
+    named = list(objects)
+    for index, value in enumerate(objects):
+        if _is_unnamed(value) and read_example(layer, index) is None:
+            named[index] = max(taken, default=0) + 1
+            taken.add(named[index])
+    if named != objects or "object" not in layer.features:
+        defaults = layer.feature_defaults
+        kept = {c: defaults[c].iloc[0] for c in defaults.columns}
+        layer.features = features.assign(object=named)
+        layer.feature_defaults = {**kept, "object": kept.get("object", current_object)}
+
+
+def remove_items(layer: Points | Shapes, obj_id: int) -> None:
+    """Delete the items of an object from a layer."""
+    if "object" not in layer.features:
+        return
+    items = {i for i, value in enumerate(layer.features["object"]) if _named(value) == obj_id}
+    if items:
+        layer.selected_data = items
+        layer.remove_selected()
+
+
+def describe_skipped(skipped: Iterable[Skipped]) -> str:
+    """One message for items that are no prompts; empty if there are none."""
+    lines = [f"{s.source.kind[:-1]} {s.source.index}: {s.reason}" for s in skipped]
+    if not lines:
+        return ""
+    more = f"\n... and {len(lines) - 5} more" if len(lines) > 5 else ""
+    return "Left out, for they are no prompts:\n" + "\n".join(lines[:5]) + more
+
+
+def _join(drawn: LayerPrompt | None, painted: LayerPrompt) -> LayerPrompt:
+    if drawn is None:
+        return painted
+    mask = painted.mask
+    if drawn.mask is not None and mask is not None:
+        mask = mask | drawn.mask
+    return replace(drawn, mask=mask, sources=(*drawn.sources, *painted.sources))
+
+
+def _labels_painted(
+    labels_layer: Labels, image_layer: Image, axes: StackAxes, frame_index: int
+) -> set[int]:
+    painted = prompts_from_labels(image_layer, axes, labels_layer, frame_index)
+    return {p.obj_id for p in painted if p.obj_id is not None}
+
+
+def objects_named(layer: Points | Shapes) -> set[int]:
+    """Ids that the items of a layer name."""
+    if "object" not in layer.features:
+        return set()
+    values = enumerate(layer.features["object"])
+    named = (_named(value) for i, value in values if read_example(layer, i) is None)
+    return {number for number in named if number is not None}
+
+
+def _named(value: Any) -> int | None:
+    try:
+        return read_object_id(value)
+    except ValueError:
+        return None
+
+
+def _is_unnamed(value: Any) -> bool:
+    return bool(pd.isna(value)) or str(value).strip() in ("", "0", "0.0")

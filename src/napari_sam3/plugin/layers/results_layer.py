@@ -1,0 +1,228 @@
+"""Results on their way into a Labels layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Labels
+from napari.utils.notifications import show_warning
+from numpy.typing import NDArray
+
+from napari_sam3.labels.label_stack import LabelStack
+from napari_sam3.labels.notes import ObjectNote, Source
+from napari_sam3.labels.objects import ObjectTable
+from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
+from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count
+from napari_sam3.plugin.layers.transforms import layer_shape, world_to_indices
+from napari_sam3.values import BoolArray, FrameResult, ObjectMask, PackedMask, label_image
+
+LABEL_DTYPE = np.uint16
+
+Key = tuple[int, int]
+"""Frame index, object id."""
+
+
+class ResultLayer:
+    """The Labels layer that shows the objects of one video; id = label.
+
+    The person may paint in it. Labels that are none of the session's objects stay as they are,
+    and no object is drawn over them. An object's mask that was changed by hand is a prompt from
+    then on (`painted`); one that was wiped off a frame stays off it. The notes in the planes say so
+    too, so that planes from a file bring their layer back as it was.
+
+    Parameters
+    ----------
+    image_layer : Image
+        The video: name, place, units and axis labels are taken from it.
+    axes : StackAxes
+        How it is read.
+    planes : LabelStack, optional
+        Where the labels are kept; in memory if left out.
+    layer : Labels, optional
+        One that shows such labels already, and is taken over; a new one is made if left out.
+    objects : ObjectTable, optional
+        Names, classes and divisions.
+    own_ids : iterable of int
+        Ids that are the session's, beside those the notes tell of.
+    """
+
+    def __init__(
+        self,
+        image_layer: Image,
+        axes: StackAxes,
+        planes: LabelStack | None = None,
+        *,
+        layer: Labels | None = None,
+        objects: ObjectTable | None = None,
+        own_ids: Iterable[int] = (),
+    ) -> None:
+        height, width = layer_shape(image_layer)[-2:]
+        shape = (frame_count(image_layer, axes), height, width)
+        self.planes = LabelStack(shape, LABEL_DTYPE) if planes is None else planes
+        self._data = overlay_labels(self.planes, image_layer, axes)
+        self._own_ids = {int(i) for i in own_ids}
+        self._painted: dict[Key, PackedMask] = {}
+        self._wiped: set[Key] = set()
+        if layer is None:
+            layer = Labels(
+                self._data,
+                name=f"{image_layer.name} objects",
+                opacity=0.6,
+                **overlay_place(image_layer, axes),
+            )
+        elif layer.data is not self._data:
+            layer.data = self._data
+        self.layer = layer
+        layer.n_edit_dimensions = min(layer.n_edit_dimensions, layer.ndim - 1)
+        layer.events.n_edit_dimensions.connect(_keep_to_frame)
+        # writers tell it beside what they write
+        layer.metadata["video"] = {
+            key: image_layer.metadata.get(key) for key in ("path", "fps", "timestamps")
+        }
+        layer.metadata["objects"] = ObjectTable() if objects is None else objects
+        self._recollect()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the layer still shows what is drawn: not once its data were replaced."""
+        return self.layer.data is self._data
+
+    def fits(self, image_layer: Image, axes: StackAxes) -> bool:
+        """Whether the video has the frames that it was made for, and their size."""
+        size = layer_shape(image_layer)[-2:]
+        return self.planes.shape == (frame_count(image_layer, axes), *size)
+
+    def write(
+        self,
+        result: FrameResult,
+        *,
+        is_prompted: Callable[[int, int], bool] = lambda frame_index, obj_id: False,
+        run: int = 0,
+    ) -> None:
+        """Draw a frame; what the person has drawn on it stays.
+
+        Parameters
+        ----------
+        result : FrameResult
+            The frame's objects.
+        is_prompted : callable
+            Of a frame index and an object id: whether there is a prompt.
+        run : int
+            Number of the propagation that it is of; 0: of none.
+        """
+        frame_index = result.frame_index
+        self._own_ids.update(result.objects)
+        if self.planes.is_edited(frame_index):
+            return  # being painted in just now: the next run hears of it
+        shown = {i: m for i, m in result.objects.items() if (frame_index, i) not in self._wiped}
+        frame = label_image(shown, self.planes.shape[1:], LABEL_DTYPE)
+        painted = self._without_own(self.planes[frame_index])
+        notes = self._kept_notes(frame_index)
+        for obj_id, mask in shown.items():
+            if obj_id not in notes:
+                source: Source = "prompt" if is_prompted(frame_index, obj_id) else "propagated"
+                notes[obj_id] = ObjectNote(mask.score, source)
+        self.planes.draw(frame_index, np.where(painted == 0, frame, painted), notes, run=run)
+
+    def erase(self, frame_index: int, obj_id: int) -> None:
+        """Take an object off a frame."""
+        frame = self.planes[frame_index]
+        notes = dict(self.planes.notes(frame_index))
+        here = frame == obj_id
+        if here.any() or obj_id in notes:
+            frame[here] = 0
+            notes.pop(obj_id, None)
+            self.planes.draw(frame_index, frame, notes)
+
+    def painted(self) -> dict[Key, BoolArray]:
+        """Masks of objects that were changed by hand, by (frame index, object id)."""
+        for key, mask in self.planes.take_edits(self._own_ids).items():
+            self._keep(key, mask)
+        return {key: packed.unpack().mask for key, packed in self._painted.items()}
+
+    def show_again(self, keys: Iterable[Key]) -> None:
+        """Draw objects that were wiped off frames: there are prompts for them now."""
+        self._wiped.difference_update(keys)
+
+    def forget(self, obj_id: int) -> None:
+        """Leave nothing of what was painted of an object."""
+        self.painted()
+        self._painted = {key: mask for key, mask in self._painted.items() if key[1] != obj_id}
+        self._wiped = {key for key in self._wiped if key[1] != obj_id}
+
+    def drawn_frames(self) -> list[int]:
+        """Frames that were ever written, rising."""
+        return [int(i) for i in self.planes.processed_frames()]
+
+    def _recollect(self) -> None:
+        """Learn from the notes which objects are the session's, and what was done by hand."""
+        by_hand: list[Key] = []
+        for frame_index in self.drawn_frames():
+            for obj_id, note in self.planes.notes(frame_index).items():
+                if note.source in ("prompt", "propagated"):
+                    self._own_ids.add(obj_id)
+                elif note.source == "painted":
+                    by_hand.append((frame_index, obj_id))
+        for frame_index, obj_id in by_hand:
+            if obj_id in self._own_ids:
+                self._keep((frame_index, obj_id), self.planes[frame_index] == obj_id)
+
+    def _keep(self, key: Key, mask: BoolArray) -> None:
+        """Remember what a person made of an object on a frame."""
+        kept = ObjectMask.from_mask(mask)
+        if kept is None:
+            self._painted.pop(key, None)
+            self._wiped.add(key)
+        else:
+            self._painted[key] = PackedMask.pack(kept)
+            self._wiped.discard(key)
+
+    def _kept_notes(self, frame_index: int) -> dict[int, ObjectNote]:
+        """Notes that drawing leaves as they are: of what is not the session's, or done by hand."""
+        before: Mapping[int, ObjectNote] = self.planes.notes(frame_index)
+        return {
+            obj_id: note
+            for obj_id, note in before.items()
+            if obj_id not in self._own_ids
+            or (frame_index, obj_id) in self._painted
+            or (frame_index, obj_id) in self._wiped
+        }
+
+    def _without_own(self, frame: NDArray[Any]) -> NDArray[Any]:
+        """The labels of a frame that are not the session's; `frame` is changed."""
+        if frame.any():
+            is_own = np.zeros(np.iinfo(LABEL_DTYPE).max + 1, bool)
+            is_own[list(self._own_ids)] = True
+            frame[is_own[frame]] = 0
+        return frame
+
+
+def _keep_to_frame(event: Any) -> None:
+    """A brush or bucket over time would make prompts on frames that nobody looks at."""
+    layer = event.source
+    if layer.n_edit_dimensions >= layer.ndim:
+        layer.n_edit_dimensions = layer.ndim - 1
+        show_warning(
+            f"painting in {layer.name!r} changes the frame on screen alone: 'n edit dim' stays "
+            f"{layer.ndim - 1}"
+        )
+
+
+def frame_on_screen(image_layer: Image, axes: StackAxes, viewer: Any) -> int:
+    """The frame of a video layer that a viewer shows."""
+    if axes.time is None:
+        return 0
+    return world_to_indices(image_layer, viewer.dims.point)[axes.time]
+
+
+def show_frame(image_layer: Image, axes: StackAxes, viewer: Any, frame_index: int) -> None:
+    """Turn a viewer to a frame of a video layer."""
+    if axes.time is None:
+        return
+    ahead = viewer.dims.ndim - image_layer.ndim  # layers are lined up at their last axes
+    place = np.asarray(image_layer.world_to_data(viewer.dims.point[ahead:]), float)
+    place[axes.time] = frame_index
+    world = image_layer.data_to_world(place)
+    viewer.dims.set_point(ahead + axes.time, float(world[axes.time]))

@@ -1,1 +1,0 @@
-"""Objects in the window: names, classes, divisions, tracks, locked frames."""

@@ -1,0 +1,351 @@
+"""Prompts of a script, drawn into layers as a person draws them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Labels, Points, Shapes
+
+from napari_sam3.errors import LayerError
+from napari_sam3.labels.label_stack import LabelStack
+from napari_sam3.plugin.controllers.session_controller import SessionController, WantedPrompts
+from napari_sam3.plugin.layers.exemplars import COUNTEREXAMPLE, EXAMPLE, join_text
+from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
+from napari_sam3.plugin.layers.prompt_layers import EXCLUDE, INCLUDE, NEW_OBJECT
+from napari_sam3.plugin.layers.prompt_reader import Skipped, prompts_from_layers
+from napari_sam3.plugin.layers.prompt_snapshot import (
+    name_objects,
+    objects_named,
+    read_prompts,
+    remove_items,
+)
+from napari_sam3.plugin.layers.results_layer import LABEL_DTYPE, ResultLayer
+from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count, frame_position
+from napari_sam3.plugin.layers.transforms import layer_shape, map_points, napari_points
+from napari_sam3.plugin.model.tracked_video import Workbench
+from napari_sam3.session.prompts import PromptCall
+from napari_sam3.session.saved_prompts import SavedPrompt
+from napari_sam3.values import BoolArray, FloatArray
+
+if TYPE_CHECKING:
+    from napari_sam3.plugin.views.dock import SegmentAndTrackWidget
+
+_EDGE = 1e-3  # px; a click on the far edge of the last pixel is one on that pixel
+
+Undo = Callable[[], object]
+
+
+class DrawnPrompts:
+    """The layers and words that hold a script's prompts for one video layer.
+
+    Where a dock shows the same video its fields say which layers these are, so that both go by
+    the same.
+
+    Parameters
+    ----------
+    bench : Workbench
+        Makes the layers.
+    image_layer, axes
+        The video layer and how it is read.
+    dock : SegmentAndTrackWidget, optional
+        The dock that shows the video.
+    """
+
+    def __init__(
+        self,
+        bench: Workbench,
+        image_layer: Image,
+        axes: StackAxes,
+        dock: SegmentAndTrackWidget | None = None,
+    ) -> None:
+        self.axes = axes
+        self.mask_frames: set[int] = set()
+        self.texts: tuple[str, ...] = ()
+        self._bench = bench
+        self._image = image_layer
+        self._dock = dock
+        self._layers: dict[str, Any] = {}
+        self._own_masks: Labels | None = None
+        self._removed: set[int] = set()
+        if dock is not None:
+            self.texts = split_text(dock.prompt_fields.text.value)
+
+    # --------------------------------------------------------------- layers
+
+    @property
+    def points(self) -> Points | None:
+        """Where clicks are."""
+        return self._get("points")
+
+    @property
+    def shapes(self) -> Shapes | None:
+        """Where boxes are."""
+        return self._get("boxes")
+
+    @property
+    def masks(self) -> Labels | None:
+        """Where masks are painted."""
+        return self._get("masks")
+
+    def choose(self, **layers: Any) -> None:
+        """Go by these layers from now on: `points`, `boxes`, `masks`; None keeps what is."""
+        for name, layer in layers.items():
+            if layer is None:
+                continue
+            if layer not in self._bench.viewer.layers:
+                self._bench.viewer.add_layer(layer)
+            if self._dock is None:
+                self._layers[name] = layer
+            else:
+                getattr(self._dock.prompt_fields, name).value = layer
+
+    def _get(self, name: str) -> Any:
+        if self._dock is not None:
+            return getattr(self._dock.prompt_fields, name).value
+        layer = self._layers.get(name)
+        return layer if layer in self._bench.viewer.layers else None
+
+    def _click_layers(self) -> tuple[Points, Shapes]:
+        if self.points is None or self.shapes is None:
+            made = self._bench.prompt_layers_of(self._image)
+            points, shapes = made or self._bench.new_prompts(self._image, self.axes)
+            self.choose(points=self.points or points, boxes=self.shapes or shapes)
+            if self._dock is not None:
+                self._dock.pen.bind_keys(points, shapes)
+        assert self.points is not None, "chosen or made"
+        assert self.shapes is not None, "chosen or made"
+        return self.points, self.shapes
+
+    def _mask_layer(self) -> Labels:
+        masks = self.masks
+        if masks is None:
+            size = layer_shape(self._image)[-2:]
+            shape = (frame_count(self._image, self.axes), size[0], size[1])
+            masks = Labels(
+                overlay_labels(LabelStack(shape, LABEL_DTYPE), self._image, self.axes),
+                name=f"{self._image.name} masks",
+                opacity=0.5,
+                **overlay_place(self._image, self.axes),
+            )
+            self._own_masks = masks
+            self.choose(masks=masks)
+        if masks is not self._own_masks:
+            raise LayerError(
+                f"masks are read from the layer {masks.name!r}, which is yours; paint it there, or "
+                "hand over all masks by add_prompt"
+            )
+        return masks
+
+    # --------------------------------------------------------------- drawing
+
+    def ids_named(self) -> set[int]:
+        """Ids that the layers name."""
+        named: set[int] = set()
+        for layer in (self.points, self.shapes):
+            if layer is not None:
+                named |= objects_named(layer)
+        if self.masks is not None and self.mask_frames:
+            read = self._read_masks(self.mask_frames)
+            named |= {key[1] for key in read.objects}
+        return named
+
+    def draw(self, call: PromptCall, obj_id: int) -> Undo:
+        """Draw what was said of an object on a frame.
+
+        Returns
+        -------
+        callable
+            Takes it off the layers again.
+        """
+        undo: list[Undo] = []
+        if len(call.points_xy) or len(call.boxes_xyxy):
+            points, shapes = self._click_layers()
+            height, width = layer_shape(self._image)[-2:]
+            inside = np.minimum(call.points_xy, (width - _EDGE, height - _EDGE))
+            for is_on, label in ((True, INCLUDE), (False, EXCLUDE)):
+                some = inside[call.point_labels == is_on]
+                if len(some):
+                    undo.append(self._add(points, call.frame_index, some, obj_id, label))
+            undo += [
+                self._add(shapes, call.frame_index, _corners(box), obj_id)
+                for box in call.boxes_xyxy
+            ]
+        if call.mask is not None:
+            undo.append(self._paint(call.frame_index, call.mask, obj_id))
+
+        def take_back() -> None:
+            for step in reversed(undo):
+                step()
+
+        return take_back
+
+    def draw_kept(self, prompts: Iterable[SavedPrompt]) -> None:
+        """Draw prompts of an earlier session; what a concept found is not drawn."""
+        for prompt in prompts:
+            if prompt.is_concept:
+                self.texts += () if prompt.text is None else (prompt.text,)
+                for box, shows_it in zip(prompt.boxes_xyxy, prompt.box_labels, strict=True):
+                    _, shapes = self._click_layers()
+                    label = EXAMPLE if shows_it else COUNTEREXAMPLE
+                    self._add(shapes, prompt.frame_index, _corners(box), NEW_OBJECT, label)
+            elif prompt.obj_id is not None and not prompt.is_found:
+                boxes = np.zeros((0, 4)) if prompt.box_xyxy is None else prompt.box_xyxy[None]
+                mask = None if prompt.mask is None else prompt.mask.mask
+                said = prompt.points_xy, prompt.point_labels, boxes, np.ones(len(boxes), bool), mask
+                call = PromptCall(prompt.frame_index, None, *said, prompt.obj_id, False, False)
+                self.draw(call, prompt.obj_id)
+
+    def search(self, text: str) -> Undo:
+        """Look for what a text names."""
+        before = self.texts
+        self._set_texts((*before, text) if text not in before else before)
+        return lambda: self._set_texts(before)
+
+    def take_back(self, frame_index: int, obj_id: int) -> bool:
+        """Take all that was said of an object on a frame off the layers; whether it was there."""
+        read = prompts_from_layers(
+            self._image, self.axes, self.points, self.shapes, current_frame=frame_index
+        )
+        found = False
+        for prompt in read:
+            if (prompt.frame_index, prompt.obj_id) != (frame_index, obj_id):
+                continue
+            found = True
+            for kind, layer in (("points", self.points), ("shapes", self.shapes)):
+                items = {source.index for source in prompt.sources if source.kind == kind}
+                if items and layer is not None:
+                    _remove(layer, items)
+        return self._wipe(obj_id, [frame_index]) or found
+
+    def remove(self, obj_id: int) -> None:
+        """Take an object off the layers."""
+        for layer in (self.points, self.shapes):
+            if layer is not None:
+                remove_items(layer, obj_id)
+        self._wipe(obj_id, list(self.mask_frames))
+        self._removed.add(obj_id)  # a layer of the person's own stays as it is painted
+
+    def _add(
+        self,
+        layer: Any,
+        frame_index: int,
+        points_xy: FloatArray,
+        obj_id: int,
+        label: str = INCLUDE,
+    ) -> Undo:
+        n_before = len(layer.data)
+        if "object" not in layer.features:
+            name_objects(layer, set(self.ids_named()))
+        if "label" not in layer.features:
+            layer.features = layer.features.assign(label=[INCLUDE] * n_before)
+        position = frame_position(self._image, self.axes, frame_index)
+        here = np.tile(position, (len(points_xy), 1))
+        here[:, -2:] = napari_points(points_xy)
+        places = map_points(self._image, layer, here)
+        before = {c: layer.feature_defaults[c].iloc[0] for c in layer.feature_defaults.columns}
+        layer.feature_defaults = {
+            **before,
+            "object": obj_id,
+            "label": label,
+        }
+        if isinstance(layer, Shapes):
+            layer.add_rectangles([places])
+        else:
+            layer.add(places)
+        layer.selected_data = set()
+        layer.feature_defaults = before
+        added = set(range(n_before, len(layer.data)))
+        return lambda: _remove(layer, added)
+
+    def _paint(self, frame_index: int, mask: BoolArray, obj_id: int) -> Undo:
+        layer = self._mask_layer()
+        planes = layer.data
+        key = self._frame_key(frame_index)
+        before = np.array(planes[key])
+        after = before.copy()
+        after[mask] = obj_id
+        was_prompt = frame_index in self.mask_frames
+
+        def write(frame: Any, is_prompt: bool) -> None:
+            planes[key] = frame
+            (self.mask_frames.add if is_prompt else self.mask_frames.discard)(frame_index)
+            layer.refresh()
+
+        write(after, True)
+        return lambda: write(before, was_prompt)
+
+    def _frame_key(self, frame_index: int) -> tuple[Any, ...]:
+        """A frame in a Labels layer that lies on the video as ours do."""
+        first = self.axes.time if self.axes.time is not None else -1
+        between = [self.axes.fixed.get(axis, 0) for axis in range(first + 1, self._image.ndim - 2)]
+        return (frame_index, *between, slice(None), slice(None))
+
+    def _wipe(self, obj_id: int, frames: Iterable[int]) -> bool:
+        layer, found = self._own_masks, False
+        for frame_index in () if layer is None else frames:
+            assert layer is not None, "nothing to go through else"
+            key = self._frame_key(frame_index)
+            plane = np.array(layer.data[key])
+            if frame_index in self.mask_frames and (plane == obj_id).any():
+                plane[plane == obj_id] = 0
+                layer.data[key] = plane
+                layer.refresh()
+                found = True
+        return found
+
+    # --------------------------------------------------------------- reading
+
+    def read(
+        self, controller: SessionController, results: ResultLayer | None, frame_index: int
+    ) -> tuple[WantedPrompts, tuple[Skipped, ...]]:
+        """All prompts that shall hold, as the dock reads them, and the items that are none."""
+        wanted, skipped = read_prompts(
+            self._image,
+            self.axes,
+            self.points,
+            self.shapes,
+            self.masks,
+            current_frame=frame_index,
+            mask_frames={*self.mask_frames, *controller.painted_frames},
+            painted=None if results is None else results.painted(),
+            ids_in_use={*controller.ids_in_use, *self.ids_named()},
+            takes_screen=False,
+        )
+        if results is not None:
+            results.show_again(wanted.objects)
+        objects = {key: p for key, p in wanted.objects.items() if key[1] not in self._removed}
+        found = {f: (list(e.boxes_xyxy), e.labels.tolist()) for f, e in wanted.examples.items()}
+        examples, texts = join_text(found, self.texts)
+        return WantedPrompts(objects, texts, frame_index, examples), skipped
+
+    def _read_masks(self, frames: Iterable[int]) -> WantedPrompts:
+        wanted, _ = read_prompts(
+            self._image,
+            self.axes,
+            labels_layer=self.masks,
+            mask_frames=frames,
+            takes_screen=False,
+        )
+        return wanted
+
+    def _set_texts(self, texts: tuple[str, ...]) -> None:
+        self.texts = texts
+        if self._dock is not None:
+            self._dock.prompt_fields.text.value = ", ".join(texts)
+
+
+def split_text(text: str) -> tuple[str, ...]:
+    """What a line of text looks for: several things are parted by commas."""
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def _corners(box_xyxy: FloatArray) -> FloatArray:
+    x0, y0, x1, y1 = box_xyxy
+    return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
+
+
+def _remove(layer: Points | Shapes, items: set[int]) -> None:
+    layer.selected_data = items
+    layer.remove_selected()

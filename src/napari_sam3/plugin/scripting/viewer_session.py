@@ -1,0 +1,332 @@
+"""One video layer of a viewer as a script works on it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from napari.layers import Image, Labels, Points, Shapes
+from numpy.typing import ArrayLike
+
+from napari_sam3.errors import RequestError, UnknownObjectError
+from napari_sam3.plugin.layers.prompt_snapshot import describe_skipped
+from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count
+from napari_sam3.plugin.layers.transforms import layer_shape
+from napari_sam3.plugin.scripting.prompt_writer import DrawnPrompts
+from napari_sam3.plugin.scripting.script_runner import OnFrame, ScriptWork
+from napari_sam3.plugin.scripting.scripted_results import ScriptedResults
+from napari_sam3.plugin.views.status_text import Phase
+from napari_sam3.projects import Project
+from napari_sam3.session.prompts import (
+    PromptCall,
+    check_frame_index,
+    check_object_id,
+    check_prompt,
+)
+from napari_sam3.values import Direction, FrameResult
+
+
+class ViewerSession(ScriptedResults):
+    """One video layer of a viewer, prompted and tracked by a script; made by `attach`.
+
+    What it is told is drawn into layers, as a person would, and what the person draws there counts
+    too: layers are the truth, read again before each piece of work. Work is done in a thread;
+    the methods wait for it while the window stays alive, and raise what went wrong. Coordinates are
+    those of `VideoSession`: px, x to the right, y down, the top left pixel's centre at (0.5, 0.5).
+
+    Attributes
+    ----------
+    viewer : napari.Viewer
+    image_layer : Image
+        The video.
+    axes : StackAxes
+        How it is read.
+    """
+
+    def __init__(
+        self,
+        viewer: Any,
+        image_layer: Image,
+        axes: StackAxes | None = None,
+        project: str | Path | Project | None = None,
+    ) -> None:
+        super().__init__(ScriptWork(viewer, image_layer, axes, project))
+        self._prompts = DrawnPrompts(self._work.bench, image_layer, self.axes, self._work.dock)
+        if self._work.project is not None:
+            self._prompts.draw_kept(self._work.project.prompts)
+            if len(self._work.project.labels.processed_frames()):
+                self._results()
+
+    # -------------------------------------------------------------- prompts
+
+    def add_prompt(
+        self,
+        frame_index: int,
+        *,
+        points: ArrayLike | None = None,
+        point_labels: ArrayLike | None = None,
+        box: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+        text: str | None = None,
+        obj_id: int | None = None,
+    ) -> FrameResult:
+        """Say what to track, or correct it; shown in the prompt layers, its mask in the results.
+
+        Parameters
+        ----------
+        frame_index : int
+            0-based frame that the prompt is on.
+        points : (N, 2) array, optional
+            Clicks x, y in px.
+        point_labels : (N,) array, optional
+            1 on the object, 0 off it; all 1 if left out.
+        box : (4,) array, optional
+            x0, y0, x1, y1 in px, round the object.
+        mask : (H, W) array of bool, optional
+            The object, painted. Where masks of one frame overlap, the later one has the pixel.
+        text : str, optional
+            Find every object that a noun phrase names; given alone.
+        obj_id : int, optional
+            The object meant, from 1; a new one if left out.
+
+        Returns
+        -------
+        FrameResult
+            All objects known on this frame.
+
+        Raises
+        ------
+        RequestError
+            If anything is wrong with the prompt, or the model can't take it; nothing is changed.
+        ModelError
+            If the model can't be had.
+        """
+        call = self._check(
+            frame_index,
+            obj_id,
+            points=points,
+            point_labels=point_labels,
+            boxes=None if box is None else [box],
+            mask=mask,
+            text=text,
+        )
+        number = call.obj_id or self._new_id()
+        is_text = call.text is not None
+        undo = self._prompts.search(str(call.text)) if is_text else self._prompts.draw(call, number)
+        try:
+            controller, wanted, skipped = self._work.prepare(self._prompts, call.frame_index)
+            if not is_text and (call.frame_index, number) not in wanted.objects:
+                raise RequestError(describe_skipped(skipped))
+            self._work.run(
+                controller, controller.segment(wanted, call.frame_index), Phase.SEGMENTING
+            )
+        except BaseException:
+            undo()
+            raise
+        return self.result(call.frame_index)
+
+    def prompt_with_layers(
+        self,
+        points: Points | None = None,
+        shapes: Shapes | None = None,
+        masks: Labels | None = None,
+        *,
+        frames: Iterable[int] | None = None,
+    ) -> FrameResult:
+        """Take layers of one's own as prompts; they take the place of those of their kind.
+
+        The feature `object` says which object a point or shape belongs to, `label` whether it
+        shows it ("include") or what is not it ("exclude"); each shape without is an object of its
+        own. Rectangles are boxes, other outlines masks, lines rows of clicks. What can't be a
+        prompt is left out, with a warning. What is drawn in the layers later counts too.
+
+        Parameters
+        ----------
+        points, shapes, masks : layers, optional
+            Of any scale and place; added to the viewer if they are not in it.
+        frames : iterable of int, optional
+            Frames of `masks` whose labels are objects; the one on screen if left out.
+
+        Returns
+        -------
+        FrameResult
+            The objects of the first prompted frame.
+
+        Raises
+        ------
+        MissingPromptError
+            If they hold no prompt.
+        RequestError
+            If the model can't take one of them.
+        """
+        self._work.check_open()
+        if masks is not None:
+            chosen = [self._on_screen()] if frames is None else list(frames)
+            n_frames = frame_count(self.image_layer, self.axes)
+            self._prompts.mask_frames = {check_frame_index(i, n_frames) for i in chosen}
+        self._prompts.choose(points=points, boxes=shapes, masks=masks)
+        controller, wanted, skipped = self._work.prepare(self._prompts, self._on_screen())
+        if skipped:
+            warnings.warn(describe_skipped(skipped), stacklevel=2)
+        first = min(frame for frame, _ in wanted.objects) if wanted.objects else 0
+        self._work.run(controller, controller.segment(wanted, first), Phase.SEGMENTING)
+        return self.result(first)
+
+    def take_back_prompt(self, frame_index: int, obj_id: int) -> FrameResult:
+        """Undo all that was said of an object on a frame; taken off the layers too.
+
+        Raises
+        ------
+        UnknownObjectError
+            If nothing was said of it there.
+        """
+        self._work.check_open()
+        number = check_object_id(obj_id)
+        if not self._prompts.take_back(frame_index, number):
+            raise UnknownObjectError(
+                f"object {number} has no prompt on frame {frame_index} to take back"
+            )
+        controller, wanted, _ = self._work.prepare(self._prompts, frame_index, is_needed=False)
+        self._work.run(controller, controller.segment(wanted, frame_index), Phase.SEGMENTING)
+        return self.result(frame_index)
+
+    def remove_object(self, obj_id: int) -> None:
+        """Take an object out of prompts and results; its id is not used again.
+
+        Raises
+        ------
+        UnknownObjectError
+            If there is no such object.
+        """
+        self._work.check_open()
+        number = check_object_id(obj_id)
+        if number not in self.object_ids:
+            raise UnknownObjectError(
+                f"no object {number} to remove; the objects are: {list(self.object_ids)}"
+            )
+        controller = self._work.open_controller()
+        self._prompts.remove(number)
+        results = self._work.results()
+        frames: list[int] = []
+        if results is not None:
+            results.forget(number)
+            frames = results.drawn_frames()
+        self._work.run(controller, controller.remove_object(number, frames), Phase.ERASING)
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """Ids of the objects there are, rising."""
+        controller = self._work.controller
+        return () if controller is None else controller.object_ids
+
+    # ------------------------------------------------------------ propagation
+
+    def propagate(
+        self,
+        direction: Direction = "forward",
+        start_frame_index: int | None = None,
+        max_frame_num_to_track: int | None = None,
+        *,
+        on_frame: OnFrame | None = None,
+        progress: bool = True,
+        follow: bool = False,
+    ) -> int:
+        """Follow the objects through the video; returns when it is done.
+
+        The window stays alive meanwhile: results are drawn as they come, and the person may scroll,
+        paint, or press the bar's button, which stops it. Ctrl-C in a terminal stops it too.
+
+        Parameters
+        ----------
+        direction, start_frame_index, max_frame_num_to_track
+            As `VideoSession.propagate`; "both" follows every object to both ends.
+        on_frame : callable, optional
+            Called with the `FrameResult` of each frame, in the window's thread, before the next
+            one is computed. Returning False, or raising, stops; what is done stays.
+        progress : bool
+            Whether to show a bar, in the window's activity dock and the terminal.
+        follow : bool
+            Whether the window goes to the frame that is being tracked.
+
+        Returns
+        -------
+        int
+            Frames tracked; fewer than there are where it was stopped.
+
+        Raises
+        ------
+        MissingPromptError
+            If there is no prompt.
+        PropagationRunningError
+            If work is under way on this video.
+        Exception
+            What `on_frame` raised, or what went wrong in the model.
+        """
+        self._work.check_open()
+        controller, wanted, skipped = self._work.prepare(self._prompts, self._on_screen())
+        if skipped:
+            warnings.warn(describe_skipped(skipped), stacklevel=2)
+        steps = controller.track(wanted, direction, start_frame_index, max_frame_num_to_track)
+        return self._work.run(controller, steps, Phase.TRACKING, on_frame, progress, follow)
+
+    def stop(self) -> None:
+        """Stop a propagation before its next frame; for a button or a timer of the script."""
+        self._work.work.stop()
+
+    # ------------------------------------------------------------------- end
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be used: not once it was closed, or the dock that shared its session."""
+        return self._work.is_open
+
+    def choose_model(self, model: str | Path, device: str | None = None) -> None:
+        """Go on with another model, from the next work on; prompts and results stay."""
+        self._work.choose_model(model, device)
+
+    def close(self) -> None:
+        """Give back the model's memory; layers stay. What a dock shares stays the dock's."""
+        if self._work.is_closed:
+            return
+        self._tracks.close()
+        try:
+            if self._work.project is not None and self._work.results() is not None:
+                self._work.project.save_objects(self.objects)
+        finally:
+            self._work.close()
+
+    def __enter__(self) -> ViewerSession:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<ViewerSession on layer {self.image_layer.name!r}, objects {self.object_ids}>"
+
+    # --------------------------------------------------------------- checks
+
+    def _check(self, frame_index: int, obj_id: int | None, **said: Any) -> PromptCall:
+        self._work.check_open()
+        height, width = layer_shape(self.image_layer)[-2:]
+        n_frames = frame_count(self.image_layer, self.axes)
+        call = check_prompt(
+            (height, width), n_frames, frame_index=frame_index, obj_id=obj_id, **said
+        )
+        is_alone = not (len(call.points_xy) or len(call.boxes_xyxy) or call.obj_id is not None)
+        if call.text is not None and not is_alone:
+            raise RequestError(
+                "text finds objects by itself; give it alone, then correct what it found by points"
+            )
+        if call.obj_id in self._work.open_controller().ids_removed:
+            raise UnknownObjectError(
+                f"object {call.obj_id} was removed, and ids are not used again; "
+                "leave out obj_id to get a new one"
+            )
+        return call
+
+    def _new_id(self) -> int:
+        known = set(self._work.open_controller().ids_in_use)
+        return max(known | self._prompts.ids_named(), default=0) + 1

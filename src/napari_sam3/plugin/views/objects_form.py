@@ -1,0 +1,107 @@
+"""The fields of the dock about whole objects."""
+
+from __future__ import annotations
+
+from magicgui.widgets import CheckBox, LineEdit, PushButton
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy
+
+from napari_sam3.plugin.views.widgets.groups import FieldGroup
+
+LOCK_KEY = "K"
+
+
+class ObjectFields:
+    """Who an object is, what becomes of it, and what is done to whole objects."""
+
+    def __init__(self) -> None:
+        self.subject = QLabel()
+        self.subject.setStyleSheet("color: gray;")
+        # a long name of a layer must not widen the dock
+        self.subject.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.name = LineEdit(
+            label="Name", tooltip="What you call the current object (its number is above)."
+        )
+        self.class_name = LineEdit(
+            label="Class", tooltip="What it is, as 'cell'. Formats with categories take it."
+        )
+        self.daughters = LineEdit(
+            label="Daughters",
+            tooltip="The numbers of the objects that the current one becomes, as in 7, 8.",
+        )
+        self.name.native.setPlaceholderText("none")
+        self.class_name.native.setPlaceholderText("none")
+        self.daughters.native.setPlaceholderText("as in 7, 8")
+        self.pick = QPushButton("Click them")
+        self.pick.setCheckable(True)
+        self.pick.setToolTip(
+            "While this is pressed, a click on an object in the picture adds it to the daughters, "
+            "another one takes it away."
+        )
+        self.pick.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.divide = PushButton(
+            text="Divides here",
+            tooltip="The current object divides into these daughters; the frame on screen is "
+            "their first one.",
+        )
+        self.new_daughters = PushButton(
+            text="New daughters",
+            tooltip="The current object divides here into two that have no clicks yet: they get "
+            "numbers, and the next click shows the first of them.",
+        )
+        self.undivide = PushButton(
+            text="Unmark", tooltip="Take back that the current object divides."
+        )
+        self.lineage = QLabel()
+        self.lineage.setWordWrap(True)
+        for said in (self.subject, self.lineage):  # names are no markup
+            said.setTextFormat(Qt.TextFormat.PlainText)
+        self.lock = CheckBox(
+            text="Lock frame",
+            tooltip="What is on the frame on screen is right: no propagation or prompt changes it. "
+            f"You can still paint in it. Key {LOCK_KEY}.",
+        )
+        self.tracks = PushButton(
+            text="Show tracks",
+            tooltip="A layer of the objects' centres, with divisions; pressed again, and after "
+            "each propagation, it is brought up to date.",
+        )
+        self.remove = PushButton()
+        self.reset = PushButton(
+            text="Reset",
+            tooltip="Begin anew: forget all objects and empty the prompt layers made here. "
+            "The labels done so far stay as they are; the next results get a new layer.",
+        )
+        self.group = FieldGroup("Objects")
+        self.group.add_row(self.subject)
+        self.group.add(self.name)
+        self.group.add(self.class_name)
+        self.group.add(self.daughters, self.pick)
+        self.group.add_row(self.divide.native, self.new_daughters.native, self.undivide.native)
+        self.group.add_row(self.lineage)
+        self.group.add_row(self.lock.native, self.tracks.native)
+        self.group.add_row(self.remove.native, self.reset.native)
+
+    def name_object(self, obj_id: int | None) -> None:
+        """Say which object would be removed."""
+        self.remove.text = "Remove object" if obj_id is None else f"Remove object {obj_id}"
+        self.remove.tooltip = (
+            "Choose the object's number above to remove it."
+            if obj_id is None
+            else f"Remove object {obj_id}: its clicks and boxes, its mask on every frame, and "
+            "itself from everything that follows."
+        )
+
+    def show_search(self, is_on: bool, can_change: bool) -> None:
+        """Say whether numbers for new daughters are being looked for."""
+        self.new_daughters.enabled = can_change and not is_on
+        self.new_daughters.text = "Reading …" if is_on else "New daughters"
+
+    def show_lock(self, frame_index: int | None, is_locked: bool, n_locked: int) -> None:
+        """Say whether the frame on screen is locked; None where there is nothing to lock."""
+        self.lock.enabled = frame_index is not None
+        others = f" ({n_locked} locked)" if n_locked else ""
+        self.lock.text = (
+            "Lock frame" if frame_index is None else f"Lock frame {frame_index}{others}"
+        )
+        self.lock.native.setChecked(is_locked)

@@ -1,0 +1,377 @@
+"""The group of objects in the dock: what a person does there, and what is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from napari.layers import Labels
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtCore import QObject, QStringListModel, Qt, QTimer
+from qtpy.QtWidgets import QCompleter
+
+from napari_sam3.errors import LayerError, Sam3Error
+from napari_sam3.labels.objects import ObjectTable
+from napari_sam3.plugin.controllers.frame_lock import FrameLock
+from napari_sam3.plugin.controllers.object_controller import (
+    ObjectDesk,
+    find_highest,
+    parse_ids,
+    say_lineage,
+)
+from napari_sam3.plugin.controllers.object_picker import ObjectPicker
+from napari_sam3.plugin.controllers.tracks_layer import CentroidTracks
+from napari_sam3.plugin.controllers.worker import Run, run_once
+from napari_sam3.plugin.layers.features_table import OBJECTS
+from napari_sam3.plugin.layers.results_layer import ResultLayer, frame_on_screen
+from napari_sam3.plugin.model.object_matching import Renumbered
+from napari_sam3.plugin.model.tracked_video import Workbench
+from napari_sam3.plugin.views.axes_selector import AxesChoice
+from napari_sam3.plugin.views.objects_form import ObjectFields
+from napari_sam3.plugin.views.prompt_panel import PromptFields, VideoFields
+
+SETTLED_MS = 400  # after the last stroke of a brush
+
+
+class ObjectControls(QObject):
+    """Names, classes, divisions, locked frames and tracks of the objects in question.
+
+    These are the objects of the labels layer that is chosen (or whose tracks are), if it knows of
+    objects; else of the results of the video, else of the layer that was chosen last.
+
+    Parameters
+    ----------
+    bench : Workbench
+        With the results.
+    prompts : PromptFields
+        With the current object; 0 for none.
+    videos : VideoFields
+        With the video.
+    axes : AxesChoice
+        How it is read.
+
+    Attributes
+    ----------
+    fields : ObjectFields
+        What the person sees.
+    desk : ObjectDesk
+        Where tables are changed; it tells of changes.
+    """
+
+    def __init__(
+        self,
+        bench: Workbench,
+        prompts: PromptFields,
+        videos: VideoFields,
+        axes: AxesChoice,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.desk = ObjectDesk(self)
+        # a widget is given a proxy, whose layers are proxies too: no keys for what is weak
+        viewer = getattr(bench.viewer, "__wrapped__", bench.viewer)
+        self.picker = ObjectPicker(viewer, self._on_picked)
+        self.tracks = CentroidTracks(viewer, self)
+        self._bench = bench
+        self._viewer = viewer
+        self.fields = fields = ObjectFields()
+        self._lock = FrameLock(viewer, fields, self._results, self._frame, self._is_ours)
+        self._number = prompts.object
+        self._video = videos.video
+        self._axes = axes
+        self._shown: tuple[Labels | None, int] = (None, 0)
+        self._search: Run | None = None  # for ids of new daughters
+        self._watched: Labels | None = None
+        self._settled = QTimer(self)
+        self._settled.setSingleShot(True)
+        self._settled.setInterval(SETTLED_MS)
+        self._settled.timeout.connect(self._on_settled)
+        self._classes = QStringListModel(self)
+        completer = QCompleter(self._classes, self)
+        completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        fields.class_name.native.setCompleter(completer)
+        self._connect()
+        self.refresh()
+
+    # ----------------------------------------------------- what a person does
+
+    @property
+    def layer(self) -> Labels | None:
+        """The layer whose objects are in question."""
+        layers = self._viewer.layers
+        active = self.tracks.labels_of(layers.selection.active)
+        if isinstance(active, Labels) and isinstance(active.metadata.get(OBJECTS), ObjectTable):
+            return active
+        results = self._results()
+        if results is not None:
+            return results.layer
+        before = self._shown[0]
+        if before is not None and before in layers:
+            return before
+        return active if isinstance(active, Labels) else None
+
+    def rename(self, name: str) -> None:
+        """Give the current object a name."""
+        layer, obj_id = self._subject()
+        self.desk.rename(layer, obj_id, name)
+
+    def classify(self, class_name: str) -> None:
+        """Say what the current object is."""
+        layer, obj_id = self._subject()
+        self.desk.classify(layer, obj_id, class_name)
+
+    def divide(self, daughters: Sequence[int]) -> None:
+        """The current object divides into these; their first frame is on screen.
+
+        Raises
+        ------
+        LineageError
+            If it can't.
+        """
+        layer, obj_id = self._subject()
+        self.desk.divide(layer, obj_id, daughters, self._frame_of(layer))
+        self.fields.pick.setChecked(False)
+
+    def new_daughters(self) -> None:
+        """The current object divides here into two new ones; the first is the current one then.
+
+        Returns at once: labels of a file are read in a thread, to find ids that nobody has.
+        """
+        layer, mother = self._subject()
+        frame_index = self._frame_of(layer)
+
+        def divide(highest: int) -> None:
+            one = 1 + max((highest, *self.desk.table(layer).ids, *self._taken()))
+            self.desk.divide(layer, mother, [one, one + 1], frame_index)
+            if self._shown == (layer, mother):
+                self._number.value = one
+            show_info(
+                f"point out {one}, then {one + 1} (key N: next object); object {mother} divides "
+                f"on frame {frame_index}"
+            )
+
+        def end(act: Callable[[], object]) -> None:
+            self._search = None
+            _telling(act)
+            self.refresh()
+
+        if self._search is None:
+            self._search = run_once(
+                lambda: find_highest(layer),
+                lambda highest: end(lambda: divide(highest)),
+                lambda error: end(lambda: show_error(str(error))),
+            )
+            self.refresh()
+
+    def undivide(self) -> None:
+        """Take back that the current object divides."""
+        layer, obj_id = self._subject()
+        self.desk.undivide(layer, obj_id)
+
+    def show_tracks(self) -> None:
+        """Show the objects' centres as tracks, or bring those that are shown up to date."""
+        layer = self.layer
+        if layer is None:
+            raise LayerError("there are no labels to show tracks of; press Propagate first")
+        self.tracks.show(layer)
+
+    def close(self) -> None:
+        """Let go of the viewer."""
+        self.picker.stop()
+        self.tracks.close()
+        self._settled.stop()
+        if self._search is not None:
+            self._search.drop()
+        self._watch(None)
+        self._viewer.dims.events.current_step.disconnect(self._on_step)
+        self._viewer.layers.selection.events.active.disconnect(self._on_active)
+        self._lock.close()
+
+    # ------------------------------------------------------------ what is seen
+
+    def on_results(self) -> None:
+        """Results came in: bring the layers that show what is known of them up to date."""
+        results = self._results()
+        if results is not None:
+            self.desk.show(results.layer)
+            self.tracks.update(results.layer)
+        self.refresh()
+
+    def on_renumbered(self, event: Renumbered) -> None:
+        """Objects of the results have other ids: their names follow."""
+        results = self._results()
+        if results is not None:
+            lost = [obj_id for obj_id in event.before if obj_id not in event.same]
+            self.desk.renumber(results.layer, event.same, lost)
+
+    def set_free(self, *, may_reset: bool, may_remove: bool) -> None:
+        """Say what can be done to whole objects now, and show the current one as it is."""
+        obj_id = self._number.value
+        self.fields.reset.enabled = may_reset
+        self.fields.remove.enabled = may_remove and obj_id > 0
+        self.fields.name_object(obj_id or None)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the current object as it is."""
+        layer, obj_id = self.layer, self._number.value
+        is_other = self._shown != (layer, obj_id)
+        if is_other and self._shown[0] is not layer:
+            self._watch(layer)
+        if is_other and self.picker.is_on:
+            self.fields.pick.setChecked(False)
+        self._shown = (layer, obj_id)
+        fields, is_known = self.fields, layer is not None and obj_id > 0
+        can_change = is_known and layer is not None and not self.desk.is_read_only(layer)
+        for field in (fields.name, fields.class_name, fields.daughters, fields.divide):
+            field.enabled = can_change
+        fields.pick.setEnabled(can_change)
+        fields.show_search(self._search is not None, can_change)
+        fields.tracks.enabled = layer is not None
+        fields.subject.setText(f"Object {obj_id} of {layer.name}" if layer and is_known else "")
+        fields.subject.setVisible(bool(layer and is_known))
+        table = ObjectTable() if layer is None else self.desk.table(layer)
+        info, division = table[max(1, obj_id)], table.division_of(obj_id)
+        born = () if division is None else division.daughters
+        texts = (info.name, info.class_name, ", ".join(map(str, born)))
+        edits = (fields.name, fields.class_name, fields.daughters)
+        for field, text in zip(edits, texts, strict=True):
+            is_typed = field.native.hasFocus() or (field is fields.daughters and self.picker.is_on)
+            if is_other or not is_typed:
+                field.native.setText(text if is_known else "")
+        classes = sorted(set(table.classes.values()))
+        if classes != self._classes.stringList():  # or what is offered while typing would close
+            self._classes.setStringList(classes)
+        fields.undivide.enabled = can_change and division is not None
+        said = say_lineage(table, obj_id) if is_known else ""
+        fields.lineage.setText(said)
+        fields.lineage.setVisible(bool(said))
+        self._lock.show()
+
+    # ----------------------------------------------------------------- wiring
+
+    def _connect(self) -> None:
+        fields = self.fields
+        fields.name.native.editingFinished.connect(self._on_name_typed)
+        fields.class_name.native.editingFinished.connect(self._on_class_typed)
+        fields.daughters.native.returnPressed.connect(self._on_divide_pressed)
+        fields.pick.toggled.connect(self._on_pick_toggled)
+        fields.divide.changed.connect(lambda _pressed: self._on_divide_pressed())
+        for button, act in (
+            (fields.new_daughters, self.new_daughters),
+            (fields.undivide, self.undivide),
+            (fields.tracks, self.show_tracks),
+        ):
+            button.changed.connect(lambda _pressed, act=act: _telling(act))
+        self.desk.objects_changed.connect(self._on_objects_changed)
+        self._viewer.dims.events.current_step.connect(self._on_step)
+        self._viewer.layers.selection.events.active.connect(self._on_active)
+
+    def _results(self) -> ResultLayer | None:
+        return self._bench.results_of(self._video.value)
+
+    def _is_ours(self, layer: Any) -> bool:
+        video, results = self._video.value, self._results()
+        prompts = self._bench.prompt_layers_of(video) or ()
+        is_result = results is not None and layer is results.layer
+        return layer is not None and (layer is video or layer in prompts or is_result)
+
+    def _frame(self) -> int:
+        image_layer = self._video.value
+        return frame_on_screen(image_layer, self._axes.read(image_layer), self._viewer)
+
+    def _taken(self) -> Sequence[int]:
+        controller = self._bench.controller
+        return () if controller is None else controller.ids_in_use
+
+    def _subject(self) -> tuple[Labels, int]:
+        layer, obj_id = self.layer, self._number.value
+        if layer is None:
+            raise LayerError("there are no objects yet; press Segment frame or Propagate first")
+        if obj_id < 1:
+            raise LayerError("choose the object's number first (Object, above)")
+        return layer, obj_id
+
+    def _frame_of(self, layer: Labels) -> int:
+        """The frame of a layer that is on screen: the video's, for it may know others too."""
+        results = self._results()
+        if results is not None and results.layer is layer:
+            return self._frame()
+        ahead = self._viewer.dims.ndim - layer.ndim
+        place = layer.world_to_data(self._viewer.dims.point[ahead:])
+        return round(float(place[0])) if layer.ndim > 2 else 0
+
+    def _watch(self, layer: Labels | None) -> None:
+        """Follow what is painted in a layer, and which of its labels is chosen."""
+        if self._watched is not None:
+            self._watched.events.selected_label.disconnect(self._on_label_chosen)
+            self._watched.events.labels_update.disconnect(self._on_painted)
+        self._watched = layer
+        if layer is not None:
+            layer.events.selected_label.connect(self._on_label_chosen)
+            layer.events.labels_update.connect(self._on_painted)
+            self.desk.show(layer)
+
+    def _on_name_typed(self) -> None:
+        self._commit(self.desk.rename, self.fields.name.native.text())
+
+    def _on_class_typed(self) -> None:
+        self._commit(self.desk.classify, self.fields.class_name.native.text())
+
+    def _commit(self, change: Callable[[Labels, int, str], None], text: str) -> None:
+        # the object that was shown while it was typed, which may be another one than the next
+        layer, obj_id = self._shown
+        if layer is not None and obj_id > 0:
+            _telling(lambda: change(layer, obj_id, text))
+
+    def _on_divide_pressed(self) -> None:
+        _telling(lambda: self.divide(parse_ids(self.fields.daughters.native.text())))
+
+    def _on_pick_toggled(self, is_on: bool) -> None:
+        layer = self.layer
+        if is_on and layer is not None:
+            self.picker.start(layer)
+        else:
+            self.picker.stop()
+
+    def _on_picked(self, obj_id: int) -> None:
+        field = self.fields.daughters.native
+        try:
+            chosen = parse_ids(field.text())
+        except Sam3Error:
+            chosen = []
+        if obj_id == self._number.value:
+            show_info(f"object {obj_id} is the mother; click her daughters")
+            return
+        chosen = [i for i in chosen if i != obj_id] if obj_id in chosen else [*chosen, obj_id]
+        field.setText(", ".join(map(str, chosen)))
+
+    def _on_objects_changed(self, layer: Labels) -> None:
+        self.tracks.relate(layer)
+        self.refresh()
+
+    def _on_step(self, _event: Any) -> None:
+        self._lock.show()
+
+    def _on_active(self, _event: Any) -> None:
+        self.refresh()
+
+    def _on_label_chosen(self, event: Any) -> None:
+        label = int(event.source.selected_label)
+        if 0 < label <= self._number.max and event.source is self.layer:
+            self._number.value = label
+
+    def _on_painted(self, _event: Any) -> None:
+        self._settled.start()
+
+    def _on_settled(self) -> None:
+        if self._watched is not None:
+            self.desk.show(self._watched)
+
+
+def _telling(act: Callable[[], object]) -> None:
+    """Do something; an error of ours is told instead of raised."""
+    try:
+        act()
+    except Sam3Error as exc:
+        show_error(str(exc))

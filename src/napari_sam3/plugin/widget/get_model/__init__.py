@@ -1,5 +1,0 @@
-"""The dialog that gets a model's weights: licence, access, download, a folder of one's own."""
-
-from napari_sam3.plugin.widget.get_model.dialog import GetModelDialog
-
-__all__ = ["GetModelDialog"]

@@ -106,7 +106,7 @@ def measure_playing(folder: Path, kind: str) -> None:
     from qtpy.QtOpenGLWidgets import QOpenGLWidget
     from qtpy.QtWidgets import QApplication
 
-    from napari_sam3.plugin.io.video_reader import video_layer
+    from napari_sam3.plugin.layers.video_layer import video_layer
     from napari_sam3.video import as_video, open_video
 
     frames = 120

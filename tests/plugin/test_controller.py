@@ -6,17 +6,10 @@ import numpy as np
 import pytest
 
 from napari_sam3.models.fake import FakeModel
-from napari_sam3.plugin.controllers.session_controller import (
-    LoadedModel,
-    ModelReady,
-    Planned,
-    SessionController,
-    TextMissed,
-    Tracked,
-    WantedPrompts,
-)
+from napari_sam3.plugin.controllers.session_controller import LoadedModel, SessionController
+from napari_sam3.plugin.layers.layer_prompts import TargetPrompts
 from napari_sam3.plugin.layers.prompt_reader import LayerPrompt
-from napari_sam3.plugin.model.object_matching import Renumbered
+from napari_sam3.plugin.model.events import ModelReady, Planned, Renumbered, TextMissed, Tracked
 from napari_sam3.video import as_video
 
 
@@ -33,7 +26,7 @@ def wanted(*clicks, texts=()):
         )
         for key, points in said.items()
     }
-    return WantedPrompts(objects, texts, 0)
+    return TargetPrompts(objects, texts, 0)
 
 
 @pytest.fixture
@@ -46,7 +39,7 @@ def controller():
 
 
 def bring(controller, prompts):
-    return list(controller.bring_in_line(prompts))
+    return list(controller.sync_prompts(prompts))
 
 
 def centre(controller, frame, obj_id):
@@ -150,7 +143,7 @@ def test_model_is_kept_until_another_is_asked_for(monkeypatch):
 
 def test_text_that_found_nothing_is_told_and_asked_again_on_another_frame(controller):
     def ask(frame, *texts):
-        said = WantedPrompts({}, texts, frame)
+        said = TargetPrompts({}, texts, frame)
         return [e for e in controller.segment(said, frame) if isinstance(e, TextMissed)]
 
     bring(controller, wanted())

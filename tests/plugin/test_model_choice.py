@@ -12,8 +12,8 @@ from napari_sam3.models.fake import FakeModel, FakeTracker
 from napari_sam3.models.weights import find_source, use_folder
 from napari_sam3.models.weights.remembered import remember_answer
 from napari_sam3.models.weights.state import State, account_fingerprint
-from napari_sam3.plugin.model.model_catalog import make_survey, say_briefly
-from napari_sam3.plugin.views.status_text import Phase
+from napari_sam3.plugin.model.model_catalog import format_state, survey_models
+from napari_sam3.plugin.model.status import Phase
 from tests.models.weights.folders import write_model, write_snapshot
 
 EDGETAM = "yonigozlan/EdgeTAM-hf"
@@ -67,8 +67,8 @@ def test_each_model_stands_there_with_its_state_and_nothing_is_asked(hub, open_d
 def test_what_the_hub_said_last_of_gated_weights_is_told(weights_home, monkeypatch, state):
     monkeypatch.setenv("HF_TOKEN", "hf_good")
     remember_answer("facebook/sam3", state, account_fingerprint())
-    survey = make_survey("auto")
-    assert say_briefly(survey.entries["sam3"], survey.states["sam3"]) == state.value
+    survey = survey_models("auto")
+    assert format_state(survey.entries["sam3"], survey.states["sam3"]) == state.value
 
 
 def test_licence_and_use_are_shown_where_the_model_is_chosen(open_dock, qtbot):

@@ -7,7 +7,7 @@ import pytest
 
 from napari_sam3.errors import ProjectReadOnlyError, StoreError
 from napari_sam3.labels.store import LabelStore
-from napari_sam3.plugin.views.status_text import Ending
+from napari_sam3.plugin.model.status import Outcome
 from napari_sam3.projects import Project, list_projects
 from napari_sam3.video.write import VideoWriter
 
@@ -350,12 +350,12 @@ def test_a_full_disk_stops_the_work_and_is_said(begin, work, monkeypatch, notes)
 
     monkeypatch.setattr(LabelStore, "draw", draw_until_full)
     work(dock, dock.propagate)
-    assert dock.state.ending is Ending.FAILED
+    assert dock.state.ending is Outcome.FAILED
     assert "there is no room left" in dock.guidance.text()
     assert any("there is no room left" in text for _, text in notes)
     monkeypatch.setattr(LabelStore, "draw", draw)
     work(dock, dock.propagate)
-    assert dock.state.ending is Ending.TRACKED
+    assert dock.state.ending is Outcome.TRACKED
     assert is_disc(results(dock).planes[N_FRAMES - 1], N_FRAMES - 1)
 
 

@@ -195,7 +195,7 @@ def test_a_project_on_a_full_disk_is_saved_elsewhere(
 def test_a_project_that_can_not_be_closed_is_closed_when_there_is_room(
     project_folder, open_again, qtbot, full_disk, notes, monkeypatch
 ):
-    monkeypatch.setattr("napari_sam3.plugin.controllers.project_closing.RETRY_MS", 50)
+    monkeypatch.setattr("napari_sam3.plugin.controllers.autosave.RETRY_MS", 50)
     dock = open_again(project_folder)
     make_room = full_disk(project_folder)
     dock.prompt_fields.text.value = "a word"

@@ -10,7 +10,8 @@ from napari.layers import Image, Layer
 from PIL import Image as Picture
 
 from napari_sam3.errors import VideoError
-from napari_sam3.plugin.io.video_reader import contrast_limits, get_reader, read_layers, video_layer
+from napari_sam3.plugin.io.video_reader import get_reader, read_layers
+from napari_sam3.plugin.layers.video_layer import contrast_limits, video_layer
 from napari_sam3.video import Video, as_video, calibration
 from tests.video.clips import encode, read_number
 

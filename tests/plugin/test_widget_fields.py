@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_sam3.plugin.views.status_text import Ending, Phase, State, guide
+from napari_sam3.plugin.model.status import Outcome, Phase, State
+from napari_sam3.plugin.views.status_text import guide
 from napari_sam3.plugin.views.widgets.layer_combo import shorten
 
 
@@ -169,13 +170,13 @@ def test_numbers_outside_the_video_are_refused(open_dock, film):
         (State(has_video=True, has_prompt_layers=True), "Click the object in the picture"),
         (State(has_video=True, n_prompts=2), "2 prompts set."),
         (State(phase=Phase.LOADING, model="auto"), "Loading the model (auto)"),
-        (State(has_video=True, ending=Ending.FAILED, failure="no."), "no."),
+        (State(has_video=True, ending=Outcome.FAILED, failure="no."), "no."),
         (
-            State(has_video=True, n_prompts=1, ending=Ending.EMPTY, has_text=True),
+            State(has_video=True, n_prompts=1, ending=Outcome.EMPTY, has_text=True),
             "Nothing was found",
         ),
         (
-            State(has_video=True, n_prompts=1, ending=Ending.STOPPED),
+            State(has_video=True, n_prompts=1, ending=Outcome.STOPPED),
             "Stopped before the first frame.",
         ),
     ],

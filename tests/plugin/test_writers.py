@@ -33,7 +33,7 @@ from napari_sam3.plugin.io.writers import (
     write_youtube_vis,
 )
 from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
-from napari_sam3.plugin.layers.results_layer import ResultLayer
+from napari_sam3.plugin.layers.results_layer import ResultsLayer
 from napari_sam3.plugin.layers.stack_axes import StackAxes, guess_axes
 from napari_sam3.video import open_video
 from napari_sam3.video.facts import hash_content
@@ -250,7 +250,7 @@ def test_labels_of_a_video_bring_its_facts(tmp_path):
             writer.write(np.zeros((48, 64), np.uint8))
     ((video, attributes, _),) = read_layers(film)
     image = Image(video, **attributes)
-    layer = ResultLayer(image, guess_axes(image)).layer
+    layer = ResultsLayer(image, guess_axes(image)).layer
     write_mot(str(tmp_path / "mot.txt"), *_data_of(layer))
     facts = read_sidecar(tmp_path / "mot.txt")
     assert (facts.name, facts.fps, facts.sha256) == ("film.mp4", 5, hash_content(film))

@@ -5,38 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_sam3.errors import Sam3Error
-from napari_sam3.plugin.controllers.project_closing import RETRY_MS
+from napari_sam3.plugin.model.open_project import ProjectSnapshot
 
 if TYPE_CHECKING:
-    from napari_sam3.labels.objects import ObjectTable
-    from napari_sam3.projects import Project, ProjectState
+    from napari_sam3.projects import Project
 
 logger = logging.getLogger(__name__)
 
 PAUSE_MS = 300
 """What changes within it is saved at once."""
-
-
-@dataclass
-class Gathered:
-    """What is to be saved; None: as it was.
-
-    Attributes
-    ----------
-    state, layers, objects
-        As `Project` takes them.
-    """
-
-    state: ProjectState | None
-    layers: dict[str, Any] | None
-    objects: ObjectTable | None
 
 
 class Autosave(QObject):
@@ -50,7 +34,7 @@ class Autosave(QObject):
     project : Project
         Open for writing.
     gather : callable
-        Gives a `Gathered`; called in the GUI thread.
+        Gives a `ProjectSnapshot`; called in the GUI thread.
     parent : QObject
         Whose life it shares.
     """
@@ -63,11 +47,13 @@ class Autosave(QObject):
 
     _done = Signal(str)  # from the writer's thread: why it failed, or nothing
 
-    def __init__(self, project: Project, gather: Callable[[], Gathered], parent: QObject) -> None:
+    def __init__(
+        self, project: Project, gather: Callable[[], ProjectSnapshot], parent: QObject
+    ) -> None:
         super().__init__(parent)
         self._project = project
         self._gather = gather
-        self._last = Gathered(None, None, None)
+        self._last = ProjectSnapshot(None, None, None)
         self._is_closed = False
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="saving a project")
         self._done.connect(self._on_done)
@@ -91,7 +77,7 @@ class Autosave(QObject):
         if self._is_closed:
             return
         changed = self._take_changed()
-        if changed != Gathered(None, None, None):
+        if changed != ProjectSnapshot(None, None, None):
             self._submit(lambda: self._write(changed))
 
     def end_run(self) -> None:
@@ -114,17 +100,17 @@ class Autosave(QObject):
         except Exception:
             logger.exception("the last changes of %s are not saved", self._project.folder)
 
-    def _take_changed(self) -> Gathered:
+    def _take_changed(self) -> ProjectSnapshot:
         """What is to be saved, and is known for saved from here on."""
         now, last = self._gather(), self._last
         self._last = now
-        return Gathered(
+        return ProjectSnapshot(
             None if now.state == last.state else now.state,
             None if now.layers == last.layers else now.layers,
             None if now.objects == last.objects else now.objects,
         )
 
-    def _write(self, changed: Gathered) -> None:
+    def _write(self, changed: ProjectSnapshot) -> None:
         project, failure = self._project, None
         tasks: tuple[tuple[Any, Callable[[Any], None]], ...] = (
             (changed.layers, project.save_layers),
@@ -155,9 +141,36 @@ class Autosave(QObject):
 
     def _on_done(self, failure: str) -> None:
         if failure:
-            self._last = Gathered(None, None, None)  # all of it again
+            self._last = ProjectSnapshot(None, None, None)  # all of it again
             if not self._is_closed:  # else closing the project says it
                 self._retry.start()
                 self.failed.emit(failure)
         else:
             self.saved.emit(f"{datetime.now():%H:%M:%S}")
+
+
+RETRY_MS = 5000
+
+
+def close_project(project: Project) -> None:
+    """Close a project that is open for writing; what can't be written yet is not lost."""
+    try:
+        project.close()
+    except OSError as exc:
+        show_error(
+            f"the project {project.folder.name!r} can't be closed yet: {exc}. It is tried again "
+            "every few seconds; nothing is lost while napari is open"
+        )
+        QTimer.singleShot(RETRY_MS, lambda: _try_again(project))
+
+
+def _try_again(project: Project) -> None:
+    if project.is_ending:  # by a thread that opens it again: the window does not wait for it
+        QTimer.singleShot(RETRY_MS, lambda: _try_again(project))
+        return
+    try:
+        project.close()
+    except OSError:
+        QTimer.singleShot(RETRY_MS, lambda: _try_again(project))
+    else:
+        show_info(f"the project {project.folder.name!r} is saved and closed now")

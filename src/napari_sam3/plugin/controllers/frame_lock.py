@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 from napari.utils.notifications import show_error
 
 from napari_sam3.errors import LayerError, Sam3Error
-from napari_sam3.plugin.layers.results_layer import ResultLayer
+from napari_sam3.plugin.layers.results_layer import ResultsLayer
 from napari_sam3.plugin.views.objects_form import LOCK_KEY, ObjectFields
 
 _numbers = count()
@@ -41,7 +41,7 @@ class FrameLock:
         self,
         viewer: Any,
         fields: ObjectFields,
-        results: Callable[[], ResultLayer | None],
+        results: Callable[[], ResultsLayer | None],
         frame: Callable[[], int],
         is_ours: Callable[[Any], bool],
     ) -> None:

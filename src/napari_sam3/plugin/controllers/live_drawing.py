@@ -9,8 +9,9 @@ from typing import Any
 from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_sam3.plugin.layers.results_layer import ResultLayer, frame_on_screen, show_frame
+from napari_sam3.plugin.layers.results_layer import ResultsLayer
 from napari_sam3.plugin.layers.stack_axes import StackAxes
+from napari_sam3.plugin.layers.viewer_frame import frame_on_screen, show_frame
 from napari_sam3.values import FrameResult
 
 REFRESH_MS = 33
@@ -29,19 +30,27 @@ class LiveDrawing(QObject):
         Where the layer is shown.
     image_layer, axes
         The video layer and how it is read.
-    target : ResultLayer
+    target : ResultsLayer
         Where to draw.
+    is_followed : callable
+        Says whether the viewer is to show each frame as it is done.
     """
 
     refreshed = Signal()
     """The screen shows what was drawn."""
 
     def __init__(
-        self, viewer: Any, image_layer: Image, axes: StackAxes, target: ResultLayer
+        self,
+        viewer: Any,
+        image_layer: Image,
+        axes: StackAxes,
+        target: ResultsLayer,
+        *,
+        is_followed: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__()
         self.target = target
-        self.is_followed = False
+        self._is_followed = is_followed
         self._viewer = viewer
         self._image_layer = image_layer
         self._axes = axes
@@ -64,7 +73,7 @@ class LiveDrawing(QObject):
         is_prompted: Callable[[int, int], bool] = lambda frame_index, obj_id: False,
         run: int = 0,
     ) -> None:
-        """Write a frame, as `ResultLayer.write` does; it is shown within a moment."""
+        """Write a frame, as `ResultsLayer.write` does; it is shown within a moment."""
         self.target.write(result, is_prompted=is_prompted, run=run)
         self._latest = result.frame_index
         self._note(result.frame_index)
@@ -82,7 +91,7 @@ class LiveDrawing(QObject):
         latest, self._latest = self._latest, None
         if self._image_layer not in self._viewer.layers:
             return
-        if self.is_followed and latest is not None:
+        if self._is_followed() and latest is not None:
             show_frame(self._image_layer, self._axes, self._viewer, latest)
         on_screen = frame_on_screen(self._image_layer, self._axes, self._viewer)
         if self._viewer.dims.ndisplay == 3 or on_screen in drawn:

@@ -8,7 +8,7 @@ from qtpy.QtCore import QObject, QTimer
 from qtpy.QtWidgets import QWidget
 
 from napari_sam3.errors import Sam3Error
-from napari_sam3.plugin.layers.results_layer import frame_on_screen
+from napari_sam3.plugin.layers.viewer_frame import frame_on_screen
 from napari_sam3.plugin.model.tracked_video import Workbench
 from napari_sam3.plugin.views.widgets.groups import QuietLine
 
@@ -17,7 +17,7 @@ REST_MS = 200
 LOOK_MS = 300
 
 
-class LookAhead(QObject):
+class Prefetch(QObject):
     """Tells the session which frame is on screen, and says quietly what it makes of that.
 
     Only a session whose model is loaded hears of it: looking at a video loads no model.

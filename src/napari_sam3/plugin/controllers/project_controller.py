@@ -9,27 +9,18 @@ from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QObject
 
 from napari_sam3.errors import ProjectError, ProjectReadOnlyError
-from napari_sam3.plugin.controllers.autosave import Autosave
-from napari_sam3.plugin.controllers.project_closing import close_project
+from napari_sam3.plugin.controllers.autosave import Autosave, close_project
 from napari_sam3.plugin.controllers.project_opener import ProjectOpener
 from napari_sam3.plugin.controllers.project_snapshot import gather
 from napari_sam3.plugin.controllers.session_controller import SessionController
 from napari_sam3.plugin.controllers.worker import Run, run_once
+from napari_sam3.plugin.layers.layer_roles import BOXES, FOLDER, MASKS, POINTS, RESULTS, ROLE, VIDEO
 from napari_sam3.plugin.layers.mask_state import describe_masks
-from napari_sam3.plugin.layers.project_layers import (
-    BOXES,
-    FOLDER,
-    MASKS,
-    POINTS,
-    RESULTS,
-    ROLE,
-    VIDEO,
-)
 from napari_sam3.plugin.layers.stack_axes import frame_count
 from napari_sam3.plugin.layers.transforms import layer_shape
-from napari_sam3.plugin.model.open_project import Held, make_project, video_path
-from napari_sam3.plugin.model.project_lookup import EarlierWork, find_earlier
-from napari_sam3.plugin.views.project_text import Standing
+from napari_sam3.plugin.model.open_project import OpenProject, make_project, video_path
+from napari_sam3.plugin.model.project_lookup import EarlierProject, find_earlier
+from napari_sam3.plugin.model.project_status import ProjectStatus
 
 if TYPE_CHECKING:
     from napari_sam3.plugin.views.dock import SegmentAndTrackWidget
@@ -48,11 +39,11 @@ class ProjectKeeper(QObject):
     def __init__(self, dock: SegmentAndTrackWidget) -> None:
         super().__init__(dock)
         self._dock = dock
-        self.held: list[Held] = []
+        self.held: list[OpenProject] = []
         self.is_closed = False
         self.opener = ProjectOpener(dock, self)
         self._search: Run | None = None
-        self._earlier: EarlierWork | None = None
+        self._earlier: EarlierProject | None = None
         self._not_kept = ""
         dock.project_fields.offer.accept.clicked.connect(self.open_earlier)
         dock.viewer.dims.events.current_step.connect(self._on_moved_in_time)
@@ -79,15 +70,17 @@ class ProjectKeeper(QObject):
         return self.opener.is_busy
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> ProjectStatus:
         """What the group says."""
         held = self.current
         keeps = bool(self._dock.settings_fields.keep.value)
         if held is None:
             said = (self._not_kept,) if self._not_kept else ()
             earlier = self._earlier is not None
-            return Standing(is_kept=keeps, problems=said, has_earlier=earlier, is_busy=self.is_busy)
-        return Standing(
+            return ProjectStatus(
+                is_kept=keeps, problems=said, has_earlier=earlier, is_busy=self.is_busy
+            )
+        return ProjectStatus(
             folder=str(held.project.folder),
             is_kept=True,
             saved_at=held.saved_at,
@@ -160,7 +153,7 @@ class ProjectKeeper(QObject):
             held.autosave.note()
 
     @property
-    def current(self) -> Held | None:
+    def current(self) -> OpenProject | None:
         """The project of the video that is chosen, or of one that is lost."""
         chosen = self._dock.video_fields.video.value
         for held in self.held:
@@ -199,7 +192,7 @@ class ProjectKeeper(QObject):
         setup = self._dock.bench.setup
         assert setup is not None, "its session has one"
         self._dock.bench.keep_in(setup.image_layer, setup.axes, project)
-        held = Held(project, setup.image_layer, setup.axes)
+        held = OpenProject(project, setup.image_layer, setup.axes)
         self.hold(held)
         self.forget_earlier()
         self.show()
@@ -220,7 +213,7 @@ class ProjectKeeper(QObject):
             held.autosave.save()
         self.show()
 
-    def _look_at_masks(self, held: Held) -> None:
+    def _look_at_masks(self, held: OpenProject) -> None:
         """Remember what is painted as prompts: it changes what is done with the work alone."""
         bench, layer = self._dock.bench, self._dock.prompt_fields.masks.value
         controller, setup = bench.controller, bench.setup
@@ -240,7 +233,7 @@ class ProjectKeeper(QObject):
         self._earlier = None
         self.show()
 
-    def hold(self, held: Held) -> None:
+    def hold(self, held: OpenProject) -> None:
         """Save a project from now on, and close it at the end."""
         self.held.append(held)
         project, image_layer, axes = held.project, held.image_layer, held.axes
@@ -254,7 +247,7 @@ class ProjectKeeper(QObject):
         self._watch(held)
         held.autosave.note()
 
-    def _watch(self, held: Held) -> None:
+    def _watch(self, held: OpenProject) -> None:
         """Hear of every change of the layers that are kept."""
         if held.autosave is None:
             return
@@ -277,11 +270,11 @@ class ProjectKeeper(QObject):
                 held.watched.append(layer)
                 layer.events.connect(held.autosave.note)
 
-    def _on_saved(self, held: Held, clock: str) -> None:
+    def _on_saved(self, held: OpenProject, clock: str) -> None:
         held.saved_at, held.failure = clock, ""
         self.show()
 
-    def _on_failed_to_save(self, held: Held, reason: str) -> None:
+    def _on_failed_to_save(self, held: OpenProject, reason: str) -> None:
         if reason != held.failure:
             held.failure = reason
             show_error(f"{reason}. It is tried again every few seconds; or save it elsewhere")
@@ -318,7 +311,7 @@ class ProjectKeeper(QObject):
             lambda: find_earlier(path, but=held), self._on_found, lambda _error: None
         )
 
-    def _on_found(self, earlier: EarlierWork | None) -> None:
+    def _on_found(self, earlier: EarlierProject | None) -> None:
         self._search = None
         if self.project is None and not self.opener.is_awaited:
             self._earlier = earlier
@@ -336,7 +329,7 @@ class ProjectKeeper(QObject):
         for held in list(self.held):
             self.let_go(held)
 
-    def let_go(self, held: Held) -> None:
+    def let_go(self, held: OpenProject) -> None:
         """Save and close a project; its layers stay."""
         self.held.remove(held)
         if held.image_layer is not None and (

@@ -14,7 +14,7 @@ from qtpy.QtCore import QObject, QTimer
 from qtpy.QtWidgets import QFileDialog
 
 from napari_sam3.errors import Sam3Error
-from napari_sam3.plugin.controllers.project_closing import close_project
+from napari_sam3.plugin.controllers.autosave import close_project
 from napari_sam3.plugin.controllers.project_mover import move_project
 from napari_sam3.plugin.controllers.project_snapshot import (
     axes_of,
@@ -23,24 +23,18 @@ from napari_sam3.plugin.controllers.project_snapshot import (
     restore_fields,
 )
 from napari_sam3.plugin.controllers.worker import Run, run_once
-from napari_sam3.plugin.layers.editing import open_to_editing
+from napari_sam3.plugin.layers.layer_roles import BOXES, FOLDER, MASKS, POINTS, RESULTS, ROLE, VIDEO
 from napari_sam3.plugin.layers.mask_state import masks_entry
 from napari_sam3.plugin.layers.project_layers import (
-    BOXES,
-    FOLDER,
-    MASKS,
-    POINTS,
-    RESULTS,
-    ROLE,
-    VIDEO,
-    Opened,
+    LoadedProject,
     open_project,
+    open_to_editing,
     project_layers,
 )
 from napari_sam3.plugin.layers.prompt_layers import colour_prompts
 from napari_sam3.plugin.layers.stack_axes import frame_count
 from napari_sam3.plugin.layers.transforms import layer_shape
-from napari_sam3.plugin.model.open_project import Held, video_path
+from napari_sam3.plugin.model.open_project import OpenProject, video_path
 from napari_sam3.settings import projects_path
 
 if TYPE_CHECKING:
@@ -161,7 +155,7 @@ class ProjectOpener(QObject):
         self._errand = run_once(call, finish, fail)
         self._keeper.show()
 
-    def _on_opened(self, opened: Opened) -> None:
+    def _on_opened(self, opened: LoadedProject) -> None:
         if self._keeper.is_closed:
             close_project(opened.project)
             if opened.video is not None:
@@ -175,7 +169,7 @@ class ProjectOpener(QObject):
                 self._dock.viewer.layers.remove(layer)  # there may be others now
         layers = self._layers_of(opened)
         image_layer = self._find_image(opened, layers)
-        held = Held(opened.project, problems=opened.problems, layers=[layers[RESULTS]])
+        held = OpenProject(opened.project, problems=opened.problems, layers=[layers[RESULTS]])
         if image_layer is None:
             self._keeper.hold(held)
             self._show_unattached(held, layers)
@@ -188,7 +182,7 @@ class ProjectOpener(QObject):
         self._keeper.forget_earlier()
         self._keeper.show()
 
-    def _layers_of(self, opened: Opened) -> dict[str, Layer]:
+    def _layers_of(self, opened: LoadedProject) -> dict[str, Layer]:
         """The project's layers by role; those that are not in the viewer are added."""
         folder, viewer = str(opened.project.folder), self._dock.viewer
         taken = {layer for held in self._keeper.held for layer in held.layers}
@@ -205,13 +199,13 @@ class ProjectOpener(QObject):
                 data.close()
         return found
 
-    def _find_image(self, opened: Opened, layers: dict[str, Layer]) -> Image | None:
+    def _find_image(self, opened: LoadedProject, layers: dict[str, Layer]) -> Image | None:
         if VIDEO in layers or opened.video_path is None:
             return layers.get(VIDEO)
         fitting = (i for i in self._images() if video_path(i) == opened.video_path)
         return next(fitting, None)
 
-    def _attach(self, held: Held, image_layer: Image, layers: dict[str, Layer]) -> None:
+    def _attach(self, held: OpenProject, image_layer: Image, layers: dict[str, Layer]) -> None:
         """Bring the dock to where the project's was."""
         dock, bench, project = self._dock, self._dock.bench, held.project
         held.image_layer = image_layer
@@ -257,7 +251,7 @@ class ProjectOpener(QObject):
             if layer is not None:
                 choice.value = layer
 
-    def _show_unattached(self, held: Held, layers: dict[str, Layer]) -> None:
+    def _show_unattached(self, held: OpenProject, layers: dict[str, Layer]) -> None:
         """Show what there is while the video is lost."""
         results = layers[RESULTS]
         results.data = held.project.labels
@@ -277,12 +271,12 @@ class ProjectOpener(QObject):
         if held is None or held.image_layer is not None or self._errand is not None:
             return
 
-        def look() -> Opened:
+        def look() -> LoadedProject:
             from napari_sam3.video import open_video
             from napari_sam3.video.proxy import show_proxy
 
             held.project.point_to(path)
-            opened = Opened(held.project, show_proxy(open_video(path)), path)
+            opened = LoadedProject(held.project, show_proxy(open_video(path)), path)
             opened.layers = project_layers(opened)
             return opened
 
@@ -301,9 +295,9 @@ class ProjectOpener(QObject):
             return
         self._keeper.held.remove(held)
         held.problems = list(held.project.problems)
-        self._attach(held, image_layer, self._layers_of(Opened(held.project)))
+        self._attach(held, image_layer, self._layers_of(LoadedProject(held.project)))
 
-    def _on_pointed(self, held: Held, opened: Opened) -> None:
+    def _on_pointed(self, held: OpenProject, opened: LoadedProject) -> None:
         assert opened.video is not None, "it was pointed to"
         if self._keeper.is_closed or held not in self._keeper.held:
             opened.video.close()
@@ -349,7 +343,7 @@ class ProjectOpener(QObject):
             lambda: self._on_moved(held, held.project, None),
         )
 
-    def _on_moved(self, held: Held, project: Project, problem: str | None) -> None:
+    def _on_moved(self, held: OpenProject, project: Project, problem: str | None) -> None:
         if self._keeper.is_closed:
             close_project(project)
             return

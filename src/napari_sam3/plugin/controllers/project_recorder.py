@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_sam3.errors import Sam3Error
-from napari_sam3.plugin.layers.exemplars import Examples
+from napari_sam3.plugin.layers.exemplars import Exemplars
 from napari_sam3.plugin.layers.layer_prompts import LayerPrompt, Source
+from napari_sam3.plugin.model.events import ProjectMade, ProjectRefused
 from napari_sam3.session.session import VideoSession
 from napari_sam3.values import Direction, ObjectMask
 
@@ -25,21 +25,7 @@ logger = logging.getLogger(__name__)
 Key = tuple[int, int | str]
 
 
-@dataclass(frozen=True, eq=False)
-class Kept:
-    """A project was made: what comes now is kept in it."""
-
-    project: Project
-
-
-@dataclass(frozen=True)
-class NotKept:
-    """No project could be made; `reason` says why. The work goes on in memory."""
-
-    reason: str
-
-
-class Told:
+class KnownPrompts:
     """What a session was told before, as a controller knows it: prompts of layers, texts.
 
     Parameters
@@ -63,7 +49,7 @@ class Told:
         for prompt in prompts:
             if prompt.is_concept:
                 if len(prompt.boxes_xyxy):
-                    what: str | None = Examples(prompt.text, prompt.boxes_xyxy, prompt.box_labels)
+                    what: str | None = Exemplars(prompt.text, prompt.boxes_xyxy, prompt.box_labels)
                 else:
                     what = prompt.text
                 if what is not None:
@@ -84,7 +70,7 @@ class Told:
                     self.priors[key] = prompt.prior
 
 
-class Keeping:
+class ProjectRecorder:
     """The project of one session, if there is one or is to be one.
 
     Parameters
@@ -106,14 +92,14 @@ class Keeping:
         self._saved_ids: tuple[int, ...] = ()
 
     @property
-    def told(self) -> Told:
+    def told(self) -> KnownPrompts:
         """What an earlier session was told."""
         if self.project is None:
-            return Told()
+            return KnownPrompts()
         from napari_sam3.plugin.layers.mask_state import masked_frames
 
         prompts = self.project.prompts
-        return Told(prompts, prompts.removed, masked_frames(self.project))
+        return KnownPrompts(prompts, prompts.removed, masked_frames(self.project))
 
     @property
     def ids_in_use(self) -> tuple[int, ...]:
@@ -143,7 +129,7 @@ class Keeping:
             raise
         return session
 
-    def begin(self) -> Iterator[Kept | NotKept]:
+    def begin(self) -> Iterator[ProjectMade | ProjectRefused]:
         """Make the project if there is to be one; before the first result."""
         make, self.make = self.make, None
         if self.project is not None or make is None:
@@ -151,9 +137,9 @@ class Keeping:
         try:
             self.project = make()
         except (Sam3Error, OSError) as exc:
-            yield NotKept(str(exc))
+            yield ProjectRefused(str(exc))
         else:
-            yield Kept(self.project)
+            yield ProjectMade(self.project)
 
     def claim(self) -> None:
         """Say that somebody else will close the project."""

@@ -10,11 +10,11 @@ from napari.layers import Image, Layer
 from qtpy.QtWidgets import QMainWindow
 
 from napari_sam3.errors import LayerError
-from napari_sam3.plugin.controllers.autosave import Gathered
+from napari_sam3.plugin.layers.layer_roles import BOXES, POINTS, RESULTS, VIDEO
 from napari_sam3.plugin.layers.layer_state import describe_place, describe_prompt_layer
-from napari_sam3.plugin.layers.project_layers import BOXES, POINTS, RESULTS, VIDEO
-from napari_sam3.plugin.layers.results_layer import frame_on_screen, show_frame
 from napari_sam3.plugin.layers.stack_axes import StackAxes, check_axes, frame_count
+from napari_sam3.plugin.layers.viewer_frame import frame_on_screen, show_frame
+from napari_sam3.plugin.model.open_project import ProjectSnapshot
 from napari_sam3.plugin.model.tracked_video import contrast_of
 from napari_sam3.plugin.views.prompt_panel import ALL_FRAMES, FIRST_PROMPT, NEW_EACH
 from napari_sam3.projects.state import ProjectState
@@ -30,7 +30,7 @@ def gather(
     image_layer: Image,
     axes: StackAxes,
     masks: Mapping[str, Any] | None = None,
-) -> Gathered:
+) -> ProjectSnapshot:
     """Read all that a project of a video keeps beside labels and prompts; in the GUI thread.
 
     Parameters
@@ -44,7 +44,7 @@ def gather(
     is_chosen = dock.video_fields.video.value is image_layer
     results = dock.bench.results_of(image_layer)
     table = None if results is None else results.layer.metadata.get("objects")
-    return Gathered(
+    return ProjectSnapshot(
         # the fields speak of the video that is chosen
         gather_state(dock, image_layer, axes) if is_chosen else None,
         gather_layers(dock, image_layer, masks) if is_chosen else None,

@@ -15,7 +15,7 @@ NEXT_OBJECT_KEY = "N"
 SWITCH_SIGN_KEY = "W"
 
 
-class PromptPen:
+class PromptTool:
     """Keeps the features of new items in the chosen layers in line with the fields.
 
     Parameters

@@ -11,7 +11,7 @@ from qtpy.QtCore import QObject
 
 from napari_sam3.errors import LayerError, Sam3Error
 from napari_sam3.plugin.controllers.worker import Run
-from napari_sam3.plugin.views.widgets.progress import RunProgress
+from napari_sam3.plugin.controllers.activity_progress import ActivityProgress
 from napari_sam3.video import Video
 from napari_sam3.video.proxy import ProxyVideo, proxy_path, show_proxy, write_proxy
 
@@ -47,12 +47,12 @@ class ProxyMaking(QObject):
         self.run.failed.connect(self._on_run_failed)
         self.run.ended.connect(self._on_run_ended)
         self._has_failed = False
-        self.progress: RunProgress | None = None
+        self.progress: ActivityProgress | None = None
 
     def start(self) -> None:
         """Begin; returns at once."""
         self.run.start()
-        self.progress = RunProgress(len(self._video), self.run.stop, "making a proxy")
+        self.progress = ActivityProgress(len(self._video), self.run.stop, "making a proxy")
         _under_way.add(self)
 
     def _on_run_gave(self, n_done: int) -> None:

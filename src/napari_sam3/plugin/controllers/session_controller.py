@@ -7,98 +7,27 @@ steps are iterators, so that a thread can use them up one by one and stop in bet
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
-from napari_sam3.plugin.controllers.project_recorder import Keeping, Kept, NotKept, Told
-from napari_sam3.plugin.layers.exemplars import Examples, look_for
-from napari_sam3.plugin.layers.layer_prompts import LayerPrompt, is_same_prompt
-from napari_sam3.plugin.model.object_matching import Remembered, Renumbered
-from napari_sam3.session.session import VideoSession
-from napari_sam3.values import Direction, FrameResult, ObjectMask
-from napari_sam3.video import Video
-
-Key = tuple[int, int | str]
-"""Frame, and the object's id or what is looked for: a text, or `Examples`."""
-
-
-@dataclass(frozen=True, eq=False)
-class WantedPrompts:
-    """All prompts that shall hold, read at one moment.
-
-    Attributes
-    ----------
-    objects : mapping of (frame index, object id) to LayerPrompt
-        Everything said of that object on that frame.
-    texts : tuple of str
-        What to look for; each is asked on the frame `text_frame` unless it was asked before, and
-        found something.
-    text_frame : int
-        0-based.
-    examples : mapping of frame index to Examples
-        What boxes on that frame show as a thing to look for.
-    """
-
-    objects: Mapping[tuple[int, int], LayerPrompt] = field(default_factory=dict)
-    texts: tuple[str, ...] = ()
-    text_frame: int = 0
-    examples: Mapping[int, Examples] = field(default_factory=dict)
-
-    def __bool__(self) -> bool:
-        return bool(self.objects or self.texts or self.examples)
-
-
-@dataclass(frozen=True)
-class ModelReady:
-    """The model is loaded."""
-
-    name: str
-    device: str
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A propagation begins."""
-
-    n_frames: int
-
-
-@dataclass(frozen=True, eq=False)
-class Prompted:
-    """A frame as it is after a prompt on it."""
-
-    result: FrameResult
-
-
-@dataclass(frozen=True)
-class TextMissed:
-    """A text that found nothing on a frame, or nothing but what was pointed out before."""
-
-    text: str
-    frame_index: int
-
-
-@dataclass(frozen=True, eq=False)
-class Tracked:
-    """A frame of a propagation; `run` is its number where results are kept, else 0."""
-
-    result: FrameResult
-    run: int = 0
-
-
-@dataclass(frozen=True)
-class Erased:
-    """A frame that a removed object has to be taken off."""
-
-    frame_index: int
-    obj_id: int
-
-
-Event = (
-    ModelReady | Planned | Prompted | TextMissed | Tracked | Erased | Renumbered | Kept | NotKept
+from napari_sam3.plugin.controllers.project_recorder import KnownPrompts, ProjectRecorder
+from napari_sam3.plugin.layers.exemplars import search_for
+from napari_sam3.plugin.layers.layer_prompts import Key, LayerPrompt, TargetPrompts, is_same_prompt
+from napari_sam3.plugin.model.events import (
+    Erased,
+    Event,
+    ModelReady,
+    Planned,
+    Prompted,
+    Renumbered,
+    TextMissed,
+    Tracked,
 )
+from napari_sam3.plugin.model.object_matching import Remembered
+from napari_sam3.session.session import VideoSession
+from napari_sam3.values import Direction, ObjectMask
+from napari_sam3.video import Video
 
 
 class LoadedModel:
@@ -147,7 +76,7 @@ class SessionController:
         As `VideoSession` takes them.
     resolution : int
         As `load_model` takes it.
-    keeping : Keeping, optional
+    keeping : ProjectRecorder, optional
         The project of the work; nothing is kept if left out.
     """
 
@@ -160,10 +89,10 @@ class SessionController:
         contrast_limits: tuple[float, float] | None = None,
         *,
         resolution: int = 0,
-        keeping: Keeping | None = None,
+        keeping: ProjectRecorder | None = None,
     ) -> None:
         self.video = video
-        self.keeping = Keeping() if keeping is None else keeping
+        self.keeping = ProjectRecorder() if keeping is None else keeping
         self.session: VideoSession | None = None
         # says of an object and a frame whether it may be seen there
         self.is_alive: Callable[[int, int], bool] | None = None
@@ -176,7 +105,7 @@ class SessionController:
         self._priors_lost: set[Key] = set()
         self._take_over(self.keeping.told)
 
-    def _take_over(self, told: Told) -> None:
+    def _take_over(self, told: KnownPrompts) -> None:
         # what the session was told, in the order it was told; None stands for a text
         self._told: dict[Key, LayerPrompt | None] = told.prompts
         self._removed: set[int] = told.removed
@@ -213,15 +142,15 @@ class SessionController:
 
     # ----------------------------------------------------------------- work
 
-    def segment(self, wanted: WantedPrompts, frame_index: int) -> Iterator[Event]:
+    def segment(self, wanted: TargetPrompts, frame_index: int) -> Iterator[Event]:
         """Bring the prompts in line, then show the frame."""
-        yield from self.bring_in_line(wanted)
+        yield from self.sync_prompts(wanted)
         self.keeping.save_prompts(self._open())
         yield Prompted(self._open().result(frame_index))
 
     def track(
         self,
-        wanted: WantedPrompts,
+        wanted: TargetPrompts,
         direction: Direction,
         start_frame_index: int | None,
         max_frames: int | None,
@@ -231,7 +160,7 @@ class SessionController:
         Both ways without a start frame first goes backward from where the last object was named, if
         that is not where the first one was: so an object named late is followed to both ends too.
         """
-        yield from self.bring_in_line(wanted)
+        yield from self.sync_prompts(wanted)
         session = self._open()
         self.keeping.save_prompts(session)
         runs: list[tuple[Direction, int | None]] = [(direction, start_frame_index)]
@@ -291,7 +220,7 @@ class SessionController:
             self.session = self.keeping.open_session(self.video, model, self._contrast_limits)
             yield ModelReady(model.name, model.device)
 
-    def bring_in_line(self, wanted: WantedPrompts) -> Iterator[Event]:
+    def sync_prompts(self, wanted: TargetPrompts) -> Iterator[Event]:
         """Make the session's prompts those wanted, with as little work as possible."""
         yield from self._begin_session()
         session = self._open()
@@ -319,7 +248,7 @@ class SessionController:
             if same != {obj_id: obj_id for obj_id in found_before}:
                 yield Renumbered(found_before, found_now, same)
 
-    def _order(self, wanted: WantedPrompts) -> list[Key]:
+    def _order(self, wanted: TargetPrompts) -> list[Key]:
         """Keys wanted: those told before in that order, so that ids come out the same again."""
         texts: list[Key] = list(wanted.examples.items())
         for text in wanted.texts:
@@ -341,13 +270,13 @@ class SessionController:
         self._priors.pop(key, None)
         self._priors_lost.discard(key)
 
-    def _tell(self, key: Key, wanted: WantedPrompts) -> Iterator[Event]:
+    def _tell(self, key: Key, wanted: TargetPrompts) -> Iterator[Event]:
         session = self._open()
         frame_index, name = key
         if isinstance(name, str):
             if key not in self._told:
                 before = session.object_ids
-                yield Prompted(look_for(session, frame_index, name))
+                yield Prompted(search_for(session, frame_index, name))
                 self._told[key] = None
                 if session.object_ids == before:
                     self._missed.add(key)
@@ -384,5 +313,5 @@ class SessionController:
         return tuple(i for i in self.object_ids if i not in named)
 
     def _open(self) -> VideoSession:
-        assert self.session is not None, "bring_in_line opens the session first"
+        assert self.session is not None, "sync_prompts opens the session first"
         return self.session

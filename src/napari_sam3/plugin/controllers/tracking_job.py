@@ -1,169 +1,159 @@
-"""One piece of work as the window sees it: a run, its drawing and its progress."""
+"""One job: steps of a session done in a thread, drawn and told as they come in."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from time import perf_counter
+from typing import Any
 
 from napari.utils.notifications import show_warning
-from qtpy.QtCore import QObject, Signal
+from psygnal import Signal
 
 from napari_sam3.errors import Sam3Error
+from napari_sam3.plugin.controllers.activity_progress import ActivityProgress, format_pace
 from napari_sam3.plugin.controllers.live_drawing import LiveDrawing
-from napari_sam3.plugin.controllers.project_recorder import Kept, NotKept
-from napari_sam3.plugin.controllers.session_controller import (
+from napari_sam3.plugin.controllers.worker import Run, as_propagation_error
+from napari_sam3.plugin.layers.results_layer import ResultsLayer
+from napari_sam3.plugin.model.app_state import AppState, Outcome, Phase
+from napari_sam3.plugin.model.events import (
     Erased,
-    Event,
+    JobEvent,
     ModelReady,
     Planned,
+    ProjectMade,
+    ProjectRefused,
     Prompted,
-    SessionController,
+    Renumbered,
     TextMissed,
     Tracked,
 )
-from napari_sam3.plugin.controllers.worker import Run, as_propagation_error
-from napari_sam3.plugin.model.object_matching import Renumbered
-from napari_sam3.plugin.model.tracked_video import Workbench
-from napari_sam3.plugin.views.status_text import Ending, Phase
-from napari_sam3.plugin.views.widgets.progress import RunProgress, say_pace
+from napari_sam3.values import FrameResult
 
 
-class Job(QObject):
-    """Steps of a controller, run in a thread and drawn as they come in.
+class TrackingJob:
+    """Steps that are run in a thread; what they give is drawn, and told to the state.
 
     Parameters
     ----------
-    bench : Workbench
-        With the setup that the steps are made for.
-    controller : SessionController
-        Whose steps they are.
-    steps : iterator of Event
+    viewer : napari viewer
+        Where results are shown.
+    state : AppState
+        Told of phase, progress and outcome.
+    target : callable
+        Gives the `ResultsLayer` to draw in; not called before there is something to draw.
+    steps : iterator of JobEvent
         Used up in a worker thread.
-    cancel : callable, optional
-        Called when it is to stop, from the GUI thread; that of the controller if left out.
+    cancel : callable
+        Called when it is to stop, in the window's thread.
+    is_prompted : callable
+        Of a frame index and an object id: whether there is a prompt.
     shows_bar : bool
         Whether a propagation gets a bar in napari's activity dock.
+
+    Attributes
+    ----------
+    frames_done : int
+        Frames tracked so far.
+    error : Sam3Error or None
+        What ended it.
     """
 
-    changed = Signal()
-    """Something to show has changed; at most about 30 times a second."""
+    tracked = Signal(FrameResult)
+    """A frame of a propagation has come; it is drawn if its layer is there."""
 
-    tracked = Signal(object)
-    """A frame of a propagation has come, a `FrameResult`; it is drawn if its layer is there."""
-
-    renumbered = Signal(object)
-    """Objects have other ids now, a `Renumbered`."""
-
-    kept = Signal(object)
-    """A `Project` was made for what comes now."""
-
-    not_kept = Signal(str)
-    """None could be made; why."""
+    told = Signal(object)
+    """What concerns others: a `Renumbered`, `ProjectMade` or `ProjectRefused`."""
 
     ended = Signal()
-    """The thread is done; emitted once."""
+    """The thread is done and all is drawn; emitted once."""
 
     def __init__(
         self,
-        bench: Workbench,
-        controller: SessionController,
-        steps: Iterator[Event],
+        viewer: Any,
+        state: AppState,
+        target: Callable[[], ResultsLayer],
+        steps: Iterator[JobEvent],
+        cancel: Callable[[], object],
+        is_prompted: Callable[[int, int], bool],
         *,
-        cancel: Callable[[], object] | None = None,
         shows_bar: bool = True,
     ) -> None:
-        super().__init__()
-        assert bench.setup is not None, "a controller comes with its setup"
+        assert state.video is not None, "a job is done on a video"
         self.frames_done = 0
-        self.frames_planned = 0
-        self.is_model_ready = False
-        self.is_followed = False
         self.error: Sam3Error | None = None
-        self.missed: tuple[str, ...] = ()
-        self.missed_on = 0
+        self.image_layer = state.video
+        self._axes = state.tracked(state.video).axes
+        self._viewer, self._state, self._target = viewer, state, target
+        self._is_prompted = is_prompted
+        self._shows_bar = shows_bar
         self._began = 0.0
         self._found_something = False
-        self._bench = bench
-        self._controller = controller
-        self._setup = bench.setup
         self._live: LiveDrawing | None = None
-        self._progress: RunProgress | None = None
-        self._shows_bar = shows_bar
-        self._run = Run(steps, cancel=cancel or controller.cancel)
+        self._bar: ActivityProgress | None = None
+        self._run = Run(steps, cancel=cancel)
         self._run.gave.connect(self._on_run_gave)
         self._run.failed.connect(self._on_run_failed)
         self._run.ended.connect(self._on_run_ended)
 
-    def start(self) -> None:
-        """Begin; returns at once."""
+    def start(self, phase: Phase, *, is_loaded: bool) -> None:
+        """Begin; returns at once.
+
+        Parameters
+        ----------
+        phase : Phase
+            What it is for.
+        is_loaded : bool
+            Whether the model need not be loaded first.
+        """
+        self._state.update(
+            phase=phase if is_loaded else Phase.LOADING,
+            job_phase=phase,
+            outcome=Outcome.NONE,
+            frames_done=0,
+            frames_planned=0,
+            pace="",
+            results_name="",
+            failure="",
+            missed=(),
+        )
         self._run.start()
 
     def stop(self) -> None:
         """Stop before the next step; what is done stays."""
+        self._state.phase = Phase.STOPPING
         self._run.stop()
 
     def abandon(self, at_end: Callable[[], object]) -> None:
         """Stop, and let go of layers and widgets at once; `at_end` is called after the thread."""
         for signal in (self._run.gave, self._run.failed, self._run.ended):
             signal.disconnect()
-        self._close_progress()
+        self._close_bar()
         self._run.at_end = at_end
         self._run.stop()
 
     def has_lost_layer(self) -> bool:
         """Whether the video or the layer drawn into has been deleted."""
-        layers = self._bench.viewer.layers
-        if self._setup.image_layer not in layers:
+        layers = self._viewer.layers
+        if self.image_layer not in layers:
             return True
         return self._live is not None and self._live.target.layer not in layers
 
-    @property
-    def pace(self) -> str:
-        """Frames a second and time left, in words."""
-        if not self.frames_planned:
-            return ""
-        return say_pace(self.frames_done, self.frames_planned, perf_counter() - self._began)
-
-    @property
-    def results_name(self) -> str:
-        """Name of the layer drawn into; empty if nothing was drawn."""
-        return "" if self._live is None else str(self._live.target.layer.name)
-
-    def ending(self, work: Phase) -> Ending:
-        """How it ended."""
-        if self.error is not None:
-            return Ending.FAILED
-        if self._run.is_stopped:
-            return Ending.STOPPED
-        if work is Phase.SEGMENTING:
-            return Ending.SEGMENTED if self._found_something else Ending.EMPTY
-        return Ending.TRACKED if work is Phase.TRACKING else Ending.NONE
-
-    def _on_run_gave(self, event: Event) -> None:
+    def _on_run_gave(self, event: JobEvent) -> None:
+        state = self._state
         if isinstance(event, ModelReady):
-            self.is_model_ready = True
-            self.changed.emit()
+            if state.phase is Phase.LOADING:
+                state.phase = state.job_phase
         elif isinstance(event, Planned):
-            self.frames_planned = event.n_frames
             self._began = perf_counter()
             if self._shows_bar:
-                self._progress = RunProgress(event.n_frames, self.stop)
-            self.changed.emit()
-        elif isinstance(event, Kept):
-            self.kept.emit(event.project)
-        elif isinstance(event, NotKept):
-            self.not_kept.emit(event.reason)
+                self._bar = ActivityProgress(event.n_frames, self.stop)
+            state.frames_planned = event.n_frames
         elif isinstance(event, TextMissed):
-            self.missed += (event.text,)
-            self.missed_on = event.frame_index
-        elif isinstance(event, Renumbered):
-            self.renumbered.emit(event)
-            new = [f"{i} is now {j}" for i, j in sorted(event.same.items()) if i != j]
-            if new:
-                show_warning(
-                    "objects found by text have new numbers, for a prompt was taken back: "
-                    f"{', '.join(new)}"
-                )
+            state.update(missed=(*state.missed, event.text), missed_on=event.frame_index)
+        elif isinstance(event, Renumbered | ProjectMade | ProjectRefused):
+            self.told.emit(event)
+            if isinstance(event, Renumbered):
+                _warn_of_new_ids(event)
         else:
             if not self.has_lost_layer() and self.error is None:
                 self._try_to_draw(event)
@@ -181,7 +171,6 @@ class Job(QObject):
 
     def _draw(self, event: Prompted | Tracked | Erased) -> None:
         live = self._drawing()
-        live.is_followed = self.is_followed
         if isinstance(event, Erased):
             live.erase(event.frame_index, event.obj_id)
             return
@@ -190,22 +179,32 @@ class Job(QObject):
             self.frames_done += 1
             run = event.run
         self._found_something = bool(event.result.objects)
-        live.draw(event.result, is_prompted=self._controller.is_prompted, run=run)
+        live.draw(event.result, is_prompted=self._is_prompted, run=run)
 
     def _drawing(self) -> LiveDrawing:
         # not before there is something to draw: a model that can't be loaded leaves no empty layer
         if self._live is None:
-            setup, bench = self._setup, self._bench
-            results = bench.results_for(setup.image_layer, setup.axes)
-            self._live = LiveDrawing(bench.viewer, setup.image_layer, setup.axes, results)
+            assert self._axes is not None, "read before the job began"
+            state = self._state
+            self._live = LiveDrawing(
+                self._viewer,
+                self.image_layer,
+                self._axes,
+                self._target(),
+                is_followed=lambda: state.is_followed,
+            )
             self._live.refreshed.connect(self._on_live_refreshed)
         return self._live
 
     def _on_live_refreshed(self) -> None:
-        self.changed.emit()
-        if self._progress is not None:
+        state = self._state
+        if state.frames_planned:
+            seconds = perf_counter() - self._began
+            pace = format_pace(self.frames_done, state.frames_planned, seconds)
+            state.update(frames_done=self.frames_done, pace=pace)
+        if self._bar is not None:
             # last, for napari handles other events in here
-            self._progress.advance_to(self.frames_done)
+            self._bar.advance_to(self.frames_done)
 
     def _on_run_failed(self, error: Sam3Error) -> None:
         self.error = error
@@ -218,10 +217,34 @@ class Job(QObject):
             # the boundary of a slot: what napari can't show must not leave the dock busy for ever
             self.error = self.error or as_propagation_error(exc)
         finally:
-            self._close_progress()
+            self._close_bar()
             self.ended.emit()
 
-    def _close_progress(self) -> None:
-        progress, self._progress = self._progress, None
-        if progress is not None:
-            progress.close()
+    @property
+    def results_name(self) -> str:
+        """Name of the layer drawn into; empty if nothing was drawn."""
+        return "" if self._live is None else str(self._live.target.layer.name)
+
+    def outcome(self) -> Outcome:
+        """How it ended."""
+        if self.error is not None:
+            return Outcome.FAILED
+        if self._run.is_stopped:
+            return Outcome.STOPPED
+        if self._state.job_phase is Phase.SEGMENTING:
+            return Outcome.SEGMENTED if self._found_something else Outcome.EMPTY
+        return Outcome.TRACKED if self._state.job_phase is Phase.TRACKING else Outcome.NONE
+
+    def _close_bar(self) -> None:
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            bar.close()
+
+
+def _warn_of_new_ids(event: Renumbered) -> None:
+    new = [f"{i} is now {j}" for i, j in sorted(event.same.items()) if i != j]
+    if new:
+        show_warning(
+            "objects found by text have new numbers, for a prompt was taken back: "
+            f"{', '.join(new)}"
+        )

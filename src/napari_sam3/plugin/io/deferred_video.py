@@ -20,7 +20,7 @@ from qtpy.QtCore import QCoreApplication, QThread
 
 from napari_sam3.errors import Sam3Error, VideoError
 from napari_sam3.plugin.controllers.worker import Run
-from napari_sam3.plugin.io.video_reader import video_layer
+from napari_sam3.plugin.layers.video_layer import video_layer
 from napari_sam3.video import Video, open_video
 from napari_sam3.video.first_frame import FirstFrame
 from napari_sam3.video.proxy import show_proxy

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sam3.plugin.io.video_reader import LayerData, PathOrPaths
+from napari_sam3.plugin.layers.video_layer import LayerData, PathOrPaths
 
 if TYPE_CHECKING:
     from napari_sam3.video.facts import VideoFacts

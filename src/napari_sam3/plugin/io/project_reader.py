@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from napari_sam3.plugin.io.video_reader import LayerData, PathOrPaths
+from napari_sam3.plugin.layers.video_layer import LayerData, PathOrPaths
 
 
 def get_project_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | None:

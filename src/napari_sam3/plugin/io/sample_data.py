@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.plugin.io.video_reader import LayerData, video_layer
+from napari_sam3.plugin.layers.video_layer import LayerData, video_layer
 
 
 def dividing_cells() -> list[LayerData]:

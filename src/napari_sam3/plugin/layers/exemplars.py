@@ -17,7 +17,7 @@ from napari_sam3.values import BoolArray, FloatArray, FrameResult
 EXAMPLE, COUNTEREXAMPLE = "example", "counterexample"
 
 
-class Examples(str):
+class Exemplars(str):
     """What the examples of a frame look for: in words, by which a controller knows it again.
 
     Parameters
@@ -36,7 +36,7 @@ class Examples(str):
 
     def __new__(
         cls, text: str | None, boxes_xyxy: Sequence[Any] | FloatArray, labels: Any
-    ) -> Examples:
+    ) -> Exemplars:
         """Put the boxes into words: equal words, equal examples."""
         boxes = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
         signs = np.asarray(labels, bool)
@@ -50,9 +50,9 @@ class Examples(str):
         return made
 
 
-def look_for(session: VideoSession, frame_index: int, what: str) -> FrameResult:
+def search_for(session: VideoSession, frame_index: int, what: str) -> FrameResult:
     """Look for a text, or for what examples show."""
-    if not isinstance(what, Examples):
+    if not isinstance(what, Exemplars):
         return session.add_prompt(frame_index, text=what)
     return session.add_prompt(
         frame_index, text=what.text, boxes=what.boxes_xyxy, box_labels=what.labels, exemplar=True
@@ -69,11 +69,11 @@ def read_example(layer: Any, index: int) -> bool | None:
 
 def join_text(
     found: dict[int, tuple[list[FloatArray], list[bool]]], texts: tuple[str, ...]
-) -> tuple[dict[int, Examples], tuple[str, ...]]:
-    """Examples by frame, and the texts that are to be looked for by themselves.
+) -> tuple[dict[int, Exemplars], tuple[str, ...]]:
+    """Exemplars by frame, and the texts that are to be looked for by themselves.
 
     One text and its examples are looked for together: a counterexample shall hold for the text too.
     """
     text = texts[0] if found and len(texts) == 1 else None
-    examples = {frame: Examples(text, boxes, signs) for frame, (boxes, signs) in found.items()}
+    examples = {frame: Exemplars(text, boxes, signs) for frame, (boxes, signs) in found.items()}
     return examples, () if text is not None else texts

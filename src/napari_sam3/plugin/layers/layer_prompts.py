@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from napari_sam3.plugin.layers.exemplars import Exemplars
 from napari_sam3.values import BoolArray, FloatArray, no_labels, no_points
 
 Kind = Literal["points", "shapes", "labels"]
@@ -134,3 +135,33 @@ def _is_same(one: NDArray | None, other: NDArray | None) -> bool:
     if one is None or other is None:
         return one is other
     return np.array_equal(one, other)
+
+
+Key = tuple[int, int | str]
+"""Frame, and the object's id or what is looked for: a text, or `Exemplars`."""
+
+
+@dataclass(frozen=True, eq=False)
+class TargetPrompts:
+    """All prompts that shall hold, read at one moment.
+
+    Attributes
+    ----------
+    objects : mapping of (frame index, object id) to LayerPrompt
+        Everything said of that object on that frame.
+    texts : tuple of str
+        What to look for; each is asked on the frame `text_frame` unless it was asked before, and
+        found something.
+    text_frame : int
+        0-based.
+    exemplars : mapping of frame index to Exemplars
+        What boxes on that frame show as a thing to look for.
+    """
+
+    objects: Mapping[tuple[int, int], LayerPrompt] = field(default_factory=dict)
+    texts: tuple[str, ...] = ()
+    text_frame: int = 0
+    exemplars: Mapping[int, Exemplars] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.objects or self.texts or self.examples)

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from napari.layers import Layer, Points, Shapes
 
-from napari_sam3.plugin.io.video_reader import LayerData
 from napari_sam3.plugin.layers.prompt_layers import colours_now, points_style, shapes_style
+from napari_sam3.plugin.layers.video_layer import LayerData
 
 _COLOUR_DIGITS = 4
 

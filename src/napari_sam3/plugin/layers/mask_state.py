@@ -9,8 +9,8 @@ import numpy as np
 from napari.layers import Image, Labels
 
 from napari_sam3.labels.label_stack import LabelStack
+from napari_sam3.plugin.layers.layer_roles import MASKS
 from napari_sam3.plugin.layers.overlay import labels_on_frame
-from napari_sam3.plugin.layers.project_layers import MASKS
 from napari_sam3.plugin.layers.stack_axes import StackAxes
 from napari_sam3.session.run_lengths import decode_runs, run_lengths
 from napari_sam3.values import ObjectMask

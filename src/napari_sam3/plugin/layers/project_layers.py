@@ -8,27 +8,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.layers import Layer
 
 from napari_sam3.errors import VideoError
-from napari_sam3.plugin.io.video_reader import LayerData, video_layer
+from napari_sam3.plugin.layers.layer_roles import BOXES, FOLDER, MASKS, POINTS, RESULTS, ROLE, VIDEO
 from napari_sam3.plugin.layers.prompt_layers import EXCLUDE, INCLUDE
 from napari_sam3.plugin.layers.transforms import napari_points
+from napari_sam3.plugin.layers.video_layer import LayerData, video_layer
 
 if TYPE_CHECKING:
     from napari_sam3.projects import Project
     from napari_sam3.video import Video
 
-FOLDER, ROLE = "sam3_project", "sam3_role"
-"""Names in a layer's metadata: the project that it is of, and what it is there."""
-
-VIDEO, RESULTS, POINTS, BOXES, MASKS = "video", "results", "points", "boxes", "masks"
 
 _LOOK = ("name", "opacity", "visible", "blending")
 _IMAGE_LOOK = ("contrast_limits", "colormap", "gamma")
 
 
 @dataclass
-class Opened:
+class LoadedProject:
     """A project that was opened, with the video that was found.
 
     Attributes
@@ -51,7 +49,9 @@ class Opened:
     layers: list[LayerData] = field(default_factory=list)
 
 
-def open_project(folder: Path, *, read_only: bool = False, shown: tuple[Path, ...] = ()) -> Opened:
+def open_project(
+    folder: Path, *, read_only: bool = False, shown: tuple[Path, ...] = ()
+) -> LoadedProject:
     """Open a project and its video, and make its layers; slow, so a window does it in a thread.
 
     Parameters
@@ -73,7 +73,7 @@ def open_project(folder: Path, *, read_only: bool = False, shown: tuple[Path, ..
     from napari_sam3.video.proxy import show_proxy
 
     project = Project.open(folder, read_only=read_only)
-    opened = Opened(project, problems=list(project.problems))
+    opened = LoadedProject(project, problems=list(project.problems))
     try:
         place = project.find_video()
         problem = None if place is not None else project.video_problem
@@ -105,7 +105,7 @@ def open_project(folder: Path, *, read_only: bool = False, shown: tuple[Path, ..
     return opened
 
 
-def project_layers(opened: Opened) -> list[LayerData]:
+def project_layers(opened: LoadedProject) -> list[LayerData]:
     """All layers of a project, the lowest first; what can't be understood is told in `problems`.
 
     Slow: a video of more than 8 bits is asked for its first frame.
@@ -126,7 +126,7 @@ def project_layers(opened: Opened) -> list[LayerData]:
     return layers
 
 
-def _make(role: str, told: Mapping[str, Any] | None, opened: Opened) -> LayerData | None:
+def _make(role: str, told: Mapping[str, Any] | None, opened: LoadedProject) -> LayerData | None:
     try:
         return _MAKERS[role](told, opened)
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
@@ -141,7 +141,7 @@ def _entries(layers: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
 
 
-def _make_video(told: Mapping[str, Any] | None, opened: Opened) -> LayerData | None:
+def _make_video(told: Mapping[str, Any] | None, opened: LoadedProject) -> LayerData | None:
     if opened.video is None:
         return None
     data, arguments, kind = video_layer(opened.video)
@@ -151,7 +151,7 @@ def _make_video(told: Mapping[str, Any] | None, opened: Opened) -> LayerData | N
     return data, arguments, kind
 
 
-def _make_results(told: Mapping[str, Any] | None, opened: Opened) -> LayerData:
+def _make_results(told: Mapping[str, Any] | None, opened: LoadedProject) -> LayerData:
     from napari_sam3.plugin.layers.layer_state import place_arguments
 
     project = opened.project
@@ -167,7 +167,7 @@ def _make_results(told: Mapping[str, Any] | None, opened: Opened) -> LayerData:
     return project.labels, arguments, "labels"
 
 
-def _make_masks(told: Mapping[str, Any] | None, opened: Opened) -> LayerData | None:
+def _make_masks(told: Mapping[str, Any] | None, opened: LoadedProject) -> LayerData | None:
     from napari_sam3.plugin.layers.mask_state import draw_masks
 
     if told is None or not told["frames"]:
@@ -176,11 +176,11 @@ def _make_masks(told: Mapping[str, Any] | None, opened: Opened) -> LayerData | N
     return planes, {"name": str(told["name"]), "opacity": 0.5, **_place_of_video(opened)}, "labels"
 
 
-def _make_points(told: Mapping[str, Any] | None, opened: Opened) -> LayerData | None:
+def _make_points(told: Mapping[str, Any] | None, opened: LoadedProject) -> LayerData | None:
     return _make_prompts("points", told, opened)
 
 
-def _make_boxes(told: Mapping[str, Any] | None, opened: Opened) -> LayerData | None:
+def _make_boxes(told: Mapping[str, Any] | None, opened: LoadedProject) -> LayerData | None:
     return _make_prompts("shapes", told, opened)
 
 
@@ -193,7 +193,9 @@ _MAKERS = {
 }
 
 
-def _make_prompts(kind: str, told: Mapping[str, Any] | None, opened: Opened) -> LayerData | None:
+def _make_prompts(
+    kind: str, told: Mapping[str, Any] | None, opened: LoadedProject
+) -> LayerData | None:
     from napari_sam3.plugin.layers.layer_state import prompt_layer_data
 
     if told is None:
@@ -205,7 +207,7 @@ def _make_prompts(kind: str, told: Mapping[str, Any] | None, opened: Opened) -> 
     return prompt_layer_data(told, min(opened.project.video.shape[1:]))
 
 
-def _drawn_anew(kind: str, opened: Opened) -> dict[str, Any] | None:
+def _drawn_anew(kind: str, opened: LoadedProject) -> dict[str, Any] | None:
     """Prompts as the model was told them, where it is not known how they were drawn."""
     items, objects, labels = [], [], []
     for prompt in opened.project.prompts:
@@ -237,7 +239,7 @@ def _drawn_anew(kind: str, opened: Opened) -> dict[str, Any] | None:
     }
 
 
-def _place_of_video(opened: Opened) -> dict[str, Any]:
+def _place_of_video(opened: LoadedProject) -> dict[str, Any]:
     """Where the video lies in the world, for layers upon it."""
     if opened.video is None:
         return {}
@@ -248,3 +250,20 @@ def _place_of_video(opened: Opened) -> dict[str, Any]:
 def _stem(project: Project) -> str:
     name = project.video.name
     return project.folder.stem if name is None else Path(name).stem
+
+
+def open_to_editing(layers: Mapping[str, Layer | None], is_open: bool) -> None:
+    """Let a person change results and prompts, or keep them from it; layers by role."""
+    for role in (RESULTS, POINTS, BOXES, MASKS):
+        layer = layers.get(role)
+        if layer is not None:
+            layer.events.editable.disconnect(_keep_closed)
+            layer.editable = is_open
+            if not is_open:
+                layer.events.editable.connect(_keep_closed)
+
+
+def _keep_closed(event: Any) -> None:
+    """Napari opens a layer to editing again when it is shown in 2D after 3D."""
+    if event.source.editable:
+        event.source.editable = False

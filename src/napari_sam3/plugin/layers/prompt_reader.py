@@ -21,8 +21,8 @@ from napari_sam3.plugin.layers.layer_prompts import (
     read_object_id,
 )
 from napari_sam3.plugin.layers.overlay import labels_on_frame
-from napari_sam3.plugin.layers.prompt_group import PromptGroup
 from napari_sam3.plugin.layers.shape_geometry import (
+    deepest_point,
     ellipse_outline,
     fill_outline,
     is_level,
@@ -395,3 +395,33 @@ class _Reader:
                 )
                 return None
         return obj_id, include
+
+
+class PromptGroup:
+    """Collects what is said of one object on one frame."""
+
+    def __init__(self) -> None:
+        self.points: list[FloatArray] = []
+        self.labels: list[BoolArray] = []
+        self.box: FloatArray | None = None
+        self.box_source: Source | None = None
+        self.mask: BoolArray | None = None
+        self.excluded: list[BoolArray] = []
+        self.sources: list[Source] = []
+
+    def add_points(self, points_yx: FloatArray, include: bool) -> None:
+        """Take clicks, (N, 2) y, x."""
+        self.points.append(api_points(points_yx))
+        self.labels.append(np.full(len(points_yx), include))
+
+    def add_mask(self, mask: BoolArray) -> None:
+        """Join an area."""
+        self.mask = mask if self.mask is None else self.mask | mask
+
+    def finish(self) -> None:
+        """Cut excluded areas out of the mask, or click into them where there is no mask."""
+        for area in self.excluded:
+            if self.mask is not None:
+                self.mask = self.mask & ~area
+            else:
+                self.add_points(deepest_point(area), include=False)

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from napari.layers import Image, Labels, Points, Shapes
 
-from napari_sam3.plugin.controllers.session_controller import WantedPrompts
 from napari_sam3.plugin.layers.exemplars import join_text, read_example
+from napari_sam3.plugin.layers.layer_prompts import TargetPrompts
 from napari_sam3.plugin.layers.prompt_reader import (
     LayerPrompt,
     Skipped,
@@ -37,7 +37,7 @@ def read_prompts(
     current_object: int = 0,
     ids_in_use: Iterable[int] = (),
     takes_screen: bool = True,
-) -> tuple[WantedPrompts, tuple[Skipped, ...]]:
+) -> tuple[TargetPrompts, tuple[Skipped, ...]]:
     """Read layers and text as the prompts that shall hold.
 
     Items that name no object get an id of their own, written into their layer's feature
@@ -66,7 +66,7 @@ def read_prompts(
 
     Returns
     -------
-    (WantedPrompts, tuple of Skipped)
+    (TargetPrompts, tuple of Skipped)
         The prompts, and the items that are none.
     """
     taken = {int(i) for i in ids_in_use}
@@ -98,7 +98,7 @@ def read_prompts(
         objects[key] = _join(objects.get(key), LayerPrompt(frame_index, obj_id, mask=mask))
     texts = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     examples, texts = join_text(found, texts)
-    return WantedPrompts(objects, texts, current_frame, examples), tuple(skipped)
+    return TargetPrompts(objects, texts, current_frame, examples), tuple(skipped)
 
 
 def name_objects(layer: Points | Shapes, taken: set[int], current_object: int = 0) -> None:

@@ -15,7 +15,7 @@ from napari_sam3.labels.notes import ObjectNote, Source
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
 from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count
-from napari_sam3.plugin.layers.transforms import layer_shape, world_to_indices
+from napari_sam3.plugin.layers.transforms import layer_shape
 from napari_sam3.values import BoolArray, FrameResult, ObjectMask, PackedMask, label_image
 
 LABEL_DTYPE = np.uint16
@@ -24,7 +24,7 @@ Key = tuple[int, int]
 """Frame index, object id."""
 
 
-class ResultLayer:
+class ResultsLayer:
     """The Labels layer that shows the objects of one video; id = label.
 
     The person may paint in it. Labels that are none of the session's objects stay as they are,
@@ -208,21 +208,3 @@ def _keep_to_frame(event: Any) -> None:
             f"painting in {layer.name!r} changes the frame on screen alone: 'n edit dim' stays "
             f"{layer.ndim - 1}"
         )
-
-
-def frame_on_screen(image_layer: Image, axes: StackAxes, viewer: Any) -> int:
-    """The frame of a video layer that a viewer shows."""
-    if axes.time is None:
-        return 0
-    return world_to_indices(image_layer, viewer.dims.point)[axes.time]
-
-
-def show_frame(image_layer: Image, axes: StackAxes, viewer: Any, frame_index: int) -> None:
-    """Turn a viewer to a frame of a video layer."""
-    if axes.time is None:
-        return
-    ahead = viewer.dims.ndim - image_layer.ndim  # layers are lined up at their last axes
-    place = np.asarray(image_layer.world_to_data(viewer.dims.point[ahead:]), float)
-    place[axes.time] = frame_index
-    world = image_layer.data_to_world(place)
-    viewer.dims.set_point(ahead + axes.time, float(world[axes.time]))

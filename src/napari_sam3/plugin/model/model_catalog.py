@@ -18,7 +18,7 @@ AUTO = "auto"
 
 
 @dataclass(frozen=True)
-class Survey:
+class ModelCatalog:
     """What was found.
 
     Attributes
@@ -49,12 +49,12 @@ class Survey:
         return state is None or state.is_ready
 
 
-def list_offers() -> Survey:
+def list_offers() -> ModelCatalog:
     """The models that are offered, without looking for their weights; takes no time."""
-    return Survey({entry.name: entry for entry in list_models()})
+    return ModelCatalog({entry.name: entry for entry in list_models()})
 
 
-def make_survey(name: str) -> Survey:
+def survey_models(name: str) -> ModelCatalog:
     """Look for all weights, and for the devices of the model `name`; to be called in a thread."""
     entries = {entry.name: entry for entry in list_models()}
     if name not in (AUTO, *entries):
@@ -76,10 +76,10 @@ def make_survey(name: str) -> Survey:
             devices[name] = chosen.devices()
         except ModelUnavailableError:  # said when it is used
             devices[name] = ()
-    return Survey(entries, states, auto, devices)
+    return ModelCatalog(entries, states, auto, devices)
 
 
-def say_briefly(entry: ModelEntry, now: WeightsState | None) -> str:
+def format_state(entry: ModelEntry, now: WeightsState | None) -> str:
     """A model's state, short enough to stand beside its name."""
     if entry.weights is None:
         return "embedded"

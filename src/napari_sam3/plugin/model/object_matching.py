@@ -3,29 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from napari_sam3.session.session import VideoSession
 from napari_sam3.values import ObjectMask
 
 LEAST_OVERLAP = 0.5
-
-
-@dataclass(frozen=True)
-class Renumbered:
-    """Objects found by text that have other ids than before, or are gone.
-
-    Attributes
-    ----------
-    before, after : tuple of int
-        All ids of objects found by text.
-    same : mapping of id to id
-        Which of them are the same objects.
-    """
-
-    before: tuple[int, ...]
-    after: tuple[int, ...]
-    same: Mapping[int, int] = field(default_factory=dict, compare=False)
 
 
 def match_objects(

@@ -1,35 +1,31 @@
-"""A project that is open in a dock, and the videos that projects are made of."""
+"""A project that is open, and the videos that projects are made of."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Layer
 
-from napari_sam3.plugin.controllers.autosave import Autosave
 from napari_sam3.plugin.layers.stack_axes import StackAxes
-from napari_sam3.plugin.model.project_lookup import free_folder
 from napari_sam3.video import Video
 
 if TYPE_CHECKING:
-    from napari_sam3.projects import Project
+    from napari_sam3.labels.objects import ObjectTable
+    from napari_sam3.projects import Project, ProjectState
 
 
 @dataclass(eq=False)
-class Held:
-    """A project that is open in a dock.
+class OpenProject:
+    """A project that keeps the work on a video of a viewer, or shows it.
 
     Attributes
     ----------
     project : Project
     image_layer, axes
         The video and how it is read; None while the video is lost.
-    autosave : Autosave or None
-        Saves it; None where it is open for reading only, or was let alone by a reset.
     saved_at : str
         Clock time of the last save.
     problems : list of str
@@ -38,8 +34,6 @@ class Held:
         Why the last save failed; empty once one went well.
     layers : list of layers
         That show its labels: it is open as long as one of them is in the viewer.
-    watched : list of layers
-        Whose changes are saved.
     masks : dict or None
         What was painted as prompts in a layer of its own, as `describe_masks` tells it.
     """
@@ -47,22 +41,44 @@ class Held:
     project: Project
     image_layer: Image | None = None
     axes: StackAxes | None = None
-    autosave: Autosave | None = None
     saved_at: str = ""
     problems: list[str] = field(default_factory=list)
     failure: str = ""
     layers: list[Layer] = field(default_factory=list)
-    watched: list[Any] = field(default_factory=list)
     masks: Mapping[str, Any] | None = None
 
-    def stop_saving(self) -> None:
-        """Save what there is, and hear of no further change."""
-        if self.autosave is not None:
-            for layer in self.watched:
-                with suppress(ValueError, KeyError):  # gone with its viewer
-                    layer.events.disconnect(self.autosave.note)
-            self.autosave.close()
-        self.autosave, self.watched = None, []
+    def all_problems(self) -> tuple[str, ...]:
+        """What is lost or went wrong, each once."""
+        # the store may meet damaged frames later on
+        met = getattr(self.project.labels, "problems", ())
+        failed = [self.failure] if self.failure else []
+        return tuple(dict.fromkeys([*self.problems, *met, *failed]))
+
+    def stopped_run(self) -> tuple[int | None, int]:
+        """The frame after which a propagation was stopped (None if none was), and frames left."""
+        run, legs = self.project.run, self.project.frames_left
+        n_left = sum(map(len, legs))
+        if run is None or not legs or run.stale:
+            return None, n_left
+        planned = run.legs(self.project.labels.shape[0])
+        leg = next((p for p in planned if legs[0][0] in p), legs[0])
+        done = leg.index(legs[0][0]) if legs[0][0] in leg else 0
+        return (leg[done - 1] if done else None), n_left
+
+
+@dataclass
+class ProjectSnapshot:
+    """What is to be saved; None: as it was.
+
+    Attributes
+    ----------
+    state, layers, objects
+        As `Project` takes them.
+    """
+
+    state: ProjectState | None = None
+    layers: dict[str, Any] | None = None
+    objects: ObjectTable | None = None
 
 
 def video_path(image_layer: Image | None) -> Path | None:
@@ -74,12 +90,3 @@ def video_path(image_layer: Image | None) -> Path | None:
     return None if path is None else Path(path).expanduser().absolute()
 
 
-def make_project(path: Path, shape: tuple[int, int, int]) -> Callable[[], Project]:
-    """What makes a new project of a video, beside those there are; slow, for a thread."""
-
-    def make() -> Project:
-        from napari_sam3.projects import Project
-
-        return Project.create(free_folder(path), path, shape)
-
-    return make

@@ -11,7 +11,7 @@ from napari_sam3.projects.place import SUFFIX, list_projects, project_for
 
 
 @dataclass(frozen=True)
-class EarlierWork:
+class EarlierProject:
     """A project of the video that is shown.
 
     Attributes
@@ -25,7 +25,7 @@ class EarlierWork:
     when: str
 
 
-def find_earlier(video: Path, but: Collection[Path] = ()) -> EarlierWork | None:
+def find_earlier(video: Path, but: Collection[Path] = ()) -> EarlierProject | None:
     """The project of a video that was worked on last, in the place where they are kept.
 
     Parameters
@@ -39,7 +39,7 @@ def find_earlier(video: Path, but: Collection[Path] = ()) -> EarlierWork | None:
     for folder in list_projects(home.parent):
         if _is_of(folder, home) and folder not in but:
             changed = max((f.stat().st_mtime for f in folder.iterdir() if f.is_file()), default=0.0)
-            return EarlierWork(folder, f"{datetime.fromtimestamp(changed):%Y-%m-%d, %H:%M}")
+            return EarlierProject(folder, f"{datetime.fromtimestamp(changed):%Y-%m-%d, %H:%M}")
     return None
 
 

@@ -1,263 +1,116 @@
-"""What the window works on: a video layer, how it is read, its prompts, session and results."""
+"""All that belongs to one video layer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from weakref import ReferenceType, WeakKeyDictionary, ref
+from weakref import ReferenceType, ref
 
 import numpy as np
-from napari.layers import Image, Labels, Points, Shapes
+from napari.layers import Image, Points, Shapes
 
 from napari_sam3.errors import LayerError
-from napari_sam3.plugin.controllers.project_recorder import Keeping
-from napari_sam3.plugin.controllers.session_controller import LoadedModel, SessionController
-from napari_sam3.plugin.layers.features_table import table_of
-from napari_sam3.plugin.layers.prompt_layers import make_prompt_layers
-from napari_sam3.plugin.layers.results_layer import ResultLayer
-from napari_sam3.plugin.layers.stack_axes import StackAxes, layer_video, video_contrast_limits
-from napari_sam3.video import Video
+from napari_sam3.plugin.layers.results_layer import ResultsLayer
+from napari_sam3.plugin.layers.stack_axes import StackAxes, video_contrast_limits
 
 if TYPE_CHECKING:
-    from napari_sam3.projects import Project
+    from napari_sam3.plugin.model.open_project import OpenProject
 
-PromptLayers = tuple[Points, Shapes]
-
-# videos that a script works on, and its workbench
-_held: WeakKeyDictionary[Image, ReferenceType[Workbench]] = WeakKeyDictionary()
+_OWNER = "sam3_owner"
+"""In a layer's metadata: a weak reference to the state of the script that works on it."""
 
 
-@dataclass(frozen=True)
-class Setup:
-    """What a session is made for; with another one it is made anew."""
-
-    image_layer: Image
-    axes: StackAxes
-    model: str
-    device: str
-    resolution: int
-
-
-class Workbench:
-    """Makes and keeps, for one dock: prompt layers, the session, the layers of results.
-
-    There is one session at a time. It can always be made again from the layers, so turning
-    to another video and back loses nothing.
+class TrackedVideo:
+    """How one video layer is read, its prompt layers, results and project.
 
     Parameters
     ----------
-    viewer : napari viewer
-        Gets the layers that are made.
+    image_layer : Image
+        The video; not kept alive.
+
+    Attributes
+    ----------
+    axes : StackAxes or None
+        How it is read since the work on it began; None: by the sliders.
+    prompt_layers : (Points, Shapes) or None
+        Those that were made for it, whether or not they are in the viewer still.
+    results : ResultsLayer or None
+        Where results are drawn, likewise.
+    results_axes : StackAxes or None
+        How the video was read for them.
+    project : OpenProject or None
+        What keeps its work.
     """
 
-    def __init__(self, viewer: Any) -> None:
-        self.viewer = viewer
-        self.models = LoadedModel()
-        self.controller: SessionController | None = None
-        self.setup: Setup | None = None
-        self._data: Any = None  # of the image layer, which may be given other data
-        self._prompt_layers: WeakKeyDictionary[Image, PromptLayers] = WeakKeyDictionary()
-        self._results: WeakKeyDictionary[Image, tuple[StackAxes, ResultLayer]] = WeakKeyDictionary()
-        self._projects: WeakKeyDictionary[Image, tuple[StackAxes, Project]] = WeakKeyDictionary()
+    def __init__(self, image_layer: Image) -> None:
+        self._image_layer = ref(image_layer)
+        self.axes: StackAxes | None = None
+        self.prompt_layers: tuple[Points, Shapes] | None = None
+        self.results: ResultsLayer | None = None
+        self.results_axes: StackAxes | None = None
+        self.project: OpenProject | None = None
 
-    # -------------------------------------------------------------- prompts
+    @property
+    def image_layer(self) -> Image:
+        """The video layer."""
+        layer = self._image_layer()
+        assert layer is not None, "whoever asks has it"
+        return layer
 
-    def new_prompts(self, image_layer: Image, axes: StackAxes) -> PromptLayers:
-        """Add a Points and a Shapes layer to draw prompts of a video in.
-
-        Raises
-        ------
-        LayerError
-            If the layer can't be used as a video.
-        """
-        points, shapes = make_prompt_layers(image_layer, axes)
-        self.viewer.add_layer(shapes)
-        self.viewer.add_layer(points)
-        self._prompt_layers[image_layer] = (points, shapes)
-        return points, shapes
-
-    def prompt_layers_of(self, image_layer: Image | None) -> PromptLayers | None:
-        """The layers made for a video, if they are still there."""
-        made = None if image_layer is None else self._prompt_layers.get(image_layer)
-        if made is None or any(layer not in self.viewer.layers for layer in made):
+    @property
+    def contrast_limits(self) -> tuple[float, float] | None:
+        """Limits for a video that has more than 8 bits; 8-bit video is taken as it is."""
+        if np.dtype(self.image_layer.dtype) == np.uint8:
             return None
-        return made
+        return video_contrast_limits(self.image_layer)
 
-    def adopt_prompts(self, image_layer: Image, points: Points, shapes: Shapes) -> None:
-        """Take layers that were made here earlier for those of a video."""
-        self._prompt_layers[image_layer] = (points, shapes)
+    def project_read_as(self, axes: StackAxes) -> OpenProject | None:
+        """Its project, if that is of the video read so."""
+        return None if self.project is None or self.project.axes != axes else self.project
 
-    def is_made_here(self, layer: Any) -> bool:
-        """Whether a layer was made by `new_prompts`."""
-        return any(layer in pair for pair in self._prompt_layers.values())
-
-    # -------------------------------------------------------------- session
-
-    def controller_for(self, setup: Setup) -> SessionController:
-        """The session for this video and model; cheap, the model is loaded at the first use.
-
-        Raises
-        ------
-        LayerError, VideoError
-            If the layer can't be used as a video, or another workbench holds it.
-        """
-        self._check_free(setup.image_layer)
-        data = setup.image_layer.data
-        # a proxy only shows the same video
-        data = data.original if isinstance(data, Video) else data
-        if self.controller is None or self.setup != setup or self._data is not data:
-            self.close_session()
-            video = layer_video(setup.image_layer, setup.axes)
-            self.controller = SessionController(
-                video,
-                self.models,
-                setup.model,
-                setup.device,
-                contrast_of(setup.image_layer),
-                resolution=setup.resolution,
-                keeping=Keeping(self.project_of(setup.image_layer, setup.axes)),
-            )
-            self.setup, self._data = setup, data
-        results = self.results_of(setup.image_layer, setup.axes)
-        if results is not None:
-            self.controller.is_alive = table_of(results.layer).is_alive
-        return self.controller
-
-    def hold(self, image_layer: Image) -> None:
-        """Keep other workbenches from working on a video."""
-        self._check_free(image_layer)
-        _held[image_layer] = ref(self)
-
-    def release(self, image_layer: Image) -> None:
-        """Let others work on a video that was held."""
-        _held.pop(image_layer, None)
-
-    def _check_free(self, image_layer: Image) -> None:
-        holder = _held[image_layer]() if image_layer in _held else None
-        if holder is not None and holder is not self:
-            raise LayerError(
-                f"a script works on the layer {image_layer.name!r} (napari_sam3.attach); close its "
-                "session first, or choose another layer"
-            )
-
-    def close_session(self) -> None:
-        """Forget the session; layers stay."""
-        if self.controller is not None:
-            self.controller.close()
-        self.controller, self.setup, self._data = None, None, None
-
-    def close(self) -> None:
-        """Give back all memory."""
-        self.close_session()
-        self.models.close()
-
-    def give_away(self) -> Callable[[], None]:
-        """Let go of session and model, for somebody else to close them by calling the result."""
-        controller, models = self.controller, self.models
-        self.controller, self.setup, self._data = None, None, None
-        self.models = LoadedModel()
-
-        def close() -> None:
-            if controller is not None:
-                controller.close()
-            models.close()
-
-        return close
-
-    # -------------------------------------------------------------- results
-
-    def results_for(self, image_layer: Image, axes: StackAxes) -> ResultLayer:
-        """The layer of a video's results; a new one where there is none of ours any more."""
-        found = self.results_of(image_layer, axes)
-        if found is None:
-            found = self._make_results(image_layer, axes)
-            active = self.viewer.layers.selection.active
-            self.viewer.add_layer(found.layer)
-            self._lay_under_prompts(found.layer)
-            # the person goes on clicking where they were
-            self.viewer.layers.selection.active = active
-        return found
-
-    def adopt_results(self, image_layer: Image, axes: StackAxes, layer: Labels) -> ResultLayer:
-        """Draw in a layer that shows the results of a video's project already."""
-        return self._make_results(image_layer, axes, layer)
-
-    def _make_results(
-        self, image_layer: Image, axes: StackAxes, layer: Labels | None = None
-    ) -> ResultLayer:
-        project = self.project_of(image_layer, axes)
-        if project is None:
-            made = ResultLayer(image_layer, axes, layer=layer)
-        else:
-            made = ResultLayer(
-                image_layer,
-                axes,
-                project.labels,
-                layer=layer,
-                objects=project.objects,
-                own_ids=Keeping(project).ids_in_use,
-            )
-        self._results[image_layer] = (axes, made)
-        return made
-
-    def results_of(
-        self, image_layer: Image | None, axes: StackAxes | None = None
-    ) -> ResultLayer | None:
-        """The layer of a video's results, if there is one (of the video read that way)."""
-        known = None if image_layer is None else self._results.get(image_layer)
-        if known is None or known[1].layer not in self.viewer.layers or not known[1].is_whole:
+    def results_in(self, layers: Any, axes: StackAxes | None = None) -> ResultsLayer | None:
+        """Its results, if their layer is among these (and of the video read so)."""
+        results = self.results
+        if results is None or results.layer not in layers or not results.is_whole:
             return None
-        if axes is not None and (known[0] != axes or not known[1].fits(image_layer, axes)):
+        is_other = axes is not None and axes != self.results_axes
+        if is_other or (axes is not None and not results.fits(self.image_layer, axes)):
             return None
-        return known[1]
+        return results
 
-    def is_result(self, layer: Any) -> bool:
-        """Whether a layer shows results of this dock."""
-        return any(layer is found.layer for _, found in self._results.values())
-
-    def forget_results(self, image_layer: Image) -> None:
-        """Leave a video's results alone from now on."""
-        self._results.pop(image_layer, None)
-
-    # ------------------------------------------------------------- projects
-
-    def keep_in(self, image_layer: Image, axes: StackAxes, project: Project) -> None:
-        """Keep a video's work in a project from now on; whoever opened it closes it."""
-        self._projects[image_layer] = (axes, project)
-        if self.setup is not None and (self.setup.image_layer, self.setup.axes) == (
-            image_layer,
-            axes,
-        ):
-            assert self.controller is not None, "it comes with its setup"
-            if self.controller.keeping.project is project:
-                self.controller.keeping.claim()
-            else:
-                self.close_session()  # it is begun again from the project
-
-    def project_of(
-        self, image_layer: Image | None, axes: StackAxes | None = None
-    ) -> Project | None:
-        """The project of a video (read that way), if it is kept in one."""
-        known = None if image_layer is None else self._projects.get(image_layer)
-        if known is None or (axes is not None and known[0] != axes):
-            return None
-        return known[1]
-
-    def stop_keeping(self, image_layer: Image) -> None:
-        """Keep a video's work in its project no longer."""
-        self._projects.pop(image_layer, None)
-
-    def _lay_under_prompts(self, layer: Labels) -> None:
-        """Clicks stay visible above the masks."""
-        layers = self.viewer.layers
-        lowest = [layers.index(one) for one in layers if self.is_made_here(one)]
-        if lowest and min(lowest) < layers.index(layer):
-            layers.move(layers.index(layer), min(lowest))
+    def prompt_layers_in(self, layers: Any) -> tuple[Points, Shapes] | None:
+        """The prompt layers made for it, if both are among these."""
+        made = self.prompt_layers
+        return made if made is not None and all(layer in layers for layer in made) else None
 
 
-def contrast_of(image_layer: Image) -> tuple[float, float] | None:
-    """Contrast limits for a video that has more than 8 bits; 8-bit video is taken as it is."""
-    if np.dtype(image_layer.dtype) == np.uint8:
-        return None
-    return video_contrast_limits(image_layer)
+def own_video(image_layer: Image, owner: object) -> None:
+    """Keep others from working on a video layer as long as the owner is there.
+
+    Raises
+    ------
+    LayerError
+        If another one owns it.
+    """
+    check_owner(image_layer, owner)
+    image_layer.metadata[_OWNER] = ref(owner)
+
+
+def disown_video(image_layer: Image) -> None:
+    """Let others work on a video layer again."""
+    image_layer.metadata.pop(_OWNER, None)
+
+
+def check_owner(image_layer: Image, one: object) -> None:
+    """Make sure that nobody else works on a video layer.
+
+    Raises
+    ------
+    LayerError
+        If somebody does.
+    """
+    owner: ReferenceType[Any] | None = image_layer.metadata.get(_OWNER)
+    if owner is not None and owner() not in (None, one):
+        raise LayerError(
+            f"a script works on the layer {image_layer.name!r} (napari_sam3.attach); close its "
+            "session first, or choose another layer"
+        )

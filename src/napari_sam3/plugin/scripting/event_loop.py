@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_sam3.batch.interrupts import noting_interrupts
 from napari_sam3.errors import LayerError
-from napari_sam3.plugin.controllers.session_controller import Event, Tracked
+from napari_sam3.plugin.model.events import Event, Tracked
 
 _LOOK_MS = 10
 

@@ -10,8 +10,9 @@ from napari.layers import Image, Labels, Points, Shapes
 
 from napari_sam3.errors import LayerError
 from napari_sam3.labels.label_stack import LabelStack
-from napari_sam3.plugin.controllers.session_controller import SessionController, WantedPrompts
+from napari_sam3.plugin.controllers.session_controller import SessionController
 from napari_sam3.plugin.layers.exemplars import COUNTEREXAMPLE, EXAMPLE, join_text
+from napari_sam3.plugin.layers.layer_prompts import TargetPrompts
 from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
 from napari_sam3.plugin.layers.prompt_layers import EXCLUDE, INCLUDE, NEW_OBJECT
 from napari_sam3.plugin.layers.prompt_reader import Skipped, prompts_from_layers
@@ -21,7 +22,7 @@ from napari_sam3.plugin.layers.prompt_snapshot import (
     read_prompts,
     remove_items,
 )
-from napari_sam3.plugin.layers.results_layer import LABEL_DTYPE, ResultLayer
+from napari_sam3.plugin.layers.results_layer import LABEL_DTYPE, ResultsLayer
 from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count, frame_position
 from napari_sam3.plugin.layers.transforms import layer_shape, map_points, napari_points
 from napari_sam3.plugin.model.tracked_video import Workbench
@@ -298,8 +299,8 @@ class DrawnPrompts:
     # --------------------------------------------------------------- reading
 
     def read(
-        self, controller: SessionController, results: ResultLayer | None, frame_index: int
-    ) -> tuple[WantedPrompts, tuple[Skipped, ...]]:
+        self, controller: SessionController, results: ResultsLayer | None, frame_index: int
+    ) -> tuple[TargetPrompts, tuple[Skipped, ...]]:
         """All prompts that shall hold, as the dock reads them, and the items that are none."""
         wanted, skipped = read_prompts(
             self._image,
@@ -318,9 +319,9 @@ class DrawnPrompts:
         objects = {key: p for key, p in wanted.objects.items() if key[1] not in self._removed}
         found = {f: (list(e.boxes_xyxy), e.labels.tolist()) for f, e in wanted.examples.items()}
         examples, texts = join_text(found, self.texts)
-        return WantedPrompts(objects, texts, frame_index, examples), skipped
+        return TargetPrompts(objects, texts, frame_index, examples), skipped
 
-    def _read_masks(self, frames: Iterable[int]) -> WantedPrompts:
+    def _read_masks(self, frames: Iterable[int]) -> TargetPrompts:
         wanted, _ = read_prompts(
             self._image,
             self.axes,

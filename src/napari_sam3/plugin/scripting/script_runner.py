@@ -19,17 +19,16 @@ from napari_sam3.errors import (
     Sam3Error,
 )
 from napari_sam3.plugin.controllers.job_runner import Work
-from napari_sam3.plugin.controllers.session_controller import (
-    Event,
-    SessionController,
-    WantedPrompts,
-)
+from napari_sam3.plugin.controllers.session_controller import SessionController
 from napari_sam3.plugin.controllers.tracking_job import Job
+from napari_sam3.plugin.layers.layer_prompts import TargetPrompts
 from napari_sam3.plugin.layers.prompt_reader import Skipped
 from napari_sam3.plugin.layers.prompt_snapshot import describe_skipped
-from napari_sam3.plugin.layers.results_layer import ResultLayer
+from napari_sam3.plugin.layers.results_layer import ResultsLayer
 from napari_sam3.plugin.layers.stack_axes import StackAxes, guess_axes, layer_video
 from napari_sam3.plugin.layers.transforms import world_to_indices
+from napari_sam3.plugin.model.events import Event
+from napari_sam3.plugin.model.status import Phase
 from napari_sam3.plugin.model.tracked_video import Setup, Workbench
 from napari_sam3.plugin.scripting.event_loop import (
     PacedSteps,
@@ -39,7 +38,6 @@ from napari_sam3.plugin.scripting.event_loop import (
 )
 from napari_sam3.plugin.scripting.prompt_writer import DrawnPrompts
 from napari_sam3.plugin.views.dock import SegmentAndTrackWidget
-from napari_sam3.plugin.views.status_text import Phase
 from napari_sam3.projects import Project
 from napari_sam3.projects.tracking import open_or_create
 from napari_sam3.settings import read_settings
@@ -120,7 +118,7 @@ class ScriptWork:
         is_ours = setup is not None and setup.image_layer is self.image_layer
         return self.bench.controller if is_ours else None
 
-    def results(self) -> ResultLayer | None:
+    def results(self) -> ResultsLayer | None:
         """Where results are drawn, if there are any."""
         return self.bench.results_of(self.image_layer, self.axes)
 
@@ -159,7 +157,7 @@ class ScriptWork:
 
     def prepare(
         self, prompts: DrawnPrompts, frame_index: int, *, is_needed: bool = True
-    ) -> tuple[SessionController, WantedPrompts, tuple[Skipped, ...]]:
+    ) -> tuple[SessionController, TargetPrompts, tuple[Skipped, ...]]:
         """The session, the prompts that shall hold, and items that are none."""
         controller = self.open_controller()
         wanted, skipped = prompts.read(controller, self.results(), frame_index)

@@ -13,8 +13,9 @@ from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.controllers.tracks_layer import CentroidTracks
 from napari_sam3.plugin.io.writers import write_results
 from napari_sam3.plugin.layers.features_table import table_of
-from napari_sam3.plugin.layers.results_layer import ResultLayer, frame_on_screen
+from napari_sam3.plugin.layers.results_layer import ResultsLayer
 from napari_sam3.plugin.layers.stack_axes import frame_count
+from napari_sam3.plugin.layers.viewer_frame import frame_on_screen
 from napari_sam3.plugin.scripting.script_runner import ScriptWork
 from napari_sam3.session.prompts import check_frame_index
 from napari_sam3.values import FrameResult
@@ -104,7 +105,7 @@ class ScriptedResults:
         write_results(name, str(place), self.image_layer, self.labels, self.axes)
         return place
 
-    def _results(self) -> ResultLayer:
+    def _results(self) -> ResultsLayer:
         found = self._work.results()
         if found is None:
             self._work.check_there()

@@ -14,10 +14,10 @@ from napari_sam3.errors import RequestError, UnknownObjectError
 from napari_sam3.plugin.layers.prompt_snapshot import describe_skipped
 from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count
 from napari_sam3.plugin.layers.transforms import layer_shape
+from napari_sam3.plugin.model.status import Phase
 from napari_sam3.plugin.scripting.prompt_writer import DrawnPrompts
 from napari_sam3.plugin.scripting.script_runner import OnFrame, ScriptWork
 from napari_sam3.plugin.scripting.scripted_results import ScriptedResults
-from napari_sam3.plugin.views.status_text import Phase
 from napari_sam3.projects import Project
 from napari_sam3.session.prompts import (
     PromptCall,

@@ -19,11 +19,11 @@ from napari_sam3.errors import ModelUnavailableError
 from napari_sam3.export import draw_overlay, export_overlay
 from napari_sam3.export.sheet import pick_frames, write_contact_sheet
 from napari_sam3.models.registry import choose_model, list_models
-from napari_sam3.plugin.layers.results_layer import ResultLayer
+from napari_sam3.plugin.layers.results_layer import ResultsLayer
 from napari_sam3.plugin.layers.transforms import layer_shape, napari_points
+from napari_sam3.plugin.model.status import Outcome
 from napari_sam3.plugin.scripting.event_loop import wait_until
 from napari_sam3.plugin.views.dock import SegmentAndTrackWidget
-from napari_sam3.plugin.views.status_text import Ending
 from napari_sam3.samples.truth import OverlapScore, inner_points
 from napari_sam3.session.frames import RgbFrames
 from napari_sam3.values import FrameResult, ObjectMask
@@ -109,7 +109,7 @@ def run_demo(
         film.start()
         wait_until(lambda: not film.is_alive())  # the window can be used meanwhile
     print(f"wrote {', '.join(str(path) for path in sorted(out.iterdir()))}", flush=True)
-    failed = dock.state.ending is Ending.FAILED
+    failed = dock.state.ending is Outcome.FAILED
     if close:
         viewer.close()
     else:
@@ -153,7 +153,7 @@ def _on_first_frame(layer: Any, points_xy: Any) -> NDArray[Any]:
     return np.hstack([ahead, rows_columns])
 
 
-def _measure_overlap(results: ResultLayer, truth: NDArray[Any]) -> float:
+def _measure_overlap(results: ResultsLayer, truth: NDArray[Any]) -> float:
     score = OverlapScore(truth, inner_points(truth[0]))
     for frame_index in results.drawn_frames():
         frame = results.planes[frame_index]
@@ -163,7 +163,7 @@ def _measure_overlap(results: ResultLayer, truth: NDArray[Any]) -> float:
     return score.mean
 
 
-def _write_film(results: ResultLayer, video_path: Path, out: Path) -> None:
+def _write_film(results: ResultsLayer, video_path: Path, out: Path) -> None:
     """Write overlay.mp4 and picture.png, as the headless demo does."""
     planes = results.planes
     with open_video(video_path) as video:

@@ -19,15 +19,17 @@ from napari_sam3.errors import (
     WeightsMissingError,
 )
 from napari_sam3.plugin.controllers.job_runner import Work
-from napari_sam3.plugin.controllers.prefetch import LookAhead
+from napari_sam3.plugin.controllers.prefetch import Prefetch
 from napari_sam3.plugin.controllers.project_controller import ProjectKeeper
-from napari_sam3.plugin.controllers.prompt_tool import PromptPen
-from napari_sam3.plugin.controllers.session_controller import Event as RunEvent
-from napari_sam3.plugin.controllers.session_controller import SessionController, WantedPrompts
+from napari_sam3.plugin.controllers.prompt_tool import PromptTool
+from napari_sam3.plugin.controllers.session_controller import SessionController
 from napari_sam3.plugin.controllers.tracking_job import Job
+from napari_sam3.plugin.layers.layer_prompts import TargetPrompts
 from napari_sam3.plugin.layers.prompt_snapshot import describe_skipped, read_prompts, remove_items
-from napari_sam3.plugin.layers.results_layer import frame_on_screen
 from napari_sam3.plugin.layers.stack_axes import frame_count
+from napari_sam3.plugin.layers.viewer_frame import frame_on_screen
+from napari_sam3.plugin.model.events import Event as RunEvent
+from napari_sam3.plugin.model.status import Outcome, Phase, State
 from napari_sam3.plugin.model.tracked_video import Setup, Workbench
 from napari_sam3.plugin.views.axes_selector import AxesChoice
 from napari_sam3.plugin.views.buttons import enable_buttons
@@ -37,7 +39,7 @@ from napari_sam3.plugin.views.objects_panel import ObjectControls
 from napari_sam3.plugin.views.project_panel import ProjectFields
 from napari_sam3.plugin.views.prompt_panel import PromptFields, TrackFields, VideoFields
 from napari_sam3.plugin.views.settings_panel import SettingsFields, SettingsKeeper
-from napari_sam3.plugin.views.status_text import Ending, Phase, State, guide
+from napari_sam3.plugin.views.status_text import guide
 from napari_sam3.plugin.views.widgets.groups import WIDTH, QuietLine, lay_out
 
 
@@ -70,8 +72,8 @@ class SegmentAndTrackWidget(QWidget):
         self.model_choice = ModelChoice(
             self.video_fields, self.prompt_fields, self.settings_fields, self.quiet_line, self
         )
-        self.look_ahead = LookAhead(self.bench, self.quiet_line, self)
-        self.pen = PromptPen(self.prompt_fields, self._update)
+        self.look_ahead = Prefetch(self.bench, self.quiet_line, self)
+        self.pen = PromptTool(self.prompt_fields, self._update)
         self.work = Work(self.bench)
         self.object_controls = ObjectControls(
             self.bench, self.prompt_fields, self.video_fields, self.axes_choice, self
@@ -128,7 +130,7 @@ class SegmentAndTrackWidget(QWidget):
             self.prompt_fields.boxes.value = shapes
             self.viewer.layers.selection.active = points
             points.mode = "add"
-            self.work.set(ending=Ending.NONE)
+            self.work.set(ending=Outcome.NONE)
 
     def segment_frame(self) -> None:
         """Show what the prompts mean on the frame on screen."""
@@ -164,7 +166,7 @@ class SegmentAndTrackWidget(QWidget):
                 if layer is not None:
                     remove_items(layer, number)
             results, controller = self.bench.results_of(image_layer), self.bench.controller
-            self.work.set(ending=Ending.NONE)
+            self.work.set(ending=Outcome.NONE)
             if results is not None:
                 results.forget(number)
                 self.object_controls.desk.remove(results.layer, number)
@@ -194,7 +196,7 @@ class SegmentAndTrackWidget(QWidget):
                     choice.value = None
             fields.text.value = ""
             fields.object.value = 1
-            self.work.set(ending=Ending.NONE)
+            self.work.set(ending=Outcome.NONE)
 
     def shut_down(self) -> None:
         """Stop the work and give back all memory; the widget is not used afterwards."""
@@ -234,7 +236,7 @@ class SegmentAndTrackWidget(QWidget):
             Setup(image_layer, axes, choice.resolved, choice.device, resolution)
         )
 
-    def _prepare(self) -> tuple[SessionController, WantedPrompts, int]:
+    def _prepare(self) -> tuple[SessionController, TargetPrompts, int]:
         """The session, the prompts that shall hold, and the frame on screen."""
         image_layer = self._video()
         self.projects.check_writable(image_layer)
@@ -324,8 +326,8 @@ class SegmentAndTrackWidget(QWidget):
     def _on_model_changed(self) -> None:
         choice = self.model_choice
         is_other = choice.name != self.state.model
-        if is_other and self.state.ending is Ending.FAILED:
-            self.work.set(ending=Ending.NONE)  # what failed was the model of before
+        if is_other and self.state.ending is Outcome.FAILED:
+            self.work.set(ending=Outcome.NONE)  # what failed was the model of before
         self.work.set(is_model_ready=choice.is_ready, model=choice.name)
 
     def _on_layers_changed(self, _event: Any = None) -> None:
@@ -355,7 +357,7 @@ class SegmentAndTrackWidget(QWidget):
             if layer is not None or self.bench.is_made_here(choice.value):
                 choice.value = layer
         self._on_prompt_layers_changed()
-        self.work.set(ending=Ending.NONE)
+        self.work.set(ending=Outcome.NONE)
         self.projects.look_for_earlier(image_layer)
 
     def _on_prompt_layers_changed(self, _layer: Any = None) -> None:

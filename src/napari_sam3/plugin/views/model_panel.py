@@ -15,10 +15,10 @@ from napari_sam3.models.registry import ModelEntry, models_that_take
 from napari_sam3.plugin.controllers.worker import Run, run_once
 from napari_sam3.plugin.model.model_catalog import (
     AUTO,
-    Survey,
+    ModelCatalog,
+    format_state,
     list_offers,
-    make_survey,
-    say_briefly,
+    survey_models,
 )
 from napari_sam3.plugin.views.model_dialog import GetModelDialog
 from napari_sam3.plugin.views.model_dialog.text import link
@@ -160,7 +160,7 @@ class ModelChoice(QObject):
         """Look again what is on the disk; what is shown follows within a moment."""
         self.drop()
         name = self._name
-        self._run = run_once(lambda: make_survey(name), self._on_surveyed, self._on_failed)
+        self._run = run_once(lambda: survey_models(name), self._on_surveyed, self._on_failed)
 
     def drop(self) -> None:
         """Hear no more of a survey that is under way."""
@@ -174,7 +174,7 @@ class ModelChoice(QObject):
         if self._dialog is not None:
             self._dialog.abandon()
 
-    def _on_surveyed(self, survey: Survey) -> None:
+    def _on_surveyed(self, survey: ModelCatalog) -> None:
         self._run = None
         if self.survey.auto is not None:
             # not another one in the midst of work, for more or less memory is free
@@ -246,7 +246,7 @@ class ModelChoice(QObject):
         auto = AUTO if survey.auto is None else f"{AUTO}: {survey.auto.name}"
         offered = [(auto, AUTO)]
         for name, entry in survey.entries.items():
-            state = say_briefly(entry, survey.states.get(name))
+            state = format_state(entry, survey.states.get(name))
             offered.append((f"{name}  ·  {state}" if state else name, name))
         offered += [(name, name) for name in self._extra if name not in survey.entries]
         offered.append(("add a folder or hub id …", OTHER))

@@ -23,8 +23,9 @@ from napari_sam3.plugin.controllers.object_picker import ObjectPicker
 from napari_sam3.plugin.controllers.tracks_layer import CentroidTracks
 from napari_sam3.plugin.controllers.worker import Run, run_once
 from napari_sam3.plugin.layers.features_table import OBJECTS
-from napari_sam3.plugin.layers.results_layer import ResultLayer, frame_on_screen
-from napari_sam3.plugin.model.object_matching import Renumbered
+from napari_sam3.plugin.layers.results_layer import ResultsLayer
+from napari_sam3.plugin.layers.viewer_frame import frame_on_screen
+from napari_sam3.plugin.model.events import Renumbered
 from napari_sam3.plugin.model.tracked_video import Workbench
 from napari_sam3.plugin.views.axes_selector import AxesChoice
 from napari_sam3.plugin.views.objects_form import ObjectFields
@@ -267,7 +268,7 @@ class ObjectControls(QObject):
         self._viewer.dims.events.current_step.connect(self._on_step)
         self._viewer.layers.selection.events.active.connect(self._on_active)
 
-    def _results(self) -> ResultLayer | None:
+    def _results(self) -> ResultsLayer | None:
         return self._bench.results_of(self._video.value)
 
     def _is_ours(self, layer: Any) -> bool:

@@ -6,7 +6,8 @@ from magicgui.widgets import PushButton
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
 
-from napari_sam3.plugin.views.project_text import Standing, say_standing, say_title
+from napari_sam3.plugin.model.project_status import ProjectStatus
+from napari_sam3.plugin.views.project_text import format_project_status, format_project_title
 from napari_sam3.plugin.views.widgets.groups import ElidedLabel, FoldedGroup
 
 
@@ -41,14 +42,14 @@ class ProjectFields:
         self.group.add_row(self.reload.native)
         self.group.add_row(self.open.native, self.move.native)
         self.offer = OfferRow()
-        self.show(Standing())
+        self.show(ProjectStatus())
 
-    def show(self, standing: Standing, *, is_idle: bool = True) -> None:
+    def show(self, standing: ProjectStatus, *, is_idle: bool = True) -> None:
         """Say how things are; buttons that would disturb work under way are closed."""
-        self.group.rename(say_title(standing))
+        self.group.rename(format_project_title(standing))
         self.place.say(standing.folder)
         self.place.setVisible(bool(standing.folder))
-        self.standing.setText(say_standing(standing))
+        self.standing.setText(format_project_status(standing))
         self.find_video.native.setVisible(standing.is_video_lost)
         self.reload.native.setVisible(bool(standing.folder and standing.why_read_only))
         self.reload.enabled = is_idle and not standing.is_busy

@@ -2,49 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from napari_sam3.plugin.model.project_status import ProjectStatus
 
 
-@dataclass(frozen=True)
-class Standing:
-    """All that is said of the project of the video that is chosen.
-
-    Attributes
-    ----------
-    folder : str
-        Where it is; empty where there is none.
-    is_kept : bool
-        Whether results will be kept once there are some.
-    saved_at : str
-        Clock time of the last save.
-    why_read_only : str
-        Empty if it can be written to.
-    problems : tuple of str
-        What is lost, or went wrong.
-    is_video_lost : bool
-        Whether the video was not found.
-    has_earlier : bool
-        Whether earlier work on this video was kept.
-    is_busy : bool
-        Whether one is being opened or moved.
-    """
-
-    folder: str = ""
-    is_kept: bool = True
-    saved_at: str = ""
-    why_read_only: str = ""
-    problems: tuple[str, ...] = ()
-    is_video_lost: bool = False
-    has_earlier: bool = False
-    is_busy: bool = False
-
-    @property
-    def can_move(self) -> bool:
-        """Whether there is something to move."""
-        return bool(self.folder) and not self.why_read_only
-
-
-def say_title(standing: Standing) -> str:
+def format_project_title(standing: ProjectStatus) -> str:
     """The title of the group: the gist, for it is mostly folded."""
     if standing.is_busy:
         return "Project: opening …"
@@ -59,7 +20,7 @@ def say_title(standing: Standing) -> str:
     return "Project: saved" if standing.saved_at else "Project"
 
 
-def say_standing(standing: Standing) -> str:
+def format_project_status(standing: ProjectStatus) -> str:
     """What happened last, in a few sentences."""
     if standing.is_busy:
         return "Opening the project …"

@@ -2,63 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
-
-
-class Phase(Enum):
-    """What the window is doing."""
-
-    IDLE = "idle"
-    LOADING = "loading"
-    SEGMENTING = "segmenting"
-    TRACKING = "tracking"
-    ERASING = "erasing"
-    STOPPING = "stopping"
-
-
-class Ending(Enum):
-    """How the last piece of work ended."""
-
-    NONE = "none"
-    SEGMENTED = "segmented"
-    EMPTY = "empty"
-    TRACKED = "tracked"
-    STOPPED = "stopped"
-    REMOVED = "removed"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True)
-class State:
-    """All that the guidance depends on; see `guide`.
-
-    `phase` is what happens now, `work` what the last piece of work was for; `missed` are texts that
-    found nothing, on the frame `missed_on`. `earlier` names earlier work on the video that can be
-    opened, `why_read_only` says why this one can't be changed; an earlier propagation was
-    `stopped_at` a frame, with `frames_left` to do.
-    """
-
-    has_video: bool = False
-    has_prompt_layers: bool = False
-    n_prompts: int = 0
-    takes_text: bool = False
-    has_text: bool = False
-    phase: Phase = Phase.IDLE
-    work: Phase = Phase.IDLE
-    ending: Ending = Ending.NONE
-    model: str = ""
-    is_model_ready: bool = True
-    missed: tuple[str, ...] = ()
-    missed_on: int = 0
-    frames_done: int = 0
-    frames_planned: int = 0
-    results_name: str = ""
-    failure: str = ""
-    earlier: str = ""
-    why_read_only: str = ""
-    stopped_at: int | None = None
-    frames_left: int = 0
+from napari_sam3.plugin.model.status import Outcome, Phase, State
 
 
 def guide(state: State) -> str:
@@ -70,11 +14,11 @@ def guide(state: State) -> str:
             "Open a video: drop a file or a folder of frames on the window, or use "
             "File > Open Sample."
         )
-    if state.ending is Ending.FAILED:
+    if state.ending is Outcome.FAILED:
         return _say_failure(state)
     if state.why_read_only:
         return f"This project can be looked at, but not changed: {state.why_read_only}."
-    if state.earlier and state.ending is Ending.NONE:
+    if state.earlier and state.ending is Outcome.NONE:
         return (
             f"Earlier work on this video was kept ({state.earlier}). Open it, or begin anew: it "
             "stays as it is."
@@ -84,7 +28,7 @@ def guide(state: State) -> str:
             f"The model {state.model} is not on this machine yet: press Get … below its name, or "
             "choose another one."
         )
-    if state.stopped_at is not None and state.ending is Ending.NONE:
+    if state.stopped_at is not None and state.ending is Outcome.NONE:
         return (
             f"Tracking was stopped after frame {state.stopped_at}; {_count(state.frames_left)} "
             f"{'is' if state.frames_left == 1 else 'are'} left. Propagate goes on from there."
@@ -125,7 +69,7 @@ def _say_failure(state: State) -> str:
 
 def _say_missed(state: State) -> str:
     names = " or ".join(f"'{text}'" for text in state.missed)
-    new = "new " if state.ending is Ending.SEGMENTED else ""
+    new = "new " if state.ending is Outcome.SEGMENTED else ""
     return (
         f"Nothing {new}called {names} found on frame {state.missed_on}; try a shorter noun, or "
         "point it out by a click or a box."
@@ -133,25 +77,25 @@ def _say_missed(state: State) -> str:
 
 
 def _say_ending(state: State) -> str:
-    if state.missed and state.ending in (Ending.EMPTY, Ending.SEGMENTED):
+    if state.missed and state.ending in (Outcome.EMPTY, Outcome.SEGMENTED):
         return _say_missed(state)
-    if state.ending is Ending.SEGMENTED:
+    if state.ending is Outcome.SEGMENTED:
         return (
             "Not quite right? Add clicks, with exclude for what is too much. "
             "Right? Propagate follows it through the video."
         )
-    if state.ending is Ending.EMPTY:
+    if state.ending is Outcome.EMPTY:
         return "Nothing was found on this frame. Add a click or draw a box round the object."
-    if state.ending is Ending.TRACKED:
+    if state.ending is Outcome.TRACKED:
         missed = f"{_say_missed(state)} " if state.missed else ""
         return (
             f"{missed}{_count(state.frames_done)} done, in the layer '{state.results_name}'. "
             "Wrong somewhere? Go to that frame, correct it by clicks or by painting in that layer, "
             "and propagate again."
         )
-    if state.ending is Ending.STOPPED and not state.results_name:
+    if state.ending is Outcome.STOPPED and not state.results_name:
         return "Stopped before the first frame."
-    if state.ending is Ending.STOPPED:
+    if state.ending is Outcome.STOPPED:
         return (
             f"Stopped. {_count(state.frames_done)} done stay in '{state.results_name}'; "
             "Propagate goes on."

@@ -20,7 +20,7 @@ from napari_sam3.plugin.controllers.worker import Run, run_once
 from napari_sam3.plugin.views.model_dialog.text import (
     BAD,
     GOOD,
-    Told,
+    Line,
     as_rich,
     link,
     say_access,
@@ -106,9 +106,9 @@ class AccessPart(QGroupBox):
         self.check.setEnabled(True)
         self.token.clear()
         self.show_state(now)
-        lines = [Told("✓", GOOD, f"The token of {as_rich(account.name)} is accepted.")]
+        lines = [Line("✓", GOOD, f"The token of {as_rich(account.name)} is accepted.")]
         if now.is_ready or now.state is State.TO_DOWNLOAD:
-            lines.append(Told("✓", GOOD, "Access was granted."))
+            lines.append(Line("✓", GOOD, "Access was granted."))
         else:
             lines.append(say_access(now) or say_place(now))
         self._say("<br>".join(line.html() for line in lines))
@@ -117,7 +117,7 @@ class AccessPart(QGroupBox):
     def _on_failed(self, error: Sam3Error) -> None:
         self._run = None
         self.check.setEnabled(True)
-        self._say(Told("✗", BAD, say_error(error)).html())
+        self._say(Line("✗", BAD, say_error(error)).html())
         self.failed.emit()
 
     def _say(self, text: str) -> None:

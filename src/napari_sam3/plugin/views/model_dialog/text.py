@@ -21,7 +21,7 @@ LINK_COLOUR = "#5b8cf5"
 GOOD, WAITING, BAD = "#3fa45b", "#d08a1d", "#e05252"
 
 
-class Told(NamedTuple):
+class Line(NamedTuple):
     """A line with its mark; a colour that reads on both themes. The text is rich text."""
 
     mark: str
@@ -58,51 +58,53 @@ def say_what_it_is(weights: Weights) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def say_place(now: WeightsState) -> Told:
+def say_place(now: WeightsState) -> Line:
     """Where the weights are."""
     size = say_size(now.weights)
     if now.is_ready:
-        return Told("✓", GOOD, f"On this machine, in {as_rich(now.folder)}")
+        return Line("✓", GOOD, f"On this machine, in {as_rich(now.folder)}")
     if now.state is State.DAMAGED:
         fault = as_rich(now.message.partition(". ")[0])
-        return Told("✗", BAD, f"{fault}. Choose its folder again.")
+        return Line("✗", BAD, f"{fault}. Choose its folder again.")
     if now.state is State.OFFLINE:
-        return Told("✗", BAD, _sentence(now.message))  # it alone knows why: net, proxy, 503
+        return Line("✗", BAD, _sentence(now.message))  # it alone knows why: net, proxy, 503
     if now.partial_bytes:
         part = format_bytes(now.partial_bytes)
-        return Told("↓", WAITING, f"{part}{f' of {size}' if size else ''} are here already.")
+        return Line(
+            "↓", WAITING, f"{part}{f' of {size}' if size else ''} are here already."
+        )
     then = "" if now.state is State.TO_DOWNLOAD else ", once access is granted"
-    return Told(
+    return Line(
         "↓", WAITING, f"Not on this machine{f': {size} to download' if size else ''}{then}."
     )
 
 
-def say_access(now: WeightsState) -> Told | None:
+def say_access(now: WeightsState) -> Line | None:
     """Whether the hub gives them to this account, and what to do; None if nobody asked yet."""
     page = link(now.weights.page, "the model's page")
     if now.state is State.NO_TOKEN:
-        return Told(
+        return Line(
             "…",
             WAITING,
             f"The hub gives these weights only to accounts that it knows: accept the licence on "
             f"{page}, {link(TOKEN_PAGE, 'make a token')}, and paste it above.",
         )
     if now.state is State.NOT_REQUESTED:
-        return Told(
+        return Line(
             "✗",
             BAD,
             f"Access was not requested. Accept the licence on {page}; its authors approve each "
             "request. Then check again.",
         )
     if now.state is State.PENDING:
-        return Told(
+        return Line(
             "…",
             WAITING,
             "Access was requested; the authors have not answered yet. Check again later: it can "
             "take days.",
         )
     if now.state is State.REFUSED:
-        return Told(
+        return Line(
             "✗",
             BAD,
             "The authors have refused this account access. Use a folder that you may use, or "

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from napari.utils.progress import cancelable_progress
 
 
-class RunProgress(cancelable_progress):
+class ActivityProgress(cancelable_progress):
     """Frames done, frames a second and time left; its button stops the run at once.
 
     Parameters
@@ -35,9 +35,9 @@ class RunProgress(cancelable_progress):
             self.update(n_done - self.n)
 
 
-def say_pace(n_done: int, n_planned: int, seconds: float) -> str:
+def format_pace(n_done: int, n_planned: int, seconds: float) -> str:
     """Frames a second and the time left, in words; empty before the first frame."""
     if n_done == 0 or seconds <= 0:
         return ""
-    left = RunProgress.format_interval((n_planned - n_done) * seconds / n_done)
+    left = ActivityProgress.format_interval((n_planned - n_done) * seconds / n_done)
     return f"{n_done / seconds:.3g} frames a second, {left} left"

@@ -1,0 +1,197 @@
+"""What a window or a script works on: chosen and under way, in plain values that tell of changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
+
+from napari.layers import Image, Labels, Points, Shapes
+from psygnal import SignalGroupDescriptor
+
+from napari_sam3.plugin.layers.prompt_layers import INCLUDE
+from napari_sam3.plugin.model.model_catalog import AUTO, ModelCatalog, list_offers
+from napari_sam3.plugin.model.project_status import ProjectStatus
+from napari_sam3.plugin.model.tracked_video import TrackedVideo
+from napari_sam3.values import Direction
+
+NEW_EACH = 0
+"""In place of an object: every click and every box is an object of its own."""
+
+
+class Phase(Enum):
+    """What is happening."""
+
+    IDLE = "idle"
+    LOADING = "loading"
+    SEGMENTING = "segmenting"
+    TRACKING = "tracking"
+    ERASING = "erasing"
+    STOPPING = "stopping"
+
+
+class Outcome(Enum):
+    """How the last job ended."""
+
+    NONE = "none"
+    SEGMENTED = "segmented"
+    EMPTY = "empty"
+    TRACKED = "tracked"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass(eq=False)
+class AppState:
+    """The one place where it is said what is worked on; panels, controllers and scripts read it.
+
+    Every field tells of its changes: `state.events.text.connect(f)` calls `f` with the new value,
+    `state.events.connect(f)` of any field. All of it belongs to the window's thread.
+
+    Attributes
+    ----------
+    video : Image or None
+        The video layer that is chosen.
+    points, boxes, masks : layers or None
+        Where prompts are drawn.
+    n_prompts : int
+        Items that are drawn in them.
+    texts : tuple of str
+        What is looked for.
+    object_in_hand : int
+        The object that the next click or box belongs to; `NEW_EACH`: one of its own.
+    sign : str
+        Whether it shows the object: `INCLUDE` or `EXCLUDE`.
+    draws_exemplars : bool
+        Whether the next box is an example of what to look for.
+    direction, start_frame, max_frames
+        How far to follow, as `VideoSession.propagate` takes it.
+    is_followed : bool
+        Whether the viewer shows each frame as it is done.
+    model, device, resolution
+        As `load_model` takes them; the device is a wish.
+    catalog : ModelCatalog
+        What is known of the models here.
+    keeps_results : bool
+        Whether results of video files are kept in projects.
+    phase, job_phase : Phase
+        What is happening, and what the last job was for.
+    outcome : Outcome
+        How it ended.
+    frames_done, frames_planned : int
+        Of the propagation under way, or the last one.
+    pace : str
+        Frames a second and time left, in words.
+    results_name : str
+        Name of the layer that the last job drew into; empty if it drew nothing.
+    failure : str
+        What went wrong in it.
+    missed, missed_on
+        Texts that found nothing, and the frame that they were asked on.
+    project : ProjectStatus
+        How things stand with the project of the video.
+    """
+
+    events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
+
+    video: Image | None = None
+    points: Points | None = None
+    boxes: Shapes | None = None
+    masks: Labels | None = None
+    n_prompts: int = 0
+    texts: tuple[str, ...] = ()
+    object_in_hand: int = 1
+    sign: str = INCLUDE
+    draws_exemplars: bool = False
+    # both ways at first: napari opens a video in its middle, and there the first click is made
+    direction: Direction = "both"
+    start_frame: int | None = None
+    max_frames: int | None = None
+    is_followed: bool = False
+    model: str = AUTO
+    device: str = AUTO
+    resolution: int = 0
+    catalog: ModelCatalog = field(default_factory=list_offers)
+    keeps_results: bool = True
+    phase: Phase = Phase.IDLE
+    job_phase: Phase = Phase.IDLE
+    outcome: Outcome = Outcome.NONE
+    frames_done: int = 0
+    frames_planned: int = 0
+    pace: str = ""
+    results_name: str = ""
+    failure: str = ""
+    missed: tuple[str, ...] = ()
+    missed_on: int = 0
+    project: ProjectStatus = field(default_factory=ProjectStatus)
+
+    def __post_init__(self) -> None:
+        self._videos: WeakKeyDictionary[Image, TrackedVideo] = WeakKeyDictionary()
+
+    def update(self, **changes: Any) -> None:
+        """Change several fields, then tell of those that have another value."""
+        before = {name: getattr(self, name) for name in changes}
+        with self.events.blocked():
+            for name, value in changes.items():
+                setattr(self, name, value)
+        for name, old in before.items():
+            new = getattr(self, name)
+            if new is not old and new != old:
+                self.events[name].emit(new, old)
+
+    def tracked(self, image_layer: Image) -> TrackedVideo:
+        """All that belongs to a video layer."""
+        if image_layer not in self._videos:
+            self._videos[image_layer] = TrackedVideo(image_layer)
+        return self._videos[image_layer]
+
+    @property
+    def current(self) -> TrackedVideo | None:
+        """All that belongs to the video that is chosen."""
+        return None if self.video is None else self.tracked(self.video)
+
+    @property
+    def videos(self) -> tuple[TrackedVideo, ...]:
+        """Those of all video layers that were worked on and are there."""
+        return tuple(self._videos.values())
+
+    def is_prompt_layer(self, layer: Any) -> bool:
+        """Whether a layer was made here to draw prompts in."""
+        return any(layer in video.prompt_layers for video in self.videos if video.prompt_layers)
+
+    def is_results(self, layer: Any) -> bool:
+        """Whether a layer shows results."""
+        return any(layer is v.results.layer for v in self.videos if v.results is not None)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no job is under way."""
+        return self.phase is Phase.IDLE
+
+    @property
+    def can_change(self) -> bool:
+        """Whether there is a video, and its work may be changed."""
+        return self.video is not None and not self.project.why_read_only
+
+    @property
+    def takes_text(self) -> bool:
+        """Whether the model chosen takes text; if it is not known, the model will say."""
+        entry = self.catalog.entry(self.model)
+        return entry is None or entry.capabilities.text
+
+    @property
+    def resolved_model(self) -> str:
+        """The model's own name, also where "auto" is chosen and it is known what that means."""
+        entry = self.catalog.entry(self.model)
+        return self.model if entry is None else entry.name
+
+    @property
+    def is_model_ready(self) -> bool:
+        """Whether it can be loaded without a download, as far as is known."""
+        return self.catalog.is_ready(self.model)
+
+
+def split_text(text: str) -> tuple[str, ...]:
+    """What a line of text looks for: several things are parted by commas."""
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))

@@ -98,7 +98,7 @@ def run_in_window(case: Case, shots: Path | None) -> tuple[float, float, float, 
         painted[0][truth[0]] = obj_id
     masks = viewer.add_labels(painted, name="painted", scale=layer.scale, units=layer.units)
     viewer.dims.set_current_step(0, 0)
-    widget.prompt_fields.masks.value = masks
+    widget.prompt_panel.masks.value = masks
     masks.visible = False
     ticks: list[float] = []
     first_frame: list[float] = []

@@ -97,7 +97,7 @@ def open_dock(make_napari_viewer, qtbot, monkeypatch, weights_home):
         dock = SegmentAndTrackWidget(viewer)
         viewer.window.add_dock_widget(dock, name=f"Segment and track {len(docks)}")
         docks.append(dock)
-        qtbot.waitUntil(lambda: dock.model_choice.is_surveyed)
+        qtbot.waitUntil(lambda: dock.models.is_surveyed)
         return dock
 
     yield open_dock
@@ -120,13 +120,13 @@ def work(qtbot):
 
 
 def click(dock, y, x, *, t=0, obj_id=1, sign="include"):
-    dock.prompt_fields.object.value = obj_id
-    dock.prompt_fields.sign.value = sign
-    dock.prompt_fields.points.value.add([[t, y, x]])
+    dock.prompt_panel.object.value = obj_id
+    dock.prompt_panel.sign.value = sign
+    dock.prompt_panel.points.value.add([[t, y, x]])
 
 
 def labels_of(dock):
-    return dock.bench.results_of(dock.video_fields.video.value).layer
+    return dock.tracking.results.layer
 
 
 @pytest.fixture

@@ -60,10 +60,10 @@ def open_dialog(server, open_dock, qtbot):
 
     def open_dialog(name: str):
         dock = open_dock()
-        dock.model_choice.choose(name)
-        qtbot.waitUntil(lambda: not dock.model_choice.is_looking)
-        dock.video_fields.get.native.click()
-        dialog = dock.model_choice.dialog
+        dock.models.choose(name)
+        qtbot.waitUntil(lambda: not dock.models.is_looking)
+        dock.model_panel.get.native.click()
+        dialog = dock.model_panel.dialog
         qtbot.waitUntil(lambda: not dialog.is_looking)
         return dock, dialog
 
@@ -105,8 +105,8 @@ def test_the_token_is_checked_and_access_is_told(server, open_dialog, qtbot, acc
     assert dialog.access.token.text() == ""
     assert dialog.download.get.isEnabled() is is_open
     assert server.downloads() == []
-    qtbot.waitUntil(lambda: not dock.model_choice.is_looking)
-    brief = dock.video_fields.model.native.currentText()
+    qtbot.waitUntil(lambda: not dock.models.is_looking)
+    brief = dock.model_panel.model.native.currentText()
     assert is_open or "gated: " in brief
 
 
@@ -226,16 +226,16 @@ def test_a_download_that_breaks_off_is_gone_on_with(server, open_dialog, qtbot):
     assert "The download broke off at" in dialog.trouble.text()
     assert "it goes on from there" in dialog.trouble.text()
     qtbot.waitUntil(lambda: dialog.download.get.text().startswith("Resume"))
-    qtbot.waitUntil(lambda: not dock.model_choice.is_looking)
-    assert dock.video_fields.model.native.currentText() == "sam2.1-tiny  ·  ↓ 156 MB, begun"
+    qtbot.waitUntil(lambda: not dock.models.is_looking)
+    assert dock.model_panel.model.native.currentText() == "sam2.1-tiny  ·  ↓ 156 MB, begun"
     with qtbot.waitSignal(dialog.arrived):
         dialog.download.get.click()
     assert server.downloads()[-1].range is not None
     assert not dialog.trouble.isVisibleTo(dialog)
-    qtbot.waitUntil(lambda: not dock.model_choice.is_looking)
-    assert dock.video_fields.model.native.currentText() == "sam2.1-tiny  ·  ✓ on disk"
-    assert dock.model_choice.is_ready
-    assert dock.video_fields.get.text == "About …"
+    qtbot.waitUntil(lambda: not dock.models.is_looking)
+    assert dock.model_panel.model.native.currentText() == "sam2.1-tiny  ·  ✓ on disk"
+    assert dock.state.is_model_ready
+    assert dock.model_panel.get.text == "About …"
     qtbot.waitUntil(lambda: not dialog.is_looking)
     assert "On this machine" in dialog.download.where.text()
     assert not dialog.download.get.isVisibleTo(dialog)
@@ -254,7 +254,7 @@ def test_progress_is_told_in_megabytes_and_cancel_stops(open_dialog, qtbot, monk
     assert dialog.download.bar.value() == 78  # of 1000
     dialog.hide()  # it goes on, and the dock says so
     assert "downloading sam2.1-tiny: 12 of 156 MB" in dock.quiet_line.text()
-    dock.video_fields.get.native.click()
+    dock.model_panel.get.native.click()
     assert dialog.download.is_running
     with qtbot.waitSignal(dialog.download.failed):
         dialog.download.cancel.click()
@@ -285,8 +285,8 @@ def test_a_folder_stands_in_for_a_model(open_dialog, qtbot, monkeypatch, tmp_pat
     dock, dialog = open_dialog("sam2.1-tiny")
     with qtbot.waitSignal(dialog.arrived):
         dialog.folder.browse.click()
-    qtbot.waitUntil(lambda: not dock.model_choice.is_looking)
-    assert dock.model_choice.is_ready
+    qtbot.waitUntil(lambda: not dock.models.is_looking)
+    assert dock.state.is_model_ready
     assert find_weights(find_source("sam2.1-tiny")) == folder
     assert server.requests == []
 
@@ -302,22 +302,22 @@ def test_a_folder_that_is_none_is_told_with_the_remedy(open_dialog, qtbot, tmp_p
 def test_a_model_of_ones_own_gets_the_name_of_its_folder(open_dock, qtbot, tmp_path):
     folder = write_model(tmp_path / "my cells (2026)")
     dock = open_dock()
-    dock.video_fields.model.value = "other"
-    assert dock.video_fields.model.value == "auto"
-    dialog = dock.model_choice.dialog
+    dock.model_panel.model.value = "other"
+    assert dock.model_panel.model.value == "auto"
+    dialog = dock.model_panel.dialog
     assert not dialog.download.isVisibleTo(dialog)
     with qtbot.waitSignal(dialog.arrived):
         dialog.folder.use(str(folder))
-    assert dock.model_choice.name == "my-cells-2026"
-    qtbot.waitUntil(lambda: not dock.model_choice.is_looking)
-    assert dock.video_fields.model.native.currentText() == "my-cells-2026  ·  ✓ on disk"
+    assert dock.state.model == "my-cells-2026"
+    qtbot.waitUntil(lambda: not dock.models.is_looking)
+    assert dock.model_panel.model.native.currentText() == "my-cells-2026  ·  ✓ on disk"
 
 
 def test_a_hub_id_is_added_without_its_weights(server, open_dock, qtbot):
     server.repos["lab/cells"] = Repo(model_files("edgetam_video", 50_000), {BIG})
     dock = open_dock()
-    dock.video_fields.model.value = "other"
-    dialog = dock.model_choice.dialog
+    dock.model_panel.model.value = "other"
+    dialog = dock.model_panel.dialog
     dialog.folder.hub_id.setText("lab/cells")
     with qtbot.waitSignal(dialog.folder.named):
         dialog.folder.add.click()

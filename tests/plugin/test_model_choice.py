@@ -12,8 +12,8 @@ from napari_sam3.models.fake import FakeModel, FakeTracker
 from napari_sam3.models.weights import find_source, use_folder
 from napari_sam3.models.weights.remembered import remember_answer
 from napari_sam3.models.weights.state import State, account_fingerprint
+from napari_sam3.plugin.model.app_state import Phase
 from napari_sam3.plugin.model.model_catalog import format_state, survey_models
-from napari_sam3.plugin.model.status import Phase
 from tests.models.weights.folders import write_model, write_snapshot
 
 EDGETAM = "yonigozlan/EdgeTAM-hf"
@@ -21,7 +21,7 @@ EDGETAM = "yonigozlan/EdgeTAM-hf"
 
 def offered(dock) -> dict[str, str]:
     """What the list says, by the name behind it."""
-    box = dock.video_fields.model
+    box = dock.model_panel.model
     return {
         str(box.native.itemData(row)): box.native.itemText(row) for row in range(len(box.choices))
     }
@@ -29,8 +29,8 @@ def offered(dock) -> dict[str, str]:
 
 def choose(dock, name, qtbot) -> None:
     """Choose as a person does, and wait until all is known of it."""
-    dock.video_fields.model.value = name
-    qtbot.waitUntil(lambda: not dock.model_choice.is_looking)
+    dock.model_panel.model.value = name
+    qtbot.waitUntil(lambda: not dock.models.is_looking)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def ready(open_dock, film):
     dock = open_dock()
     dock.viewer.add_image(film, name="film")
     dock.new_prompts()
-    dock.prompt_fields.points.value.add([[0, 30, 40]])
+    dock.prompt_panel.points.value.add([[0, 30, 40]])
     dock.viewer.dims.set_current_step(0, 0)
     return dock
 
@@ -74,10 +74,10 @@ def test_what_the_hub_said_last_of_gated_weights_is_told(weights_home, monkeypat
 def test_licence_and_use_are_shown_where_the_model_is_chosen(open_dock, qtbot):
     dock = open_dock()
     choose(dock, "sam3", qtbot)
-    assert "SAM License" in dock.video_fields.licence.text()
-    assert str(find_source("sam3").licence.url) in dock.video_fields.licence.text()
-    assert "finds all objects that words" in dock.video_fields.model.tooltip
-    native = dock.video_fields.model.native
+    assert "SAM License" in dock.model_panel.licence.text()
+    assert str(find_source("sam3").licence.url) in dock.model_panel.licence.text()
+    assert "finds all objects that words" in dock.model_panel.model.tooltip
+    native = dock.model_panel.model.native
     tip = native.itemData(native.findText("edgetam", Qt.MatchFlag.MatchStartsWith), 3)
     assert "Takes clicks, boxes, painted masks." in tip
     assert "Apache-2.0" in tip
@@ -85,7 +85,7 @@ def test_licence_and_use_are_shown_where_the_model_is_chosen(open_dock, qtbot):
 
 def test_prompts_that_a_model_does_not_take_are_closed_with_the_reason(open_dock, qtbot):
     dock = open_dock()
-    text = dock.prompt_fields.text
+    text = dock.prompt_panel.text
     choose(dock, "sam2.1-tiny", qtbot)
     assert not text.enabled
     assert text.native.placeholderText() == "takes no text; sam3 does"
@@ -103,7 +103,7 @@ def test_a_model_without_masks_closes_their_field(open_dock, qtbot, monkeypatch)
     entry = replace(registry.find_model("fake"), capabilities=Capabilities(masks=False))
     monkeypatch.setitem(registry._ENTRIES, "fake", entry)
     dock = open_dock()
-    masks = dock.prompt_fields.masks.box
+    masks = dock.prompt_panel.masks.box
     assert not masks.enabled
     assert "fake takes no painted masks; it takes clicks, boxes" in masks.tooltip
     choose(dock, "optical-flow", qtbot)
@@ -113,10 +113,10 @@ def test_a_model_without_masks_closes_their_field(open_dock, qtbot, monkeypatch)
 
 def test_the_choice_is_remembered_but_not_what_a_script_chose(open_dock, qtbot):
     dock = open_dock()
-    dock.model_choice.choose("sam2.1-small")
-    assert open_dock().model_choice.name == "auto"
+    dock.models.choose("sam2.1-small")
+    assert open_dock().state.model == "auto"
     choose(dock, "sam2.1-tiny", qtbot)
-    assert open_dock().model_choice.name == "sam2.1-tiny"
+    assert open_dock().state.model == "sam2.1-tiny"
 
 
 def test_a_loaded_model_is_said_to_be(open_dock, film, qtbot, work, tmp_path, monkeypatch):
@@ -132,7 +132,7 @@ def test_a_loaded_model_is_said_to_be(open_dock, film, qtbot, work, tmp_path, mo
     dock.viewer.add_image(film)
     choose(dock, "mine", qtbot)
     dock.new_prompts()
-    dock.prompt_fields.points.value.add([[0, 30, 40]])
+    dock.prompt_panel.points.value.add([[0, 30, 40]])
     work(dock, dock.segment_frame)
     qtbot.waitUntil(lambda: offered(dock)["mine"] == "mine  ·  ● loaded")
 
@@ -153,7 +153,7 @@ def test_a_model_that_is_not_here_is_asked_for_not_fetched(hub, ready, qtbot, no
     assert not ready.is_running
     assert ready.guidance.text().startswith("the model sam2.1-tiny is not on this machine")
     assert notes == []  # the dialog tells enough
-    dialog = ready.model_choice.dialog
+    dialog = ready.model_panel.dialog
     assert dialog.isVisible()
     assert dialog.weights.name == "sam2.1-tiny"
     assert hub.requests == []
@@ -198,18 +198,18 @@ def test_memory_that_runs_out_keeps_what_is_done_and_points_at_the_remedy(
     monkeypatch.setattr(FakeTracker, "step", fail_at_3)
     with qtbot.waitSignal(ready.ended):
         ready.propagate()
-    results = ready.bench.results_of(ready.video_fields.video.value)
+    results = ready.tracking.results
     assert results.drawn_frames() == [0, 1, 2]
     assert notes[-1][0] == "error"
     told = ready.guidance.text()
     assert "Use a lower working resolution" in told
     assert told.endswith("3 frames done stay in 'film objects'.")
-    assert ready.settings_fields.group.is_open
+    assert ready.settings_panel.group.isExpanded()
 
 
 def test_text_that_finds_nothing_is_told_with_a_hint(ready, qtbot):
     ready.viewer.dims.set_current_step(0, 4)
-    ready.prompt_fields.text.value = "mitochondrion, dog"
+    ready.prompt_panel.text.value = "mitochondrion, dog"
     with qtbot.waitSignal(ready.ended):
         ready.segment_frame()
     told = ready.guidance.text()

@@ -13,7 +13,7 @@ from napari_sam3.imports.planes import FilePlanes
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.lineage import Division
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.plugin.controllers.object_controller import ObjectDesk
+from napari_sam3.plugin.controllers.object_controller import ObjectController
 from napari_sam3.plugin.controllers.tracks_layer import CentroidTracks
 from tests.plugin.conftest import SHAPE, disc
 
@@ -25,14 +25,14 @@ def tracked(open_dock, film, work):
     dock.viewer.add_image(film, name="film", scale=(0.5, 2, 2))
     dock.new_prompts()
     for obj_id, place in ((1, (0, 20, 20)), (2, (0, 40, 30))):
-        dock.prompt_fields.object.value = obj_id
-        dock.prompt_fields.points.value.add([place])
+        dock.prompt_panel.object.value = obj_id
+        dock.prompt_panel.points.value.add([place])
     work(dock, dock.propagate)
     return dock
 
 
 def results_of(dock):
-    return dock.bench.results_of(dock.video_fields.video.value)
+    return dock.tracking.results
 
 
 def type_in(field, text):
@@ -46,8 +46,8 @@ def row_of(layer, obj_id):
 
 
 def test_what_is_typed_is_known_of_the_object_and_shown(tracked, qtbot):
-    fields, layer = tracked.object_controls.fields, results_of(tracked).layer
-    desk = tracked.object_controls.desk
+    fields, layer = tracked.objects_panel.fields, results_of(tracked).layer
+    desk = tracked.tracking.objects
     assert row_of(layer, 2)["score"] > 0
     assert row_of(layer, 2)["name"] is None
     with qtbot.waitSignal(desk.objects_changed) as told:
@@ -55,9 +55,9 @@ def test_what_is_typed_is_known_of_the_object_and_shown(tracked, qtbot):
     assert told.args == [layer]
     type_in(fields.class_name, "cell")
     assert tuple(row_of(layer, 2)[["id", "name", "class"]]) == (2, "Ann", "cell")
-    tracked.prompt_fields.object.value = 1
+    tracked.prompt_panel.object.value = 1
     assert (fields.name.value, fields.class_name.value) == ("", "")
-    tracked.prompt_fields.object.value = 2
+    tracked.prompt_panel.object.value = 2
     assert (fields.name.value, fields.class_name.value) == ("Ann", "cell")
     tracked.viewer.dims.set_current_step(0, 0)
     position = layer.data_to_world((0, 40, 30))
@@ -65,7 +65,7 @@ def test_what_is_typed_is_known_of_the_object_and_shown(tracked, qtbot):
 
 
 def test_names_survive_runs_and_go_with_their_object(tracked, work):
-    tracked.object_controls.rename("Ann")
+    tracked.objects_panel.rename("Ann")
     work(tracked, tracked.propagate)
     layer = results_of(tracked).layer
     assert row_of(layer, 2)["name"] == "Ann"
@@ -75,10 +75,10 @@ def test_names_survive_runs_and_go_with_their_object(tracked, work):
 
 
 def test_a_division_is_marked_on_the_frame_on_screen_and_unmarked(tracked, notes, qtbot):
-    fields = tracked.object_controls.fields
+    fields = tracked.objects_panel.fields
     table = results_of(tracked).layer.metadata["objects"]
     tracked.viewer.dims.set_current_step(0, 7)
-    tracked.prompt_fields.object.value = 1
+    tracked.prompt_panel.object.value = 1
     fields.daughters.native.setText("1, 2")
     fields.divide.native.click()
     assert "own daughter" in notes[-1][1]
@@ -89,13 +89,13 @@ def test_a_division_is_marked_on_the_frame_on_screen_and_unmarked(tracked, notes
     fields.divide.native.click()
     assert table.divisions == (Division(1, (2, 5), 7),)
     assert fields.lineage.text() == "Divides on frame 7 into 2 and 5."
-    tracked.prompt_fields.object.value = 5
+    tracked.prompt_panel.object.value = 5
     assert fields.lineage.text() == "Daughter of 1."
     assert not fields.undivide.enabled
     tracked.viewer.dims.set_current_step(0, 9)
     fields.new_daughters.native.click()
-    qtbot.waitUntil(lambda: tracked.prompt_fields.object.value == 6)
-    tracked.prompt_fields.object.value = 1
+    qtbot.waitUntil(lambda: tracked.prompt_panel.object.value == 6)
+    tracked.prompt_panel.object.value = 1
     fields.undivide.native.click()
     assert table.divisions == (Division(5, (6, 7), 9),)
 
@@ -114,14 +114,14 @@ def test_labels_of_a_file_are_read_for_daughters_where_the_window_does_not_wait(
     planes = FilePlanes(HeldFile(Path("none"), (4, 8, 9), greatest=9))
     layer = dock.viewer.add_labels(planes, metadata={"objects": ObjectTable()})
     dock.viewer.dims.set_current_step(0, 1)
-    dock.prompt_fields.object.value = 1
-    button = dock.object_controls.fields.new_daughters
+    dock.prompt_panel.object.value = 1
+    button = dock.objects_panel.fields.new_daughters
     pressed.set()
     button.native.click()
     assert not button.enabled
     assert button.text == "Reading …"
     gate.set()
-    qtbot.waitUntil(lambda: dock.prompt_fields.object.value == 5)
+    qtbot.waitUntil(lambda: dock.prompt_panel.object.value == 5)
     assert layer.metadata["objects"].divisions == (Division(1, (5, 6), 1),)
     assert button.enabled
     assert button.text == "New daughters"
@@ -131,22 +131,22 @@ def test_labels_of_a_file_are_read_for_daughters_where_the_window_does_not_wait(
 
 def test_a_mother_ends_and_daughters_begin_with_the_next_propagation(tracked, work, qtbot):
     tracked.viewer.dims.set_current_step(0, 8)
-    tracked.prompt_fields.object.value = 1
-    tracked.object_controls.new_daughters()
-    qtbot.waitUntil(lambda: tracked.prompt_fields.object.value == 3)
+    tracked.prompt_panel.object.value = 1
+    tracked.objects_panel.new_daughters()
+    qtbot.waitUntil(lambda: tracked.prompt_panel.object.value == 3)
     for daughter, place in ((3, 20), (4, 60)):
-        tracked.prompt_fields.object.value = daughter
-        tracked.prompt_fields.points.value.add([[8, place, 60]])
+        tracked.prompt_panel.object.value = daughter
+        tracked.prompt_panel.points.value.add([[8, place, 60]])
     work(tracked, tracked.propagate)
     seen = [set(np.unique(labels)) - {0} for labels in results_of(tracked).planes]
     assert seen == [{1, 2}] * 8 + [{2, 3, 4}] * (SHAPE[0] - 8)
 
 
 def test_daughters_are_clicked(tracked):
-    fields, layer = tracked.object_controls.fields, results_of(tracked).layer
+    fields, layer = tracked.objects_panel.fields, results_of(tracked).layer
     tracked.viewer.dims.set_current_step(0, 0)
-    tracked.prompt_fields.object.value = 9
-    points = tracked.prompt_fields.points.value
+    tracked.prompt_panel.object.value = 9
+    points = tracked.prompt_panel.points.value
     tracked.viewer.layers.selection.active = points
 
     class Press:
@@ -177,14 +177,14 @@ def test_daughters_are_clicked(tracked):
 
 
 def test_a_locked_frame_is_left_alone_and_said_so(tracked, work):
-    fields = tracked.object_controls.fields
+    fields = tracked.objects_panel.fields
     tracked.viewer.dims.set_current_step(0, 3)
     assert fields.lock.text == "Lock frame 3"
     fields.lock.native.click()
     assert fields.lock.text == "Lock frame 3 (1 locked)"
     tracked.viewer.dims.set_current_step(0, 4)
     assert (fields.lock.value, fields.lock.text) == (False, "Lock frame 4 (1 locked)")
-    tracked.prompt_fields.points.value.data = [[0, 60, 20], [0, 40, 30]]
+    tracked.prompt_panel.points.value.data = [[0, 60, 20], [0, 40, 30]]
     work(tracked, tracked.propagate)
     planes = results_of(tracked).planes
     np.testing.assert_array_equal(planes[3] == 1, disc(3, 20, 20) & (planes[3] == 1))
@@ -203,9 +203,9 @@ def press_key(viewer):
 def test_the_key_is_for_the_dock_whose_layer_is_chosen(tracked, open_dock, film, work):
     viewer, mine = tracked.viewer, results_of(tracked)
     other = open_dock(viewer)
-    other.video_fields.video.value = viewer.add_image(film, name="other", scale=(0.5, 2, 2))
+    other.video_panel.video.value = viewer.add_image(film, name="other", scale=(0.5, 2, 2))
     other.new_prompts()
-    other.prompt_fields.points.value.add([[0, 20, 20]])
+    other.prompt_panel.points.value.add([[0, 20, 20]])
     work(other, other.segment_frame)
     theirs = results_of(other)
     viewer.dims.set_current_step(0, 3)
@@ -219,7 +219,7 @@ def test_the_key_is_for_the_dock_whose_layer_is_chosen(tracked, open_dock, film,
 
 
 def test_tracks_follow_the_objects_and_their_divisions(tracked, qtbot, work):
-    controls, layer = tracked.object_controls, results_of(tracked).layer
+    controls, layer = tracked.objects_panel, results_of(tracked).layer
     with qtbot.waitSignal(controls.tracks.shown) as told:
         controls.fields.tracks.native.click()
     (tracks,) = told.args
@@ -230,7 +230,7 @@ def test_tracks_follow_the_objects_and_their_divisions(tracked, qtbot, work):
     assert first[1] == 0
     assert first[2:] == pytest.approx([20, 20], abs=0.2)
     tracked.viewer.dims.set_current_step(0, 5)
-    tracked.prompt_fields.object.value = 1
+    tracked.prompt_panel.object.value = 1
     with qtbot.waitSignal(controls.tracks.shown):
         controls.divide([2])
     controls.rename("Ann")
@@ -250,7 +250,7 @@ def test_tracks_follow_the_objects_and_their_divisions(tracked, qtbot, work):
 
 def test_features_that_a_person_changes_are_taken_over():
     layer, heard = Labels(np.ones(SHAPE, np.uint16)), []
-    desk = ObjectDesk()
+    desk = ObjectController()
     desk.objects_changed.connect(heard.append)
     desk.rename(layer, 1, "Ann")
     table = layer.features.copy()
@@ -277,7 +277,7 @@ def test_what_is_open_elsewhere_is_not_changed(open_dock):
 
     dock = open_dock()
     layer = dock.viewer.add_labels(Elsewhere(SHAPE))
-    controls = dock.object_controls
+    controls = dock.objects_panel
     controls.refresh()
     assert controls.layer is layer
     assert not controls.fields.name.enabled
@@ -287,7 +287,7 @@ def test_what_is_open_elsewhere_is_not_changed(open_dock):
 
 def test_names_follow_objects_that_get_other_numbers():
     layer = Labels(np.zeros(SHAPE, np.uint16))
-    desk = ObjectDesk()
+    desk = ObjectController()
     for obj_id, name in ((1, "one"), (2, "two"), (3, "three")):
         desk.rename(layer, obj_id, name)
     desk.renumber(layer, {2: 1, 3: 2}, lost=[1])
@@ -295,12 +295,12 @@ def test_names_follow_objects_that_get_other_numbers():
 
 
 def test_names_follow_what_a_text_finds_when_another_is_taken_back(tracked, work):
-    text = tracked.prompt_fields.text
+    text = tracked.prompt_panel.text
     text.value = "dog, person"
     work(tracked, tracked.segment_frame)
     layer = results_of(tracked).layer
-    tracked.object_controls.desk.rename(layer, 3, "Rex")
-    tracked.object_controls.desk.rename(layer, 4, "Ann")
+    tracked.tracking.objects.rename(layer, 3, "Rex")
+    tracked.tracking.objects.rename(layer, 4, "Ann")
     text.value = "person"
     work(tracked, tracked.segment_frame)
     # of the two persons one is object 2 already

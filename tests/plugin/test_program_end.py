@@ -26,17 +26,17 @@ def wait_until(is_so):
 viewer = napari.Viewer()
 viewer.open(sys.argv[1], plugin="napari-sam3")
 _, dock = viewer.window.add_plugin_dock_widget("napari-sam3")
-wait_until(lambda: dock.model_choice.is_surveyed)
+wait_until(lambda: dock.models.is_surveyed)
 dock.new_prompts()
-dock.prompt_fields.points.value.add([[0, 20, 30]])
+dock.prompt_panel.points.value.add([[0, 20, 30]])
 dock.segment_frame()
-wait_until(lambda: dock.job is None)
-wait_until(lambda: dock.projects.standing.saved_at)
-layer = dock.bench.results_of(dock.video_fields.video.value).layer
+wait_until(lambda: dock.tracking.job is None)
+wait_until(lambda: dock.state.project.saved_at)
+layer = dock.tracking.results.layer
 layer.selected_label = 5
 layer.mode = "paint"
 layer.paint((0, 50, 80), 5)
-dock.prompt_fields.text.value = "a word"
+dock.prompt_panel.text.value = "a word"
 """
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from napari_sam3.errors import ProjectReadOnlyError, StoreError
 from napari_sam3.labels.store import LabelStore
-from napari_sam3.plugin.model.status import Outcome
+from napari_sam3.plugin.model.app_state import Outcome
 from napari_sam3.projects import Project, list_projects
 from napari_sam3.video.write import VideoWriter
 
@@ -41,8 +41,8 @@ def begin(open_dock, clip, qtbot):
         dock = open_dock()
         dock.viewer.open(str(clip), plugin="napari-sam3")
         dock.new_prompts()
-        dock.track_fields.direction.value = "forward"
-        dock.prompt_fields.points.value.add([[0, 20, 30]])
+        dock.tracking_panel.direction.value = "forward"
+        dock.prompt_panel.points.value.add([[0, 20, 30]])
         return dock
 
     return begin
@@ -67,7 +67,7 @@ def close(dock):
 
 
 def results(dock):
-    return dock.bench.results_of(dock.video_fields.video.value)
+    return dock.tracking.results
 
 
 def is_disc(plane, frame_index, obj_id=1, y=20, x=30):
@@ -80,8 +80,8 @@ def test_first_results_on_a_file_make_a_project(begin, work, own_projects, qtbot
     work(dock, dock.propagate)
     (folder,) = list_projects(own_projects)
     assert dock.projects.project.folder == folder
-    qtbot.waitUntil(lambda: dock.projects.standing.saved_at != "")
-    assert dock.project_fields.place.toolTip() == str(folder)
+    qtbot.waitUntil(lambda: dock.state.project.saved_at != "")
+    assert dock.project_panel.place.toolTip() == str(folder)
     close(dock)
     with Project.open(folder) as project:
         assert not project.problems
@@ -99,29 +99,29 @@ def test_an_array_and_a_person_who_wants_none_make_no_project(
     dock = open_dock()
     dock.viewer.add_image(film)
     dock.new_prompts()
-    dock.prompt_fields.points.value.add([[0, 30, 40]])
+    dock.prompt_panel.points.value.add([[0, 30, 40]])
     work(dock, dock.segment_frame)
     other = begin()
-    other.settings_fields.keep.value = False
+    other.settings_panel.keep.value = False
     work(other, other.segment_frame)
     assert list_projects(own_projects) == []
-    assert other.project_fields.group.title_text == "Project: results are not kept"
+    assert other.project_panel.group.text() == "Project: results are not kept"
 
 
 def test_a_project_comes_back_as_it_was(begin, open_again, work, own_projects, qtbot):
     dock = begin()
-    points, boxes = dock.prompt_fields.points.value, dock.prompt_fields.boxes.value
-    dock.prompt_fields.object.value = 2
+    points, boxes = dock.prompt_panel.points.value, dock.prompt_panel.boxes.value
+    dock.prompt_panel.object.value = 2
     corners = np.array([[3, 9.5, 59.5], [3, 9.5, 79.5], [3, 29.5, 79.5], [3, 29.5, 59.5]])
     boxes.add_rectangles(corners)
     boxes.name = "my boxes"
-    dock.prompt_fields.sign.value = "exclude"
-    dock.prompt_fields.object.value = 1
+    dock.prompt_panel.sign.value = "exclude"
+    dock.prompt_panel.object.value = 1
     points.add([[0, 20, 34]])
-    dock.track_fields.length.value = 9
-    dock.video_fields.video.value.gamma = 1.5
+    dock.tracking_panel.length.value = 9
+    dock.video_panel.video.value.gamma = 1.5
     work(dock, dock.propagate)
-    desk = dock.object_controls.desk
+    desk = dock.tracking.objects
     desk.rename(results(dock).layer, 2, "left one")
     dock.viewer.dims.set_current_step(0, 7)
     camera = getattr(dock.viewer, "scene", dock.viewer).camera
@@ -132,12 +132,12 @@ def test_a_project_comes_back_as_it_was(begin, open_again, work, own_projects, q
     again = open_again(*list_projects(own_projects))
     camera = getattr(again.viewer, "scene", again.viewer).camera
     assert (camera.center[-2:], camera.zoom) == ((20, 30), 7.5)
-    assert not again.projects.standing.problems
+    assert not again.state.project.problems
     assert [layer.name for layer in again.viewer.layers] == [
         "film", "film objects", "my boxes", "film clicks",
     ]  # fmt: skip
     np.testing.assert_array_equal(np.asarray(results(again).planes), before)
-    new_points, new_boxes = again.prompt_fields.points.value, again.prompt_fields.boxes.value
+    new_points, new_boxes = again.prompt_panel.points.value, again.prompt_panel.boxes.value
     np.testing.assert_array_equal(new_points.data, points.data)
     assert list(new_points.features["label"]) == ["include", "exclude"]
     np.testing.assert_array_equal(new_boxes.data[0], boxes.data[0])
@@ -145,11 +145,11 @@ def test_a_project_comes_back_as_it_was(begin, open_again, work, own_projects, q
     np.testing.assert_allclose(new_points.border_color, points.border_color)
     np.testing.assert_allclose(new_boxes.edge_color, boxes.edge_color)
     assert results(again).layer.metadata["objects"][2].name == "left one"
-    assert again.video_fields.video.value.gamma == 1.5
+    assert again.video_panel.video.value.gamma == 1.5
     assert again.viewer.dims.current_step[0] == 7
-    fields = again.track_fields
+    fields = again.tracking_panel
     assert (fields.direction.value, fields.length.value) == ("forward", 9)
-    assert again.prompt_fields.object.value == 1
+    assert again.prompt_panel.object.value == 1
     # painting, its undo, and a click of another object go on as they did
     layer = results(again).layer
     layer.selected_label = 2
@@ -157,7 +157,7 @@ def test_a_project_comes_back_as_it_was(begin, open_again, work, own_projects, q
     assert results(again).planes[7][60, 5] == 2
     layer.undo()
     np.testing.assert_array_equal(results(again).planes[7], before[7])
-    again.prompt_fields.object.value = 5
+    again.prompt_panel.object.value = 5
     new_points.add([[7, 50, 80]])
     np.testing.assert_allclose(new_points.border_color[-1], layer.get_color(5), atol=1e-6)
     work(again, again.segment_frame)
@@ -186,7 +186,7 @@ def paint_a_mask(dock):
     """Prompt object 7 on frame 2 by a mask in a layer of its own, and go to that frame."""
     masks = dock.viewer.add_labels(np.zeros((N_FRAMES, *SIZE), int), name="mine", scale=(0.1, 1, 1))
     masks.data[2, 40:50, 60:80] = 7
-    dock.prompt_fields.masks.value = masks
+    dock.prompt_panel.masks.value = masks
     dock.viewer.dims.set_current_step(0, 2)
 
 
@@ -199,8 +199,8 @@ def test_masks_in_a_layer_of_their_own_come_back(begin, open_again, work, own_pr
     assert (before[6] == 7).any()
     close(dock)
     again = open_again(*list_projects(own_projects))
-    assert again.prompt_fields.masks.value.name == "mine"
-    assert (again.prompt_fields.masks.value.data[2, 45, 70]) == 7
+    assert again.prompt_panel.masks.value.name == "mine"
+    assert (again.prompt_panel.masks.value.data[2, 45, 70]) == 7
     work(again, again.propagate)
     np.testing.assert_array_equal(np.asarray(results(again).planes), before)
 
@@ -211,11 +211,11 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(
     dock = begin()
     dock.propagate()
     gate.let(5)
-    qtbot.waitUntil(lambda: dock.job is not None and dock.job.frames_done == 6)
+    qtbot.waitUntil(lambda: dock.tracking.job is not None and dock.tracking.job.frames_done == 6)
     folder = dock.projects.project.folder
     dock.stop()
     gate.open()
-    qtbot.waitUntil(lambda: dock.job is None)
+    qtbot.waitUntil(lambda: dock.tracking.job is None)
     close(dock)
 
     again = open_again(folder)
@@ -237,18 +237,18 @@ def test_earlier_work_is_offered_and_left_alone(begin, open_dock, clip, work, ow
     second = begin()
     qtbot.waitUntil(lambda: second.state.earlier != "")
     assert second.guidance.text().startswith("Earlier work on this video was kept")
-    assert not second.project_fields.offer.isHidden()
+    assert not second.project_panel.offer.isHidden()
     work(second, second.segment_frame)
-    assert second.project_fields.offer.isHidden()
+    assert second.project_panel.offer.isHidden()
     assert second.projects.project.folder == first.with_name(f"{first.stem}-2.sam3")
     close(second)
     third = open_dock()
     (image,) = third.viewer.open(str(clip), plugin="napari-sam3")
     qtbot.waitUntil(lambda: third.state.earlier != "")
-    third.project_fields.offer.accept.click()
+    third.project_panel.offer.accept.click()
     qtbot.waitUntil(lambda: third.projects.project is not None)
     assert third.projects.project.folder == list_projects(own_projects)[0]
-    assert third.video_fields.video.value is image  # the layer that was there
+    assert third.video_panel.video.value is image  # the layer that was there
     assert len(third.viewer.layers) == 4
 
 
@@ -257,29 +257,29 @@ def test_a_second_window_looks_on(
 ):
     dock = begin()
     work(dock, dock.propagate)
-    qtbot.waitUntil(lambda: dock.projects.standing.saved_at != "")
+    qtbot.waitUntil(lambda: dock.state.project.saved_at != "")
     dock.projects.project.flush()
     viewer = make_napari_viewer()  # whose dock is opened after the layers
     viewer.open(str(dock.projects.project.folder), plugin="napari-sam3")
     other = open_dock(viewer)
     qtbot.waitUntil(lambda: other.projects.project is not None)
-    assert "open for writing" in other.projects.standing.why_read_only
+    assert "open for writing" in other.state.project.why_read_only
     assert "can be looked at, but not changed" in other.guidance.text()
-    assert not other.track_fields.propagate.enabled
+    assert not other.tracking_panel.propagate.enabled
     assert not results(other).layer.editable
     other.propagate()
     assert any("can be looked at, but not changed" in text for _, text in notes)
     with pytest.raises(ProjectReadOnlyError):
-        other.projects.check_writable(other.video_fields.video.value)
+        other.projects.check_writable(other.video_panel.video.value)
     n_layers = len(other.viewer.layers)
     other.viewer.dims.set_current_step(0, 5)
-    dock.prompt_fields.object.value = 2
-    dock.prompt_fields.points.value.add([[3, 40, 60]])
+    dock.prompt_panel.object.value = 2
+    dock.prompt_panel.points.value.add([[3, 40, 60]])
     work(dock, dock.propagate)
     dock.projects.current.autosave.close()
     dock.projects.project.flush()
-    other.project_fields.reload.native.click()
-    qtbot.waitUntil(lambda: len(other.prompt_fields.points.value.data) == 2)
+    other.project_panel.reload.native.click()
+    qtbot.waitUntil(lambda: len(other.prompt_panel.points.value.data) == 2)
     assert results(other).layer.data[3][40, 60] == 2
     assert other.projects.project.is_read_only
     assert other.viewer.dims.current_step[0] == 5
@@ -288,11 +288,11 @@ def test_a_second_window_looks_on(
     assert is_disc(np.asarray(results(other).layer.data[3]), 3)
     n_layers = len(other.viewer.layers)
     folder = other.projects.project.folder
-    other.projects.opener.open(folder)  # now that it is free
+    other.project_opener.open(folder)  # now that it is free
     qtbot.waitUntil(lambda: not other.projects.project.is_read_only)
     assert len(other.viewer.layers) == n_layers
     assert results(other).layer.editable
-    assert other.track_fields.propagate.enabled
+    assert other.tracking_panel.propagate.enabled
 
 
 def test_work_of_its_own_begins_beside_what_can_only_be_looked_at(
@@ -304,7 +304,7 @@ def test_work_of_its_own_begins_beside_what_can_only_be_looked_at(
     other = open_again(dock.projects.project.folder)
     other.reset()
     other.new_prompts()
-    points = other.prompt_fields.points.value
+    points = other.prompt_panel.points.value
     assert points.editable
     assert points.mode == "add"
     points.add([[0, 30, 50]])
@@ -319,7 +319,7 @@ def test_masks_can_be_painted_only_where_they_are_kept(begin, open_again, work):
     work(dock, dock.segment_frame)
     dock.projects.current.autosave.close()
     other = open_again(dock.projects.project.folder)
-    painted = other.prompt_fields.masks.value
+    painted = other.prompt_panel.masks.value
     assert painted.name == "mine"
     assert not painted.editable  # a reload would take away what is painted
     other.reset()
@@ -350,12 +350,12 @@ def test_a_full_disk_stops_the_work_and_is_said(begin, work, monkeypatch, notes)
 
     monkeypatch.setattr(LabelStore, "draw", draw_until_full)
     work(dock, dock.propagate)
-    assert dock.state.ending is Outcome.FAILED
+    assert dock.state.outcome is Outcome.FAILED
     assert "there is no room left" in dock.guidance.text()
     assert any("there is no room left" in text for _, text in notes)
     monkeypatch.setattr(LabelStore, "draw", draw)
     work(dock, dock.propagate)
-    assert dock.state.ending is Outcome.TRACKED
+    assert dock.state.outcome is Outcome.TRACKED
     assert is_disc(results(dock).planes[N_FRAMES - 1], N_FRAMES - 1)
 
 

@@ -66,13 +66,13 @@ def test_a_lost_video_is_said_and_pointed_to(project_folder, open_again, tmp_pat
     shutil.move(tmp_path / "videos" / "film.mp4", elsewhere)
     dock = open_again(project_folder)
     assert [layer.name for layer in dock.viewer.layers] == ["film objects", "film clicks"]
-    standing = dock.projects.standing
+    standing = dock.state.project
     assert standing.is_video_lost
     assert any("'film.mp4' was not found" in problem for problem in standing.problems)
-    assert not dock.project_fields.find_video.native.isHidden()
-    dock.projects.opener.point_to(elsewhere)
-    qtbot.waitUntil(lambda: not dock.projects.standing.is_video_lost)
-    assert dock.viewer.layers[0] is dock.video_fields.video.value
+    assert not dock.project_panel.find_video.native.isHidden()
+    dock.project_opener.point_to(elsewhere)
+    qtbot.waitUntil(lambda: not dock.state.project.is_video_lost)
+    assert dock.viewer.layers[0] is dock.video_panel.video.value
     assert "stopped after frame 2; 9 frames are left" in dock.guidance.text()
     work(dock, dock.propagate)
     assert np.array_equal(results(dock).planes[11] == 1, disc(11, 20, 30, SIZE))
@@ -85,10 +85,10 @@ def test_a_project_of_an_array_asks_for_it(tmp_path, open_again):
     folder = tmp_path / "array.sam3"
     Project.create(folder, None, (N_FRAMES, *SIZE)).close()
     dock = open_again(folder)
-    assert any("choose it" in problem for problem in dock.projects.standing.problems)
+    assert any("choose it" in problem for problem in dock.state.project.problems)
     image = dock.viewer.add_image(np.zeros((N_FRAMES, *SIZE), np.uint8))
-    assert not dock.projects.standing.is_video_lost
-    assert dock.bench.project_of(image) is dock.projects.project
+    assert not dock.state.project.is_video_lost
+    assert dock.state.tracked(image).project is dock.projects.current
 
 
 def test_frames_are_decoded_and_masks_drawn_where_the_window_does_not_wait(
@@ -111,7 +111,7 @@ def test_frames_are_decoded_and_masks_drawn_where_the_window_does_not_wait(
         monkeypatch.setattr(restore, name, make)
     monkeypatch.setitem(restore._MAKERS, "masks", restore._make_masks)
     dock = open_dock()
-    dock.projects.opener.open(folder)
+    dock.project_opener.open(folder)
     qtbot.waitUntil(lambda: dock.projects.project is not None)
     assert {"film", "painted"} <= {layer.name for layer in dock.viewer.layers}
     assert dock.viewer.layers["film"].contrast_limits == [frames[0].min(), frames[0].max()]
@@ -126,20 +126,20 @@ def test_a_damaged_project_opens_as_far_as_it_can(project_folder, open_again, no
     dock = open_again(project_folder)
     labels = dock.viewer.layers["mine objects"].data
     assert np.array_equal(labels[2] == 1, disc(2, 20, 30, SIZE))
-    problems = " ".join(dock.projects.standing.problems)
+    problems = " ".join(dock.state.project.problems)
     assert "project.json is damaged" in problems
     assert "the layer of points can't be shown as it was" in problems
     assert any("project.json is damaged" in text for _, text in notes)
-    assert "• project.json is damaged" in dock.project_fields.standing.text()
+    assert "• project.json is damaged" in dock.project_panel.status.text()
 
 
 def test_a_project_is_moved_and_the_work_goes_on(project_folder, open_again, tmp_path, qtbot, work):
     dock = open_again(project_folder)
     target = tmp_path / "archive" / "of 2026" / "mine.sam3"
-    dock.projects.opener.move_to(project_folder)  # there it is
+    dock.project_opener.move_to(project_folder)  # there it is
     qtbot.waitUntil(lambda: not dock.projects.is_busy)
     assert dock.projects.project.folder == project_folder
-    dock.projects.opener.move_to(target)
+    dock.project_opener.move_to(target)
     qtbot.waitUntil(lambda: not dock.projects.is_busy)
     assert not project_folder.exists()
     assert dock.projects.project.folder == target
@@ -168,10 +168,10 @@ def test_a_project_on_a_full_disk_is_saved_elsewhere(
     layer = results(dock).layer
     layer.selected_label = 1
     layer.paint((2, 60, 5), 1)
-    dock.prompt_fields.text.value = "a word"
+    dock.prompt_panel.text.value = "a word"
     qtbot.waitUntil(lambda: dock.projects.current.failure != "")
     assert any("room on the disk" in text and "elsewhere" in text for _, text in notes)
-    dock.projects.opener.move_to(tmp_path / "full" / "mine.sam3")  # there is none there either
+    dock.project_opener.move_to(tmp_path / "full" / "mine.sam3")  # there is none there either
     qtbot.waitUntil(lambda: not dock.projects.is_busy)
     assert dock.projects.project.folder == project_folder
     assert not dock.projects.project.is_read_only
@@ -181,7 +181,7 @@ def test_a_project_on_a_full_disk_is_saved_elsewhere(
     assert not dock.projects.project.is_read_only
     full_disk(project_folder)
     target = tmp_path / "archive" / "mine.sam3"
-    dock.projects.opener.move_to(target)
+    dock.project_opener.move_to(target)
     qtbot.waitUntil(lambda: not dock.projects.is_busy)
     assert dock.projects.project.folder == target
     assert not project_folder.exists()
@@ -198,7 +198,7 @@ def test_a_project_that_can_not_be_closed_is_closed_when_there_is_room(
     monkeypatch.setattr("napari_sam3.plugin.controllers.autosave.RETRY_MS", 50)
     dock = open_again(project_folder)
     make_room = full_disk(project_folder)
-    dock.prompt_fields.text.value = "a word"
+    dock.prompt_panel.text.value = "a word"
     close(dock)
     assert any("can't be closed yet" in text and "room" in text for _, text in notes)
     assert Project.open(project_folder, read_only=True).state.text == ""

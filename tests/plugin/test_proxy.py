@@ -114,12 +114,12 @@ def test_a_session_goes_on_when_the_proxy_is_shown(make_napari_viewer, open_dock
     dock = open_dock()
     layer = add(dock.viewer, clip)
     dock.new_prompts()
-    dock.prompt_fields.points.value.add([[0, 30, 40]])
+    dock.prompt_panel.points.value.add([[0, 30, 40]])
     work(dock, dock.propagate)
-    controller = dock.bench.controller
+    controller = dock.tracking.session
     make_proxy(layer.data)
     dock.viewer.layers.selection.active = layer
     make_scrubbing_fast(dock.viewer)
     assert isinstance(layer.data, ProxyVideo)
     work(dock, dock.propagate)
-    assert dock.bench.controller is controller
+    assert dock.tracking.session is controller

@@ -43,20 +43,20 @@ def concept_folder(disc_film, tmp_path):
 def test_text_and_clicks_in_one_session(open_dock, disc_film, concept_folder, work, notes):
     dock = open_dock()
     use_folder(concept_folder)
-    layer = dock.viewer.add_image(disc_film[:N_FRAMES], name="film", rgb=True)
-    dock.model_choice.choose("tiny-sam3", "cpu")
+    dock.viewer.add_image(disc_film[:N_FRAMES], name="film", rgb=True)
+    dock.models.choose("tiny-sam3", "cpu")
     dock.new_prompts()
     dock.viewer.dims.set_current_step(0, 0)
-    text = dock.prompt_fields.text
+    text = dock.prompt_panel.text
     text.value = "dog"
     work(dock, dock.segment_frame)
     assert dock.guidance.text().startswith("Nothing called 'dog' found on frame 0")
     text.value = "cat"
     work(dock, dock.segment_frame)
-    planes = dock.bench.results_of(layer).planes
+    planes = dock.tracking.results.planes
     assert set(np.unique(planes[0])) == {0, 1}
-    dock.prompt_fields.object.value = 2
-    dock.prompt_fields.points.value.add([[0, 100, 140]])
+    dock.prompt_panel.object.value = 2
+    dock.prompt_panel.points.value.add([[0, 100, 140]])
     work(dock, dock.segment_frame)
     assert set(np.unique(planes[0])) == {0, 1, 2}
     work(dock, dock.propagate)
@@ -66,9 +66,9 @@ def test_text_and_clicks_in_one_session(open_dock, disc_film, concept_folder, wo
     assert all(2 in planes[t] for t in range(N_FRAMES))
     assert any(1 in planes[t] for t in range(1, N_FRAMES))
     # a box as an example, in place of the text: what is found comes beside the clicked object
-    dock.prompt_fields.examples.value = True
+    dock.prompt_panel.exemplars.value = True
     corners = np.array([[0, 26, 20], [0, 26, 48], [0, 54, 48], [0, 54, 20]])
-    dock.prompt_fields.boxes.value.add_rectangles(corners)
+    dock.prompt_panel.boxes.value.add_rectangles(corners)
     text.value = ""
     work(dock, dock.segment_frame)
     assert notes == []
@@ -80,18 +80,18 @@ def test_prompt_propagate_correct_and_propagate_again(
 ):
     dock = open_dock()
     use_folder(sam_folder)
-    layer = dock.viewer.add_image(disc_film[:N_FRAMES], name="film", rgb=True)
-    dock.model_choice.choose("tiny-sam2", "cpu")
+    dock.viewer.add_image(disc_film[:N_FRAMES], name="film", rgb=True)
+    dock.models.choose("tiny-sam2", "cpu")
     dock.new_prompts()
-    points = dock.prompt_fields.points.value
+    points = dock.prompt_panel.points.value
     points.add([[0, 40, 34]])
     dock.viewer.dims.set_current_step(0, 0)
     work(dock, dock.segment_frame)
     assert notes == []
-    clicked = np.array(dock.bench.results_of(layer).planes[0])
+    clicked = np.array(dock.tracking.results.planes[0])
     assert set(np.unique(clicked)) == {0, 1}
     work(dock, dock.propagate)
-    planes = dock.bench.results_of(layer).planes
+    planes = dock.tracking.results.planes
     assert dock.guidance.text().startswith(f"{N_FRAMES} frames done")
     first = [np.array(planes[t]) for t in range(N_FRAMES)]
     assert all(frame.any() for frame in first)
@@ -99,7 +99,7 @@ def test_prompt_propagate_correct_and_propagate_again(
     assert sorted(set(encoded)) == list(range(N_FRAMES))
     # a correction on a frame that was tracked
     rows, columns = np.nonzero(first[4])
-    dock.prompt_fields.sign.value = "exclude"
+    dock.prompt_panel.sign.value = "exclude"
     points.add([[4, rows[0], columns[0]]])
     encoded.clear()
     work(dock, dock.propagate)
@@ -109,5 +109,5 @@ def test_prompt_propagate_correct_and_propagate_again(
         np.testing.assert_array_equal(second[t], first[t])
     assert not np.array_equal(second[4], first[4])
     assert encoded == []  # no frame is encoded twice
-    qtbot.waitUntil(lambda: not dock.model_choice.is_looking)
-    assert dock.video_fields.model.native.currentText() == "tiny-sam2  ·  ● loaded"
+    qtbot.waitUntil(lambda: not dock.models.is_looking)
+    assert dock.model_panel.model.native.currentText() == "tiny-sam2  ·  ● loaded"

@@ -323,23 +323,23 @@ def test_a_dock_on_the_same_layer_shares_all(viewer, open_dock, work, qtbot):
     dock = open_dock(viewer)
     session = napari_sam3.attach(viewer, "film")
     session.add_prompt(0, points=[[40, 30]])
-    assert dock.prompt_fields.points.value is viewer.layers["film clicks"]
+    assert dock.prompt_panel.points.value is viewer.layers["film clicks"]
     phases = []
     session.propagate(on_frame=lambda result: phases.append(dock.is_running))
     assert all(phases)
     assert dock.guidance.text()
-    dock.prompt_fields.object.value = 2
-    dock.prompt_fields.points.value.add([[0, 20, 60]])  # the person goes on
+    dock.prompt_panel.object.value = 2
+    dock.prompt_panel.points.value.add([[0, 20, 60]])  # the person goes on
     work(dock, dock.propagate)
     assert session.object_ids == (1, 2)
     assert [layer.name for layer in viewer.layers].count("film objects") == 1
     np.testing.assert_array_equal(session.array[9] == 2, disc(9, 20, 60))
     tracks = session.tracks()
-    with qtbot.waitSignal(dock.object_controls.tracks.shown):
-        dock.object_controls.show_tracks()
+    with qtbot.waitSignal(dock.objects_panel.tracks.shown):
+        dock.objects_panel.show_tracks()
     assert session.tracks() is tracks
     assert [layer for layer in viewer.layers if isinstance(layer, Tracks)] == [tracks]
-    dock.object_controls.rename("Ann")  # of 2
+    dock.objects_panel.rename("Ann")  # of 2
     assert set(tracks.features["name"]) == {"", "Ann"}
     dock.propagate()
     with pytest.raises(PropagationRunningError):
@@ -353,7 +353,7 @@ def test_a_dock_that_comes_later_is_kept_away(viewer, open_dock, session, notes)
     session.add_prompt(0, points=[[40, 30]])
     dock = open_dock(viewer)
     dock.new_prompts()
-    dock.prompt_fields.points.value.add([[0, 60, 60]])
+    dock.prompt_panel.points.value.add([[0, 60, 60]])
     dock.propagate()
     assert "a script works on the layer 'film'" in notes[-1][1]
     assert session.propagate() == SHAPE[0]

@@ -9,7 +9,7 @@ from napari_sam3.settings import read_settings, save_settings
 
 
 def test_what_is_set_is_kept_for_the_next_window(open_dock):
-    fields = open_dock().settings_fields
+    fields = open_dock().settings_panel
     fields.device.value = "cpu"
     fields.resolution.value = 512
     fields.memory.value = 300
@@ -17,7 +17,7 @@ def test_what_is_set_is_kept_for_the_next_window(open_dock):
     settings = read_settings()
     assert (settings.device, settings.resolution) == ("cpu", 512)
     assert (settings.features_mb, settings.features_disk_mb) == (300, 0)
-    again = open_dock().settings_fields
+    again = open_dock().settings_panel
     assert (again.device.value, again.resolution.value) == ("cpu", 512)
     assert (again.memory.value, again.disk.value) == (300, 0)
     assert again.disk.native.text() == "none"
@@ -25,7 +25,7 @@ def test_what_is_set_is_kept_for_the_next_window(open_dock):
 
 def test_what_the_environment_says_is_shown_and_closed(open_dock, monkeypatch):
     monkeypatch.setenv("NAPARI_SAM3_FEATURES_MB", "77")
-    fields = open_dock().settings_fields
+    fields = open_dock().settings_panel
     assert fields.memory.value == 77
     assert not fields.memory.native.isEnabled()
     assert "NAPARI_SAM3_FEATURES_MB says so" in fields.memory.native.toolTip()
@@ -35,9 +35,9 @@ def test_what_the_environment_says_is_shown_and_closed(open_dock, monkeypatch):
 def test_a_wish_for_a_device_outlives_models_that_can_not_use_it(open_dock, qtbot):
     save_settings(device="cuda")
     dock = open_dock()
-    assert dock.settings_fields.device.value == "auto"  # the fake model runs on the CPU alone
-    dock.model_choice.choose("optical-flow")
-    qtbot.waitUntil(lambda: not dock.model_choice.is_looking)
+    assert dock.settings_panel.device.value == "auto"  # the fake model runs on the CPU alone
+    dock.models.choose("optical-flow")
+    qtbot.waitUntil(lambda: not dock.models.is_looking)
     assert read_settings().device == "cuda"
 
 
@@ -45,14 +45,14 @@ def test_the_session_is_made_with_what_is_set(open_dock, film, work):
     dock = open_dock()
     dock.viewer.add_image(film)
     dock.new_prompts()
-    dock.prompt_fields.points.value.add([[0, 30, 40]])
-    dock.settings_fields.resolution.value = 768
+    dock.prompt_panel.points.value.add([[0, 30, 40]])
+    dock.settings_panel.resolution.value = 768
     work(dock, dock.segment_frame)
-    before = dock.bench.controller
-    assert dock.bench.setup.resolution == 768
-    dock.settings_fields.resolution.value = 0
+    before = dock.tracking.session
+    assert dock.tracking.setup.resolution == 768
+    dock.settings_panel.resolution.value = 0
     work(dock, dock.segment_frame)
-    assert dock.bench.controller is not before
+    assert dock.tracking.session is not before
 
 
 def test_encoded_frames_are_limited_counted_and_deleted(open_dock, qtbot, request):
@@ -63,10 +63,10 @@ def test_encoded_frames_are_limited_counted_and_deleted(open_dock, qtbot, reques
     budget = SHARED_FEATURES.memory_budget, SHARED_FEATURES.disk_budget
     request.addfinalizer(lambda: SHARED_FEATURES.set_budget(*budget))
     SHARED_FEATURES.clear()
-    fields = open_dock().settings_fields
+    fields = open_dock().settings_panel
     key = FeatureKey("video", "encoder", 3, is_lasting=False)
     SHARED_FEATURES.put(key, {"map": torch.zeros(1, 500_000)}, seconds=1.0)
-    fields.group.open()
+    fields.group.expand(animate=False)
     qtbot.waitUntil(lambda: "MB" in fields.empty.text)
     assert "2.0 MB in memory" in fields.empty.tooltip
     fields.empty.native.click()
@@ -79,7 +79,7 @@ def test_encoded_frames_are_limited_counted_and_deleted(open_dock, qtbot, reques
 def test_the_dock_fits_a_small_screen_with_its_settings_open(open_dock, film):
     dock = open_dock()
     dock.viewer.add_image(film)
-    dock.settings_fields.group.open()
+    dock.settings_panel.group.expand(animate=False)
     assert dock.sizeHint().width() <= 400
     assert dock.minimumSizeHint().height() <= 800
 
@@ -103,14 +103,14 @@ def ready(open_dock, film):
     dock = open_dock()
     dock.viewer.add_image(film, name="film")
     dock.new_prompts()
-    dock.prompt_fields.points.value.add([[0, 30, 40]])
+    dock.prompt_panel.points.value.add([[0, 30, 40]])
     return dock
 
 
 def test_the_model_hears_which_frame_is_looked_at(ready, looked_at, qtbot, work):
     ready.viewer.dims.set_current_step(0, 3)
-    ready.look_ahead.look()  # nothing is loaded for that
-    assert ready.bench.controller is None
+    ready.prefetch.look()  # nothing is loaded for that
+    assert ready.tracking.session is None
     work(ready, ready.segment_frame)
     qtbot.waitUntil(lambda: looked_at == [3])  # now it may get ready
     ready.viewer.dims.set_current_step(0, 5)
@@ -125,7 +125,7 @@ def test_nothing_is_prepared_while_there_is_work(ready, looked_at, gate, qtbot):
     ready.propagate()
     qtbot.waitUntil(lambda: gate.n_waiting == 3)
     ready.viewer.dims.set_current_step(0, 5)
-    ready.look_ahead.look()
+    ready.prefetch.look()
     assert looked_at == []
     assert ready.quiet_line.text() == ""
     gate.open()
@@ -139,5 +139,5 @@ def test_a_closed_dock_looks_at_nothing(ready, looked_at, work, qtbot):
     qtbot.waitUntil(lambda: len(looked_at) == 1)
     ready.shut_down()
     ready.viewer.dims.set_current_step(0, 5)
-    assert not ready.look_ahead.is_due
+    assert not ready.prefetch.is_due
     assert ready.quiet_line.text() == ""

@@ -23,7 +23,7 @@ def test_segment_frame_shows_the_prompts_on_the_frame_on_screen(ready, work):
 
 def test_propagate_labels_every_frame_by_object_id(ready, work):
     click(ready, 20, 100, t=4, obj_id=5)
-    ready.track_fields.direction.value = "forward"
+    ready.tracking_panel.direction.value = "forward"
     work(ready, ready.propagate)
     data = labels_of(ready).data
     for t in range(SHAPE[0]):
@@ -42,13 +42,13 @@ def test_excluding_click_cuts_out_of_the_object(ready, work):
 
 
 def test_box_and_painted_mask_are_prompts(ready, work):
-    ready.prompt_fields.object.value = 2
+    ready.prompt_panel.object.value = 2
     corners = np.array([[0, 49.5, 59.5], [0, 49.5, 79.5], [0, 69.5, 79.5], [0, 69.5, 59.5]])
-    ready.prompt_fields.boxes.value.add_rectangles(corners)
+    ready.prompt_panel.boxes.value.add_rectangles(corners)
     painted = np.zeros(SHAPE, int)
     painted[0, 5:12, 90:110] = 7
     layer = ready.viewer.add_labels(painted, name="mine")
-    ready.prompt_fields.masks.value = layer
+    ready.prompt_panel.masks.value = layer
     ready.viewer.dims.set_current_step(0, 0)
     work(ready, ready.propagate)
     data = labels_of(ready).data
@@ -66,9 +66,9 @@ def test_direction_start_and_number_of_frames(open_dock, film, work):
     dock.viewer.add_image(film)
     dock.new_prompts()
     click(dock, 40, 60, t=10)
-    dock.track_fields.direction.value = "both"
-    dock.track_fields.start.value = 10
-    dock.track_fields.length.value = 3
+    dock.tracking_panel.direction.value = "both"
+    dock.tracking_panel.start.value = 10
+    dock.tracking_panel.length.value = 3
     work(dock, dock.propagate)
     drawn = [t for t in range(SHAPE[0]) if np.any(labels_of(dock).data[t])]
     assert drawn == [7, 8, 9, 10, 11, 12]
@@ -80,22 +80,22 @@ def test_each_new_gives_every_click_an_object_of_its_own(ready, work):
     work(ready, ready.segment_frame)
     frame = labels_of(ready).data[0]
     assert (frame[30, 40], frame[60, 20], frame[60, 100]) == (1, 2, 3)
-    assert list(ready.prompt_fields.points.value.features["object"]) == [1, 2, 3]
+    assert list(ready.prompt_panel.points.value.features["object"]) == [1, 2, 3]
 
 
 def test_text_finds_objects_and_is_taken_back(ready, work):
     ready.viewer.dims.set_current_step(0, 0)
-    ready.prompt_fields.text.value = "person"
+    ready.prompt_panel.text.value = "person"
     work(ready, ready.segment_frame)
     assert set(np.unique(labels_of(ready).data[0])) == {0, 1, 2, 3}
-    ready.prompt_fields.text.value = ""
+    ready.prompt_panel.text.value = ""
     work(ready, ready.segment_frame)
     assert set(np.unique(labels_of(ready).data[0])) == {0, 1}
 
 
 def test_boxes_as_examples_of_what_to_look_for(ready, work, notes):
     """The fake finds all its discs by an example, but for those that a counterexample holds."""
-    fields, boxes = ready.prompt_fields, ready.prompt_fields.boxes.value
+    fields, boxes = ready.prompt_panel, ready.prompt_panel.boxes.value
     ready.viewer.dims.set_current_step(0, 0)
     fields.object.value = 5
     fields.examples.value = True
@@ -124,7 +124,7 @@ def test_boxes_as_examples_of_what_to_look_for(ready, work, notes):
 
 def test_moved_prompt_takes_the_place_of_the_old_one(ready, work):
     work(ready, ready.propagate)
-    points = ready.prompt_fields.points.value
+    points = ready.prompt_panel.points.value
     points.data = [[0, 60, 20]]
     work(ready, ready.propagate)
     data = labels_of(ready).data
@@ -135,7 +135,7 @@ def test_moved_prompt_takes_the_place_of_the_old_one(ready, work):
 def test_deleted_prompt_is_gone_and_ids_stay(ready, work):
     click(ready, 60, 20, obj_id=2)
     work(ready, ready.propagate)
-    points = ready.prompt_fields.points.value
+    points = ready.prompt_panel.points.value
     points.selected_data = {0}
     points.remove_selected()
     work(ready, ready.propagate)
@@ -167,7 +167,7 @@ def test_hand_edits_stay(ready, work):
     edited = layer.data[15].copy()
     edited[:] = 9
     layer.data[15] = edited
-    ready.track_fields.length.value = 5
+    ready.tracking_panel.length.value = 5
     click(ready, 60, 20, obj_id=2)
     work(ready, ready.propagate)
     assert labels_of(ready) is layer
@@ -197,8 +197,8 @@ def test_scaled_and_moved_layers(open_dock, film, work):
     mine = dock.viewer.add_points(
         [[3 + 4 * 0.5, 100 + 30 * 0.25, -40 + 40 * 0.25]], units=place["units"]
     )
-    dock.prompt_fields.points.value = mine
-    dock.track_fields.direction.value = "forward"
+    dock.prompt_panel.points.value = mine
+    dock.tracking_panel.direction.value = "forward"
     work(dock, dock.propagate)
     layer = labels_of(dock)
     np.testing.assert_array_equal(layer.data[6] == 1, disc(2, 30, 40))
@@ -216,30 +216,30 @@ def test_scaled_and_moved_layers(open_dock, film, work):
 def test_stack_with_channels(open_dock, work, shape, labels, time, channel):
     dock = open_dock()
     dock.viewer.add_image(np.zeros(shape, np.uint16), axis_labels=labels, name="stack")
-    axes = dock.axes_choice.read(dock.video_fields.video.value)
+    axes = dock.tracking.axes.read(dock.video_panel.video.value)
     assert (axes.time, axes.channel) == (time, channel)
-    dock.video_fields.channel.value = 1
+    dock.video_panel.channel.value = 1
     dock.new_prompts()
-    points = dock.prompt_fields.points.value
+    points = dock.prompt_panel.points.value
     place = np.zeros(points.ndim)
     place[-2:] = 30, 40
     if points.ndim == 4:
         place[1] = 1
     points.add([place])
     work(dock, dock.propagate)
-    found = np.asarray(dock.bench.results_of(dock.video_fields.video.value).planes[5])
+    found = np.asarray(dock.tracking.results.planes[5])
     np.testing.assert_array_equal(found == 1, disc(5, 30, 40))
 
 
 def test_time_axis_is_asked_for_where_it_is_not_clear(open_dock, film):
     dock = open_dock()
     dock.viewer.add_image(film, name="plain")
-    assert dock.video_fields.time_axis.native.isHidden()
+    assert dock.video_panel.time_axis.native.isHidden()
     dock.viewer.add_image(np.zeros((4, 9, 30, 30)), axis_labels="zayx", name="stack")
-    dock.video_fields.video.value = dock.viewer.layers["stack"]
-    assert not dock.video_fields.time_axis.native.isHidden()
-    dock.video_fields.time_axis.value = 1
-    axes = dock.axes_choice.read(dock.viewer.layers["stack"])
+    dock.video_panel.video.value = dock.viewer.layers["stack"]
+    assert not dock.video_panel.time_axis.native.isHidden()
+    dock.video_panel.time_axis.value = 1
+    axes = dock.tracking.axes.read(dock.viewer.layers["stack"])
     assert axes.time == 1
     assert set(axes.fixed) == {0}
 
@@ -247,11 +247,11 @@ def test_time_axis_is_asked_for_where_it_is_not_clear(open_dock, film):
 def test_remove_object_takes_prompts_results_and_id(ready, work):
     click(ready, 60, 20, obj_id=2)
     work(ready, ready.propagate)
-    ready.prompt_fields.object.value = 1
+    ready.prompt_panel.object.value = 1
     work(ready, ready.remove_object)
     data = labels_of(ready).data
     assert all(set(np.unique(data[t])) <= {0, 2} for t in range(SHAPE[0]))
-    assert list(ready.prompt_fields.points.value.features["object"]) == [2]
+    assert list(ready.prompt_panel.points.value.features["object"]) == [2]
     work(ready, ready.propagate)
     assert set(np.unique(data[1])) == {0, 2}
 
@@ -260,7 +260,7 @@ def test_reset_begins_anew_and_keeps_the_labels(ready, work):
     work(ready, ready.propagate)
     old = labels_of(ready)
     ready.reset()
-    assert len(ready.prompt_fields.points.value.data) == 0
+    assert len(ready.prompt_panel.points.value.data) == 0
     click(ready, 60, 20)
     work(ready, ready.segment_frame)
     assert labels_of(ready) is not old
@@ -271,7 +271,7 @@ def test_follow_turns_the_viewer_and_else_it_stays(ready, work):
     ready.viewer.dims.set_current_step(0, 3)
     work(ready, ready.propagate)
     assert ready.viewer.dims.current_step[0] == 3
-    ready.track_fields.follow.value = True
+    ready.tracking_panel.follow.value = True
     work(ready, ready.propagate)
     assert ready.viewer.dims.current_step[0] == SHAPE[0] - 1
 
@@ -280,15 +280,15 @@ def test_two_videos_keep_their_prompts_and_labels_apart(ready, film, work):
     work(ready, ready.propagate)
     first = labels_of(ready)
     ready.viewer.add_image(film, name="other")
-    ready.video_fields.video.value = ready.viewer.layers["other"]
-    assert ready.prompt_fields.points.value is None
+    ready.video_panel.video.value = ready.viewer.layers["other"]
+    assert ready.prompt_panel.points.value is None
     ready.new_prompts()
     click(ready, 60, 20)
     work(ready, ready.propagate)
     second = labels_of(ready)
     assert second is not first
-    ready.video_fields.video.value = ready.viewer.layers["film"]
-    assert ready.prompt_fields.points.value.name == "film clicks"
+    ready.video_panel.video.value = ready.viewer.layers["film"]
+    assert ready.prompt_panel.points.value.name == "film clicks"
     work(ready, ready.propagate)
     assert labels_of(ready) is first
     np.testing.assert_array_equal(first.data[5] == 1, disc(5, 30, 40))
@@ -310,13 +310,13 @@ def test_first_click_in_the_middle_is_followed_to_both_ends(open_dock, film, wor
     dock.new_prompts()
     click(dock, 40, 60, t=10)
     work(dock, dock.propagate)
-    assert dock.bench.results_of(dock.video_fields.video.value).drawn_frames() == list(range(20))
+    assert dock.tracking.results.drawn_frames() == list(range(20))
 
 
 def test_new_prompts_pressed_again_keeps_what_was_drawn(ready, work):
     ready.viewer.layers.selection.active = ready.viewer.layers["film"]
     ready.new_prompts()
-    points = ready.prompt_fields.points.value
+    points = ready.prompt_panel.points.value
     assert len(points.data) == 1
     assert ready.viewer.layers.selection.active is points
     assert len(ready.viewer.layers) == 3
@@ -339,5 +339,5 @@ def test_other_data_in_the_video_layer_are_another_video(ready, work):
     work(ready, ready.propagate)
     assert labels_of(ready) is not old
     assert labels_of(ready).data.shape == (8, 60, 70)
-    assert ready.track_fields.length.max == 8
+    assert ready.tracking_panel.length.max == 8
     np.testing.assert_array_equal(labels_of(ready).data[5] == 1, disc(5, 30, 40, (60, 70)))

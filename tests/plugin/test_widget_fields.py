@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from napari.layers import Image, Points
 
-from napari_sam3.plugin.model.status import Outcome, Phase, State
-from napari_sam3.plugin.views.status_text import guide
+from napari_sam3.plugin.model.app_state import AppState, Outcome, Phase
+from napari_sam3.plugin.views.guidance import guide
 from napari_sam3.plugin.views.widgets.layer_combo import shorten
+
+FILM = Image(np.zeros((3, 20, 30), np.uint8))
 
 
 def fields_of(dock):
-    video, prompts, track = dock.video_fields, dock.prompt_fields, dock.track_fields
+    video, prompts, track = dock.video_panel, dock.prompt_panel, dock.tracking_panel
     return {
         "video": video.video.box,
         "time axis": video.time_axis,
         "channel": video.channel,
-        "model": video.model,
-        "get": video.get,
-        "device": dock.settings_fields.device,
-        "resolution": dock.settings_fields.resolution,
-        "memory": dock.settings_fields.memory,
-        "disk": dock.settings_fields.disk,
-        "empty": dock.settings_fields.empty,
+        "model": dock.model_panel.model,
+        "get": dock.model_panel.get,
+        "device": dock.settings_panel.device,
+        "resolution": dock.settings_panel.resolution,
+        "memory": dock.settings_panel.memory,
+        "disk": dock.settings_panel.disk,
+        "empty": dock.settings_panel.empty,
         "new": prompts.new,
         "points": prompts.points.box,
         "boxes": prompts.boxes.box,
@@ -37,8 +40,8 @@ def fields_of(dock):
         "segment": track.segment,
         "propagate": track.propagate,
         "stop": track.stop,
-        "remove": dock.object_controls.fields.remove,
-        "reset": dock.object_controls.fields.reset,
+        "remove": dock.objects_panel.fields.remove,
+        "reset": dock.objects_panel.fields.reset,
     }
 
 
@@ -46,28 +49,28 @@ def test_choices_follow_the_layers_of_the_viewer(open_dock, make_napari_viewer, 
     viewer = make_napari_viewer()
     before = viewer.add_image(film, name="before")
     dock = open_dock(viewer)
-    assert dock.video_fields.video.value is before
-    assert dock.track_fields.start.max == len(film) - 1
+    assert dock.video_panel.video.value is before
+    assert dock.tracking_panel.start.max == len(film) - 1
     mine = viewer.add_points(ndim=3, name="mine")
-    dock.prompt_fields.points.value = mine
+    dock.prompt_panel.points.value = mine
     mine.name = "renamed"
-    assert dock.prompt_fields.points.value is mine
-    assert dock.prompt_fields.points.box.current_choice == "renamed"
+    assert dock.prompt_panel.points.value is mine
+    assert dock.prompt_panel.points.box.current_choice == "renamed"
     viewer.layers.remove(mine)
-    assert dock.prompt_fields.points.value is None
+    assert dock.prompt_panel.points.value is None
     viewer.layers.remove(before)
-    assert dock.video_fields.video.value is None
-    assert not dock.track_fields.propagate.enabled
+    assert dock.video_panel.video.value is None
+    assert not dock.tracking_panel.propagate.enabled
 
 
 def test_results_are_no_masks_to_choose(open_dock, film, work):
     dock = open_dock()
     dock.viewer.add_image(film, name="film")
     dock.new_prompts()
-    dock.prompt_fields.points.value.add([[0, 30, 40]])
+    dock.prompt_panel.points.value.add([[0, 30, 40]])
     work(dock, dock.segment_frame)
     assert "film objects" in dock.viewer.layers
-    assert list(dock.prompt_fields.masks.box.choices) == [None]
+    assert list(dock.prompt_panel.masks.box.choices) == [None]
 
 
 def test_every_field_has_a_tooltip_and_the_dock_is_narrow(open_dock, film):
@@ -77,25 +80,25 @@ def test_every_field_has_a_tooltip_and_the_dock_is_narrow(open_dock, film):
     without = [name for name, field in fields_of(dock).items() if not field.native.toolTip()]
     assert without == []
     assert dock.sizeHint().width() <= 400
-    dock.settings_fields.group.open()
+    dock.settings_panel.group.expand(animate=False)
     groups = (
-        dock.video_fields,
-        dock.prompt_fields,
-        dock.track_fields,
-        dock.object_controls.fields,
-        dock.settings_fields,
+        dock.video_panel,
+        dock.prompt_panel,
+        dock.tracking_panel,
+        dock.objects_panel.fields,
+        dock.settings_panel,
     )
     assert max(g.group.minimumSizeHint().width() for g in groups) <= 340
 
 
 def test_text_is_closed_where_the_model_takes_none(open_dock, film):
     dock = open_dock()
-    text = dock.prompt_fields.text
+    text = dock.prompt_panel.text
     assert text.enabled  # auto is the fake model here, which takes text
-    dock.video_fields.model.value = "optical-flow"
+    dock.model_panel.model.value = "optical-flow"
     assert not text.enabled
     assert "optical-flow takes no text" in text.tooltip
-    dock.video_fields.model.value = "auto"
+    dock.model_panel.model.value = "auto"
     assert text.enabled
 
 
@@ -103,24 +106,24 @@ def test_model_is_chosen_by_name(open_dock, film, work, notes):
     dock = open_dock()
     dock.viewer.add_image(film)
     dock.new_prompts()
-    dock.prompt_fields.points.value.add([[0, 30, 40]])
-    dock.model_choice.choose("nonsense")
+    dock.prompt_panel.points.value.add([[0, 30, 40]])
+    dock.models.choose("nonsense")
     work(dock, dock.segment_frame)
     assert "no model is called 'nonsense'" in notes[-1][1]
-    dock.model_choice.choose("fake", "cpu")
+    dock.models.choose("fake", "cpu")
     work(dock, dock.segment_frame)
-    assert dock.bench.controller.session.model.name == "fake"
+    assert dock.tracking.session.session.model.name == "fake"
 
 
 def test_new_items_say_the_current_object_and_sign(open_dock, film):
     dock = open_dock()
     dock.viewer.add_image(film)
     dock.new_prompts()
-    points, shapes = dock.prompt_fields.points.value, dock.prompt_fields.boxes.value
+    points, shapes = dock.prompt_panel.points.value, dock.prompt_panel.boxes.value
     keys = {str(key): act for key, act in points.keymap.items()}
     keys["N"](points)
     keys["W"](points)
-    assert dock.prompt_fields.object.value == 2
+    assert dock.prompt_panel.object.value == 2
     points.add([[0, 1, 1]])
     shapes.add_rectangles([[0, 1, 1], [0, 1, 9], [0, 9, 9], [0, 9, 1]])
     for layer in (points, shapes):
@@ -133,8 +136,8 @@ def test_own_layer_keeps_its_way_of_saying_the_sign(open_dock, film, label, expe
     dock = open_dock()
     dock.viewer.add_image(film)
     mine = dock.viewer.add_points([[0, 30, 40]], features={"label": label, "note": ["x"]})
-    dock.prompt_fields.points.value = mine
-    dock.prompt_fields.sign.value = "exclude"
+    dock.prompt_panel.points.value = mine
+    dock.prompt_panel.sign.value = "exclude"
     mine.add([[0, 5, 5]])
     assert mine.features["label"].iloc[1] == expected
     assert mine.features["note"].iloc[0] == "x"
@@ -144,13 +147,13 @@ def test_own_points_without_features_belong_to_the_current_object(open_dock, fil
     dock = open_dock()
     dock.viewer.add_image(film)
     mine = dock.viewer.add_points([[0, 30, 40]])
-    dock.prompt_fields.points.value = mine
-    dock.prompt_fields.object.value = 4
+    dock.prompt_panel.points.value = mine
+    dock.prompt_panel.object.value = 4
     work(dock, dock.segment_frame)
-    dock.prompt_fields.object.value = 5
+    dock.prompt_panel.object.value = 5
     mine.add([[0, 60, 90]])
     work(dock, dock.segment_frame)
-    frame = dock.bench.results_of(dock.video_fields.video.value).planes[0]
+    frame = dock.tracking.results.planes[0]
     assert (frame[30, 40], frame[60, 90]) == (4, 5)
 
 
@@ -158,25 +161,25 @@ def test_numbers_outside_the_video_are_refused(open_dock, film):
     dock = open_dock()
     dock.viewer.add_image(film)
     with pytest.raises(ValueError, match="outside -1 to 19"):
-        dock.track_fields.start.value = 20
+        dock.tracking_panel.start.value = 20
 
 
 @pytest.mark.parametrize(
     ("state", "begins"),
     [
-        (State(), "Open a video"),
-        (State(has_video=True), "Press New prompts, then click the object."),
-        (State(has_video=True, takes_text=True), "Press New prompts, then click the object, or"),
-        (State(has_video=True, has_prompt_layers=True), "Click the object in the picture"),
-        (State(has_video=True, n_prompts=2), "2 prompts set."),
-        (State(phase=Phase.LOADING, model="auto"), "Loading the model (auto)"),
-        (State(has_video=True, ending=Outcome.FAILED, failure="no."), "no."),
+        (AppState(), "Open a video"),
+        (AppState(video=FILM, model="optical-flow"), "Press New prompts, then click the object."),
+        (AppState(video=FILM), "Press New prompts, then click the object, or"),
+        (AppState(video=FILM, points=Points(ndim=3)), "Click the object in the picture"),
+        (AppState(video=FILM, n_prompts=2), "2 prompts set."),
+        (AppState(phase=Phase.LOADING, model="auto"), "Loading the model (auto)"),
+        (AppState(video=FILM, outcome=Outcome.FAILED, failure="no."), "no."),
         (
-            State(has_video=True, n_prompts=1, ending=Outcome.EMPTY, has_text=True),
+            AppState(video=FILM, n_prompts=1, outcome=Outcome.EMPTY, texts=("cell",)),
             "Nothing was found",
         ),
         (
-            State(has_video=True, n_prompts=1, ending=Outcome.STOPPED),
+            AppState(video=FILM, n_prompts=1, outcome=Outcome.STOPPED),
             "Stopped before the first frame.",
         ),
     ],

@@ -27,7 +27,7 @@ def test_object_wiped_off_a_frame_stays_off_it_until_it_is_clicked_there(ready, 
     work(ready, ready.propagate)
     layer = labels_of(ready)
     layer.data_setitem((np.full(disc(5, 30, 40).sum(), 5), *np.nonzero(disc(5, 30, 40))), 0)
-    ready.prompt_fields.points.value.data = [[0, 32, 42]]
+    ready.prompt_panel.points.value.data = [[0, 32, 42]]
     work(ready, ready.propagate)
     assert not np.any(layer.data[5])
     np.testing.assert_array_equal(layer.data[6] == 1, disc(6, 32, 42))
@@ -40,7 +40,7 @@ def test_other_labels_painted_over_an_object_stay(ready, work):
     work(ready, ready.propagate)
     layer = labels_of(ready)
     layer.data_setitem((np.array([3, 3]), np.array([36, 37]), np.array([49, 49])), 40)
-    ready.prompt_fields.points.value.data = [[0, 31, 40]]
+    ready.prompt_panel.points.value.data = [[0, 31, 40]]
     work(ready, ready.propagate)
     assert layer.data[3][36, 49] == layer.data[3][37, 49] == 40
     assert layer.data[3][36, 48] == 1
@@ -51,7 +51,7 @@ def test_removed_object_leaves_nothing_that_was_painted(ready, work):
     work(ready, ready.propagate)
     layer = labels_of(ready)
     layer.data_setitem((np.array([5]), np.array([5]), np.array([5])), 1)
-    ready.prompt_fields.object.value = 1
+    ready.prompt_panel.object.value = 1
     work(ready, ready.remove_object)
     work(ready, ready.propagate)
     assert set(np.unique(layer.data[5])) == {0, 2}

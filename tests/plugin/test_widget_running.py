@@ -18,39 +18,41 @@ def ready(open_dock, film):
     dock = open_dock()
     dock.viewer.add_image(film, name="film")
     dock.new_prompts()
-    dock.prompt_fields.points.value.add([[0, 30, 40]])
+    dock.prompt_panel.points.value.add([[0, 30, 40]])
     return dock
 
 
 def results_of(dock):
-    return dock.bench.results_of(dock.video_fields.video.value)
+    return dock.tracking.results
 
 
 def begin(dock, gate, qtbot, n_frames):
     """Propagate until so many frames are done and the next one waits."""
     gate.let(n_frames - 1)
     dock.propagate()
-    qtbot.waitUntil(lambda: dock.job is not None and dock.job.frames_done == n_frames)
+    qtbot.waitUntil(
+        lambda: dock.tracking.job is not None and dock.tracking.job.frames_done == n_frames
+    )
     qtbot.waitUntil(lambda: gate.n_waiting == n_frames)
 
 
 def is_ready_again(dock):
-    track = dock.track_fields
+    track = dock.tracking_panel
     return (
         not dock.is_running
         and track.propagate.enabled
         and track.segment.enabled
         and not track.stop.enabled
-        and dock.video_fields.group.isEnabled()
+        and dock.video_panel.group.isEnabled()
     )
 
 
 def test_stop_keeps_what_is_done_and_propagate_goes_on(ready, gate, qtbot):
     begin(ready, gate, qtbot, 5)
-    assert ready.track_fields.stop.enabled
-    assert not ready.track_fields.propagate.enabled
+    assert ready.tracking_panel.stop.enabled
+    assert not ready.tracking_panel.propagate.enabled
     ready.stop()
-    assert not ready.track_fields.stop.enabled
+    assert not ready.tracking_panel.stop.enabled
     with qtbot.waitSignal(ready.ended):
         gate.let(1)
     drawn = results_of(ready).drawn_frames()
@@ -67,10 +69,10 @@ def test_stop_keeps_what_is_done_and_propagate_goes_on(ready, gate, qtbot):
 def test_window_works_on_while_the_model_works(ready, gate, qtbot):
     begin(ready, gate, qtbot, 2)
     ready.viewer.dims.set_current_step(0, 7)
-    ready.prompt_fields.object.value = 2
-    ready.prompt_fields.points.value.add([[0, 60, 20]])
+    ready.prompt_panel.object.value = 2
+    ready.prompt_panel.points.value.add([[0, 60, 20]])
     assert ready.guidance.text() == "Tracking: 2 of 20 frames. Stop keeps what is done."
-    assert not ready.track_fields.progress.native.isHidden()
+    assert not ready.tracking_panel.progress.native.isHidden()
     gate.open()
     qtbot.waitSignal(ready.ended).wait()
     assert set(np.unique(results_of(ready).planes[0])) == {0, 1}  # as it was at the start
@@ -121,7 +123,7 @@ def test_an_end_that_can_not_be_shown_is_told(ready, qtbot, notes, monkeypatch):
 
 
 def test_refused_prompt_is_told_with_its_remedy(ready, qtbot, notes):
-    points = ready.prompt_fields.points.value
+    points = ready.prompt_panel.points.value
     points.features = points.features.assign(label="exclude")
     with qtbot.waitSignal(ready.ended):
         ready.segment_frame()
@@ -154,7 +156,7 @@ def test_model_that_can_not_be_loaded(ready, qtbot, notes, monkeypatch):
 
 
 def test_what_is_no_prompt_is_told(ready, qtbot, notes):
-    ready.prompt_fields.points.value.add([[0, 500, 500]])
+    ready.prompt_panel.points.value.add([[0, 500, 500]])
     with qtbot.waitSignal(ready.ended):
         ready.segment_frame()
     assert notes[-1][0] == "warning"
@@ -166,13 +168,13 @@ def test_what_is_no_prompt_is_told(ready, qtbot, notes):
 def test_deleting_the_video_or_the_labels_stops_the_work(ready, gate, qtbot, which):
     begin(ready, gate, qtbot, 3)
     ready.viewer.layers.remove(ready.viewer.layers[which])
-    assert not ready.track_fields.stop.enabled
+    assert not ready.tracking_panel.stop.enabled
     with qtbot.waitSignal(ready.ended):
         gate.open()
     assert not ready.is_running
     if which == "film":
-        assert ready.bench.controller is None
-        assert ready.video_fields.video.value is None
+        assert ready.tracking.session is None
+        assert ready.video_panel.video.value is None
     else:
         with qtbot.waitSignal(ready.ended):
             ready.propagate()
@@ -181,9 +183,9 @@ def test_deleting_the_video_or_the_labels_stops_the_work(ready, gate, qtbot, whi
 
 def test_deleting_prompt_layers_leaves_the_work_alone(ready, gate, qtbot):
     begin(ready, gate, qtbot, 3)
-    ready.viewer.layers.remove(ready.prompt_fields.points.value)
-    ready.viewer.layers.remove(ready.prompt_fields.boxes.value)
-    assert ready.prompt_fields.points.value is None
+    ready.viewer.layers.remove(ready.prompt_panel.points.value)
+    ready.viewer.layers.remove(ready.prompt_panel.boxes.value)
+    assert ready.prompt_panel.points.value is None
     with qtbot.waitSignal(ready.ended):
         gate.open()
     assert results_of(ready).drawn_frames() == list(range(SHAPE[0]))
@@ -201,7 +203,7 @@ def test_changing_the_video_while_running(ready, gate, qtbot, film):
     begin(ready, gate, qtbot, 3)
     results = results_of(ready)
     ready.viewer.add_image(film, name="other")
-    ready.video_fields.video.value = ready.viewer.layers["other"]
+    ready.video_panel.video.value = ready.viewer.layers["other"]
     with qtbot.waitSignal(ready.ended):
         gate.open()
     assert results.drawn_frames() == list(range(SHAPE[0]))
@@ -221,9 +223,9 @@ def test_closing_the_viewer_while_running(make_napari_viewer, open_dock, film, g
     dock = open_dock(make_napari_viewer(show=True))
     dock.viewer.add_image(film)
     dock.new_prompts()
-    dock.prompt_fields.points.value.add([[0, 30, 40]])
+    dock.prompt_panel.points.value.add([[0, 30, 40]])
     begin(dock, gate, qtbot, 3)
-    session = dock.bench.controller.session
+    session = dock.tracking.session.session
     dock.viewer.close()
     assert not dock.is_running
     gate.let(1)
@@ -235,7 +237,7 @@ def test_closing_the_viewer_while_running(make_napari_viewer, open_dock, film, g
 def test_two_widgets_on_one_video(ready, open_dock, gate, qtbot):
     other = open_dock(ready.viewer)
     gate.open()
-    other.prompt_fields.points.value = ready.prompt_fields.points.value
+    other.prompt_panel.points.value = ready.prompt_panel.points.value
     ready.propagate()
     other.propagate()
     qtbot.waitUntil(lambda: not ready.is_running and not other.is_running)
@@ -250,7 +252,7 @@ def test_progress_is_shown_in_the_activity_dock_and_can_be_cancelled(ready, gate
     progress = ready.job._progress
     qtbot.waitUntil(lambda: progress.n == 3)
     assert progress.total == SHAPE[0]
-    assert "frames a second" in ready.track_fields.pace.text()
+    assert "frames a second" in ready.tracking_panel.pace.text()
     progress.cancel()
     with qtbot.waitSignal(ready.ended):
         gate.open()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from napari.layers import Layer
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject, QTimer, Signal
 
@@ -33,8 +35,8 @@ class Autosave(QObject):
     ----------
     project : Project
         Open for writing.
-    gather : callable
-        Gives a `ProjectSnapshot`; called in the GUI thread.
+    take_snapshot : callable
+        Called in the GUI thread.
     parent : QObject
         Whose life it shares.
     """
@@ -48,13 +50,14 @@ class Autosave(QObject):
     _done = Signal(str)  # from the writer's thread: why it failed, or nothing
 
     def __init__(
-        self, project: Project, gather: Callable[[], ProjectSnapshot], parent: QObject
+        self, project: Project, take_snapshot: Callable[[], ProjectSnapshot], parent: QObject
     ) -> None:
         super().__init__(parent)
         self._project = project
-        self._gather = gather
-        self._last = ProjectSnapshot(None, None, None)
+        self._take_snapshot = take_snapshot
+        self._last = ProjectSnapshot()
         self._is_closed = False
+        self._watched: list[Layer] = []
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="saving a project")
         self._done.connect(self._on_done)
         self._timer = QTimer(self)
@@ -65,6 +68,12 @@ class Autosave(QObject):
         self._retry.setSingleShot(True)
         self._retry.setInterval(RETRY_MS)
         self._retry.timeout.connect(self.save)
+
+    def watch(self, layer: Layer) -> None:
+        """Save every change of a layer from now on."""
+        if layer not in self._watched:
+            self._watched.append(layer)
+            layer.events.connect(self.note)
 
     def note(self, *_event: Any) -> None:
         """Something may have changed: save it within a moment."""
@@ -77,7 +86,7 @@ class Autosave(QObject):
         if self._is_closed:
             return
         changed = self._take_changed()
-        if changed != ProjectSnapshot(None, None, None):
+        if changed != ProjectSnapshot():
             self._submit(lambda: self._write(changed))
 
     def end_run(self) -> None:
@@ -90,6 +99,10 @@ class Autosave(QObject):
         if self._is_closed:
             return
         self._is_closed = True
+        for layer in self._watched:
+            with suppress(ValueError, KeyError):  # gone with its viewer
+                layer.events.disconnect(self.note)
+        self._watched = []
         self._timer.stop()
         self._retry.stop()
         self._writer.shutdown(wait=True)
@@ -102,7 +115,7 @@ class Autosave(QObject):
 
     def _take_changed(self) -> ProjectSnapshot:
         """What is to be saved, and is known for saved from here on."""
-        now, last = self._gather(), self._last
+        now, last = self._take_snapshot(), self._last
         self._last = now
         return ProjectSnapshot(
             None if now.state == last.state else now.state,
@@ -141,7 +154,7 @@ class Autosave(QObject):
 
     def _on_done(self, failure: str) -> None:
         if failure:
-            self._last = ProjectSnapshot(None, None, None)  # all of it again
+            self._last = ProjectSnapshot()  # all of it again
             if not self._is_closed:  # else closing the project says it
                 self._retry.start()
                 self.failed.emit(failure)

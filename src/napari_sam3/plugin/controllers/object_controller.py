@@ -15,7 +15,7 @@ from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.layers.features_table import make_features, table_of, take_edits
 
 
-class ObjectDesk(QObject):
+class ObjectController(QObject):
     """Changes the object tables of Labels layers, and shows them in their features.
 
     What a person changes in the features of a layer that was shown once is taken over.
@@ -158,7 +158,7 @@ def parse_ids(text: str) -> list[int]:
     return [int(word) for word in words]
 
 
-def say_lineage(table: ObjectTable, obj_id: int) -> str:
+def format_lineage(table: ObjectTable, obj_id: int) -> str:
     """Where an object comes from and what becomes of it, in words."""
     info, division = table[obj_id], table.division_of(obj_id)
     said = []

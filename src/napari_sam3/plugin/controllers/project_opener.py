@@ -1,4 +1,4 @@
-"""Projects opened again: their layers and fields, a video that is lost, another place to be."""
+"""Projects opened again: their layers and state, a video that is lost, another place to be."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from weakref import WeakSet
 from napari.layers import Image, Layer
 from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QObject, QTimer
-from qtpy.QtWidgets import QFileDialog
 
 from napari_sam3.errors import Sam3Error
 from napari_sam3.plugin.controllers.autosave import close_project
+from napari_sam3.plugin.controllers.project_controller import ProjectController
 from napari_sam3.plugin.controllers.project_mover import move_project
 from napari_sam3.plugin.controllers.project_snapshot import (
     axes_of,
     hold_view,
     restore_camera,
-    restore_fields,
+    restore_state,
 )
+from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.controllers.worker import Run, run_once
 from napari_sam3.plugin.layers.layer_roles import BOXES, FOLDER, MASKS, POINTS, RESULTS, ROLE, VIDEO
 from napari_sam3.plugin.layers.mask_state import masks_entry
@@ -35,60 +36,86 @@ from napari_sam3.plugin.layers.prompt_layers import colour_prompts
 from napari_sam3.plugin.layers.stack_axes import frame_count
 from napari_sam3.plugin.layers.transforms import layer_shape
 from napari_sam3.plugin.model.open_project import OpenProject, video_path
-from napari_sam3.settings import projects_path
+from napari_sam3.plugin.model.project_lookup import EarlierProject, find_earlier
 
 if TYPE_CHECKING:
-    from napari_sam3.plugin.controllers.project_controller import ProjectKeeper
-    from napari_sam3.plugin.views.dock import SegmentAndTrackWidget
     from napari_sam3.projects import Project
 
 
 class ProjectOpener(QObject):
-    """Opens and moves projects for a dock, one at a time, in a thread.
+    """Opens and moves projects, one at a time, in a thread.
 
     Parameters
     ----------
-    dock : SegmentAndTrackWidget
+    tracking : TrackingController
         Which is brought to where it was.
-    keeper : ProjectKeeper
-        Holds what is open.
+    projects : ProjectController
+        Keeps what is open.
     """
 
-    def __init__(self, dock: SegmentAndTrackWidget, keeper: ProjectKeeper) -> None:
-        super().__init__(keeper)
-        self._dock = dock
-        self._keeper = keeper
-        self._errand: Run | None = None
+    def __init__(self, tracking: TrackingController, projects: ProjectController) -> None:
+        super().__init__()
+        self._tracking, self._state, self._viewer = tracking, tracking.state, tracking.viewer
+        self._projects = projects
+        self._run: Run | None = None
+        self._search: Run | None = None
+        self._earlier: EarlierProject | None = None
         self._refused: WeakSet[Layer] = WeakSet()  # of projects that could not be opened
-        fields = dock.project_fields
-        fields.open.changed.connect(lambda _pressed: self.choose_and_open())
-        fields.reload.changed.connect(lambda _pressed: self.reload())
-        fields.move.changed.connect(lambda _pressed: self.choose_and_move())
-        fields.find_video.changed.connect(lambda _pressed: self.choose_video())
+        self._state.events.video.connect(self._on_video_chosen)
+        tracking.resetting.connect(self._open_prompts)
+        self._on_video_chosen(self._state.video)
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether a project is being opened or moved."""
-        return self._errand is not None
+    # ---------------------------------------------------------- earlier work
+
+    def _on_video_chosen(self, image_layer: Image | None) -> None:
+        """See whether there is earlier work on a video; said within a moment."""
+        self._drop_search()
+        self._offer(None)
+        self.follow_layers()  # the dock may be opened after them
+        self._take_for_array(image_layer)
+        self._projects.refresh()
+        path = video_path(image_layer)
+        if image_layer is None or path is None or self._state.tracked(image_layer).project:
+            return
+        held = tuple(opened.project.folder for opened in self._projects.open)
+        self._search = run_once(
+            lambda: find_earlier(path, but=held), self._on_found, lambda _error: None
+        )
+
+    def _on_found(self, earlier: EarlierProject | None) -> None:
+        self._search = None
+        if self._projects.project is None and not self._waiting():
+            self._offer(earlier)
+
+    def _offer(self, earlier: EarlierProject | None) -> None:
+        self._earlier = earlier
+        self._projects.earlier = "" if earlier is None else earlier.when
+        self._projects.refresh()
+
+    def open_earlier(self) -> None:
+        """Open the earlier work that is offered."""
+        if self._earlier is not None:
+            self.open(self._earlier.folder)
+
+    def _drop_search(self) -> None:
+        if self._search is not None:
+            self._search.drop()
+        self._search = None
+
+    def close(self) -> None:
+        """Look for nothing more."""
+        self._drop_search()
 
     # --------------------------------------------------------------- opening
 
-    def choose_and_open(self) -> None:
-        """Ask for a project's folder and open it."""
-        folder = QFileDialog.getExistingDirectory(
-            self._dock, "Open a project (a folder that ends in .sam3)", str(projects_path())
-        )
-        if folder:
-            self.open(Path(folder))
-
     def open(self, folder: Path) -> None:
-        """Open a project; its layers and fields are there within a moment."""
-        if self._errand is not None or self._dock.job is not None:
+        """Open a project; its layers and state are there within a moment."""
+        if self._run is not None or self._tracking.job is not None:
             return
         folder = Path(folder).expanduser().absolute()
         if any(
-            held.project.folder == folder and not held.project.is_read_only
-            for held in self._keeper.held
+            opened.project.folder == folder and not opened.project.is_read_only
+            for opened in self._projects.open
         ):
             show_warning(f"the project {folder.name!r} is open in this window already")
             return
@@ -101,38 +128,33 @@ class ProjectOpener(QObject):
 
     def _refuse(self, folder: Path) -> None:
         """Try no more to take over layers that are there now."""
-        layers = self._dock.viewer.layers
+        layers = self._viewer.layers
         self._refused.update(i for i in layers if i.metadata.get(FOLDER) == str(folder))
 
     def reload(self) -> None:
         """Show what was written elsewhere since a project was opened to be looked at."""
-        project = self._keeper.project
+        project = self._projects.project
         if project is not None and project.is_read_only:
             self.open(project.folder)
 
-    def look_at_layers(self) -> None:
+    def follow_layers(self) -> None:
         """Take over what a reader has opened."""
-        if self._waiting() and self._errand is None:
+        if self._waiting() and self._run is None:
             # when the last of its layers is there
             QTimer.singleShot(0, self._open_waiting)
 
-    @property
-    def is_awaited(self) -> bool:
-        """Whether layers of a project wait to be taken over."""
-        return bool(self._waiting())
-
     def _waiting(self) -> list[str]:
         """Folders whose layers wait to be taken over."""
-        held = {str(h.project.folder) for h in self._keeper.held}
-        told = (
+        held = {str(opened.project.folder) for opened in self._projects.open}
+        named = (
             layer.metadata.get(FOLDER)
-            for layer in self._dock.viewer.layers
+            for layer in self._viewer.layers
             if layer.metadata.get(ROLE) == RESULTS and layer not in self._refused
         )
-        return [folder for folder in told if isinstance(folder, str) and folder not in held]
+        return [folder for folder in named if isinstance(folder, str) and folder not in held]
 
     def _open_waiting(self) -> None:
-        waiting = [] if self._keeper.is_closed else self._waiting()
+        waiting = [] if self._projects.is_closed else self._waiting()
         if waiting:
             self.open(Path(waiting[0]))
 
@@ -142,56 +164,61 @@ class ProjectOpener(QObject):
         on_done: Callable[[Any], None],
         on_failed: Callable[[], None] = lambda: None,
     ) -> None:
+        def end() -> None:
+            self._run, self._projects.is_busy = None, False
+
         def finish(result: Any) -> None:
-            self._errand = None
+            end()
             on_done(result)
+            self._projects.refresh()
 
         def fail(error: Sam3Error) -> None:
-            self._errand = None
+            end()
             show_error(str(error))
             on_failed()
-            self._keeper.show()
+            self._projects.refresh()
 
-        self._errand = run_once(call, finish, fail)
-        self._keeper.show()
+        self._run = run_once(call, finish, fail)
+        self._projects.is_busy = True
+        self._projects.refresh()
 
-    def _on_opened(self, opened: LoadedProject) -> None:
-        if self._keeper.is_closed:
-            close_project(opened.project)
-            if opened.video is not None:
-                opened.video.close()
+    def _on_opened(self, loaded: LoadedProject) -> None:
+        if self._projects.is_closed:
+            close_project(loaded.project)
+            if loaded.video is not None:
+                loaded.video.close()
             return
-        folder, turn_back = opened.project.folder, None
-        for held in [h for h in self._keeper.held if h.project.folder == folder]:
-            self._keeper.let_go(held)  # it was looked at only
-            turn_back = hold_view(self._dock)
-            for layer in [i for i in self._dock.viewer.layers if _is_prompts(i, folder)]:
-                self._dock.viewer.layers.remove(layer)  # there may be others now
-        layers = self._layers_of(opened)
-        image_layer = self._find_image(opened, layers)
-        held = OpenProject(opened.project, problems=opened.problems, layers=[layers[RESULTS]])
+        folder, turn_back = loaded.project.folder, None
+        for opened in [o for o in self._projects.open if o.project.folder == folder]:
+            self._projects.let_go(opened)  # it was looked at only
+            turn_back = hold_view(self._viewer)
+            for layer in [i for i in self._viewer.layers if _is_prompts(i, folder)]:
+                self._viewer.layers.remove(layer)  # there may be others now
+        layers = self._layers_of(loaded)
+        image_layer = self._find_image(loaded, layers)
+        opened = OpenProject(loaded.project, problems=loaded.problems, layers=[layers[RESULTS]])
         if image_layer is None:
-            self._keeper.hold(held)
-            self._show_unattached(held, layers)
+            self._projects.hold(opened)
+            layers[RESULTS].data = opened.project.labels
+            open_to_editing(layers, not opened.project.is_read_only)
         else:
-            self._attach(held, image_layer, layers)
+            self._attach(opened, image_layer, layers)
         if turn_back is not None:
             turn_back()
-        if held.problems:
-            show_warning("\n".join(held.problems))
-        self._keeper.forget_earlier()
-        self._keeper.show()
+        if opened.problems:
+            show_warning("\n".join(opened.problems))
+        self._offer(None)
 
-    def _layers_of(self, opened: LoadedProject) -> dict[str, Layer]:
+    def _layers_of(self, loaded: LoadedProject) -> dict[str, Layer]:
         """The project's layers by role; those that are not in the viewer are added."""
-        folder, viewer = str(opened.project.folder), self._dock.viewer
-        taken = {layer for held in self._keeper.held for layer in held.layers}
+        folder, viewer = str(loaded.project.folder), self._viewer
+        taken = {layer for opened in self._projects.open for layer in opened.layers}
         found: dict[str, Layer] = {
             str(layer.metadata.get(ROLE)): layer
             for layer in viewer.layers
             if layer.metadata.get(FOLDER) == folder and layer not in taken
         }
-        for data, arguments, kind in opened.layers:
+        for data, arguments, kind in loaded.layers:
             role = arguments["metadata"][ROLE]
             if role not in found:
                 found[role] = viewer.add_layer(Layer.create(data, arguments, kind))
@@ -199,188 +226,153 @@ class ProjectOpener(QObject):
                 data.close()
         return found
 
-    def _find_image(self, opened: LoadedProject, layers: dict[str, Layer]) -> Image | None:
-        if VIDEO in layers or opened.video_path is None:
+    def _find_image(self, loaded: LoadedProject, layers: dict[str, Layer]) -> Image | None:
+        if VIDEO in layers or loaded.video_path is None:
             return layers.get(VIDEO)
-        fitting = (i for i in self._images() if video_path(i) == opened.video_path)
+        fitting = (i for i in self._images() if video_path(i) == loaded.video_path)
         return next(fitting, None)
 
-    def _attach(self, held: OpenProject, image_layer: Image, layers: dict[str, Layer]) -> None:
-        """Bring the dock to where the project's was."""
-        dock, bench, project = self._dock, self._dock.bench, held.project
-        held.image_layer = image_layer
-        dock.video_fields.video.refresh()
-        dock.video_fields.video.value = image_layer
-        held.axes = axes_of(project.state, image_layer, dock.axes_choice.read(image_layer))
-        dock.axes_choice.restore(image_layer, held.axes)
-        bench.keep_in(image_layer, held.axes, project)
-        results = bench.adopt_results(image_layer, held.axes, layers[RESULTS])
-        held.layers = [results.layer]
+    def _attach(self, opened: OpenProject, image_layer: Image, layers: dict[str, Layer]) -> None:
+        """Bring state and layers to where the project's were."""
+        tracking, project, saved = self._tracking, opened.project, opened.project.state
+        opened.image_layer = image_layer  # before it is chosen: it is no longer lost
+        tracking.choose_video(image_layer)
+        axes = axes_of(saved, image_layer, tracking.axes.read(image_layer))
+        tracking.axes.pin(image_layer, axes)
+        opened.axes = axes
+        self._state.tracked(image_layer).project = opened
+        results = tracking.adopt_results(image_layer, axes, layers[RESULTS])
+        opened.layers = [results.layer]
         self._choose_prompts(image_layer, layers, project)
-        held.masks = masks_entry(project)
-        limits = project.state.contrast_limits
-        if limits is not None and not image_layer.rgb:
-            image_layer.contrast_limits = limits  # the model saw it like that
-        held.problems += restore_fields(
-            dock, project.state, image_layer, held.axes, is_of_window=bool(project.layers)
+        opened.masks = masks_entry(project)
+        if saved.contrast_limits is not None and not image_layer.rgb:
+            image_layer.contrast_limits = saved.contrast_limits  # the model saw it like that
+        opened.problems += restore_state(
+            tracking, saved, image_layer, axes, is_of_window=bool(project.layers)
         )
-        if set(dock.viewer.layers) <= set(layers.values()):  # else somebody looks at other things
-            restore_camera(dock, project.layers)
-        dock.object_controls.desk.show(results.layer)
-        self._keeper.hold(held)
+        if set(self._viewer.layers) <= set(layers.values()):  # else somebody looks at other things
+            restore_camera(self._viewer, project.layers)
+        tracking.objects.show(results.layer)
+        self._projects.attach(opened, image_layer, axes)
         open_to_editing(layers, not project.is_read_only)
 
     def _choose_prompts(
         self, image_layer: Image, layers: dict[str, Layer], project: Project
     ) -> None:
-        dock, fields = self._dock, self._dock.prompt_fields
         points, boxes = layers.get(POINTS), layers.get(BOXES)
-        told = project.layers.get("layers")
-        is_made_here = not told or all(
-            e.get("made_here", True) for e in told if isinstance(e, dict)
+        entries = project.layers.get("layers")
+        is_made_here = not entries or all(
+            e.get("made_here", True) for e in entries if isinstance(e, dict)
         )
         for layer in (points, boxes):
             if layer is not None and is_made_here:
                 colour_prompts(layer)
         if points is not None and boxes is not None and is_made_here:
-            dock.bench.adopt_prompts(image_layer, points, boxes)
-            dock.pen.bind_keys(points, boxes)
-        chosen = (fields.points, points), (fields.boxes, boxes), (fields.masks, layers.get(MASKS))
-        for choice, layer in chosen:
-            choice.refresh()
-            if layer is not None:
-                choice.value = layer
-
-    def _show_unattached(self, held: OpenProject, layers: dict[str, Layer]) -> None:
-        """Show what there is while the video is lost."""
-        results = layers[RESULTS]
-        results.data = held.project.labels
-        open_to_editing(layers, not held.project.is_read_only)
+            self._state.tracked(image_layer).prompt_layers = (points, boxes)
+        chosen = {"points": points, "boxes": boxes, "masks": layers.get(MASKS)}
+        self._state.update(**{name: one for name, one in chosen.items() if one is not None})
 
     # ----------------------------------------------------------- a lost video
 
-    def choose_video(self) -> None:
-        """Ask where the video is now."""
-        name, _ = QFileDialog.getOpenFileName(self._dock, "Where the video is now")
-        if name:
-            self.point_to(Path(name))
-
     def point_to(self, path: Path) -> None:
         """Say where the video of the project is now; its layers come to life within a moment."""
-        held = self._keeper.current
-        if held is None or held.image_layer is not None or self._errand is not None:
+        opened = self._projects.current
+        if opened is None or opened.image_layer is not None or self._run is not None:
             return
 
         def look() -> LoadedProject:
             from napari_sam3.video import open_video
             from napari_sam3.video.proxy import show_proxy
 
-            held.project.point_to(path)
-            opened = LoadedProject(held.project, show_proxy(open_video(path)), path)
-            opened.layers = project_layers(opened)
-            return opened
+            opened.project.point_to(path)
+            loaded = LoadedProject(opened.project, show_proxy(open_video(path)), path)
+            loaded.layers = project_layers(loaded)
+            return loaded
 
-        self._start(look, lambda opened: self._on_pointed(held, opened))
+        self._start(look, lambda loaded: self._on_pointed(opened, loaded))
 
-    def look_at_choice(self, image_layer: Image | None) -> None:
+    def _take_for_array(self, image_layer: Image | None) -> None:
         """Take a layer that is chosen for the array that a project was made of."""
-        held = self._keeper.current
+        opened = self._projects.current
         if (
             image_layer is None
-            or held is None
-            or held.image_layer is not None
-            or held.project.video.path is not None
-            or held.project.labels.shape != _shape_of(image_layer, self._dock)
+            or opened is None
+            or opened.image_layer is not None
+            or opened.project.video.path is not None
         ):
             return
-        self._keeper.held.remove(held)
-        held.problems = list(held.project.problems)
-        self._attach(held, image_layer, self._layers_of(LoadedProject(held.project)))
+        n_frames = frame_count(image_layer, self._tracking.axes.read(image_layer))
+        if opened.project.labels.shape == (n_frames, *layer_shape(image_layer)[-2:]):
+            self._projects.open.remove(opened)
+            opened.problems = list(opened.project.problems)
+            self._attach(opened, image_layer, self._layers_of(LoadedProject(opened.project)))
 
-    def _on_pointed(self, held: OpenProject, opened: LoadedProject) -> None:
-        assert opened.video is not None, "it was pointed to"
-        if self._keeper.is_closed or held not in self._keeper.held:
-            opened.video.close()
+    def _on_pointed(self, opened: OpenProject, loaded: LoadedProject) -> None:
+        assert loaded.video is not None, "it was pointed to"
+        if self._projects.is_closed or opened not in self._projects.open:
+            loaded.video.close()
             return
-        self._keeper.held.remove(held)
-        lost = set(held.project.problems)
-        held.problems = [p for p in held.problems if p in lost]
-        layers = self._layers_of(opened)
-        viewer_layers = self._dock.viewer.layers
+        self._projects.open.remove(opened)
+        lost = set(opened.project.problems)
+        opened.problems = [p for p in opened.problems if p in lost]
+        layers = self._layers_of(loaded)
+        viewer_layers = self._viewer.layers
         viewer_layers.move(viewer_layers.index(layers[VIDEO]), 0)
-        self._attach(held, layers[VIDEO], layers)
-        self._keeper.show()
+        self._attach(opened, layers[VIDEO], layers)
 
     # ----------------------------------------------------------------- moving
 
-    def choose_and_move(self) -> None:
-        """Ask where the project is to be, and move it there."""
-        project = self._keeper.project
-        if project is None:
-            return
-        parent = QFileDialog.getExistingDirectory(
-            self._dock, f"Move {project.folder.name} into this folder"
-        )
-        if parent:
-            self.move_to(Path(parent) / project.folder.name)
-
     def move_to(self, folder: Path) -> None:
         """Move the project; the work goes on there."""
-        held = self._keeper.current
-        if held is None or self._errand is not None or self._dock.job is not None:
+        opened = self._projects.current
+        if opened is None or self._run is not None or self._tracking.job is not None:
             return
-        held.stop_saving()
-        self._dock.bench.close_session()
-        results = self._dock.bench.results_of(held.image_layer)
+        self._projects.stop_saving(opened)
+        self._tracking.close_session()
+        results = self._tracking.results
         if results is not None:
             results.painted()  # what was just painted is known before the planes are others
             results.layer.editable = False
-        self._keeper.held.remove(held)
+        self._projects.open.remove(opened)
         target = Path(folder).expanduser().absolute()
         self._start(
-            lambda: move_project(held.project, target),
-            lambda moved: self._on_moved(held, *moved),
-            lambda: self._on_moved(held, held.project, None),
+            lambda: move_project(opened.project, target),
+            lambda moved: self._on_moved(opened, *moved),
+            lambda: self._on_moved(opened, opened.project, None),
         )
 
-    def _on_moved(self, held: OpenProject, project: Project, problem: str | None) -> None:
-        if self._keeper.is_closed:
+    def _on_moved(self, opened: OpenProject, project: Project, problem: str | None) -> None:
+        if self._projects.is_closed:
             close_project(project)
             return
         if problem is not None:
             show_error(problem)
-        for layer in self._dock.viewer.layers:
-            if layer.metadata.get(FOLDER) == str(held.project.folder):
+        for layer in self._viewer.layers:
+            if layer.metadata.get(FOLDER) == str(opened.project.folder):
                 layer.metadata[FOLDER] = str(project.folder)
-        again = replace(held, project=project, saved_at="", failure="")
-        bench, image_layer, axes = self._dock.bench, held.image_layer, held.axes
-        if image_layer is not None and axes is not None:
-            bench.keep_in(image_layer, axes, project)
-            results = bench.adopt_results(image_layer, axes, held.layers[0])
-            results.layer.editable = not project.is_read_only
-        else:
-            held.layers[0].data = project.labels
-        self._keeper.hold(again)
-        self._keeper.show()
+        again = replace(opened, project=project, saved_at="", failure="")
+        if again.image_layer is None or again.axes is None:
+            opened.layers[0].data = project.labels
+            self._projects.hold(again)
+            return
+        self._state.tracked(again.image_layer).project = again
+        results = self._tracking.adopt_results(again.image_layer, again.axes, opened.layers[0])
+        results.layer.editable = not project.is_read_only
+        self._projects.attach(again, again.image_layer, again.axes)
 
-    def open_prompts(self, image_layer: Image) -> None:
+    def _open_prompts(self, image_layer: Image) -> None:
         """Let a person draw prompts again in layers that could only be looked at."""
-        points, boxes = self._dock.bench.prompt_layers_of(image_layer) or (None, None)
+        points, boxes = self._state.tracked(image_layer).prompt_layers or (None, None)
         open_to_editing({POINTS: points, BOXES: boxes}, True)
-        folders = [h.project.folder for h in self._keeper.held if h.image_layer is image_layer]
-        for layer in self._dock.viewer.layers:
+        folders = [o.project.folder for o in self._projects.open if o.image_layer is image_layer]
+        for layer in self._viewer.layers:
             if layer.metadata.get(ROLE) == MASKS and any(_is_prompts(layer, f) for f in folders):
                 open_to_editing({MASKS: layer}, True)
 
     def _images(self) -> list[Image]:
-        return [layer for layer in self._dock.viewer.layers if isinstance(layer, Image)]
+        return [layer for layer in self._viewer.layers if isinstance(layer, Image)]
 
 
 def _is_prompts(layer: Layer, folder: Path) -> bool:
     is_here = layer.metadata.get(FOLDER) == str(folder)
     return is_here and layer.metadata.get(ROLE) in (POINTS, BOXES, MASKS)
-
-
-def _shape_of(image_layer: Image, dock: SegmentAndTrackWidget) -> tuple[int, ...]:
-    size = layer_shape(image_layer)[-2:]
-    return (frame_count(image_layer, dock.axes_choice.read(image_layer)), *size)

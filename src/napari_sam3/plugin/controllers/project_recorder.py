@@ -92,7 +92,7 @@ class ProjectRecorder:
         self._saved_ids: tuple[int, ...] = ()
 
     @property
-    def told(self) -> KnownPrompts:
+    def known(self) -> KnownPrompts:
         """What an earlier session was told."""
         if self.project is None:
             return KnownPrompts()
@@ -153,7 +153,7 @@ class ProjectRecorder:
             self.project.save_prompts(list_prompts(session))
             self._saved_ids = session.object_ids
 
-    def look_at(self, session: VideoSession) -> None:
+    def note_found(self, session: VideoSession) -> None:
         """Keep the ids of objects that were found on the way, before they are shown."""
         if session.object_ids != self._saved_ids:
             self.save_prompts(session)

@@ -1,146 +1,138 @@
-"""What the dock and its layers say at one moment, to be kept; and the dock brought back to it."""
+"""What state and layers say at one moment, to be kept; and both brought back to it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from napari.layers import Image, Layer
-from qtpy.QtWidgets import QMainWindow
 
 from napari_sam3.errors import LayerError
+from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.layers.layer_roles import BOXES, POINTS, RESULTS, VIDEO
 from napari_sam3.plugin.layers.layer_state import describe_place, describe_prompt_layer
 from napari_sam3.plugin.layers.stack_axes import StackAxes, check_axes, frame_count
 from napari_sam3.plugin.layers.viewer_frame import frame_on_screen, show_frame
-from napari_sam3.plugin.model.open_project import ProjectSnapshot
-from napari_sam3.plugin.model.tracked_video import contrast_of
-from napari_sam3.plugin.views.prompt_panel import ALL_FRAMES, FIRST_PROMPT, NEW_EACH
+from napari_sam3.plugin.model.app_state import NEW_EACH, split_text
+from napari_sam3.plugin.model.open_project import OpenProject, ProjectSnapshot
 from napari_sam3.projects.state import ProjectState
-
-if TYPE_CHECKING:
-    from napari_sam3.plugin.views.dock import SegmentAndTrackWidget
 
 _LAYERS_VERSION = 1
 
 
-def gather(
-    dock: SegmentAndTrackWidget,
-    image_layer: Image,
-    axes: StackAxes,
-    masks: Mapping[str, Any] | None = None,
-) -> ProjectSnapshot:
-    """Read all that a project of a video keeps beside labels and prompts; in the GUI thread.
+def take_snapshot(tracking: TrackingController, opened: OpenProject) -> ProjectSnapshot:
+    """Read all that a project of a video keeps beside labels and prompts.
 
     Parameters
     ----------
-    dock : SegmentAndTrackWidget
-    image_layer, axes
-        The video and how it is read.
-    masks : mapping, optional
-        What is painted as prompts in a layer of its own, as `describe_masks` tells it.
+    tracking : TrackingController
+        With viewer and state.
+    opened : OpenProject
+        Attached to its video.
     """
-    is_chosen = dock.video_fields.video.value is image_layer
-    results = dock.bench.results_of(image_layer)
+    image_layer, axes = opened.image_layer, opened.axes
+    assert image_layer is not None, "it is attached"
+    assert axes is not None, "it is attached"
+    # the state speaks of the video that is chosen
+    is_chosen = tracking.state.video is image_layer
+    results = tracking.state.tracked(image_layer).results_in(tracking.viewer.layers)
     table = None if results is None else results.layer.metadata.get("objects")
     return ProjectSnapshot(
-        # the fields speak of the video that is chosen
-        gather_state(dock, image_layer, axes) if is_chosen else None,
-        gather_layers(dock, image_layer, masks) if is_chosen else None,
+        _describe_state(tracking, image_layer, axes) if is_chosen else None,
+        _describe_layers(tracking, image_layer, opened.masks) if is_chosen else None,
         None if table is None else table.copy(),
     )
 
 
-def gather_state(dock: SegmentAndTrackWidget, image_layer: Image, axes: StackAxes) -> ProjectState:
-    """What the fields say."""
-    track, prompts = dock.track_fields, dock.prompt_fields
-    number = prompts.object.value
-    n_frames = frame_count(image_layer, axes)
-    frame_index = frame_on_screen(image_layer, axes, dock.viewer)
+def _describe_state(
+    tracking: TrackingController, image_layer: Image, axes: StackAxes
+) -> ProjectState:
+    state = tracking.state
+    frame_index = frame_on_screen(image_layer, axes, tracking.viewer)
     return ProjectState(
-        model=dock.model_choice.resolved,
-        device=dock.model_choice.device,
-        resolution=int(dock.settings_fields.resolution.value or 0),
-        direction=track.direction.value,
-        start_frame=track.first_frame,
-        max_frames=track.most_frames,
-        text=prompts.text.value,
+        model=state.resolved_model,
+        device=state.usable_device,
+        resolution=state.resolution,
+        direction=state.direction,
+        start_frame=state.start_frame,
+        max_frames=state.max_frames,
+        text=", ".join(state.texts),
         time_axis=axes.time,
         channel_axis=axes.channel,
         fixed=dict(axes.fixed),
-        contrast_limits=contrast_of(image_layer),
-        frame=min(max(frame_index, 0), n_frames - 1),
-        current_object=None if number == NEW_EACH else number,
+        contrast_limits=state.tracked(image_layer).contrast_limits,
+        frame=min(max(frame_index, 0), frame_count(image_layer, axes) - 1),
+        current_object=None if state.object_in_hand == NEW_EACH else state.object_in_hand,
     )
 
 
-def gather_layers(
-    dock: SegmentAndTrackWidget, image_layer: Image, masks: Mapping[str, Any] | None = None
+def _describe_layers(
+    tracking: TrackingController, image_layer: Image, masks: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """How video, results and prompts are shown, the lowest layer first."""
-    results, fields = dock.bench.results_of(image_layer), dock.prompt_fields
+    state, viewer = tracking.state, tracking.viewer
+    results = state.tracked(image_layer).results_in(viewer.layers)
     roles: list[tuple[str, Layer | None]] = [
         (VIDEO, image_layer),
         (RESULTS, None if results is None else results.layer),
-        (BOXES, fields.boxes.value),
-        (POINTS, fields.points.value),
+        (BOXES, state.boxes),
+        (POINTS, state.points),
     ]
-    there = [(role, layer) for role, layer in roles if layer in dock.viewer.layers]
+    there = [(role, layer) for role, layer in roles if layer in viewer.layers]
     entries = []
-    for role, layer in sorted(there, key=lambda pair: dock.viewer.layers.index(pair[1])):
+    for role, layer in sorted(there, key=lambda pair: viewer.layers.index(pair[1])):
         entry: dict[str, Any] = {"role": role}
         if role in (BOXES, POINTS):
-            is_made_here = dock.bench.is_made_here(layer)
+            is_made_here = state.is_prompt_layer(layer)
             entry.update(describe_prompt_layer(layer, is_made_here=is_made_here))
         else:
             entry["place"] = describe_place(layer)
         if role == VIDEO:
             entry.update(_image_look(layer))
         entries.append(entry)
-    if masks is not None and fields.masks.value is not None:
+    if masks is not None and state.masks is not None:
         entries.append(dict(masks))
-    camera = _camera(dock.viewer)
+    camera = _camera(viewer)
     looked_at = {
         "center": [float(x) for x in camera.center],
         "zoom": float(camera.zoom),
-        "room": _room(dock),
+        "room": _canvas_size(viewer),
     }
     return {"version": _LAYERS_VERSION, "layers": entries, "camera": looked_at}
 
 
-def restore_camera(dock: SegmentAndTrackWidget, layers: Mapping[str, Any]) -> None:
-    """Look at what was looked at, if `layers` (see `gather_layers`) tells it."""
-    told: Any = layers.get("camera")  # the file may say anything
+def restore_camera(viewer: Any, layers: Mapping[str, Any]) -> None:
+    """Look at what was looked at, if `layers` (of a snapshot) tells it."""
+    said: Any = layers.get("camera")  # the file may say anything
     try:
-        center, zoom = tuple(float(x) for x in told["center"]), float(told["zoom"])
-        room = np.array(told["room"], float)
+        center, zoom = tuple(float(x) for x in said["center"]), float(said["zoom"])
+        size = np.array(said["room"], float)
     except (TypeError, KeyError, ValueError):
         return
-    if room.shape != (2,) or not (np.isfinite([*center, zoom, *room]).all() and room.min() > 0):
+    if size.shape != (2,) or not (np.isfinite([*center, zoom, *size]).all() and size.min() > 0):
         return
     if len(center) in (2, 3) and zoom > 0:
-        camera = _camera(dock.viewer)
+        camera = _camera(viewer)
         # as much of the picture as then, in a window of another size
-        camera.center, camera.zoom = center, zoom * float((_room(dock) / room).min())
+        camera.center, camera.zoom = center, zoom * float((_canvas_size(viewer) / size).min())
 
 
-def hold_view(dock: SegmentAndTrackWidget) -> Callable[[], None]:
+def hold_view(viewer: Any) -> Callable[[], None]:
     """Give what turns the viewer to the frame and place again that it shows now."""
-    step, camera = dock.viewer.dims.current_step, _camera(dock.viewer)
+    step, camera = viewer.dims.current_step, _camera(viewer)
     center, zoom = camera.center, camera.zoom
 
     def turn_back() -> None:
-        dock.viewer.dims.current_step = step
+        viewer.dims.current_step = step
         camera.center, camera.zoom = center, zoom
 
     return turn_back
 
 
-def _room(dock: SegmentAndTrackWidget) -> list[int]:
-    """Width and height of what is in the middle of the dock's window, screen px."""
-    window = dock.window()
-    middle: Any = window.centralWidget() if isinstance(window, QMainWindow) else window
+def _canvas_size(viewer: Any) -> list[int]:
+    """Width and height of what is in the middle of a viewer's window, screen px."""
+    middle = viewer.window._qt_window.centralWidget()
     return [middle.width(), middle.height()]
 
 
@@ -160,51 +152,51 @@ def axes_of(state: ProjectState, image_layer: Image, guess: StackAxes) -> StackA
     return axes
 
 
-def restore_fields(
-    dock: SegmentAndTrackWidget,
-    state: ProjectState,
+def restore_state(
+    tracking: TrackingController,
+    saved: ProjectState,
     image_layer: Image,
     axes: StackAxes,
     *,
     is_of_window: bool = True,
 ) -> list[str]:
-    """Bring the dock's fields to what they said.
+    """Bring the state to what was saved.
 
     Parameters
     ----------
-    dock : SegmentAndTrackWidget
-    state : ProjectState
-        What they said.
+    tracking : TrackingController
+    saved : ProjectState
     image_layer, axes
-        The video and how it is read.
+        The video, which is chosen, and how it is read.
     is_of_window : bool
-        Whether a window has made it; else nobody chose an object.
+        Whether a window has saved it; else nobody chose an object.
 
     Returns
     -------
     list of str
         What could not be restored.
     """
-    problems = []
-    track, prompts = dock.track_fields, dock.prompt_fields
-    track.limit_to(frame_count(image_layer, axes))
-    track.direction.value = state.direction
-    track.start.value = FIRST_PROMPT if state.start_frame is None else state.start_frame
-    length = ALL_FRAMES if state.max_frames is None else state.max_frames
-    track.length.value = min(length, track.length.max)
-    prompts.text.value = state.text
+    state, problems = tracking.state, []
+    n_frames = frame_count(image_layer, axes)
+    state.update(
+        n_frames=n_frames,
+        direction=saved.direction,
+        start_frame=saved.start_frame,
+        max_frames=None if saved.max_frames is None else min(saved.max_frames, n_frames),
+        texts=split_text(saved.text),
+        resolution=saved.resolution,
+    )
     if is_of_window:
-        prompts.object.value = NEW_EACH if state.current_object is None else state.current_object
-    if state.model is not None:
-        choice = dock.model_choice
-        if state.model == choice.resolved or state.model in choice.survey.entries:
-            choice.choose(state.model, state.device)
+        state.object_in_hand = NEW_EACH if saved.current_object is None else saved.current_object
+    if saved.model is not None:
+        if saved.model == state.resolved_model or saved.model in state.catalog.entries:
+            state.update(model=saved.model, device=saved.device)
         else:
             problems.append(
-                f"the model {state.model!r} of then is not known here; {choice.resolved} is chosen"
+                f"the model {saved.model!r} of then is not known here; {state.resolved_model} is "
+                "chosen"
             )
-    dock.settings.show_resolution(state.resolution)
-    show_frame(image_layer, axes, dock.viewer, state.frame)
+    show_frame(image_layer, axes, tracking.viewer, saved.frame)
     return problems
 
 

@@ -2,63 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from napari.layers import Points, Shapes
 
 from napari_sam3.plugin.layers.exemplars import COUNTEREXAMPLE, EXAMPLE
 from napari_sam3.plugin.layers.prompt_layers import EXCLUDE, INCLUDE, NEW_OBJECT
-from napari_sam3.plugin.views.prompt_panel import PromptFields
+from napari_sam3.plugin.layers.results_layer import HIGHEST_ID
+from napari_sam3.plugin.model.app_state import AppState
 
 NEXT_OBJECT_KEY = "N"
 SWITCH_SIGN_KEY = "W"
 
 
 class PromptTool:
-    """Keeps the features of new items in the chosen layers in line with the fields.
+    """Keeps the features of new items in the chosen layers in line with the state.
+
+    Layers that were made here get keys: N for the next object, W for include or exclude.
 
     Parameters
     ----------
-    fields : PromptFields
-        With `object`, `sign` and `examples`.
-    on_drawn : callable
-        Called when an item of a chosen layer was added, changed or removed.
+    state : AppState
+        Told of how many items are drawn.
     """
 
-    def __init__(self, fields: PromptFields, on_drawn: Callable[[], None]) -> None:
-        self._fields = fields
-        self._on_drawn = on_drawn
+    def __init__(self, state: AppState) -> None:
+        self._state = state
         self._layers: tuple[Points | Shapes, ...] = ()
-        fields.object.changed.connect(self._on_field_changed)
-        fields.sign.changed.connect(self._on_field_changed)
-        fields.examples.changed.connect(self._on_field_changed)
-        fields.show_colour()
+        for name in ("points", "boxes", "masks"):
+            state.events[name].connect(self._watch)
+        for name in ("object_in_hand", "sign", "draws_exemplars"):
+            state.events[name].connect(self._set_defaults)
+        self._watch()
 
-    def watch(self, *layers: Points | Shapes | None) -> None:
-        """Draw with these layers from now on."""
+    def close(self) -> None:
+        """Let go of the layers."""
         for layer in self._layers:
-            layer.events.data.disconnect(self._on_layer_drawn)
-        self._layers = tuple(layer for layer in layers if layer is not None)
+            layer.events.data.disconnect(self._count)
+        self._layers = ()
+
+    def _watch(self, _layer: Any = None) -> None:
+        """Draw with the layers that are chosen."""
+        self.close()
+        chosen = (self._state.points, self._state.boxes)
+        self._layers = tuple(layer for layer in chosen if layer is not None)
         for layer in self._layers:
-            layer.events.data.connect(self._on_layer_drawn)
-        self._dip()
+            layer.events.data.connect(self._count)
+            if self._state.is_prompt_layer(layer):
+                layer.bind_key(NEXT_OBJECT_KEY, self._take_next_object, overwrite=True)
+                layer.bind_key(SWITCH_SIGN_KEY, self._switch_sign, overwrite=True)
+        self._set_defaults()
+        self._count()
 
-    def bind_keys(self, *layers: Points | Shapes) -> None:
-        """Give layers of our own the keys for the next object and for include or exclude."""
-        for layer in layers:
-            layer.bind_key(NEXT_OBJECT_KEY, self._take_next_object, overwrite=True)
-            layer.bind_key(SWITCH_SIGN_KEY, self._switch_sign, overwrite=True)
+    def _count(self, _event: Any = None) -> None:
+        has_masks = self._state.masks is not None
+        self._state.n_prompts = sum(len(layer.data) for layer in self._layers) + has_masks
 
-    def _dip(self) -> None:
-        sign = str(self._fields.sign.value)
+    def _set_defaults(self, _value: Any = None) -> None:
+        state, sign = self._state, self._state.sign
         for layer in self._layers:
             defaults = layer.feature_defaults
             known = {c: defaults[c].iloc[0] for c in defaults.columns}
             wanted = dict(known)
             if "object" in known:
-                wanted["object"] = self._fields.object.value
-            if "label" in known and isinstance(layer, Shapes) and self._fields.draws_examples:
+                wanted["object"] = state.object_in_hand
+            if "label" in known and isinstance(layer, Shapes) and state.draws_exemplars:
                 wanted["label"] = EXAMPLE if sign == INCLUDE else COUNTEREXAMPLE
                 wanted["object"] = NEW_OBJECT
             elif "label" in known:
@@ -68,18 +76,10 @@ class PromptTool:
             if wanted != known:
                 layer.feature_defaults = wanted
 
-    def _on_field_changed(self, _value: Any) -> None:
-        self._fields.show_colour()
-        self._dip()
-
-    def _on_layer_drawn(self, _event: Any) -> None:
-        self._on_drawn()
-
     def _take_next_object(self, _layer: Any) -> None:
         """Go on to the next object."""
-        box = self._fields.object
-        box.value = min(box.value + 1, box.max)
+        self._state.object_in_hand = min(self._state.object_in_hand + 1, HIGHEST_ID)
 
     def _switch_sign(self, _layer: Any) -> None:
         """Switch between include and exclude."""
-        self._fields.sign.value = EXCLUDE if self._fields.sign.value == INCLUDE else INCLUDE
+        self._state.sign = EXCLUDE if self._state.sign == INCLUDE else INCLUDE

@@ -10,8 +10,8 @@ from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject
 
 from napari_sam3.errors import LayerError, Sam3Error
-from napari_sam3.plugin.controllers.worker import Run
 from napari_sam3.plugin.controllers.activity_progress import ActivityProgress
+from napari_sam3.plugin.controllers.worker import Run
 from napari_sam3.video import Video
 from napari_sam3.video.proxy import ProxyVideo, proxy_path, show_proxy, write_proxy
 

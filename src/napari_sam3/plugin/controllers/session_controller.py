@@ -16,7 +16,7 @@ from napari_sam3.plugin.layers.exemplars import search_for
 from napari_sam3.plugin.layers.layer_prompts import Key, LayerPrompt, TargetPrompts, is_same_prompt
 from napari_sam3.plugin.model.events import (
     Erased,
-    Event,
+    JobEvent,
     ModelReady,
     Planned,
     Prompted,
@@ -76,7 +76,7 @@ class SessionController:
         As `VideoSession` takes them.
     resolution : int
         As `load_model` takes it.
-    keeping : ProjectRecorder, optional
+    recorder : ProjectRecorder, optional
         The project of the work; nothing is kept if left out.
     """
 
@@ -89,10 +89,10 @@ class SessionController:
         contrast_limits: tuple[float, float] | None = None,
         *,
         resolution: int = 0,
-        keeping: ProjectRecorder | None = None,
+        recorder: ProjectRecorder | None = None,
     ) -> None:
         self.video = video
-        self.keeping = ProjectRecorder() if keeping is None else keeping
+        self.recorder = ProjectRecorder() if recorder is None else recorder
         self.session: VideoSession | None = None
         # says of an object and a frame whether it may be seen there
         self.is_alive: Callable[[int, int], bool] | None = None
@@ -103,7 +103,7 @@ class SessionController:
         self._contrast_limits = contrast_limits
         self._missed: set[Key] = set()
         self._priors_lost: set[Key] = set()
-        self._take_over(self.keeping.told)
+        self._take_over(self.recorder.known)
 
     def _take_over(self, told: KnownPrompts) -> None:
         # what the session was told, in the order it was told; None stands for a text
@@ -115,7 +115,7 @@ class SessionController:
     @property
     def object_ids(self) -> tuple[int, ...]:
         """Objects of the session, rising."""
-        return self.keeping.ids_in_use if self.session is None else self.session.object_ids
+        return self.recorder.ids_in_use if self.session is None else self.session.object_ids
 
     @property
     def ids_in_use(self) -> tuple[int, ...]:
@@ -142,27 +142,27 @@ class SessionController:
 
     # ----------------------------------------------------------------- work
 
-    def segment(self, wanted: TargetPrompts, frame_index: int) -> Iterator[Event]:
+    def segment(self, target: TargetPrompts, frame_index: int) -> Iterator[JobEvent]:
         """Bring the prompts in line, then show the frame."""
-        yield from self.sync_prompts(wanted)
-        self.keeping.save_prompts(self._open())
+        yield from self.sync_prompts(target)
+        self.recorder.save_prompts(self._open())
         yield Prompted(self._open().result(frame_index))
 
     def track(
         self,
-        wanted: TargetPrompts,
+        target: TargetPrompts,
         direction: Direction,
         start_frame_index: int | None,
         max_frames: int | None,
-    ) -> Iterator[Event]:
+    ) -> Iterator[JobEvent]:
         """Bring the prompts in line, then propagate; see `VideoSession.propagate`.
 
         Both ways without a start frame first goes backward from where the last object was named, if
         that is not where the first one was: so an object named late is followed to both ends too.
         """
-        yield from self.sync_prompts(wanted)
+        yield from self.sync_prompts(target)
         session = self._open()
-        self.keeping.save_prompts(session)
+        self.recorder.save_prompts(session)
         runs: list[tuple[Direction, int | None]] = [(direction, start_frame_index)]
         n_later = 0
         named = session.first_frames.values()
@@ -175,20 +175,20 @@ class SessionController:
             runs = [("backward", max(named)), ("forward", None)]
             n_later = len(session.video) - min(named)
             n_later = n_later if max_frames is None else min(n_later, max_frames)
-        done = self.keeping.count_done(session, runs, max_frames)
+        done = self.recorder.count_done(session, runs, max_frames)
         for number, (way, start) in enumerate(runs[done:]):
-            with self.keeping.propagate(session, way, start, max_frames) as propagation:
+            with self.recorder.propagate(session, way, start, max_frames) as propagation:
                 if number == 0:
                     yield Planned(len(propagation) + (0 if done else n_later))
                 for result in propagation:
-                    self.keeping.look_at(session)
-                    yield Tracked(result, self.keeping.run_number)
+                    self.recorder.note_found(session)
+                    yield Tracked(result, self.recorder.run_number)
                 if propagation.is_cancelled:
                     return
 
-    def remove_object(self, obj_id: int, frames: list[int]) -> Iterator[Event]:
+    def remove_object(self, obj_id: int, frames: list[int]) -> Iterator[JobEvent]:
         """Take an object out of the session, then off `frames`."""
-        if self.keeping.project is not None:
+        if self.recorder.project is not None:
             yield from self._begin_session()
         for key in [key for key in self._told if key[1] == obj_id]:
             self._take_back(key)
@@ -196,7 +196,7 @@ class SessionController:
             self._open().remove_object(obj_id)  # found by text, which shall not find it again
             self._removed.add(obj_id)
         if self.session is not None:
-            self.keeping.save_prompts(self.session)
+            self.recorder.save_prompts(self.session)
         for frame_index in frames:
             yield Erased(frame_index, obj_id)
 
@@ -210,23 +210,23 @@ class SessionController:
         if self.session is not None:
             self.session.close()
         self.video.close()
-        self.keeping.close()
+        self.recorder.close()
 
     # ------------------------------------------------------------- in line
 
-    def _begin_session(self) -> Iterator[Event]:
+    def _begin_session(self) -> Iterator[JobEvent]:
         if self.session is None:
             model = self._models.get(self._model_name, self._device, self._resolution)
-            self.session = self.keeping.open_session(self.video, model, self._contrast_limits)
+            self.session = self.recorder.open_session(self.video, model, self._contrast_limits)
             yield ModelReady(model.name, model.device)
 
-    def sync_prompts(self, wanted: TargetPrompts) -> Iterator[Event]:
-        """Make the session's prompts those wanted, with as little work as possible."""
+    def sync_prompts(self, target: TargetPrompts) -> Iterator[JobEvent]:
+        """Make the session's prompts those target, with as little work as possible."""
         yield from self._begin_session()
         session = self._open()
         session.limit_lives(self.is_alive)
-        yield from self.keeping.begin()
-        keys = self._order(wanted)
+        yield from self.recorder.begin()
+        keys = self._order(target)
         found_before = self._found_by_text()
         gone = [key for key in self._told if key not in keys]
         remembered = None
@@ -241,23 +241,23 @@ class SessionController:
             for key in gone:
                 self._take_back(key)
         for key in keys:
-            yield from self._tell(key, wanted)
+            yield from self._pass_on(key, target)
         if remembered is not None:
             found_now = self._found_by_text()
             same = remembered.new_ids(found_now)
             if same != {obj_id: obj_id for obj_id in found_before}:
                 yield Renumbered(found_before, found_now, same)
 
-    def _order(self, wanted: TargetPrompts) -> list[Key]:
-        """Keys wanted: those told before in that order, so that ids come out the same again."""
-        texts: list[Key] = list(wanted.examples.items())
-        for text in wanted.texts:
+    def _order(self, target: TargetPrompts) -> list[Key]:
+        """Keys target: those told before in that order, so that ids come out the same again."""
+        texts: list[Key] = list(target.exemplars.items())
+        for text in target.texts:
             asked = [key for key in self._told if key[1] == text]
             texts += asked
-            here = (wanted.text_frame, text)
+            here = (target.text_frame, text)
             if self._missed.issuperset(asked) and here not in asked:
                 texts.append(here)
-        objects: list[Key] = list(wanted.objects)
+        objects: list[Key] = list(target.objects)
         now = {*objects, *texts}
         # text last: what it finds must not get a number that the person has given
         new = [key for key in (*objects, *texts) if key not in self._told]
@@ -270,7 +270,7 @@ class SessionController:
         self._priors.pop(key, None)
         self._priors_lost.discard(key)
 
-    def _tell(self, key: Key, wanted: TargetPrompts) -> Iterator[Event]:
+    def _pass_on(self, key: Key, target: TargetPrompts) -> Iterator[JobEvent]:
         session = self._open()
         frame_index, name = key
         if isinstance(name, str):
@@ -282,7 +282,7 @@ class SessionController:
                     self._missed.add(key)
                     yield TextMissed(name, frame_index)
             return
-        prompt = wanted.objects[frame_index, name]
+        prompt = target.objects[frame_index, name]
         told = self._told.get(key)
         if told is not None and is_same_prompt(told, prompt):
             return

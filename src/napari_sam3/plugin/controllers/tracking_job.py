@@ -245,6 +245,5 @@ def _warn_of_new_ids(event: Renumbered) -> None:
     new = [f"{i} is now {j}" for i, j in sorted(event.same.items()) if i != j]
     if new:
         show_warning(
-            "objects found by text have new numbers, for a prompt was taken back: "
-            f"{', '.join(new)}"
+            f"objects found by text have new numbers, for a prompt was taken back: {', '.join(new)}"
         )

@@ -73,7 +73,7 @@ def _open_dock() -> None:
     viewer = getattr(viewer, "__wrapped__", viewer)
 
     def open_dock() -> None:
-        from napari_sam3.plugin.views.open_window import show_dock
+        from napari_sam3.plugin.controllers.dock_opener import show_dock
 
         show_dock(viewer)
 

@@ -164,4 +164,4 @@ class TargetPrompts:
     exemplars: Mapping[int, Exemplars] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.objects or self.texts or self.examples)
+        return bool(self.objects or self.texts or self.exemplars)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -30,7 +30,7 @@ def read_prompts(
     shapes_layer: Shapes | None = None,
     labels_layer: Labels | None = None,
     *,
-    text: str = "",
+    texts: Sequence[str] = (),
     current_frame: int = 0,
     mask_frames: Iterable[int] = (),
     painted: Mapping[tuple[int, int], BoolArray] | None = None,
@@ -49,8 +49,8 @@ def read_prompts(
         The video layer and how it is read.
     points_layer, shapes_layer, labels_layer : layers, optional
         Where prompts are drawn.
-    text : str
-        What to look for; several things are parted by commas.
+    texts : sequence of str
+        What to look for.
     current_frame : int
         The frame on screen: labels painted on it are prompts.
     mask_frames : iterable of int
@@ -96,9 +96,8 @@ def read_prompts(
     for (frame_index, obj_id), mask in (painted or {}).items():
         key = (frame_index, obj_id)
         objects[key] = _join(objects.get(key), LayerPrompt(frame_index, obj_id, mask=mask))
-    texts = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    examples, texts = join_text(found, texts)
-    return TargetPrompts(objects, texts, current_frame, examples), tuple(skipped)
+    exemplars, texts = join_text(found, tuple(texts))
+    return TargetPrompts(objects, texts, current_frame, exemplars), tuple(skipped)
 
 
 def name_objects(layer: Points | Shapes, taken: set[int], current_object: int = 0) -> None:

@@ -19,6 +19,7 @@ from napari_sam3.plugin.layers.transforms import layer_shape
 from napari_sam3.values import BoolArray, FrameResult, ObjectMask, PackedMask, label_image
 
 LABEL_DTYPE = np.uint16
+HIGHEST_ID = int(np.iinfo(LABEL_DTYPE).max)
 
 Key = tuple[int, int]
 """Frame index, object id."""

@@ -1,4 +1,4 @@
-"""What a window or a script works on: chosen and under way, in plain values that tell of changes."""
+"""What a window or a script works on: plain values that tell when they change."""
 
 from __future__ import annotations
 
@@ -53,6 +53,14 @@ class AppState:
     ----------
     video : Image or None
         The video layer that is chosen.
+    time_axes : tuple of (str, int)
+        Axes that may be time, by name; empty where it is clear which one is.
+    time_axis : int or None
+        The one chosen among them.
+    n_channels, channel : int
+        How many channels there are to choose from, and the one that is looked at.
+    n_frames : int
+        Of the video.
     points, boxes, masks : layers or None
         Where prompts are drawn.
     n_prompts : int
@@ -89,6 +97,10 @@ class AppState:
         What went wrong in it.
     missed, missed_on
         Texts that found nothing, and the frame that they were asked on.
+    prepared_frame : int or None
+        The frame that the model gets ready for.
+    n_locked : int
+        Frames of the video that are locked.
     project : ProjectStatus
         How things stand with the project of the video.
     """
@@ -96,6 +108,11 @@ class AppState:
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
 
     video: Image | None = None
+    time_axes: tuple[tuple[str, int], ...] = ()
+    time_axis: int | None = None
+    n_channels: int = 0
+    channel: int = 0
+    n_frames: int = 0
     points: Points | None = None
     boxes: Shapes | None = None
     masks: Labels | None = None
@@ -124,6 +141,8 @@ class AppState:
     failure: str = ""
     missed: tuple[str, ...] = ()
     missed_on: int = 0
+    prepared_frame: int | None = None
+    n_locked: int = 0
     project: ProjectStatus = field(default_factory=ProjectStatus)
 
     def __post_init__(self) -> None:
@@ -185,6 +204,12 @@ class AppState:
         """The model's own name, also where "auto" is chosen and it is known what that means."""
         entry = self.catalog.entry(self.model)
         return self.model if entry is None else entry.name
+
+    @property
+    def usable_device(self) -> str:
+        """The device wished for, if the model can run on it, as far as is known."""
+        devices = self.catalog.devices.get(self.model, ())
+        return self.device if not devices or self.device in devices else AUTO
 
     @property
     def is_model_ready(self) -> bool:

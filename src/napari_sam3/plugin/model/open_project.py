@@ -88,5 +88,3 @@ def video_path(image_layer: Image | None) -> Path | None:
         return None
     path = data.original.path
     return None if path is None else Path(path).expanduser().absolute()
-
-

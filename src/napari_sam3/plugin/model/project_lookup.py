@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_sam3.projects.place import SUFFIX, list_projects, project_for
+
+if TYPE_CHECKING:
+    from napari_sam3.projects import Project
 
 
 @dataclass(frozen=True)
@@ -58,3 +62,14 @@ def _is_of(folder: Path, home: Path) -> bool:
     rest = folder.stem.removeprefix(home.stem)
     is_numbered = rest.startswith("-") and rest[1:].isdecimal()
     return folder.stem.startswith(home.stem) and (not rest or is_numbered)
+
+
+def make_project(path: Path, shape: tuple[int, int, int]) -> Callable[[], Project]:
+    """What makes a new project of a video, beside those there are; slow, for a thread."""
+
+    def make() -> Project:
+        from napari_sam3.projects import Project
+
+        return Project.create(free_folder(path), path, shape)
+
+    return make

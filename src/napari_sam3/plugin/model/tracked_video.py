@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from weakref import ReferenceType, ref
+from weakref import ref
 
 import numpy as np
 from napari.layers import Image, Points, Shapes
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_sam3.plugin.model.open_project import OpenProject
 
 _OWNER = "sam3_owner"
-"""In a layer's metadata: a weak reference to the state of the script that works on it."""
+"""In a layer's metadata: weak references to the layer, for a copy has them too, and its owner."""
 
 
 class TrackedVideo:
@@ -92,7 +92,7 @@ def own_video(image_layer: Image, owner: object) -> None:
         If another one owns it.
     """
     check_owner(image_layer, owner)
-    image_layer.metadata[_OWNER] = ref(owner)
+    image_layer.metadata[_OWNER] = (ref(image_layer), ref(owner))
 
 
 def disown_video(image_layer: Image) -> None:
@@ -108,8 +108,8 @@ def check_owner(image_layer: Image, one: object) -> None:
     LayerError
         If somebody does.
     """
-    owner: ReferenceType[Any] | None = image_layer.metadata.get(_OWNER)
-    if owner is not None and owner() not in (None, one):
+    of_layer, owner = image_layer.metadata.get(_OWNER, (None, None))
+    if owner is not None and of_layer() is image_layer and owner() not in (None, one):
         raise LayerError(
             f"a script works on the layer {image_layer.name!r} (napari_sam3.attach); close its "
             "session first, or choose another layer"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import ref
 
 from napari.layers import Image, Layer
 
@@ -16,7 +16,8 @@ from napari_sam3.projects import Project
 
 __all__ = ["ViewerSession", "attach"]
 
-_attached: WeakValueDictionary[int, ViewerSession] = WeakValueDictionary()
+_SESSION = "sam3_session"
+"""In a layer's metadata: weak references to the layer, for a copy has them too, and its session."""
 
 
 def attach(
@@ -68,13 +69,14 @@ def attach(
     check_window()
     viewer = getattr(viewer, "__wrapped__", viewer)  # the console hands out a proxy
     image_layer = _find_layer(viewer, layer)
-    known = _attached.get(id(image_layer))
-    if known is not None and known.is_open and known.image_layer is image_layer:
+    of_layer, of_session = image_layer.metadata.get(_SESSION, (None, None))
+    known = of_session() if of_layer is not None and of_layer() is image_layer else None
+    if known is not None and known.is_open:
         known.choose_model(model, device)
         return known
     session = ViewerSession(viewer, image_layer, axes, project)
     session.choose_model(model, device)
-    _attached[id(image_layer)] = session
+    image_layer.metadata[_SESSION] = (ref(image_layer), ref(session))
     return session
 
 

@@ -11,9 +11,13 @@ from qtpy.QtWidgets import QApplication
 
 from napari_sam3.batch.interrupts import noting_interrupts
 from napari_sam3.errors import LayerError
-from napari_sam3.plugin.model.events import Event, Tracked
+from napari_sam3.plugin.model.events import JobEvent, Tracked
+from napari_sam3.values import FrameResult
 
 _LOOK_MS = 10
+
+OnFrame = Callable[[FrameResult], object]
+"""Called with each frame of a propagation; False stops it."""
 
 
 def check_window() -> None:
@@ -37,21 +41,21 @@ def check_window() -> None:
         )
 
 
-class PacedSteps(Iterator[Event]):
+class PacedSteps(Iterator[JobEvent]):
     """Steps that go on when the last frame has been looked at, so that a stop is exact.
 
     Parameters
     ----------
-    steps : iterator of Event
+    steps : iterator of JobEvent
         Those of a controller.
     """
 
-    def __init__(self, steps: Iterator[Event]) -> None:
+    def __init__(self, steps: Iterator[JobEvent]) -> None:
         self._steps = steps
         self._may_go_on = threading.Event()
         self._may_go_on.set()
 
-    def __next__(self) -> Event:
+    def __next__(self) -> JobEvent:
         """In the worker's thread."""
         self._may_go_on.wait()
         event = next(self._steps)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels, Points, Shapes
@@ -11,7 +12,8 @@ from napari.layers import Image, Labels, Points, Shapes
 from napari_sam3.errors import LayerError
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.plugin.controllers.session_controller import SessionController
-from napari_sam3.plugin.layers.exemplars import COUNTEREXAMPLE, EXAMPLE, join_text
+from napari_sam3.plugin.controllers.tracking_controller import TrackingController
+from napari_sam3.plugin.layers.exemplars import COUNTEREXAMPLE, EXAMPLE
 from napari_sam3.plugin.layers.layer_prompts import TargetPrompts
 from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
 from napari_sam3.plugin.layers.prompt_layers import EXCLUDE, INCLUDE, NEW_OBJECT
@@ -22,99 +24,71 @@ from napari_sam3.plugin.layers.prompt_snapshot import (
     read_prompts,
     remove_items,
 )
-from napari_sam3.plugin.layers.results_layer import LABEL_DTYPE, ResultsLayer
+from napari_sam3.plugin.layers.results_layer import LABEL_DTYPE
 from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count, frame_position
 from napari_sam3.plugin.layers.transforms import layer_shape, map_points, napari_points
-from napari_sam3.plugin.model.tracked_video import Workbench
 from napari_sam3.session.prompts import PromptCall
 from napari_sam3.session.saved_prompts import SavedPrompt
 from napari_sam3.values import BoolArray, FloatArray
-
-if TYPE_CHECKING:
-    from napari_sam3.plugin.views.dock import SegmentAndTrackWidget
 
 _EDGE = 1e-3  # px; a click on the far edge of the last pixel is one on that pixel
 
 Undo = Callable[[], object]
 
 
-class DrawnPrompts:
-    """The layers and words that hold a script's prompts for one video layer.
+class PromptWriter:
+    """Draws a script's prompts for one video layer where the state says that prompts are.
 
-    Where a dock shows the same video its fields say which layers these are, so that both go by
-    the same.
+    Where a dock shows the same video the state is the dock's, so that both go by the same.
 
     Parameters
     ----------
-    bench : Workbench
-        Makes the layers.
+    tracking : TrackingController
+        Makes the layers and reads them.
     image_layer, axes
         The video layer and how it is read.
-    dock : SegmentAndTrackWidget, optional
-        The dock that shows the video.
     """
 
-    def __init__(
-        self,
-        bench: Workbench,
-        image_layer: Image,
-        axes: StackAxes,
-        dock: SegmentAndTrackWidget | None = None,
-    ) -> None:
+    def __init__(self, tracking: TrackingController, image_layer: Image, axes: StackAxes) -> None:
         self.axes = axes
         self.mask_frames: set[int] = set()
-        self.texts: tuple[str, ...] = ()
-        self._bench = bench
+        self._tracking, self._state = tracking, tracking.state
         self._image = image_layer
-        self._dock = dock
-        self._layers: dict[str, Any] = {}
         self._own_masks: Labels | None = None
         self._removed: set[int] = set()
-        if dock is not None:
-            self.texts = split_text(dock.prompt_fields.text.value)
 
     # --------------------------------------------------------------- layers
 
     @property
     def points(self) -> Points | None:
         """Where clicks are."""
-        return self._get("points")
+        return self._state.points
 
     @property
     def shapes(self) -> Shapes | None:
         """Where boxes are."""
-        return self._get("boxes")
+        return self._state.boxes
 
     @property
     def masks(self) -> Labels | None:
         """Where masks are painted."""
-        return self._get("masks")
+        return self._state.masks
 
     def choose(self, **layers: Any) -> None:
         """Go by these layers from now on: `points`, `boxes`, `masks`; None keeps what is."""
         for name, layer in layers.items():
             if layer is None:
                 continue
-            if layer not in self._bench.viewer.layers:
-                self._bench.viewer.add_layer(layer)
-            if self._dock is None:
-                self._layers[name] = layer
-            else:
-                getattr(self._dock.prompt_fields, name).value = layer
-
-    def _get(self, name: str) -> Any:
-        if self._dock is not None:
-            return getattr(self._dock.prompt_fields, name).value
-        layer = self._layers.get(name)
-        return layer if layer in self._bench.viewer.layers else None
+            if layer not in self._tracking.viewer.layers:
+                self._tracking.viewer.add_layer(layer)
+            setattr(self._state, name, layer)
 
     def _click_layers(self) -> tuple[Points, Shapes]:
         if self.points is None or self.shapes is None:
-            made = self._bench.prompt_layers_of(self._image)
-            points, shapes = made or self._bench.new_prompts(self._image, self.axes)
+            tracked = self._state.tracked(self._image)
+            made = tracked.prompt_layers_in(self._tracking.viewer.layers)
+            points, shapes = made or self._tracking.make_prompt_layers(self.axes)
             self.choose(points=self.points or points, boxes=self.shapes or shapes)
-            if self._dock is not None:
-                self._dock.pen.bind_keys(points, shapes)
         assert self.points is not None, "chosen or made"
         assert self.shapes is not None, "chosen or made"
         return self.points, self.shapes
@@ -186,7 +160,7 @@ class DrawnPrompts:
         """Draw prompts of an earlier session; what a concept found is not drawn."""
         for prompt in prompts:
             if prompt.is_concept:
-                self.texts += () if prompt.text is None else (prompt.text,)
+                self._state.texts += () if prompt.text is None else (prompt.text,)
                 for box, shows_it in zip(prompt.boxes_xyxy, prompt.box_labels, strict=True):
                     _, shapes = self._click_layers()
                     label = EXAMPLE if shows_it else COUNTEREXAMPLE
@@ -200,9 +174,10 @@ class DrawnPrompts:
 
     def search(self, text: str) -> Undo:
         """Look for what a text names."""
-        before = self.texts
-        self._set_texts((*before, text) if text not in before else before)
-        return lambda: self._set_texts(before)
+        before, state = self._state.texts, self._state
+        if text not in before:
+            state.texts = (*before, text)
+        return lambda: setattr(state, "texts", before)
 
     def take_back(self, frame_index: int, obj_id: int) -> bool:
         """Take all that was said of an object on a frame off the layers; whether it was there."""
@@ -299,27 +274,17 @@ class DrawnPrompts:
     # --------------------------------------------------------------- reading
 
     def read(
-        self, controller: SessionController, results: ResultsLayer | None, frame_index: int
-    ) -> tuple[TargetPrompts, tuple[Skipped, ...]]:
-        """All prompts that shall hold, as the dock reads them, and the items that are none."""
-        wanted, skipped = read_prompts(
-            self._image,
-            self.axes,
-            self.points,
-            self.shapes,
-            self.masks,
-            current_frame=frame_index,
-            mask_frames={*self.mask_frames, *controller.painted_frames},
-            painted=None if results is None else results.painted(),
-            ids_in_use={*controller.ids_in_use, *self.ids_named()},
+        self, frame_index: int
+    ) -> tuple[SessionController, TargetPrompts, tuple[Skipped, ...]]:
+        """The session, all prompts that shall hold, and the items drawn that are none."""
+        session, target, skipped = self._tracking.read_prompts(
+            frame_index,
+            mask_frames=self.mask_frames,
+            ids_in_use=self.ids_named(),
             takes_screen=False,
         )
-        if results is not None:
-            results.show_again(wanted.objects)
-        objects = {key: p for key, p in wanted.objects.items() if key[1] not in self._removed}
-        found = {f: (list(e.boxes_xyxy), e.labels.tolist()) for f, e in wanted.examples.items()}
-        examples, texts = join_text(found, self.texts)
-        return TargetPrompts(objects, texts, frame_index, examples), skipped
+        objects = {key: p for key, p in target.objects.items() if key[1] not in self._removed}
+        return session, replace(target, objects=objects), skipped
 
     def _read_masks(self, frames: Iterable[int]) -> TargetPrompts:
         wanted, _ = read_prompts(
@@ -330,16 +295,6 @@ class DrawnPrompts:
             takes_screen=False,
         )
         return wanted
-
-    def _set_texts(self, texts: tuple[str, ...]) -> None:
-        self.texts = texts
-        if self._dock is not None:
-            self._dock.prompt_fields.text.value = ", ".join(texts)
-
-
-def split_text(text: str) -> tuple[str, ...]:
-    """What a line of text looks for: several things are parted by commas."""
-    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
 def _corners(box_xyxy: FloatArray) -> FloatArray:

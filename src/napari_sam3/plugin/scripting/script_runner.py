@@ -1,53 +1,45 @@
-"""What a script's session works with: a workbench and one job at a time, its own or a dock's."""
+"""Jobs that a script waits for: done by the controller of a dock, or by one of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from napari.layers import Image
-from qtpy.QtWidgets import QApplication
 
 from napari_sam3.errors import (
     LayerError,
-    MissingPromptError,
     ProjectReadOnlyError,
     PropagationError,
     PropagationRunningError,
     Sam3Error,
 )
-from napari_sam3.plugin.controllers.job_runner import Work
 from napari_sam3.plugin.controllers.session_controller import SessionController
-from napari_sam3.plugin.controllers.tracking_job import Job
-from napari_sam3.plugin.layers.layer_prompts import TargetPrompts
-from napari_sam3.plugin.layers.prompt_reader import Skipped
-from napari_sam3.plugin.layers.prompt_snapshot import describe_skipped
+from napari_sam3.plugin.controllers.tracking_controller import TrackingController, controllers_in
+from napari_sam3.plugin.controllers.tracking_job import TrackingJob
 from napari_sam3.plugin.layers.results_layer import ResultsLayer
-from napari_sam3.plugin.layers.stack_axes import StackAxes, guess_axes, layer_video
-from napari_sam3.plugin.layers.transforms import world_to_indices
-from napari_sam3.plugin.model.events import Event
-from napari_sam3.plugin.model.status import Phase
-from napari_sam3.plugin.model.tracked_video import Setup, Workbench
+from napari_sam3.plugin.layers.stack_axes import StackAxes, layer_video
+from napari_sam3.plugin.model.app_state import Phase
+from napari_sam3.plugin.model.events import JobEvent
+from napari_sam3.plugin.model.open_project import OpenProject
+from napari_sam3.plugin.model.tracked_video import disown_video, own_video
 from napari_sam3.plugin.scripting.event_loop import (
+    OnFrame,
     PacedSteps,
     check_window,
     interrupt_as_stop,
     wait_until,
 )
-from napari_sam3.plugin.scripting.prompt_writer import DrawnPrompts
-from napari_sam3.plugin.views.dock import SegmentAndTrackWidget
 from napari_sam3.projects import Project
 from napari_sam3.projects.tracking import open_or_create
 from napari_sam3.settings import read_settings
 from napari_sam3.values import FrameResult
 
-OnFrame = Callable[[FrameResult], object]
 
-
-class ScriptWork:
-    """Workbench, model and work of a script on one video layer; those of a dock that shows it.
+class ScriptRunner:
+    """Does a script's jobs on one video layer, and waits for them.
 
     Parameters
     ----------
@@ -59,6 +51,13 @@ class ScriptWork:
         How it is read; guessed if left out.
     project : path or Project, optional
         That keeps prompts and results.
+
+    Attributes
+    ----------
+    tracking : TrackingController
+        That of a dock that shows the video; else the script's own.
+    is_shared : bool
+        Whether it is a dock's.
     """
 
     def __init__(
@@ -69,30 +68,31 @@ class ScriptWork:
         project: str | Path | Project | None,
     ) -> None:
         self.viewer, self.image_layer = viewer, image_layer
-        self.dock = _find_dock(viewer, image_layer)
         self.is_closed = False
-        self._model, self._device = "auto", "auto"
         self._own_project: Project | None = None
         self.project: Project | None = None
-        if self.dock is not None:
-            if project is not None:
-                raise LayerError(
-                    "the dock keeps this video's work in a project by itself (its group Project); "
-                    "leave out project, or close the dock"
-                )
-            self.bench, self.work = self.dock.bench, self.dock.work
-            self.axes = axes or self.dock.axes_choice.pin(image_layer)
+        docks = [c for c in controllers_in(viewer) if c.state.video is image_layer]
+        self.is_shared = bool(docks)
+        if docks and project is not None:
+            raise LayerError(
+                "the dock keeps this video's work in a project by itself (its group Project); "
+                "leave out project, or close the dock"
+            )
+        self.tracking = docks[0] if docks else TrackingController(viewer)
+        self.state = self.tracking.state
+        if self.is_shared:
+            self.axes = self.tracking.axes.pin(image_layer, axes)
             return
-        self.bench = Workbench(viewer)
-        self.work = Work(self.bench)
-        self.axes = axes or _guess_axes(viewer, image_layer)
-        self.bench.hold(image_layer)
-        if project is not None:
-            try:
+        own_video(image_layer, self.state)
+        try:
+            self.tracking.choose_video(image_layer)
+            self.axes = self.tracking.axes.pin(image_layer, axes)
+            if project is not None:
                 self._keep_in(project)
-            except BaseException:
-                self.bench.release(image_layer)
-                raise
+        except BaseException:
+            disown_video(image_layer)
+            raise
+        viewer.layers.events.removed.connect(self._on_layers_removed)
 
     def _keep_in(self, project: str | Path | Project) -> None:
         if isinstance(project, Project):
@@ -102,40 +102,43 @@ class ScriptWork:
                 self.project = self._own_project = open_or_create(project, video)
         if self.project.why_read_only is not None:
             why = self.project.why_read_only
-            self.close_project()
+            self._close_project()
             raise ProjectReadOnlyError(f"the project {str(project)!r} can't be changed: {why}")
-        self.bench.keep_in(self.image_layer, self.axes, self.project)
+        self.state.tracked(self.image_layer).project = OpenProject(
+            self.project, self.image_layer, self.axes
+        )
 
     @property
     def is_open(self) -> bool:
         """Whether it can be used: not once it was closed, or the dock that it shares."""
-        return not self.is_closed and not (self.dock is not None and self.dock.is_shut_down)
+        return not self.is_closed and not self.tracking.is_closed
 
     @property
-    def controller(self) -> SessionController | None:
+    def session(self) -> SessionController | None:
         """The session, if there is one of this video now."""
-        setup = self.bench.setup
+        setup = self.tracking.setup
         is_ours = setup is not None and setup.image_layer is self.image_layer
-        return self.bench.controller if is_ours else None
+        return self.tracking.session if is_ours else None
 
     def results(self) -> ResultsLayer | None:
         """Where results are drawn, if there are any."""
-        return self.bench.results_of(self.image_layer, self.axes)
+        tracked = self.state.tracked(self.image_layer)
+        return tracked.results_in(self.viewer.layers, self.axes)
 
     def choose_model(self, model: str | Path, device: str | None) -> None:
-        """Take another model from the next work on."""
-        if self.dock is None:
-            self._model, self._device = str(model), device or read_settings().device
+        """Take another model from the next job on."""
+        if not self.is_shared:
+            self.state.update(model=str(model), device=device or read_settings().device)
         elif str(model) != "auto" or device is not None:
-            self.dock.model_choice.choose(str(model), device)
+            self.state.update(model=str(model), device=device or self.state.device)
 
     def check_open(self) -> None:
         """Make sure that layers can be used, in this thread, for this video."""
         if not self.is_open:
             raise LayerError("this session was closed; attach to the layer again")
         check_window()
-        if self.dock is not None and self.work.job is None:
-            self.dock.video_fields.video.value = self.image_layer  # it may have turned to another
+        if self.tracking.job is None and self.state.video is not self.image_layer:
+            self.tracking.choose_video(self.image_layer)  # the dock may have turned to another
 
     def check_there(self) -> None:
         """Make sure that the video is still in the viewer."""
@@ -144,46 +147,27 @@ class ScriptWork:
                 f"the layer {self.image_layer.name!r} is not in the viewer any more; add it again"
             )
 
-    def open_controller(self) -> SessionController:
-        """The session for the next work; cheap."""
-        if self.work.job is not None:
+    def open_session(self) -> SessionController:
+        """The session for the next job; cheap."""
+        if self.tracking.job is not None:
             raise PropagationRunningError(
                 f"work is under way on layer {self.image_layer.name!r}; let it end or stop it first"
             )
         self.check_there()
-        if self.dock is not None:
-            self.dock.projects.check_writable(self.image_layer)
-        return self.bench.controller_for(self._setup())
-
-    def prepare(
-        self, prompts: DrawnPrompts, frame_index: int, *, is_needed: bool = True
-    ) -> tuple[SessionController, TargetPrompts, tuple[Skipped, ...]]:
-        """The session, the prompts that shall hold, and items that are none."""
-        controller = self.open_controller()
-        wanted, skipped = prompts.read(controller, self.results(), frame_index)
-        if is_needed and not wanted:
-            told = f": {describe_skipped(skipped)}" if skipped else ""
-            raise MissingPromptError(f"there is nothing to go by yet; use add_prompt first{told}")
-        return controller, wanted, skipped
-
-    def _setup(self) -> Setup:
-        model, device, resolution = self._model, self._device, read_settings().resolution
-        if self.dock is not None:
-            self.dock.model_choice.check_ready()
-            model, device = self.dock.model_choice.resolved, self.dock.model_choice.device
-            resolution = int(self.dock.settings_fields.resolution.value)
-        return Setup(self.image_layer, self.axes, model, device, resolution)
+        self.tracking.check_writable()
+        self.state.resolution = self.state.resolution or read_settings().resolution
+        return self.tracking.open_session()
 
     def run(
         self,
-        controller: SessionController,
-        steps: Iterator[Event],
+        session: SessionController,
+        steps: Iterator[JobEvent],
         phase: Phase,
         on_frame: OnFrame | None = None,
         progress: bool = False,
         follow: bool = False,
     ) -> int:
-        """Do a piece of work while the window lives; raise what went wrong.
+        """Do a job while the window lives; raise what went wrong.
 
         Returns
         -------
@@ -194,14 +178,14 @@ class ScriptWork:
         raised: list[BaseException] = []
 
         def cancel() -> None:
-            controller.cancel()
+            session.cancel()
             paced.go_on()
 
         def on_tracked(result: FrameResult) -> None:
             try:
                 if not raised and on_frame is not None and on_frame(result) is False:
                     self._stop(job)
-            except BaseException as exc:  # Qt's slot: raised in the script, after the work
+            except BaseException as exc:  # a slot: raised in the script, after the job
                 raised.append(exc)
                 self._stop(job)
             paced.go_on()
@@ -210,24 +194,24 @@ class ScriptWork:
             if job.has_lost_layer():
                 self._stop(job)
 
-        if self.dock is not None:
-            self.dock.projects.prepare(controller)
-        self.work.start(
-            controller,
-            steps if on_frame is None else paced,
-            phase,
-            self._model,
-            is_followed=follow,
-            cancel=cancel,
-            shows_bar=progress,
-            is_quiet=True,
-        )
-        job = self._job()
-        job.tracked.connect(on_tracked)
-        with interrupt_as_stop(self.work.stop):
-            if not wait_until(lambda: self.work.job is not job, look):
-                self.work.stop()
-                raise PropagationError("the application was closed; what was done is kept")
+        was_followed = self.state.is_followed
+        self.state.is_followed = follow
+        try:
+            job = self.tracking.start(
+                session,
+                steps if on_frame is None else paced,
+                phase,
+                cancel=cancel,
+                shows_bar=progress,
+                is_quiet=True,
+            )
+            job.tracked.connect(on_tracked)
+            with interrupt_as_stop(self.tracking.stop):
+                if not wait_until(lambda: self.tracking.job is not job, look):
+                    self.tracking.stop()
+                    raise PropagationError("the application was closed; what was done is kept")
+        finally:
+            self.state.is_followed = was_followed
         if self.project is not None and phase is Phase.TRACKING:
             self.project.end_run()
         if raised:
@@ -239,71 +223,33 @@ class ScriptWork:
             raise LayerError("the video or its results were deleted; the work was stopped")
         return job.frames_done
 
-    def _job(self) -> Job:
-        assert self.work.job is not None, "just begun"
-        return self.work.job
+    def _stop(self, job: TrackingJob) -> None:
+        if self.tracking.job is job:
+            self.tracking.stop()
 
-    def _stop(self, job: Job) -> None:
-        if self.work.job is job:
-            self.work.stop()
-
-    def _give_back(self) -> None:
-        if self.work.job is None:
-            self.bench.close()
-            self.close_project()
-            return
-        # the thread may be inside the model: all is given back when it has come out
-        give_back = self.bench.give_away()
-
-        def end() -> None:
-            give_back()
-            self.close_project()
-
-        self.work.abandon(end)
+    def _on_layers_removed(self, _event: Any) -> None:
+        self.tracking.follow_layers()
 
     def close(self) -> None:
         """Give back what is not a dock's."""
         if self.is_closed:
             return
         self.is_closed = True
-        if self.dock is None:
-            self.work.stop()
-            self.bench.release(self.image_layer)
-            controller = self.bench.controller
-            model = (
-                None
-                if controller is None or controller.session is None
-                else (controller.session.model)
-            )
-            try:
-                if self.project is not None and model is not None:
-                    state = replace(self.project.state, model=model.name, device=model.device)
-                    self.project.save_state(state)
-            finally:
-                self._give_back()
+        if self.is_shared:
+            return
+        self.viewer.layers.events.removed.disconnect(self._on_layers_removed)
+        disown_video(self.image_layer)
+        session = self.tracking.session
+        model = None if session is None or session.session is None else session.session.model
+        try:
+            if self.project is not None and model is not None:
+                state = replace(self.project.state, model=model.name, device=model.device)
+                self.project.save_state(state)
+        finally:
+            self.tracking.shut_down(self._close_project)
 
-    def close_project(self) -> None:
+    def _close_project(self) -> None:
         """Let go of a project that was opened here, with all on disk."""
         own, self._own_project = self._own_project, None
         if own is not None:
             own.close()
-
-
-def _guess_axes(viewer: Any, image_layer: Image) -> StackAxes:
-    point = viewer.dims.point
-    if len(point) < image_layer.ndim:
-        return guess_axes(image_layer)
-    return guess_axes(image_layer, world_to_indices(image_layer, point))
-
-
-def _find_dock(viewer: Any, image_layer: Image) -> SegmentAndTrackWidget | None:
-    """The dock of a viewer that shows a video layer."""
-    for widget in QApplication.allWidgets():
-        if (
-            isinstance(widget, SegmentAndTrackWidget)
-            and not widget.is_shut_down
-            and getattr(widget.viewer, "__wrapped__", widget.viewer) is viewer
-            and widget.video_fields.video.value is image_layer
-        ):
-            return widget
-    return None

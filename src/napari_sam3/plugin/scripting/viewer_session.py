@@ -10,14 +10,17 @@ from typing import Any
 from napari.layers import Image, Labels, Points, Shapes
 from numpy.typing import ArrayLike
 
-from napari_sam3.errors import RequestError, UnknownObjectError
+from napari_sam3.errors import MissingPromptError, RequestError, UnknownObjectError
+from napari_sam3.plugin.controllers.session_controller import SessionController
+from napari_sam3.plugin.layers.layer_prompts import Skipped, TargetPrompts
 from napari_sam3.plugin.layers.prompt_snapshot import describe_skipped
 from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count
 from napari_sam3.plugin.layers.transforms import layer_shape
-from napari_sam3.plugin.model.status import Phase
-from napari_sam3.plugin.scripting.prompt_writer import DrawnPrompts
-from napari_sam3.plugin.scripting.script_runner import OnFrame, ScriptWork
-from napari_sam3.plugin.scripting.scripted_results import ScriptedResults
+from napari_sam3.plugin.model.app_state import Phase
+from napari_sam3.plugin.scripting.event_loop import OnFrame
+from napari_sam3.plugin.scripting.prompt_writer import PromptWriter
+from napari_sam3.plugin.scripting.results import ScriptResults
+from napari_sam3.plugin.scripting.script_runner import ScriptRunner
 from napari_sam3.projects import Project
 from napari_sam3.session.prompts import (
     PromptCall,
@@ -28,7 +31,7 @@ from napari_sam3.session.prompts import (
 from napari_sam3.values import Direction, FrameResult
 
 
-class ViewerSession(ScriptedResults):
+class ViewerSession(ScriptResults):
     """One video layer of a viewer, prompted and tracked by a script; made by `attach`.
 
     What it is told is drawn into layers, as a person would, and what the person draws there counts
@@ -52,11 +55,11 @@ class ViewerSession(ScriptedResults):
         axes: StackAxes | None = None,
         project: str | Path | Project | None = None,
     ) -> None:
-        super().__init__(ScriptWork(viewer, image_layer, axes, project))
-        self._prompts = DrawnPrompts(self._work.bench, image_layer, self.axes, self._work.dock)
-        if self._work.project is not None:
-            self._prompts.draw_kept(self._work.project.prompts)
-            if len(self._work.project.labels.processed_frames()):
+        super().__init__(ScriptRunner(viewer, image_layer, axes, project))
+        self._prompts = PromptWriter(self._runner.tracking, image_layer, self.axes)
+        if self._runner.project is not None:
+            self._prompts.draw_kept(self._runner.project.prompts)
+            if len(self._runner.project.labels.processed_frames()):
                 self._results()
 
     # -------------------------------------------------------------- prompts
@@ -116,12 +119,10 @@ class ViewerSession(ScriptedResults):
         is_text = call.text is not None
         undo = self._prompts.search(str(call.text)) if is_text else self._prompts.draw(call, number)
         try:
-            controller, wanted, skipped = self._work.prepare(self._prompts, call.frame_index)
-            if not is_text and (call.frame_index, number) not in wanted.objects:
+            session, target, skipped = self._read_prompts(call.frame_index)
+            if not is_text and (call.frame_index, number) not in target.objects:
                 raise RequestError(describe_skipped(skipped))
-            self._work.run(
-                controller, controller.segment(wanted, call.frame_index), Phase.SEGMENTING
-            )
+            self._runner.run(session, session.segment(target, call.frame_index), Phase.SEGMENTING)
         except BaseException:
             undo()
             raise
@@ -161,17 +162,17 @@ class ViewerSession(ScriptedResults):
         RequestError
             If the model can't take one of them.
         """
-        self._work.check_open()
+        self._runner.check_open()
         if masks is not None:
             chosen = [self._on_screen()] if frames is None else list(frames)
             n_frames = frame_count(self.image_layer, self.axes)
             self._prompts.mask_frames = {check_frame_index(i, n_frames) for i in chosen}
         self._prompts.choose(points=points, boxes=shapes, masks=masks)
-        controller, wanted, skipped = self._work.prepare(self._prompts, self._on_screen())
+        session, target, skipped = self._read_prompts(self._on_screen())
         if skipped:
             warnings.warn(describe_skipped(skipped), stacklevel=2)
-        first = min(frame for frame, _ in wanted.objects) if wanted.objects else 0
-        self._work.run(controller, controller.segment(wanted, first), Phase.SEGMENTING)
+        first = min(frame for frame, _ in target.objects) if target.objects else 0
+        self._runner.run(session, session.segment(target, first), Phase.SEGMENTING)
         return self.result(first)
 
     def take_back_prompt(self, frame_index: int, obj_id: int) -> FrameResult:
@@ -182,14 +183,14 @@ class ViewerSession(ScriptedResults):
         UnknownObjectError
             If nothing was said of it there.
         """
-        self._work.check_open()
+        self._runner.check_open()
         number = check_object_id(obj_id)
         if not self._prompts.take_back(frame_index, number):
             raise UnknownObjectError(
                 f"object {number} has no prompt on frame {frame_index} to take back"
             )
-        controller, wanted, _ = self._work.prepare(self._prompts, frame_index, is_needed=False)
-        self._work.run(controller, controller.segment(wanted, frame_index), Phase.SEGMENTING)
+        session, target, _ = self._read_prompts(frame_index, is_needed=False)
+        self._runner.run(session, session.segment(target, frame_index), Phase.SEGMENTING)
         return self.result(frame_index)
 
     def remove_object(self, obj_id: int) -> None:
@@ -200,26 +201,22 @@ class ViewerSession(ScriptedResults):
         UnknownObjectError
             If there is no such object.
         """
-        self._work.check_open()
+        self._runner.check_open()
         number = check_object_id(obj_id)
         if number not in self.object_ids:
             raise UnknownObjectError(
                 f"no object {number} to remove; the objects are: {list(self.object_ids)}"
             )
-        controller = self._work.open_controller()
+        session = self._runner.open_session()
         self._prompts.remove(number)
-        results = self._work.results()
-        frames: list[int] = []
-        if results is not None:
-            results.forget(number)
-            frames = results.drawn_frames()
-        self._work.run(controller, controller.remove_object(number, frames), Phase.ERASING)
+        frames = self._runner.tracking.forget_object(number)
+        self._runner.run(session, session.remove_object(number, frames), Phase.ERASING)
 
     @property
     def object_ids(self) -> tuple[int, ...]:
         """Ids of the objects there are, rising."""
-        controller = self._work.controller
-        return () if controller is None else controller.object_ids
+        session = self._runner.session
+        return () if session is None else session.object_ids
 
     # ------------------------------------------------------------ propagation
 
@@ -264,38 +261,38 @@ class ViewerSession(ScriptedResults):
         Exception
             What `on_frame` raised, or what went wrong in the model.
         """
-        self._work.check_open()
-        controller, wanted, skipped = self._work.prepare(self._prompts, self._on_screen())
+        self._runner.check_open()
+        session, target, skipped = self._read_prompts(self._on_screen())
         if skipped:
             warnings.warn(describe_skipped(skipped), stacklevel=2)
-        steps = controller.track(wanted, direction, start_frame_index, max_frame_num_to_track)
-        return self._work.run(controller, steps, Phase.TRACKING, on_frame, progress, follow)
+        steps = session.track(target, direction, start_frame_index, max_frame_num_to_track)
+        return self._runner.run(session, steps, Phase.TRACKING, on_frame, progress, follow)
 
     def stop(self) -> None:
         """Stop a propagation before its next frame; for a button or a timer of the script."""
-        self._work.work.stop()
+        self._runner.tracking.stop()
 
     # ------------------------------------------------------------------- end
 
     @property
     def is_open(self) -> bool:
         """Whether it can be used: not once it was closed, or the dock that shared its session."""
-        return self._work.is_open
+        return self._runner.is_open
 
     def choose_model(self, model: str | Path, device: str | None = None) -> None:
         """Go on with another model, from the next work on; prompts and results stay."""
-        self._work.choose_model(model, device)
+        self._runner.choose_model(model, device)
 
     def close(self) -> None:
         """Give back the model's memory; layers stay. What a dock shares stays the dock's."""
-        if self._work.is_closed:
+        if self._runner.is_closed:
             return
         self._tracks.close()
         try:
-            if self._work.project is not None and self._work.results() is not None:
-                self._work.project.save_objects(self.objects)
+            if self._runner.project is not None and self._runner.results() is not None:
+                self._runner.project.save_objects(self.objects)
         finally:
-            self._work.close()
+            self._runner.close()
 
     def __enter__(self) -> ViewerSession:
         return self
@@ -308,8 +305,21 @@ class ViewerSession(ScriptedResults):
 
     # --------------------------------------------------------------- checks
 
+    def _read_prompts(
+        self, frame_index: int, *, is_needed: bool = True
+    ) -> tuple[SessionController, TargetPrompts, tuple[Skipped, ...]]:
+        """The session, the prompts that shall hold, and items that are none."""
+        self._runner.open_session()
+        session, target, skipped = self._prompts.read(frame_index)
+        if is_needed and not target:
+            reasons = f": {describe_skipped(skipped)}" if skipped else ""
+            raise MissingPromptError(
+                f"there is nothing to go by yet; use add_prompt first{reasons}"
+            )
+        return session, target, skipped
+
     def _check(self, frame_index: int, obj_id: int | None, **said: Any) -> PromptCall:
-        self._work.check_open()
+        self._runner.check_open()
         height, width = layer_shape(self.image_layer)[-2:]
         n_frames = frame_count(self.image_layer, self.axes)
         call = check_prompt(
@@ -320,7 +330,7 @@ class ViewerSession(ScriptedResults):
             raise RequestError(
                 "text finds objects by itself; give it alone, then correct what it found by points"
             )
-        if call.obj_id in self._work.open_controller().ids_removed:
+        if call.obj_id in self._runner.open_session().ids_removed:
             raise UnknownObjectError(
                 f"object {call.obj_id} was removed, and ids are not used again; "
                 "leave out obj_id to get a new one"
@@ -328,5 +338,5 @@ class ViewerSession(ScriptedResults):
         return call
 
     def _new_id(self) -> int:
-        known = set(self._work.open_controller().ids_in_use)
+        known = set(self._runner.open_session().ids_in_use)
         return max(known | self._prompts.ids_named(), default=0) + 1

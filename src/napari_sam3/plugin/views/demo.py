@@ -21,7 +21,7 @@ from napari_sam3.export.sheet import pick_frames, write_contact_sheet
 from napari_sam3.models.registry import choose_model, list_models
 from napari_sam3.plugin.layers.results_layer import ResultsLayer
 from napari_sam3.plugin.layers.transforms import layer_shape, napari_points
-from napari_sam3.plugin.model.status import Outcome
+from napari_sam3.plugin.model.app_state import Outcome
 from napari_sam3.plugin.scripting.event_loop import wait_until
 from napari_sam3.plugin.views.dock import SegmentAndTrackWidget
 from napari_sam3.samples.truth import OverlapScore, inner_points
@@ -76,26 +76,26 @@ def run_demo(
     (layer,) = viewer.open(str(video_path), plugin="napari-sam3")
     dock = SegmentAndTrackWidget(viewer)
     viewer.window.add_dock_widget(dock, name="Segment and track", area="right")
-    dock.model_choice.choose(model, device)
+    dock.models.choose(model, device)
     viewer.dims.set_current_step(0, 0)
     QApplication.processEvents()  # dock and slider take their room before the picture is fitted
     viewer.reset_view()
     dock.new_prompts()
     _place_prompts(dock, layer, truth, box_xyxy)
-    dock.track_fields.follow.value = True
-    n_frames = dock.track_fields.length.max
+    dock.state.is_followed = True
+    n_frames = dock.state.n_frames
     if n_frames > WHOLE_FILM:
-        dock.track_fields.length.value = WHOLE_FILM
+        dock.state.max_frames = WHOLE_FILM
     tracking_began = time.perf_counter()
     dock.propagate()
-    wait_until(lambda: not dock.is_running or (dock.job is not None and dock.job.frames_done > 0))
+    wait_until(lambda: not dock.is_running or dock.state.frames_done > 0)
     print(f"first tracked frame: {time.perf_counter() - began:.1f} s after the start", flush=True)
     wait_until(lambda: not dock.is_running)
     seconds = time.perf_counter() - tracking_began
     if dock.is_shut_down:
         print("the window was closed before the end")
         return 0
-    results = dock.bench.results_of(layer)
+    results = dock.tracking.results
     if results is not None:
         n_done = len(results.drawn_frames())
         print(f"tracked: {n_done} of {n_frames} frames, {n_done / seconds:.1f} a second")
@@ -109,7 +109,7 @@ def run_demo(
         film.start()
         wait_until(lambda: not film.is_alive())  # the window can be used meanwhile
     print(f"wrote {', '.join(str(path) for path in sorted(out.iterdir()))}", flush=True)
-    failed = dock.state.ending is Outcome.FAILED
+    failed = dock.state.outcome is Outcome.FAILED
     if close:
         viewer.close()
     else:
@@ -134,14 +134,15 @@ def _place_prompts(
 ) -> None:
     """A click on every object of a known truth; else a box."""
     if truth is not None:
-        points, inner = dock.prompt_fields.points.value, inner_points(truth[0])
+        points: Any = dock.state.points
+        inner = inner_points(truth[0])
         points.add(_on_first_frame(points, list(inner.values())))  # at once: each event is redrawn
         points.features = points.features.assign(object=list(inner))
-        dock.prompt_fields.object.value = max(inner)
+        dock.state.object_in_hand = max(inner)
         return
     height, width = layer_shape(layer)[-2:]
     x0, y0, x1, y1 = box_xyxy or (width / 3, height / 3, 2 * width / 3, 2 * height / 3)
-    shapes = dock.prompt_fields.boxes.value
+    shapes: Any = dock.state.boxes
     corners = [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
     shapes.add_rectangles(_on_first_frame(shapes, corners))
 

@@ -1,4 +1,4 @@
-"""The fields of the dock about whole objects."""
+"""The fields about whole objects."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from magicgui.widgets import CheckBox, LineEdit, PushButton
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy
 
+from napari_sam3.plugin.controllers.frame_lock import LOCK_KEY
 from napari_sam3.plugin.views.widgets.groups import FieldGroup
 
-LOCK_KEY = "K"
 
-
-class ObjectFields:
+class ObjectsForm:
     """Who an object is, what becomes of it, and what is done to whole objects."""
 
     def __init__(self) -> None:
@@ -73,14 +72,15 @@ class ObjectFields:
             "The labels done so far stay as they are; the next results get a new layer.",
         )
         self.group = FieldGroup("Objects")
-        self.group.add_row(self.subject)
-        self.group.add(self.name)
-        self.group.add(self.class_name)
-        self.group.add(self.daughters, self.pick)
-        self.group.add_row(self.divide.native, self.new_daughters.native, self.undivide.native)
-        self.group.add_row(self.lineage)
-        self.group.add_row(self.lock.native, self.tracks.native)
-        self.group.add_row(self.remove.native, self.reset.native)
+        rows = self.group.rows
+        rows.add_row(self.subject)
+        rows.add(self.name)
+        rows.add(self.class_name)
+        rows.add(self.daughters, self.pick)
+        rows.add_row(self.divide.native, self.new_daughters.native, self.undivide.native)
+        rows.add_row(self.lineage)
+        rows.add_row(self.lock.native, self.tracks.native)
+        rows.add_row(self.remove.native, self.reset.native)
 
     def name_object(self, obj_id: int | None) -> None:
         """Say which object would be removed."""

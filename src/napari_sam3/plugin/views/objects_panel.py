@@ -12,29 +12,20 @@ from qtpy.QtWidgets import QCompleter
 
 from napari_sam3.errors import LayerError, Sam3Error
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.plugin.controllers.frame_lock import FrameLock
-from napari_sam3.plugin.controllers.object_controller import (
-    ObjectDesk,
-    find_highest,
-    parse_ids,
-    say_lineage,
-)
+from napari_sam3.plugin.controllers.frame_lock import FrameLock, count_locked, lock_frame
+from napari_sam3.plugin.controllers.object_controller import find_highest, format_lineage, parse_ids
 from napari_sam3.plugin.controllers.object_picker import ObjectPicker
+from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.controllers.tracks_layer import CentroidTracks
 from napari_sam3.plugin.controllers.worker import Run, run_once
 from napari_sam3.plugin.layers.features_table import OBJECTS
-from napari_sam3.plugin.layers.results_layer import ResultsLayer
-from napari_sam3.plugin.layers.viewer_frame import frame_on_screen
-from napari_sam3.plugin.model.events import Renumbered
-from napari_sam3.plugin.model.tracked_video import Workbench
-from napari_sam3.plugin.views.axes_selector import AxesChoice
-from napari_sam3.plugin.views.objects_form import ObjectFields
-from napari_sam3.plugin.views.prompt_panel import PromptFields, VideoFields
+from napari_sam3.plugin.layers.results_layer import HIGHEST_ID
+from napari_sam3.plugin.views.objects_form import ObjectsForm
 
 SETTLED_MS = 400  # after the last stroke of a brush
 
 
-class ObjectControls(QObject):
+class ObjectsPanel(QObject):
     """Names, classes, divisions, locked frames and tracks of the objects in question.
 
     These are the objects of the labels layer that is chosen (or whose tracks are), if it knows of
@@ -42,44 +33,24 @@ class ObjectControls(QObject):
 
     Parameters
     ----------
-    bench : Workbench
-        With the results.
-    prompts : PromptFields
-        With the current object; 0 for none.
-    videos : VideoFields
-        With the video.
-    axes : AxesChoice
-        How it is read.
+    tracking : TrackingController
 
     Attributes
     ----------
-    fields : ObjectFields
+    fields : ObjectsForm
         What the person sees.
-    desk : ObjectDesk
-        Where tables are changed; it tells of changes.
     """
 
-    def __init__(
-        self,
-        bench: Workbench,
-        prompts: PromptFields,
-        videos: VideoFields,
-        axes: AxesChoice,
-        parent: QObject | None = None,
-    ) -> None:
-        super().__init__(parent)
-        self.desk = ObjectDesk(self)
-        # a widget is given a proxy, whose layers are proxies too: no keys for what is weak
-        viewer = getattr(bench.viewer, "__wrapped__", bench.viewer)
+    def __init__(self, tracking: TrackingController) -> None:
+        super().__init__()
+        self._tracking, self._state = tracking, tracking.state
+        self._objects = tracking.objects
+        viewer = tracking.viewer
         self.picker = ObjectPicker(viewer, self._on_picked)
-        self.tracks = CentroidTracks(viewer, self)
-        self._bench = bench
+        self.tracks = CentroidTracks(viewer)
         self._viewer = viewer
-        self.fields = fields = ObjectFields()
-        self._lock = FrameLock(viewer, fields, self._results, self._frame, self._is_ours)
-        self._number = prompts.object
-        self._video = videos.video
-        self._axes = axes
+        self.fields = fields = ObjectsForm()
+        self._lock = FrameLock(tracking)
         self._shown: tuple[Labels | None, int] = (None, 0)
         self._search: Run | None = None  # for ids of new daughters
         self._watched: Labels | None = None
@@ -92,6 +63,7 @@ class ObjectControls(QObject):
         completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         fields.class_name.native.setCompleter(completer)
         self._connect()
+        self._enable()
         self.refresh()
 
     # ----------------------------------------------------- what a person does
@@ -103,7 +75,7 @@ class ObjectControls(QObject):
         active = self.tracks.labels_of(layers.selection.active)
         if isinstance(active, Labels) and isinstance(active.metadata.get(OBJECTS), ObjectTable):
             return active
-        results = self._results()
+        results = self._tracking.results
         if results is not None:
             return results.layer
         before = self._shown[0]
@@ -114,12 +86,12 @@ class ObjectControls(QObject):
     def rename(self, name: str) -> None:
         """Give the current object a name."""
         layer, obj_id = self._subject()
-        self.desk.rename(layer, obj_id, name)
+        self._objects.rename(layer, obj_id, name)
 
     def classify(self, class_name: str) -> None:
         """Say what the current object is."""
         layer, obj_id = self._subject()
-        self.desk.classify(layer, obj_id, class_name)
+        self._objects.classify(layer, obj_id, class_name)
 
     def divide(self, daughters: Sequence[int]) -> None:
         """The current object divides into these; their first frame is on screen.
@@ -130,7 +102,7 @@ class ObjectControls(QObject):
             If it can't.
         """
         layer, obj_id = self._subject()
-        self.desk.divide(layer, obj_id, daughters, self._frame_of(layer))
+        self._objects.divide(layer, obj_id, daughters, self._frame_of(layer))
         self.fields.pick.setChecked(False)
 
     def new_daughters(self) -> None:
@@ -142,10 +114,10 @@ class ObjectControls(QObject):
         frame_index = self._frame_of(layer)
 
         def divide(highest: int) -> None:
-            one = 1 + max((highest, *self.desk.table(layer).ids, *self._taken()))
-            self.desk.divide(layer, mother, [one, one + 1], frame_index)
+            one = 1 + max((highest, *self._objects.table(layer).ids, *self._taken()))
+            self._objects.divide(layer, mother, [one, one + 1], frame_index)
             if self._shown == (layer, mother):
-                self._number.value = one
+                self._state.object_in_hand = one
             show_info(
                 f"point out {one}, then {one + 1} (key N: next object); object {mother} divides "
                 f"on frame {frame_index}"
@@ -153,7 +125,7 @@ class ObjectControls(QObject):
 
         def end(act: Callable[[], object]) -> None:
             self._search = None
-            _telling(act)
+            _show_errors(act)
             self.refresh()
 
         if self._search is None:
@@ -167,7 +139,7 @@ class ObjectControls(QObject):
     def undivide(self) -> None:
         """Take back that the current object divides."""
         layer, obj_id = self._subject()
-        self.desk.undivide(layer, obj_id)
+        self._objects.undivide(layer, obj_id)
 
     def show_tracks(self) -> None:
         """Show the objects' centres as tracks, or bring those that are shown up to date."""
@@ -184,7 +156,7 @@ class ObjectControls(QObject):
         if self._search is not None:
             self._search.drop()
         self._watch(None)
-        self._viewer.dims.events.current_step.disconnect(self._on_step)
+        self._viewer.dims.events.current_step.disconnect(self._show_lock)
         self._viewer.layers.selection.events.active.disconnect(self._on_active)
         self._lock.close()
 
@@ -192,30 +164,23 @@ class ObjectControls(QObject):
 
     def on_results(self) -> None:
         """Results came in: bring the layers that show what is known of them up to date."""
-        results = self._results()
+        results = self._tracking.results
         if results is not None:
-            self.desk.show(results.layer)
+            self._objects.show(results.layer)
             self.tracks.update(results.layer)
         self.refresh()
 
-    def on_renumbered(self, event: Renumbered) -> None:
-        """Objects of the results have other ids: their names follow."""
-        results = self._results()
-        if results is not None:
-            lost = [obj_id for obj_id in event.before if obj_id not in event.same]
-            self.desk.renumber(results.layer, event.same, lost)
-
-    def set_free(self, *, may_reset: bool, may_remove: bool) -> None:
-        """Say what can be done to whole objects now, and show the current one as it is."""
-        obj_id = self._number.value
-        self.fields.reset.enabled = may_reset
-        self.fields.remove.enabled = may_remove and obj_id > 0
+    def _enable(self, _value: Any = None) -> None:
+        """Say what can be done to whole objects now."""
+        state = self._state
+        obj_id = state.object_in_hand
+        self.fields.reset.enabled = state.video is not None and state.is_idle
+        self.fields.remove.enabled = state.can_change and state.is_idle and obj_id > 0
         self.fields.name_object(obj_id or None)
-        self.refresh()
 
-    def refresh(self) -> None:
+    def refresh(self, _value: Any = None) -> None:
         """Show the current object as it is."""
-        layer, obj_id = self.layer, self._number.value
+        layer, obj_id = self.layer, self._state.object_in_hand
         is_other = self._shown != (layer, obj_id)
         if is_other and self._shown[0] is not layer:
             self._watch(layer)
@@ -223,7 +188,7 @@ class ObjectControls(QObject):
             self.fields.pick.setChecked(False)
         self._shown = (layer, obj_id)
         fields, is_known = self.fields, layer is not None and obj_id > 0
-        can_change = is_known and layer is not None and not self.desk.is_read_only(layer)
+        can_change = is_known and layer is not None and not self._objects.is_read_only(layer)
         for field in (fields.name, fields.class_name, fields.daughters, fields.divide):
             field.enabled = can_change
         fields.pick.setEnabled(can_change)
@@ -231,7 +196,7 @@ class ObjectControls(QObject):
         fields.tracks.enabled = layer is not None
         fields.subject.setText(f"Object {obj_id} of {layer.name}" if layer and is_known else "")
         fields.subject.setVisible(bool(layer and is_known))
-        table = ObjectTable() if layer is None else self.desk.table(layer)
+        table = ObjectTable() if layer is None else self._objects.table(layer)
         info, division = table[max(1, obj_id)], table.division_of(obj_id)
         born = () if division is None else division.daughters
         texts = (info.name, info.class_name, ", ".join(map(str, born)))
@@ -244,10 +209,10 @@ class ObjectControls(QObject):
         if classes != self._classes.stringList():  # or what is offered while typing would close
             self._classes.setStringList(classes)
         fields.undivide.enabled = can_change and division is not None
-        said = say_lineage(table, obj_id) if is_known else ""
+        said = format_lineage(table, obj_id) if is_known else ""
         fields.lineage.setText(said)
         fields.lineage.setVisible(bool(said))
-        self._lock.show()
+        self._show_lock()
 
     # ----------------------------------------------------------------- wiring
 
@@ -263,30 +228,26 @@ class ObjectControls(QObject):
             (fields.undivide, self.undivide),
             (fields.tracks, self.show_tracks),
         ):
-            button.changed.connect(lambda _pressed, act=act: _telling(act))
-        self.desk.objects_changed.connect(self._on_objects_changed)
-        self._viewer.dims.events.current_step.connect(self._on_step)
+            button.changed.connect(lambda _pressed, act=act: _show_errors(act))
+        # not `toggled`: that fires for what is shown, too
+        fields.lock.native.clicked.connect(lambda is_on: lock_frame(self._tracking, is_on))
+        self._objects.objects_changed.connect(self._on_objects_changed)
+        self._tracking.ended.connect(self.on_results)
+        events = self._state.events
+        for name in ("object_in_hand", "video", "project", "phase"):
+            events[name].connect(self._enable)
+        for name in ("object_in_hand", "video", "project"):
+            events[name].connect(self.refresh)
+        events.n_locked.connect(self._show_lock)
+        self._viewer.dims.events.current_step.connect(self._show_lock)
         self._viewer.layers.selection.events.active.connect(self._on_active)
 
-    def _results(self) -> ResultsLayer | None:
-        return self._bench.results_of(self._video.value)
-
-    def _is_ours(self, layer: Any) -> bool:
-        video, results = self._video.value, self._results()
-        prompts = self._bench.prompt_layers_of(video) or ()
-        is_result = results is not None and layer is results.layer
-        return layer is not None and (layer is video or layer in prompts or is_result)
-
-    def _frame(self) -> int:
-        image_layer = self._video.value
-        return frame_on_screen(image_layer, self._axes.read(image_layer), self._viewer)
-
     def _taken(self) -> Sequence[int]:
-        controller = self._bench.controller
-        return () if controller is None else controller.ids_in_use
+        session = self._tracking.session
+        return () if session is None else session.ids_in_use
 
     def _subject(self) -> tuple[Labels, int]:
-        layer, obj_id = self.layer, self._number.value
+        layer, obj_id = self.layer, self._state.object_in_hand
         if layer is None:
             raise LayerError("there are no objects yet; press Segment frame or Propagate first")
         if obj_id < 1:
@@ -295,9 +256,9 @@ class ObjectControls(QObject):
 
     def _frame_of(self, layer: Labels) -> int:
         """The frame of a layer that is on screen: the video's, for it may know others too."""
-        results = self._results()
+        results = self._tracking.results
         if results is not None and results.layer is layer:
-            return self._frame()
+            return self._tracking.frame_on_screen()
         ahead = self._viewer.dims.ndim - layer.ndim
         place = layer.world_to_data(self._viewer.dims.point[ahead:])
         return round(float(place[0])) if layer.ndim > 2 else 0
@@ -311,22 +272,22 @@ class ObjectControls(QObject):
         if layer is not None:
             layer.events.selected_label.connect(self._on_label_chosen)
             layer.events.labels_update.connect(self._on_painted)
-            self.desk.show(layer)
+            self._objects.show(layer)
 
     def _on_name_typed(self) -> None:
-        self._commit(self.desk.rename, self.fields.name.native.text())
+        self._commit(self._objects.rename, self.fields.name.native.text())
 
     def _on_class_typed(self) -> None:
-        self._commit(self.desk.classify, self.fields.class_name.native.text())
+        self._commit(self._objects.classify, self.fields.class_name.native.text())
 
     def _commit(self, change: Callable[[Labels, int, str], None], text: str) -> None:
         # the object that was shown while it was typed, which may be another one than the next
         layer, obj_id = self._shown
         if layer is not None and obj_id > 0:
-            _telling(lambda: change(layer, obj_id, text))
+            _show_errors(lambda: change(layer, obj_id, text))
 
     def _on_divide_pressed(self) -> None:
-        _telling(lambda: self.divide(parse_ids(self.fields.daughters.native.text())))
+        _show_errors(lambda: self.divide(parse_ids(self.fields.daughters.native.text())))
 
     def _on_pick_toggled(self, is_on: bool) -> None:
         layer = self.layer
@@ -341,7 +302,7 @@ class ObjectControls(QObject):
             chosen = parse_ids(field.text())
         except Sam3Error:
             chosen = []
-        if obj_id == self._number.value:
+        if obj_id == self._state.object_in_hand:
             show_info(f"object {obj_id} is the mother; click her daughters")
             return
         chosen = [i for i in chosen if i != obj_id] if obj_id in chosen else [*chosen, obj_id]
@@ -351,26 +312,34 @@ class ObjectControls(QObject):
         self.tracks.relate(layer)
         self.refresh()
 
-    def _on_step(self, _event: Any) -> None:
-        self._lock.show()
+    def _show_lock(self, _event: Any = None) -> None:
+        """Show how the frame on screen is."""
+        results = self._tracking.results
+        if results is None:
+            self.fields.show_lock(None, False, 0)
+            return
+        planes, frame_index = results.planes, self._tracking.frame_on_screen()
+        is_locked = planes.is_locked(frame_index)
+        self.fields.show_lock(frame_index, is_locked, count_locked(self._tracking))
+        self.fields.lock.enabled = not planes.is_read_only
 
     def _on_active(self, _event: Any) -> None:
         self.refresh()
 
     def _on_label_chosen(self, event: Any) -> None:
         label = int(event.source.selected_label)
-        if 0 < label <= self._number.max and event.source is self.layer:
-            self._number.value = label
+        if 0 < label <= HIGHEST_ID and event.source is self.layer:
+            self._state.object_in_hand = label
 
     def _on_painted(self, _event: Any) -> None:
         self._settled.start()
 
     def _on_settled(self) -> None:
         if self._watched is not None:
-            self.desk.show(self._watched)
+            self._objects.show(self._watched)
 
 
-def _telling(act: Callable[[], object]) -> None:
+def _show_errors(act: Callable[[], object]) -> None:
     """Do something; an error of ours is told instead of raised."""
     try:
         act()

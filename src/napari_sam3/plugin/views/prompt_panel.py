@@ -1,72 +1,51 @@
-"""The fields of the dock, group by group: what they are called, may hold and explain."""
+"""Where the objects are pointed out, and what the next click or box says."""
 
 from __future__ import annotations
 
-import numpy as np
-from magicgui.widgets import CheckBox, ComboBox, LineEdit, ProgressBar, PushButton, RadioButtons
-from napari.layers import Image, Labels, Points, Shapes
-from napari.utils.colormaps import label_colormap
-from qtpy.QtWidgets import QLabel, QSizePolicy
+from typing import Any
 
+from magicgui.widgets import CheckBox, LineEdit, PushButton, RadioButtons
+from napari.layers import Labels, Points, Shapes
+from napari.utils.colormaps import label_colormap
+from qtpy.QtWidgets import QLabel
+
+from napari_sam3.models.base import Capabilities
+from napari_sam3.models.registry import ModelEntry, models_that_take
+from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.layers.prompt_layers import EXCLUDE, INCLUDE
-from napari_sam3.plugin.layers.results_layer import LABEL_DTYPE
-from napari_sam3.plugin.model.tracked_video import Workbench
+from napari_sam3.plugin.layers.results_layer import HIGHEST_ID
+from napari_sam3.plugin.model.app_state import NEW_EACH, split_text
+from napari_sam3.plugin.views.widgets.binding import bind
 from napari_sam3.plugin.views.widgets.groups import FieldGroup
-from napari_sam3.plugin.views.widgets.layer_combo import LayerChoice, fit_narrow
+from napari_sam3.plugin.views.widgets.layer_combo import LayerCombo
 from napari_sam3.plugin.views.widgets.spin_box import NumberField
 
-FIRST_PROMPT = -1
-ALL_FRAMES = 0
-NEW_EACH = 0
+_KINDS = {
+    "text": "text",
+    "exemplars": "examples",
+    "points": "clicks",
+    "boxes": "boxes",
+    "masks": "painted masks",
+}
 
 
-class VideoFields:
-    """Which video, how it is read, by which model."""
+class PromptPanel:
+    """The group "Prompts"; fields that the model can't use are closed, and say why.
 
-    def __init__(self, bench: Workbench) -> None:
-        self.video = LayerChoice(
-            bench.viewer,
-            Image,
-            "Video",
-            "The image layer to track in: a video, a stack, or a single picture. What has more "
-            "than 8 bits is scaled by its contrast limits as they are when the work begins.",
-        )
-        self.time_axis = ComboBox(
-            label="Time axis",
-            tooltip="The axis to track along. The other axes stay at the slice on screen.",
-            choices=[],
-        )
-        self.channel = NumberField("Channel", "The channel that the model looks at, from 0.")
-        self.model = ComboBox(label="Model", choices=[])
-        self.get = PushButton(
-            text="Get …",
-            tooltip="Licence and state of this model; get it, use a folder that has it, or add "
-            "one of your own.",
-        )
-        self.licence = QLabel()
-        self.licence.setOpenExternalLinks(True)
-        self.licence.setToolTip("What the model's weights may be used for.")
-        for box in (self.time_axis, self.model):
-            fit_narrow(box)
-        self.group = FieldGroup("Video")
-        for field in (self.video.box, self.time_axis, self.channel):
-            self.group.add(field)
-        self.group.add(self.model)
-        self.get.native.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        self.group.add_row(self.licence, self.get.native)
+    Parameters
+    ----------
+    tracking : TrackingController
+    """
 
-
-class PromptFields:
-    """Where the objects are pointed out."""
-
-    def __init__(self, bench: Workbench) -> None:
-        viewer = bench.viewer
+    def __init__(self, tracking: TrackingController) -> None:
+        viewer, state = tracking.viewer, tracking.state
+        self._state = state
         self.new = PushButton(
             text="New prompts",
             tooltip="Choose a points layer and a boxes layer to point out objects in; they are "
             "added where there are none yet.",
         )
-        self.points = LayerChoice(
+        self.points = LayerCombo(
             viewer,
             Points,
             "Points",
@@ -74,7 +53,7 @@ class PromptFields:
             "object a click belongs to, 'label' says include or exclude.",
             is_optional=True,
         )
-        self.boxes = LayerChoice(
+        self.boxes = LayerCombo(
             viewer,
             Shapes,
             "Boxes",
@@ -82,23 +61,26 @@ class PromptFields:
             "rows of clicks.",
             is_optional=True,
         )
-        self.masks = LayerChoice(
+        self.masks = LayerCombo(
             viewer,
             Labels,
             "Masks",
             "A labels layer: what is painted on the frame on screen is the mask of the object of "
             "that number.",
             is_optional=True,
-            is_offered=lambda layer: not bench.is_result(layer),
+            is_offered=lambda layer: not state.is_results(layer),
         )
-        self.text = LineEdit(label="Text")
+        self.text = LineEdit(
+            label="Text",
+            tooltip="What to look for, in a word or two, such as: cell. Several things are parted "
+            "by commas; every one found gets a number of its own.",
+        )
         self.object = NumberField(
             "Object",
             "The object that the next click or box belongs to. 'each new': every click and every "
             "box is an object of its own. Key N: next object.",
             min=NEW_EACH,
-            max=int(np.iinfo(LABEL_DTYPE).max),
-            value=1,
+            max=HIGHEST_ID,
             lowest="each new",
         )
         self.sign = RadioButtons(
@@ -108,8 +90,7 @@ class PromptFields:
             tooltip="include: the next click or box shows the object. exclude: it shows what does "
             "not belong to it. Key W switches.",
         )
-        self.sign.value = INCLUDE
-        self.examples = CheckBox(
+        self.exemplars = CheckBox(
             text="Boxes are examples of what to look for",
             tooltip="The next rectangle is no object by itself: all that looks like what it shows "
             "is looked for (include), or left out (exclude), together with the text if there is "
@@ -119,101 +100,90 @@ class PromptFields:
         self.swatch.setFixedSize(18, 18)
         self.swatch.setToolTip("The colour of this object's clicks, boxes and mask.")
         self.group = FieldGroup("Prompts")
-        self.group.add_row(self.new.native)
+        rows = self.group.rows
+        rows.add_row(self.new.native)
         for field in (self.points.box, self.boxes.box, self.masks.box, self.text):
-            self.group.add(field)
-        self.group.add(self.object, self.swatch)
-        self.group.add(self.sign)
-        self.group.add_row(self.examples.native)
+            rows.add(field)
+        rows.add(self.object, self.swatch)
+        rows.add(self.sign)
+        rows.add_row(self.exemplars.native)
+        self._natives = {
+            "text": self.text.native,
+            "points": self.points.box.native,
+            "boxes": self.boxes.box.native,
+            "masks": self.masks.box.native,
+            "exemplars": self.exemplars.native,
+        }
+        self._tooltips = {kind: native.toolTip() for kind, native in self._natives.items()}
+        for name in ("points", "boxes", "masks"):
+            combo: LayerCombo = getattr(self, name)
+            state.events[name].connect(combo.show)
+            combo.changed.connect(lambda layer, name=name: setattr(state, name, layer))
+        bind(state, "object_in_hand", self.object)
+        bind(state, "sign", self.sign)
+        self.exemplars.changed.connect(self._on_exemplars_ticked)
+        self.text.changed.connect(self._on_text_typed)
+        events = state.events
+        events.texts.connect(self._show_texts)
+        events.object_in_hand.connect(self._show_colour)
+        for name in ("video", "project"):
+            events[name].connect(self._enable)
+        for name in ("model", "catalog"):
+            events[name].connect(self._show_kinds)
+        self._show_colour()
+        self._enable()
+        self._show_kinds()
 
-    @property
-    def draws_examples(self) -> bool:
-        """Whether the next box is an example of what to look for."""
-        return bool(self.examples.value) and self.examples.native.isEnabled()
+    def _on_text_typed(self, text: str) -> None:
+        self._state.texts = split_text(text)
 
-    def show_colour(self) -> None:
+    def _show_texts(self, texts: tuple[str, ...]) -> None:
+        if split_text(self.text.value) != texts:  # else it would change under the typing hand
+            with self.text.changed.blocked():
+                self.text.value = ", ".join(texts)
+
+    def _on_exemplars_ticked(self, is_ticked: bool) -> None:
+        self._state.draws_exemplars = is_ticked and self.exemplars.native.isEnabled()
+
+    def _show_colour(self, _obj_id: Any = None) -> None:
         """Give the swatch the colour of the current object."""
         colour = "transparent"
-        if self.object.value != NEW_EACH:
+        if self._state.object_in_hand != NEW_EACH:
             # with the colours that Labels layers have
-            rgb = label_colormap(49, 0.5, 0).map(self.object.value)[:3]
+            rgb = label_colormap(49, 0.5, 0).map(self._state.object_in_hand)[:3]
             colour = "rgb({}, {}, {})".format(*(round(255 * float(part)) for part in rgb))
         self.swatch.setStyleSheet(
             f"background-color: {colour}; border: 1px solid gray; border-radius: 3px;"
         )
 
+    def _enable(self, _value: Any = None) -> None:
+        self.new.enabled = self._state.can_change
 
-class TrackFields:
-    """How far and in which direction to follow the objects."""
+    def _show_kinds(self, _value: Any = None) -> None:
+        """Open the fields for prompts that the model takes."""
+        catalog, entry = self._state.catalog, self._state.catalog.entry(self._state.model)
+        for kind, native in self._natives.items():
+            is_taken = entry is None or bool(getattr(entry.capabilities, kind))
+            native.setEnabled(is_taken)
+            native.setToolTip(
+                self._tooltips[kind] if is_taken or entry is None else _why_closed(kind, entry)
+            )
+        takers = [e.name for e in catalog.entries.values() if e.capabilities.text]
+        closed = f"takes no text; {takers[0]} does" if takers else "takes no text"
+        is_open = self.text.native.isEnabled()
+        self.text.native.setPlaceholderText("what to look for" if is_open else closed)
+        self._on_exemplars_ticked(bool(self.exemplars.value))
 
-    def __init__(self) -> None:
-        # both at first: napari opens a video in its middle, and there the first click is made
-        self.direction = ComboBox(
-            label="Direction",
-            tooltip="forward: from the start frame on. backward: from the frame before it, down. "
-            "both: to both ends of the video.",
-            choices=["both", "forward", "backward"],
-        )
-        self.start = NumberField(
-            "Start frame",
-            "Where to begin, counted from 0. Lowest value: at the first prompt.",
-            min=FIRST_PROMPT,
-            lowest="first prompt",
-        )
-        self.length = NumberField(
-            "Frames",
-            "At most so many frames in each direction. Lowest value: all.",
-            min=ALL_FRAMES,
-            lowest="all",
-        )
-        self.follow = CheckBox(
-            text="Follow: show each frame as it is done",
-            tooltip="Turn the viewer to the newest frame while tracking.",
-        )
-        self.segment = PushButton(
-            text="Segment frame", tooltip="Show what the prompts mean on the frame on screen."
-        )
-        self.propagate = PushButton(
-            text="Propagate", tooltip="Follow the objects through the video."
-        )
-        self.stop = PushButton(
-            text="Stop", tooltip="Stop before the next frame; what is done stays."
-        )
-        self.progress = ProgressBar(min=0, max=1, tooltip="Frames done.")
-        self.pace = QLabel("")
-        self.group = FieldGroup("Track")
-        for field in (self.direction, self.start, self.length):
-            self.group.add(field)
-        self.group.add_row(self.follow.native)
-        self.group.add_row(self.segment.native, self.propagate.native, self.stop.native)
-        self.group.add_row(self.progress.native)
-        self.group.add_row(self.pace)
-        self.show_progress(0, 0, "")
 
-    @property
-    def first_frame(self) -> int | None:
-        """Where to begin; None: at the first prompt."""
-        return None if self.start.value == FIRST_PROMPT else self.start.value
+def format_kinds(capabilities: Capabilities) -> str:
+    """The kinds of prompts that a model takes, in words."""
+    kinds = [word for kind, word in _KINDS.items() if getattr(capabilities, kind)]
+    return ", ".join(kinds) or "nothing"
 
-    @property
-    def most_frames(self) -> int | None:
-        """How many frames in each direction; None: all."""
-        return None if self.length.value == ALL_FRAMES else self.length.value
 
-    def limit_to(self, n_frames: int) -> None:
-        """Offer only frames that the video has."""
-        self.start.max = max(0, n_frames - 1)
-        self.length.max = max(1, n_frames)
-
-    def show_progress(self, n_done: int, n_planned: int, pace: str) -> None:
-        """Show how far the work is; nothing where nothing is planned."""
-        bar = self.progress.native
-        # a bar repaints itself, and with it the whole window, at each change: one is enough
-        bar.setUpdatesEnabled(False)
-        if n_planned > 0:
-            self.progress.max = n_planned
-            self.progress.value = min(n_done, n_planned)
-        bar.setUpdatesEnabled(True)
-        bar.setVisible(n_planned > 0)
-        self.pace.setVisible(n_planned > 0)
-        self.pace.setText(pace)
+def _why_closed(kind: str, entry: ModelEntry) -> str:
+    return (
+        f"The model {entry.name} takes no {_KINDS[kind]}; it takes "
+        f"{format_kinds(entry.capabilities)}. Models that take {_KINDS[kind]}: "
+        f"{models_that_take(kind)}."
+    )

@@ -1,19 +1,17 @@
-"""The part "Settings" of the dock: what is kept for the next time, and who reads it meanwhile."""
+"""The part "Settings" of the dock: what is kept for the next time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox, LineEdit, PushButton
-from napari.utils.notifications import show_error
-from qtpy.QtCore import QObject
-from qtpy.QtWidgets import QFileDialog, QSizePolicy, QWidget
+from qtpy.QtWidgets import QFileDialog, QSizePolicy
 
-from napari_sam3.errors import Sam3Error
 from napari_sam3.models.weights import format_bytes
-from napari_sam3.plugin.controllers.worker import Run, run_once
+from napari_sam3.plugin.controllers.settings_controller import SettingsController
+from napari_sam3.plugin.model.app_state import AppState
 from napari_sam3.plugin.model.model_catalog import AUTO
+from napari_sam3.plugin.views.widgets.binding import bind
 from napari_sam3.plugin.views.widgets.groups import FoldedGroup
 from napari_sam3.plugin.views.widgets.layer_combo import fit_narrow
 from napari_sam3.plugin.views.widgets.spin_box import NumberField
@@ -21,7 +19,6 @@ from napari_sam3.settings import (
     VARIABLES,
     projects_path,
     read_settings,
-    save_settings,
     settings_from_environment,
 )
 
@@ -32,10 +29,19 @@ RESOLUTIONS = (768, 512)
 _MOST_MB = 1_000_000
 
 
-class SettingsFields:
-    """Device, working resolution, what encoded frames may take, whether results are kept."""
+class SettingsPanel:
+    """Device, working resolution, what encoded frames may take, whether results are kept.
 
-    def __init__(self) -> None:
+    What the environment says can't be changed here; the tooltip names the variable.
+
+    Parameters
+    ----------
+    state : AppState
+    settings : SettingsController
+    """
+
+    def __init__(self, state: AppState, settings: SettingsController) -> None:
+        self._state, self._settings = state, settings
         self.device = ComboBox(
             label="Device",
             tooltip="What the model runs on. auto: the fastest there is.",
@@ -45,7 +51,7 @@ class SettingsFields:
             label="Resolution",
             tooltip="Side of the square that SAM models see. Smaller is faster and needs less "
             "memory; small objects blur.",
-            choices=_resolutions(OWN_RESOLUTION),
+            choices=_resolutions(state.resolution),
         )
         self.memory = NumberField(
             "In memory",
@@ -55,6 +61,7 @@ class SettingsFields:
             step=256,
             suffix=" MB",
             lowest="none",
+            value=min(settings.settings.features_mb, _MOST_MB),
         )
         self.disk = NumberField(
             "On disk",
@@ -63,6 +70,7 @@ class SettingsFields:
             step=1024,
             suffix=" MB",
             lowest="none",
+            value=min(settings.settings.features_disk_mb, _MOST_MB),
         )
         self.empty = PushButton(text="Empty", tooltip="Delete all encoded frames.")
         self.keep = CheckBox(
@@ -73,6 +81,7 @@ class SettingsFields:
         self.projects = LineEdit(
             label="Projects in",
             tooltip=f"The folder that new projects are made in; {AUTO}: your data folder.",
+            value=settings.settings.projects_folder,
         )
         self.choose = PushButton(text="…", tooltip="Choose a folder.")
         self.choose.native.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
@@ -84,123 +93,108 @@ class SettingsFields:
             "Device, working resolution, how much encoded frames may take, and whether results are "
             "kept; remembered for next time.",
         )
+        rows = self.group.rows
         for field in (self.device, self.resolution, self.memory):
-            self.group.add(field)
-        self.group.add(self.disk, self.empty.native)
-        self.group.add_row(self.keep.native)
-        self.group.add(self.projects, self.choose.native)
+            rows.add(field)
+        rows.add(self.disk, self.empty.native)
+        rows.add_row(self.keep.native)
+        rows.add(self.projects, self.choose.native)
+        self._connect()
 
-
-class SettingsKeeper(QObject):
-    """Fills the fields with what is set, and saves what the person changes.
-
-    What the environment says can't be changed here; the tooltip names the variable.
-
-    Parameters
-    ----------
-    fields : SettingsFields
-    parent : QWidget
-        Whose life it shares.
-    """
-
-    def __init__(self, fields: SettingsFields, parent: QWidget) -> None:
-        super().__init__(parent)
-        self._fields = fields
-        self._errand: Run | None = None
-        settings = read_settings()
-        fields.device.choices = list(dict.fromkeys([AUTO, settings.device]))
-        fields.device.value = settings.device
-        fields.resolution.choices = _resolutions(settings.resolution)
-        fields.resolution.value = settings.resolution
-        fields.memory.value = min(settings.features_mb, _MOST_MB)
-        fields.disk.value = min(settings.features_disk_mb, _MOST_MB)
-        fields.keep.value = settings.keep_results
-        fields.projects.value = settings.projects_folder
-        named: dict[str, Any] = {
-            "device": fields.device,
-            "resolution": fields.resolution,
-            "features_mb": fields.memory,
-            "features_disk_mb": fields.disk,
-            "keep_results": fields.keep,
+    def _connect(self) -> None:
+        state, events = self._state, self._state.events
+        bind(state, "keeps_results", self.keep)
+        events.resolution.connect(self._show_resolution)
+        self._show_resolution(state.resolution)
+        self.resolution.changed.connect(self._on_resolution_picked)
+        for name in ("model", "catalog", "device"):
+            events[name].connect(self._show_devices)
+        self._show_devices()
+        self.device.changed.connect(self._on_device_picked)
+        saved: dict[str, Any] = {
+            "device": self.device,
+            "resolution": self.resolution,
+            "features_mb": self.memory,
+            "features_disk_mb": self.disk,
+            "keep_results": self.keep,
         }
-        for name, field in named.items():
+        for name, field in saved.items():
             if name in settings_from_environment():
                 field.native.setEnabled(False)
                 field.native.setToolTip(f"{VARIABLES[name]} says so.\n{field.native.toolTip()}")
             else:
                 field.changed.connect(lambda value, name=name: self._save(name, value))
         if "projects_folder" in settings_from_environment():
-            for native in (fields.projects.native, fields.choose.native):
+            for native in (self.projects.native, self.choose.native):
                 native.setEnabled(False)
                 native.setToolTip(f"{VARIABLES['projects_folder']} says so.")
         # not at every letter that is typed
-        fields.projects.native.editingFinished.connect(self._on_projects_typed)
-        fields.choose.changed.connect(self._on_choose_pressed)
-        fields.empty.changed.connect(self._on_empty_pressed)
-        fields.group.unfolded.connect(self._measure)
+        self.projects.native.editingFinished.connect(self._on_projects_typed)
+        self.choose.changed.connect(self._on_choose_pressed)
+        self.empty.changed.connect(self._on_empty_pressed)
+        self.group.toggled.connect(self._on_toggled)
+        self._settings.features_measured.connect(self._show_used)
+        self._settings.features_failed.connect(self._open_empty)
 
-    def show_resolution(self, resolution: int) -> None:
-        """Take a resolution for this work, without keeping it for the next time."""
-        field = self._fields.resolution
-        with field.changed.blocked():
-            field.choices = _resolutions(resolution)
-            field.value = resolution
-
-    def drop(self) -> None:
-        """Hear no more of what is being looked up."""
-        if self._errand is not None:
-            self._errand.drop()
-        self._errand = None
-
-    def _save(self, name: str, value: str | int | None) -> None:
+    def _save(self, name: str, value: Any) -> None:
         if value is None:  # while choices are exchanged
             return
-        try:
-            save_settings(**{name: value})
-        except OSError as exc:
-            show_error(f"the setting holds for this window only, for it can't be saved: {exc}")
+        self._settings.save(name, value)
         if name.startswith("features"):
-            memory_mb, disk_mb = self._fields.memory.value, self._fields.disk.value
-            self._send(lambda: _limit_features(memory_mb, disk_mb))
+            self._settings.limit_features(self.memory.value, self.disk.value)
+
+    def _show_resolution(self, resolution: int) -> None:
+        with self.resolution.changed.blocked():
+            self.resolution.choices = _resolutions(resolution)
+            self.resolution.value = resolution
+
+    def _on_resolution_picked(self, resolution: int | None) -> None:
+        if resolution is not None:
+            self._state.resolution = resolution
+
+    def _show_devices(self, _value: Any = None) -> None:
+        devices = self._state.catalog.devices.get(self._state.model, ())
+        wish = self._state.device
+        offered = [AUTO, *devices] if devices else [AUTO, wish]  # not known yet
+        with self.device.changed.blocked():
+            self.device.choices = list(dict.fromkeys(offered))
+            self.device.value = self._state.usable_device
+
+    def _on_device_picked(self, device: str | None) -> None:
+        if device is not None:
+            self._state.device = device
 
     def _on_choose_pressed(self) -> None:
         folder = QFileDialog.getExistingDirectory(
-            self._fields.group, "Folder for new projects", str(projects_path())
+            self.group, "Folder for new projects", str(projects_path())
         )
         if folder:
-            self._fields.projects.value = folder
+            self.projects.value = folder
             self._on_projects_typed()
 
     def _on_projects_typed(self) -> None:
-        field = self._fields.projects
-        field.value = field.value.strip() or AUTO
-        if field.value != read_settings().projects_folder:
-            self._save("projects_folder", field.value)
+        self.projects.value = self.projects.value.strip() or AUTO
+        if self.projects.value != read_settings().projects_folder:
+            self._save("projects_folder", self.projects.value)
 
     def _on_empty_pressed(self) -> None:
-        self._fields.empty.enabled = False
-        self._send(_empty_features)
+        self.empty.enabled = False
+        self._settings.empty_features()
 
-    def _measure(self) -> None:
-        self._send(_measure_features)
+    def _on_toggled(self, is_open: bool) -> None:
+        if is_open:
+            self._settings.measure_features()
 
-    def _send(self, errand: Callable[[], tuple[int, int]]) -> None:
-        # in a thread: the first one imports torch, and files take their time
-        self.drop()
-        self._errand = run_once(errand, self._show_used, self._on_failed)
-
-    def _show_used(self, used: tuple[int, int]) -> None:
-        memory, disk = used
-        self._fields.empty.enabled = True
-        self._fields.empty.text = f"Empty ({format_bytes(memory + disk)})"
-        self._fields.empty.tooltip = (
+    def _show_used(self, memory: int, disk: int) -> None:
+        self._open_empty()
+        self.empty.text = f"Empty ({format_bytes(memory + disk)})"
+        self.empty.tooltip = (
             f"Delete all encoded frames: {format_bytes(memory)} in memory, "
             f"{format_bytes(disk)} on disk."
         )
 
-    def _on_failed(self, error: Sam3Error) -> None:
-        self._fields.empty.enabled = True
-        show_error(str(error))
+    def _open_empty(self) -> None:
+        self.empty.enabled = True
 
 
 def _resolutions(chosen: int) -> list[tuple[str, int]]:
@@ -208,24 +202,3 @@ def _resolutions(chosen: int) -> list[tuple[str, int]]:
     for size in sorted({*RESOLUTIONS, chosen} - {OWN_RESOLUTION}, reverse=True):
         named[size] = f"{size} px"
     return [(text, size) for size, text in named.items()]
-
-
-def _limit_features(memory_mb: int, disk_mb: int) -> tuple[int, int]:
-    from napari_sam3.models.sam.feature_cache import set_features_budget
-
-    set_features_budget(memory_mb, disk_mb)
-    return _measure_features()
-
-
-def _empty_features() -> tuple[int, int]:
-    from napari_sam3.models.sam.feature_cache import SHARED_FEATURES
-
-    SHARED_FEATURES.clear()
-    return _measure_features()
-
-
-def _measure_features() -> tuple[int, int]:
-    """Bytes of encoded frames in memory and on disk."""
-    from napari_sam3.models.sam.feature_cache import SHARED_FEATURES
-
-    return SHARED_FEATURES.memory_used, SHARED_FEATURES.disk_used

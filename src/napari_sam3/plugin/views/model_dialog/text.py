@@ -70,9 +70,7 @@ def say_place(now: WeightsState) -> Line:
         return Line("✗", BAD, _sentence(now.message))  # it alone knows why: net, proxy, 503
     if now.partial_bytes:
         part = format_bytes(now.partial_bytes)
-        return Line(
-            "↓", WAITING, f"{part}{f' of {size}' if size else ''} are here already."
-        )
+        return Line("↓", WAITING, f"{part}{f' of {size}' if size else ''} are here already.")
     then = "" if now.state is State.TO_DOWNLOAD else ", once access is granted"
     return Line(
         "↓", WAITING, f"Not on this machine{f': {size} to download' if size else ''}{then}."

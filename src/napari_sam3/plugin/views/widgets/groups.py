@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Protocol
 
-from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QFormLayout,
-    QFrame,
     QGroupBox,
     QHBoxLayout,
     QLabel,
-    QPushButton,
-    QScrollArea,
     QSizePolicy,
-    QVBoxLayout,
     QWidget,
 )
-
-WIDTH = 340
-"""What the dock asks for, px; at most 400 leave the picture its room."""
+from superqt import QCollapsible
 
 
 class Field(Protocol):
@@ -37,27 +29,21 @@ class Field(Protocol):
         ...
 
 
-class FieldGroup(QGroupBox):
-    """A titled box of rows: a field with its label, or several things side by side.
+class Rows:
+    """Rows of fields with their labels, or of several things side by side.
 
     Parameters
     ----------
-    title : str
-        Of the box.
+    holder : QWidget
+        Gets the rows as its layout.
     """
 
-    def __init__(self, title: str) -> None:
-        super().__init__(title)
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
-        self._form = QFormLayout(self._holder())
+    def __init__(self, holder: QWidget) -> None:
+        self._form = QFormLayout(holder)
         self._form.setContentsMargins(6, 6, 6, 6)
         self._form.setHorizontalSpacing(8)
         self._form.setVerticalSpacing(4)
         self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-
-    def _holder(self) -> QWidget:
-        """What the rows are laid out in."""
-        return self
 
     def add(self, field: Field, *beside: QWidget) -> None:
         """Add a labelled row; `beside` stands to the right of the field."""
@@ -72,13 +58,19 @@ class FieldGroup(QGroupBox):
 
     def show_field(self, field: Field, is_shown: bool) -> None:
         """Show or hide a row."""
-        field.native.setVisible(is_shown)
-        label = self._form.labelForField(field.native)
-        if label is not None:
-            label.setVisible(is_shown)
+        self._form.setRowVisible(field.native, is_shown)
 
 
-class FoldedGroup(FieldGroup):
+class FieldGroup(QGroupBox):
+    """A titled box of rows."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(title)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+        self.rows = Rows(self)
+
+
+class FoldedGroup(QCollapsible):
     """A group whose rows are hidden until its title is pressed.
 
     Parameters
@@ -87,53 +79,13 @@ class FoldedGroup(FieldGroup):
         Of the button that shows and hides the rows.
     """
 
-    unfolded = Signal()
-
     def __init__(self, title: str, tooltip: str) -> None:
-        self._title = title
-        super().__init__("")
-        self._button.setToolTip(tooltip)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the rows are shown."""
-        return not self._rows.isHidden()
-
-    @property
-    def title_text(self) -> str:
-        """Its title now."""
-        return self._title
-
-    def rename(self, title: str) -> None:
-        """Give it another title."""
-        self._title = title
-        self._show_title()
-
-    def open(self, is_open: bool = True) -> None:
-        """Show or hide the rows."""
-        self._rows.setVisible(is_open)
-        self._show_title()
-        if is_open:
-            self.unfolded.emit()
-
-    def _show_title(self) -> None:
-        self._button.setText(f"{'▾' if self.is_open else '▸'}  {self._title}")
-
-    def _holder(self) -> QWidget:
-        self._rows = QWidget()
-        self._button = QPushButton()
-        self._button.setFlat(True)
-        self._button.setStyleSheet(
-            "text-align: left; background: transparent; border: none; padding: 2px;"
-        )
-        self._button.clicked.connect(lambda: self.open(not self.is_open))
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 2, 6, 2)
-        layout.setSpacing(0)
-        layout.addWidget(self._button)
-        layout.addWidget(self._rows)
-        self.open(False)
-        return self._rows
+        super().__init__(title, expandedIcon="▾", collapsedIcon="▸")
+        self.setDuration(0)  # a dock that moves while it is read is a nuisance
+        self.toggleButton().setToolTip(tooltip)
+        content = QWidget()
+        self.rows = Rows(content)
+        self.addWidget(content)
 
 
 def side_by_side(*widgets: QWidget) -> QWidget:
@@ -145,67 +97,3 @@ def side_by_side(*widgets: QWidget) -> QWidget:
     for widget in widgets:
         layout.addWidget(widget)
     return row
-
-
-class ElidedLabel(QLabel):
-    """A line that shows as much of a text as there is room for; the rest is in its tooltip."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._whole = ""
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-
-    def say(self, text: str) -> None:
-        """Show a text."""
-        self._whole = text
-        self.setToolTip(text)
-        self._fit()
-
-    def resizeEvent(self, event: Any) -> None:  # noqa: N802 (Qt's name)
-        """Fit the text to the room there is."""
-        super().resizeEvent(event)
-        self._fit()
-
-    def _fit(self) -> None:
-        # both ends of a path tell more than its middle
-        mode = Qt.TextElideMode.ElideMiddle
-        self.setText(self.fontMetrics().elidedText(self._whole, mode, self.width()))
-
-
-class QuietLine(QLabel):
-    """A line at the foot of the dock that never moves anything and never widens it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setStyleSheet("color: gray; padding-left: 4px;")
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.setFixedHeight(self.fontMetrics().lineSpacing() + 2)
-        self._said: dict[str, str] = {}
-
-    def say(self, who: str, text: str) -> None:
-        """Show a text; of several speakers all that is not empty."""
-        self._said[who] = text
-        self.setText("; ".join(filter(None, self._said.values())))
-
-
-def lay_out(groups: Sequence[QGroupBox]) -> tuple[QLabel, QScrollArea]:
-    """Make the line of guidance, and a column of the groups that scrolls where room is short."""
-    guidance = QLabel()
-    guidance.setWordWrap(True)
-    guidance.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    guidance.setAlignment(Qt.AlignmentFlag.AlignTop)
-    guidance.setStyleSheet("border-left: 3px solid #4c82f0; padding: 2px 0 2px 6px;")
-    # room for four lines, so that the fields below do not jump when the text changes
-    guidance.setMinimumHeight(4 * guidance.fontMetrics().lineSpacing() + 6)
-    column = QWidget()
-    layout = QVBoxLayout(column)
-    layout.setContentsMargins(0, 0, 0, 0)
-    for group in groups:
-        layout.addWidget(group)
-    layout.addStretch()
-    body = QScrollArea()
-    body.setWidgetResizable(True)
-    body.setFrameShape(QFrame.Shape.NoFrame)
-    body.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    body.setWidget(column)
-    return guidance, body

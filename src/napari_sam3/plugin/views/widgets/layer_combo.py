@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QComboBox
 LONGEST_NAME = 28
 
 
-class LayerChoice:
+class LayerCombo:
     """A combo box of the viewer's layers of one type.
 
     Parameters
@@ -48,6 +48,11 @@ class LayerChoice:
         fit_narrow(self.box)
 
     @property
+    def changed(self) -> Any:
+        """Emitted with the layer when another one is chosen."""
+        return self.box.changed
+
+    @property
     def value(self) -> Any:
         """The layer chosen, or None."""
         return self.box.value
@@ -55,6 +60,13 @@ class LayerChoice:
     @value.setter
     def value(self, layer: Layer | None) -> None:
         self.box.value = layer
+
+    def show(self, layer: Layer | None) -> None:
+        """Show that a layer was chosen elsewhere; it may be newer than what is offered."""
+        with self.box.changed.blocked():
+            self.box.reset_choices()
+            if layer is None or layer in self.box.choices:
+                self.box.value = layer
 
     def refresh(self) -> None:
         """Offer the layers there are now, under their present names; the choice stays."""

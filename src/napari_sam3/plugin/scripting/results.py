@@ -16,37 +16,37 @@ from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.results_layer import ResultsLayer
 from napari_sam3.plugin.layers.stack_axes import frame_count
 from napari_sam3.plugin.layers.viewer_frame import frame_on_screen
-from napari_sam3.plugin.scripting.script_runner import ScriptWork
+from napari_sam3.plugin.scripting.script_runner import ScriptRunner
 from napari_sam3.session.prompts import check_frame_index
 from napari_sam3.values import FrameResult
 
 
-class ScriptedResults:
+class ScriptResults:
     """The results of one video layer.
 
     Parameters
     ----------
-    work : ScriptWork
+    runner : ScriptRunner
         Whose results they are.
     """
 
-    def __init__(self, work: ScriptWork) -> None:
-        self.viewer = work.viewer
-        self.image_layer = work.image_layer
-        self.axes = work.axes
-        self._work = work
-        self._tracks = CentroidTracks(work.viewer)
+    def __init__(self, runner: ScriptRunner) -> None:
+        self.viewer = runner.viewer
+        self.image_layer = runner.image_layer
+        self.axes = runner.axes
+        self._runner = runner
+        self._tracks = CentroidTracks(runner.viewer)
 
     @property
     def labels(self) -> Labels:
         """The Labels layer of results; id = label. Made empty if there are none yet."""
-        self._work.check_open()
+        self._runner.check_open()
         return self._results().layer
 
     @property
     def array(self) -> LabelStack:
         """The results as a (T, H, W) array of labels, read frame by frame; see `LabelStack`."""
-        self._work.check_open()
+        self._runner.check_open()
         return self._results().planes
 
     @property
@@ -62,12 +62,12 @@ class ScriptedResults:
         FrameIndexError
             If there is no such frame.
         """
-        self._work.check_open()
+        self._runner.check_open()
         number = check_frame_index(frame_index, frame_count(self.image_layer, self.axes))
-        controller = self._work.controller
-        if controller is None or controller.session is None:
+        session = self._runner.session
+        if session is None or session.session is None:
             return FrameResult(number)
-        return controller.session.result(number)
+        return session.session.result(number)
 
     def tracks(self) -> Tracks:
         """A Tracks layer of the centroids, with lineage; made, or brought up to date.
@@ -99,17 +99,17 @@ class ScriptedResults:
         VideoError
             If it can't be written.
         """
-        self._work.check_open()
+        self._runner.check_open()
         place = Path(path).expanduser()
         name = choose_format(place, format)
         write_results(name, str(place), self.image_layer, self.labels, self.axes)
         return place
 
     def _results(self) -> ResultsLayer:
-        found = self._work.results()
+        found = self._runner.results()
         if found is None:
-            self._work.check_there()
-            found = self._work.bench.results_for(self.image_layer, self.axes)
+            self._runner.check_there()
+            found = self._runner.tracking.results_for(self.image_layer, self.axes)
         return found
 
     def _on_screen(self) -> int:

@@ -1,0 +1,93 @@
+"""The model that is chosen, and what is known of all models on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from napari.utils.notifications import show_error
+
+from napari_sam3.errors import Sam3Error
+from napari_sam3.plugin.controllers.worker import Run, run_once
+from napari_sam3.plugin.model.app_state import AppState, Outcome
+from napari_sam3.plugin.model.model_catalog import AUTO, ModelCatalog, survey_models
+from napari_sam3.settings import save_settings
+
+
+class ModelController:
+    """Chooses models, and keeps the catalog true.
+
+    Parameters
+    ----------
+    state : AppState
+        With the choice and the catalog.
+
+    Attributes
+    ----------
+    is_surveyed : bool
+        Whether it was looked what is on this machine.
+    """
+
+    def __init__(self, state: AppState) -> None:
+        self._state = state
+        self._run: Run | None = None
+        self.is_surveyed = False
+        state.events.model.connect(self._on_model_changed)
+        self.refresh()
+
+    @property
+    def is_looking(self) -> bool:
+        """Whether a survey is under way."""
+        return self._run is not None
+
+    def choose(self, model: str, device: str | None = None) -> None:
+        """Choose a model; a name that is not offered is said to be wrong when it is used."""
+        if device is not None:
+            self._state.device = device
+        self._state.model = model
+
+    def choose_for_good(self, model: str) -> None:
+        """Choose a model for the next time, too."""
+        if model == self._state.model:
+            return
+        self._state.model = model
+        if model in self._state.catalog.entries or model == AUTO:
+            try:
+                save_settings(model=model)
+            except OSError as exc:
+                show_error(f"the choice holds for this window only, for it can't be saved: {exc}")
+
+    def take_new(self, model: str) -> None:
+        """Use a model that has just come to this machine; not while one is at work."""
+        # it may be a better one for "auto"
+        self._state.catalog = replace(self._state.catalog, auto=None)
+        if self._state.is_idle:
+            self.choose(model)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look again what is on the disk; the catalog follows within a moment."""
+        self.close()
+        model = self._state.model
+        self._run = run_once(lambda: survey_models(model), self._on_surveyed, self._on_failed)
+
+    def close(self) -> None:
+        """Hear no more of a survey that is under way."""
+        if self._run is not None:
+            self._run.drop()
+        self._run = None
+
+    def _on_model_changed(self, _model: str) -> None:
+        if self._state.outcome is Outcome.FAILED:
+            self._state.outcome = Outcome.NONE  # what failed was the model of before
+        self.refresh()  # for its devices
+
+    def _on_surveyed(self, catalog: ModelCatalog) -> None:
+        self._run = None
+        self.is_surveyed = True
+        before = self._state.catalog.auto
+        # not another one in the midst of work, for more or less memory is free
+        self._state.catalog = catalog if before is None else replace(catalog, auto=before)
+
+    def _on_failed(self, error: Sam3Error) -> None:
+        self._run = None
+        show_error(str(error))

@@ -1,0 +1,92 @@
+"""What is set for the next time, and the store of encoded frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from napari.utils.notifications import show_error
+from psygnal import Signal
+
+from napari_sam3.errors import Sam3Error
+from napari_sam3.plugin.controllers.worker import Run, run_once
+from napari_sam3.plugin.model.app_state import AppState
+from napari_sam3.settings import Settings, read_settings, save_settings
+
+
+class SettingsController:
+    """Brings the state to what is set, and saves what a person changes.
+
+    Parameters
+    ----------
+    state : AppState
+    """
+
+    features_measured = Signal(int, int)
+    """Bytes of encoded frames in memory and on disk."""
+
+    features_failed = Signal()
+    """They can't be told; the error was shown."""
+
+    def __init__(self, state: AppState) -> None:
+        self.settings: Settings = read_settings()
+        self._run: Run | None = None
+        state.update(
+            model=self.settings.model,
+            device=self.settings.device,
+            resolution=self.settings.resolution,
+            keeps_results=self.settings.keep_results,
+        )
+
+    def save(self, name: str, value: str | int) -> None:
+        """Keep a setting for the next time."""
+        try:
+            save_settings(**{name: value})
+        except OSError as exc:
+            show_error(f"the setting holds for this window only, for it can't be saved: {exc}")
+
+    def limit_features(self, memory_mb: int, disk_mb: int) -> None:
+        """Say what encoded frames may take."""
+        self._send(lambda: _limit_features(memory_mb, disk_mb))
+
+    def empty_features(self) -> None:
+        """Delete all encoded frames."""
+        self._send(_empty_features)
+
+    def measure_features(self) -> None:
+        """Look what encoded frames take."""
+        self._send(_measure_features)
+
+    def close(self) -> None:
+        """Hear no more of what is being looked up."""
+        if self._run is not None:
+            self._run.drop()
+        self._run = None
+
+    def _send(self, call: Callable[[], tuple[int, int]]) -> None:
+        # in a thread: the first one imports torch, and files take their time
+        self.close()
+        self._run = run_once(call, lambda used: self.features_measured.emit(*used), self._on_failed)
+
+    def _on_failed(self, error: Sam3Error) -> None:
+        self.features_failed.emit()
+        show_error(str(error))
+
+
+def _limit_features(memory_mb: int, disk_mb: int) -> tuple[int, int]:
+    from napari_sam3.models.sam.feature_cache import set_features_budget
+
+    set_features_budget(memory_mb, disk_mb)
+    return _measure_features()
+
+
+def _empty_features() -> tuple[int, int]:
+    from napari_sam3.models.sam.feature_cache import SHARED_FEATURES
+
+    SHARED_FEATURES.clear()
+    return _measure_features()
+
+
+def _measure_features() -> tuple[int, int]:
+    from napari_sam3.models.sam.feature_cache import SHARED_FEATURES
+
+    return SHARED_FEATURES.memory_used, SHARED_FEATURES.disk_used

@@ -1,0 +1,71 @@
+"""Which video, and how it is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from magicgui.widgets import ComboBox
+from napari.layers import Image
+
+from napari_sam3.plugin.controllers.tracking_controller import TrackingController
+from napari_sam3.plugin.views.widgets.groups import FieldGroup
+from napari_sam3.plugin.views.widgets.layer_combo import LayerCombo, fit_narrow
+from napari_sam3.plugin.views.widgets.spin_box import NumberField
+
+
+class VideoPanel:
+    """The group "Video"; axis and channel are asked for only where they are not clear.
+
+    Parameters
+    ----------
+    tracking : TrackingController
+    """
+
+    def __init__(self, tracking: TrackingController) -> None:
+        self._axes, self._state = tracking.axes, tracking.state
+        self.video = LayerCombo(
+            tracking.viewer,
+            Image,
+            "Video",
+            "The image layer to track in: a video, a stack, or a single picture. What has more "
+            "than 8 bits is scaled by its contrast limits as they are when the work begins.",
+        )
+        self.time_axis = ComboBox(
+            label="Time axis",
+            tooltip="The axis to track along. The other axes stay at the slice on screen.",
+            choices=[],
+        )
+        self.channel = NumberField("Channel", "The channel that the model looks at, from 0.")
+        fit_narrow(self.time_axis)
+        self.group = FieldGroup("Video")
+        for field in (self.video.box, self.time_axis, self.channel):
+            self.group.rows.add(field)
+        self.time_axis.changed.connect(self._on_time_axis_picked)
+        self.channel.changed.connect(self._axes.choose_channel)
+        events = self._state.events
+        for name in ("time_axes", "time_axis", "n_channels", "channel"):
+            events[name].connect(self._show_axes)
+        events.video.connect(self._show_video)
+        events.phase.connect(self._on_phase_changed)
+        self._show_axes()
+
+    def _show_video(self, image_layer: Image | None) -> None:
+        self.video.show(image_layer)
+
+    def _show_axes(self, _value: Any = None) -> None:
+        state, rows = self._state, self.group.rows
+        with self.time_axis.changed.blocked(), self.channel.changed.blocked():
+            self.time_axis.choices = state.time_axes
+            if state.time_axes:
+                self.time_axis.value = state.time_axis
+            self.channel.max = max(0, state.n_channels - 1)
+            self.channel.value = min(state.channel, self.channel.max)
+        rows.show_field(self.time_axis, bool(state.time_axes))
+        rows.show_field(self.channel, state.n_channels > 0)
+
+    def _on_phase_changed(self, _phase: Any) -> None:
+        self.group.setEnabled(self._state.is_idle)
+
+    def _on_time_axis_picked(self, axis: int | None) -> None:
+        if axis is not None:
+            self._axes.choose_time_axis(axis)

@@ -1,23 +1,36 @@
-# make demo   install into .venv and track the cells of the sample video
-# make test   install what the tests need, check the code's form, run the tests
+# make demo          install into .venv and track the cells of the sample video
+# make test          install what the tests need, check the code's form, run the tests
+# make test-lowest   the tests with the oldest releases that pyproject.toml allows, in .venv-lowest
+# make test-newest   the tests with the newest ones, in .venv-newest
+# make lock          choose anew what the first two install (requirements.lock)
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-# The torch that the tests run with. Without an NVIDIA card its small CPU build is enough; where
-# PyTorch's own index can't be reached, pip goes on without it.
-TORCH := torch==2.14.1 torchvision==0.29.1
+# The releases that are installed, and no others. They are given to pip as constraints: it takes what
+# is needed here (no CUDA libraries where torch is a CPU build), in the release named there.
+LOCK ?= requirements.lock
+PIP := PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# Without an NVIDIA card torch's small CPU build is enough; where PyTorch's own index can't be
+# reached, pip goes on without it.
 ifeq ($(shell command -v nvidia-smi),)
-TORCH += --retries 1 --extra-index-url https://download.pytorch.org/whl/cpu
+TORCH_INDEX := --retries 1 --extra-index-url https://download.pytorch.org/whl/cpu
 endif
+
+# uv, since it alone chooses for every Python and system at once, and the lowest releases too
+UV := .venv-lock/bin/uv
+CHOOSE := $(UV) pip compile pyproject.toml --extra all --extra test --upgrade --no-annotate --quiet
+# Raised by hand: gigabytes with a release of CUDA each
+TORCH := torch==2.14.1 torchvision==0.29.1
 
 # What a window needs on a Debian without a screen
 PACKAGES := xvfb xauth libegl1 libgl1 libglib2.0-0 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 \
 	libxcb-keysyms1 libxcb-image0 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libdbus-1-3 \
 	libfontconfig1
 
-.PHONY: demo test lint system clean
+.PHONY: demo test test-lowest test-newest lint lock system clean
 
 demo: $(VENV)/.installed
 	$(BIN)/napari-sam3 demo --overwrite
@@ -26,21 +39,36 @@ test: $(VENV)/.installed-for-tests system lint
 	xvfb-run --auto-servernum --server-args="-screen 0 1600x1000x24" $(BIN)/python -m pytest \
 		-n 2 --dist loadfile
 
+test-lowest: RELEASES := lowest-direct
+test-newest: RELEASES := highest
+test-lowest test-newest: test-%: .venv-%/bin/python $(UV)
+	$(CHOOSE) --python $< --resolution $(RELEASES) --output-file .venv-$*/requirements.lock
+	$(MAKE) test VENV=.venv-$* LOCK=.venv-$*/requirements.lock
+
 lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-$(VENV)/bin/python:
+# One release for every Python where there is one, so that a run on one speaks for the others. The
+# last two build the package itself.
+lock: $(UV)
+	printf '%s\n' $(TORCH) hatchling editables | $(CHOOSE) - --universal --python-version 3.11 \
+		--fork-strategy fewest --custom-compile-command "make lock" --output-file requirements.lock
+
+$(UV): .venv-lock/bin/python
+	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+$(addsuffix /bin/python,$(sort $(VENV) .venv-lock .venv-lowest .venv-newest)):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "napari-sam3 needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
 		[ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq python3-venv; } || { \
 		echo "Python's venv module is missing; install it (Debian: apt-get install python3-venv)"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(@D:/bin=)
 
-$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
-	$(PIP) $(TORCH)
+$(VENV)/.installed: pyproject.toml $(LOCK) | $(VENV)/bin/python
+	$(PIP) $(TORCH_INDEX) torch torchvision
 	$(PIP) --editable '.[all]'
 	@touch $@
 

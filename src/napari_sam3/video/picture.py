@@ -114,11 +114,7 @@ def from_pillow(image: Image.Image) -> Frame:
         image = image.convert("L")
     elif image.mode not in ("L", "F", "I") and not image.mode.startswith("I;16"):
         image = image.convert("RGB")
-    array = np.array(image)
-    # 16-bit PNGs are opened as 32-bit integers by older Pillows
-    if array.dtype == np.int32 and array.size and array.min() >= 0 and array.max() < 2**16:
-        array = array.astype(np.uint16)
-    return array
+    return np.array(image)
 
 
 def _plain(array: Frame, path: Path) -> Frame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, SupportsIndex
@@ -242,9 +242,9 @@ class ObjectTable:
             if before is not None:
                 self._tell(before, done)
 
-    def _tell(self, before: ObjectTable, done: set[Aspect]) -> None:
+    def _tell(self, before: ObjectTable, done: Collection[Aspect]) -> None:
         """Emit `changed`, if something is known that was not before, or no more."""
-        ids: set[int] = set()
+        ids, what = set(), {*done}
         for obj_id in {*before.ids, *self.ids}:
             old, new = before[obj_id], self[obj_id]
             aspects: dict[Aspect, bool] = {
@@ -256,9 +256,9 @@ class ObjectTable:
             for aspect, is_other in aspects.items():
                 if is_other:
                     ids.add(obj_id)
-                    done.add(aspect)
+                    what.add(aspect)
         if ids:
-            self.changed.emit(TableChange(tuple(sorted(ids)), frozenset(done)))
+            self.changed.emit(TableChange(tuple(sorted(ids)), frozenset(what)))
 
     # ---------------------------------------------------------------- lineage
 

@@ -7,8 +7,8 @@ from napari.layers import Labels
 from PIL import Image
 
 from napari_sam3.export import Scene, open_writer
-from napari_sam3.export.base import write_all
-from napari_sam3.export.formats import FORMATS
+from napari_sam3.export.registry import FORMATS
+from napari_sam3.export.writer import write_all
 from napari_sam3.imports.planes import FilePlanes
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.io.label_reader import get_label_reader

@@ -11,7 +11,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QProgressDialog, QPushButton
 
 from napari_sam3.errors import LayerError, VideoError
-from napari_sam3.export.base import read_sidecar
+from napari_sam3.export.sidecar import read_sidecar
 from napari_sam3.imports import open_labels
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.notes import ObjectNote

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
-from napari_sam3.export.base import read_sidecar
+from napari_sam3.export.sidecar import read_sidecar
 from napari_sam3.labels.notes import ObjectNote
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.values import ObjectMask

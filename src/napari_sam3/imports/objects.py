@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from napari_sam3.export.coco import UNNAMED
+from napari_sam3.export.annotations import UNNAMED
 from napari_sam3.labels.objects import ObjectTable
 
 
 class Hearsay:
-    """Gathers what a file says of objects, in the words of `export.objects.describe_object`.
+    """Gathers what a file says of objects, in the words of `export.annotations.describe_object`.
 
     Attributes
     ----------

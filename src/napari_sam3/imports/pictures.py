@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
-from napari_sam3.export.base import read_sidecar
+from napari_sam3.export.sidecar import read_sidecar
 from napari_sam3.imports.base import LabelFile, saying_which
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.video.numbering import natural_key

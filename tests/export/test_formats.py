@@ -35,7 +35,7 @@ from napari_sam3.export import (
     export_youtube_vis,
 )
 from napari_sam3.export.polygons import mask_polygons
-from napari_sam3.labels.notes import ObjectNote
+from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.session.run_lengths import run_lengths
 from tests.export.scene import FACTS, LABELS, OBJECTS, SHAPE, names, result_of
 

@@ -18,7 +18,7 @@ from napari_sam3.export.sidecar import sidecar_path
 from napari_sam3.export.writer import write_all
 from napari_sam3.imports import open_labels
 from napari_sam3.imports.coco import decode_mask
-from napari_sam3.labels.notes import ObjectNote
+from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.video.facts import VideoFacts
 

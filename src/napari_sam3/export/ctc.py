@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_sam3.errors import VideoError
 from napari_sam3.export.whole_folder import folder_written_whole
 from napari_sam3.export.writer import LabelWriter, PathLike, label_shape, write_all
-from napari_sam3.labels.notes import ObjectNote
+from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.labels.tracks import plan_tracks
 from napari_sam3.video.facts import VideoFacts

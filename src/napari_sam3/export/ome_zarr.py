@@ -14,7 +14,7 @@ from napari_sam3.export.annotations import UNNAMED, describe_object
 from napari_sam3.export.colors import label_colors
 from napari_sam3.export.whole_folder import folder_written_whole
 from napari_sam3.export.writer import LabelWriter, PathLike, Shape, exporter
-from napari_sam3.labels.notes import ObjectNote
+from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.video.facts import VideoFacts
 

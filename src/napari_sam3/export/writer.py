@@ -18,7 +18,7 @@ from napari_sam3.export.temporary_frames import TemporaryFrames, TemporaryLabels
 from napari_sam3.export.whole_folder import check_replaceable
 from napari_sam3.export.write_errors import explain_write_errors
 from napari_sam3.labels.measures import Measure, measure_labels, measure_result
-from napari_sam3.labels.notes import ObjectNote, Source
+from napari_sam3.labels.object_notes import ObjectNote, Source
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.values import BoolArray, FrameResult, label_image
 from napari_sam3.video.facts import VideoFacts

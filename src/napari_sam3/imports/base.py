@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
 from napari_sam3.export.sidecar import read_sidecar
-from napari_sam3.labels.notes import ObjectNote
+from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.values import ObjectMask
 from napari_sam3.video.facts import VideoFacts

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_sam3.errors import VideoError
 from napari_sam3.imports.base import LabelFile, draw_masks, saying_which
 from napari_sam3.imports.objects import Hearsay
-from napari_sam3.labels.notes import ObjectNote
+from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.session.run_lengths import decode_runs
 from napari_sam3.values import BoolArray, ObjectMask
 

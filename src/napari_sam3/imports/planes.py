@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_sam3.imports.base import LabelFile
 from napari_sam3.labels.label_stack import LabelStack
-from napari_sam3.labels.notes import ObjectNote, pack_notes
+from napari_sam3.labels.object_notes import ObjectNote, pack_notes
 
 
 class FilePlanes(LabelStack):
@@ -29,7 +29,7 @@ class FilePlanes(LabelStack):
         super().__init__(file.shape, file.dtype)
         self.file = file
         self._unread = np.ones(file.shape[0], bool)
-        self._processed[:] = True
+        self._facts["is_processed"] = True
 
     def notes(self, frame_index: int) -> Mapping[int, ObjectNote]:
         """What is known of the objects on a frame; their source is "imported" until changed."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam3.labels.notes import ObjectNote, Source
+from napari_sam3.labels.object_notes import ObjectNote, Source
 from napari_sam3.values import Box, FrameResult
 
 

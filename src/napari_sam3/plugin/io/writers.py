@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_sam3.errors import LayerError
 
 if TYPE_CHECKING:
-    from napari_sam3.labels.notes import ObjectNote
+    from napari_sam3.labels.object_notes import ObjectNote
     from napari_sam3.plugin.layers.stack_axes import StackAxes
     from napari_sam3.video.facts import VideoFacts
 

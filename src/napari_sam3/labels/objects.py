@@ -389,7 +389,11 @@ class ObjectTable:
         for daughter, mother in parents.items():
             born.setdefault(mother, []).append(daughter)
         for mother, daughters in sorted(born.items()):
-            with _noting(problems, f"the division of object {mother}"):
+            with _note_problems(problems, f"the division of object {mother}"):
+                if not begins.keys() >= set(daughters):
+                    raise LineageError(
+                        f"object {mother} has daughters but no divides_at; say their first frame"
+                    )
                 table.mark_division(mother, daughters, min(begins[d] for d in daughters))
         return table
 
@@ -414,41 +418,38 @@ class ObjectTable:
         ValueError
             If a value is no number, or an id comes twice.
         """
-        table = cls()
-        born: dict[int, list[int]] = {}
+        names: dict[int, str] = {}
+        classes: dict[int, str] = {}
+        parents: dict[int, int] = {}
         divides_at: dict[int, int] = {}
-        seen: set[int] = set()
         for number, row in enumerate(rows, 1):
-            with _noting(problems, f"row {number}"):
+            with _note_problems(problems, f"row {number}"):
                 obj_id = _check_id(_number(row, "id"))
-                if obj_id in seen:
+                if obj_id in names:
                     raise ValueError(f"object {obj_id} comes twice; keep one of its rows")
-                seen.add(obj_id)
-                table.set(ObjectInfo(obj_id, row.get("name") or "", row.get("class") or ""))
+                names[obj_id], classes[obj_id] = row.get("name") or "", row.get("class") or ""
                 if row.get("divides_at"):
                     divides_at[obj_id] = _number(row, "divides_at")
                 if row.get("mother"):
-                    born.setdefault(_number(row, "mother"), []).append(obj_id)
-        for mother, daughters in sorted(born.items()):
-            with _noting(problems, f"the division of object {mother}"):
-                if mother not in divides_at:
-                    raise LineageError(
-                        f"object {mother} has daughters but no divides_at; say their first frame"
-                    )
-                table.mark_division(mother, daughters, divides_at[mother])
-        return table
+                    parents[obj_id] = _number(row, "mother")
+        begins = {
+            daughter: divides_at[mother]
+            for daughter, mother in parents.items()
+            if mother in divides_at
+        }
+        return cls.from_parents(parents, begins, names=names, classes=classes, problems=problems)
 
 
 @contextmanager
-def _noting(problems: list[str] | None, where: str) -> Iterator[None]:
+def _note_problems(problems: list[str] | None, where: str) -> Iterator[None]:
     """Say where a value is wrong: in a list of problems if there is one, else as the error."""
     try:
         yield
     except ValueError as exc:
-        said = f"{where}: {exc}"
+        problem = f"{where}: {exc}"
         if problems is None:
-            raise type(exc)(said) from exc
-        problems.append(said)
+            raise type(exc)(problem) from exc
+        problems.append(problem)
 
 
 def _number(row: Mapping[str, str | None], column: str) -> int:

@@ -31,8 +31,8 @@ from napari.components import ViewerModel
 from pycocotools import mask as coco
 
 from napari_sam3.labels.label_stack import LabelStack
-from napari_sam3.labels.notes import ObjectNote
-from napari_sam3.labels.store import LabelStore
+from napari_sam3.labels.label_store import LabelStore
+from napari_sam3.labels.object_notes import ObjectNote
 
 HEIGHT, WIDTH, OBJECTS = 1080, 1920, 20
 DISTINCT = 60

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from napari_sam3 import VideoSession
 from napari_sam3.export import Scene, open_writer
-from napari_sam3.export.formats import FORMATS
+from napari_sam3.export.registry import FORMATS
 from napari_sam3.imports import open_labels, prompt_with_labels
 from napari_sam3.samples import sample_paths
 from napari_sam3.video.facts import describe_video

@@ -11,8 +11,8 @@ import tifffile
 
 from napari_sam3.cli import main
 from napari_sam3.export import export_ctc, export_labels_tiff, export_youtube_vis
-from napari_sam3.export.base import SHARED
-from napari_sam3.export.formats import FORMATS
+from napari_sam3.export.registry import FORMATS
+from napari_sam3.export.sidecar import SHARED
 from napari_sam3.imports import open_labels
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.video import open_video

@@ -16,8 +16,8 @@ from napari_sam3.export import (
     YoutubeVisWriter,
     open_writer,
 )
-from napari_sam3.export.base import read_sidecar, sidecar_path
-from napari_sam3.export.formats import FORMATS
+from napari_sam3.export.registry import FORMATS
+from napari_sam3.export.sidecar import read_sidecar, sidecar_path
 from tests.export.scene import FACTS, LABELS, SHAPE, names, result_of
 
 WRITERS = {

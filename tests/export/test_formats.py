@@ -34,8 +34,9 @@ from napari_sam3.export import (
     export_ome_zarr,
     export_youtube_vis,
 )
-from napari_sam3.export.outlines import mask_polygons, run_lengths
-from napari_sam3.labels.notes import ObjectNote
+from napari_sam3.export.polygons import mask_polygons
+from napari_sam3.labels.object_notes import ObjectNote
+from napari_sam3.session.run_lengths import run_lengths
 from tests.export.scene import FACTS, LABELS, OBJECTS, SHAPE, names, result_of
 
 # ------------------------------------------------------------------------- COCO

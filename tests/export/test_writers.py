@@ -330,7 +330,7 @@ def test_a_failure_at_the_end_leaves_what_was_there(tmp_path, monkeypatch, numbe
     def fail(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(writer._spool, "get", fail)
+    monkeypatch.setattr(writer._frames, "get", fail)
     with pytest.raises(VideoError, match="No space left on device"):
         writer.close()
     assert names(tmp_path) == {writer.path.name}

@@ -13,11 +13,12 @@ from pycocotools import mask as coco_mask
 
 from napari_sam3.errors import VideoError
 from napari_sam3.export import Scene, open_writer
-from napari_sam3.export.base import sidecar_path, write_all
-from napari_sam3.export.formats import FORMATS
+from napari_sam3.export.registry import FORMATS
+from napari_sam3.export.sidecar import sidecar_path
+from napari_sam3.export.writer import write_all
 from napari_sam3.imports import open_labels
 from napari_sam3.imports.coco import decode_mask
-from napari_sam3.labels.notes import ObjectNote
+from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.video.facts import VideoFacts
 

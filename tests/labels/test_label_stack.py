@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from napari_sam3.labels.label_stack import LabelStack
-from napari_sam3.labels.store import LabelStore
+from napari_sam3.labels.label_store import LabelStore
 
 SHAPE = (6, 7, 9)
 MASK = np.random.default_rng(5).random(SHAPE) > 0.7

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_sam3.labels.measures import measure_labels, measure_result
-from napari_sam3.labels.notes import ObjectNote
+from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.values import FrameResult, ObjectMask, label_image
 
 

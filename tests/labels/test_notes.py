@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from napari_sam3.labels.label_stack import LabelStack
-from napari_sam3.labels.notes import ObjectNote
-from napari_sam3.labels.store import LabelStore
+from napari_sam3.labels.label_store import LabelStore
+from napari_sam3.labels.object_notes import ObjectNote
 
 SHAPE = (5, 20, 30)
 PAINTED = ObjectNote(None, "painted")

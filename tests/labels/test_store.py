@@ -13,9 +13,9 @@ import pytest
 import zarr
 
 from napari_sam3.errors import StoreError, StoreReadOnlyError
-from napari_sam3.labels.chunks import ChunkFolder
-from napari_sam3.labels.notes import ObjectNote
-from napari_sam3.labels.store import LabelStore
+from napari_sam3.labels.chunk_folder import ChunkFolder
+from napari_sam3.labels.label_store import LabelStore
+from napari_sam3.labels.object_notes import ObjectNote
 
 SHAPE = (12, 40, 50)
 ONE_FRAME = 40 * 50 * 2
@@ -105,7 +105,7 @@ def test_what_is_painted_is_written_without_being_asked(store, monkeypatch):
 
 def test_is_written_when_a_script_ends_without_closing(tmp_path):
     script = (
-        "import sys; from napari_sam3.labels.store import LabelStore\n"
+        "import sys; from napari_sam3.labels.label_store import LabelStore\n"
         "store = LabelStore.create(sys.argv[1], (3, 4, 5))\n"
         "store.draw(0, [[1] * 5] * 4); store[1, 2, 3] = 9"
     )

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from napari_sam3.errors import StoreError
-from napari_sam3.labels.notes import ObjectNote
-from napari_sam3.labels.store import LabelStore
+from napari_sam3.labels.label_store import LabelStore
+from napari_sam3.labels.object_notes import ObjectNote
 
 SHAPE = (10, 30, 40)
 
@@ -43,7 +43,7 @@ def assert_whole(store, but=()):
 def test_a_damaged_chunk_is_a_frame_never_processed(folder, read_only, is_small, monkeypatch):
     flip(folder / "labels.zarr" / "c.3.0.0", 60)
     if not is_small:
-        monkeypatch.setattr("napari_sam3.labels.store.CHECKED_BYTES", 0)
+        monkeypatch.setattr("napari_sam3.labels.label_store.CHECKED_BYTES", 0)
     with LabelStore.open(folder, read_only=read_only) as store:
         assert len(store.problems) == is_small
         assert store[3].max() == 0
@@ -172,3 +172,15 @@ def test_no_flipped_byte_keeps_it_from_opening(folder):
         with LabelStore.open(folder, read_only=True) as store:
             seen = [np.array_equal(store[i], frame(i)) for i in range(8)]
             assert sum(seen) >= 7 or store.problems
+
+
+def test_what_a_killed_process_left_of_a_chunk_goes(folder):
+    left = folder / "labels.zarr" / ".c.3.0-0123456789abcdef.0"
+    left.write_bytes(b"half")
+    with LabelStore.open(folder, read_only=True) as store:
+        assert_whole(store)
+        assert left.exists()
+    with LabelStore.open(folder) as store:
+        assert store.problems == ()
+        assert_whole(store)
+        assert not left.exists()

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from napari_sam3.errors import StoreError
-from napari_sam3.labels import recovery
-from napari_sam3.labels.chunks import ChunkFolder
-from napari_sam3.labels.notes import ObjectNote
-from napari_sam3.labels.records import RecordFile
-from napari_sam3.labels.store import LabelStore
+from napari_sam3.labels import store_recovery
+from napari_sam3.labels.chunk_folder import ChunkFolder
+from napari_sam3.labels.frame_records import RecordFile
+from napari_sam3.labels.label_store import LabelStore
+from napari_sam3.labels.object_notes import ObjectNote
 
 SHAPE = (40, 30, 40)
 NOTES = {1: ObjectNote(0.5, "propagated")}
@@ -125,7 +125,7 @@ def test_a_store_opens_on_a_full_disk(store, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as full:
-        full.setattr(recovery, "write_records", refuse)
+        full.setattr(store_recovery, "write_records", refuse)
         again = LabelStore.open(store.folder)
     assert again.problems == ()
     np.testing.assert_array_equal(again[0], frame(9))
@@ -139,7 +139,7 @@ def test_a_store_opens_on_a_full_disk(store, monkeypatch):
 LIMITED = """
 import resource, sys
 from napari_sam3.errors import StoreError
-from napari_sam3.labels.store import LabelStore
+from napari_sam3.labels.label_store import LabelStore
 
 store = LabelStore.create(sys.argv[1], (40, 30, 40))
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_sam3.labels.store import LabelStore
+from napari_sam3.labels.label_store import LabelStore
 
 SHAPE = (4, 60, 80)
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_sam3.labels.notes import ObjectNote
-from napari_sam3.labels.store import LabelStore
+from napari_sam3.labels.label_store import LabelStore
+from napari_sam3.labels.object_notes import ObjectNote
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork")
 
@@ -27,7 +27,7 @@ NURSERY = """
 import os, sys
 import zarr
 from tests.labels.test_store_killed import work
-from napari_sam3.labels.store import LabelStore
+from napari_sam3.labels.label_store import LabelStore
 
 for line in sys.stdin:
     folder, seed = line.split()

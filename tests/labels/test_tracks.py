@@ -6,7 +6,7 @@ import numpy as np
 
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.lineage import Division
-from napari_sam3.labels.notes import PAINTED, ObjectNote
+from napari_sam3.labels.object_notes import PAINTED, ObjectNote
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.labels.tracks import (
     TrackPart,

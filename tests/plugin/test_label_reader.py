@@ -7,9 +7,9 @@ from napari.layers import Labels
 from PIL import Image
 
 from napari_sam3.export import Scene, open_writer
-from napari_sam3.export.base import write_all
-from napari_sam3.export.formats import FORMATS
-from napari_sam3.imports.planes import FilePlanes
+from napari_sam3.export.registry import FORMATS
+from napari_sam3.export.writer import write_all
+from napari_sam3.imports.file_label_stack import FileLabelStack
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.io.label_reader import get_label_reader
 from napari_sam3.video.facts import VideoFacts
@@ -61,7 +61,7 @@ def test_unsteady_time_is_counted_in_frames(tmp_path):
 def test_a_layer_reads_only_the_frames_that_are_looked_at_and_can_be_painted_in(tmp_path):
     path = write(tmp_path, "davis")
     ((data, arguments, _),) = get_label_reader(path)(path)
-    assert isinstance(data, FilePlanes)
+    assert isinstance(data, FileLabelStack)
     seen = []
     read = data.file._read
     data.file._read = lambda n: seen.append(n) or read(n)

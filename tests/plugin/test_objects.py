@@ -8,8 +8,8 @@ import pytest
 from napari.layers import Labels
 
 from napari_sam3.errors import StoreReadOnlyError
-from napari_sam3.imports.base import LabelFile
-from napari_sam3.imports.planes import FilePlanes
+from napari_sam3.imports.label_file import LabelFile
+from napari_sam3.imports.file_label_stack import FileLabelStack
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.lineage import Division
 from napari_sam3.labels.objects import ObjectTable
@@ -111,7 +111,7 @@ def test_labels_of_a_file_are_read_for_daughters_where_the_window_does_not_wait(
             return np.full((8, 9), frame_index + 1)
 
     dock = open_dock()
-    planes = FilePlanes(HeldFile(Path("none"), (4, 8, 9), greatest=9))
+    planes = FileLabelStack(HeldFile(Path("none"), (4, 8, 9), greatest=9))
     layer = dock.viewer.add_labels(planes, metadata={"objects": ObjectTable()})
     dock.viewer.dims.set_current_step(0, 1)
     dock.prompt_panel.object.value = 1

@@ -11,10 +11,10 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QProgressDialog, QPushButton
 
 from napari_sam3.errors import LayerError, VideoError
-from napari_sam3.export.base import read_sidecar
+from napari_sam3.export.sidecar import read_sidecar
 from napari_sam3.imports import open_labels
 from napari_sam3.labels.label_stack import LabelStack
-from napari_sam3.labels.notes import ObjectNote
+from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.io.video_reader import read_layers
 from napari_sam3.plugin.io.writers import (

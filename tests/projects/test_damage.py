@@ -234,7 +234,7 @@ def test_labels_that_can_not_be_read_just_now_are_not_lost(folder, monkeypatch):
 
     before = snapshot(folder)
     with monkeypatch.context() as patched:
-        patched.setattr("napari_sam3.labels.store.LabelStore.open", refuse)
+        patched.setattr("napari_sam3.labels.label_store.LabelStore.open", refuse)
         with pytest.raises(ProjectError, match="Input/output"):
             Project.open(folder)
     assert snapshot(folder) == before

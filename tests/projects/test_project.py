@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from napari_sam3.errors import ProjectError, ProjectReadOnlyError, StoreError, StoreReadOnlyError
-from napari_sam3.labels.chunks import ChunkFolder
-from napari_sam3.labels.notes import ObjectNote
+from napari_sam3.labels.chunk_folder import ChunkFolder
+from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.projects import Project, is_project, list_projects, project_for
 from napari_sam3.values import FrameResult, ObjectMask

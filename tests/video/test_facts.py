@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from napari_sam3.errors import VideoError
-from napari_sam3.export.base import read_sidecar, sidecar_path
+from napari_sam3.export.sidecar import read_sidecar, sidecar_path
 from napari_sam3.video import open_video
 from napari_sam3.video.array import ArrayVideo
 from napari_sam3.video.facts import VideoFacts, describe_video, hash_content

@@ -19,7 +19,7 @@ from napari_sam3.batch.task import LoadedOnce, Task, TaskSettings, do_task
 from napari_sam3.batch.tracking import Prompts
 from napari_sam3.batch.workers import do_in_processes
 from napari_sam3.errors import RequestError, VideoError
-from napari_sam3.export.formats import FORMATS
+from napari_sam3.export.registry import FORMATS
 from napari_sam3.models.registry import find_model
 from napari_sam3.models.weights import state_of
 from napari_sam3.values import Direction, FrameResult
@@ -101,7 +101,7 @@ def run_batch(
     model, device : str or path, str
         As `load_model` takes them; loaded once a process.
     formats : iterable of str
-        Names of `napari_sam3.export.formats.FORMATS` to export.
+        Names of `napari_sam3.export.registry.FORMATS` to export.
     direction, start_frame_index, max_frame_num_to_track, contrast_limits
         As `track_video`.
     jobs : int

@@ -15,7 +15,7 @@ from napari_sam3.batch.summary import BatchRow, State
 from napari_sam3.batch.tracked import TrackedVideo
 from napari_sam3.batch.tracking import track_video
 from napari_sam3.errors import ProjectError, RequestError, Sam3Error
-from napari_sam3.export.formats import FORMATS
+from napari_sam3.export.registry import FORMATS
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import find_model, load_model
 from napari_sam3.projects.lock import ProjectLock

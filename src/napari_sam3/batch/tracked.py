@@ -8,8 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from napari_sam3.export.base import write_all
-from napari_sam3.export.formats import Scene, choose_format, open_writer
+from napari_sam3.export.registry import Scene, choose_format, open_writer
+from napari_sam3.export.writer import write_all
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.projects.project import Project
@@ -97,7 +97,7 @@ class TrackedVideo:
         path : path-like
             The file or folder to make.
         format : str, optional
-            A name of `napari_sam3.export.formats.FORMATS`; told by the path if left out.
+            A name of `napari_sam3.export.registry.FORMATS`; told by the path if left out.
 
         Returns
         -------

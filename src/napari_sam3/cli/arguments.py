@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from napari_sam3.export.formats import FORMATS
+from napari_sam3.export.registry import FORMATS
 
 DEFAULT_FORMATS = ("tiff", "png", "overlay", "csv")
 """What `track` writes when nothing is said."""

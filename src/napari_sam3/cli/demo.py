@@ -16,7 +16,7 @@ from napari_sam3.cli.following import FilmProgress, follow
 from napari_sam3.cli.place import check_free
 from napari_sam3.cli.salient import find_salient
 from napari_sam3.export import OverlayWriter, draw_overlay
-from napari_sam3.export.sheet import pick_frames, write_contact_sheet
+from napari_sam3.export.contact_sheet import pick_frames, write_contact_sheet
 from napari_sam3.models.registry import load_model
 from napari_sam3.samples import sample_paths
 from napari_sam3.samples.truth import OverlapScore, inner_points

@@ -15,7 +15,7 @@ from napari_sam3.cli.following import FilmProgress
 from napari_sam3.cli.place import check_free
 from napari_sam3.cli.writing import close_writers, name_targets, open_writers
 from napari_sam3.errors import RequestError
-from napari_sam3.export.formats import FORMATS, Scene
+from napari_sam3.export.registry import FORMATS, Scene
 from napari_sam3.imports import LabelFile, open_labels
 from napari_sam3.projects import is_project
 from napari_sam3.projects.label_file import ProjectLabels

@@ -16,9 +16,9 @@ from napari_sam3.cli.place import check_free
 from napari_sam3.cli.prompting import gather_prompts, say_prompts
 from napari_sam3.cli.writing import close_writers, name_targets, open_writers
 from napari_sam3.errors import RequestError, Sam3Error
-from napari_sam3.export.base import ResultWriter
-from napari_sam3.export.formats import Scene
-from napari_sam3.labels.notes import Source
+from napari_sam3.export.registry import Scene
+from napari_sam3.export.writer import ResultWriter
+from napari_sam3.labels.object_notes import Source
 from napari_sam3.models.registry import load_model
 from napari_sam3.projects import Project, ProjectRun, is_project
 from napari_sam3.projects.label_file import ProjectLabels

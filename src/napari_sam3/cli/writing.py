@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from napari_sam3.errors import Sam3Error, VideoError
-from napari_sam3.export.base import SHARED, ResultWriter, saying_where, write_sidecar
-from napari_sam3.export.formats import FORMATS, Scene, open_writer
+from napari_sam3.export.registry import FORMATS, Scene, open_writer
+from napari_sam3.export.sidecar import SHARED, write_sidecar
+from napari_sam3.export.write_errors import explain_write_errors
+from napari_sam3.export.writer import ResultWriter
 from napari_sam3.video.facts import VideoFacts
 
 
@@ -49,7 +51,7 @@ def close_writers(writers: Sequence[ResultWriter]) -> None:
     for place, facts in {w.path.with_name(SHARED): w.facts for w in writers}.items():
         if facts is not None:
             try:
-                with saying_where(place):
+                with explain_write_errors(place):
                     write_sidecar(place, facts)
             except Sam3Error as exc:
                 failures.append(exc)
@@ -81,7 +83,7 @@ def _check_shared(place: Path, scene: Scene, overwrite: bool) -> None:
 
 def _remove_old_frames(folder: Path) -> None:
     """Frames of an earlier, longer run would be taken for part of this one."""
-    with saying_where(folder):
+    with explain_write_errors(folder):
         for old in folder.glob("*.png"):
             if old.stem.isdigit():
                 old.unlink()

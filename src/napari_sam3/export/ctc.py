@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
@@ -11,25 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
-from napari_sam3.export.base import (
-    ResultWriter,
-    check_replaceable,
-    label_shape,
-    replacing_folder,
-    write_all,
-)
-from napari_sam3.export.spool import LabelSpool
-from napari_sam3.labels.notes import ObjectNote
+from napari_sam3.export.whole_folder import folder_written_whole
+from napari_sam3.export.writer import LabelWriter, PathLike, label_shape, write_all
+from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.labels.tracks import plan_tracks
 from napari_sam3.video.facts import VideoFacts
 
 TRACKS = "res_track.txt"
-OWN_NAMES = r"mask\d{3,}\.tif|res_track\.txt"
 MOST = np.iinfo(np.uint16).max
 
 
-class CtcWriter(ResultWriter):
+class CtcWriter(LabelWriter):
     """Writes a result folder of the Cell Tracking Challenge: mask000.tif, ... and res_track.txt.
 
     All frames of the video have a mask, 16-bit, with as many digits as are needed, three at least.
@@ -39,42 +31,22 @@ class CtcWriter(ResultWriter):
     A track has no gaps there: an object that comes back is a new track whose parent is the one
     before. A mother's track ends before her daughters begin (see `plan_tracks`).
 
-    Parameters
-    ----------
-    path : path-like
-        The folder.
-    shape : (T, H, W)
-        Of the video.
-    facts : VideoFacts, optional
-        Of the video, to be written beside the folder.
-    objects : ObjectTable, optional
-        For the divisions; read at `close`.
+    Parameters are those of `ResultWriter`; of `objects`, the divisions count.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        shape: tuple[int, int, int],
-        *,
-        facts: VideoFacts | None = None,
-        objects: ObjectTable | None = None,
-    ) -> None:
-        super().__init__(path, shape, facts=facts)
-        check_replaceable(self.path, OWN_NAMES)
-        self._objects = ObjectTable() if objects is None else objects
-        self._spool = LabelSpool(self.path.absolute().parent, shape[1:])
+    own_names = r"mask\d{3,}\.tif|res_track\.txt"
 
     def _add(self, frame_index: int, labels: NDArray[Any], notes: Mapping[int, ObjectNote]) -> None:
         if labels.min() < 0:
             raise VideoError(f"label {int(labels.min())} can't be written; labels count from 1")
-        self._spool.put(frame_index, labels)
+        super()._add(frame_index, labels, notes)
 
     def _finish(self) -> None:
         import tifffile
 
         seen: dict[int, list[int]] = defaultdict(list)
-        for frame_index in self._spool.frames:
-            for obj_id in self._spool.ids(frame_index):
+        for frame_index in self._frames.frames:
+            for obj_id in self._frames.ids(frame_index):
                 seen[obj_id].append(frame_index)
         tracks = plan_tracks(seen, self._objects.divisions, ends_at_gaps=True)
         if tracks and tracks[-1].label > MOST:
@@ -90,9 +62,9 @@ class CtcWriter(ResultWriter):
                 for frame_index in range(track.begin, track.end + 1):
                     renamed[frame_index][track.obj_id] = track.label
         digits = max(3, len(str(self.shape[0] - 1)))
-        with replacing_folder(self.path, OWN_NAMES) as folder:
+        with folder_written_whole(self.path, self.own_names) as folder:
             for frame_index in range(self.shape[0]):
-                labels = self._spool.get(frame_index)
+                labels = self._frames.get(frame_index)
                 masks = labels.astype(np.uint16)
                 for obj_id, label in renamed.get(frame_index, {}).items():
                     masks[labels == obj_id] = label
@@ -101,12 +73,9 @@ class CtcWriter(ResultWriter):
             lines = [f"{t.label} {t.begin} {t.end} {t.parent}\n" for t in tracks]
             (folder / TRACKS).write_text("".join(lines), encoding="ascii")
 
-    def _release(self) -> None:
-        self._spool.close()
-
 
 def export_ctc(
-    folder: str | os.PathLike[str],
+    folder: PathLike,
     labels: Any,
     *,
     facts: VideoFacts | None = None,

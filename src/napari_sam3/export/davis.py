@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,48 +10,25 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_sam3.errors import VideoError
-from napari_sam3.export.base import (
-    ResultWriter,
-    check_replaceable,
-    label_shape,
-    replacing_folder,
-    write_all,
-)
-from napari_sam3.export.spool import LabelSpool
-from napari_sam3.labels.notes import ObjectNote
+from napari_sam3.export.whole_folder import folder_written_whole
+from napari_sam3.export.writer import LabelWriter, PathLike, label_shape, write_all
+from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.video.facts import VideoFacts
 
 MOST_OBJECTS = 255
-OWN_NAMES = r"\d{5,}\.png"
 
 
-class DavisWriter(ResultWriter):
+class DavisWriter(LabelWriter):
     """Writes 00000.png, 00001.png, ... for all frames of the video, indexed, 0 is background.
 
     The palette is that of DAVIS (and PASCAL VOC), so that the pictures show their objects in
     colour. The folder is put in place as a whole, and replaces an earlier one; one that holds
     anything else is refused.
 
-    Parameters
-    ----------
-    path : path-like
-        The folder.
-    shape : (T, H, W)
-        Of the video.
-    facts : VideoFacts, optional
-        Of the video, to be written beside the folder.
+    Parameters are those of `ResultWriter`.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        shape: tuple[int, int, int],
-        *,
-        facts: VideoFacts | None = None,
-    ) -> None:
-        super().__init__(path, shape, facts=facts)
-        check_replaceable(self.path, OWN_NAMES)
-        self._spool = LabelSpool(self.path.absolute().parent, shape[1:])
+    own_names = r"\d{5,}\.png"
 
     def _add(self, frame_index: int, labels: NDArray[Any], notes: Mapping[int, ObjectNote]) -> None:
         least, greatest = int(labels.min()), int(labels.max())
@@ -61,19 +37,16 @@ class DavisWriter(ResultWriter):
                 f"label {least if least < 0 else greatest} does not fit into DAVIS's pictures "
                 f"(0..{MOST_OBJECTS}); write another format, or renumber the objects from 1"
             )
-        self._spool.put(frame_index, labels)
+        super()._add(frame_index, labels, notes)
 
     def _finish(self) -> None:
         palette = voc_palette().ravel().tolist()
         digits = max(5, len(str(self.shape[0] - 1)))
-        with replacing_folder(self.path, OWN_NAMES) as folder:
+        with folder_written_whole(self.path, self.own_names) as folder:
             for frame_index in range(self.shape[0]):
-                picture = Image.fromarray(self._spool.get(frame_index).astype(np.uint8))
+                picture = Image.fromarray(self._frames.get(frame_index).astype(np.uint8))
                 picture.putpalette(palette)
                 picture.save(folder / f"{frame_index:0{digits}d}.png")
-
-    def _release(self) -> None:
-        self._spool.close()
 
 
 def voc_palette() -> NDArray[np.uint8]:
@@ -87,9 +60,7 @@ def voc_palette() -> NDArray[np.uint8]:
     return colors
 
 
-def export_davis(
-    folder: str | os.PathLike[str], labels: Any, *, facts: VideoFacts | None = None
-) -> None:
+def export_davis(folder: PathLike, labels: Any, *, facts: VideoFacts | None = None) -> None:
     """Write a whole (T, H, W) label array as a DAVIS folder (see `DavisWriter`).
 
     Raises

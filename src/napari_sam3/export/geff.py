@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
-from napari_sam3.export.base import check_replaceable, label_shape, replacing_folder, write_all
-from napari_sam3.export.objects import Found, ObjectWriter
-from napari_sam3.labels.objects import ObjectTable
+from napari_sam3.export.whole_folder import folder_written_whole
+from napari_sam3.export.writer import FoundObject, ObjectWriter, exporter
 from napari_sam3.labels.tracks import assign_tracks
-from napari_sam3.video.facts import VideoFacts
-
-OWN_NAMES = r"nodes|edges|zarr\.json|\.zgroup|\.zattrs"
 
 
 class GeffWriter(ObjectWriter):
@@ -27,16 +22,7 @@ class GeffWriter(ObjectWriter):
     left pixel is 0, 0, as in a labels image), `frame`, `track_id` (the object's id), `area` (px)
     and, where there is one, `score`, `name` and `class`. Needs the package geff.
 
-    Parameters
-    ----------
-    path : path-like
-        The group, usually named *.geff.
-    shape : (T, H, W)
-        Of the video.
-    facts : VideoFacts, optional
-        Of the video.
-    objects : ObjectTable, optional
-        Names, classes and divisions; read at `close`.
+    Parameters are those of `ResultWriter`; the path is usually named *.geff.
 
     Raises
     ------
@@ -44,15 +30,9 @@ class GeffWriter(ObjectWriter):
         If geff is not installed.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        shape: tuple[int, int, int],
-        *,
-        facts: VideoFacts | None = None,
-        objects: ObjectTable | None = None,
-    ) -> None:
-        super().__init__(path, shape, facts=facts)
+    own_names = r"nodes|edges|zarr\.json|\.zgroup|\.zattrs"
+
+    def _prepare(self) -> None:
         try:
             import geff  # noqa: F401
         except ImportError as exc:
@@ -60,21 +40,20 @@ class GeffWriter(ObjectWriter):
                 "GEFF needs the package geff, which is not installed; "
                 "pip install 'napari-sam3[geff]'"
             ) from exc
-        check_replaceable(self.path, OWN_NAMES)
-        self._objects = ObjectTable() if objects is None else objects
-        self._rows: dict[int, NDArray[np.float64]] = {}
+        super()._prepare()
 
-    def _add_objects(self, frame_index: int, found: list[Found]) -> None:
+    def _add_objects(self, frame_index: int, found: list[FoundObject]) -> None:
         rows = [
             (frame_index, m.obj_id, *m.centroid_xy, m.area, np.nan if m.score is None else m.score)
             for m, _ in found
         ]
-        self._rows[frame_index] = np.array(rows, np.float64).reshape(-1, 6)
+        self._frames.put(frame_index, np.array(rows, np.float64).tobytes())
 
     def _finish(self) -> None:
         from geff.core_io import write_arrays
 
-        rows = np.concatenate([np.zeros((0, 6)), *(self._rows[n] for n in sorted(self._rows))])
+        content = b"".join(map(self._frames.get, self._frames.frames))
+        rows = np.frombuffer(content, np.float64).reshape(-1, 6)
         frames, ids = rows[:, 0].astype(np.int64), rows[:, 1].astype(np.uint64)
         interval = None if self.facts is None else self.facts.frame_interval
         size = None if self.facts is None else self.facts.pixel_size
@@ -99,7 +78,7 @@ class GeffWriter(ObjectWriter):
             if (texts != "").any():
                 properties[name] = {"values": texts, "missing": texts == ""}
         edges = assign_tracks(frames, ids, self._objects.divisions).edges(frames)
-        with replacing_folder(self.path, OWN_NAMES) as folder:
+        with folder_written_whole(self.path, self.own_names) as folder:
             folder.rmdir()  # geff wants to make it
             write_arrays(
                 folder,
@@ -127,20 +106,4 @@ class GeffWriter(ObjectWriter):
         )
 
 
-def export_geff(
-    path: str | os.PathLike[str],
-    labels: Any,
-    *,
-    facts: VideoFacts | None = None,
-    objects: ObjectTable | None = None,
-) -> None:
-    """Write the tracks of a whole (T, H, W) label array as GEFF (see `GeffWriter`).
-
-    Raises
-    ------
-    VideoError
-        If it can't be written, or geff is not installed.
-    ValueError
-        If `labels` has another shape or type.
-    """
-    write_all(GeffWriter(path, label_shape(labels), facts=facts, objects=objects), labels)
+export_geff = exporter(GeffWriter)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
-from napari_sam3.export.base import ResultWriter, label_shape, replacing_folder, write_all
-from napari_sam3.export.coco import UNNAMED
+from napari_sam3.export.annotations import UNNAMED, describe_object
 from napari_sam3.export.colors import label_colors
-from napari_sam3.export.objects import describe_object
-from napari_sam3.export.spool import LabelSpool
-from napari_sam3.labels.notes import ObjectNote
+from napari_sam3.export.whole_folder import folder_written_whole
+from napari_sam3.export.writer import LabelWriter, PathLike, Shape, exporter
+from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.video.facts import VideoFacts
 
@@ -37,25 +35,20 @@ _UNITS = {
 }
 
 
-class OmeZarrWriter(ResultWriter):
+class OmeZarrWriter(LabelWriter):
     """Writes labels as `labels/<name>` of an OME-Zarr group, version 0.5 (Zarr 3).
 
     If `path` is an OME-Zarr image (0.5), the labels are added to it and become labels of that
     image; labels of the same name are replaced. Else a group that holds labels alone is made.
     The array is (T, H, W), one resolution, so that napari can paint in it.
+    An object without a class is "object".
 
     Parameters
     ----------
-    path : path-like
-        The group, usually named *.ome.zarr.
-    shape : (T, H, W)
-        Of the video.
-    facts : VideoFacts, optional
-        Of the video: its times and scale become the axes'.
+    path, shape, facts, objects
+        As `ResultWriter` takes them; the path is usually named *.ome.zarr.
     name : str
         Of the labels in the group.
-    objects : ObjectTable, optional
-        Names, classes and divisions, read at `close`; without a class it is "object".
 
     Raises
     ------
@@ -65,33 +58,34 @@ class OmeZarrWriter(ResultWriter):
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
-        shape: tuple[int, int, int],
+        path: PathLike,
+        shape: Shape,
         *,
         facts: VideoFacts | None = None,
         name: str = NAME,
         objects: ObjectTable | None = None,
     ) -> None:
-        super().__init__(path, shape, facts=facts)
         if not name or Path(name).name != name:
             raise ValueError(f"{name!r} can't be the name of labels; give a plain name")
+        super().__init__(path, shape, facts=facts, objects=objects)
         self._name = name
-        self._objects = ObjectTable() if objects is None else objects
+
+    def _prepare(self) -> None:
         self._group = _find_group(self.path)
-        self._spool = LabelSpool(self.path.absolute().parent, shape[1:])
+        super()._prepare()
 
     def _add(self, frame_index: int, labels: NDArray[Any], notes: Mapping[int, ObjectNote]) -> None:
         if labels.min() < 0 or labels.max() > np.iinfo(np.uint32).max:
             raise VideoError(
                 f"labels {labels.min()}..{labels.max()} can't be written; renumber them from 1"
             )
-        self._spool.put(frame_index, labels)
+        super()._add(frame_index, labels, notes)
 
     def _finish(self) -> None:
         if self._group is not None:
             self._add_to_group(self.path)
             return
-        with replacing_folder(self.path, NOTHING) as folder:
+        with folder_written_whole(self.path, NOTHING) as folder:
             import zarr
 
             zarr.create_group(folder, attributes={"ome": {"version": VERSION}})
@@ -103,7 +97,7 @@ class OmeZarrWriter(ResultWriter):
 
         folder = root / "labels"
         group = zarr.open_group(folder, mode="a")
-        with replacing_folder(folder / self._name, ANYTHING) as target:
+        with folder_written_whole(folder / self._name, ANYTHING) as target:
             ids = self._write_array(target)
             zarr.open_group(target, mode="a").attrs["ome"] = self._describe(ids)
         said: Any = group.attrs.get("ome", {})
@@ -116,7 +110,7 @@ class OmeZarrWriter(ResultWriter):
         import zarr
         from zarr.codecs import ZstdCodec
 
-        greatest = self._spool.greatest
+        greatest = self._frames.greatest
         dtype = np.uint16 if greatest <= np.iinfo(np.uint16).max else np.uint32
         array = zarr.create_array(
             folder / "0",
@@ -129,10 +123,10 @@ class OmeZarrWriter(ResultWriter):
             config={"write_empty_chunks": True},  # looking for empty ones takes most of the time
         )
         found: set[int] = set()
-        for frame_index in self._spool.frames:  # the others are background as it is
-            if ids := self._spool.ids(frame_index):
+        for frame_index in self._frames.frames:  # the others are background as it is
+            if ids := self._frames.ids(frame_index):
                 found.update(ids)
-                array[frame_index] = self._spool.get(frame_index)
+                array[frame_index] = self._frames.get(frame_index)
         return np.array(sorted(found), np.int64)
 
     def _describe(self, ids: NDArray[np.integer[Any]]) -> dict[str, Any]:
@@ -171,9 +165,6 @@ class OmeZarrWriter(ResultWriter):
             ],
             "image-label": label,
         }
-
-    def _release(self) -> None:
-        self._spool.close()
 
 
 def _axes_of(facts: VideoFacts | None) -> tuple[list[dict[str, str]], list[float]]:
@@ -229,22 +220,4 @@ def _find_group(path: Path) -> Mapping[str, Any] | None:
     return found
 
 
-def export_ome_zarr(
-    path: str | os.PathLike[str],
-    labels: Any,
-    *,
-    facts: VideoFacts | None = None,
-    name: str = NAME,
-    objects: ObjectTable | None = None,
-) -> None:
-    """Write a whole (T, H, W) label array as OME-Zarr labels (see `OmeZarrWriter`).
-
-    Raises
-    ------
-    VideoError
-        If it can't be written.
-    ValueError
-        If `labels` has another shape or type.
-    """
-    options: dict[str, Any] = {"name": name, "objects": objects}
-    write_all(OmeZarrWriter(path, label_shape(labels), facts=facts, **options), labels)
+export_ome_zarr = exporter(OmeZarrWriter)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_sam3.export.base import ResultWriter, label_shape, write_all
 from napari_sam3.export.colors import label_colors, outline_colors
-from napari_sam3.export.spool import LabelSpool
+from napari_sam3.export.writer import LabelWriter, PathLike, label_shape, write_all
 from napari_sam3.labels.measures import measure_labels
-from napari_sam3.labels.notes import ObjectNote
 from napari_sam3.values import Frames
 from napari_sam3.video.facts import VideoFacts
 
@@ -101,7 +98,7 @@ def _write_ids(drawn: NDArray[np.uint8], labels: NDArray[Any]) -> None:
             )
 
 
-class OverlayWriter(ResultWriter):
+class OverlayWriter(LabelWriter):
     """Writes an H.264 MP4 of the frames from the first to the last that came.
 
     Masks are kept on disk until `close`, which reads the video and encodes: frames may come in
@@ -127,35 +124,31 @@ class OverlayWriter(ResultWriter):
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: PathLike,
         frames: Frames,
         *,
         fps: float | None = None,
         timestamps: ArrayLike | None = None,
         facts: VideoFacts | None = None,
-        sound: str | os.PathLike[str] | None = None,
+        sound: PathLike | None = None,
         on_progress: Progress | None = None,
     ) -> None:
         super().__init__(path, (len(frames), *frames.size), facts=facts)
-        self._frames = frames
+        self._video = frames
         self._fps = fps or UNKNOWN_FPS
         self._times = None if timestamps is None else np.asarray(timestamps, float)
         self._sound = None if sound is None else Path(sound).expanduser()
         self._on_progress = on_progress
-        self._spool = LabelSpool(self.path.absolute().parent, self.shape[1:])
-
-    def _add(self, frame_index: int, labels: NDArray[Any], notes: Mapping[int, ObjectNote]) -> None:
-        self._spool.put(frame_index, labels)
 
     def _finish(self) -> None:
         from napari_sam3.video.write import VideoWriter
 
-        if not self._spool.frames:
+        if not self._frames.frames:
             return  # a film has at least one frame
-        first, last = self._spool.frames[0], self._spool.frames[-1]
+        first, last = self._frames.frames[0], self._frames.frames[-1]
         with VideoWriter(self.path, self._fps, sound=self._open_sound(first, last)) as writer:
             for frame_index in range(first, last + 1):
-                picture = draw_overlay(self._frames[frame_index], self._spool.get(frame_index))
+                picture = draw_overlay(self._video[frame_index], self._frames.get(frame_index))
                 time = None
                 if self._times is not None:
                     time = float(self._times[frame_index] - self._times[first])
@@ -172,19 +165,16 @@ class OverlayWriter(ResultWriter):
         times = np.arange(self.shape[0]) / self._fps if self._times is None else self._times
         return Sound(self._sound, float(times[first]), float(times[last] + 1 / self._fps))
 
-    def _release(self) -> None:
-        self._spool.close()
-
 
 def export_overlay(
-    path: str | os.PathLike[str],
+    path: PathLike,
     labels: Any,
     frames: Frames,
     *,
     fps: float | None = None,
     timestamps: ArrayLike | None = None,
     facts: VideoFacts | None = None,
-    sound: str | os.PathLike[str] | None = None,
+    sound: PathLike | None = None,
 ) -> None:
     """Write a whole (T, H, W) label array over its video as MP4 (see `OverlayWriter`).
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_sam3.errors import VideoError
-from napari_sam3.export.base import ResultWriter, label_shape, replacing, write_all
-from napari_sam3.labels.notes import ObjectNote
+from napari_sam3.export.writer import PathLike, ResultWriter, label_shape, write_all
+from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.video.facts import VideoFacts
+from napari_sam3.whole_files import written_whole
 
 
 class LabelPngWriter(ResultWriter):
@@ -23,25 +23,11 @@ class LabelPngWriter(ResultWriter):
     All files are 8-bit; 16-bit once a label above 255 has come (earlier ones are rewritten).
     A frame that never comes has no file. What was written stays, however the run ends.
 
-    Parameters
-    ----------
-    path : path-like
-        The folder; made if need be.
-    shape : (T, H, W)
-        Of the video.
-    facts : VideoFacts, optional
-        Of the video, to be written beside the folder.
+    Parameters are those of `ResultWriter`.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        shape: tuple[int, int, int],
-        *,
-        facts: VideoFacts | None = None,
-    ) -> None:
-        super().__init__(path, shape, facts=facts)
-        self._digits = max(5, len(str(shape[0] - 1)))
+    def _prepare(self) -> None:
+        self._digits = max(5, len(str(self.shape[0] - 1)))
         self._dtype: type[np.uint8 | np.uint16] = np.uint8
         self._written: set[int] = set()
 
@@ -64,17 +50,16 @@ class LabelPngWriter(ResultWriter):
         return self.path / f"{frame_index:0{self._digits}d}.png"
 
     def _save(self, frame_index: int, labels: NDArray[Any]) -> None:
-        with replacing(self._name(frame_index)) as temporary:
-            Image.fromarray(labels.astype(self._dtype)).save(temporary, compress_level=1)
+        self.path.mkdir(parents=True, exist_ok=True)
+        with written_whole(self._name(frame_index)) as part:
+            Image.fromarray(labels.astype(self._dtype)).save(part, compress_level=1)
 
     def _finish(self) -> None:
         """All is written already."""
         self.path.mkdir(parents=True, exist_ok=True)
 
 
-def export_labels_png(
-    folder: str | os.PathLike[str], labels: Any, *, facts: VideoFacts | None = None
-) -> None:
+def export_labels_png(folder: PathLike, labels: Any, *, facts: VideoFacts | None = None) -> None:
     """Write every frame of a (T, H, W) label array as PNG (see `LabelPngWriter`).
 
     Raises

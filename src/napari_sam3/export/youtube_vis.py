@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from array import array
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,20 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from napari_sam3.export.base import label_shape, replacing, write_all
-from napari_sam3.export.coco import (
+from napari_sam3.export.annotations import (
     UNNAMED,
-    describe_source,
+    describe_object,
     encode_mask,
-    list_categories,
     number_categories,
-    write_list,
+    write_annotations,
 )
-from napari_sam3.export.objects import Found, ObjectWriter, describe_object
-from napari_sam3.export.outlines import run_lengths
-from napari_sam3.export.spool import Spool
-from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.export.writer import FoundObject, ObjectWriter, exporter
+from napari_sam3.session.run_lengths import run_lengths
 
 
 class YoutubeVisWriter(ObjectWriter):
@@ -32,37 +26,20 @@ class YoutubeVisWriter(ObjectWriter):
 
     The video has id 1; an annotation's id is the object's. `segmentations`, `bboxes` and `areas`
     have an entry for every frame, null where the object is not seen; `score` is the mean.
-    Beyond the format it has `name`, and of a daughter `mother` and `born_at` (frame), where known.
+    An object without a class is "object". Beyond the format it has `name`, and of a daughter
+    `mother` and `born_at` (frame), where known.
 
-    Parameters
-    ----------
-    path : path-like
-        Where to write.
-    shape : (T, H, W)
-        Of the video.
-    facts : VideoFacts, optional
-        Of the video.
-    objects : ObjectTable, optional
-        Names, classes and divisions, read at `close`; without a class it is "object".
+    Parameters are those of `ResultWriter`.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        shape: tuple[int, int, int],
-        *,
-        facts: VideoFacts | None = None,
-        objects: ObjectTable | None = None,
-    ) -> None:
-        super().__init__(path, shape, facts=facts)
-        self._objects = ObjectTable() if objects is None else objects
-        self._spool = Spool(self.path.absolute().parent)
-        # where each object's masks lie in the spool; by the million, so in plain numbers
+    def _prepare(self) -> None:
+        super()._prepare()
+        # where each object's masks lie on disk; by the million, so in plain numbers
         self._entries: dict[int, array[int]] = {}
         self._count = 0
-        self._newest = np.full(shape[0], -1, np.int64)  # frames may come again
+        self._newest = np.full(self.shape[0], -1, np.int64)  # frames may come again
 
-    def _add_objects(self, frame_index: int, found: list[Found]) -> None:
+    def _add_objects(self, frame_index: int, found: list[FoundObject]) -> None:
         self._newest[frame_index] = turn = self._count
         for measure, crop in found:
             x0, y0, x1, y1 = measure.bbox
@@ -73,19 +50,14 @@ class YoutubeVisWriter(ObjectWriter):
                 "area": measure.area,
                 "score": measure.score,
             }
-            place = self._spool.append(json.dumps(seen).encode())
+            place = self._frames.append(json.dumps(seen).encode())
             self._entries.setdefault(measure.obj_id, array("q")).extend((frame_index, turn, *place))
         self._count += 1
 
     def _finish(self) -> None:
         categories = number_categories(self._objects.classes)
-        with replacing(self.path) as temporary, temporary.open("w", encoding="utf-8") as file:
-            file.write('{"info": ')
-            json.dump(describe_source(self.facts), file)
-            write_list(file, "videos", [self._video()])
-            write_list(file, "annotations", self._annotations(categories))
-            write_list(file, "categories", list_categories(categories))
-            file.write("}\n")
+        lists = {"videos": [self._video()], "annotations": self._annotations(categories)}
+        write_annotations(self.path, self.facts, categories, lists)
 
     def _video(self) -> dict[str, Any]:
         length, height, width = self.shape
@@ -108,7 +80,7 @@ class YoutubeVisWriter(ObjectWriter):
             for frame_index, turn, offset, size in np.array(entries).reshape(-1, 4).tolist():
                 if turn != self._newest[frame_index]:
                     continue
-                found = json.loads(self._spool.read(offset, size))
+                found = json.loads(self._frames.read(offset, size))
                 masks[frame_index], bboxes[frame_index] = found["mask"], found["bbox"]
                 areas[frame_index] = found["area"]
                 if found["score"] is not None:
@@ -130,24 +102,5 @@ class YoutubeVisWriter(ObjectWriter):
                 **describe_object(self._objects, obj_id),
             }
 
-    def _release(self) -> None:
-        self._spool.close()
 
-
-def export_youtube_vis(
-    path: str | os.PathLike[str],
-    labels: Any,
-    *,
-    facts: VideoFacts | None = None,
-    objects: ObjectTable | None = None,
-) -> None:
-    """Write a whole (T, H, W) label array as YouTube-VIS JSON (see `YoutubeVisWriter`).
-
-    Raises
-    ------
-    VideoError
-        If it can't be written.
-    ValueError
-        If `labels` has another shape or type.
-    """
-    write_all(YoutubeVisWriter(path, label_shape(labels), facts=facts, objects=objects), labels)
+export_youtube_vis = exporter(YoutubeVisWriter)

@@ -6,11 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_sam3.imports.base import LabelFile
+    from napari_sam3.imports.label_file import LabelFile
     from napari_sam3.imports.open import open_labels
     from napari_sam3.imports.prompts import prompt_with_labels
 
-_HOMES = {"LabelFile": "base", "open_labels": "open", "prompt_with_labels": "prompts"}
+_HOMES = {"LabelFile": "label_file", "open_labels": "open", "prompt_with_labels": "prompts"}
 
 __all__ = ["LabelFile", "open_labels", "prompt_with_labels"]
 

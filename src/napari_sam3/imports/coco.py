@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
-from napari_sam3.imports.base import LabelFile, draw_masks, saying_which
-from napari_sam3.imports.objects import Hearsay
-from napari_sam3.labels.notes import ObjectNote
+from napari_sam3.imports.label_file import LabelFile, draw_masks, explain_read_errors
+from napari_sam3.imports.object_facts import read_objects
+from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.session.run_lengths import decode_runs
 from napari_sam3.values import BoolArray, ObjectMask
 
@@ -27,9 +27,9 @@ class CocoLabels(LabelFile):
     Annotations without a mask are left out.
     """
 
-    def __init__(self, path: Path, said: dict[str, Any]) -> None:
-        with saying_which(path):
-            images = sorted(said["images"], key=lambda image: image["id"])
+    def __init__(self, path: Path, content: dict[str, Any]) -> None:
+        with explain_read_errors(path):
+            images = sorted(content["images"], key=lambda image: image["id"])
             if not images:
                 raise ValueError("there are no images")
             sizes = {(int(i["height"]), int(i["width"])) for i in images}
@@ -38,27 +38,21 @@ class CocoLabels(LabelFile):
             frames = {
                 image["id"]: int(image.get("frame_index", n)) for n, image in enumerate(images)
             }
-            kept = [a for a in said["annotations"] if a.get("segmentation")]
+            kept = [a for a in content["annotations"] if a.get("segmentation")]
             is_tracked = any("track_id" in a for a in kept)
             key = "track_id" if is_tracked else "id"
-            names = {c["id"]: str(c["name"]) for c in said.get("categories", [])}
+            names = {c["id"]: str(c["name"]) for c in content.get("categories", [])}
             self._found: dict[int, list[tuple[int, float, Any]]] = defaultdict(list)
-            heard = Hearsay()
-            for annotation in kept:
-                obj_id = _check_id(annotation[key])
-                frame_index = frames[annotation["image_id"]]
-                score = float(annotation.get("score", 1.0))
-                self._found[frame_index].append((obj_id, score, annotation["segmentation"]))
-                heard.hear(obj_id, annotation, names.get(annotation.get("category_id")))
-            objects = heard.table()
+            entries = [(_check_id(a[key]), a, names.get(a.get("category_id"))) for a in kept]
+            for obj_id, a, _ in entries:
+                score = float(a.get("score", 1.0))
+                self._found[frames[a["image_id"]]].append((obj_id, score, a["segmentation"]))
+            objects, problems = read_objects(entries)
         self._has_scores = any("score" in a for a in kept)
         (size,) = sizes
-        greatest = max(
-            (obj_id for found in self._found.values() for obj_id, *_ in found), default=0
-        )
+        greatest = max((obj_id for obj_id, *_ in entries), default=0)
         shape = (max(frames.values()) + 1, *size)
-        options: Any = {"objects": objects, "problems": heard.problems}
-        super().__init__(path, shape, greatest=greatest, **options)
+        super().__init__(path, shape, greatest=greatest, objects=objects, problems=problems)
 
     def _read(self, frame_index: int) -> NDArray[Any]:
         size = self.shape[1:]
@@ -75,25 +69,21 @@ class CocoLabels(LabelFile):
 class YoutubeVisLabels(LabelFile):
     """YouTube-VIS annotations of one video: every annotation an object, its id the label."""
 
-    def __init__(self, path: Path, said: dict[str, Any]) -> None:
-        with saying_which(path):
-            videos = said["videos"]
+    def __init__(self, path: Path, content: dict[str, Any]) -> None:
+        with explain_read_errors(path):
+            videos = content["videos"]
             if len(videos) != 1:
                 raise ValueError(f"it is of {len(videos)} videos; give a file of one")
             (video,) = videos
-            shape = tuple(int(video[key]) for key in ("length", "height", "width"))
-            names = {c["id"]: str(c["name"]) for c in said.get("categories", [])}
-            annotations = [a for a in said["annotations"] if a["video_id"] == video["id"]]
+            shape = int(video["length"]), int(video["height"]), int(video["width"])
+            names = {c["id"]: str(c["name"]) for c in content.get("categories", [])}
+            annotations = [a for a in content["annotations"] if a["video_id"] == video["id"]]
             self._masks = {_check_id(a["id"]): list(a["segmentations"]) for a in annotations}
             self._scores = {int(a["id"]): float(a["score"]) for a in annotations if "score" in a}
-            heard = Hearsay()
-            for annotation in annotations:
-                class_name = names.get(annotation.get("category_id"))
-                heard.hear(int(annotation["id"]), annotation, class_name)
-            objects = heard.table()
+            entries = [(int(a["id"]), a, names.get(a.get("category_id"))) for a in annotations]
+            objects, problems = read_objects(entries)
         greatest = max(self._masks, default=0)
-        options: Any = {"objects": objects, "problems": heard.problems}
-        super().__init__(path, (shape[0], shape[1], shape[2]), greatest=greatest, **options)
+        super().__init__(path, shape, greatest=greatest, objects=objects, problems=problems)
 
     def _read(self, frame_index: int) -> NDArray[Any]:
         found = [
@@ -116,13 +106,13 @@ def open_json(path: Path) -> LabelFile:
     VideoError
         If it is something else.
     """
-    with saying_which(path), path.open(encoding="utf-8") as file:
-        said = json.load(file)
-    if isinstance(said, dict) and "annotations" in said:
-        if "videos" in said:
-            return YoutubeVisLabels(path, said)
-        if "images" in said:
-            return CocoLabels(path, said)
+    with explain_read_errors(path), path.open(encoding="utf-8") as file:
+        content = json.load(file)
+    if isinstance(content, dict) and "annotations" in content:
+        if "videos" in content:
+            return YoutubeVisLabels(path, content)
+        if "images" in content:
+            return CocoLabels(path, content)
     raise VideoError(f"{str(path)!r} is neither COCO nor YouTube-VIS: it has no images or videos")
 
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from napari_sam3.errors import VideoError
-from napari_sam3.imports.base import LabelFile
+from napari_sam3.imports.label_file import LabelFile
 
 
 def open_labels(path: str | os.PathLike[str]) -> LabelFile:
@@ -32,8 +32,8 @@ def open_labels(path: str | os.PathLike[str]) -> LabelFile:
     from napari_sam3.imports.pictures import (
         PICTURE_SUFFIXES,
         TIFF_SUFFIXES,
-        LabelPictures,
-        LabelStack,
+        PictureLabels,
+        TiffLabels,
         open_ctc,
     )
     from napari_sam3.imports.zarr_labels import ZarrLabels
@@ -50,15 +50,15 @@ def open_labels(path: str | os.PathLike[str]) -> LabelFile:
         files = [f for f in place.iterdir() if f.is_file() and not f.name.startswith(".")]
         kinds = {f.suffix.lower() for f in files} & PICTURE_SUFFIXES
         if len(kinds) == 1:
-            return LabelPictures(place, [f for f in files if f.suffix.lower() in kinds])
+            return PictureLabels(place, [f for f in files if f.suffix.lower() in kinds])
         what = f"pictures of {len(kinds)} kinds" if kinds else "no pictures"
         raise VideoError(
             f"{str(place)!r} has {what}; labels are a folder of PNG or of TIFF, or an OME-Zarr"
         )
     if suffix in TIFF_SUFFIXES:
-        return LabelStack(place)
+        return TiffLabels(place)
     if suffix in PICTURE_SUFFIXES:
-        return LabelPictures(place, [place])
+        return PictureLabels(place, [place])
     if suffix == ".json":
         return open_json(place)
     raise VideoError(

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
-from napari_sam3.export.base import read_sidecar
-from napari_sam3.imports.base import LabelFile, saying_which
+from napari_sam3.export.sidecar import read_sidecar
+from napari_sam3.imports.label_file import LabelFile, explain_read_errors
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.video.numbering import natural_key
 
@@ -21,16 +21,16 @@ TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 PICTURE_SUFFIXES = TIFF_SUFFIXES | {".png", ".bmp"}
 
 
-class LabelStack(LabelFile):
+class TiffLabels(LabelFile):
     """A TIFF of (T, H, W) or (H, W) labels, read a frame at a time."""
 
     def __init__(self, path: Path) -> None:
         import tifffile
 
-        with saying_which(path):
+        with explain_read_errors(path):
             self._tiff = tifffile.TiffFile(path)
         try:
-            with saying_which(path):
+            with explain_read_errors(path):
                 series = self._tiff.series[0]
                 shape = tuple(n for n in series.shape if n != 1)
             height, width = series.shape[-2:]
@@ -43,12 +43,11 @@ class LabelStack(LabelFile):
             size = (int(height), int(width))
             super().__init__(path, (frames, *size), greatest=greatest_of(series.dtype))
             self._frames = frames
-            self._pages = len(series.pages) == frames and series.pages[0] is not None
             self._series = series
             # ImageJ writes one page for many frames, all in one piece
             self._whole: NDArray[Any] | None = None
-            if not self._pages:
-                with saying_which(path):
+            if len(series.pages) != frames or series.pages[0] is None:
+                with explain_read_errors(path):
                     if series.dataoffset is not None:
                         self._whole = tifffile.memmap(path, mode="r", series=0)
                     else:
@@ -72,7 +71,7 @@ class LabelStack(LabelFile):
         self._tiff.close()
 
 
-class LabelPictures(LabelFile):
+class PictureLabels(LabelFile):
     """Labels with a picture a frame.
 
     Where the facts of the video lie beside the folder, or the numbers begin with 0, the number of a
@@ -111,9 +110,9 @@ class LabelPictures(LabelFile):
         else:
             self._files = dict(enumerate(files))
         first = read_picture(files[0])
-        shape = (max(self._files) + 1, *first.shape)
-        options: Any = {"objects": objects, "problems": problems}
-        super().__init__(path, shape, greatest=greatest_of(first.dtype), **options)
+        greatest = greatest_of(first.dtype)
+        shape = (max(self._files) + 1, first.shape[0], first.shape[1])
+        super().__init__(path, shape, greatest=greatest, objects=objects, problems=problems)
 
     def _read(self, frame_index: int) -> NDArray[Any]:
         file = self._files.get(frame_index)
@@ -128,7 +127,7 @@ class LabelPictures(LabelFile):
         return objects
 
 
-def open_ctc(folder: Path, table: Path) -> LabelPictures:
+def open_ctc(folder: Path, table: Path) -> PictureLabels:
     """Open a folder of the Cell Tracking Challenge with its table of tracks.
 
     The only child of a track that ended earlier than a frame before is no daughter: that is how
@@ -137,7 +136,7 @@ def open_ctc(folder: Path, table: Path) -> LabelPictures:
     files = [f for f in folder.iterdir() if f.suffix.lower() in TIFF_SUFFIXES and f.is_file()]
     if not files:
         raise VideoError(f"{str(folder)!r} has {table.name}, but no masks (mask000.tif, ...)")
-    with saying_which(table):
+    with explain_read_errors(table):
         lines = table.read_text(encoding="utf-8").splitlines()
         rows = [[int(n) for n in line.split()] for line in lines if line.strip()]
         tracks = {label: (begin, end, parent) for label, begin, end, parent in rows}
@@ -154,9 +153,9 @@ def open_ctc(folder: Path, table: Path) -> LabelPictures:
         else:
             parents[label], begins[label] = obj_id, begin
     problems: list[str] = []
-    with saying_which(table):
+    with explain_read_errors(table):
         objects = ObjectTable.from_parents(parents, begins, problems=problems)
-    return LabelPictures(folder, files, objects=objects, problems=problems, renamed=renamed)
+    return PictureLabels(folder, files, objects=objects, problems=problems, renamed=renamed)
 
 
 def read_picture(path: Path) -> NDArray[Any]:
@@ -167,7 +166,7 @@ def read_picture(path: Path) -> NDArray[Any]:
     VideoError
         If it can't be read, or is in colour.
     """
-    with saying_which(path):
+    with explain_read_errors(path):
         if path.suffix.lower() in TIFF_SUFFIXES:
             import tifffile
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
-from napari_sam3.imports.base import LabelFile, saying_which
-from napari_sam3.imports.objects import Hearsay
+from napari_sam3.imports.label_file import LabelFile, explain_read_errors
+from napari_sam3.imports.object_facts import read_objects
 from napari_sam3.imports.pictures import greatest_of
 
 
@@ -20,36 +20,29 @@ class ZarrLabels(LabelFile):
     def __init__(self, path: Path) -> None:
         import zarr
 
-        with saying_which(path):
+        with explain_read_errors(path):
             group, image = _find_labels(zarr.open_group(path, mode="r"), path)
             multiscale = image["multiscales"][0]
             array: Any = group[multiscale["datasets"][0]["path"]]
             axes = [axis["name"] for axis in multiscale["axes"]]
             self._key = tuple(slice(None) if name in "tyx" else 0 for name in axes)
-            others = [
-                n for n, name in zip(array.shape, axes, strict=True) if name not in "tyx" and n != 1
-            ]
+            lengths = dict(zip(axes, array.shape, strict=True))
             named = [name for name in axes if name in "tyx"]
-            said = image.get("image-label", {}).get("properties") or []
-            heard = Hearsay()
-            for one in said:
-                obj_id = int(one["label-value"])
-                if obj_id > 0:
-                    heard.hear(obj_id, one, str(one["class"]) if "class" in one else None)
-            objects = heard.table()
+            others = [n for name, n in lengths.items() if name not in "tyx" and n != 1]
+            described = image.get("image-label", {}).get("properties") or []
+            entries = ((int(p["label-value"]), p, str(p.get("class", ""))) for p in described)
+            objects, problems = read_objects(entry for entry in entries if entry[0] > 0)
         if others or named not in (["t", "y", "x"], ["y", "x"]):
             raise VideoError(
                 f"{str(path)!r} has labels of the axes {''.join(axes)} {array.shape}; only t, y "
                 "and x can be read: save one plane alone"
             )
         self._array = array
-        lengths = [n for n, name in zip(array.shape, axes, strict=True) if name in "tyx"]
-        self._has_time = len(named) == 3
-        self._frames = lengths[0] if self._has_time else 1
+        self._has_time = "t" in named
+        self._frames = lengths.get("t", 1)
         greatest = greatest_of(array.dtype)
-        shape = (self._frames, lengths[-2], lengths[-1])
-        options: Any = {"objects": objects, "problems": heard.problems}
-        super().__init__(path, shape, greatest=greatest, **options)
+        shape = (self._frames, lengths["y"], lengths["x"])
+        super().__init__(path, shape, greatest=greatest, objects=objects, problems=problems)
 
     def _read(self, frame_index: int) -> NDArray[Any]:
         if frame_index >= self._frames:
@@ -62,13 +55,13 @@ class ZarrLabels(LabelFile):
 
 def _find_labels(group: Any, path: Path) -> tuple[Any, dict[str, Any]]:
     """The group of the label image, and what it says of itself: `path`, or below it."""
-    said = _describe(group)
-    if "image-label" in said:
-        return group, said
-    if "labels" not in said and "labels" in group:
+    described = _describe(group)
+    if "image-label" in described:
+        return group, described
+    if "labels" not in described and "labels" in group:
         group = group["labels"]
-        said = _describe(group)
-    names = list(said.get("labels", []))
+        described = _describe(group)
+    names = list(described.get("labels", []))
     if len(names) != 1:
         listed = ", ".join(f"{str(path / 'labels' / name)!r}" for name in names)
         raise VideoError(
@@ -80,5 +73,5 @@ def _find_labels(group: Any, path: Path) -> tuple[Any, dict[str, Any]]:
 
 
 def _describe(group: Any) -> dict[str, Any]:
-    said = dict(group.attrs)
-    return dict(said.get("ome", said))  # 0.4 has it at the top
+    described = dict(group.attrs)
+    return dict(described.get("ome", described))  # 0.4 has it at the top

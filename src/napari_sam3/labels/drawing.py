@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from napari_sam3.labels.label_stack import LabelStack
-from napari_sam3.labels.notes import ObjectNote
+from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.values import FrameResult, label_image
 
 

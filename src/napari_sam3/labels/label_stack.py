@@ -6,6 +6,8 @@ value, so each is kept deflated: some 10 to 60 kB a frame.
 
 from __future__ import annotations
 
+import operator
+import threading
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
@@ -14,17 +16,23 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from napari_sam3.labels.array import WHOLE, PlaneArray
-from napari_sam3.labels.codec import PlaneCodec
-from napari_sam3.labels.indexing import fit_values
-from napari_sam3.labels.notes import PAINTED, ObjectNote, mean_scores, pack_notes, unpack_notes
+from napari_sam3.labels.frame_codec import FrameCodec
+from napari_sam3.labels.indexing import fit_values, normalise_key
+from napari_sam3.labels.object_notes import (
+    PAINTED,
+    ObjectNote,
+    mean_scores,
+    pack_notes,
+    unpack_notes,
+)
 
 _NO_NOTES: Mapping[int, ObjectNote] = MappingProxyType({})
 
 CACHE_BYTES = 64 * 2**20
+WHOLE = (slice(None), slice(None))
 
 
-class LabelStack(PlaneArray):
+class LabelStack:
     """An array-like of labels, (T, H, W), whose frames are kept squeezed.
 
     Takes memory only for frames that hold a label, and for the frames last used. Indexing works
@@ -51,6 +59,8 @@ class LabelStack(PlaneArray):
         If `shape` is not three positive numbers or `dtype` is not an integer type.
     """
 
+    ndim = 3
+
     def __init__(
         self,
         shape: tuple[int, int, int],
@@ -58,24 +68,55 @@ class LabelStack(PlaneArray):
         *,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
-        super().__init__(shape, dtype)
-        plane_bytes = self.shape[1] * self.shape[2] * self.dtype.itemsize
+        sizes = tuple(operator.index(n) for n in shape)
+        if len(sizes) != 3 or min(sizes) < 1:
+            raise ValueError(f"shape is {shape}; give (frames, height, width), each at least 1")
+        self.shape = sizes
+        self.dtype: np.dtype[Any] = np.dtype(dtype)
+        if self.dtype.kind not in "iu":
+            raise ValueError(f"dtype is {self.dtype}; labels need an integer type such as uint16")
+        self._lock = threading.RLock()
+        # views of one element: they have the shapes and cost nothing
+        self._background = np.broadcast_to(self.dtype.type(0), self.shape[1:])
+        self._outline = np.broadcast_to(np.int8(0), self.shape)
         self._cache_bytes = cache_bytes
-        self._cache_frames = max(1, cache_bytes // plane_bytes)
-        self._codec = PlaneCodec(self.shape[1:], self.dtype)
+        self._cache_frames = max(1, cache_bytes // (self._background.size * self.dtype.itemsize))
+        self._codec = FrameCodec(self.shape[1:], self.dtype)
         self._packed: dict[int, bytes] = {}
         self._open: OrderedDict[int, NDArray[Any]] = OrderedDict()
         self._dirty: set[int] = set()  # open frames that differ from what is packed
-        self._processed = np.zeros(self.shape[0], bool)
-        self._locked = np.zeros(self.shape[0], bool)
-        self._runs = np.zeros(self.shape[0], np.int32)
         self._notes: dict[int, bytes] = {}
-        self._least = np.zeros(self.shape[0], self.dtype)
-        self._greatest = np.zeros(self.shape[0], self.dtype)
+        self._facts = np.zeros(
+            self.shape[0],
+            [
+                ("is_processed", bool),
+                ("is_locked", bool),
+                ("run", np.int32),
+                # of what is packed; a checksum and size are known of what goes to disk
+                ("crc", np.uint32),
+                ("size", np.int64),
+                ("least", self.dtype),
+                ("greatest", self.dtype),
+            ],
+        )
         # frames changed by hand as they were before, packed, and what was noted on them
         self._edits: dict[int, tuple[bytes | None, bytes]] = {}
 
     # ------------------------------------------------------------ what it is
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        frames, height, width = self.shape
+        return frames * height * width
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that a plain array of this shape would take (see `memory_bytes`)."""
+        return self.size * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return self.shape[0]
 
     @property
     def memory_bytes(self) -> int:
@@ -83,7 +124,7 @@ class LabelStack(PlaneArray):
         with self._lock:
             packed = sum(map(len, self._packed.values()))
             notes = sum(map(len, self._notes.values()))
-            opened = sum(plane.nbytes for plane in self._open.values())
+            opened = sum(frame.nbytes for frame in self._open.values())
             edits = sum(len(before or b"") for before, _ in self._edits.values())
             return packed + notes + opened + edits
 
@@ -93,16 +134,16 @@ class LabelStack(PlaneArray):
         return False
 
     def __repr__(self) -> str:
-        done = int(np.count_nonzero(self._processed))
+        done = int(np.count_nonzero(self._facts["is_processed"]))
         return f"<{type(self).__name__} {self.shape} {self.dtype}, {done} frames written>"
 
     def is_processed(self, frame_index: int) -> bool:
         """Whether the frame was ever written, if only with background."""
-        return bool(self._processed[frame_index])
+        return bool(self._facts["is_processed"][frame_index])
 
     def processed_frames(self) -> NDArray[np.intp]:
         """Indices of the frames ever written, rising."""
-        return np.flatnonzero(self._processed)
+        return np.flatnonzero(self._facts["is_processed"])
 
     # ------------------------------------------------------------ what is known
 
@@ -131,21 +172,21 @@ class LabelStack(PlaneArray):
         frame_index = self._number(frame_index)
         with self._lock:
             self._check_writable()
-            if self._locked[frame_index] != is_locked:
-                self._locked[frame_index] = is_locked
+            if self.is_locked(frame_index) != is_locked:
+                self._facts["is_locked"][frame_index] = is_locked
                 self._touched(frame_index)
 
     def is_locked(self, frame_index: int) -> bool:
         """Whether `draw` leaves the frame alone."""
-        return bool(self._locked[frame_index])
+        return bool(self._facts["is_locked"][frame_index])
 
     def locked_frames(self) -> NDArray[np.intp]:
         """Indices of the locked frames, rising."""
-        return np.flatnonzero(self._locked)
+        return np.flatnonzero(self._facts["is_locked"])
 
     def frames_of_run(self, run: int) -> NDArray[np.intp]:
         """Indices of the frames that were last drawn by a run of this number, rising."""
-        return np.flatnonzero(self._runs == run)
+        return np.flatnonzero(self._facts["run"] == run)
 
     # ----------------------------------------------------------- changed by hand
 
@@ -198,6 +239,57 @@ class LabelStack(PlaneArray):
 
     # --------------------------------------------------------- reading, writing
 
+    def __getitem__(self, key: Any) -> Any:
+        first, *others = normalise_key(key, self._outline)
+        rest = tuple(others)
+        if isinstance(first, int):
+            with self._lock:
+                part = self._look(first)[rest]
+                return part.copy() if isinstance(part, np.ndarray) else part
+        if isinstance(first, slice):
+            found = np.zeros(self._outline[(first, *rest)].shape, self.dtype)
+            for place, frame_index in enumerate(range(self.shape[0])[first]):
+                with self._lock:
+                    if self._holds_labels(frame_index):
+                        found[place] = self._look(frame_index)[rest]
+            return found
+        if any(isinstance(axis, slice) for axis in rest):
+            frames, places = np.unique(first, return_inverse=True)
+            block = np.stack([self[int(t)] for t in frames]) if frames.size else self[:0]
+            return block[(places.reshape(first.shape), *rest)]
+        t, y, x = np.broadcast_arrays(first, *cast(Any, rest))
+        found = np.zeros(t.shape, self.dtype)
+        for frame_index in np.unique(t):
+            here = t == frame_index
+            with self._lock:
+                found[here] = self._look(int(frame_index))[y[here], x[here]]
+        return found
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        first, *others = normalise_key(key, self._outline)
+        rest = tuple(others)
+        # also finds every index out of range, before anything is changed
+        target = self._outline[(first, *rest)].shape
+        values = fit_values(value, target, self.dtype)
+        self._check_writable()
+        if isinstance(first, int):
+            self._paint(first, rest, values)
+        elif isinstance(first, slice):
+            for place, frame_index in enumerate(range(self.shape[0])[first]):
+                self._paint(frame_index, rest, values[place])
+        elif any(isinstance(axis, slice) for axis in rest):
+            frames, places = np.unique(first, return_inverse=True)
+            with self._lock:
+                block = np.stack([self[int(t)] for t in frames]) if frames.size else self[:0]
+                block[(places.reshape(first.shape), *rest)] = values
+                for frame_index, frame in zip(frames, block, strict=True):
+                    self._paint(int(frame_index), WHOLE, frame)
+        else:
+            t, y, x = np.broadcast_arrays(first, *cast(Any, rest))
+            for frame_index in np.unique(t):
+                here = t == frame_index
+                self._paint(int(frame_index), (y[here], x[here]), values[here])
+
     def draw(
         self,
         frame_index: int,
@@ -230,11 +322,11 @@ class LabelStack(PlaneArray):
         packed = pack_notes(notes)
         with self._lock:
             self._check_writable()
-            if self._locked[frame_index]:
+            if self.is_locked(frame_index):
                 return False
             self._notes[frame_index] = packed
             if run:
-                self._runs[frame_index] = run
+                self._facts["run"][frame_index] = run
             self._write(frame_index, WHOLE, values)
             self._pack(frame_index)
         return True
@@ -247,15 +339,32 @@ class LabelStack(PlaneArray):
 
     # ------------------------------------------------------------- array methods
 
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("a LabelStack is squeezed: an array of it is always a copy")
+        whole: NDArray[Any] = self[:]
+        return whole if dtype is None else whole.astype(dtype, copy=False)
+
+    def max(self, axis: Any = None, out: Any = None, **options: Any) -> Any:
+        """Greatest label; of the whole without unsqueezing it."""
+        if axis is not None or out is not None or options:
+            return self[:].max(axis=axis, out=out, **options)
+        return self.dtype.type(max(greatest for _, greatest in self._extremes()))
+
+    def min(self, axis: Any = None, out: Any = None, **options: Any) -> Any:
+        """Least label; of the whole without unsqueezing it."""
+        if axis is not None or out is not None or options:
+            return self[:].min(axis=axis, out=out, **options)
+        return self.dtype.type(min(least for least, _ in self._extremes()))
+
     def copy(self) -> LabelStack:
         """A copy of its own, as frugal."""
         other = LabelStack(self.shape, self.dtype, cache_bytes=self._cache_bytes)
         with self._lock:
             for frame_index in list(self._dirty):
                 self._pack(frame_index)
-            other._packed = dict(self._packed)
-            other._least, other._greatest = self._least.copy(), self._greatest.copy()
-            other._take_over(self)
+            other._packed, other._notes = dict(self._packed), dict(self._notes)
+            other._facts = self._facts.copy()
         return other
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LabelStack:
@@ -274,33 +383,34 @@ class LabelStack(PlaneArray):
         other = LabelStack(self.shape, dtype, cache_bytes=self._cache_bytes)
         for frame_index in self.processed_frames().tolist():
             other.draw(frame_index, self[frame_index])
-        other._take_over(self)
+        for name in ("is_processed", "is_locked", "run"):
+            other._facts[name] = self._facts[name]
+        other._notes = dict(self._notes)
         return other
 
-    def _take_over(self, other: LabelStack) -> None:
-        """Know of the frames what another does."""
-        self._processed = other._processed.copy()
-        self._locked = other._locked.copy()
-        self._runs = other._runs.copy()
-        self._notes = dict(other._notes)
-
     def _extremes(self) -> list[tuple[int, int]]:
+        """Least and greatest label of every frame that holds any, and of one that holds none."""
         with self._lock:
             for frame_index in list(self._dirty):
                 self._pack(frame_index)
-            least, greatest = self._least[self._processed], self._greatest[self._processed]
-        found = list(zip(least.tolist(), greatest.tolist(), strict=True))
+            processed = self._facts[self._facts["is_processed"]]
+        found: list[tuple[int, int]] = processed[["least", "greatest"]].tolist()
         return found if len(found) == self.shape[0] else [*found, (0, 0)]
 
     # ------------------------------------------------------------------- frames
 
+    def _number(self, frame_index: int) -> int:
+        """The frame's index, counted from the start."""
+        return range(self.shape[0])[operator.index(frame_index)]
+
     def _check_writable(self) -> None:
-        """Everything can be changed."""
+        """Raise where nothing can be changed."""
 
     def _touched(self, frame_index: int) -> None:
         """A frame was changed by hand, or what is known of it."""
 
     def _holds_labels(self, frame_index: int) -> bool:
+        """Whether there may be a label on the frame."""
         return frame_index in self._open or frame_index in self._packed
 
     def _look(self, frame_index: int) -> NDArray[Any]:
@@ -340,21 +450,21 @@ class LabelStack(PlaneArray):
                 # changed in place: a stroke of the brush touches few pixels, many times
                 self._unsqueezed(frame_index)[rest] = values
             self._dirty.add(frame_index)
-            self._processed[frame_index] = True
+            self._facts["is_processed"][frame_index] = True
 
     def _unsqueezed(self, frame_index: int) -> NDArray[Any]:
-        plane = self._open.get(frame_index)
-        if plane is not None:
+        frame = self._open.get(frame_index)
+        if frame is not None:
             self._open.move_to_end(frame_index)
-            return plane
-        plane = self._load(frame_index)
-        if plane is None:
-            plane = np.zeros(self.shape[1:], self.dtype)
-        self._keep(frame_index, plane)
-        return plane
+            return frame
+        frame = self._load(frame_index)
+        if frame is None:
+            frame = np.zeros(self.shape[1:], self.dtype)
+        self._keep(frame_index, frame)
+        return frame
 
-    def _keep(self, frame_index: int, plane: NDArray[Any]) -> None:
-        self._open[frame_index] = plane
+    def _keep(self, frame_index: int, frame: NDArray[Any]) -> None:
+        self._open[frame_index] = frame
         self._open.move_to_end(frame_index)
         while len(self._open) > self._cache_frames:
             oldest = next(iter(self._open))
@@ -363,9 +473,9 @@ class LabelStack(PlaneArray):
 
     def _pack(self, frame_index: int) -> None:
         if frame_index in self._dirty:
-            plane = self._open[frame_index]
-            self._least[frame_index], self._greatest[frame_index] = plane.min(), plane.max()
-            self._store(frame_index, self._codec.pack(plane))
+            frame, facts = self._open[frame_index], self._facts
+            facts["least"][frame_index], facts["greatest"][frame_index] = frame.min(), frame.max()
+            self._store(frame_index, self._codec.pack(frame))
             self._dirty.remove(frame_index)
 
     def _load(self, frame_index: int) -> NDArray[Any] | None:
@@ -378,7 +488,7 @@ class LabelStack(PlaneArray):
 
     def _store(self, frame_index: int, packed: bytes) -> None:
         """Keep a packed frame; its least and greatest label are known."""
-        if self._least[frame_index] == self._greatest[frame_index] == 0:
+        if self._facts["least"][frame_index] == self._facts["greatest"][frame_index] == 0:
             self._packed.pop(frame_index, None)
         else:
             self._packed[frame_index] = packed

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam3.labels.notes import ObjectNote, Source
+from napari_sam3.labels.object_notes import ObjectNote, Source
 from napari_sam3.values import Box, FrameResult
 
 
@@ -117,26 +117,3 @@ def _number_labels(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]
     places = np.zeros(np.iinfo(values.dtype).max + 1, np.intp)
     places[ids] = np.arange(len(ids))
     return ids, places[values]
-
-
-def mean_values(labels: NDArray[Any], frame: NDArray[Any]) -> dict[int, tuple[float, ...]]:
-    """The mean of a frame's pixels in each object.
-
-    Parameters
-    ----------
-    labels : (H, W) integer array
-        0 is background.
-    frame : (H, W) or (H, W, C) array
-        As the video gives it.
-
-    Returns
-    -------
-    dict of id to tuple of float
-        One mean for each channel, in the video's own values.
-    """
-    inside = labels != 0
-    ids, place = _number_labels(labels[inside])
-    values = frame[inside].reshape(len(place), 1 if frame.ndim == 2 else frame.shape[2])
-    areas = np.bincount(place, minlength=len(ids))
-    means = [np.bincount(place, channel, len(ids)) / areas for channel in values.T]
-    return {int(obj_id): tuple(float(m[n]) for m in means) for n, obj_id in enumerate(ids)}

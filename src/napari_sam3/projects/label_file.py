@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam3.imports.base import LabelFile
-from napari_sam3.labels.notes import ObjectNote
+from napari_sam3.imports.label_file import LabelFile
+from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.projects.project import Project
 from napari_sam3.video.facts import VideoFacts
 

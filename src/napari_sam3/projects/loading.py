@@ -12,10 +12,10 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from napari_sam3.errors import ProjectError, PromptFileError, StoreError
+from napari_sam3.labels.frame_records import read_header
 from napari_sam3.labels.label_stack import LabelStack
+from napari_sam3.labels.label_store import CHUNKS_NAME, RECORDS_NAME, LabelStore
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.labels.records import read_header
-from napari_sam3.labels.store import CHUNKS_NAME, RECORDS_NAME, LabelStore
 from napari_sam3.projects.files import SmallFiles, set_aside
 from napari_sam3.projects.migrate import VERSION, migrate
 from napari_sam3.projects.place import LAYERS, OBJECTS, PROJECT, PROMPTS

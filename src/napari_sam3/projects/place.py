@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from napari_sam3.errors import ProjectError, VideoError
-from napari_sam3.labels.store import RECORDS_NAME
+from napari_sam3.labels.label_store import RECORDS_NAME
 from napari_sam3.settings import projects_path
 from napari_sam3.video.sampled_hash import hash_samples
 

@@ -19,8 +19,8 @@ import numpy as np
 from napari_sam3.errors import ProjectError, StoreError
 from napari_sam3.labels.drawing import draw_result
 from napari_sam3.labels.label_stack import LabelStack
+from napari_sam3.labels.label_store import LabelStore
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.labels.store import LabelStore
 from napari_sam3.projects.files import SmallFiles
 from napari_sam3.projects.loading import Contents, load
 from napari_sam3.projects.lock import HOLDER, LOCK, ProjectLock

@@ -63,7 +63,7 @@ def read_label_layers(path: PathOrPaths) -> list[LayerData]:
 
 def _label_layer(path: Path) -> LayerData:
     from napari_sam3.imports import open_labels
-    from napari_sam3.imports.planes import FilePlanes
+    from napari_sam3.imports.file_label_stack import FileLabelStack
     from napari_sam3.plugin.layers.features_table import OBJECTS, make_features
 
     labels = open_labels(path)
@@ -84,7 +84,7 @@ def _label_layer(path: Path) -> LayerData:
         },
         "features": make_features((), labels.objects),
     }
-    return FilePlanes(labels), arguments, "labels"
+    return FileLabelStack(labels), arguments, "labels"
 
 
 def _time_step(facts: VideoFacts) -> float | None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_sam3.errors import LayerError
 
 if TYPE_CHECKING:
-    from napari_sam3.labels.notes import ObjectNote
+    from napari_sam3.labels.object_notes import ObjectNote
     from napari_sam3.plugin.layers.stack_axes import StackAxes
     from napari_sam3.video.facts import VideoFacts
 
@@ -105,7 +105,7 @@ def write_geff(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
 
 def _write(name: str, path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     from napari_sam3.export import Scene, open_writer
-    from napari_sam3.export.base import label_shape, write_all
+    from napari_sam3.export.writer import label_shape, write_all
     from napari_sam3.plugin.io.save_in_background import save_apart
     from napari_sam3.plugin.layers.features_table import known_objects
 
@@ -159,7 +159,7 @@ def write_results(
     Parameters
     ----------
     name : str
-        Of `napari_sam3.export.formats.FORMATS`.
+        Of `napari_sam3.export.registry.FORMATS`.
     path : str
         Where to write.
     image, labels : napari Image and Labels layer
@@ -191,7 +191,7 @@ def _write_with_video(
     from napari.layers import Layer
 
     from napari_sam3.export import Scene, open_writer
-    from napari_sam3.export.base import write_all
+    from napari_sam3.export.writer import write_all
     from napari_sam3.plugin.io.save_in_background import save_apart
     from napari_sam3.plugin.layers.features_table import known_objects
     from napari_sam3.plugin.layers.stack_axes import guess_axes, layer_video, video_contrast_limits

@@ -11,7 +11,7 @@ from napari.utils.notifications import show_warning
 from numpy.typing import NDArray
 
 from napari_sam3.labels.label_stack import LabelStack
-from napari_sam3.labels.notes import ObjectNote, Source
+from napari_sam3.labels.object_notes import ObjectNote, Source
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
 from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count

@@ -7,7 +7,7 @@ from pathlib import Path
 from napari.layers import Labels, Tracks
 
 from napari_sam3.errors import MissingPromptError
-from napari_sam3.export.formats import choose_format
+from napari_sam3.export.registry import choose_format
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.controllers.tracks_layer import CentroidTracks
@@ -90,7 +90,7 @@ class ScriptResults:
         path : path-like
             The file or folder to make.
         format : str, optional
-            A name of `napari_sam3.export.formats.FORMATS`; told by the path if left out.
+            A name of `napari_sam3.export.registry.FORMATS`; told by the path if left out.
 
         Raises
         ------

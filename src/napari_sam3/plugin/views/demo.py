@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_sam3.errors import ModelUnavailableError
 from napari_sam3.export import draw_overlay, export_overlay
-from napari_sam3.export.sheet import pick_frames, write_contact_sheet
+from napari_sam3.export.contact_sheet import pick_frames, write_contact_sheet
 from napari_sam3.models.registry import choose_model, list_models
 from napari_sam3.plugin.layers.results_layer import ResultsLayer
 from napari_sam3.plugin.layers.transforms import layer_shape, napari_points

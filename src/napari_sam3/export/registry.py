@@ -13,7 +13,7 @@ from napari_sam3.errors import RequestError
 from napari_sam3.labels.objects import ObjectTable
 
 if TYPE_CHECKING:
-    from napari_sam3.export.base import ResultWriter
+    from napari_sam3.export.writer import ResultWriter
     from napari_sam3.values import Frames
     from napari_sam3.video import Video
     from napari_sam3.video.facts import VideoFacts
@@ -63,7 +63,7 @@ class Format:
     home : str
         Module and class of the writer.
     takes : tuple of str
-        What the writer takes of a `Scene`.
+        What the writer takes of a `Scene`, beside what all take.
     options : mapping
         What else it is given.
     needs_video : bool
@@ -84,23 +84,20 @@ FORMATS: Mapping[str, Format] = {
     "overlay": Format(
         "overlay.mp4", "film with coloured objects", "overlay:OverlayWriter", needs_video=True
     ),
-    "csv": Format("objects.csv", "table of measures", "table:TableWriter", ("video", "objects")),
-    "coco": Format("coco.json", "COCO, run lengths", "coco:CocoWriter", ("objects",)),
+    "csv": Format("objects.csv", "table of measures", "csv_table:TableWriter", ("video",)),
+    "coco": Format("coco.json", "COCO, run lengths", "coco:CocoWriter"),
     "coco-polygons": Format(
         "coco-polygons.json",
         "COCO, polygons",
         "coco:CocoWriter",
-        ("objects",),
-        {"segmentation": "polygon"},
+        options={"segmentation": "polygon"},
     ),
-    "ytvis": Format("ytvis.json", "YouTube-VIS", "youtube_vis:YoutubeVisWriter", ("objects",)),
-    "ctc": Format("01_RES/", "Cell Tracking Challenge", "ctc:CtcWriter", ("objects",)),
+    "ytvis": Format("ytvis.json", "YouTube-VIS", "youtube_vis:YoutubeVisWriter"),
+    "ctc": Format("01_RES/", "Cell Tracking Challenge", "ctc:CtcWriter"),
     "mot": Format("mot.txt", "MOTChallenge boxes", "mot:MotWriter"),
     "davis": Format("davis/", "DAVIS palette PNG", "davis:DavisWriter"),
-    "ome-zarr": Format(
-        "labels.ome.zarr/", "OME-Zarr 0.5 labels", "ome_zarr:OmeZarrWriter", ("objects",)
-    ),
-    "geff": Format("tracks.geff/", "graph of tracks", "geff:GeffWriter", ("objects",)),
+    "ome-zarr": Format("labels.ome.zarr/", "OME-Zarr 0.5 labels", "ome_zarr:OmeZarrWriter"),
+    "geff": Format("tracks.geff/", "graph of tracks", "geff:GeffWriter"),
 }
 """By name. Nothing is imported before a writer is opened."""
 
@@ -186,8 +183,8 @@ def open_writer(name: str, path: str | os.PathLike[str], scene: Scene) -> Result
     make = getattr(import_module(f"napari_sam3.export.{module}"), writer)
     if chosen.needs_video:
         return _open_overlay(make, path, scene)
-    options = {part: getattr(scene, part) for part in chosen.takes}
-    return make(path, scene.shape, facts=scene.facts, **options, **chosen.options)  # type: ignore[no-any-return]
+    options = {part: getattr(scene, part) for part in ("facts", "objects", *chosen.takes)}
+    return make(path, scene.shape, **options, **chosen.options)  # type: ignore[no-any-return]
 
 
 def _open_overlay(make: Any, path: str | os.PathLike[str], scene: Scene) -> ResultWriter:

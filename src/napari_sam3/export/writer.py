@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
-import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Concatenate, NamedTuple, ParamSpec, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam3.errors import VideoError
-from napari_sam3.labels.notes import ObjectNote, Source
-from napari_sam3.values import FrameResult, label_image
-from napari_sam3.video.facts import KIND, VideoFacts
+from napari_sam3.export.sidecar import sidecar_path, write_sidecar
+from napari_sam3.export.temporary_frames import TemporaryFrames, TemporaryLabels
+from napari_sam3.export.whole_folder import check_replaceable
+from napari_sam3.export.write_errors import explain_write_errors
+from napari_sam3.labels.measures import Measure, measure_labels, measure_result
+from napari_sam3.labels.object_notes import ObjectNote, Source
+from napari_sam3.labels.objects import ObjectTable
+from napari_sam3.values import BoolArray, FrameResult, label_image
+from napari_sam3.video.facts import VideoFacts
+
+PathLike = str | os.PathLike[str]
+Shape = tuple[int, int, int]
+Options = ParamSpec("Options")
 
 
 class ResultWriter(ABC):
@@ -38,9 +44,14 @@ class ResultWriter(ABC):
     facts : VideoFacts, optional
         Of the video: times and scale, for the formats that have a place for them. They are also
         written beside `path` (see `sidecar_path`).
+    objects : ObjectTable, optional
+        Names, classes and divisions, for the formats that have a place for them; read at `close`.
 
     Attributes
     ----------
+    own_names : str
+        Where the results are a folder that is replaced as a whole: the names in it, as a regular
+        expression. A folder that holds anything else is refused. Empty for other results.
     writes_sidecar : bool
         Whether `facts` are written beside `path`; False where one file tells them for a folder.
 
@@ -48,14 +59,19 @@ class ResultWriter(ABC):
     ------
     ValueError
         If `facts` are those of a video of another shape.
+    VideoError
+        If it can't be written there.
     """
+
+    own_names: ClassVar[str] = ""
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
-        shape: tuple[int, int, int],
+        path: PathLike,
+        shape: Shape,
         *,
         facts: VideoFacts | None = None,
+        objects: ObjectTable | None = None,
     ) -> None:
         if facts is not None and facts.shape != tuple(shape):
             raise ValueError(
@@ -65,7 +81,15 @@ class ResultWriter(ABC):
         self.shape = shape
         self.facts = facts
         self.writes_sidecar = True
+        self._objects = ObjectTable() if objects is None else objects
         self._is_open = True
+        self._held = ExitStack()
+        if self.own_names:
+            check_replaceable(self.path, self.own_names)
+        self._prepare()
+
+    def _prepare(self) -> None:  # noqa: B027 - not every writer needs something
+        """Make what is needed before the first frame; what must be closed goes into `_held`."""
 
     def write(self, result: FrameResult, sources: Mapping[int, Source] | None = None) -> None:
         """Add a frame.
@@ -125,7 +149,7 @@ class ResultWriter(ABC):
                 f"a label frame of shape {labels.shape} and {labels.dtype} does not fit into "
                 f"{self.shape[1:]} of integers"
             )
-        with saying_where(self.path):
+        with explain_write_errors(self.path):
             self._add(frame_index, labels, notes or {})
 
     @abstractmethod
@@ -135,9 +159,6 @@ class ResultWriter(ABC):
     @abstractmethod
     def _finish(self) -> None:
         """Put the file in its place."""
-
-    def _release(self) -> None:  # noqa: B027 - not every writer holds something
-        """Give back what is held; also called when there is nothing to finish."""
 
     def close(self) -> None:
         """Finish the file. Closing again does nothing.
@@ -151,18 +172,18 @@ class ResultWriter(ABC):
             return
         self._is_open = False
         try:
-            with saying_where(self.path):
+            with explain_write_errors(self.path):
                 self._finish()
                 if self.facts is not None and self.writes_sidecar and self.path.exists():
                     write_sidecar(sidecar_path(self.path), self.facts)
         finally:
-            self._release()
+            self._held.close()
 
     def discard(self) -> None:
         """Close without a file."""
         if self._is_open:
             self._is_open = False
-            self._release()
+            self._held.close()
 
     def __enter__(self) -> Self:
         return self
@@ -185,126 +206,61 @@ class ResultWriter(ABC):
             raise ValueError(f"there is no frame {frame_index}: the video has {self.shape[0]}")
 
 
-@contextmanager
-def saying_where(path: Path) -> Iterator[None]:
-    """Turn what the system says about a file into a `VideoError` that names it."""
-    try:
-        yield
-    except VideoError:
-        raise
-    except OSError as exc:
-        raise VideoError(
-            f"{str(path)!r} can't be written ({exc.strerror or exc}); check the folder's rights "
-            "and the room on the disk"
-        ) from exc
+class LabelWriter(ResultWriter):
+    """A writer that keeps label frames on disk, in `_frames`, until all have come."""
+
+    def _prepare(self) -> None:
+        folder = self.path.absolute().parent
+        self._frames = TemporaryLabels(folder, self.shape[1:])
+        self._held.callback(self._frames.close)
+
+    def _add(self, frame_index: int, labels: NDArray[Any], notes: Mapping[int, ObjectNote]) -> None:
+        self._frames.put(frame_index, labels)
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a name to write to, beside `path`; at the end of the block it takes the place of `path`.
+class FoundObject(NamedTuple):
+    """An object on a frame.
 
-    A killed run leaves at most a hidden file, never half a file under its final name.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex}{path.suffix}")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def check_replaceable(path: Path, own_names: str) -> None:
-    """Make sure that a folder may be replaced as a whole: it holds nothing but earlier results.
-
-    Parameters
+    Attributes
     ----------
-    path : Path
-        May be missing.
-    own_names : str
-        Regular expression of the names that results of this format have.
-
-    Raises
-    ------
-    VideoError
-        If there is a file of that name, or something else in the folder.
+    measure : Measure
+        Its box, area, centroid and score.
+    crop : (h, w) bool ndarray
+        Its mask inside the box.
     """
-    if not path.exists():
-        return
-    if not path.is_dir():
-        raise VideoError(f"{str(path)!r} is a file; name a folder for the results")
-    own = re.compile(rf"{own_names}|\.DS_Store|Thumbs\.db")  # file managers leave these behind
-    others = sorted(p.name for p in path.iterdir() if not own.fullmatch(p.name))
-    if others:
-        raise VideoError(
-            f"{str(path)!r} holds other files ({', '.join(others[:3])}{', ...' * (len(others) > 3)}"
-            "), which would be lost; name another folder"
-        )
+
+    measure: Measure
+    crop: BoolArray
 
 
-@contextmanager
-def replacing_folder(path: Path, own_names: str) -> Iterator[Path]:
-    """As `replacing`, for a folder: give an empty one that takes the place of `path`.
+class ObjectWriter(ResultWriter):
+    """A writer that takes the objects of a frame by rising id, come as masks or as labels.
 
-    A folder that is there must hold nothing but what `own_names` matches.
+    What it makes of a frame is kept in `_frames` until all have come.
     """
-    check_replaceable(path, own_names)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
-    old = temporary.with_name(f"{temporary.name}-old")
-    temporary.mkdir()
-    try:
-        yield temporary
-        if path.is_dir():
-            path.rename(old)
-        temporary.rename(path)
-    finally:
-        if old.exists() and not path.exists():
-            old.rename(path)
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
+    def _prepare(self) -> None:
+        self._frames = TemporaryFrames(self.path.absolute().parent)
+        self._held.callback(self._frames.close)
 
-def sidecar_path(path: Path) -> Path:
-    """Where a video's facts lie: labels.tif.video.json beside labels.tif; alike for a folder."""
-    return path.with_name(f"{path.name}.video.json")
+    def write(self, result: FrameResult, sources: Mapping[int, Source] | None = None) -> None:
+        """Add a frame, with its scores; without drawing it first."""
+        self._check(result.frame_index)
+        measures = measure_result(result, sources)
+        found = [FoundObject(m, result.objects[m.obj_id].crop) for m in measures]
+        with explain_write_errors(self.path):
+            self._add_objects(result.frame_index, found)
 
+    def _add(self, frame_index: int, labels: NDArray[Any], notes: Mapping[int, ObjectNote]) -> None:
+        found = []
+        for measure in measure_labels(labels, frame_index, notes):
+            x0, y0, x1, y1 = measure.bbox
+            found.append(FoundObject(measure, labels[y0:y1, x0:x1] == measure.obj_id))
+        self._add_objects(frame_index, found)
 
-SHARED = "video.json"
-"""Name of the facts of the video that all results in a folder are of."""
-
-
-def write_sidecar(place: Path, facts: VideoFacts) -> None:
-    """Write facts of a video to a file."""
-    with replacing(place) as temporary:
-        temporary.write_text(facts.to_json(), encoding="utf-8")
-
-
-def read_sidecar(path: Path) -> VideoFacts | None:
-    """The facts of the video that lie beside a file or folder, or tell of all in its folder.
-
-    Returns
-    -------
-    VideoFacts or None
-        None if there are none.
-
-    Raises
-    ------
-    VideoError
-        If they can't be read.
-    """
-    for place in (sidecar_path(path), path.with_name(SHARED)):
-        try:
-            text = place.read_text(encoding="utf-8")
-            if place.name != SHARED or KIND in text:  # others use the name too
-                return VideoFacts.from_json(text)
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError) as exc:
-            raise VideoError(
-                f"{str(place)!r} can't be read ({exc}); delete it to go on without it"
-            ) from exc
-    return None
+    @abstractmethod
+    def _add_objects(self, frame_index: int, found: list[FoundObject]) -> None:
+        """Keep the objects of a frame, instead of earlier ones."""
 
 
 def write_all(
@@ -324,7 +280,7 @@ def write_all(
                 on_progress(frame_index + 1, writer.shape[0])
 
 
-def label_shape(labels: Any) -> tuple[int, int, int]:
+def label_shape(labels: Any) -> Shape:
     """Check that labels are (T, H, W) integers, and give their shape.
 
     Raises
@@ -339,3 +295,33 @@ def label_shape(labels: Any) -> tuple[int, int, int]:
             "give (frames, height, width) of integers"
         )
     return shape
+
+
+def exporter(
+    writer: Callable[Concatenate[PathLike, Shape, Options], ResultWriter],
+) -> Callable[Concatenate[PathLike, Any, Options], None]:
+    """Make the function that writes a whole label array with a writer, and takes its options."""
+
+    def export(path: PathLike, labels: Any, *args: Options.args, **options: Options.kwargs) -> None:
+        write_all(writer(path, label_shape(labels), *args, **options), labels)
+
+    name = getattr(writer, "__name__", "the writer")
+    export.__doc__ = f"""Write a whole (T, H, W) label array, read frame by frame; see `{name}`.
+
+    Parameters
+    ----------
+    path : path-like
+        Where to write; what is there is replaced once the new is whole.
+    labels : (T, H, W) integer array-like
+        0 is background.
+    **options
+        As `{name}` takes them.
+
+    Raises
+    ------
+    VideoError
+        If it can't be written.
+    ValueError
+        If `labels` has another shape or type.
+    """
+    return export  # type: ignore[return-value]  # may be called by these names, too

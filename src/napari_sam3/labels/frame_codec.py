@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 LEVEL = 1
 
 
-class PlaneCodec:
+class FrameCodec:
     """Squeezes frames of one kind.
 
     Parameters

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from napari_sam3.errors import StoreError
-from napari_sam3.labels.notes import pack_notes, unpack_notes
+from napari_sam3.labels.object_notes import pack_notes, unpack_notes
+from napari_sam3.whole_files import written_whole
 
 FORMAT = "napari-sam3 frames"
 VERSION = 1
@@ -102,40 +103,25 @@ class Header(NamedTuple):
     shape: tuple[int, int, int]
     dtype: str
 
-    def to_line(self) -> bytes:
-        """One line of JSON, with its end."""
-        said = {"format": FORMAT, "version": VERSION, "shape": self.shape, "dtype": self.dtype}
-        return _line(said)
 
-
-class Records(NamedTuple):
+class FoundRecords(NamedTuple):
     """The file as it was found.
 
     Attributes
     ----------
-    header : Header or None
-        None where it is damaged.
-    newest : dict of int to FrameRecord
-        What holds of each frame.
-    last : FrameRecord or None
-        The last line, and
-    before_last : FrameRecord or None
-        what held of that frame before.
-    lines : int
-        How many could be read.
+    records : list of FrameRecord
+        What could be read, in order.
+    begins : list of int
+        Where in the file each begins.
     damaged : int
-        How many could not; a last one that was not written to its end does not count.
-    last_at, end : int
-        Where in the file the last line begins, and where the last that has an end ends.
+        How many lines can't be read; a last one that was not written to its end does not count.
+    end : int
+        Where in the file the last line that has an end ends.
     """
 
-    header: Header | None
-    newest: dict[int, FrameRecord]
-    last: FrameRecord | None
-    before_last: FrameRecord | None
-    lines: int
+    records: list[FrameRecord]
+    begins: list[int]
     damaged: int
-    last_at: int
     end: int
 
 
@@ -165,11 +151,11 @@ def read_header(path: Path) -> Header | None:
     return Header((frames, height, width), dtype.name)
 
 
-def read_records(path: Path, frames: int, dtype: np.dtype[Any]) -> Records:
+def read_records(path: Path, frames: int, dtype: np.dtype[Any]) -> FoundRecords:
     """Read a file of so many frames of labels as far as it goes; a missing one is empty."""
-    newest: dict[int, FrameRecord] = {}
-    last = before_last = None
-    lines = damaged = last_at = end = 0
+    records: list[FrameRecord] = []
+    begins: list[int] = []
+    damaged = end = 0
     header = read_header(path)
     try:
         content = path.read_bytes()
@@ -180,30 +166,18 @@ def read_records(path: Path, frames: int, dtype: np.dtype[Any]) -> Records:
         if number == 0 and header is not None:
             continue
         try:
-            record = FrameRecord.from_line(line, frames, dtype)
+            records.append(FrameRecord.from_line(line, frames, dtype))
+            begins.append(begin)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             damaged += 1
-            continue
-        lines += 1
-        last_at = begin
-        last, before_last = record, newest.get(record.frame_index)
-        newest[record.frame_index] = record
-    return Records(header, newest, last, before_last, lines, damaged, last_at, end)
+    return FoundRecords(records, begins, damaged, end)
 
 
 def write_records(path: Path, header: Header, records: Iterable[FrameRecord]) -> None:
     """Write a file anew, the whole or not at all."""
-    new = path.with_name(path.name + ".new")
-    try:
-        with new.open("wb") as file:
-            file.write(header.to_line())
-            file.writelines(record.to_line() for record in records)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    except OSError:
-        new.unlink(missing_ok=True)
-        raise
+    with written_whole(path, is_durable=True) as part, part.open("wb") as file:
+        file.write(_line({"format": FORMAT, "version": VERSION, **header._asdict()}))
+        file.writelines(record.to_line() for record in records)
 
 
 class RecordFile:

@@ -8,15 +8,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
-from napari_sam3.export.base import read_sidecar
-from napari_sam3.labels.notes import ObjectNote
+from napari_sam3.export.sidecar import read_sidecar
+from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.values import ObjectMask
 from napari_sam3.video.facts import VideoFacts
@@ -111,7 +110,7 @@ class LabelFile(ABC):
         number = operator.index(frame_index)
         if not -len(self) <= number < len(self):
             raise IndexError(f"there is no frame {number}: {str(self.path)!r} has {len(self)}")
-        with saying_which(self.path):
+        with explain_read_errors(self.path):
             labels = np.asarray(self._read(number % len(self)))
         if labels.shape != self.shape[1:]:
             raise VideoError(
@@ -136,12 +135,7 @@ class LabelFile(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 
@@ -157,7 +151,7 @@ def draw_masks(
 
 
 @contextmanager
-def saying_which(path: Path) -> Iterator[None]:
+def explain_read_errors(path: Path) -> Iterator[None]:
     """Turn what libraries say about a file into a `VideoError` that names it."""
     try:
         yield

@@ -1,4 +1,4 @@
-"""Masks as the annotation formats have them: runs down the columns, polygons along pixel edges."""
+"""Masks as polygons along the edges of their pixels, as COCO has them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam3.session.run_lengths import run_lengths
 from napari_sam3.values import BoolArray
-
-__all__ = ["mask_polygons", "run_lengths"]
 
 
 def mask_polygons(crop: BoolArray, x0: int = 0, y0: int = 0) -> list[list[float]]:

@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 
 from napari_sam3.errors import StoreError
-from napari_sam3.labels.codec import LEVEL, PlaneCodec
+from napari_sam3.labels.frame_codec import LEVEL, FrameCodec
+from napari_sam3.whole_files import written_whole
 
 _CHUNK_NAME = re.compile(r"c\.(\d+)\.0\.0")
-_NEW_NAME = ".new"
+_PARTS = ".c.*.0"  # of chunks that a process was killed in writing
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -43,7 +44,7 @@ class ChunkFolder:
         self.path = path
         self.shape = shape
         self.dtype = dtype
-        self.codec = PlaneCodec((shape[1], shape[2]), dtype)
+        self.codec = FrameCodec((shape[1], shape[2]), dtype)
 
     @classmethod
     def create(
@@ -107,13 +108,13 @@ class ChunkFolder:
 
     def write(self, frame_index: int, chunk: bytes) -> None:
         """Put a chunk into its place, the whole or not at all. One thread at a time."""
-        new = self.path / _NEW_NAME
-        try:
-            new.write_bytes(chunk)
-            new.replace(self._place(frame_index))
-        except OSError:
-            new.unlink(missing_ok=True)
-            raise
+        with written_whole(self._place(frame_index)) as part:
+            part.write_bytes(chunk)
+
+    def remove_parts(self) -> None:
+        """Remove what a killed process has left of chunks."""
+        for part in self.path.glob(_PARTS):
+            part.unlink(missing_ok=True)
 
     def read(self, frame_index: int) -> bytes:
         """The chunk of a frame; OSError where there is none."""
@@ -135,24 +136,20 @@ class ChunkFolder:
         return self.path / f"c.{frame_index}.0.0"
 
 
-def say_why(folder: Path, error: OSError, deed: str, *, waiting: int = 0) -> StoreError:
+def explain_failure(folder: Path, error: OSError, deed: str, *, waiting: int = 0) -> StoreError:
     """The same error, with what can be done about it."""
-    free = _free_bytes(folder)
-    room = "" if free is None else f"; {free / 1e6:,.1f} MB are free there"
+    try:
+        room = f"; {shutil.disk_usage(folder).free / 1e6:,.1f} MB are free there"
+    except OSError:  # it can't be told
+        room = ""
     if error.errno in _FULL:
         remedy = "Make room on that disk"
     else:
         remedy = "See whether that disk and folder are there and may be written to"
     if waiting:
         remedy += f"; {waiting} frames wait in memory, and are written then"
-    said = StoreError(f"{str(folder)!r} can't be {deed}: {error.strerror or error}{room}. {remedy}")
-    said.errno = error.errno
-    return said
-
-
-def _free_bytes(path: Path) -> int | None:
-    """How much room is left on the disk of a folder; None where that can't be told."""
-    try:
-        return shutil.disk_usage(path).free
-    except OSError:
-        return None
+    explained = StoreError(
+        f"{str(folder)!r} can't be {deed}: {error.strerror or error}{room}. {remedy}"
+    )
+    explained.errno = error.errno
+    return explained

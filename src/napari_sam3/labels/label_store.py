@@ -10,19 +10,25 @@ import zlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from napari_sam3.errors import StoreError, StoreReadOnlyError
-from napari_sam3.labels.chunks import ChunkFolder, say_why
+from napari_sam3.labels.background_writer import BackgroundWriter, Job
+from napari_sam3.labels.chunk_folder import ChunkFolder, explain_failure
+from napari_sam3.labels.frame_records import (
+    ChunkFacts,
+    FrameRecord,
+    Header,
+    RecordFile,
+    write_records,
+)
 from napari_sam3.labels.label_stack import CACHE_BYTES, LabelStack
-from napari_sam3.labels.notes import ObjectNote
-from napari_sam3.labels.records import ChunkFacts, FrameRecord, Header, RecordFile, write_records
-from napari_sam3.labels.recovery import FoundStore, find_store
-from napari_sam3.labels.writer import Job, Writer
+from napari_sam3.labels.object_notes import ObjectNote
+from napari_sam3.labels.store_recovery import FoundStore, find_store
 
 logger = logging.getLogger(__name__)
 
@@ -66,11 +72,9 @@ class LabelStore(LabelStack):
         self._is_read_only = is_read_only
         self._is_closed = False
         self._problems = list(found.problems)
-        self._crc = np.zeros(self.shape[0], np.uint32)
-        self._sizes = np.zeros(self.shape[0], np.int64)
         for record in found.records.values():
             self._learn(record)
-        self._writer = Writer(self._write_record, self._save_dirty)
+        self._writer = BackgroundWriter(self._write_record, self._save_dirty)
         if not is_read_only:
             self._records = RecordFile(folder / RECORDS_NAME)
             _open_stores.add(self)
@@ -114,7 +118,7 @@ class LabelStore(LabelStack):
             write_records(folder / RECORDS_NAME, Header(plan.shape, plan.dtype.name), ())
             chunks = ChunkFolder.create(folder / CHUNKS_NAME, plan.shape, plan.dtype)
         except OSError as error:
-            raise say_why(folder, error, "made") from error
+            raise explain_failure(folder, error, "made") from error
         return cls(folder, FoundStore(chunks, {}, ()), is_read_only=False, cache_bytes=cache_bytes)
 
     @classmethod
@@ -145,8 +149,8 @@ class LabelStore(LabelStack):
         except StoreError:
             raise
         except OSError as error:
-            raise say_why(folder, error, "opened") from error
-        if store._sizes.sum() <= CHECKED_BYTES:
+            raise explain_failure(folder, error, "opened") from error
+        if store._facts["size"].sum() <= CHECKED_BYTES:
             store.check()
         return store
 
@@ -166,7 +170,7 @@ class LabelStore(LabelStack):
         for frame_index in self.processed_frames().tolist():
             with self._lock:
                 chunk = self._fetch(frame_index)
-                if chunk is not None and zlib.crc32(chunk) != self._crc[frame_index]:
+                if chunk is not None and zlib.crc32(chunk) != self._facts["crc"][frame_index]:
                     self._load(frame_index)
         return self.problems
 
@@ -174,7 +178,7 @@ class LabelStore(LabelStack):
     def failure(self) -> StoreError | None:
         """Why writing does not go on; None as long as it does."""
         failure = self._writer.failure
-        return None if failure is None else self._say_failure(failure)
+        return None if failure is None else self._explain(failure)
 
     @property
     def is_read_only(self) -> bool:
@@ -206,7 +210,7 @@ class LabelStore(LabelStack):
         self._check_writable()
         failure = self._writer.wait_for_room()
         if failure is not None:
-            raise self._say_failure(failure) from failure
+            raise self._explain(failure) from failure
         return super().draw(frame_index, labels, notes, run=run)
 
     def flush(self) -> None:
@@ -222,7 +226,7 @@ class LabelStore(LabelStack):
         self._save_dirty()
         failure = self._writer.drain()
         if failure is not None:
-            raise self._say_failure(failure) from failure
+            raise self._explain(failure) from failure
 
     def close(self) -> None:
         """Write what is left, and let go of the files. What is on disk can still be looked at.
@@ -267,12 +271,7 @@ class LabelStore(LabelStack):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def copy(self) -> LabelStack:
@@ -302,10 +301,10 @@ class LabelStore(LabelStack):
                 self._pack(frame_index)
 
     def _holds_labels(self, frame_index: int) -> bool:
-        return frame_index in self._open or bool(self._processed[frame_index])
+        return frame_index in self._open or self.is_processed(frame_index)
 
     def _fetch(self, frame_index: int) -> bytes | None:
-        if not self._processed[frame_index]:
+        if not self.is_processed(frame_index):
             return None
         chunk = self._writer.find(frame_index)
         if chunk is not None:
@@ -316,7 +315,7 @@ class LabelStore(LabelStack):
             self._lose(frame_index, error)
             return None
         except OSError as error:  # which may pass: the frame must not be taken for lost
-            raise say_why(self.folder, error, "read") from error
+            raise explain_failure(self.folder, error, "read") from error
 
     def _load(self, frame_index: int) -> NDArray[Any] | None:
         try:
@@ -326,45 +325,28 @@ class LabelStore(LabelStack):
             return None
 
     def _store(self, frame_index: int, packed: bytes) -> None:
-        self._crc[frame_index], self._sizes[frame_index] = zlib.crc32(packed), len(packed)
+        facts = self._facts
+        facts["crc"][frame_index], facts["size"][frame_index] = zlib.crc32(packed), len(packed)
         self._writer.put(self._record(frame_index), packed)
 
     def _lose(self, frame_index: int, error: Exception) -> None:
         """Take a frame for never processed: what is on disk of it can't be read."""
         self._problems.append(f"the labels of frame {frame_index} are lost ({error})")
-        self._processed[frame_index] = self._locked[frame_index] = False
-        self._runs[frame_index] = 0
+        self._facts[frame_index] = 0
         self._notes.pop(frame_index, None)
 
     # ----------------------------------------------------------------- records
 
     def _record(self, frame_index: int) -> FrameRecord:
-        chunk = None
-        if self._processed[frame_index]:
-            chunk = ChunkFacts(
-                int(self._crc[frame_index]),
-                int(self._sizes[frame_index]),
-                int(self._least[frame_index]),
-                int(self._greatest[frame_index]),
-            )
-        return FrameRecord(
-            frame_index,
-            chunk,
-            self._notes.get(frame_index, b""),
-            bool(self._locked[frame_index]),
-            int(self._runs[frame_index]),
-        )
+        is_processed, is_locked, run, *facts = self._facts[frame_index].item()
+        chunk = ChunkFacts(*facts) if is_processed else None
+        return FrameRecord(frame_index, chunk, self._notes.get(frame_index, b""), is_locked, run)
 
     def _learn(self, record: FrameRecord) -> None:
-        frame_index = record.frame_index
-        if record.chunk is not None:
-            self._crc[frame_index], self._sizes[frame_index] = record.chunk[:2]
-            self._least[frame_index], self._greatest[frame_index] = record.chunk[2:]
-            self._processed[frame_index] = True
+        is_processed, facts = record.chunk is not None, record.chunk or (0, 0, 0, 0)
+        self._facts[record.frame_index] = (is_processed, record.is_locked, record.run, *facts)
         if record.notes:
-            self._notes[frame_index] = record.notes
-        self._locked[frame_index] = record.is_locked
-        self._runs[frame_index] = record.run
+            self._notes[record.frame_index] = record.notes
 
     def _write_record(self, record: FrameRecord, chunk: bytes | None) -> None:
         """The line first, then the chunk; in the writer's thread."""
@@ -377,8 +359,8 @@ class LabelStore(LabelStack):
                 self._records.take_back(record)
                 raise
 
-    def _say_failure(self, failure: OSError) -> StoreError:
-        return say_why(self.folder, failure, "written", waiting=self._writer.waiting_frames)
+    def _explain(self, failure: OSError) -> StoreError:
+        return explain_failure(self.folder, failure, "written", waiting=self._writer.waiting_frames)
 
 
 # what was drawn is on its way when a script ends without closing

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -13,12 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 from napari_sam3.errors import StoreError
-from napari_sam3.labels.chunks import ChunkFolder
-from napari_sam3.labels.records import (
+from napari_sam3.labels.chunk_folder import ChunkFolder
+from napari_sam3.labels.frame_records import (
     ChunkFacts,
     FrameRecord,
     Header,
-    Records,
     read_header,
     read_records,
     write_records,
@@ -67,8 +66,8 @@ def find_store(chunks_path: Path, records_path: Path, *, mend: bool) -> FoundSto
     # somebody may be writing what is only looked at: then the next look finds all in order
     for _ in range(1 if mend else 3):
         found = read_records(records_path, chunks.shape[0], chunks.dtype)
-        records = dict(found.newest)
-        is_ahead = _take_back_last(found, records, chunks)
+        records = {record.frame_index: record for record in found.records}
+        is_ahead = _take_back_last(found.records, records, chunks)
         sizes = chunks.sizes()
         told = {i: record.chunk.size for i, record in records.items() if record.chunk is not None}
         doubtful = [i for i in sizes.keys() | told.keys() if sizes.get(i) != told.get(i)]
@@ -88,14 +87,15 @@ def find_store(chunks_path: Path, records_path: Path, *, mend: bool) -> FoundSto
             "scores, sources and locks is lost"
         )
     if mend:
+        chunks.remove_parts()
         is_damaged = found.damaged > 0 or (header is None and records_path.exists())
         if is_damaged:
             with suppress(OSError):
                 shutil.copy2(records_path, records_path.with_name(records_path.name + ".damaged"))
-        end = found.last_at if is_ahead else found.end
+        end = found.begins[-1] if is_ahead else found.end
         if records_path.exists() and records_path.stat().st_size > end:
             os.truncate(records_path, end)
-        if is_damaged or header is None or unnoted or found.lines > len(records):
+        if is_damaged or header is None or unnoted or len(found.records) > len(records):
             whole = Header(chunks.shape, chunks.dtype.name)
             with suppress(OSError):  # on a full disk it can be read and added to as it is
                 write_records(records_path, whole, (records[i] for i in sorted(records)))
@@ -124,12 +124,15 @@ def _open_chunks(
         return ChunkFolder(chunks_path, header.shape, dtype)
 
 
-def _take_back_last(found: Records, records: dict[int, FrameRecord], chunks: ChunkFolder) -> bool:
+def _take_back_last(
+    lines: Sequence[FrameRecord], records: dict[int, FrameRecord], chunks: ChunkFolder
+) -> bool:
     """Leave out the last line if its chunk did not come; give whether it is left out."""
-    last = found.last
-    if last is None or last.chunk is None:
+    if not lines or lines[-1].chunk is None:
         return False
-    before = found.before_last
+    *earlier, last = lines
+    assert last.chunk is not None
+    before = next((r for r in reversed(earlier) if r.frame_index == last.frame_index), None)
     crc = None
     with suppress(FileNotFoundError):
         crc = zlib.crc32(chunks.read(last.frame_index))

@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from napari_sam3.labels.records import FrameRecord
+from napari_sam3.labels.frame_records import FrameRecord
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ RETRY_S = 5.0
 Job = tuple[FrameRecord, bytes | None]  # what is known of a frame; its chunk where that is new
 
 
-class Writer:
+class BackgroundWriter:
     """Writes what it is given, in order, in a thread of its own.
 
     A frame given again before it was written is written once. What can't be written is kept and

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from napari_sam3.export.base import replacing, saying_where
+from napari_sam3.export.write_errors import explain_write_errors
+from napari_sam3.whole_files import written_whole
 
 GAP = 6  # px between pictures
 
@@ -59,8 +60,10 @@ def write_contact_sheet(
         x = GAP + (number % columns) * (across + GAP)
         sheet[y : y + height, x : x + across] = tile
     place = Path(path).expanduser()
-    with saying_where(place), replacing(place) as temporary:
-        Image.fromarray(sheet).save(temporary)
+    with explain_write_errors(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(place) as part:
+            Image.fromarray(sheet).save(part)
 
 
 def _tile(picture: NDArray[np.uint8], caption: str, width: int) -> NDArray[np.uint8]:

@@ -207,6 +207,11 @@ class VideoSession:
         ids = set(self.object_ids)
         return {i: min(frames) for i, frames in self._records.keyframes.items() if i in ids}
 
+    @property
+    def first_prompted_frame(self) -> int:
+        """Where a propagation begins that is told no start; 0 without prompts."""
+        return min(self._records.prompted_frames, default=0)
+
     # --------------------------------------------------------- propagation
 
     def propagate(
@@ -248,7 +253,7 @@ class VideoSession:
                 len(self.video), direction, start_frame_index, max_frame_num_to_track
             )
             if start is None:
-                start = min(self._records.prompted_frames, default=0)
+                start = self.first_prompted_frame
             return self.follow(plan_frames(len(self.video), direction, start, limit))
 
     def follow(self, legs: Sequence[range]) -> Propagation:

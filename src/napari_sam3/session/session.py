@@ -300,7 +300,7 @@ class VideoSession:
         running.cancel()
         return True
 
-    def look_at(self, frame_index: int) -> None:
+    def prefetch(self, frame_index: int) -> None:
         """Say which frame is looked at; while nothing else is done, the model gets ready for it.
 
         Returns at once and changes no result. While there is other work it does nothing.
@@ -315,13 +315,13 @@ class VideoSession:
             return
         try:
             if not self._closed and not self.is_propagating:
-                self._tracker.look_at(number)
+                self._tracker.prefetch(number)
         finally:
             self._lock.release()
 
     @property
     def preparing(self) -> int | None:
-        """The frame that the model is getting ready for while nobody works (`look_at`)."""
+        """The frame that the model is getting ready for while nobody works (`prefetch`)."""
         return None if self._closed else self._tracker.preparing
 
     # ------------------------------------------------------------- results

@@ -78,7 +78,7 @@ class Prefetch(QObject):
             return
         frame_index = frame_on_screen(setup.image_layer, setup.axes, self._bench.viewer)
         try:
-            controller.session.look_at(frame_index)
+            controller.session.prefetch(frame_index)
         except Sam3Error:  # nobody asked for it: it is told where the frame is really needed
             return
         self._clock.start()

@@ -75,7 +75,7 @@ class Maps:
     def expect(self, frame_indices: range) -> None:
         pass
 
-    def look_at(self, frame_index: int) -> None:
+    def prefetch(self, frame_index: int) -> None:
         pass
 
     def close(self) -> None:

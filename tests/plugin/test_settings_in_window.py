@@ -91,7 +91,7 @@ def test_the_dock_fits_a_small_screen_with_its_settings_open(open_dock, film):
 def looked_at(monkeypatch):
     """Frames that the model was told of."""
     frames: list[int] = []
-    monkeypatch.setattr(FakeTracker, "look_at", lambda _self, frame: frames.append(frame))
+    monkeypatch.setattr(FakeTracker, "prefetch", lambda _self, frame: frames.append(frame))
     monkeypatch.setattr(
         FakeTracker, "preparing", property(lambda _self: frames[-1] if frames else None)
     )

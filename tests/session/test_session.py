@@ -161,14 +161,14 @@ class Looking:
 
     def __init__(self, session):
         self.session, self.seen = session, []
-        session._tracker.look_at = self.seen.append
+        session._tracker.prefetch = self.seen.append
 
 
 def test_the_model_hears_which_frame_is_looked_at(session):
     looking = Looking(session)
-    session.look_at(3)
+    session.prefetch(3)
     with pytest.raises(FrameIndexError):
-        session.look_at(99)
+        session.prefetch(99)
     assert looking.seen == [3]
 
 
@@ -177,16 +177,16 @@ def test_looking_never_waits_for_work_nor_disturbs_it(session):
     session.add_prompt(0, points=[[30, 30]])
     propagation = session.propagate()
     next(propagation)
-    session.look_at(1)
+    session.prefetch(1)
     propagation.close()
     with session._lock:
-        other = threading.Thread(target=session.look_at, args=(2,))
+        other = threading.Thread(target=session.prefetch, args=(2,))
         other.start()
         other.join(20)
         assert not other.is_alive()
-    session.look_at(4)
+    session.prefetch(4)
     session.close()
-    session.look_at(5)
+    session.prefetch(5)
     assert looking.seen == [4]
 
 

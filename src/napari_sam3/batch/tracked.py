@@ -13,7 +13,7 @@ from napari_sam3.export.writer import write_all
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.projects.project import Project
-from napari_sam3.projects.resume import recall_from
+from napari_sam3.projects.session import recall_from
 from napari_sam3.session.frames import RgbFrames
 from napari_sam3.values import FrameResult
 from napari_sam3.video import as_video

@@ -92,7 +92,7 @@ class VideoTracker(Protocol):
         """
         ...
 
-    def look_at(self, frame_index: int) -> None:
+    def prefetch(self, frame_index: int) -> None:
         """Hear which frame a person looks at while nothing else is to be done; returns at once.
 
         What can be prepared for prompts there, in the background, is; it never holds up other
@@ -102,7 +102,7 @@ class VideoTracker(Protocol):
 
     @property
     def preparing(self) -> int | None:
-        """The frame that is being prepared just now (`look_at`); callable from any thread."""
+        """The frame that is being prepared just now (`prefetch`); callable from any thread."""
         ...
 
     def close(self) -> None:

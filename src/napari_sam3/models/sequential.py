@@ -160,7 +160,7 @@ class SequentialTracker(ABC):
             chain.advance_to(frame_index)
             yield TrackedFrame(frame_index, None)
 
-    def look_at(self, frame_index: int) -> None:  # noqa: B027  (most have nothing to prepare)
+    def prefetch(self, frame_index: int) -> None:  # noqa: B027  (most have nothing to prepare)
         """Nothing, unless a subclass can prepare for prompts."""
 
     @property

@@ -12,26 +12,28 @@ if TYPE_CHECKING:
     from napari_sam3.projects.place import is_project, list_projects, project_for
     from napari_sam3.projects.project import Project
     from napari_sam3.projects.reference import VideoReference
-    from napari_sam3.projects.resume import continue_run, open_session
+    from napari_sam3.projects.session import ProjectSession, continue_run, open_session
     from napari_sam3.projects.state import ProjectState, RunNote
     from napari_sam3.projects.tracking import ProjectRun
 
 _HOMES = {
     "Project": "project",
     "ProjectRun": "tracking",
+    "ProjectSession": "session",
     "ProjectState": "state",
     "RunNote": "state",
     "VideoReference": "reference",
-    "continue_run": "resume",
+    "continue_run": "session",
     "is_project": "place",
     "list_projects": "place",
-    "open_session": "resume",
+    "open_session": "session",
     "project_for": "place",
 }
 
 __all__ = [
     "Project",
     "ProjectRun",
+    "ProjectSession",
     "ProjectState",
     "RunNote",
     "VideoReference",

@@ -16,10 +16,9 @@ from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
 from napari_sam3.projects.place import is_project
 from napari_sam3.projects.project import Project
-from napari_sam3.projects.resume import continue_run, open_session
+from napari_sam3.projects.session import ProjectSession, continue_run, open_session
 from napari_sam3.session.prompt_files import apply_prompts, session_prompts
 from napari_sam3.session.propagation import Propagation
-from napari_sam3.session.restoring import prompted_objects
 from napari_sam3.session.saved_prompts import SavedPrompt
 from napari_sam3.session.schedule import check_range
 from napari_sam3.session.session import VideoSession
@@ -144,16 +143,17 @@ class ProjectRun:
             project.save_state(replace(project.state, contrast_limits=contrast_limits))
         self.session = open_session(project, model, video=video)
         try:
-            self._known_ids = self.session.object_ids
-            self.is_resumed = len(project.prompts) > 0
-            run = project.run
-            if run is None or (not self.is_resumed and run.request != request):
-                self._note(prompts or project.prompts, direction, start, limit, request)
+            is_new = not len(project.prompts)
+            self.is_resumed = not is_new and bool(prompts or project.frames_to_do)
             if not self.is_resumed:
-                self._begin(prompts, say)
-            elif not prompts and not project.frames_to_do:
-                self.is_resumed = False
-                self._note(project.prompts, direction, start, limit, request)
+                check_range(len(self.session.video), direction, start, limit)
+            if is_new:
+                say(self.session, prompts)
+            self._kept = ProjectSession(project, self.session)
+            if not self.is_resumed:
+                self._kept.begin_run(direction, start, limit, request=request)
+            if is_new:
+                self._keep_prompts()
             self.propagation: Propagation | None = None
             if project.frames_to_do:
                 self.propagation = continue_run(project, self.session)
@@ -163,30 +163,15 @@ class ProjectRun:
             self.session.close()
             raise
 
-    def _note(
-        self,
-        prompts: Sequence[SavedPrompt],
-        direction: Direction,
-        start: int | None,
-        limit: int | None,
-        request: str,
-    ) -> None:
-        check_range(self.project.labels.shape[0], direction, start, limit)
-        if start is None:
-            start = min(p.frame_index for p in prompts)
-        self.project.begin_run(direction, start, limit, request=request)
-
-    def _begin(self, prompts: Sequence[SavedPrompt], say: Say) -> None:
-        say(self.session, prompts)
-        told = session_prompts(self.session)
+    def _keep_prompts(self) -> None:
+        """Keep the prompts, which tell that it was begun, last."""
         model = self.session.model
         state = replace(self.project.state, model=model.name, device=model.device)
         self.project.save_state(state)
-        self._known_ids = self.session.object_ids
         # a backward run does not pass them again
-        for frame_index in sorted({p.frame_index for p in told}):
-            self._keep(self.session.result(frame_index), of_run=False)
-        self.project.save_prompts(told)
+        for frame_index in sorted({p.frame_index for p in session_prompts(self.session)}):
+            self._kept.keep(self.session.result(frame_index), of_run=False)
+        self._kept.save_prompts()
 
     def __len__(self) -> int:
         """Frames that are left to do."""
@@ -203,19 +188,11 @@ class ProjectRun:
 
     def keep(self, result: FrameResult) -> None:
         """Keep a frame of `propagation`, for who goes through that."""
-        self._keep(result, of_run=True)
+        self._kept.keep(result)
 
     def finish(self) -> None:
         """Take note that all frames are done, if they are."""
         self.project.end_run()
-
-    def _keep(self, result: FrameResult, *, of_run: bool) -> None:
-        if self.session.object_ids != self._known_ids:
-            # found or lost on the way; first, so that no label is of nobody
-            self._known_ids = self.session.object_ids
-            self.project.save_prompts(session_prompts(self.session))
-        told = prompted_objects(self.session, result.frame_index)
-        self.project.keep(result, prompted=told, of_run=of_run)
 
     def close(self) -> None:
         """End it; what is done stays, and can be gone on with."""

@@ -207,6 +207,11 @@ class VideoSession:
         ids = set(self.object_ids)
         return {i: min(frames) for i, frames in self._records.keyframes.items() if i in ids}
 
+    @property
+    def first_prompted_frame(self) -> int:
+        """Where a propagation begins that is told no start; 0 without prompts."""
+        return min(self._records.prompted_frames, default=0)
+
     # --------------------------------------------------------- propagation
 
     def propagate(
@@ -248,7 +253,7 @@ class VideoSession:
                 len(self.video), direction, start_frame_index, max_frame_num_to_track
             )
             if start is None:
-                start = min(self._records.prompted_frames, default=0)
+                start = self.first_prompted_frame
             return self.follow(plan_frames(len(self.video), direction, start, limit))
 
     def follow(self, legs: Sequence[range]) -> Propagation:
@@ -295,7 +300,7 @@ class VideoSession:
         running.cancel()
         return True
 
-    def look_at(self, frame_index: int) -> None:
+    def prefetch(self, frame_index: int) -> None:
         """Say which frame is looked at; while nothing else is done, the model gets ready for it.
 
         Returns at once and changes no result. While there is other work it does nothing.
@@ -310,13 +315,13 @@ class VideoSession:
             return
         try:
             if not self._closed and not self.is_propagating:
-                self._tracker.look_at(number)
+                self._tracker.prefetch(number)
         finally:
             self._lock.release()
 
     @property
     def preparing(self) -> int | None:
-        """The frame that the model is getting ready for while nobody works (`look_at`)."""
+        """The frame that the model is getting ready for while nobody works (`prefetch`)."""
         return None if self._closed else self._tracker.preparing
 
     # ------------------------------------------------------------- results

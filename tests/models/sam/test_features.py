@@ -47,7 +47,7 @@ def test_without_room_frames_are_encoded_each_time_but_the_last_one(encoder, tmp
     source = FeatureSource(rgb_frames(), encoder, FeatureCache(0, 0, lambda: tmp_path))
     for frame_index in (0, 0, 1, 0):
         source.get(frame_index)
-    source.look_at(5)
+    source.prefetch(5)
     source.close()
     assert encoder.done == 3
 
@@ -75,7 +75,7 @@ def test_expecting_backward_and_then_something_else(source, encoder):
 
 
 def test_looking_encodes_the_frames_around(source, encoder):
-    source.look_at(4)
+    source.prefetch(4)
     source._idle.wait()
     assert encoder.done == N_FRAMES
     source.get(4)
@@ -85,7 +85,7 @@ def test_looking_encodes_the_frames_around(source, encoder):
 
 def test_real_work_stops_idle_work_in_the_midst_of_a_frame(source, encoder):
     encoder.gate.opened.clear()
-    source.look_at(4)
+    source.prefetch(4)
     assert encoder.gate.reached.wait(20)
     source._idle.interrupt(unless=9)
     encoder.gate.opened.set()
@@ -97,7 +97,7 @@ def test_real_work_stops_idle_work_in_the_midst_of_a_frame(source, encoder):
 
 def test_whoever_wants_the_device_stops_idle_work(source, encoder):
     encoder.gate.opened.clear()
-    source.look_at(4)
+    source.prefetch(4)
     assert encoder.gate.reached.wait(20)
 
     def work():
@@ -116,7 +116,7 @@ def test_whoever_wants_the_device_stops_idle_work(source, encoder):
 
 def test_asking_for_the_frame_being_encoded_waits_for_it(source, encoder):
     encoder.gate.opened.clear()
-    source.look_at(4)
+    source.prefetch(4)
     assert encoder.gate.reached.wait(20)
     asked = threading.Thread(target=source.get, args=(4,))
     asked.start()
@@ -130,9 +130,9 @@ def test_asking_for_the_frame_being_encoded_waits_for_it(source, encoder):
 
 def test_looking_elsewhere_goes_on_there(source, encoder):
     encoder.gate.opened.clear()
-    source.look_at(0)
+    source.prefetch(0)
     assert encoder.gate.reached.wait(20)
-    source.look_at(11)
+    source.prefetch(11)
     encoder.gate.opened.set()
     source._idle.wait()
     assert encoder.done == N_FRAMES
@@ -140,7 +140,7 @@ def test_looking_elsewhere_goes_on_there(source, encoder):
 
 def test_closing_stops_idle_work_for_good(source, encoder):
     encoder.gate.opened.clear()
-    source.look_at(4)
+    source.prefetch(4)
     assert encoder.gate.reached.wait(20)
     closing = threading.Thread(target=source.close)
     closing.start()
@@ -148,7 +148,7 @@ def test_closing_stops_idle_work_for_good(source, encoder):
         pass
     encoder.gate.opened.set()
     closing.join(20)
-    source.look_at(1)
+    source.prefetch(1)
     assert (encoder.began, encoder.done) == (1, 0)
 
 
@@ -161,7 +161,7 @@ def test_unreadable_frame_is_told_to_who_asks_for_it(encoder, cache):
 
     broken = Broken(rgb_frames()._video)
     source = FeatureSource(broken, encoder, cache)
-    source.look_at(3)
+    source.prefetch(3)
     source._idle.wait()
     source.expect(range(2, 6))
     source.get(2)

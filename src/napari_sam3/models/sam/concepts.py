@@ -87,9 +87,9 @@ class ConceptTracker:
             ]
         return [m for m in masks if m is not None]
 
-    def look_at(self, frame_index: int) -> None:
+    def prefetch(self, frame_index: int) -> None:
         """Get ready for prompts on a frame, while nobody works; returns at once."""
-        self._views.features.look_at(frame_index)
+        self._views.features.prefetch(frame_index)
 
     @property
     def preparing(self) -> int | None:

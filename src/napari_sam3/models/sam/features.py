@@ -62,7 +62,7 @@ class ImageEncoder(Protocol):
 class FeatureSource:
     """What an image encoder makes of the frames of one video.
 
-    Used by one thread at a time, but for `look_at` and `close`.
+    Used by one thread at a time, but for `prefetch` and `close`.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ class FeatureSource:
         self._tell_cache()
         self._read_ahead()
 
-    def look_at(self, frame_index: int) -> None:
+    def prefetch(self, frame_index: int) -> None:
         """Encode this frame and those around it while nobody works; returns at once.
 
         `get` stops it, in the midst of a frame too, unless that very frame is asked for.

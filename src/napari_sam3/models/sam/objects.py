@@ -36,7 +36,7 @@ class MapSource(Protocol):
         """Say which frames will be asked for next, in that order."""
         ...
 
-    def look_at(self, frame_index: int) -> None:
+    def prefetch(self, frame_index: int) -> None:
         """Encode around a frame while nobody works."""
         ...
 
@@ -136,9 +136,9 @@ class ObjectTracker:
             }
             yield TrackedFrame(frame_index, {i: m for i, m in masks.items() if m is not None})
 
-    def look_at(self, frame_index: int) -> None:
+    def prefetch(self, frame_index: int) -> None:
         """Encode what lies around a frame while nobody works."""
-        self.features.look_at(frame_index)
+        self.features.prefetch(frame_index)
 
     @property
     def preparing(self) -> int | None:

@@ -119,9 +119,9 @@ class TrackerSource:
         """Say which frames will be asked for next (see `FeatureSource.expect`)."""
         self._views.features.expect(frame_indices)
 
-    def look_at(self, frame_index: int) -> None:
-        """Encode a frame while nobody works (see `FeatureSource.look_at`)."""
-        self._views.features.look_at(frame_index)
+    def prefetch(self, frame_index: int) -> None:
+        """Encode a frame while nobody works (see `FeatureSource.prefetch`)."""
+        self._views.features.prefetch(frame_index)
 
     @property
     def preparing(self) -> int | None:

@@ -72,7 +72,7 @@ class Prefetch(QObject):
             return
         frame_index = frame_on_screen(setup.image_layer, setup.axes, self._tracking.viewer)
         try:
-            session.session.look_at(frame_index)
+            session.session.prefetch(frame_index)
         except Sam3Error:  # nobody asked for it: it is told where the frame is really needed
             return
         self._clock.start()

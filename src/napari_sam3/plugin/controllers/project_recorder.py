@@ -117,7 +117,7 @@ class ProjectRecorder:
         session = VideoSession(video, model, contrast_limits=contrast_limits)
         if self.project is None or not len(self.project.prompts):
             return session
-        from napari_sam3.projects.resume import recall_from
+        from napari_sam3.projects.session import recall_from
         from napari_sam3.session.restoring import restore_prompts
 
         try:

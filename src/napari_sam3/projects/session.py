@@ -1,4 +1,4 @@
-"""Going on with a project: its session as it was, and the run that was stopped."""
+"""The session of a project: opened as it was, its prompts and propagations kept as they come."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike
 from napari_sam3.errors import ProjectError
 from napari_sam3.labels.measures import measure_labels
 from napari_sam3.projects.project import Project
-from napari_sam3.session.restoring import restore_prompts
+from napari_sam3.session.prompt_files import session_prompts
+from napari_sam3.session.restoring import prompted_objects, restore_prompts
 from napari_sam3.session.session import VideoSession
-from napari_sam3.values import ObjectMask
+from napari_sam3.values import Direction, FrameResult, ObjectMask
 
 if TYPE_CHECKING:
     from napari_sam3.labels.label_stack import LabelStack
@@ -27,6 +28,7 @@ def open_session(
     model: str | Path | VideoModel | None = None,
     *,
     video: str | Path | Video | ArrayLike | None = None,
+    contrast_limits: tuple[float, float] | None = None,
 ) -> VideoSession:
     """Begin a session where a project's last one was.
 
@@ -42,6 +44,8 @@ def open_session(
         The project's own if left out.
     video : path, Video or array, optional
         What to read frames from; the project's video, looked for, if left out.
+    contrast_limits : (float, float), optional
+        As of `VideoSession`; the project's own if left out.
 
     Returns
     -------
@@ -60,7 +64,7 @@ def open_session(
     state = project.state
     if model is None:
         model = _load(state.model, state.device)
-    session = VideoSession(video, model, contrast_limits=state.contrast_limits)
+    session = VideoSession(video, model, contrast_limits=contrast_limits or state.contrast_limits)
     try:
         shape = (len(session.video), *session.frame_size)
         if shape != tuple(project.labels.shape):
@@ -68,9 +72,10 @@ def open_session(
                 f"the video has the shape {shape} (frames, height, width), the project "
                 f"{tuple(project.labels.shape)}; name the video that it is of"
             )
-        project.problems += tuple(restore_prompts(session, project.prompts))
         session.limit_lives(project.objects.is_alive)
-        session.remember(recall_from(project.labels), project.fresh_frames)
+        if len(project.prompts):
+            project.problems += tuple(restore_prompts(session, project.prompts))
+            session.remember(recall_from(project.labels), project.fresh_frames)
     except BaseException:
         session.close()
         raise
@@ -97,6 +102,89 @@ def continue_run(project: Project, session: VideoSession) -> Propagation:
             "(session.propagate)"
         )
     return session.follow(legs)
+
+
+class ProjectSession:
+    """A session whose prompts and propagations are kept in a project.
+
+    Parameters
+    ----------
+    project : Project
+        Open for writing.
+    session : VideoSession
+        On the project's video: from `open_session`, or a new one where the project is new.
+    """
+
+    def __init__(self, project: Project, session: VideoSession) -> None:
+        self.project = project
+        self.session = session
+        self._saved_ids = session.object_ids
+
+    def save_prompts(self) -> None:
+        """Keep what the session was told, and what the model answered."""
+        self._saved_ids = self.session.object_ids
+        self.project.save_prompts(session_prompts(self.session))
+
+    def save_found_objects(self) -> None:
+        """Keep objects that were found or lost on the way, before they are shown or drawn."""
+        if self.session.object_ids != self._saved_ids:
+            self.save_prompts()
+
+    def is_stopped(
+        self, direction: Direction, start: int | None = None, limit: int | None = None
+    ) -> bool:
+        """Whether this run was begun and has frames left, with prompts that are those of then."""
+        run = self.project.run
+        return (
+            run is not None
+            and (run.direction, run.start, run.limit) == (direction, self._first(start), limit)
+            and not run.stale
+            and bool(self.project.frames_left)
+        )
+
+    def propagate(
+        self, direction: Direction, start: int | None = None, limit: int | None = None
+    ) -> Propagation:
+        """Begin a run; or go on with the one that was stopped, if it is the same (`is_stopped`).
+
+        Its frames are to be drawn as those of the project's run (`keep`, or `run_number`); when
+        they are, `Project.end_run` takes note of it.
+
+        Raises
+        ------
+        MissingPromptError, PropagationRunningError, RequestError
+            As `VideoSession.propagate`; nothing is noted then.
+        ProjectError
+            If the beginning can't be noted.
+        """
+        if self.is_stopped(direction, start, limit):
+            return continue_run(self.project, self.session)
+        propagation = self.session.propagate(direction, start, limit)
+        self.begin_run(direction, start, limit)
+        return propagation
+
+    def begin_run(
+        self,
+        direction: Direction,
+        start: int | None = None,
+        limit: int | None = None,
+        *,
+        request: str = "",
+    ) -> None:
+        """Take note of a run that begins; see `Project.begin_run`.
+
+        Without a start it is at the first prompted frame, as of `VideoSession.propagate`.
+        """
+        self.project.begin_run(direction, self._first(start), limit, request=request)
+
+    def keep(self, result: FrameResult, *, of_run: bool = True) -> bool:
+        """Keep a frame, and the objects that were found on the way to it; see `Project.keep`."""
+        self.save_found_objects()  # first, so that no label is of nobody
+        told = prompted_objects(self.session, result.frame_index)
+        return self.project.keep(result, prompted=told, of_run=of_run)
+
+    def _first(self, start: int | None) -> int:
+        return self.session.first_prompted_frame if start is None else start
 
 
 def recall_from(labels: LabelStack) -> Callable[[int], Mapping[int, ObjectMask] | None]:

@@ -1,7 +1,4 @@
-"""What an object looks like: pixel features, and a small classifier taught by one frame.
-
-The classifier is a net of one hidden layer.
-"""
+"""Features of pixels, and a small classifier of them: a net of one hidden layer."""
 
 from __future__ import annotations
 
@@ -10,8 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import correlate1d
 
-from napari_sam3.models.optical_flow.flow import ByteImage, FloatImage
+from napari_sam3.models.optical_flow.motion import ByteImage, FloatImage
 from napari_sam3.values import BoolArray
 
 _COLOUR_BLURS = (1.0, 3.0, 8.0)  # px
@@ -25,7 +23,7 @@ BATCH = 128
 _REACH = 6.0  # log-odds beyond it claim more than one frame can teach
 
 
-def describe(rgb: ByteImage) -> FloatImage:
+def describe_pixels(rgb: ByteImage) -> FloatImage:
     """Features of every pixel of a picture, (F, h, w) float32, of about unit spread.
 
     Colour at three blurs; strength of edges in four orientations, and texture, at two.
@@ -55,7 +53,7 @@ def describe(rgb: ByteImage) -> FloatImage:
 
 
 @dataclass(frozen=True, eq=False)
-class Appearance:
+class PixelClassifier:
     """A trained classifier of pixels: what is the object, what is not.
 
     Attributes
@@ -93,8 +91,8 @@ class Appearance:
         jitter: float,
         steps: int = _STEPS,
         rate: float = _RATE,
-        start: Appearance | None = None,
-    ) -> Appearance:
+        start: PixelClassifier | None = None,
+    ) -> PixelClassifier:
         """Train on pixels, by Adam (Kingma & Ba, ICLR 2015).
 
         Parameters
@@ -109,14 +107,18 @@ class Appearance:
         steps : int
         rate : float
             At first; a tenth of it at the end.
-        start : Appearance, optional
+        start : PixelClassifier, optional
             What to go on from; anew without.
         """
         rng = np.random.default_rng(0)
         count = features.shape[0]
-        begun = _first_weights(rng, count) if start is None else start.weights
-        weights = begun.astype(np.float32)
+        weights = np.zeros(_HIDDEN * (count + 2) + 1, np.float32)
         first, first_bias, second, second_bias = _layers(weights, count)
+        if start is None:
+            first[...] = rng.normal(0, np.sqrt(2 / count), first.shape)
+            second[...] = rng.normal(0, np.sqrt(1 / _HIDDEN), second.shape)
+        else:
+            weights[...] = start.weights
         slope, decay = np.zeros_like(weights), np.zeros_like(weights)
         slopes = _layers(slope, count)
         for part in _layers(decay, count)[::2]:
@@ -150,17 +152,6 @@ class Appearance:
         return cls(weights.astype(np.float16), count)
 
 
-def _first_weights(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
-    return np.concatenate(
-        [
-            rng.normal(0, np.sqrt(2 / count), _HIDDEN * count),
-            np.zeros(_HIDDEN),
-            rng.normal(0, np.sqrt(1 / _HIDDEN), _HIDDEN),
-            np.zeros(1),
-        ]
-    )
-
-
 def _layers(weights: FloatImage, count: int) -> tuple[FloatImage, ...]:
     """Views of a net's weights: first layer and its bias, second layer and its bias."""
     first, first_bias, second, second_bias = np.split(
@@ -186,15 +177,8 @@ def colour_ratio(
     for region in (mask, ground):
         count = cv2.calcHist([source], bins[0], region.astype(np.uint8), bins[2], bins[3])
         for axis in range(3):
-            count = _smooth_along(count, axis)
+            count = correlate1d(count, (0.25, 0.5, 0.25), axis, mode="constant")
         ratios.append(count / max(float(count.sum()), 1.0))
     table = np.log((ratios[0] + 1e-4) / (ratios[1] + 1e-4)).astype(np.float32)
     index = target.astype(np.int32) * 12 // 256
     return np.asarray(np.clip(table[index[..., 0], index[..., 1], index[..., 2]], -3, 3))
-
-
-def _smooth_along(count: FloatImage, axis: int) -> FloatImage:
-    padded = np.pad(count, [(1, 1) if a == axis else (0, 0) for a in range(3)])
-    length = count.shape[axis]
-    parts = [np.take(padded, range(k, k + length), axis) for k in range(3)]
-    return np.asarray(0.25 * parts[0] + 0.5 * parts[1] + 0.25 * parts[2])

@@ -9,14 +9,14 @@ import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import EllipsisType, MappingProxyType, TracebackType
+from types import EllipsisType, MappingProxyType
 from typing import Any, Self, SupportsIndex
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from napari_sam3.errors import VideoError
-from napari_sam3.video.ahead import FramesAhead
+from napari_sam3.video.prefetch import Prefetch
 
 Frame = NDArray[Any]
 
@@ -100,12 +100,7 @@ class Video(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     # ---------------------------------------------------------------------------- array
@@ -159,7 +154,7 @@ class Video(ABC):
 
     def frames(
         self, start: int | None = None, stop: int | None = None, step: int | None = None
-    ) -> FramesAhead:
+    ) -> Prefetch:
         """Read frames one after another, decoding ahead in a thread.
 
         For who goes through a video, forwards or backwards, beside others who look here and there:
@@ -172,7 +167,7 @@ class Video(ABC):
 
         Returns
         -------
-        FramesAhead
+        Prefetch
             An iterator of (H, W) or (H, W, 3) arrays, with a `len` (frames still to come) and
             `close`; also a context manager. Errors are raised where the frame would have come.
 
@@ -187,7 +182,8 @@ class Video(ABC):
         if self._closed:
             raise VideoError(f"{self._name} is closed; open it again with reopen()")
         reader = self._reader(numbers.step)
-        return FramesAhead(reader, numbers, owns_video=reader is not self)
+        on_close = None if reader is self else reader.close
+        return Prefetch(reader.frame, numbers, self.nbytes // len(self), on_close)
 
     def _reader(self, step: int) -> Video:
         """What frames that follow each other are read from: this video, or a twin of it."""

@@ -12,7 +12,7 @@ from napari_sam3.export.formats import FORMATS
 from napari_sam3.imports.planes import FilePlanes
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.io.label_reader import get_label_reader
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.video_facts import VideoFacts
 
 SHAPE = (4, 30, 40)
 FACTS = VideoFacts(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from napari_sam3.plugin.model.status import Outcome
 
 from napari_sam3.errors import ProjectReadOnlyError, StoreError
 from napari_sam3.labels.store import LabelStore
-from napari_sam3.plugin.model.status import Outcome
 from napari_sam3.projects import Project, list_projects
-from napari_sam3.video.write import VideoWriter
+from napari_sam3.video.video_writer import VideoWriter
 
 from .conftest import disc
 

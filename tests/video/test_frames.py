@@ -14,8 +14,8 @@ from PIL import Image
 
 from napari_sam3.errors import VideoError
 from napari_sam3.video import as_video, open_video
-from napari_sam3.video.cache import SHARED_CACHE
 from napari_sam3.video.decoder import Decoder
+from napari_sam3.video.frame_cache import SHARED_CACHE
 
 from .clips import draw, encode, read_number
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from napari_sam3.errors import Sam3Error, VideoError
 from napari_sam3.export.base import SHARED, ResultWriter, saying_where, write_sidecar
 from napari_sam3.export.formats import FORMATS, Scene, open_writer
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.video_facts import VideoFacts
 
 
 def name_targets(folder: Path, formats: Iterable[str]) -> dict[str, Path]:

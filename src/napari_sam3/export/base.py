@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from napari_sam3.errors import VideoError
 from napari_sam3.labels.notes import ObjectNote, Source
 from napari_sam3.values import FrameResult, label_image
-from napari_sam3.video.facts import KIND, VideoFacts
+from napari_sam3.video.video_facts import KIND, VideoFacts
 
 
 class ResultWriter(ABC):

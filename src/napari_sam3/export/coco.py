@@ -13,7 +13,7 @@ from napari_sam3.export.objects import Found, ObjectWriter, describe_object
 from napari_sam3.export.outlines import mask_polygons, run_lengths
 from napari_sam3.export.spool import Spool
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.video_facts import VideoFacts
 
 Segmentation = Literal["rle", "polygon"]
 UNNAMED = "object"

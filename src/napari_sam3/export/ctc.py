@@ -22,7 +22,7 @@ from napari_sam3.export.spool import LabelSpool
 from napari_sam3.labels.notes import ObjectNote
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.labels.tracks import plan_tracks
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.video_facts import VideoFacts
 
 TRACKS = "res_track.txt"
 OWN_NAMES = r"mask\d{3,}\.tif|res_track\.txt"

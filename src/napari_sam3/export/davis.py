@@ -20,7 +20,7 @@ from napari_sam3.export.base import (
 )
 from napari_sam3.export.spool import LabelSpool
 from napari_sam3.labels.notes import ObjectNote
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.video_facts import VideoFacts
 
 MOST_OBJECTS = 255
 OWN_NAMES = r"\d{5,}\.png"

@@ -13,7 +13,7 @@ from napari_sam3.export.base import check_replaceable, label_shape, replacing_fo
 from napari_sam3.export.objects import Found, ObjectWriter
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.labels.tracks import assign_tracks
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.video_facts import VideoFacts
 
 OWN_NAMES = r"nodes|edges|zarr\.json|\.zgroup|\.zattrs"
 

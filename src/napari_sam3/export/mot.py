@@ -8,7 +8,7 @@ from typing import Any
 from napari_sam3.export.base import label_shape, replacing, write_all
 from napari_sam3.export.objects import Found, ObjectWriter
 from napari_sam3.export.spool import Spool
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.video_facts import VideoFacts
 
 
 class MotWriter(ObjectWriter):

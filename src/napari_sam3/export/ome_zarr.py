@@ -18,7 +18,7 @@ from napari_sam3.export.objects import describe_object
 from napari_sam3.export.spool import LabelSpool
 from napari_sam3.labels.notes import ObjectNote
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.video_facts import VideoFacts
 
 VERSION = "0.5"
 NAME = "objects"

@@ -17,7 +17,7 @@ from napari_sam3.export.spool import LabelSpool
 from napari_sam3.labels.measures import measure_labels
 from napari_sam3.labels.notes import ObjectNote
 from napari_sam3.values import Frames
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.video_facts import VideoFacts
 
 OPACITY = 0.5
 UNKNOWN_FPS = 10.0
@@ -148,7 +148,7 @@ class OverlayWriter(ResultWriter):
         self._spool.put(frame_index, labels)
 
     def _finish(self) -> None:
-        from napari_sam3.video.write import VideoWriter
+        from napari_sam3.video.video_writer import VideoWriter
 
         if not self._spool.frames:
             return  # a film has at least one frame
@@ -165,12 +165,12 @@ class OverlayWriter(ResultWriter):
 
     def _open_sound(self, first: int, last: int) -> Any:
         """The sound from the beginning of the first frame to the end of the last one."""
-        from napari_sam3.video.sound import Sound
+        from napari_sam3.video.audio_track import AudioTrack
 
         if self._sound is None:
             return None
         times = np.arange(self.shape[0]) / self._fps if self._times is None else self._times
-        return Sound(self._sound, float(times[first]), float(times[last] + 1 / self._fps))
+        return AudioTrack(self._sound, float(times[first]), float(times[last] + 1 / self._fps))
 
     def _release(self) -> None:
         self._spool.close()

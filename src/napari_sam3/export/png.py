@@ -14,7 +14,7 @@ from PIL import Image
 from napari_sam3.errors import VideoError
 from napari_sam3.export.base import ResultWriter, label_shape, replacing, write_all
 from napari_sam3.labels.notes import ObjectNote
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.video_facts import VideoFacts
 
 
 class LabelPngWriter(ResultWriter):

@@ -23,7 +23,7 @@ from napari_sam3.labels.measures import Measure, mean_values, measure_labels, me
 from napari_sam3.labels.notes import ObjectNote, Source
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.values import FrameResult
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.video_facts import VideoFacts
 
 COLUMNS = (
     *("frame", "time_s", "id", "name", "class", "mother", "score", "source"),

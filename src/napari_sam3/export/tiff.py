@@ -13,7 +13,7 @@ from napari_sam3.errors import VideoError
 from napari_sam3.export.base import ResultWriter, label_shape, replacing, write_all
 from napari_sam3.export.spool import LabelSpool
 from napari_sam3.labels.notes import ObjectNote
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.video_facts import VideoFacts
 
 IMAGEJ_BYTES = 4 * 10**9
 """More than this, and an ImageJ TIFF can't hold it."""

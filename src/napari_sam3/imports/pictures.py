@@ -15,7 +15,7 @@ from napari_sam3.errors import VideoError
 from napari_sam3.export.base import read_sidecar
 from napari_sam3.imports.base import LabelFile, saying_which
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.video.numbering import natural_key
+from napari_sam3.video.numbered_files import natural_key
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 PICTURE_SUFFIXES = TIFF_SUFFIXES | {".png", ".bmp"}

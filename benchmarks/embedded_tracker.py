@@ -49,7 +49,7 @@ from napari_sam3.models.optical_flow.motion import Motion, WorkingFrame
 from napari_sam3.models.optical_flow.warp import warp_mask
 from napari_sam3.session.frames import RgbFrames
 from napari_sam3.values import Journal, Keyframe, ObjectMask, ObjectPrompt
-from napari_sam3.video.array import ArrayVideo
+from napari_sam3.video.array_video import ArrayVideo
 
 PROMPTS = ("warp", "mask", "box", "three clicks")
 STACKS = {

@@ -27,7 +27,7 @@ from PIL import Image
 from truth_links import lines_of
 
 from napari_sam3 import VideoSession
-from napari_sam3.video.write import VideoWriter
+from napari_sam3.video.video_writer import VideoWriter
 
 
 class Case:

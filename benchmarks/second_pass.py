@@ -48,7 +48,7 @@ from napari_sam3.models.sam.pictures import Pictures
 from napari_sam3.models.weights import FAMILIES
 from napari_sam3.session.frames import RgbFrames
 from napari_sam3.video import open_video
-from napari_sam3.video.write import VideoWriter
+from napari_sam3.video.video_writer import VideoWriter
 
 SIZE = (720, 1280)
 BANK = 9  # frames until a bank is as full as it gets, but for the cheap pointers

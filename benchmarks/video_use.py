@@ -68,7 +68,7 @@ def measure_share(folder: Path, role: str) -> None:
     also which share of its time each has waited for a lock of ours.
     """
     from napari_sam3.video import open_video
-    from napari_sam3.video.cache import SHARED_CACHE
+    from napari_sam3.video.frame_cache import SHARED_CACHE
 
     viewer = open_video(folder / CLIPS[1].name)
     tracker = viewer if role == "shared" else viewer.reopen()

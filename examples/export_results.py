@@ -14,7 +14,7 @@ from napari_sam3.export import Scene, open_writer
 from napari_sam3.export.registry import FORMATS
 from napari_sam3.imports import open_labels, prompt_with_labels
 from napari_sam3.samples import sample_paths
-from napari_sam3.video.facts import describe_video
+from napari_sam3.video.video_facts import describe_video
 
 sample = sample_paths()
 path, drawn = sys.argv[1:] or (sample.video, sample.truth)

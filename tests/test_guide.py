@@ -11,7 +11,7 @@ import pytest
 from napari_sam3.cli import main
 from napari_sam3.samples import sample_paths
 from napari_sam3.video import open_video
-from napari_sam3.video.write import VideoWriter
+from napari_sam3.video.video_writer import VideoWriter
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = sorted((DOCS / "guide").glob("*.md"))

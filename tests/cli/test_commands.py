@@ -13,8 +13,8 @@ from PIL import Image
 
 from napari_sam3.cli import demo, display, main
 from napari_sam3.cli.salient import find_salient
-from napari_sam3.samples import CellMovie, files, make_cells
-from napari_sam3.samples.truth import OverlapScore, inner_points
+from napari_sam3.samples import CellMovie, make_cells, sample_files
+from napari_sam3.samples.ground_truth import OverlapScore, inner_points
 from napari_sam3.values import FrameResult, ObjectMask
 from napari_sam3.video import open_video
 
@@ -29,7 +29,7 @@ def movie():
 @pytest.fixture
 def sample(tmp_path, monkeypatch, movie):
     """In a cache folder of its own."""
-    monkeypatch.setattr(files, "make_cells", lambda: movie)
+    monkeypatch.setattr(sample_files, "make_cells", lambda: movie)
     monkeypatch.setattr("platformdirs.user_cache_path", lambda *args, **options: tmp_path / "cache")
 
 
@@ -72,7 +72,7 @@ def test_demo_says_that_there_is_no_qt(monkeypatch):
 
 
 def test_demo_of_a_video_of_the_users_says_what_it_follows(sample, tmp_path, capsys):
-    video = files.sample_paths(tmp_path).video
+    video = sample_files.sample_paths(tmp_path).video
     assert main(["demo", str(video), "--headless", "-o", str(tmp_path / "out")]) == 0
     out = capsys.readouterr().out
     assert re.search(r"prompt: a box \(\d+, \d+, \d+, \d+\) on frame 0", out)
@@ -90,7 +90,7 @@ def test_demo_opens_a_window_where_it_can(sample, tmp_path, monkeypatch):
     window.run_demo = run_demo
     monkeypatch.setitem(sys.modules, "napari_sam3.plugin.views.demo", window)
     monkeypatch.setattr(demo, "why_no_window", lambda: None)
-    video, out = files.sample_paths(tmp_path).video, tmp_path / "out"
+    video, out = sample_files.sample_paths(tmp_path).video, tmp_path / "out"
     assert main(["demo", "-o", str(out)]) == 0
     assert main(["demo", str(video), "-o", str(out), "--model", "fake"]) == 0
     (_, shape, folder, first), (path, truth, _, second) = calls

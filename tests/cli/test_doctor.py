@@ -10,7 +10,7 @@ from tests.models.weights.folders import write_model
 
 from napari_sam3.cli import doctor, main
 from napari_sam3.models.weights import use_folder
-from napari_sam3.samples import CellMovie, files, make_cells
+from napari_sam3.samples import CellMovie, make_cells, sample_files
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def movie():
 @pytest.fixture
 def sample(tmp_path, monkeypatch, movie):
     """In a cache folder of its own."""
-    monkeypatch.setattr(files, "make_cells", lambda: movie)
+    monkeypatch.setattr(sample_files, "make_cells", lambda: movie)
     monkeypatch.setattr("platformdirs.user_cache_path", lambda *args, **options: tmp_path / "cache")
 
 

@@ -16,8 +16,9 @@ from napari_sam3.export.sidecar import SHARED
 from napari_sam3.imports import open_labels
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.video import open_video
-from napari_sam3.video.facts import VideoFacts, hash_content
-from napari_sam3.video.write import VideoWriter
+from napari_sam3.video.content_hash import hash_content
+from napari_sam3.video.video_facts import VideoFacts
+from napari_sam3.video.video_writer import VideoWriter
 
 T, H, W = 5, 48, 64
 

@@ -4,13 +4,13 @@ import pytest
 from tests.video.clips import encode
 
 from napari_sam3.cli import main
-from napari_sam3.video import open_video, proxy
+from napari_sam3.video import open_video
 from napari_sam3.video.proxy import show_proxy
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(proxy, "user_cache_path", lambda *args, **options: tmp_path / "cache")
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda *args, **options: tmp_path / "cache")
 
 
 def test_a_proxy_is_made_and_removed(tmp_path, capsys):

@@ -15,7 +15,7 @@ from napari_sam3.cli import main, track
 from napari_sam3.errors import ModelError
 from napari_sam3.export import LabelPngWriter, LabelTiffWriter
 from napari_sam3.video import open_video
-from napari_sam3.video.write import VideoWriter
+from napari_sam3.video.video_writer import VideoWriter
 
 T, H, W = 8, 60, 80
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.values import FrameResult, ObjectMask
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.video_facts import VideoFacts
 
 SHAPE = (6, 41, 53)
 FACTS = VideoFacts(

@@ -24,7 +24,7 @@ from napari_sam3.export import (
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.values import FrameResult, ObjectMask, label_image
 from napari_sam3.video import open_video
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.video_facts import VideoFacts
 
 SHAPE = (6, 41, 53)  # odd: the film must be padded
 

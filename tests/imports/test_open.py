@@ -20,7 +20,7 @@ from napari_sam3.imports import open_labels
 from napari_sam3.imports.coco import decode_mask
 from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.video_facts import VideoFacts
 
 SHAPE = (6, 41, 53)
 FACTS = VideoFacts(*SHAPE, name="cells.tif", fps=4.0)

@@ -12,7 +12,7 @@ from napari_sam3.export.writer import write_all
 from napari_sam3.imports.file_label_stack import FileLabelStack
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.io.label_reader import get_label_reader
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.video_facts import VideoFacts
 
 SHAPE = (4, 30, 40)
 FACTS = VideoFacts(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from napari_sam3.projects import Project, list_projects
-from napari_sam3.video.write import VideoWriter
+from napari_sam3.video.video_writer import VideoWriter
 
 BEGIN = """
 import sys, time

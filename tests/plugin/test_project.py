@@ -9,7 +9,7 @@ from napari_sam3.errors import ProjectReadOnlyError, StoreError
 from napari_sam3.labels.label_store import LabelStore
 from napari_sam3.plugin.model.app_state import Outcome
 from napari_sam3.projects import Project, list_projects
-from napari_sam3.video.write import VideoWriter
+from napari_sam3.video.video_writer import VideoWriter
 
 from .conftest import disc
 

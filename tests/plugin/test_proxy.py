@@ -18,7 +18,7 @@ N_FRAMES = 30
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(proxy, "user_cache_path", lambda *args, **options: tmp_path / "cache")
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda *args, **options: tmp_path / "cache")
     return tmp_path / "cache" / "proxies"
 
 

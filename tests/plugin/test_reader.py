@@ -12,7 +12,7 @@ from PIL import Image as Picture
 from napari_sam3.errors import VideoError
 from napari_sam3.plugin.io.video_reader import get_reader, read_layers
 from napari_sam3.plugin.layers.video_layer import contrast_limits, video_layer
-from napari_sam3.video import Video, as_video, calibration
+from napari_sam3.video import Video, as_video, tiff_calibration
 from tests.video.clips import encode, read_number
 
 
@@ -90,7 +90,7 @@ def test_layer_is_as_large_as_the_file_says(tmp_path):
         assert layer.metadata["pixel_size"] == (0.5, 0.25)
 
 
-@pytest.mark.parametrize("unit", sorted(set(calibration._LENGTHS.values())))
+@pytest.mark.parametrize("unit", sorted(set(tiff_calibration._LENGTHS.values())))
 def test_napari_knows_every_unit_of_length(unit):
     layer = Image(np.zeros((2, 3, 4)), units=("pixel", unit, unit))
     assert layer.units[1].is_compatible_with("um")

@@ -36,8 +36,8 @@ from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
 from napari_sam3.plugin.layers.results_layer import ResultsLayer
 from napari_sam3.plugin.layers.stack_axes import StackAxes, guess_axes
 from napari_sam3.video import open_video
-from napari_sam3.video.facts import hash_content
-from napari_sam3.video.write import VideoWriter
+from napari_sam3.video.content_hash import hash_content
+from napari_sam3.video.video_writer import VideoWriter
 
 SPACED = {
     "scale": (0.04, 500, 400),

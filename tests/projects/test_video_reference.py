@@ -10,7 +10,7 @@ from napari_sam3.errors import ProjectError, VideoError
 from napari_sam3.projects import Project
 from napari_sam3.projects.tracking import open_or_create
 from napari_sam3.video import open_video
-from napari_sam3.video.sampled_hash import SAMPLE, hash_samples
+from napari_sam3.video.content_hash import SAMPLE, hash_samples
 from tests.projects.conftest import SHAPE
 
 

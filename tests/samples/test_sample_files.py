@@ -7,7 +7,7 @@ import pytest
 import tifffile
 
 from napari_sam3.errors import VideoError
-from napari_sam3.samples import files, make_cells, read_lineage, sample_paths
+from napari_sam3.samples import make_cells, read_lineage, sample_files, sample_paths
 from napari_sam3.video import open_video
 
 
@@ -18,7 +18,7 @@ def movie():
 
 @pytest.fixture(autouse=True)
 def small_movie(monkeypatch, movie):
-    monkeypatch.setattr(files, "make_cells", lambda: movie)
+    monkeypatch.setattr(sample_files, "make_cells", lambda: movie)
 
 
 def test_files_hold_the_movie(tmp_path, movie):

@@ -57,6 +57,10 @@ COLOUR_KEYS: list[Any] = [
     (2, None),
     (slice(0, 2), None, 4),
     None,
+    np.array(2),
+    ((1, 0), 5),
+    (slice(0, 3), [5, 6], [1, 2], ..., 0),
+    (None, ..., 0, 1, 2, 1),
 ]
 
 
@@ -94,6 +98,12 @@ def test_refuses_what_numpy_refuses(key: Any, video: Video, whole: np.ndarray) -
     with pytest.raises((IndexError, TypeError)):
         whole[key]
     with pytest.raises((IndexError, TypeError)):
+        video[key]
+
+
+@pytest.mark.parametrize("key", [True, np.False_, (0, True)], ids=repr)
+def test_refuses_a_single_yes_or_no(key: Any, video: Video) -> None:
+    with pytest.raises(IndexError, match="True or False"):
         video[key]
 
 

@@ -14,8 +14,8 @@ from PIL import Image
 
 from napari_sam3.errors import VideoError
 from napari_sam3.video import as_video, open_video
-from napari_sam3.video.cache import SHARED_CACHE
 from napari_sam3.video.decoder import Decoder
+from napari_sam3.video.frame_cache import SHARED_CACHE
 
 from .clips import draw, encode, read_number
 
@@ -25,8 +25,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return encode(tmp_path_factory.mktemp("clips") / "clip.mp4", n_frames=80, gop=25, b_frames=3)
 
 
-def threads_ahead() -> int:
-    return sum(thread.name == "frames ahead" for thread in threading.enumerate())
+def prefetch_threads() -> int:
+    return sum(thread.name.startswith("prefetch") for thread in threading.enumerate())
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_frames_are_those_of_the_slice(
         assert len(frames) == len(expected)
         assert [read_number(frame) for frame in frames] == expected
         assert len(frames) == 0
-        assert threads_ahead() == 0
+        assert prefetch_threads() == 0
 
 
 def test_cache_smaller_than_a_group_of_pictures(
@@ -103,7 +103,7 @@ def test_thread_ends_with_the_iterator(clip: Path, end: str) -> None:
     with open_video(clip) as video:
         frames: Any = video.frames()
         assert read_number(next(frames)) == 0
-        assert threads_ahead() == 1
+        assert prefetch_threads() == 1
         if end == "close":
             frames.close()
             frames.close()
@@ -114,13 +114,13 @@ def test_thread_ends_with_the_iterator(clip: Path, end: str) -> None:
         else:
             del frames
             gc.collect()
-        assert threads_ahead() == 0
+        assert prefetch_threads() == 0
 
 
 def test_nothing_starts_before_the_first_frame(clip: Path) -> None:
     with open_video(clip) as video:
         frames = video.frames()
-        assert threads_ahead() == 0
+        assert prefetch_threads() == 0
         frames.close()
 
 
@@ -151,7 +151,7 @@ def test_error_comes_in_place_of_its_frame(tmp_path: Path) -> None:
         with pytest.raises(VideoError, match=r"3\.png"):
             next(frames)
         assert list(frames) == []
-        assert threads_ahead() == 0
+        assert prefetch_threads() == 0
 
 
 def test_hole_is_warned_of_once_by_all_readers(tmp_path: Path) -> None:

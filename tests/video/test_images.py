@@ -14,7 +14,7 @@ import tifffile
 from PIL import Image
 
 from napari_sam3.errors import VideoError
-from napari_sam3.video import animation, open_video
+from napari_sam3.video import animated_webp, open_video
 
 from .clips import draw, forget, read_number
 
@@ -184,13 +184,13 @@ def test_animated_webp_is_opened_without_decoding_it(
 ) -> None:
     write_webp(tmp_path / "moving.webp")
     loaded = []
-    decode = animation.Animation._decode_next
+    decode = animated_webp.AnimatedWebp._decode_next
 
-    def watch(self: animation.Animation, number: int) -> np.ndarray:
+    def watch(self: animated_webp.AnimatedWebp, number: int) -> np.ndarray:
         loaded.append(number)
         return decode(self, number)
 
-    monkeypatch.setattr(animation.Animation, "_decode_next", watch)
+    monkeypatch.setattr(animated_webp.AnimatedWebp, "_decode_next", watch)
     with open_video(tmp_path / "moving.webp") as video:
         assert loaded == [0]
         assert len(video) == 20

@@ -12,18 +12,16 @@ import numpy as np
 import pytest
 
 from napari_sam3.errors import VideoError
-from napari_sam3.video import Video, open_video, scan
-from napari_sam3.video.index_store import load_findings, store_folder
+from napari_sam3.video import Video, open_video, probe
+from napari_sam3.video.index_store import load_stream_info, store_folder
 
 from .clips import encode, read_number
 
 
 @pytest.fixture(autouse=True)
 def keep_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(scan, "WORTH_KEEPING", 0.0)
-    monkeypatch.setattr(
-        "napari_sam3.video.index_store.user_cache_path", lambda *a, **k: tmp_path / "cache"
-    )
+    monkeypatch.setattr(probe, "WORTH_KEEPING", 0.0)
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda *a, **k: tmp_path / "cache")
 
 
 @pytest.fixture
@@ -33,7 +31,7 @@ def no_looking_through(monkeypatch: pytest.MonkeyPatch) -> None:
     def look_through(path: Path) -> None:
         raise VideoError(f"{path.name} is looked through")
 
-    monkeypatch.setattr(scan, "_look_through", look_through)
+    monkeypatch.setattr(probe, "_index_file", look_through)
 
 
 KINDS = {
@@ -93,13 +91,13 @@ def test_changed_file_is_looked_through_again(tmp_path: Path) -> None:
     assert len(list(store_folder().iterdir())) == 1
     path.write_bytes(data)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert load_findings(path) is None
+    assert load_stream_info(path) is None
     with open_video(path) as video:
         assert len(video) == 40
     # same size and time, other contents
     path.write_bytes(data[:50] + b"?" + data[51:])
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert load_findings(path) is None
+    assert load_stream_info(path) is None
 
 
 def test_damaged_records_are_as_good_as_none(tmp_path: Path) -> None:
@@ -107,7 +105,7 @@ def test_damaged_records_are_as_good_as_none(tmp_path: Path) -> None:
     open_video(path).close()
     (record,) = store_folder().iterdir()
     data = record.read_bytes()
-    true = load_findings(path)
+    true = load_stream_info(path)
     assert true is not None
     for seed in range(150):
         dice = random.Random(seed)
@@ -115,7 +113,7 @@ def test_damaged_records_are_as_good_as_none(tmp_path: Path) -> None:
         for _ in range(dice.choice([1, 10])):
             bad[dice.randrange(len(bad))] ^= 1 << dice.randrange(8)
         record.write_bytes(bad[: dice.randrange(len(bad))] if seed % 3 == 0 else bad)
-        found = load_findings(path)
+        found = load_stream_info(path)
         if found is not None:
             np.testing.assert_array_equal(found.index.stamps, true.index.stamps)
             np.testing.assert_array_equal(found.index.key_seeks, true.index.key_seeks)
@@ -123,7 +121,7 @@ def test_damaged_records_are_as_good_as_none(tmp_path: Path) -> None:
     record.write_bytes(b"")
     with open_video(path) as video:
         assert read_number(video[39]) == 39
-    assert load_findings(path) is not None
+    assert load_stream_info(path) is not None
 
 
 def test_record_of_other_frames_is_not_believed(tmp_path: Path) -> None:
@@ -156,7 +154,7 @@ def test_old_records_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             os.utime(newest, ns=(n, n))
             size = newest.stat().st_size
             monkeypatch.setattr("napari_sam3.video.index_store.MOST_BYTES", int(2.5 * size))
-    assert [load_findings(path) is not None for path in paths] == [False, True, True]
+    assert [load_stream_info(path) is not None for path in paths] == [False, True, True]
 
 
 def test_several_at_once(tmp_path: Path) -> None:
@@ -173,6 +171,6 @@ def test_several_at_once(tmp_path: Path) -> None:
 
 
 def test_quick_files_leave_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan, "WORTH_KEEPING", 1e9)
+    monkeypatch.setattr(probe, "WORTH_KEEPING", 1e9)
     open_video(encode(tmp_path / "clip.mp4")).close()
     assert not store_folder().exists()

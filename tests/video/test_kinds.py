@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from napari_sam3.video import open_video
-from napari_sam3.video.decoder import open_container
+from napari_sam3.video.demuxer import open_container
+from napari_sam3.video.packets import read_packets
 from napari_sam3.video.sample_table import read_sample_table
-from napari_sam3.video.scan import read_packets
 
 from .clips import (
     check_every_order,

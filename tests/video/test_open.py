@@ -211,7 +211,8 @@ def test_a_video_stays_itself() -> None:
 
 def test_importing_it_brings_neither_opencv_nor_torch_nor_qt() -> None:
     code = (
-        "import sys, napari_sam3.video.file, napari_sam3.video.images, napari_sam3.video.write;"
+        "import sys, napari_sam3.video.video_file;"
+        "import napari_sam3.video.image_folder, napari_sam3.video.video_writer;"
         "bad = {'cv2', 'torch', 'qtpy', 'napari', 'skimage'} & set(sys.modules);"
         "sys.exit(str(bad) if bad else 0)"
     )

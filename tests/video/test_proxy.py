@@ -29,7 +29,7 @@ from .clips import encode, read_number
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where proxies go."""
-    monkeypatch.setattr(proxy, "user_cache_path", lambda *args, **options: tmp_path / "cache")
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda *args, **options: tmp_path / "cache")
     return tmp_path / "cache" / "proxies"
 
 

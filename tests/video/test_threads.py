@@ -10,7 +10,7 @@ import pytest
 
 from napari_sam3.errors import VideoError
 from napari_sam3.video import Video, open_video
-from napari_sam3.video.cache import SHARED_CACHE
+from napari_sam3.video.frame_cache import SHARED_CACHE
 
 from .clips import encode, read_number
 

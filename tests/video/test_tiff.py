@@ -16,7 +16,7 @@ import tifffile
 from PIL import Image
 
 from napari_sam3.errors import VideoError
-from napari_sam3.video import open_video, tiff_pages
+from napari_sam3.video import open_video, tiff_stack
 
 from .clips import check_every_order, draw, read_number
 
@@ -349,7 +349,7 @@ def test_calibration_that_is_nonsense_is_none(
     def fail(_: object) -> None:
         raise KeyError(282)
 
-    monkeypatch.setattr(tiff_pages, "read_calibration", fail)
+    monkeypatch.setattr(tiff_stack, "read_calibration", fail)
     tifffile.imwrite(tmp_path / "a.tif", STACK, **GREY)
     with open_video(tmp_path / "a.tif") as video:
         assert video.fps is None

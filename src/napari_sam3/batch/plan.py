@@ -12,7 +12,7 @@ from pathlib import Path
 from napari_sam3.batch.tracking import Prompts, gather_prompts, prompts_for
 from napari_sam3.errors import PromptFileError, RequestError
 from napari_sam3.session.saved_prompts import PromptList, SavedPrompt, is_meant
-from napari_sam3.video.images import IMAGE_SUFFIXES
+from napari_sam3.video.image_folder import IMAGE_SUFFIXES
 from napari_sam3.video.open import VIDEO_SUFFIXES
 
 BESIDE = ".prompts.json"

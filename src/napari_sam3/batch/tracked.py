@@ -17,7 +17,7 @@ from napari_sam3.projects.session import recall_from
 from napari_sam3.session.frames import RgbFrames
 from napari_sam3.values import FrameResult
 from napari_sam3.video import as_video
-from napari_sam3.video.facts import describe_video
+from napari_sam3.video.video_facts import describe_video
 
 
 class TrackedVideo:

@@ -19,7 +19,7 @@ from napari_sam3.export import OverlayWriter, draw_overlay
 from napari_sam3.export.contact_sheet import pick_frames, write_contact_sheet
 from napari_sam3.models.registry import load_model
 from napari_sam3.samples import sample_paths
-from napari_sam3.samples.truth import OverlapScore, inner_points
+from napari_sam3.samples.ground_truth import OverlapScore, inner_points
 from napari_sam3.session.frames import RgbFrames
 from napari_sam3.session.session import VideoSession
 from napari_sam3.values import FrameResult, label_image

@@ -21,7 +21,7 @@ from napari_sam3.projects import is_project
 from napari_sam3.projects.label_file import ProjectLabels
 from napari_sam3.session.frames import RgbFrames
 from napari_sam3.video import Video, open_video
-from napari_sam3.video.facts import VideoFacts, describe_video
+from napari_sam3.video.video_facts import VideoFacts, describe_video
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -28,7 +28,7 @@ from napari_sam3.session.saved_prompts import SavedPrompt
 from napari_sam3.session.session import VideoSession
 from napari_sam3.values import FrameResult
 from napari_sam3.video import Video, open_video
-from napari_sam3.video.facts import describe_video
+from napari_sam3.video.video_facts import describe_video
 
 
 def run(arguments: argparse.Namespace) -> int:

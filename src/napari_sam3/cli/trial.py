@@ -17,7 +17,7 @@ from napari_sam3.errors import ModelUnavailableError, Sam3Error
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
 from napari_sam3.samples import sample_paths
-from napari_sam3.samples.truth import OverlapScore, inner_points
+from napari_sam3.samples.ground_truth import OverlapScore, inner_points
 from napari_sam3.session.session import VideoSession
 from napari_sam3.video import Video, open_video
 

@@ -10,7 +10,7 @@ from napari_sam3.export.registry import FORMATS, Scene, open_writer
 from napari_sam3.export.sidecar import SHARED, write_sidecar
 from napari_sam3.export.write_errors import explain_write_errors
 from napari_sam3.export.writer import ResultWriter
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.video_facts import VideoFacts
 
 
 def name_targets(folder: Path, formats: Iterable[str]) -> dict[str, Path]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.video_facts import VideoFacts
 from napari_sam3.whole_files import written_whole
 
 UNNAMED = "object"

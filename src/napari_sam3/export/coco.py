@@ -18,7 +18,7 @@ from napari_sam3.export.polygons import mask_polygons
 from napari_sam3.export.writer import FoundObject, ObjectWriter, PathLike, Shape, exporter
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.session.run_lengths import run_lengths
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.video_facts import VideoFacts
 
 Segmentation = Literal["rle", "polygon"]
 

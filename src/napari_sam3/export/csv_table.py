@@ -13,7 +13,7 @@ from napari_sam3.export.writer import FoundObject, ObjectWriter, PathLike, Shape
 from napari_sam3.labels.measures import Measure
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.values import BoolArray
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.video_facts import VideoFacts
 from napari_sam3.whole_files import written_whole
 
 COLUMNS = (

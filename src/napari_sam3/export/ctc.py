@@ -15,7 +15,7 @@ from napari_sam3.export.writer import LabelWriter, PathLike, label_shape, write_
 from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.labels.tracks import plan_tracks
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.video_facts import VideoFacts
 
 TRACKS = "res_track.txt"
 MOST = np.iinfo(np.uint16).max

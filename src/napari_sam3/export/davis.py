@@ -13,7 +13,7 @@ from napari_sam3.errors import VideoError
 from napari_sam3.export.whole_folder import folder_written_whole
 from napari_sam3.export.writer import LabelWriter, PathLike, label_shape, write_all
 from napari_sam3.labels.object_notes import ObjectNote
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.video_facts import VideoFacts
 
 MOST_OBJECTS = 255
 

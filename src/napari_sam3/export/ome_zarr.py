@@ -16,7 +16,7 @@ from napari_sam3.export.whole_folder import folder_written_whole
 from napari_sam3.export.writer import LabelWriter, PathLike, Shape, exporter
 from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.video_facts import VideoFacts
 
 VERSION = "0.5"
 NAME = "objects"

@@ -14,7 +14,7 @@ from napari_sam3.export.colors import label_colors, outline_colors
 from napari_sam3.export.writer import LabelWriter, PathLike, label_shape, write_all
 from napari_sam3.labels.measures import measure_labels
 from napari_sam3.values import Frames
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.video_facts import VideoFacts
 
 OPACITY = 0.5
 UNKNOWN_FPS = 10.0
@@ -141,7 +141,7 @@ class OverlayWriter(LabelWriter):
         self._on_progress = on_progress
 
     def _finish(self) -> None:
-        from napari_sam3.video.write import VideoWriter
+        from napari_sam3.video.video_writer import VideoWriter
 
         if not self._frames.frames:
             return  # a film has at least one frame
@@ -158,12 +158,12 @@ class OverlayWriter(LabelWriter):
 
     def _open_sound(self, first: int, last: int) -> Any:
         """The sound from the beginning of the first frame to the end of the last one."""
-        from napari_sam3.video.sound import Sound
+        from napari_sam3.video.audio_track import AudioTrack
 
         if self._sound is None:
             return None
         times = np.arange(self.shape[0]) / self._fps if self._times is None else self._times
-        return Sound(self._sound, float(times[first]), float(times[last] + 1 / self._fps))
+        return AudioTrack(self._sound, float(times[first]), float(times[last] + 1 / self._fps))
 
 
 def export_overlay(

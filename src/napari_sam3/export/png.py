@@ -13,7 +13,7 @@ from PIL import Image
 from napari_sam3.errors import VideoError
 from napari_sam3.export.writer import PathLike, ResultWriter, label_shape, write_all
 from napari_sam3.labels.object_notes import ObjectNote
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.video_facts import VideoFacts
 from napari_sam3.whole_files import written_whole
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_sam3.export.writer import ResultWriter
     from napari_sam3.values import Frames
     from napari_sam3.video import Video
-    from napari_sam3.video.facts import VideoFacts
+    from napari_sam3.video.video_facts import VideoFacts
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

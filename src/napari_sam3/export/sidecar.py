@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_sam3.errors import VideoError
-from napari_sam3.video.facts import KIND, VideoFacts
+from napari_sam3.video.video_facts import KIND, VideoFacts
 from napari_sam3.whole_files import written_whole
 
 SHARED = "video.json"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_sam3.errors import VideoError
 from napari_sam3.export.writer import LabelWriter, PathLike, Shape, exporter
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.video_facts import VideoFacts
 from napari_sam3.whole_files import written_whole
 
 IMAGEJ_BYTES = 4 * 10**9

@@ -21,7 +21,7 @@ from napari_sam3.labels.measures import Measure, measure_labels, measure_result
 from napari_sam3.labels.object_notes import ObjectNote, Source
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.values import BoolArray, FrameResult, label_image
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.video_facts import VideoFacts
 
 PathLike = str | os.PathLike[str]
 Shape = tuple[int, int, int]

@@ -18,7 +18,7 @@ from napari_sam3.export.sidecar import read_sidecar
 from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.values import ObjectMask
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.video_facts import VideoFacts
 
 
 class LabelFile(ABC):

@@ -15,7 +15,7 @@ from napari_sam3.errors import VideoError
 from napari_sam3.export.sidecar import read_sidecar
 from napari_sam3.imports.label_file import LabelFile, explain_read_errors
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.video.numbering import natural_key
+from napari_sam3.video.numbered_files import natural_key
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 PICTURE_SUFFIXES = TIFF_SUFFIXES | {".png", ".bmp"}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_sam3.imports.label_file import LabelFile
 from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.projects.project import Project
-from napari_sam3.video.facts import VideoFacts
+from napari_sam3.video.video_facts import VideoFacts
 
 
 class ProjectLabels(LabelFile):

@@ -8,7 +8,7 @@ from pathlib import Path
 from napari_sam3.errors import ProjectError, VideoError
 from napari_sam3.labels.label_store import RECORDS_NAME
 from napari_sam3.settings import projects_path
-from napari_sam3.video.sampled_hash import hash_samples
+from napari_sam3.video.content_hash import hash_samples
 
 SUFFIX = ".sam3"
 PROJECT, PROMPTS, LAYERS, OBJECTS = "project.json", "prompts.json", "layers.json", "objects.csv"

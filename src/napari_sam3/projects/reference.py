@@ -10,7 +10,7 @@ from typing import Any
 
 from napari_sam3.errors import ProjectError, VideoError
 from napari_sam3.video.base import Video
-from napari_sam3.video.sampled_hash import count_bytes, hash_samples
+from napari_sam3.video.content_hash import count_bytes, hash_samples
 
 Shape = tuple[int, int, int]
 
@@ -30,7 +30,7 @@ class VideoReference:
     relative_path : str or None
         The same, seen from the project's folder; None on another drive.
     content_hash : str or None
-        As `napari_sam3.video.sampled_hash.hash_samples` makes it.
+        As `napari_sam3.video.content_hash.hash_samples` makes it.
     n_bytes : int or None
         Size of the file, or of all files of the folder.
     fps : float or None

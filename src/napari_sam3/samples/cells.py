@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam3.samples.microscope import Microscope
 from napari_sam3.samples.motion import Track, simulate
-from napari_sam3.samples.optics import Microscope
 
 # raise it whenever the same seed gives another movie: caches go by it
 GENERATOR_VERSION = 4

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from napari_sam3.video.base import Video
-from napari_sam3.video.cache import set_cache_budget
+from napari_sam3.video.frame_cache import set_cache_budget
 from napari_sam3.video.open import as_video, open_video
 
 __all__ = ["Video", "as_video", "open_video", "set_cache_budget"]

@@ -9,14 +9,14 @@ import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import EllipsisType, MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any, Self, SupportsIndex
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from napari_sam3.errors import VideoError
-from napari_sam3.video.ahead import FramesAhead
+from napari_sam3.video.prefetch import Prefetch
 
 Frame = NDArray[Any]
 
@@ -97,15 +97,14 @@ class Video(ABC):
             self._closed = True
             self._release()
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise VideoError(f"{self._name} is closed; open it again with reopen()")
+
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     # ---------------------------------------------------------------------------- array
@@ -153,13 +152,12 @@ class Video(ABC):
         number = operator.index(frame_index)
         if not -len(self) <= number < len(self):
             raise IndexError(f"index {number} is out of bounds for axis 0 with size {len(self)}")
-        if self._closed:
-            raise VideoError(f"{self._name} is closed; open it again with reopen()")
+        self._check_open()
         return self._read(number % len(self))
 
     def frames(
         self, start: int | None = None, stop: int | None = None, step: int | None = None
-    ) -> FramesAhead:
+    ) -> Prefetch:
         """Read frames one after another, decoding ahead in a thread.
 
         For who goes through a video, forwards or backwards, beside others who look here and there:
@@ -172,7 +170,7 @@ class Video(ABC):
 
         Returns
         -------
-        FramesAhead
+        Prefetch
             An iterator of (H, W) or (H, W, 3) arrays, with a `len` (frames still to come) and
             `close`; also a context manager. Errors are raised where the frame would have come.
 
@@ -184,10 +182,10 @@ class Video(ABC):
             If the video is closed.
         """
         numbers = range(len(self))[slice(start, stop, step)]
-        if self._closed:
-            raise VideoError(f"{self._name} is closed; open it again with reopen()")
+        self._check_open()
         reader = self._reader(numbers.step)
-        return FramesAhead(reader, numbers, owns_video=reader is not self)
+        on_close = None if reader is self else reader.close
+        return Prefetch(reader.frame, numbers, self.nbytes // len(self), on_close)
 
     def _reader(self, step: int) -> Video:
         """What frames that follow each other are read from: this video, or a twin of it."""
@@ -206,16 +204,24 @@ class Video(ABC):
         Takes integers, slices (strided, backwards), an ellipsis, integer and boolean arrays,
         and tuples of them, as numpy does.
         """
-        head, rest, newaxes = _split(key, self.ndim)
-        if newaxes or any(not isinstance(k, slice | int) for k in rest):
-            return self._get_fancy(key)
-        if isinstance(head, int):
+        parts = _complete_key(key, self.ndim)
+        place = next(n for n, part in enumerate(parts) if part is not None and part is not Ellipsis)
+        head, rest = parts[place], tuple(parts[place + 1 :])
+        is_plain = place == 0 and all(isinstance(k, slice) or _is_integer(k) for k in rest)
+        if is_plain and _is_integer(head):
             return self.frame(head)[rest]
+        numbers = np.arange(len(self))[(head,)]
+        if is_plain:
+            # each frame is cut before the next one is read
+            stacked = self._stack(numbers.ravel(), rest)
+            return stacked.reshape(numbers.shape + stacked.shape[1:])
         if isinstance(head, slice):
-            return self._stack(np.arange(len(self))[head], rest)
-        numbers = self._check_numbers(head)
-        stacked = self._stack(numbers.ravel(), rest)
-        return stacked.reshape(numbers.shape + stacked.shape[1:])
+            parts[place] = slice(None)
+        else:
+            shape = numbers.shape
+            numbers, inverse = np.unique(numbers, return_inverse=True)
+            parts[place] = inverse.reshape(shape)
+        return self._stack(numbers, ())[tuple(parts)]
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         """Read the whole video as one array, (T, H, W) or (T, H, W, 3)."""
@@ -238,45 +244,6 @@ class Video(ABC):
             done = int(place)
         return out
 
-    def _get_fancy(self, key: Any) -> Any:
-        """Index with arrays behind the first axis: read the frames needed, numpy does the rest."""
-        parts = list(key) if isinstance(key, tuple) else [key]
-        place = next((n for n, k in enumerate(parts) if k is not None), None)
-        if place is None or parts[place] is Ellipsis:
-            # the first axis is taken whole
-            return self[:][tuple(parts)]
-        head = parts[place]
-        if isinstance(head, slice):
-            numbers = np.arange(len(self))[head]
-            parts[place] = slice(None)
-        elif _is_integer(head):
-            numbers = self._check_numbers(np.asarray([operator.index(head)]))
-            parts[place] = 0
-        else:
-            wanted = self._check_numbers(np.asarray(head))
-            numbers, inverse = np.unique(wanted, return_inverse=True)
-            parts[place] = inverse.reshape(wanted.shape)
-        return self._stack(numbers, ())[tuple(parts)]
-
-    def _check_numbers(self, numbers: NDArray[Any]) -> NDArray[np.intp]:
-        """Turn an index array into frame numbers in 0..T-1; raise as numpy does."""
-        if numbers.dtype == bool:
-            if numbers.shape != (len(self),):
-                raise IndexError(
-                    f"boolean index has shape {numbers.shape}, but the video has {len(self)} frames"
-                )
-            return np.flatnonzero(numbers)
-        if numbers.size == 0:
-            return numbers.astype(np.intp)
-        if numbers.dtype.kind not in "iu":
-            raise IndexError("arrays used as indices must be of integer (or boolean) type")
-        wrong = numbers[(numbers < -len(self)) | (numbers >= len(self))]
-        if wrong.size:
-            raise IndexError(
-                f"index {wrong.flat[0]} is out of bounds for axis 0 with size {len(self)}"
-            )
-        return np.where(numbers < 0, numbers + len(self), numbers).astype(np.intp)
-
     # ----------------------------------------------------------------------------- text
 
     @property
@@ -294,30 +261,26 @@ def _is_integer(key: Any) -> bool:
     return not isinstance(key, bool | np.bool_ | np.ndarray) and hasattr(key, "__index__")
 
 
-def _split(key: Any, ndim: int) -> tuple[Any, tuple[Any, ...], bool]:
-    """Split a key into what picks frames, what picks pixels, and whether it adds axes."""
+def _complete_key(key: Any, ndim: int) -> list[Any]:
+    """A key's parts, with slices for the axes that it leaves out: one at least picks frames."""
     parts = list(key) if isinstance(key, tuple) else [key]
-    newaxes = any(part is None for part in parts)
-    parts = [part for part in parts if part is not None]
+    if any(isinstance(part, bool | np.bool_) for part in parts):
+        raise IndexError("a single True or False is no index; give an array of them")
     # a boolean array uses up as many axes as it has
     used = sum(
-        max(1, np.ndim(part)) if getattr(part, "dtype", None) == np.bool_ else 1
+        np.ndim(part) if getattr(part, "dtype", None) == np.bool_ else 1
         for part in parts
-        if part is not Ellipsis
+        if part is not None and part is not Ellipsis
     )
     if used > ndim:
         raise IndexError(
             f"too many indices for array: array is {ndim}-dimensional, but {used} were indexed"
         )
-    ellipses = [n for n, part in enumerate(parts) if isinstance(part, EllipsisType)]
+    ellipses = [n for n, part in enumerate(parts) if part is Ellipsis]
     if len(ellipses) > 1:
         raise IndexError("an index can only have a single ellipsis ('...')")
-    if ellipses:
-        parts[ellipses[0] : ellipses[0] + 1] = [slice(None)] * (ndim - used)
-    head, *rest = parts or [slice(None)]
-    if _is_integer(head):
-        head = operator.index(head)
-    elif not isinstance(head, slice):
-        head = np.asarray(head)
-    cut = tuple(operator.index(part) if _is_integer(part) else part for part in rest)
-    return head, cut, newaxes
+    place = ellipses[0] if ellipses else len(parts)
+    if used < ndim:
+        parts[place : place + 1] = [slice(None)] * (ndim - used)
+    # an ellipsis that stands for no axis stays: it parts index arrays, which numpy heeds
+    return parts

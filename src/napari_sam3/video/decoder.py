@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
@@ -11,39 +10,14 @@ from typing import Any, Literal
 import av
 import av.error
 
-from napari_sam3.errors import VideoError
-from napari_sam3.video.index import FrameIndex, StampKind
+from napari_sam3.video.demuxer import FFMPEG_ERRORS, PacketReader, open_container
+from napari_sam3.video.frame_index import FrameIndex
+from napari_sam3.video.packets import StampKind
 
 Keep = Callable[[int, av.VideoFrame], None]
 
-# some of FFmpeg's errors arrive as a plain OSError
-FFMPEG_ERRORS = (av.error.FFmpegError, OSError)
-
-# PyAV 19 never fails on tags that are no UTF-8; before it had to be told
-_OPENING: dict[str, Any] = (
-    {"metadata_errors": "surrogateescape"} if int(av.__version__.split(".")[0]) < 19 else {}
-)
-
 READ_ON = 16
 """So few frames ahead it is cheaper to decode on than to seek, even to a keyframe."""
-
-
-def open_container(path: Path) -> Any:
-    """Open a file with FFmpeg.
-
-    Raises
-    ------
-    VideoError
-        If it can't be opened, or is no video.
-    """
-    # an absolute path, so that a colon in a name is never taken for a protocol
-    try:
-        return av.open(str(path.absolute()), **_OPENING)
-    except FFMPEG_ERRORS as exc:
-        raise VideoError(
-            f"{str(path)!r} can't be read as a video ({exc.strerror}): the file is damaged, or of "
-            "a kind that FFmpeg does not know; get a whole copy, or convert it to MP4"
-        ) from exc
 
 
 class Decoder:
@@ -84,24 +58,28 @@ class Decoder:
         self.kind = kind
         self._threads = threads
         self.errors = 0
-        self._open(container)
+        self._use(open_container(path) if container is None else container)
 
-    def _open(self, container: Any = None) -> None:
-        self._container = open_container(self._path) if container is None else container
-        self._stream = self._container.streams[self._stream_number]
+    def _use(self, container: Any) -> None:
+        self._container = container
+        self._stream = container.streams[self._stream_number]
         self._stream.thread_type = self._threads
         self._start()
 
+    def _reopen(self) -> None:
+        """Stand at the start of the file, surely."""
+        self._container.close()
+        self._use(open_container(self._path))
+
     def _start(self) -> None:
         """Be at the place the container stands at, with a decoder that has seen nothing."""
-        self._packets: Iterator[Any] = self._container.demux(self._stream)
+        self._packets: Iterator[Any] = PacketReader(self._container, self._stream)
         self._ready: list[av.VideoFrame] = []
         self.last = -1
         self._floor = 0  # frames before this one are not whole
         self._fresh = True  # no packet was fed since the last seek
         self._at_key = False  # the next packet is surely one to start at
         self._drained = False
-        self._errors_in_a_row = 0
 
     def close(self) -> None:
         """Close the file."""
@@ -109,15 +87,25 @@ class Decoder:
 
     def go_to_start(self, dts: int, pos: int) -> None:
         """Stand before the file's first packet, which is known; cheaper than opening it anew."""
-        with suppress(*FFMPEG_ERRORS):
-            self._container.seek(dts, stream=self._stream)
-            self._start()
-            packet = self._next_packet()
-            if packet is not None and packet.pos == pos:
-                self._packets = chain([packet], self._packets)
-                return
-        self._container.close()
-        self._open()
+        if not (self._seek_to(dts) and self._stands_before(pos)):
+            self._reopen()
+
+    def _seek_to(self, place: int, *, is_bytes: bool = False) -> bool:
+        """Seek to a time stamp or a place in the file; whether FFmpeg could."""
+        try:
+            self._container.seek(place, stream=self._stream, unsupported_byte_offset=is_bytes)
+        except FFMPEG_ERRORS:
+            return False
+        self._start()
+        return True
+
+    def _stands_before(self, pos: int) -> bool:
+        """Whether the next packet is the one at a place in the file; it is still to come then."""
+        packet = next(self._packets, None)
+        if packet is None or packet.pos != pos:
+            return False
+        self._packets = chain([packet], self._packets)
+        return True
 
     # ---------------------------------------------------------------------- one after another
 
@@ -130,27 +118,9 @@ class Decoder:
             if self._drained or not self._feed(None):
                 return
 
-    def _next_packet(self) -> Any | None:
-        """The next packet of the stream; None at the end."""
-        while self._errors_in_a_row < 100:
-            try:
-                packet = next(self._packets, None)
-            except IndexError:
-                # a packet of a stream that turned up late (FLV), which PyAV does not know: go on
-                self._packets = self._container.demux(self._stream)
-                continue
-            except FFMPEG_ERRORS:
-                # a damaged stretch: the demuxer finds its way, or says again that it can't
-                self._errors_in_a_row += 1
-                self._packets = self._container.demux(self._stream)
-                continue
-            self._errors_in_a_row = 0
-            return None if packet is None or packet.size == 0 else packet
-        return None
-
     def _feed(self, index: FrameIndex | None) -> bool:
         """Decode one packet more into `_ready`; False when there is none left."""
-        packet = self._next_packet()
+        packet = next(self._packets, None)
         if packet is None:
             self._drained = True
             self._ready += self._decode_packet(None)
@@ -246,55 +216,23 @@ class Decoder:
 
     def _seek(self, index: FrameIndex, key: int) -> None:
         """Stand at a place where decoding can start."""
-        if self.kind == "count" or key == 0:
-            # the start of the file is surest found by opening it, but seeking there is cheaper
-            if not self._rewind(index):
-                self._container.close()
-                self._open()
-            return
-        if self.kind == "pos":
-            self._seek_bytes(index, key)
-            return
-        try:
-            self._container.seek(int(index.key_seeks[key]), stream=self._stream)
-        except FFMPEG_ERRORS:
-            self._container.close()
-            self._open()
-            return
-        self._start()
+        place = int(index.key_seeks[key])
+        if self.kind == "count" or (self.kind == "pos" and key == 0):
+            # the start of the file is surest found by opening it
+            self._reopen()
+        elif self.kind == "pos":
+            self._seek_bytes(place, int(index.key_stamps[key]))
+        elif not self._seek_to(place):
+            self._reopen()
 
-    def _seek_bytes(self, index: FrameIndex, key: int) -> None:
+    def _seek_bytes(self, place: int, pos: int) -> None:
         """Stand before the packet at a place in the file, and be sure that it is that one."""
-        wanted = int(index.key_stamps[key])
-        with suppress(*FFMPEG_ERRORS):
-            self._container.seek(
-                int(index.key_seeks[key]), stream=self._stream, unsupported_byte_offset=True
-            )
-            self._start()
-            packet = self._next_packet()
-            if packet is not None and packet.pos == wanted:
-                self._put_back(packet)
+        if not (self._seek_to(place, is_bytes=True) and self._stands_before(pos)):
+            # the demuxer has not found it: walk there, which is no decoding
+            self._reopen()
+            packet = next((packet for packet in self._packets if packet.pos == pos), None)
+            if packet is None:
+                self._reopen()
                 return
-        # the demuxer has not found it: walk there, which is no decoding
-        self._container.close()
-        self._open()
-        while (packet := self._next_packet()) is not None:
-            if packet.pos == wanted:
-                self._put_back(packet)
-                return
-        self._container.close()
-        self._open()
-
-    def _put_back(self, packet: Any) -> None:
-        self._packets = chain([packet], self._packets)
+            self._packets = chain([packet], self._packets)
         self._at_key = True
-
-    def _rewind(self, index: FrameIndex) -> bool:
-        if self.kind in ("count", "pos"):
-            return False
-        try:
-            self._container.seek(int(index.key_seeks[0]), stream=self._stream)
-        except FFMPEG_ERRORS:
-            return False
-        self._start()
-        return True

@@ -7,10 +7,10 @@ from typing import NoReturn
 
 from napari_sam3.errors import VideoError
 from napari_sam3.video.base import Frame, Video
-from napari_sam3.video.decoder import Decoder, open_container
-from napari_sam3.video.head import Head
-from napari_sam3.video.pixels import Layout, coded_format
-from napari_sam3.video.scan import choose_stream
+from napari_sam3.video.decoder import Decoder
+from napari_sam3.video.demuxer import choose_stream, declared_rate, open_container
+from napari_sam3.video.frame_format import FrameFormat, coded_format
+from napari_sam3.video.probe import DecodedStart
 
 
 class FirstFrame(Video):
@@ -33,19 +33,19 @@ class FirstFrame(Video):
         container = open_container(path)
         try:
             stream = choose_stream(container, path)
-            rate = float(stream.average_rate or stream.guessed_rate or 0) or None
+            rate = declared_rate(stream)
             codec, coded = stream.codec_context.name, coded_format(stream.codec_context)
-            head = Head.decode(Decoder(path, stream.index, "pts", container=container), 1)
+            start = DecodedStart.decode(Decoder(path, stream.index, "pts", container=container), 1)
         finally:
             container.close()
-        if not head.frames:
+        if not start.frames:
             raise VideoError(
                 f"the first frame of {str(path)!r} can't be decoded: the file is damaged or "
                 "incomplete; get a whole copy of it"
             )
-        layout = Layout.of(head.frames[0], codec, coded)
-        self._frame = layout.convert(head.frames[0])
-        super().__init__((1, *layout.shape), layout.dtype, path=path, fps=rate)
+        frame_format = FrameFormat.of(start.frames[0], codec, coded)
+        self._frame = frame_format.convert(start.frames[0])
+        super().__init__((1, *frame_format.shape), frame_format.dtype, path=path, fps=rate)
 
     def _read(self, frame_index: int) -> Frame:
         return self._frame.copy()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import zipfile
 import zlib
 from contextlib import suppress
@@ -20,14 +19,16 @@ from typing import Any, get_args
 
 import av
 import numpy as np
-from platformdirs import user_cache_path
 
-from napari_sam3.video.index import FrameIndex, StampKind
+from napari_sam3.cache_folder import cache_folder, make_room
+from napari_sam3.video.frame_index import FrameIndex
+from napari_sam3.video.packets import StampKind
+from napari_sam3.whole_files import written_whole
 
 MOST_BYTES = 256 * 2**20
 """All records together; the one not used for longest makes room."""
 
-_VERSION = 2
+_VERSION = 3
 _HEAD = 2**16
 _ARRAYS = {
     "stamps": np.int64,
@@ -52,7 +53,7 @@ _DAMAGE = (
 
 
 @dataclass(kw_only=True, eq=False)
-class Findings:
+class StreamInfo:
     """What looking through a whole file tells.
 
     Attributes
@@ -79,63 +80,42 @@ class Findings:
 
 def store_folder() -> Path:
     """Where records are kept."""
-    return user_cache_path("napari-sam3", appauthor=False) / "indices"
+    return cache_folder("indices")
 
 
-def load_findings(path: Path) -> Findings | None:
+def load_stream_info(path: Path) -> StreamInfo | None:
     """What is known of a file; None if nothing, or if it is another file by now."""
     try:
         place = _place(path)
         with np.load(place, allow_pickle=False) as record:
-            told = json.loads(record["told"].tobytes())
-            if told["identity"] != _identity(path):
+            fields = json.loads(record["fields"].tobytes())
+            if fields.pop("identity") != _identity(path):
                 return None
             arrays = {name: record[name].astype(kind) for name, kind in _ARRAYS.items()}
-        index = _check(FrameIndex(told["kind"], **arrays))
-        metadata = told["metadata"] | {"coded_size": tuple(told["metadata"]["coded_size"])}
-        findings = Findings(
-            stream_number=int(told["stream_number"]),
-            index=index,
-            fps=told["fps"],
-            metadata=metadata,
-            lost=told["lost"],
-            has_holes=bool(told["has_holes"]),
-        )
+        fields["index"] = _check(FrameIndex(fields["index"], **arrays))
+        fields["metadata"]["coded_size"] = tuple(fields["metadata"]["coded_size"])
+        info = StreamInfo(**fields)
     except _DAMAGE:
         return None
     with suppress(OSError):
         os.utime(place)  # it was of use
-    return findings
+    return info
 
 
-def save_findings(path: Path, findings: Findings) -> None:
+def save_stream_info(path: Path, info: StreamInfo) -> None:
     """Keep what is known of a file. Where the folder can't be written, nothing is kept."""
-    index = findings.index
-    told: dict[str, Any] = {
-        "kind": index.kind,
-        "stream_number": findings.stream_number,
-        "fps": findings.fps,
-        "metadata": findings.metadata,
-        "lost": findings.lost,
-        "has_holes": findings.has_holes,
-    }
+    index = info.index
     with suppress(OSError):
-        told["identity"] = _identity(path)
-        folder = store_folder()
-        folder.mkdir(parents=True, exist_ok=True)
-        # written beside its place and moved there: other processes see all of it or nothing
-        handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=folder)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez_compressed(
-                    file,
-                    told=np.frombuffer(json.dumps(told).encode(), np.uint8),
-                    **{array: getattr(index, array) for array in _ARRAYS},
-                )
-            Path(name).replace(_place(path))
-        finally:
-            Path(name).unlink(missing_ok=True)
-        _make_room(folder)
+        fields = vars(info) | {"index": index.kind, "identity": _identity(path)}
+        store_folder().mkdir(parents=True, exist_ok=True)
+        # other processes see all of it or nothing
+        with written_whole(_place(path)) as part:
+            np.savez_compressed(
+                part,
+                fields=np.frombuffer(json.dumps(fields).encode(), np.uint8),
+                **{name: getattr(index, name) for name in _ARRAYS},
+            )
+        make_room(store_folder(), MOST_BYTES)
 
 
 def _place(path: Path) -> Path:
@@ -169,15 +149,3 @@ def _check(index: FrameIndex) -> FrameIndex:
     ):
         raise ValueError("no index of a video")
     return index
-
-
-def _make_room(folder: Path) -> None:
-    """Delete the records not used for longest, down to the most that is kept."""
-    records = [(record.stat(), record) for record in folder.glob("*.npz")]
-    records.sort(key=lambda pair: pair[0].st_mtime_ns)
-    used = sum(status.st_size for status, _ in records)
-    for status, record in records[:-1]:
-        if used <= MOST_BYTES:
-            return
-        record.unlink(missing_ok=True)
-        used -= status.st_size

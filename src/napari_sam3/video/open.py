@@ -7,34 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from napari_sam3.errors import VideoError
-from napari_sam3.video.array import ArrayVideo
+from napari_sam3.video.array_video import ArrayVideo
 from napari_sam3.video.base import Video
 
 VIDEO_SUFFIXES = frozenset(
-    [
-        ".3gp",
-        ".asf",
-        ".avi",
-        ".flv",
-        ".gif",
-        ".h264",
-        ".h265",
-        ".m2ts",
-        ".m4v",
-        ".mj2",
-        ".mkv",
-        ".mov",
-        ".mp4",
-        ".mpeg",
-        ".mpg",
-        ".mts",
-        ".mxf",
-        ".ogv",
-        ".ts",
-        ".webm",
-        ".wmv",
-        ".y4m",
-    ]
+    {".mp4", ".m4v", ".mov", ".3gp", ".mj2"}
+    | {".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".h264", ".h265"}
+    | {".mkv", ".webm", ".ogv", ".avi", ".wmv", ".asf", ".flv", ".mxf", ".gif", ".y4m"}
 )
 """What files of videos are called; the manifest names the same ones, a test compares them."""
 
@@ -72,8 +51,8 @@ def open_video(path: str | os.PathLike[str]) -> Video:
 
 def _open(place: Path) -> Video:
     # FFmpeg and the image libraries are loaded when a file is opened, not before
-    from napari_sam3.video.file import VideoFile
-    from napari_sam3.video.images import IMAGE_SUFFIXES, ImageFolder, open_picture
+    from napari_sam3.video.image_folder import IMAGE_SUFFIXES, ImageFolder, open_picture
+    from napari_sam3.video.video_file import VideoFile
 
     if not place.exists():
         raise VideoError(f"there is no file or folder {str(place)!r}; check the path")

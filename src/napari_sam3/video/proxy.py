@@ -8,20 +8,20 @@ Who computes with frames reads the original.
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from platformdirs import user_cache_path
 
+from napari_sam3.cache_folder import cache_folder, make_room
 from napari_sam3.errors import VideoError
 from napari_sam3.video.base import Frame, Video
-from napari_sam3.video.cache import FrameCache
-from napari_sam3.video.file import VideoFile
-from napari_sam3.video.write import VideoWriter
+from napari_sam3.video.demuxer import identify
+from napari_sam3.video.frame_cache import FrameCache
+from napari_sam3.video.video_file import VideoFile
+from napari_sam3.video.video_writer import VideoWriter
 
 KEY_EVERY = 4
 """Frames; so many have to be decoded at most to show one."""
@@ -35,7 +35,6 @@ MOST_BYTES = 20 * 2**30
 # time is told by the original: a proxy's frames are numbered, whatever the rate varies like
 _FPS = 25.0
 _VERSION = 1
-_STALE = 24 * 3600.0  # s; by then whoever wrote half a file is gone
 
 
 def proxy_path(video: Video) -> Path:
@@ -58,12 +57,10 @@ def proxy_path(video: Video) -> Path:
             "would not keep its values; it is shown as it is"
         )
     place = video.path.resolve()
-    try:
-        status = place.stat()
-    except OSError as exc:
-        raise VideoError(f"{str(place)!r} is gone ({exc.strerror}); put it back") from exc
-    identity = f"{_VERSION}\n{place}\n{status.st_size}\n{status.st_mtime_ns}"
-    return _folder() / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.mp4"
+    n_bytes, changed_ns = identify(place)
+    identity = f"{_VERSION}\n{place}\n{n_bytes}\n{changed_ns}"
+    digest = hashlib.sha256(identity.encode()).hexdigest()
+    return cache_folder("proxies") / f"{digest[:32]}.mp4"
 
 
 def write_proxy(video: Video) -> Iterator[int]:
@@ -91,10 +88,12 @@ def write_proxy(video: Video) -> Iterator[int]:
         raise VideoError(
             f"{str(path.parent)!r} can't be made ({exc.strerror}); make room there"
         ) from exc
-    _make_room(path.parent)
+    make_room(path.parent, MOST_BYTES)
+    original = video.original
+    assert isinstance(original, VideoFile), "proxy_path has looked"
     # a cache of its own: the frames that are being looked at stay where they are
     with (
-        _reopen_apart(video) as source,
+        original.reopen(cache=FrameCache(0)) as source,
         VideoWriter(path, _FPS, crf=CRF, preset="ultrafast", gop=KEY_EVERY) as writer,
     ):
         for frame_index in range(len(source)):
@@ -202,25 +201,3 @@ class ProxyVideo(Video):
     def _release(self) -> None:
         self._proxy.close()
         self._original.close()
-
-
-def _folder() -> Path:
-    return user_cache_path("napari-sam3", appauthor=False) / "proxies"
-
-
-def _reopen_apart(video: Video) -> VideoFile:
-    original = video.original
-    assert isinstance(original, VideoFile), "proxy_path has looked"
-    return original.reopen(cache=FrameCache(0))
-
-
-def _make_room(folder: Path) -> None:
-    """Delete what was left half-written, and proxies beyond what they may take together."""
-    used = 0
-    with suppress(OSError):
-        files = [(path, path.stat()) for path in folder.iterdir()]
-        for path, status in sorted(files, key=lambda file: -file[1].st_mtime):
-            is_half = path.name.startswith(".")
-            used += status.st_size
-            if used > MOST_BYTES or (is_half and time.time() - status.st_mtime > _STALE):
-                path.unlink(missing_ok=True)

@@ -17,8 +17,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from napari_sam3.video.decoder import FFMPEG_ERRORS
-from napari_sam3.video.index import Int64Array, PacketTable
+from napari_sam3.video.demuxer import FFMPEG_ERRORS
+from napari_sam3.video.packets import Int64Array, PacketTable
 
 _LARGEST = 2**28
 """A box of tables larger than this is no table (a day of video at 100 fps takes 2**27 bytes)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from napari_sam3.models.registry import AUTO_VARIABLE
-from napari_sam3.video.write import VideoWriter
+from napari_sam3.video.video_writer import VideoWriter
 
 PAGE = """
 from napari_sam3 import Sam3VideoPredictor

@@ -158,7 +158,7 @@ def test_sessions_side_by_side_do_not_meet(talk, predictor, disc_film):
 
 @pytest.mark.parametrize("kind", ["folder", "image", "video"])
 def test_every_resource(predictor, talk, disc_folder, disc_film, tmp_path, kind):
-    from napari_sam3.video.write import VideoWriter
+    from napari_sam3.video.video_writer import VideoWriter
 
     path = {"folder": disc_folder, "image": disc_folder / "frame0.png"}.get(kind)
     if path is None:

@@ -11,7 +11,7 @@ import numpy as np
 from napari_sam3.plugin.layers.video_layer import LayerData, PathOrPaths
 
 if TYPE_CHECKING:
-    from napari_sam3.video.facts import VideoFacts
+    from napari_sam3.video.video_facts import VideoFacts
 
 _SNIFFED = 2**18  # characters of a JSON file
 

@@ -82,7 +82,7 @@ def _as_list(path: PathOrPaths) -> list[str | Path]:
 
 def _looks_like_video(path: Path) -> bool:
     if path.is_dir():
-        from napari_sam3.video.images import IMAGE_SUFFIXES
+        from napari_sam3.video.image_folder import IMAGE_SUFFIXES
 
         return any(p.suffix.lower() in IMAGE_SUFFIXES and p.is_file() for p in path.iterdir())
     suffix = path.suffix.lower()

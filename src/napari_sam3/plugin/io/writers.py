@@ -15,7 +15,7 @@ from napari_sam3.errors import LayerError
 if TYPE_CHECKING:
     from napari_sam3.labels.object_notes import ObjectNote
     from napari_sam3.plugin.layers.stack_axes import StackAxes
-    from napari_sam3.video.facts import VideoFacts
+    from napari_sam3.video.video_facts import VideoFacts
 
 Tell = Callable[[int, int], None]
 """Called with the number of frames done and of all."""
@@ -271,7 +271,8 @@ def _facts_of(shape: tuple[int, int, int], attributes: dict[str, Any]) -> VideoF
     Its units count first: a person may have set them. Then come the facts that were read with the
     labels, or what the layer of the video knew.
     """
-    from napari_sam3.video.facts import VideoFacts, hash_content
+    from napari_sam3.video.content_hash import hash_content
+    from napari_sam3.video.video_facts import VideoFacts
 
     metadata = attributes.get("metadata") or {}
     known, video = metadata.get("video_facts"), metadata.get("video") or {}

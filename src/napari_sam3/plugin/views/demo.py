@@ -24,7 +24,7 @@ from napari_sam3.plugin.layers.transforms import layer_shape, napari_points
 from napari_sam3.plugin.model.app_state import Outcome
 from napari_sam3.plugin.scripting.event_loop import wait_until
 from napari_sam3.plugin.views.dock import SegmentAndTrackWidget
-from napari_sam3.samples.truth import OverlapScore, inner_points
+from napari_sam3.samples.ground_truth import OverlapScore, inner_points
 from napari_sam3.session.frames import RgbFrames
 from napari_sam3.values import FrameResult, ObjectMask
 from napari_sam3.video import open_video

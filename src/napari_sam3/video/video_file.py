@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections import deque
+from contextlib import closing
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
@@ -14,12 +15,13 @@ import numpy as np
 
 from napari_sam3.errors import VideoError
 from napari_sam3.video.base import Frame, Video
-from napari_sam3.video.cache import SHARED_CACHE, FrameCache
 from napari_sam3.video.decoder import READ_ON, Decoder
-from napari_sam3.video.index import FrameIndex
-from napari_sam3.video.pixels import frame_nbytes, keep_freed_memory
-from napari_sam3.video.scan import Scan, identify, scan_file
-from napari_sam3.video.whole import warn_of_left_out, warn_of_loss
+from napari_sam3.video.demuxer import identify
+from napari_sam3.video.frame_cache import SHARED_CACHE, FrameCache
+from napari_sam3.video.frame_format import frame_nbytes, keep_freed_memory
+from napari_sam3.video.frame_index import FrameIndex
+from napari_sam3.video.missing_frames import warn_of_gaps, warn_of_loss
+from napari_sam3.video.probe import Probe, probe_file
 
 JUMP_BUDGET = 64 * 2**20
 """Bytes of frames kept on the way to one that was jumped to: 20 frames of 1080p. Someone who then
@@ -54,57 +56,56 @@ class VideoFile(Video):
     (black where there is none), with one warning a video.
     """
 
-    def __init__(self, path: Path, scan: Scan, *, cache: FrameCache = SHARED_CACHE) -> None:
-        self._scan = scan
-        self._index: FrameIndex = scan.index
+    def __init__(self, path: Path, probe: Probe, *, cache: FrameCache = SHARED_CACHE) -> None:
+        self._probe = probe
+        self._index: FrameIndex = probe.index
         self._cache = cache
         self._owner = object()
         self._lock = Lock()
         self._decoder: Decoder | None = None
-        self._at_head: Decoder | None = None  # left by opening, not used yet
-        self._layout = scan.layout
-        self._stand_ins = scan.stand_ins
+        self._at_start: Decoder | None = None  # from opening, not used yet
+        self._format = probe.frame_format
+        self._stand_ins = probe.stand_ins
         self._reach = 0
         self._previous = -1
         self._trail: deque[int] = deque()
         self._recent: deque[int] = deque(maxlen=RECENT)
-        weakref.finalize(self, cache.leave, self._owner).atexit = False
+        weakref.finalize(self, cache.abandon, self._owner).atexit = False
         super().__init__(
-            (len(self._index), *self._layout.shape),
-            self._layout.dtype,
+            (len(self._index), *self._format.shape),
+            self._format.dtype,
             path=path,
-            fps=scan.fps,
+            fps=probe.fps,
             timestamps=self._index.times,
-            metadata=scan.metadata,
+            metadata=probe.metadata,
         )
 
     @classmethod
     def open(cls, path: Path) -> VideoFile:
         """Open a file; see `napari_sam3.video.open_video`."""
         keep_freed_memory()
-        scan = scan_file(path)
-        video = cls(path, scan)
-        video._at_head, scan.decoder = scan.decoder, None
+        probe, start = probe_file(path)
+        video = cls(path, probe)
         search = _Search(video, 0, JUMP_BUDGET)
-        for frame_index, frame in reversed(scan.first_frames):
-            search.see(frame_index, frame)
+        for frame_index, frame in reversed(start.number(probe.index)):
+            search.add(frame_index, frame)
         search.finish()
-        scan.first_frames.clear()
-        warn_of_loss(path, scan.lost, len(video), has_holes=scan.has_holes)
-        if scan.lost == 0:
-            warn_of_left_out(path, *scan.metadata.get("left_out", (0, 0)))
+        video._at_start = start.take_decoder(probe.index)
+        warn_of_loss(path, probe.lost, len(video), has_holes=probe.has_holes)
+        if probe.lost == 0:
+            warn_of_gaps(path, *probe.metadata.get("left_out", (0, 0)))
         return video
 
     def reopen(self, *, cache: FrameCache | None = None) -> VideoFile:
         """Open the same file with a decoder (and a cache, if given) of its own; share the index."""
-        return VideoFile(self._path, self._scan, cache=cache or self._cache)
+        return VideoFile(self._path, self._probe, cache=cache or self._cache)
 
     def _reader(self, step: int) -> VideoFile:
         # a decoder of its own, that nobody sends elsewhere. Forwards no frame is needed twice, so
         # that they would only drive others out of the cache; backwards they come out of it
         reader = self.reopen(cache=FrameCache(budget=0) if step > 0 else None)
         if -BATCH // 4 <= step < 0:
-            reader._reach = min(BATCH, 2 * JUMP_BUDGET // self._scan.frame_nbytes)
+            reader._reach = min(BATCH, 2 * JUMP_BUDGET // self._probe.frame_nbytes)
         return reader
 
     @property
@@ -121,12 +122,12 @@ class VideoFile(Video):
         shown = self._stand_ins.get(frame_index, frame_index)
         frame = self._cache.get(self._owner, shown) if shown is not None else None
         if frame is None and shown is not None:
-            frame = self._decode(shown, self._budget(shown, step_back))
+            frame = self._decode(shown, self._choose_budget(shown, step_back))
         if frame is None:
             return np.zeros(self.shape[1:], self.dtype)
-        return self._layout.convert(frame)
+        return self._format.convert(frame)
 
-    def _budget(self, frame_index: int, step_back: int) -> int | None:
+    def _choose_budget(self, frame_index: int, step_back: int) -> int | None:
         """How many bytes of what lies on the way to a frame to keep; None for all that fits."""
         if self._reach:
             return None
@@ -147,8 +148,7 @@ class VideoFile(Video):
         None if the frame can't be had, and nothing can stand for it.
         """
         with self._lock:
-            if self._closed:
-                raise VideoError(f"{self._name} is closed; open it again with reopen()")
+            self._check_open()
             # another thread may have had the same wish
             frame: av.VideoFrame | None = self._cache.get(self._owner, frame_index)
             if frame is not None:
@@ -159,19 +159,16 @@ class VideoFile(Video):
             search = self._search(self._decoder, frame_index, None if follows else budget)
             if search.found:
                 if follows:
-                    self._clear_trail(search.kept)
+                    self._drop_behind(search.cached)
                 return search.frame
             # frame threads swallow what lies just before a damage
-            slow = self._start_decoder("SLICE")
-            try:
+            with closing(self._start_decoder("SLICE")) as slow:
                 search = self._search(slow, frame_index, budget)
-            finally:
-                slow.close()
             if not search.found:
-                self._note_missing(frame_index, search)
+                self._add_stand_ins(frame_index, search)
         return search.frame
 
-    def _clear_trail(self, added: list[int]) -> None:
+    def _drop_behind(self, added: list[int]) -> None:
         """Let go of frames that someone who reads forwards has left behind."""
         self._trail.extend(added)
         while len(self._trail) > TRAIL:
@@ -179,29 +176,29 @@ class VideoFile(Video):
 
     def _search(self, decoder: Decoder, frame_index: int, budget: int | None) -> _Search:
         search = _Search(self, frame_index, budget)
-        search.found = decoder.read(frame_index, self._index, search.see, reach=self._reach)
+        search.found = decoder.read(frame_index, self._index, search.add, reach=self._reach)
         search.finish()
         return search
 
     def _start_decoder(self, threads: Literal["AUTO", "SLICE"]) -> Decoder:
-        if identify(self._path) != self._scan.identity:
+        if identify(self._path) != self._probe.identity:
             raise VideoError(
                 f"{str(self._path)!r} has changed since it was opened; open it anew with open_video"
             )
-        if threads == "AUTO" and self._at_head is not None:
-            decoder, self._at_head = self._at_head, None
+        if threads == "AUTO" and self._at_start is not None:
+            decoder, self._at_start = self._at_start, None
             return decoder
-        return Decoder(self._path, self._scan.stream_number, self._index.kind, threads)
+        return Decoder(self._path, self._probe.stream_number, self._index.kind, threads)
 
-    def _note_missing(self, frame_index: int, search: _Search) -> None:
+    def _add_stand_ins(self, frame_index: int, search: _Search) -> None:
         """Remember what to show in place of frames that are not there; warn once."""
         stop = len(self) if search.next is None else search.next
         # one search tells it of all frames in the hole, or a long hole would take for ever
         first = frame_index if search.number is None else search.number + 1
         for number in range(first, stop):
             self._stand_ins[number] = search.number
-        if not self._scan.warned:
-            self._scan.warned = True
+        if not self._probe.warned:
+            self._probe.warned = True
             hole = f"frames {first} to {stop - 1}" if stop - first > 1 else f"frame {first}"
             warnings.warn(
                 f"{hole} of {self._path.name!r} can't be decoded ({stop - first} of {len(self)}): "
@@ -212,10 +209,10 @@ class VideoFile(Video):
 
     def _release(self) -> None:
         with self._lock:
-            for decoder in (self._decoder, self._at_head):
+            for decoder in (self._decoder, self._at_start):
                 if decoder is not None:
                     decoder.close()
-            self._decoder = self._at_head = None
+            self._decoder = self._at_start = None
         self._cache.drop(self._owner)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -235,9 +232,9 @@ class _Search:
         self.number: int | None = None
         self.frame: av.VideoFrame | None = None
         self.next: int | None = None
-        self.kept: list[int] = []
+        self.cached: list[int] = []
 
-    def see(self, number: int, frame: av.VideoFrame) -> None:
+    def add(self, number: int, frame: av.VideoFrame) -> None:
         if number > self._wanted:
             self.next = number if self.next is None else min(number, self.next)
         elif self.number is None or number > self.number:
@@ -259,4 +256,4 @@ class _Search:
 
     def _keep(self, number: int, frame: av.VideoFrame) -> None:
         self._video._keep(number, frame)
-        self.kept.append(number)
+        self.cached.append(number)

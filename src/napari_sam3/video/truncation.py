@@ -1,8 +1,7 @@
-"""Whether a file is whole, as far as it can be told, and what is said to the user if not."""
+"""Whether a file is shorter than it says itself, as far as its bytes tell."""
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,39 +13,6 @@ _NUT_INDEX = bytes.fromhex("4e58dd672f23e64e")
 
 _FILLER = 0x7FFFFFFF
 """No length of an AVI: its parts are split long before."""
-
-
-def warn_of_loss(path: Path, lost: int | None, n_frames: int, *, has_holes: bool) -> None:
-    """Tell the user of frames that are missing.
-
-    Parameters
-    ----------
-    path : Path
-    lost : int or None
-        How many, 0 for none; None if some, but the file does not say how many.
-    n_frames : int
-        How many can be read.
-    has_holes : bool
-        Whether they are missing from the middle rather than at the end.
-    """
-    if lost == 0:
-        return
-    many = f"{lost} frame{'s' * (lost != 1)}" if lost else "frames (how many it does not say)"
-    what = f"is damaged: {many}" if has_holes else f"breaks off: {many} at its end"
-    verb = "is" if lost == 1 else "are"
-    warnings.warn(f"{path.name!r} {what} {verb} lost, {n_frames} can be read", stacklevel=4)
-
-
-def warn_of_left_out(path: Path, n_frames: int, n_places: int) -> None:
-    """Tell the user of frames that are missing among others by their times."""
-    if n_frames:
-        warnings.warn(
-            f"by the times of the others {n_frames} frame{'s' * (n_frames != 1)} of {path.name!r} "
-            f"{'is' if n_frames == 1 else 'are'} missing in {n_places} "
-            f"place{'s' * (n_places != 1)}: lost, or left out when it was recorded; the frames "
-            "that are there are counted on without a gap",
-            stacklevel=4,
-        )
 
 
 def is_cut_short(path: Path, container: str) -> bool | None:
@@ -67,11 +33,11 @@ def is_cut_short(path: Path, container: str) -> bool | None:
     with path.open("rb") as file:
         if container == "avi":
             head = file.read(8)
-            told = int.from_bytes(head[4:], "little")
+            declared = int.from_bytes(head[4:], "little")
             # who can't go back to write it when all is done leaves a filler
-            if head[:4] != b"RIFF" or told == 0 or told >= _FILLER:
+            if head[:4] != b"RIFF" or declared == 0 or declared >= _FILLER:
                 return None
-            return told + 8 > length
+            return declared + 8 > length
         if container == "mpegts" and length % 188 and length % 192 and length % 204:
             return True
         if container == "nut":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
-from napari_sam3.video.sound import Sound
+from napari_sam3.video.audio_track import AudioTrack
+from napari_sam3.whole_files import written_whole
 
 _CLOCK = Fraction(1, 90_000)
 """Ticks of exact time stamps: every usual frame rate is a whole number of them."""
@@ -44,7 +45,7 @@ class VideoWriter:
         How much time the encoder takes to make the file small, from "ultrafast" to "veryslow".
     gop : int, optional
         A keyframe at least every so many frames; by default what the encoder chooses.
-    sound : Sound, optional
+    sound : AudioTrack, optional
         A sound track to go with the pictures; closed with the writer.
 
     Raises
@@ -63,7 +64,7 @@ class VideoWriter:
         crf: int = 18,
         preset: str = "medium",
         gop: int | None = None,
-        sound: Sound | None = None,
+        sound: AudioTrack | None = None,
     ) -> None:
         if not (np.isfinite(fps) and 0 < fps <= 10_000):
             raise VideoError(
@@ -78,19 +79,22 @@ class VideoWriter:
         self._sound = sound
         self._container: Any = None
         self._stream: Any = None
-        self._temporary: Path | None = None
+        self._files = ExitStack()
         self._last_pts: int | None = None
         self._count = 0
 
     def __enter__(self) -> Self:
-        folder = self.path.absolute().parent
         try:
-            handle, name = tempfile.mkstemp(prefix=f".{self.path.stem}-", suffix=".mp4", dir=folder)
-            os.close(handle)
-            self._temporary = Path(name)
-            self._container = av.open(name, "w", format="mp4", options={"movflags": "+faststart"})
+            with ExitStack() as files:
+                if self._sound is not None:
+                    files.callback(self._sound.close)
+                part = files.enter_context(written_whole(self.path.absolute()))
+                options = {"movflags": "+faststart"}
+                self._container = files.enter_context(
+                    av.open(str(part), "w", format="mp4", options=options)
+                )
+                self._files = files.pop_all()
         except (OSError, av.error.FFmpegError) as exc:
-            self._discard()
             raise VideoError(
                 f"{str(self.path)!r} can't be written ({exc}); choose another folder"
             ) from exc
@@ -171,39 +175,23 @@ class VideoWriter:
     ) -> None:
         try:
             if exc_type is None:
-                self._finish()
+                with self._files:
+                    self._finish()
+            else:
+                self._files.__exit__(exc_type, exc, traceback)
+        except VideoError:
+            raise
+        except (OSError, av.error.FFmpegError) as error:
+            raise VideoError(
+                f"{str(self.path)!r} can't be written ({error}); is the disk full?"
+            ) from error
         finally:
-            self._discard()
+            self._container = None
 
     def _finish(self) -> None:
         if self._stream is None:
             raise VideoError(
                 f"no frame was written to {str(self.path)!r}: a video needs at least one"
             )
-        assert self._temporary is not None
-        try:
-            self._container.mux(self._stream.encode(None))
-            self._mux_sound(float("inf"))
-            self._container.close()
-            # a temporary file is the owner's alone; give it the usual rights
-            umask = os.umask(0)
-            os.umask(umask)
-            self._temporary.chmod(0o666 & ~umask)
-            self._temporary.replace(self.path)
-        except (OSError, av.error.FFmpegError) as error:
-            raise VideoError(
-                f"{str(self.path)!r} can't be written ({error}); is the disk full?"
-            ) from error
-        self._container = self._temporary = None
-
-    def _discard(self) -> None:
-        """Leave no half file behind."""
-        if self._sound is not None:
-            self._sound.close()
-        if self._container is not None:
-            # nothing may be muxed on closing: a file without a header can't get a trailer
-            self._container.close()
-            self._container = None
-        if self._temporary is not None:
-            self._temporary.unlink(missing_ok=True)
-            self._temporary = None
+        self._container.mux(self._stream.encode(None))
+        self._mux_sound(float("inf"))

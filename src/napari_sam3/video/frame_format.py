@@ -16,11 +16,12 @@ from av.sidedata.sidedata import Type
 from av.video.reformatter import Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
+from napari_sam3.video.h264 import SequenceParameters
+
 _local = threading.local()
 _THREADS = min(4, os.cpu_count() or 1)
 
 _COLOURED = {"yuv420p": "gray", "yuvj420p": "gray", "yuv420p10le": "gray10le"}
-_PROFILES_WITH_COLOUR = (100, 110, 122, 244, 44, 83, 86, 118, 128)
 
 
 def keep_freed_memory() -> None:
@@ -57,34 +58,18 @@ def coded_format(context: Any) -> str | None:
     """The pixel format of a stream as it is coded.
 
     FFmpeg gives H.264 without colour a constant colour, and so hides what could be given out with
-    all its bits; the sequence parameter set tells (ITU-T H.264, 7.3.2.1.1).
+    all its bits.
     """
     name: str | None = context.pix_fmt
-    if name in _COLOURED and context.name == "h264" and _is_colourless(context.extradata or b""):
-        return _COLOURED[name]
+    if name in _COLOURED:
+        parameters = SequenceParameters.of(context)
+        if parameters is not None and parameters.is_grey:
+            return _COLOURED[name]
     return name
 
 
-def _is_colourless(parameters: bytes) -> bool:
-    """Whether the first of these sequence parameter sets says so."""
-    # as MP4 and Matroska keep it, or as it stands in a raw stream
-    start = 8 if parameters[:1] == b"\x01" else parameters.find(b"\0\0\1") + 3
-    unit = parameters[start : start + 12]
-    if len(unit) < 6 or unit[0] & 31 != 7 or unit[1] not in _PROFILES_WITH_COLOUR:
-        return False
-    bits = "".join(f"{byte:08b}" for byte in unit[4:])
-    values = []
-    for _ in ("seq_parameter_set_id", "chroma_format_idc"):
-        zeros = bits.find("1")
-        if zeros < 0:
-            return False
-        values.append(int(bits[zeros : 2 * zeros + 1] or "0", 2) - 1)
-        bits = bits[2 * zeros + 1 :]
-    return values[1] == 0
-
-
 @dataclass(frozen=True, eq=False)
-class Layout:
+class FrameFormat:
     """How all frames of a file are given out, told from its first one.
 
     Attributes
@@ -109,7 +94,7 @@ class Layout:
     palette: NDArray[np.uint8] | None
 
     @classmethod
-    def of(cls, frame: av.VideoFrame, codec: str, coded: str | None = None) -> Layout:
+    def of(cls, frame: av.VideoFrame, codec: str, coded: str | None = None) -> FrameFormat:
         """Tell it from the first frame of a file, its codec and `coded_format`."""
         palette = None
         is_grey = _COLOURED.get(frame.format.name) == coded

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import os
 import shutil
-import uuid
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from napari_sam3.cache_folder import cache_folder
 from napari_sam3.errors import VideoError
 from napari_sam3.samples.cells import GENERATOR_VERSION, CellMovie, make_cells
 from napari_sam3.samples.motion import Track
@@ -60,9 +61,7 @@ def sample_paths(folder: str | os.PathLike[str] | None = None) -> SamplePaths:
         If they can't be written.
     """
     if folder is None:
-        from platformdirs import user_cache_path
-
-        folder = user_cache_path("napari-sam3", appauthor=False) / "samples"
+        folder = cache_folder("samples")
     home = Path(folder) / f"cells-v{GENERATOR_VERSION}"
     paths = SamplePaths.within(home)
     if paths.are_there:
@@ -80,26 +79,24 @@ def sample_paths(folder: str | os.PathLike[str] | None = None) -> SamplePaths:
 def _make(home: Path) -> None:
     """Write the files beside their place, then move them there all at once."""
     home.parent.mkdir(parents=True, exist_ok=True)
-    workshop = home.parent / f".{home.name}-{uuid.uuid4().hex}"
-    workshop.mkdir()
-    try:
-        _write(make_cells(), SamplePaths.within(workshop))
+    with TemporaryDirectory(prefix=f".{home.name}-", dir=home.parent) as workshop:
+        made = Path(workshop) / home.name
+        made.mkdir()
+        _write(make_cells(), SamplePaths.within(made))
         if home.exists() and not SamplePaths.within(home).are_there:
             shutil.rmtree(home)  # somebody deleted a part of it
         try:
-            workshop.rename(home)
+            made.rename(home)
         except OSError:
             # another process was quicker: its files are as good
             if not SamplePaths.within(home).are_there:
                 raise
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
 
 
 def _write(movie: CellMovie, paths: SamplePaths) -> None:
     import tifffile
 
-    from napari_sam3.video.write import VideoWriter
+    from napari_sam3.video.video_writer import VideoWriter
 
     # somebody is waiting for it
     with VideoWriter(paths.video, SAMPLE_FPS, preset="veryfast") as writer:

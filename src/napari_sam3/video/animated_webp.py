@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from napari_sam3.errors import VideoError
 from napari_sam3.video.base import Frame, Video
-from napari_sam3.video.cache import SHARED_CACHE, FrameCache
-from napari_sam3.video.picture import PICTURE_ERRORS, unreadable
-from napari_sam3.video.whole import warn_of_loss
+from napari_sam3.video.frame_cache import SHARED_CACHE, FrameCache
+from napari_sam3.video.image_file import PICTURE_ERRORS, unreadable
+from napari_sam3.video.missing_frames import warn_of_loss
 
 
-class Animation(Video):
+class AnimatedWebp(Video):
     """An animated WebP, decoded when frames are asked for; the packed file is kept in memory.
 
     Raises
@@ -61,16 +60,16 @@ class Animation(Video):
         )
 
     @classmethod
-    def open(cls, path: Path) -> Animation:
+    def open(cls, path: Path) -> AnimatedWebp:
         """Open a file, and tell the user if its end is missing."""
         video = cls(path)
         warn_of_loss(path, None if video._breaks_off else 0, len(video), has_holes=False)
         return video
 
-    def reopen(self) -> Animation:
+    def reopen(self) -> AnimatedWebp:
         """Open the same file once more."""
         assert self.path is not None
-        return Animation(self.path, cache=self._cache)
+        return AnimatedWebp(self.path, cache=self._cache)
 
     def _decode_next(self, frame_index: int) -> Frame:
         self._image.seek(frame_index)
@@ -80,8 +79,7 @@ class Animation(Video):
 
     def _read(self, frame_index: int) -> Frame:
         with self._lock:
-            if self._closed:
-                raise VideoError(f"{self._name} is closed; open it again with reopen()")
+            self._check_open()
             frame: Frame | None = self._cache.get(self._owner, frame_index)
             if frame is None:
                 frame = self._decode(frame_index)
@@ -120,19 +118,15 @@ class Animation(Video):
         self._cache.drop(self._owner)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Animation, (self.path,)
+        return AnimatedWebp, (self.path,)
 
 
 def is_animated_webp(path: Path) -> bool:
     """Whether a file says that it is an animated WebP."""
     with path.open("rb") as file:
         head = file.read(21)
-    return (
-        head[:4] == b"RIFF"
-        and head[8:16] == b"WEBPVP8X"
-        and bool(head[20:21])
-        and bool(head[20] & 2)
-    )
+    is_extended_webp = len(head) == 21 and head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X"
+    return is_extended_webp and bool(head[20] & 2)
 
 
 def _read_chunks(data: bytes) -> tuple[bytes, list[int], bool]:

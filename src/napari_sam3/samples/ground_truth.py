@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam3.values import FrameResult
+from napari_sam3.values import FrameResult, ObjectMask
 
 
 def inner_points(labels: NDArray[Any]) -> dict[int, tuple[float, float]]:
@@ -54,12 +54,9 @@ class OverlapScore:
         """Compare a frame; an object that is there in truth but not in the result counts as 0."""
         labels = np.asarray(self._truth[result.frame_index])
         for obj_id in self._ids.intersection(np.unique(labels).tolist()):
-            true = labels == obj_id
+            true = ObjectMask.from_mask(labels == obj_id)
             found = result.objects.get(obj_id)
-            overlap = 0.0
-            if found is not None:
-                common = int(np.count_nonzero(true[found.slices] & found.crop))
-                overlap = common / (int(np.count_nonzero(true)) + found.area - common)
+            overlap = true.overlap(found) if true is not None and found is not None else 0.0
             self._overlaps[result.frame_index, obj_id] = overlap
 
     @property

@@ -10,13 +10,13 @@ import tifffile
 from PIL import Image
 
 from napari_sam3.errors import VideoError
-from napari_sam3.video.animation import Animation, is_animated_webp
+from napari_sam3.video.animated_webp import AnimatedWebp, is_animated_webp
 from napari_sam3.video.base import Frame, Video
-from napari_sam3.video.calibration import read_calibration
-from napari_sam3.video.file import VideoFile
-from napari_sam3.video.numbering import find_gaps, natural_key, warn_of_gaps
-from napari_sam3.video.picture import PICTURE_ERRORS, TIFF_SUFFIXES, read_image, unreadable
-from napari_sam3.video.tiff import TiffStack
+from napari_sam3.video.image_file import PICTURE_ERRORS, TIFF_SUFFIXES, read_image, unreadable
+from napari_sam3.video.numbered_files import find_gaps, natural_key, warn_of_number_gaps
+from napari_sam3.video.tiff_calibration import read_calibration
+from napari_sam3.video.tiff_stack import TiffStack
+from napari_sam3.video.video_file import VideoFile
 
 IMAGE_SUFFIXES = TIFF_SUFFIXES | {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
@@ -36,7 +36,7 @@ def open_picture(path: Path) -> Video:
         stack.close()
         return ImageFolder(path, (path,))
     if is_animated_webp(path):
-        return Animation.open(path)
+        return AnimatedWebp.open(path)
     try:
         with Image.open(path) as image:
             n_frames, kind = getattr(image, "n_frames", 1), image.format
@@ -105,7 +105,7 @@ class ImageFolder(Video):
         _check_sizes(files)
         folder = cls(path, tuple(files))
         if "gaps" in folder.metadata:
-            warn_of_gaps(path, folder.metadata["gaps"])
+            warn_of_number_gaps(path, folder.metadata["gaps"])
         return folder
 
     def reopen(self) -> ImageFolder:

@@ -50,7 +50,7 @@ def find_gaps(files: Sequence[Path]) -> tuple[tuple[int, int], ...]:
     )
 
 
-def warn_of_gaps(path: Path, gaps: tuple[tuple[int, int], ...]) -> None:
+def warn_of_number_gaps(path: Path, gaps: tuple[tuple[int, int], ...]) -> None:
     """Tell the user of numbers that are left out."""
     shown = [f"{first}" if first == last else f"{first} to {last}" for first, last in gaps[:5]]
     more = ", ..." if len(gaps) > len(shown) else ""

@@ -6,69 +6,16 @@ decoder hands on to the frame made from it. Usually that is the presentation tim
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from fractions import Fraction
-from typing import Literal
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-Int64Array = NDArray[np.int64]
-StampKind = Literal["pts", "dts", "pos", "count"]
+from napari_sam3.video.packets import NO_STAMP, Int64Array, PacketTable, StampKind
 
 MOST_REORDERED = 16
 """Frames that a codec can keep back at most to show them later (H.264 and HEVC: 16)."""
-
-NO_STAMP = np.iinfo(np.int64).min
-"""Stands for a time stamp that a packet does not carry."""
-
-
-@dataclass(frozen=True, eq=False)
-class PacketTable:
-    """What demuxing tells of a stream's packets, in file order, without decoding one.
-
-    Attributes
-    ----------
-    pts, dts, pos : (N,) int64
-        Time stamps in `time_base` and place in the file in bytes; `NO_STAMP` where there is none.
-    is_key, is_discarded : (N,) bool
-        Whether decoding can start there; whether the file says not to show the frame.
-    time_base : Fraction
-        Seconds a tick.
-    cut_short : bool or None
-        Whether the file breaks off before its end; None where it can't tell.
-    header : int
-        So many bytes before `pos` the packet's own header starts.
-    has_fields : bool
-        Whether some packets hold half a frame, each second line of it.
-    """
-
-    pts: Int64Array
-    dts: Int64Array
-    pos: Int64Array
-    is_key: NDArray[np.bool_]
-    is_discarded: NDArray[np.bool_]
-    time_base: Fraction
-    cut_short: bool | None = False
-    header: int = 0
-    has_fields: bool = False
-
-    def __len__(self) -> int:
-        return len(self.pts)
-
-    @property
-    def reorders(self) -> bool:
-        """Whether frames are shown in another order than they are decoded in."""
-        return bool((np.diff(self.pts) < 0).any())
-
-    def stamps(self, kind: StampKind) -> Int64Array:
-        """The packets' stamps of one kind."""
-        return {"pts": self.pts, "dts": self.dts, "pos": self.pos}[kind]
-
-    def has_unique(self, kind: StampKind) -> bool:
-        """Whether stamps of that kind tell all packets apart."""
-        stamps = self.stamps(kind)
-        return NO_STAMP not in stamps and len(np.unique(stamps)) == len(stamps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,16 +45,16 @@ class FrameIndex:
     key_frames: Int64Array
     key_stamps: Int64Array
     key_seeks: Int64Array
-    _sorted: Int64Array = field(init=False, repr=False)
-    _order: Int64Array | None = field(init=False, repr=False)
-    _key_order: Int64Array = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        rising = bool((np.diff(self.stamps) > 0).all())
-        order = None if rising else np.argsort(self.stamps, kind="stable")
-        object.__setattr__(self, "_order", order)
-        object.__setattr__(self, "_sorted", self.stamps if order is None else self.stamps[order])
-        object.__setattr__(self, "_key_order", np.argsort(self.key_stamps, kind="stable"))
+    @cached_property
+    def _by_stamp(self) -> Int64Array:
+        """The frames in rising order of their stamps."""
+        return np.argsort(self.stamps, kind="stable")
+
+    @cached_property
+    def _keys_by_stamp(self) -> Int64Array:
+        """The places to start at in rising order of their stamps."""
+        return np.argsort(self.key_stamps, kind="stable")
 
     def __len__(self) -> int:
         return len(self.stamps)
@@ -119,10 +66,11 @@ class FrameIndex:
 
     def frame_of(self, stamp: int) -> int | None:
         """The frame that carries a stamp; None if it is no frame of this video."""
-        place = int(np.searchsorted(self._sorted, stamp))
-        if place == len(self._sorted) or self._sorted[place] != stamp:
+        place = int(np.searchsorted(self.stamps, stamp, sorter=self._by_stamp))
+        if place == len(self):
             return None
-        return place if self._order is None else int(self._order[place])
+        frame_index = int(self._by_stamp[place])
+        return frame_index if self.stamps[frame_index] == stamp else None
 
     def key_before(self, frame_index: int) -> int:
         """The last place (0..K-1) from which a frame can be decoded."""
@@ -130,9 +78,9 @@ class FrameIndex:
 
     def first_frame_from(self, stamp: int) -> int:
         """The first frame that is whole when decoding starts at the packet with that stamp."""
-        place = int(np.searchsorted(self.key_stamps, stamp, sorter=self._key_order))
+        place = int(np.searchsorted(self.key_stamps, stamp, sorter=self._keys_by_stamp))
         if place < len(self.key_stamps):
-            key = self._key_order[place]
+            key = self._keys_by_stamp[place]
             if self.key_stamps[key] == stamp:
                 return int(self.key_frames[key])
         # not a place we know: take what comes
@@ -140,25 +88,15 @@ class FrameIndex:
 
     def ending_at(self, stop: int) -> FrameIndex:
         """The same index without the frames from `stop` (1 or more) on."""
-        shorter = FrameIndex(
-            self.kind,
-            self.stamps[:stop],
-            self.times[:stop],
-            self.key_frames,
-            self.key_stamps,
-            self.key_seeks,
-        )
-        return _with_keys(shorter, stop)
+        return _with_keys(replace(self, stamps=self.stamps[:stop], times=self.times[:stop]))
 
     def starting_at(self, first: int) -> FrameIndex:
         """The same index without its first frames."""
-        return FrameIndex(
-            self.kind,
-            self.stamps[first:],
-            self.times[first:],
-            np.maximum(self.key_frames - first, 0),
-            self.key_stamps,
-            self.key_seeks,
+        return replace(
+            self,
+            stamps=self.stamps[first:],
+            times=self.times[first:],
+            key_frames=np.maximum(self.key_frames - first, 0),
         )
 
 
@@ -200,8 +138,7 @@ def index_by_pts(packets: PacketTable, *, seeks_by_pts: bool) -> FrameIndex | No
             np.searchsorted(stamps, key_stamps),
             key_stamps,
             dts[keys] + ahead,
-        ),
-        len(stamps),
+        )
     )
 
 
@@ -270,25 +207,21 @@ def index_by_order(
     else:
         times = np.arange(len(stamps)) / rate
     key_seeks = key_stamps - packets.header if kind == "pos" else key_stamps
-    return _with_keys(
-        FrameIndex(kind, stamps, times, key_frames, key_stamps, key_seeks), len(stamps)
-    )
+    return _with_keys(FrameIndex(kind, stamps, times, key_frames, key_stamps, key_seeks))
 
 
-def _with_keys(index: FrameIndex, n_frames: int) -> FrameIndex:
+def _with_keys(index: FrameIndex) -> FrameIndex:
     """Sort the places to start at, and leave out those behind the last frame."""
     order = np.argsort(index.key_frames, kind="stable")
-    order = order[index.key_frames[order] < n_frames]
+    order = order[index.key_frames[order] < len(index)]
     if not len(order):
         order = np.array([0])
     key_frames = index.key_frames[order]
     # what is shown before the first key packet's frame comes out of it too, or of nothing
     key_frames[0] = 0
-    return FrameIndex(
-        index.kind,
-        index.stamps,
-        index.times,
-        key_frames,
-        index.key_stamps[order],
-        index.key_seeks[order],
+    return replace(
+        index,
+        key_frames=key_frames,
+        key_stamps=index.key_stamps[order],
+        key_seeks=index.key_seeks[order],
     )

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Self
 
-from napari_sam3.errors import VideoError
 from napari_sam3.video.base import Video
+from napari_sam3.video.content_hash import hash_content
 
 KIND = "napari-sam3 video facts"
 VERSION = 1
@@ -91,23 +88,12 @@ class VideoFacts:
 
     def to_json(self) -> str:
         """As a JSON object."""
-        size = self.pixel_size
-        return json.dumps(
-            {
-                "kind": KIND,
-                "version": VERSION,
-                "name": self.name,
-                "sha256": self.sha256,
-                "frames": self.frames,
-                "height": self.height,
-                "width": self.width,
-                "fps": self.fps,
-                "pixel_size": None if size is None else {"y": size[0], "x": size[1]},
-                "unit": self.unit,
-                "timestamps_s": None if self.timestamps is None else list(self.timestamps),
-            },
-            indent=1,
-        )
+        fields = asdict(self)
+        # the names in the file tell the unit and the order of axes
+        fields["timestamps_s"] = fields.pop("timestamps")
+        if self.pixel_size is not None:
+            fields["pixel_size"] = dict(zip("yx", self.pixel_size, strict=True))
+        return json.dumps({"kind": KIND, "version": VERSION, **fields}, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -118,26 +104,23 @@ class VideoFacts:
         ValueError
             If it is something else, or of a newer version.
         """
-        said = json.loads(text)
-        if not isinstance(said, dict) or said.get("kind") != KIND:
+        fields = json.loads(text)
+        if not isinstance(fields, dict) or fields.get("kind") != KIND:
             raise ValueError(f"this is no JSON of the kind {KIND!r}")
-        if said.get("version") != VERSION:
+        if fields.get("version") != VERSION:
             raise ValueError(
-                f"version {said.get('version')!r} of {KIND} is not known here (only {VERSION}); "
+                f"version {fields.get('version')!r} of {KIND} is not known here (only {VERSION}); "
                 "update napari-sam3"
             )
         try:
-            times, size = said.get("timestamps_s"), said.get("pixel_size")
+            times, size = fields.get("timestamps_s"), fields.get("pixel_size")
             return cls(
-                frames=int(said["frames"]),
-                height=int(said["height"]),
-                width=int(said["width"]),
-                name=said.get("name"),
-                sha256=said.get("sha256"),
-                fps=said.get("fps"),
+                frames=int(fields["frames"]),
+                height=int(fields["height"]),
+                width=int(fields["width"]),
+                **{name: fields.get(name) for name in ("name", "sha256", "fps", "unit")},
                 timestamps=None if times is None else tuple(float(t) for t in times),
                 pixel_size=None if size is None else (float(size["y"]), float(size["x"])),
-                unit=said.get("unit"),
             )
         except (KeyError, TypeError) as exc:
             raise ValueError(f"the {KIND} are damaged ({exc!r})") from exc
@@ -174,39 +157,3 @@ def describe_video(video: Video, *, with_hash: bool = True) -> VideoFacts:
         pixel_size=None if size is None else (float(size[0]), float(size[1])),
         unit=unit,
     )
-
-
-def hash_content(path: Path) -> str:
-    """SHA-256 of a file, as `sha256sum` prints it; of a folder's files by name, see below.
-
-    Of a folder the lines "<sha256 of the file>  <name>" of its files in order of their names, each
-    with a line feed, are hashed. An unchanged file is read once in a run of the program.
-
-    Raises
-    ------
-    VideoError
-        If it can't be read.
-    """
-    try:
-        if not path.is_dir():
-            return _hash_file(path.absolute(), *_stamp(path))
-        lines = hashlib.sha256()
-        for file in sorted(path.iterdir()):
-            if file.is_file():
-                lines.update(
-                    f"{_hash_file(file.absolute(), *_stamp(file))}  {file.name}\n".encode()
-                )
-        return lines.hexdigest()
-    except OSError as exc:
-        raise VideoError(f"{str(path)!r} can't be read ({exc.strerror or exc})") from exc
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
-
-
-@lru_cache(maxsize=4096)
-def _hash_file(path: Path, size: int, changed_ns: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

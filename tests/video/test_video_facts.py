@@ -11,9 +11,10 @@ from PIL import Image
 from napari_sam3.errors import VideoError
 from napari_sam3.export.sidecar import read_sidecar, sidecar_path
 from napari_sam3.video import open_video
-from napari_sam3.video.array import ArrayVideo
-from napari_sam3.video.facts import VideoFacts, describe_video, hash_content
-from napari_sam3.video.write import VideoWriter
+from napari_sam3.video.array_video import ArrayVideo
+from napari_sam3.video.content_hash import hash_content
+from napari_sam3.video.video_facts import VideoFacts, describe_video
+from napari_sam3.video.video_writer import VideoWriter
 
 FACTS = VideoFacts(
     2, 4, 6, name="a.mp4", sha256="00", fps=5.0, timestamps=(0.0, 0.2), pixel_size=(2, 1), unit="um"

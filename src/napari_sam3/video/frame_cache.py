@@ -36,7 +36,7 @@ class FrameCache:
         self._budget = budget
         self._used = 0
         self._frames: OrderedDict[tuple[object, int], tuple[Any, int]] = OrderedDict()
-        self._left: deque[object] = deque()
+        self._abandoned: deque[object] = deque()
         self._lock = Lock()
 
     @property
@@ -53,21 +53,21 @@ class FrameCache:
     @property
     def used(self) -> int:
         """Bytes kept now."""
-        self._drop_left()
+        self._drop_abandoned()
         return self._used
 
     def get(self, owner: object, frame_index: int) -> Any | None:
         """Find a frame; None if it is not here."""
         with self._lock:
-            found = self._frames.get((owner, frame_index))
-            if found is None:
+            entry = self._frames.get((owner, frame_index))
+            if entry is None:
                 return None
             self._frames.move_to_end((owner, frame_index))
-            return found[0]
+            return entry[0]
 
     def put(self, owner: object, frame_index: int, frame: Any, nbytes: int) -> None:
         """Keep a frame; the ones not used for longest make room."""
-        self._drop_left()
+        self._drop_abandoned()
         with self._lock:
             old = self._frames.pop((owner, frame_index), None)
             if old is not None:
@@ -79,9 +79,9 @@ class FrameCache:
     def discard(self, owner: object, frame_index: int) -> None:
         """Forget a frame, if it is here."""
         with self._lock:
-            found = self._frames.pop((owner, frame_index), None)
-            if found is not None:
-                self._used -= found[1]
+            entry = self._frames.pop((owner, frame_index), None)
+            if entry is not None:
+                self._used -= entry[1]
 
     def drop(self, owner: object) -> None:
         """Forget all frames of one owner."""
@@ -89,14 +89,14 @@ class FrameCache:
             for key in [key for key in self._frames if key[0] is owner]:
                 self._used -= self._frames.pop(key)[1]
 
-    def leave(self, owner: object) -> None:
+    def abandon(self, owner: object) -> None:
         """Let an owner's frames go at the next chance; may be called by the garbage collector."""
         # which may interrupt this very class with the lock held, so that dropping must wait
-        self._left.append(owner)
+        self._abandoned.append(owner)
 
-    def _drop_left(self) -> None:
-        while self._left:
-            self.drop(self._left.popleft())
+    def _drop_abandoned(self) -> None:
+        while self._abandoned:
+            self.drop(self._abandoned.popleft())
 
     def _shrink(self) -> None:
         while self._used > self._budget and len(self._frames) > 1:
@@ -104,16 +104,16 @@ class FrameCache:
             self._used -= nbytes
 
 
-def _first_budget() -> int:
+def _initial_budget() -> int:
     """What the environment allows, bytes."""
-    told = os.environ.get(BUDGET_VARIABLE, "").strip()
-    if not told:
+    setting = os.environ.get(BUDGET_VARIABLE, "").strip()
+    if not setting:
         return DEFAULT_BUDGET
     try:
-        return _to_bytes(float(told))
+        return _to_bytes(float(setting))
     except (ValueError, VideoError):
         warnings.warn(
-            f"{BUDGET_VARIABLE} is {told!r}, which is no number of megabytes; "
+            f"{BUDGET_VARIABLE} is {setting!r}, which is no number of megabytes; "
             f"{DEFAULT_BUDGET // _MEGABYTE} is taken",
             stacklevel=2,
         )
@@ -126,7 +126,7 @@ def _to_bytes(megabytes: float) -> int:
     return int(megabytes * _MEGABYTE)
 
 
-SHARED_CACHE = FrameCache(_first_budget())
+SHARED_CACHE = FrameCache(_initial_budget())
 """The cache of all open video files."""
 
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from napari_sam3.errors import VideoError
 from napari_sam3.video.base import Frame
-from napari_sam3.video.decoder import FFMPEG_ERRORS, open_container
+from napari_sam3.video.demuxer import FFMPEG_ERRORS, open_container
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 

@@ -1,8 +1,9 @@
-"""Whether an H.264 stream codes fields as pictures of their own.
+"""What H.264's sequence parameters tell that FFmpeg does not: grey, and fields as pictures.
 
-Two packets then make one frame, and nothing but the pictures' own headers says so: time stamps are
-made up for the second ones (MP4, AVI) or interpolated (MPEG-TS). A stream may go from frames to
-fields anywhere. Source: ITU-T H.264, 7.3.2.1.1 (sequence parameters) and 7.3.3 (slice header).
+Where fields are coded as pictures of their own, two packets make one frame, and nothing but the
+pictures' own headers says so: time stamps are made up for the second ones (MP4, AVI) or
+interpolated (MPEG-TS). A stream may go from frames to fields anywhere. Source: ITU-T H.264,
+7.3.2.1.1 (sequence parameters) and 7.3.3 (slice header).
 """
 
 from __future__ import annotations
@@ -17,20 +18,27 @@ _HEADER = 64
 """Bytes of a unit that are looked at: more than a slice's header needs."""
 
 
-class FieldPictures:
-    """Tells packets that hold a field from those that hold a frame.
+class SequenceParameters:
+    """The first sequence parameter set of a stream.
 
     Parameters
     ----------
-    sequence : bytes
-        Sequence parameter set with its header byte.
+    unit : bytes
+        The set with its header byte.
     length_size : int
         Bytes of the lengths before units; 0 where start codes part them.
+
+    Attributes
+    ----------
+    is_grey : bool
+        Whether there is no colour; FFmpeg gives it a constant one.
+    may_have_fields : bool
+        Whether pictures may be fields.
     """
 
-    def __init__(self, sequence: bytes, length_size: int) -> None:
+    def __init__(self, unit: bytes, length_size: int) -> None:
         self._length_size = length_size
-        bits = _Bits(sequence[1:])
+        bits = _Bits(unit[1:])
         profile = bits.read(8)
         bits.read(16)
         bits.read_ue()
@@ -46,6 +54,7 @@ class FieldPictures:
                 for i in range(12 if chroma == 3 else 8):
                     if bits.read(1):
                         _pass_scaling_list(bits, 16 if i < 6 else 64)
+        self.is_grey = chroma == 0
         self._frame_num_bits = bits.read_ue() + 4
         order = bits.read_ue()
         if order == 0:
@@ -60,27 +69,25 @@ class FieldPictures:
         bits.read(1)
         bits.read_ue()
         bits.read_ue()
-        self.may_be = not bits.read(1)
+        self.may_have_fields = not bits.read(1)
 
     @classmethod
-    def of(cls, stream: Any) -> FieldPictures | None:
-        """For a stream that may hold fields; None for all others, or where nothing can be told."""
-        context = stream.codec_context
-        extra = bytes(context.extradata or b"")
-        if context.name != "h264" or len(extra) < 8:
+    def of(cls, codec_context: Any) -> SequenceParameters | None:
+        """Those of an H.264 stream; None for all others, or where nothing can be told."""
+        extra = bytes(codec_context.extradata or b"")
+        if codec_context.name != "h264" or len(extra) < 8:
             return None
         try:
+            # as MP4 and Matroska keep it, or as it stands in a raw stream
             if extra[0] == 1:
                 size = int.from_bytes(extra[6:8], "big")
-                fields = cls(extra[8 : 8 + size], (extra[4] & 3) + 1)
-            else:
-                unit = next(u for u in _between_start_codes(extra) if u[0] & 31 == _SEQUENCE)
-                fields = cls(unit, 0)
+                return cls(extra[8 : 8 + size], (extra[4] & 3) + 1)
+            unit = next(u for u in _between_start_codes(extra) if u[0] & 31 == _SEQUENCE)
+            return cls(unit, 0)
         except (IndexError, StopIteration):
             return None
-        return fields if fields.may_be else None
 
-    def are_in(self, packet: bytes) -> bool:
+    def has_field(self, packet: bytes) -> bool:
         """Whether the first picture of a packet is a field."""
         for unit in self._units(packet):
             if unit and unit[0] & 31 in _SLICES:

@@ -9,7 +9,7 @@ import pytest
 
 from napari_sam3.errors import VideoError
 from napari_sam3.video import open_video
-from napari_sam3.video.write import VideoWriter
+from napari_sam3.video.video_writer import VideoWriter
 
 from .clips import draw, read_number
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from typing import Any
 import av
 import av.error
 from av.audio.frame import AudioFrame
+
+from napari_sam3.errors import VideoError
+from napari_sam3.video.demuxer import open_container
 
 # codecs, and files whose packets hold them, that MP4 takes as they are
 _KEPT_CODECS = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus"})
@@ -21,7 +25,7 @@ GAP = 0.1
 """Seconds; stamps that are off by less are taken for inexact."""
 
 
-class Sound:
+class AudioTrack:
     """The first sound track of a file, cut to a span of time; copied, or else made AAC.
 
     Parameters
@@ -39,14 +43,10 @@ class Sound:
         self._target: Any = None
         self._packets: Iterator[tuple[float, Any]] = iter(())
         self._next: tuple[float, Any] | None = None
-        if not path.is_file():
-            return
-        try:
-            self._source = av.open(str(path))
-        except (OSError, av.error.FFmpegError):
-            return  # the pictures may come from what FFmpeg can't open, as a multi-page TIFF
-        streams = self._source.streams.audio
-        self._stream = streams[0] if streams else None
+        # the pictures may come from what FFmpeg can't open, as a multi-page TIFF
+        with suppress(VideoError):
+            self._source = open_container(path)
+            self._stream = next(iter(self._source.streams.audio), None)
 
     def __bool__(self) -> bool:
         return self._stream is not None

@@ -1,7 +1,9 @@
-"""The end of a file that may break off: which of its last frames are whole, how many are lost."""
+"""Which frames of a file are missing: how many, where, and what the user is told of it."""
 
 from __future__ import annotations
 
+import warnings
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,8 @@ import av
 import numpy as np
 
 from napari_sam3.video.decoder import Decoder
-from napari_sam3.video.index import MOST_REORDERED, FrameIndex, PacketTable
+from napari_sam3.video.frame_index import MOST_REORDERED, FrameIndex
+from napari_sam3.video.packets import PacketTable
 
 _FILLER = 2**30
 """No number of frames."""
@@ -24,26 +27,25 @@ def count_whole(path: Path, stream_number: int, index: FrameIndex) -> int:
     last = len(index) - 1
     key = index.key_before(last)
     whole = last + 1
-    decoder = Decoder(path, stream_number, index.kind, "SLICE")
-    try:
+    with closing(Decoder(path, stream_number, index.kind, "SLICE")) as decoder:
         for start in dict.fromkeys((key, max(0, key - 1))):
             healthy: dict[int, bool] = {}
 
-            def note(number: int, frame: av.VideoFrame, seen: dict[int, bool] = healthy) -> None:
+            def note_health(
+                number: int, frame: av.VideoFrame, seen: dict[int, bool] = healthy
+            ) -> None:
                 seen[number] = not frame.is_corrupt
 
-            decoder.read_to_end(start, index, note)
+            decoder.read_to_end(start, index, note_health)
             first = max(min(healthy, default=0), last - MOST_REORDERED)
             damaged = (n for n in range(first, last + 1) if not healthy.get(n, False))
             whole = next(damaged, last + 1)
             if whole > last:
                 break
-    finally:
-        decoder.close()
     return whole
 
 
-def announce(container: Any, stream: Any, table: PacketTable | None) -> tuple[int, float]:
+def read_announced(container: Any, stream: Any, table: PacketTable | None) -> tuple[int, float]:
     """How many frames the file's head tells of, and how many seconds; 0 where it does not.
 
     FFmpeg makes good what a head does not say from what it finds in the file.
@@ -74,7 +76,7 @@ def count_lost(
     return max(0, expected - before - len(index)) if expected else None
 
 
-def count_left_out(times: Any) -> tuple[int, int]:
+def count_gaps(times: Any) -> tuple[int, int]:
     """How many frames are missing among others, told by their times, and in how many places.
 
     Only where nearly all frames follow each other at one rate and the longer steps are whole
@@ -95,3 +97,36 @@ def count_left_out(times: Any) -> tuple[int, int]:
     if not is_rate or multiples.max() > len(times):
         return 0, 0
     return int((multiples - 1).sum()), n_gaps
+
+
+def warn_of_loss(path: Path, lost: int | None, n_frames: int, *, has_holes: bool) -> None:
+    """Tell the user of frames that are missing.
+
+    Parameters
+    ----------
+    path : Path
+    lost : int or None
+        How many, 0 for none; None if some, but the file does not say how many.
+    n_frames : int
+        How many can be read.
+    has_holes : bool
+        Whether they are missing from the middle rather than at the end.
+    """
+    if lost == 0:
+        return
+    many = f"{lost} frame{'s' * (lost != 1)}" if lost else "frames (how many it does not say)"
+    what = f"is damaged: {many}" if has_holes else f"breaks off: {many} at its end"
+    verb = "is" if lost == 1 else "are"
+    warnings.warn(f"{path.name!r} {what} {verb} lost, {n_frames} can be read", stacklevel=4)
+
+
+def warn_of_gaps(path: Path, n_frames: int, n_places: int) -> None:
+    """Tell the user of frames that are missing among others by their times."""
+    if n_frames:
+        warnings.warn(
+            f"by the times of the others {n_frames} frame{'s' * (n_frames != 1)} of {path.name!r} "
+            f"{'is' if n_frames == 1 else 'are'} missing in {n_places} "
+            f"place{'s' * (n_places != 1)}: lost, or left out when it was recorded; the frames "
+            "that are there are counted on without a gap",
+            stacklevel=4,
+        )

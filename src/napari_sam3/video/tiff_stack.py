@@ -1,31 +1,138 @@
-"""The pages of a TIFF: where they lie, how many are whole, how each is read."""
+"""Multi-page TIFFs as video: one page a frame, read when it is asked for.
+
+Only what is shown is in memory, however large the file. A file that breaks off opens with the
+pages that are whole, and says how many are missing where it can.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 import os
-import struct
+import warnings
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, Literal
 
 import numpy as np
 import tifffile
 from PIL import Image
 
 from napari_sam3.errors import VideoError
-from napari_sam3.video.base import Frame
-from napari_sam3.video.calibration import Calibration, read_calibration
-from napari_sam3.video.picture import PICTURE_ERRORS, from_pillow
+from napari_sam3.video.base import Frame, Video
+from napari_sam3.video.image_file import PICTURE_ERRORS, from_pillow, unreadable
+from napari_sam3.video.missing_frames import warn_of_loss
+from napari_sam3.video.tiff_calibration import Calibration, read_calibration
 
 # the ends of tifffile's words for the axes of a stack that a frame can take up
 _FRAME_AXES = ("YXS", "SYX", "YX")
+_MOST_TAGS = 4096
 # colours that Pillow turns into red, green and blue
 _NO_RGB = (tifffile.PHOTOMETRIC.SEPARATED, tifffile.PHOTOMETRIC.CIELAB)
+
+
+class TiffStack(Video):
+    """A multi-page TIFF, one page a frame, read when asked for.
+
+    Raises
+    ------
+    VideoError
+        If it can't be read, or is not (T, H, W) or (T, H, W, 3).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = Lock()
+        self._file = path.open("rb")
+        weakref.finalize(self, self._file.close).atexit = False
+        try:
+            self._source, self._lost, calibration = open_stack(path, self._file)
+        except VideoError:
+            self._file.close()
+            raise
+        except PICTURE_ERRORS as exc:
+            self._file.close()
+            raise unreadable(path, exc) from exc
+        self._identity = self._identify()
+        self._warned = False
+        n_frames, step = len(self._source), calibration.step
+        super().__init__(
+            (n_frames, *self._source.frame_shape),
+            self._source.dtype.newbyteorder("="),
+            path=path,
+            fps=1 / step if step else None,
+            timestamps=np.arange(n_frames, dtype=np.float64) * step if step else None,
+            metadata={
+                "container": "tiff",
+                "axes": self._source.axes,
+                "frames": n_frames,
+                "duration": n_frames * step if step else None,
+                **calibration.metadata,
+            },
+        )
+
+    @classmethod
+    def open(cls, path: Path) -> TiffStack:
+        """Open a file, and tell the user of frames that are missing."""
+        stack = cls(path)
+        warn_of_loss(path, stack._lost, len(stack), has_holes=False)
+        return stack
+
+    @property
+    def breaks_off(self) -> bool:
+        """Whether frames are missing at the end."""
+        return self._lost != 0
+
+    def reopen(self) -> TiffStack:
+        """Open the same file once more."""
+        assert self.path is not None
+        return TiffStack(self.path)
+
+    def _identify(self) -> tuple[int, int]:
+        # of the open file: one that was moved away or deleted can be read on
+        status = os.fstat(self._file.fileno())
+        return status.st_size, status.st_mtime_ns
+
+    def _read(self, frame_index: int) -> Frame:
+        with self._lock:
+            self._check_open()
+            if self._identify() != self._identity:
+                raise VideoError(
+                    f"{str(self.path)!r} has changed since it was opened; open it anew with "
+                    "open_video"
+                )
+            try:
+                page = self._source.read(frame_index)
+                if page.shape == self._source.page_shape:
+                    return as_frame(page, self._source.axes).astype(self.dtype, order="C")
+                reason = f"it is {page.shape}, the first one {self._source.page_shape}"
+            except PICTURE_ERRORS as exc:
+                reason = str(exc)
+            self._warn_of_page(frame_index, reason)
+            return np.zeros(self.shape[1:], self.dtype)
+
+    def _warn_of_page(self, frame_index: int, reason: str) -> None:
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"frame {frame_index} of {self._name} can't be read ({reason}): the file is "
+                "damaged there; black is shown in its place, as for others like it",
+                stacklevel=5,
+            )
+
+    def _release(self) -> None:
+        with self._lock:
+            self._file.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TiffStack, (self.path,)
+
+
+# ----------------------------------------------------------------------------------- pages
 
 
 class Pages(ABC):
@@ -186,30 +293,23 @@ def _walk_pages(file: BufferedReader, size: int) -> tuple[int, int | None]:
     """
     file.seek(0)
     head = file.read(16)
-    order = {b"II": "<", b"MM": ">"}.get(head[:2])
-    if order is None or len(head) < 16:
+    order: Literal["little", "big"] = "big" if head[:2] == b"MM" else "little"
+    if head[:2] not in (b"II", b"MM") or len(head) < 16:
         raise ValueError("it does not begin as a TIFF")
-    big = struct.unpack(order + "H", head[2:4])[0] == 43
-    count_format, tag_size, link_format = ("Q", 20, "Q") if big else ("H", 12, "I")
-    place = struct.unpack_from(order + link_format, head, 8 if big else 4)[0]
-    seen: set[int] = set()
-    while place:
-        if place in seen or place >= size:
-            return len(seen), place
+    is_big = int.from_bytes(head[2:4], order) == 43
+    count_size, tag_size, link_size = (8, 20, 8) if is_big else (2, 12, 4)
+    place = int.from_bytes(head[8:16] if is_big else head[4:8], order)
+    passed: set[int] = set()
+    while place and place not in passed and place < size:
         file.seek(place)
-        counted = file.read(struct.calcsize(count_format))
-        if len(counted) < struct.calcsize(count_format):
-            return len(seen), place
-        n_tags = struct.unpack(order + count_format, counted)[0]
-        if n_tags > 4096:
-            return len(seen), place
-        file.seek(n_tags * tag_size, 1)
-        link = file.read(struct.calcsize(link_format))
-        if len(link) < struct.calcsize(link_format):
-            return len(seen), place
-        seen.add(place)
-        place = struct.unpack(order + link_format, link)[0]
-    return len(seen), None
+        n_tags = int.from_bytes(file.read(count_size), order)
+        file.seek(min(n_tags, _MOST_TAGS) * tag_size, 1)
+        link = file.read(link_size)
+        if n_tags > _MOST_TAGS or len(link) < link_size:
+            break
+        passed.add(place)
+        place = int.from_bytes(link, order)
+    return len(passed), place or None
 
 
 def _find_series(path: Path, tiff: tifffile.TiffFile, file: BufferedReader) -> Pages | None:

@@ -9,9 +9,9 @@ import av
 import pytest
 
 from napari_sam3.errors import VideoError
-from napari_sam3.video import Video, cache, open_video, set_cache_budget
-from napari_sam3.video.cache import SHARED_CACHE, FrameCache
-from napari_sam3.video.file import TRAIL, VideoFile
+from napari_sam3.video import Video, frame_cache, open_video, set_cache_budget
+from napari_sam3.video.frame_cache import SHARED_CACHE, FrameCache
+from napari_sam3.video.video_file import TRAIL, VideoFile
 
 from .clips import encode, forget, read_number
 
@@ -93,7 +93,7 @@ def test_forgotten_video_gives_its_memory_back(tmp_path: Path) -> None:
 def test_a_jump_keeps_little_and_stepping_back_keeps_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_sam3.video.file.JUMP_BUDGET", 30_000)
+    monkeypatch.setattr("napari_sam3.video.video_file.JUMP_BUDGET", 30_000)
     path = encode(
         tmp_path / "clip.mp4", n_frames=120, gop=120, options={"x264-params": "scenecut=0"}
     )
@@ -141,25 +141,25 @@ def test_of_keyframes_only_what_comes_again_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "budget"), [("64", 64), (" 0.5 ", 0.5), ("0", 0), ("", 512), (None, 512)]
+    ("setting", "budget"), [("64", 64), (" 0.5 ", 0.5), ("0", 0), ("", 512), (None, 512)]
 )
 def test_budget_from_the_environment(
-    told: str | None, budget: float, monkeypatch: pytest.MonkeyPatch
+    setting: str | None, budget: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if told is None:
+    if setting is None:
         monkeypatch.delenv("NAPARI_SAM3_CACHE_MB", raising=False)
     else:
-        monkeypatch.setenv("NAPARI_SAM3_CACHE_MB", told)
-    assert cache._first_budget() == budget * 2**20
+        monkeypatch.setenv("NAPARI_SAM3_CACHE_MB", setting)
+    assert frame_cache._initial_budget() == budget * 2**20
 
 
-@pytest.mark.parametrize("told", ["much", "-5", "nan", "inf", "1 GB"])
+@pytest.mark.parametrize("setting", ["much", "-5", "nan", "inf", "1 GB"])
 def test_wrong_budget_in_the_environment_is_said(
-    told: str, monkeypatch: pytest.MonkeyPatch
+    setting: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("NAPARI_SAM3_CACHE_MB", told)
-    with pytest.warns(UserWarning, match=f"NAPARI_SAM3_CACHE_MB is '{told}'"):
-        assert cache._first_budget() == 512 * 2**20
+    monkeypatch.setenv("NAPARI_SAM3_CACHE_MB", setting)
+    with pytest.warns(UserWarning, match=f"NAPARI_SAM3_CACHE_MB is '{setting}'"):
+        assert frame_cache._initial_budget() == 512 * 2**20
 
 
 def test_budget_is_set_while_videos_are_open(

@@ -1,0 +1,117 @@
+"""Telling videos by their content: exactly, or in a millisecond by samples of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+from napari_sam3.errors import VideoError
+from napari_sam3.video.numbered_files import natural_key
+
+SAMPLE = 2**20
+"""Bytes that are read at the beginning, in the middle and at the end."""
+
+
+def hash_content(path: Path) -> str:
+    """SHA-256 of a file, as `sha256sum` prints it; of a folder's files by name, see below.
+
+    Of a folder the lines "<sha256 of the file>  <name>" of its files in order of their names, each
+    with a line feed, are hashed. An unchanged file is read once in a run of the program.
+
+    Raises
+    ------
+    VideoError
+        If it can't be read.
+    """
+    with _reading(path):
+        if not path.is_dir():
+            return _hash_whole_file(path)
+        lines = hashlib.sha256()
+        for file in sorted(_files_in(path)):
+            lines.update(f"{_hash_whole_file(file)}  {file.name}\n".encode())
+        return lines.hexdigest()
+
+
+def hash_samples(path: Path) -> str:
+    """A hash of what a video file, or a folder of frames, holds; wherever it lies.
+
+    Of a file SHA-256 of the number of its bytes as a decimal with a line feed, then its first,
+    middle and last MiB (the middle one begins at half the size less half a MiB); of a file of at
+    most 3 MiB all of it. Of a folder SHA-256 of the lines "<bytes> <name>" of its files in natural
+    order of their names, hidden ones left out, then of the hash, as hexadecimal digits, of the
+    first, the middle and the last file.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Raises
+    ------
+    VideoError
+        If it can't be read.
+    """
+    with _reading(path):
+        if not path.is_dir():
+            return _hash_file_samples(path)
+        files = [file for file in _files_in(path) if not file.name.startswith(".")]
+        files.sort(key=natural_key)
+        digest = hashlib.sha256()
+        for file in files:
+            digest.update(f"{file.stat().st_size} {file.name}\n".encode("utf-8", "surrogateescape"))
+        for number in sorted({0, len(files) // 2, len(files) - 1}) if files else ():
+            digest.update(_hash_file_samples(files[number]).encode())
+        return digest.hexdigest()
+
+
+def count_bytes(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder.
+
+    Raises
+    ------
+    VideoError
+        If it can't be read.
+    """
+    with _reading(path):
+        files = _files_in(path) if path.is_dir() else [path]
+        return sum(file.stat().st_size for file in files)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise VideoError(f"{str(path)!r} can't be read ({exc.strerror or exc})") from exc
+
+
+def _files_in(folder: Path) -> list[Path]:
+    return [file for file in folder.iterdir() if file.is_file()]
+
+
+def _hash_file_samples(path: Path) -> str:
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        digest = hashlib.sha256(b"%d\n" % size)
+        if size <= 3 * SAMPLE:
+            places = [(0, size)]
+        else:
+            places = [(0, SAMPLE), ((size - SAMPLE) // 2, SAMPLE), (size - SAMPLE, SAMPLE)]
+        for place, length in places:
+            file.seek(place)
+            digest.update(file.read(length))
+    return digest.hexdigest()
+
+
+def _hash_whole_file(path: Path) -> str:
+    status = path.stat()
+    return _hash_unchanged_file(path.absolute(), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _hash_unchanged_file(path: Path, size: int, changed_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -10,8 +10,8 @@ from qtpy.QtCore import Qt
 from napari_sam3.errors import OutOfDeviceMemoryError
 from napari_sam3.models.fake import FakeModel, FakeTracker
 from napari_sam3.models.weights import find_source, use_folder
-from napari_sam3.models.weights.models_file import write_answer
 from napari_sam3.models.weights.availability import State, account_fingerprint
+from napari_sam3.models.weights.models_file import write_answer
 from napari_sam3.plugin.model.app_state import Phase
 from napari_sam3.plugin.model.model_catalog import format_state, survey_models
 from tests.models.weights.folders import write_model, write_snapshot

@@ -15,8 +15,8 @@ from napari_sam3.video import open_video
 from napari_sam3.video.decoder import open_container
 from napari_sam3.video.sample_table import read_sample_table
 from napari_sam3.video.scan import read_packets
+from tests.sweeps import sweep
 
-from ..sweeps import sweep
 from .clips import (
     check_every_order,
     draw,
@@ -27,7 +27,6 @@ from .clips import (
     write_dib_avi,
 )
 from .kinds import KINDS, VARIABLE
-
 
 # one for each way of finding and decoding frames
 SAMPLE = [

@@ -55,6 +55,37 @@ def own_folders(tmp_path_factory):
         yield
 
 
+@pytest.fixture(scope="module")
+def module_viewer(qapp):
+    """The `SharedViewer` of a module's tests."""
+    from tests.shared_viewer import SharedViewer
+
+    with SharedViewer() as shared:
+        yield shared
+
+
+@pytest.fixture
+def open_viewer(module_viewer, request):
+    """A function that hands out a napari viewer as new; what a test leaves in it is an error."""
+    yield module_viewer.lend
+    called = getattr(request.node, "rep_call", None)
+    if called is not None and called.passed:
+        module_viewer.clean()
+    else:
+        module_viewer.close(is_checked=False)  # held by the traceback
+
+
+@pytest.fixture
+def without_module_viewer(module_viewer):
+    module_viewer.close()
+
+
+@pytest.fixture
+def make_napari_viewer(without_module_viewer, make_napari_viewer):
+    """napari's own: viewers that are made and closed for one test, for what closes windows."""
+    return make_napari_viewer
+
+
 @pytest.fixture
 def weights_home(monkeypatch, tmp_path):
     """An empty hub's cache, no token, nothing remembered; online, but the hub can't be reached."""

@@ -29,13 +29,8 @@ def planes():
 
 
 @pytest.fixture
-def viewer(qtbot):
-    """A viewer with a window, closed at the end."""
-    import napari  # noqa: TID251
-
-    viewer = napari.Viewer(show=True)
-    yield viewer
-    viewer.close()
+def viewer(open_viewer):
+    return open_viewer(show=True)
 
 
 @pytest.fixture

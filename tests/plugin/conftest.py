@@ -87,13 +87,13 @@ def notes():
 
 
 @pytest.fixture
-def open_dock(make_napari_viewer, qtbot, monkeypatch, weights_home):
+def open_dock(open_viewer, qtbot, monkeypatch, weights_home):
     """A function that opens a viewer, or takes one, and docks the widget in it."""
     monkeypatch.setenv("NAPARI_SAM3_MODEL", "fake")
     docks = []
 
     def open_dock(viewer=None) -> SegmentAndTrackWidget:
-        viewer = viewer or make_napari_viewer()
+        viewer = viewer or open_viewer()
         dock = SegmentAndTrackWidget(viewer)
         viewer.window.add_dock_widget(dock, name=f"Segment and track {len(docks)}")
         docks.append(dock)

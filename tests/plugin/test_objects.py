@@ -262,8 +262,8 @@ def test_features_that_a_person_changes_are_taken_over():
     assert layer.metadata["objects"].names == {1: "Eve"}
 
 
-def test_tracks_of_labels_with_more_axes(make_napari_viewer, qtbot):
-    viewer = make_napari_viewer()
+def test_tracks_of_labels_with_more_axes(open_viewer, qtbot):
+    viewer = open_viewer()
     layer = viewer.add_labels(np.zeros((2, 2, 2, 8, 8), np.uint16))
     tracks = CentroidTracks(viewer)
     with pytest.raises(ValueError, match="leave out the others"):

@@ -55,9 +55,9 @@ def drop_on(qtbot):
 
 
 def test_first_frame_shows_until_the_file_was_looked_through(
-    make_napari_viewer, qtbot, clip, gate, drop_on
+    open_viewer, qtbot, clip, gate, drop_on
 ):
-    viewer = make_napari_viewer()
+    viewer = open_viewer()
     layer = drop_on(viewer, clip)
     assert isinstance(layer.data, FirstFrame)
     assert layer.data.shape[0] == 1
@@ -78,20 +78,20 @@ def test_first_frame_shows_until_the_file_was_looked_through(
         assert len(video) == N_FRAMES
 
 
-def test_what_opens_quickly_is_whole_at_once(make_napari_viewer, clip, drop_on, monkeypatch):
+def test_what_opens_quickly_is_whole_at_once(open_viewer, clip, drop_on, monkeypatch):
     monkeypatch.setattr(opening, "PATIENCE", 60)
-    assert len(drop_on(make_napari_viewer(), clip).data) == N_FRAMES
+    assert len(drop_on(open_viewer(), clip).data) == N_FRAMES
 
 
-def test_scripts_get_all_of_it(make_napari_viewer, clip, gate):
-    make_napari_viewer()
+def test_scripts_get_all_of_it(open_viewer, clip, gate):
+    open_viewer()
     gate.set()
     ((video, _, _),) = read_layers(str(clip))
     assert len(video) == N_FRAMES
 
 
-def test_layer_that_is_gone_is_not_waited_for(make_napari_viewer, qtbot, clip, gate, drop_on):
-    viewer = make_napari_viewer()
+def test_layer_that_is_gone_is_not_waited_for(open_viewer, qtbot, clip, gate, drop_on):
+    viewer = open_viewer()
     opening_threads = threading.active_count()
     layer = drop_on(viewer, clip)
     viewer.layers.remove(layer)
@@ -102,7 +102,7 @@ def test_layer_that_is_gone_is_not_waited_for(make_napari_viewer, qtbot, clip, g
 
 
 def test_failure_later_on_is_told_and_takes_the_layer_away(
-    make_napari_viewer, qtbot, clip, drop_on, notes, monkeypatch
+    open_viewer, qtbot, clip, drop_on, notes, monkeypatch
 ):
     gate = threading.Event()
 
@@ -112,7 +112,7 @@ def test_failure_later_on_is_told_and_takes_the_layer_away(
 
     monkeypatch.setattr(opening, "open_video", fail)
     monkeypatch.setattr(opening, "PATIENCE", 0.01)
-    viewer = make_napari_viewer()
+    viewer = open_viewer()
     assert isinstance(drop_on(viewer, clip), Image)
     gate.set()
     qtbot.waitUntil(lambda: len(viewer.layers) == 0, timeout=10_000)
@@ -120,9 +120,9 @@ def test_failure_later_on_is_told_and_takes_the_layer_away(
 
 
 def test_file_that_can_not_be_opened_is_refused_at_once(
-    make_napari_viewer, qtbot, tmp_path, gate, monkeypatch
+    open_viewer, qtbot, tmp_path, gate, monkeypatch
 ):
-    make_napari_viewer()
+    open_viewer()
     path = tmp_path / "text.mkv"
     path.write_text("no video")
     gate.set()

@@ -252,14 +252,12 @@ def test_earlier_work_is_offered_and_left_alone(begin, open_dock, clip, work, ow
     assert len(third.viewer.layers) == 4
 
 
-def test_a_second_window_looks_on(
-    begin, open_dock, make_napari_viewer, work, own_projects, qtbot, notes
-):
+def test_a_second_window_looks_on(begin, open_dock, open_viewer, work, own_projects, qtbot, notes):
     dock = begin()
     work(dock, dock.propagate)
     qtbot.waitUntil(lambda: dock.state.project.saved_at != "")
     dock.projects.project.flush()
-    viewer = make_napari_viewer()  # whose dock is opened after the layers
+    viewer = open_viewer()  # whose dock is opened after the layers
     viewer.open(str(dock.projects.project.folder), plugin="napari-sam3")
     other = open_dock(viewer)
     qtbot.waitUntil(lambda: other.projects.project is not None)

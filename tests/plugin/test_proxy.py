@@ -47,10 +47,8 @@ def add(viewer, path):
     return viewer.add_image(video, **arguments)
 
 
-def test_layer_shows_the_proxy_and_reopens_as_the_original(
-    make_napari_viewer, qtbot, clip, notes, gate
-):
-    viewer = make_napari_viewer()
+def test_layer_shows_the_proxy_and_reopens_as_the_original(open_viewer, qtbot, clip, notes, gate):
+    viewer = open_viewer()
     layer = add(viewer, clip)
     video, scale = layer.data, tuple(layer.scale)
     make_scrubbing_fast(PublicOnlyProxy(viewer))  # as napari calls it
@@ -70,8 +68,8 @@ def test_layer_shows_the_proxy_and_reopens_as_the_original(
     assert "already" in notes[-1][1]
 
 
-def test_what_was_made_before_is_shown_at_once(make_napari_viewer, clip, notes):
-    viewer = make_napari_viewer()
+def test_what_was_made_before_is_shown_at_once(open_viewer, clip, notes):
+    viewer = open_viewer()
     layer = add(viewer, clip)
     make_proxy(layer.data)
     make_scrubbing_fast(viewer)
@@ -79,8 +77,8 @@ def test_what_was_made_before_is_shown_at_once(make_napari_viewer, clip, notes):
     assert isinstance(read_layers(clip)[0][0], ProxyVideo)
 
 
-def test_stopping_it_and_deleting_the_layer(make_napari_viewer, qtbot, clip, folder, gate):
-    viewer = make_napari_viewer()
+def test_stopping_it_and_deleting_the_layer(open_viewer, qtbot, clip, folder, gate):
+    viewer = open_viewer()
     layer = add(viewer, clip)
     making = ProxyMaking(viewer, layer, layer.data)
     with qtbot.waitSignal(making.run.ended, timeout=20_000):
@@ -98,8 +96,8 @@ def test_stopping_it_and_deleting_the_layer(make_napari_viewer, qtbot, clip, fol
 
 
 @pytest.mark.parametrize("what", ["nothing", "array", "grey"])
-def test_what_can_have_none_is_told(make_napari_viewer, tmp_path, what, notes):
-    viewer = make_napari_viewer()
+def test_what_can_have_none_is_told(open_viewer, tmp_path, what, notes):
+    viewer = open_viewer()
     if what == "array":
         viewer.add_image(np.zeros((3, 20, 30)))
     elif what == "grey":
@@ -110,7 +108,7 @@ def test_what_can_have_none_is_told(make_napari_viewer, tmp_path, what, notes):
     assert told[what] in notes[-1][1]
 
 
-def test_a_session_goes_on_when_the_proxy_is_shown(make_napari_viewer, open_dock, work, clip):
+def test_a_session_goes_on_when_the_proxy_is_shown(open_viewer, open_dock, work, clip):
     dock = open_dock()
     layer = add(dock.viewer, clip)
     dock.new_prompts()

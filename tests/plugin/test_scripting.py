@@ -29,8 +29,8 @@ from .conftest import SHAPE, disc
 
 
 @pytest.fixture
-def viewer(make_napari_viewer, film):
-    viewer = make_napari_viewer()
+def viewer(open_viewer, film):
+    viewer = open_viewer()
     viewer.add_image(film, name="film")
     return viewer
 

@@ -20,8 +20,8 @@ def clip(tmp_path_factory):
 
 
 @pytest.fixture
-def viewer(make_napari_viewer):
-    return make_napari_viewer(show=True)
+def viewer(open_viewer):
+    return open_viewer(show=True)
 
 
 def _canvas_number(viewer):

@@ -45,8 +45,8 @@ def fields_of(dock):
     }
 
 
-def test_choices_follow_the_layers_of_the_viewer(open_dock, make_napari_viewer, film):
-    viewer = make_napari_viewer()
+def test_choices_follow_the_layers_of_the_viewer(open_dock, open_viewer, film):
+    viewer = open_viewer()
     before = viewer.add_image(film, name="before")
     dock = open_dock(viewer)
     assert dock.video_panel.video.value is before

@@ -7,7 +7,9 @@ import pytest
 
 from napari_sam3.errors import RequestError
 from tests.conftest import SIZE
+from tests.session.contract.conftest import MODELS
 from tests.session.contract.test_propagation import assert_same
+from tests.sweeps import sweep
 
 POINT = {"frame_index": 0, "points": [[30, 40]]}
 WRONG = {
@@ -88,15 +90,29 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("case", WRONG)
-def test_wrong_request_changes_nothing(talk, case):
+def assert_is_refused(talk, case):
     fields, message = WRONG[case]
-    talk.click()
-    before = talk.track()
     request = {"type": "add_prompt", "session_id": talk.id, **fields}
     with pytest.raises(RequestError, match=message) as caught:
         talk.predictor.handle_request(request)
     assert isinstance(caught.value, RuntimeError)
+
+
+@pytest.mark.parametrize("case", WRONG)
+@pytest.mark.parametrize("predictor", sweep(MODELS, ["fake"]), indirect=True)
+def test_wrong_request_changes_nothing(talk, case):
+    talk.click()
+    before = talk.track()
+    assert_is_refused(talk, case)
+    assert_same(talk.track(), before)
+    assert list(talk.click(which=2)) == [1, 2]
+
+
+def test_all_wrong_requests_change_nothing(talk):
+    talk.click()
+    before = talk.track()
+    for case in WRONG:
+        assert_is_refused(talk, case)
     assert_same(talk.track(), before)
     assert list(talk.click(which=2)) == [1, 2]
 

@@ -65,7 +65,7 @@ class LayerCombo:
         """Show that a layer was chosen elsewhere; it may be newer than what is offered."""
         with self.box.changed.blocked():
             self.box.reset_choices()
-            if layer is None or layer in self.box.choices:
+            if layer in self.box.choices or (layer is None and self.box._nullable):
                 self.box.value = layer
 
     def refresh(self) -> None:

@@ -1,0 +1,159 @@
+"""The viewer that a module's tests share: a clean one is as a new one."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from napari.layers import Points
+from napari.settings import get_settings
+from napari.utils import progress
+from napari.utils.notifications import notification_manager, show_info
+from qtpy.QtWidgets import QDialog, QLabel
+from superqt.utils import create_worker
+
+from tests.shared_viewer import SharedViewer, look_at
+
+
+@pytest.fixture
+def shared(module_viewer):
+    """The one of this module, so that it need not be made for every test."""
+    yield module_viewer
+    module_viewer.clean()
+
+
+def use_all(viewer):
+    """Change what a test may change."""
+    film = np.zeros((6, 40, 50), np.uint8)
+    viewer.add_image(film, name="film", scale=(2, 1, 1))
+    viewer.add_labels(film, name="labels")
+    points = viewer.add_points([[0, 5, 5]], ndim=3)
+    viewer.add_shapes(ndim=3)
+    viewer.add_tracks([[1, 0, 0, 0], [1, 1, 1, 1]])
+    viewer.layers.selection.active = points
+    points.mode = "add"
+    viewer.dims.set_current_step(0, 4)
+    viewer.dims.order = (1, 0, 2)
+    viewer.dims.ndisplay = 3
+    viewer.scene.camera.angles = (10, 20, 30)
+    viewer.scene.camera.zoom = 7
+    viewer.dims.ndisplay = 2
+    viewer.title, viewer.theme = "another", "light"
+    viewer.status, viewer.help = "busy", "none"
+    viewer.cursor.position = (1.0, 2.0)
+    viewer.mouse_drag_callbacks.append(lambda viewer, event: None)
+    viewer.mouse_move_callbacks.append(lambda viewer, event: None)
+    viewer.mouse_wheel_callbacks.clear()
+    viewer.bind_key("F9", lambda viewer: None)
+    Points.bind_key("F9", lambda layer: None)
+    get_settings().application.playback_fps = 3
+    viewer.window.add_dock_widget(QLabel("a dock"), name="a dock")
+    show_info("a note")
+    progress(total=3, desc="half done").update(1)
+
+
+def test_a_clean_one_is_as_a_new_one(shared):
+    viewer = shared.lend()
+    new = look_at(viewer)
+    use_all(viewer)
+    used = look_at(viewer)
+    as_before = {"is shown", "status", "viewers", "workers", "threads", "windows"}
+    assert {name for name in new if used[name] == new[name]} <= as_before
+    shared.clean()
+    assert shared.lend() is viewer
+    clean = look_at(viewer)
+    clean["threads"] &= new["threads"]
+    for name in new:
+        assert clean[name] == new[name], name
+    assert "F9" not in str(Points.class_keymap)
+    assert not notification_manager.records
+
+
+def test_the_window_is_hidden_again(shared):
+    viewer = shared.lend(show=True)
+    assert viewer.window._qt_window.isVisible()
+    shared.clean()
+    assert not viewer.window._qt_window.isVisible()
+
+
+def test_one_that_was_used_says_what_a_new_one_says(shared):
+    viewer = shared.lend()
+    use_all(viewer)
+    shared.clean()
+    with SharedViewer() as other:
+        shared.close()
+        seen = look_at(other.lend())
+    use_all(shared.lend())
+    shared.clean()
+    clean = look_at(shared.viewer)
+    for name in ("layers", "selection", "state", "keys", "docks", "title", "pictures", "settings"):
+        assert clean[name] == seen[name], name
+
+
+def test_a_second_one_is_closed_with_the_test(shared):
+    first, second = shared.lend(), shared.lend()
+    assert first is not second
+    second.add_image(np.zeros((5, 6)))
+    shared.clean()
+    assert not hasattr(second.window, "_qt_window")
+    assert shared.lend() is first
+
+
+def keep_listening(viewer, held):
+    viewer.dims.events.current_step.connect(held.append)
+
+
+def keep_a_widget(viewer, held):
+    held.append(QLabel("stray", parent=viewer.window._qt_window))
+
+
+def keep_a_dialog(viewer, held):
+    held.append(QDialog())
+
+
+def keep_a_thread(viewer, held):
+    held.append(threading.Event())
+    threading.Thread(target=held[0].wait, daemon=True).start()
+
+
+def keep_a_worker(viewer, held):
+    held.append(threading.Event())
+    create_worker(held[0].wait, _start_thread=True)
+
+
+LEAKS = {
+    keep_listening: ("listeners", "viewer.dims.current_step -> list.append"),
+    keep_a_widget: ("objects of the window", "QLabel"),
+    keep_a_dialog: ("windows", "QDialog"),
+    keep_a_thread: ("threads", "Thread-"),
+    keep_a_worker: ("workers", "FunctionWorker"),
+}
+
+
+@pytest.mark.parametrize("leave", LEAKS, ids=lambda leave: leave.__name__)
+def test_what_can_not_be_put_back_is_told(shared, leave, monkeypatch, qtbot):
+    monkeypatch.setattr("tests.shared_viewer.THREADS_MAY_TAKE", 0.2)
+    held = []
+    viewer = shared.lend()
+    leave(viewer, held)
+    place, what = LEAKS[leave]
+    with pytest.raises(AssertionError) as told:
+        shared.clean()
+    assert f"{place}: " in str(told.value)
+    assert what in str(told.value)
+    assert shared.viewer is None  # the next test gets a new one
+    for one in held:
+        if isinstance(one, threading.Event):
+            one.set()
+        elif hasattr(one, "deleteLater") and leave is keep_a_dialog:
+            one.deleteLater()
+
+
+def test_a_window_that_is_held_after_closing_is_told(qtbot, shared):
+    shared.close()
+    with SharedViewer() as other:
+        held = [other.lend().window._qt_viewer]
+        with pytest.raises(AssertionError, match="holds the window"):
+            other.close()
+    held.clear()

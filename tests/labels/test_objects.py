@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+import threading
+
 import pytest
 
 from napari_sam3.errors import LineageError
-from napari_sam3.labels.objects import Division, ObjectInfo, ObjectTable
+from napari_sam3.labels.objects import Division, ObjectInfo, ObjectTable, TableChange
 
 
 @pytest.fixture
@@ -152,3 +156,136 @@ def test_an_object_lives_from_its_birth_to_its_division(family):
     assert [n for n in range(12) if family.is_alive(2, n)] == [5, 6, 7, 8]
     assert [n for n in range(12) if family.is_alive(1, n)] == [0, 1, 2, 3, 4]
     assert all(family.is_alive(77, n) for n in range(12))
+
+
+CHANGES = {
+    "rename": lambda t: t.rename(1, "Adam"),
+    "take a name": lambda t: t.rename(1, ""),
+    "classify": lambda t: t.classify(9, "cell"),
+    "name and class": lambda t: t.set(ObjectInfo(3, "three", "cell", mother=1)),
+    "divide": lambda t: t.mark_division(5, [6, 7], 12),
+    "divide again": lambda t: t.mark_division(1, [3, 8], 6),
+    "undivide": lambda t: t.unmark_division(2),
+    "remove a mother and daughter": lambda t: t.remove(2),
+    "remove": lambda t: t.remove(1),
+    "renumber": lambda t: t.renumber({1: 2, 2: 1, 4: 40}),
+    "renumber onto another": lambda t: t.renumber({1: 3}),
+}
+
+
+def listen(table: ObjectTable) -> list[TableChange]:
+    heard: list[TableChange] = []
+    table.changed.connect(heard.append)
+    return heard
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_each_change_is_told_once_and_can_be_undone(family, change):
+    heard = listen(family)
+    before = family.copy()
+    change(family)
+    after = family.copy()
+    assert after != before
+    assert len(heard) == 1
+    family.restore(before)
+    assert family == before
+    assert family.to_rows() == before.to_rows()
+    assert len(heard) == 2
+    assert heard[1].ids == heard[0].ids
+    family.restore(after)
+    assert family == after
+    assert len(heard) == 3
+
+
+def test_a_change_says_who_and_what(family):
+    heard = listen(family)
+    for change in CHANGES.values():
+        before = family.copy()
+        change(family)
+        family.restore(before)
+    assert heard[::2] == [
+        TableChange((1,), frozenset({"name"})),
+        TableChange((1,), frozenset({"name"})),
+        TableChange((9,), frozenset({"class"})),
+        TableChange((3,), frozenset({"name", "class"})),
+        TableChange((5, 6, 7), frozenset({"division"})),
+        TableChange((1, 2, 8), frozenset({"division"})),
+        TableChange((2, 4, 5), frozenset({"division"})),
+        TableChange((1, 2, 4, 5), frozenset({"removal", "division"})),
+        TableChange((1, 2, 3), frozenset({"removal", "name", "division"})),
+        TableChange((1, 2, 3, 4, 5, 40), frozenset({"renumbering", "name", "class", "division"})),
+        TableChange((1, 2, 3), frozenset({"renumbering", "removal", "name", "division"})),
+    ]
+
+
+def test_nothing_is_told_where_nothing_is_another(family):
+    heard = listen(family)
+    family.rename(1, " Eve ")
+    family.classify(77, "")
+    family.mark_division(1, [2, 3], 5)
+    family.unmark_division(4)
+    family.remove(77)
+    family.renumber({5: 5, 70: 71})
+    family.restore(family.copy())
+    with pytest.raises(LineageError):
+        family.mark_division(1, [1], 5)
+    with family.as_one_change():
+        family.rename(1, "Adam")
+        family.rename(1, "Eve")
+    assert heard == []
+
+
+def test_several_changes_are_told_as_one(family):
+    heard = listen(family)
+    with family.as_one_change():
+        family.remove(3)
+        family.renumber({4: 3})
+        family.rename(1, "Adam")
+        assert heard == []
+    what = frozenset({"removal", "renumbering", "name", "class", "division"})
+    assert heard == [TableChange((1, 2, 3, 4), what)]
+
+
+def test_what_was_changed_before_an_error_is_told(family):
+    def change() -> None:
+        with family.as_one_change():
+            family.rename(1, "Adam")
+            family.mark_division(1, [1], 5)
+
+    heard = listen(family)
+    with pytest.raises(LineageError):
+        change()
+    assert heard == [TableChange((1,), frozenset({"name"}))]
+
+
+def test_a_change_is_told_in_the_thread_that_made_it(family):
+    threads = []
+    family.changed.connect(lambda change: threads.append(threading.current_thread()))
+    other = threading.Thread(target=family.rename, args=(1, "Adam"))
+    other.start()
+    other.join()
+    assert threads == [other]
+
+
+@pytest.mark.parametrize(
+    "duplicate",
+    [ObjectTable.copy, copy.copy, copy.deepcopy, lambda table: pickle.loads(pickle.dumps(table))],
+    ids=["copy", "copy.copy", "deepcopy", "pickle"],
+)
+def test_a_copy_says_the_same_to_nobody(family, duplicate):
+    heard = listen(family)
+    other = duplicate(family)
+    assert other == family
+    other.rename(1, "Adam")
+    other.unmark_division(1)
+    assert heard == []
+    assert family[1].name == "Eve"
+    assert family.daughters(1) == (2, 3)
+    assert len(listen(other)) == 0
+    assert len(other.changed) == 1
+
+
+def test_nothing_is_compared_where_nobody_listens(family, monkeypatch):
+    monkeypatch.setattr(ObjectTable, "copy", lambda table: pytest.fail("copied"))
+    for change in CHANGES.values():
+        change(family)

@@ -6,7 +6,9 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import SupportsIndex
+from typing import Any, Literal, SupportsIndex
+
+from psygnal import Signal
 
 from napari_sam3.errors import LineageError
 from napari_sam3.labels.lineage import Division, check_division
@@ -37,17 +39,51 @@ class ObjectInfo:
     mother: int | None = None
 
 
+Aspect = Literal["name", "class", "division", "removal", "renumbering"]
+
+
+@dataclass(frozen=True)
+class TableChange:
+    """What a change of an `ObjectTable` has changed.
+
+    Attributes
+    ----------
+    ids : tuple of int
+        Objects of whom something else is known than before, rising; of a renumbering, old ids and
+        new ones.
+    what : frozenset of str
+        What is another: "name", "class", "division" (also of the daughters); and "removal" or
+        "renumbering", if that was done.
+    """
+
+    ids: tuple[int, ...]
+    what: frozenset[Aspect]
+
+
 class ObjectTable:
     """Names, classes and divisions of a video's objects.
 
     It holds those of whom something is known; of any other it gives an `ObjectInfo` that is empty.
     Two tables are equal if they say the same. An object divides at most once and has at most one
     mother, and nobody divides before being born.
+
+    A copy is what undoes any change: `before = table.copy()`, and later `table.restore(before)`.
+    Copies have no listeners.
+
+    Attributes
+    ----------
+    changed : psygnal signal of TableChange
+        Emitted once after each change, in the thread that made it; not if nothing is another.
+        `table.changed.connect(listener)`.
     """
+
+    changed = Signal(TableChange)
 
     def __init__(self) -> None:
         self._infos: dict[int, ObjectInfo] = {}
         self._divisions: dict[int, Division] = {}
+        self._before: ObjectTable | None = None  # while a change is made that somebody hears of
+        self._done: set[Aspect] = set()
 
     # ---------------------------------------------------------------- objects
 
@@ -73,6 +109,10 @@ class ObjectTable:
 
     def __repr__(self) -> str:
         return f"<ObjectTable of {len(self)} objects, {len(self._divisions)} divisions>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles have: all but the listeners."""
+        return vars(self.copy())
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -106,9 +146,11 @@ class ObjectTable:
                 f"object {obj_id} has mother {self[obj_id].mother}, not {info.mother}; "
                 "mark or unmark a division to change that"
             )
-        self._put(
-            replace(info, obj_id=obj_id, name=_tidy(info.name), class_name=_tidy(info.class_name))
+        tidy = replace(
+            info, obj_id=obj_id, name=_tidy(info.name), class_name=_tidy(info.class_name)
         )
+        with self.as_one_change():
+            self._put(tidy)
 
     def rename(self, obj_id: int, name: str) -> None:
         """Give an object a name, or none by an empty one."""
@@ -120,15 +162,19 @@ class ObjectTable:
 
     def remove(self, obj_id: int) -> None:
         """Forget an object, also as mother and daughter; one that is unknown is no error."""
-        self.unmark_division(obj_id)
-        mother = self[obj_id].mother
-        if mother is not None:
-            left = tuple(d for d in self.daughters(mother) if d != obj_id)
-            if left:
-                self._divisions[mother] = self._divisions[mother]._replace(daughters=left)
-            else:
-                del self._divisions[mother]
-        self._infos.pop(obj_id, None)
+        if obj_id not in self:
+            return
+        with self.as_one_change():
+            self._done.add("removal")
+            self.unmark_division(obj_id)
+            mother = self[obj_id].mother
+            if mother is not None:
+                left = tuple(d for d in self.daughters(mother) if d != obj_id)
+                if left:
+                    self._divisions[mother] = self._divisions[mother]._replace(daughters=left)
+                else:
+                    del self._divisions[mother]
+            self._infos.pop(obj_id, None)
 
     def renumber(self, new_ids: Mapping[int, int]) -> None:
         """Give objects other ids, all at once; what was known under a new id is lost.
@@ -146,30 +192,73 @@ class ObjectTable:
         wanted = {_check_id(old): _check_id(new) for old, new in new_ids.items()}
         if len(set(wanted.values())) < len(wanted):
             raise ValueError(f"two objects can't have one id: {wanted}")
-        for lost in set(wanted.values()) - wanted.keys():
-            self.remove(lost)
 
         def now(obj_id: int) -> int:
             return wanted.get(obj_id, obj_id)
 
-        self._infos = {
-            now(i.obj_id): replace(
-                i, obj_id=now(i.obj_id), mother=None if i.mother is None else now(i.mother)
-            )
-            for i in self._infos.values()
-        }
-        self._divisions = {
-            now(d.mother): Division(
-                now(d.mother), tuple(sorted(now(one) for one in d.daughters)), d.frame_index
-            )
-            for d in self._divisions.values()
-        }
+        with self.as_one_change():
+            self._done.add("renumbering")
+            for lost in set(wanted.values()) - wanted.keys():
+                self.remove(lost)
+            self._infos = {
+                now(i.obj_id): replace(
+                    i, obj_id=now(i.obj_id), mother=None if i.mother is None else now(i.mother)
+                )
+                for i in self._infos.values()
+            }
+            self._divisions = {
+                now(d.mother): Division(
+                    now(d.mother), tuple(sorted(now(one) for one in d.daughters)), d.frame_index
+                )
+                for d in self._divisions.values()
+            }
 
     def copy(self) -> ObjectTable:
         """A table of its own that says the same."""
         other = ObjectTable()
         other._infos, other._divisions = dict(self._infos), dict(self._divisions)
         return other
+
+    def restore(self, before: ObjectTable) -> None:
+        """Say again what a copy says that was made before; the listeners stay."""
+        with self.as_one_change():
+            self._infos, self._divisions = dict(before._infos), dict(before._divisions)
+
+    # ---------------------------------------------------------------- changes
+
+    @contextmanager
+    def as_one_change(self) -> Iterator[None]:
+        """Have `changed` emitted once for all that the block changes, at its end."""
+        if self._before is not None:  # an outer block tells
+            yield
+            return
+        # nothing is copied or compared where nobody listens: files are read a row at a time
+        self._before = self.copy() if len(self.changed) else None
+        try:
+            yield
+        finally:
+            before, self._before = self._before, None
+            done, self._done = self._done, set()
+            if before is not None:
+                self._tell(before, done)
+
+    def _tell(self, before: ObjectTable, done: set[Aspect]) -> None:
+        """Emit `changed`, if something is known that was not before, or no more."""
+        ids: set[int] = set()
+        for obj_id in {*before.ids, *self.ids}:
+            old, new = before[obj_id], self[obj_id]
+            aspects: dict[Aspect, bool] = {
+                "name": old.name != new.name,
+                "class": old.class_name != new.class_name,
+                "division": old.mother != new.mother
+                or before.division_of(obj_id) != self.division_of(obj_id),
+            }
+            for aspect, is_other in aspects.items():
+                if is_other:
+                    ids.add(obj_id)
+                    done.add(aspect)
+        if ids:
+            self.changed.emit(TableChange(tuple(sorted(ids)), frozenset(done)))
 
     # ---------------------------------------------------------------- lineage
 
@@ -225,16 +314,18 @@ class ObjectTable:
         frame_index = operator.index(frame_index)
         division = Division(mother, born, frame_index)
         check_division(division, self.parents, self._divisions)
-        self.unmark_division(mother)
-        self._divisions[mother] = division
-        for daughter in born:
-            self._infos[daughter] = replace(self[daughter], mother=mother)
+        with self.as_one_change():
+            self.unmark_division(mother)
+            self._divisions[mother] = division
+            for daughter in born:
+                self._infos[daughter] = replace(self[daughter], mother=mother)
 
     def unmark_division(self, mother: int) -> None:
         """Take a division back; the daughters stay, without a mother."""
-        division = self._divisions.pop(mother, None)
-        for daughter in () if division is None else division.daughters:
-            self._put(replace(self[daughter], mother=None))
+        with self.as_one_change():
+            division = self._divisions.pop(mother, None)
+            for daughter in () if division is None else division.daughters:
+                self._put(replace(self[daughter], mother=None))
 
     def _put(self, info: ObjectInfo) -> None:
         if info == ObjectInfo(info.obj_id):

@@ -1,7 +1,9 @@
 """Names, classes, divisions, locked frames and tracks in the window."""
 
+import gc
 import threading
 from pathlib import Path
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from napari_sam3.labels.lineage import Division
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.controllers.object_controller import ObjectController
 from napari_sam3.plugin.controllers.tracks_layer import CentroidTracks
+from napari_sam3.plugin.model.command_history import CommandHistory
 from tests.plugin.conftest import SHAPE, disc
 
 
@@ -305,3 +308,86 @@ def test_names_follow_what_a_text_finds_when_another_is_taken_back(tracked, work
     work(tracked, tracked.segment_frame)
     # of the two persons one is object 2 already
     assert layer.metadata["objects"].names == {3: "Ann"}
+
+
+def test_changes_are_undone_and_shown_in_every_window():
+    layer, heard = Labels(np.ones(SHAPE, np.uint16)), []
+    history = CommandHistory()
+    one, other = ObjectController(lambda _: history), ObjectController(lambda _: history)
+    for controller in (one, other):
+        controller.show(layer)
+        controller.objects_changed.connect(heard.append)
+    one.rename(layer, 1, "Ann")
+    other.classify(layer, 1, "cell")
+    one.divide(layer, 1, [2, 3], 4)
+    assert [command.label for command in history.done] == [
+        "rename object 1",
+        "say the class of object 1",
+        "divide object 1",
+    ]
+    assert heard == [layer] * 6
+    history.undo()
+    history.undo()
+    assert tuple(row_of(layer, 1)[["name", "class"]]) == ("Ann", None)
+    history.redo()
+    assert tuple(row_of(layer, 1)[["name", "class"]]) == ("Ann", "cell")
+    history.undo()
+    history.undo()
+    assert len(layer.features) == 1
+    assert one.table(layer) == ObjectTable()
+
+
+def test_what_is_typed_into_the_features_is_undone():
+    layer = Labels(np.ones(SHAPE, np.uint16))
+    controller = ObjectController()
+    controller.rename(layer, 1, "Ann")
+    table = layer.features.copy()
+    table.loc[table["index"] == 1, "name"] = "Eve"
+    layer.features = table
+    history = controller.history(layer)
+    assert len(history.done) == 2
+    history.undo()
+    assert row_of(layer, 1)["name"] == "Ann"
+    assert controller.history(Labels(np.ones(SHAPE, np.uint16))) is not history
+
+
+def test_what_others_change_in_a_table_is_shown():
+    layer, heard = Labels(np.ones(SHAPE, np.uint16)), []
+    controller = ObjectController()
+    controller.objects_changed.connect(heard.append)
+    controller.show(layer)
+    controller.table(layer).rename(1, "Ann")
+    assert row_of(layer, 1)["name"] == "Ann"
+    before = controller.table(layer)
+    layer.metadata["objects"] = ObjectTable()  # as when its project is opened
+    controller.show(layer)
+    controller.table(layer).rename(2, "Eve")
+    before.rename(1, "Bob")
+    assert controller.table(layer).names == {2: "Eve"}
+    assert layer.features["name"].dropna().tolist() == ["Eve"]
+    assert heard == [layer, layer]
+
+
+def test_objects_are_merged_by_the_controller():
+    planes = LabelStack(SHAPE)
+    planes.draw(0, np.pad([[1, 2], [1, 2]], ((0, SHAPE[1] - 2), (0, SHAPE[2] - 2))))
+    layer = Labels(planes)
+    controller = ObjectController()
+    controller.rename(layer, 2, "Eve")
+    controller.merge(layer, 2, 1)
+    assert (planes[0] == 1).sum() == 4
+    assert row_of(layer, 1)["name"] == "Eve"
+    controller.history(layer).undo()
+    assert (planes[0] == 2).sum() == 2
+    assert row_of(layer, 2)["name"] == "Eve"
+
+
+def test_a_layer_is_not_held_by_its_table():
+    layer = Labels(np.ones(SHAPE, np.uint16))
+    controller = ObjectController()
+    controller.show(layer)
+    table, gone = controller.table(layer), ref(layer)
+    del layer
+    gc.collect()
+    assert gone() is None
+    table.rename(1, "Ann")  # heard by nobody

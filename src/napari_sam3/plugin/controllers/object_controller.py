@@ -2,49 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
-from weakref import WeakSet
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from napari.layers import Labels
-from qtpy.QtCore import QObject, Signal
+from psygnal import Signal
 
-from napari_sam3.errors import LineageError, StoreReadOnlyError
-from napari_sam3.labels.label_stack import LabelStack
-from napari_sam3.labels.objects import ObjectTable
+from napari_sam3.labels.objects import ObjectTable, TableChange
+from napari_sam3.plugin.controllers.commands import (
+    ClassifyObject,
+    EditTable,
+    MarkDivision,
+    MergeObjects,
+    RenameObject,
+    UnmarkDivision,
+)
 from napari_sam3.plugin.layers.features_table import make_features, table_of, take_edits
+from napari_sam3.plugin.layers.label_planes import planes_of
+from napari_sam3.plugin.layers.prompt_items import PromptLayer
+from napari_sam3.plugin.model.command_history import Command, CommandHistory
 
 
-class ObjectController(QObject):
+class ObjectController:
     """Changes the object tables of Labels layers, and shows them in their features.
 
-    What a person changes in the features of a layer that was shown once is taken over.
+    A layer that was shown once is kept in line with its table, whoever changes that; what a person
+    changes in its features is taken over.
+
+    Parameters
+    ----------
+    history_of : callable, optional
+        Gives the history that changes of a layer's objects are kept in; each layer has one of its
+        own if left out.
+
+    Attributes
+    ----------
+    objects_changed : psygnal signal of Labels
+        Emitted with the layer whose objects are known as others now.
     """
 
     objects_changed = Signal(object)
-    """The Labels layer whose table is another one now."""
 
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._watched: WeakSet[Labels] = WeakSet()
+    def __init__(self, history_of: Callable[[Labels], CommandHistory] | None = None) -> None:
+        self._histories: WeakKeyDictionary[Labels, CommandHistory] = WeakKeyDictionary()
+        self._history_of = history_of or self._own_history
+        self._watched: WeakKeyDictionary[Labels, ReferenceType[ObjectTable]] = WeakKeyDictionary()
         self._is_showing = False
 
+    def history(self, layer: Labels) -> CommandHistory:
+        """Where changes of a layer's objects are kept."""
+        return self._history_of(layer)
+
     def table(self, layer: Labels) -> ObjectTable:
-        """What is known of a layer's objects; to be changed by the methods here alone."""
+        """What is known of a layer's objects."""
         return table_of(layer)
 
     def show(self, layer: Labels) -> None:
         """Bring a layer's features in line with its objects; after results came in, too."""
+        self._watch(layer)
         planes = planes_of(layer)
         scores = {} if planes is None else planes.mean_scores()
-        features = make_features(scores, self.table(layer), known_scores(scores))
-        if layer not in self._watched:
-            self._watched.add(layer)
-            layer.events.features.connect(self._on_features_changed)
+        features = make_features(scores, self.table(layer), scores)
+        if features.equals(layer.features):
+            return
         self._is_showing = True
         try:
-            if not features.equals(layer.features):
-                layer.features = features
+            layer.features = features
         finally:
             self._is_showing = False
 
@@ -57,11 +82,11 @@ class ObjectController(QObject):
 
     def rename(self, layer: Labels, obj_id: int, name: str) -> None:
         """Give an object a name."""
-        self._change(layer, lambda table: table.rename(obj_id, name))
+        self._do(layer, RenameObject(layer, obj_id, name))
 
     def classify(self, layer: Labels, obj_id: int, class_name: str) -> None:
         """Say what an object is."""
-        self._change(layer, lambda table: table.classify(obj_id, class_name))
+        self._do(layer, ClassifyObject(layer, obj_id, class_name))
 
     def divide(
         self, layer: Labels, mother: int, daughters: Sequence[int], frame_index: int
@@ -73,15 +98,29 @@ class ObjectController(QObject):
         LineageError
             If it can't be.
         """
-        self._change(layer, lambda table: table.mark_division(mother, daughters, frame_index))
+        self._do(layer, MarkDivision(layer, mother, daughters, frame_index))
 
     def undivide(self, layer: Labels, mother: int) -> None:
         """Take the mark of a division back."""
-        self._change(layer, lambda table: table.unmark_division(mother))
+        self._do(layer, UnmarkDivision(layer, mother))
+
+    def merge(
+        self, layer: Labels, obj_id: int, into: int, prompt_layers: Iterable[PromptLayer] = ()
+    ) -> None:
+        """Make one object of two; see `MergeObjects`.
+
+        Raises
+        ------
+        LineageError
+            If their divisions don't go together.
+        LayerError
+            If it is no layer of results.
+        """
+        self._do(layer, MergeObjects(layer, obj_id, into, prompt_layers))
 
     def remove(self, layer: Labels, obj_id: int) -> None:
-        """Forget an object."""
-        self._change(layer, lambda table: table.remove(obj_id))
+        """Forget what is known of an object; its labels and prompts stay (see `RemoveObject`)."""
+        self._edit(layer, f"forget object {obj_id}", lambda table: table.remove(obj_id))
 
     def renumber(self, layer: Labels, new_ids: Mapping[int, int], lost: Sequence[int] = ()) -> None:
         """Let names follow objects that have got other ids.
@@ -101,18 +140,38 @@ class ObjectController(QObject):
                 table.remove(obj_id)
             table.renumber(new_ids)
 
-        self._change(layer, change)
+        self._edit(layer, "give objects other numbers", change)
 
-    def _change(self, layer: Labels, change: Any) -> None:
-        if self.is_read_only(layer):
-            raise StoreReadOnlyError(
-                f"the objects of {layer.name!r} can't be changed: the project is open elsewhere; "
-                "close it there, or save a copy"
-            )
-        table = self.table(layer)
-        before = table.copy()
-        change(table)
-        if table != before:
+    def _edit(self, layer: Labels, label: str, edit: Callable[[ObjectTable], object]) -> None:
+        self._do(layer, EditTable(layer, label, edit))
+
+    def _do(self, layer: Labels, command: Command) -> None:
+        self._watch(layer)
+        self._history_of(layer).do(command)
+
+    def _own_history(self, layer: Labels) -> CommandHistory:
+        return self._histories.setdefault(layer, CommandHistory())
+
+    # --------------------------------------------------------------- in line
+
+    def _watch(self, layer: Labels) -> None:
+        """Hear of changes of a layer's features, and of its table, which may be another by now."""
+        table, known = self.table(layer), self._watched.get(layer)
+        if known is None:
+            layer.events.features.connect(self._on_features_changed)
+        if known is None or known() is not table:
+            self._watched[layer] = ref(table)
+            # both held weakly: a table of a project may outlive the layer
+            table.changed.connect(partial(self._on_table_changed, ref(layer), ref(table)))
+
+    def _on_table_changed(
+        self,
+        shown_in: ReferenceType[Labels],
+        changed: ReferenceType[ObjectTable],
+        _change: TableChange,
+    ) -> None:
+        layer = shown_in()
+        if layer is not None and self.table(layer) is changed():
             self.show(layer)
             self.objects_changed.emit(layer)
 
@@ -120,56 +179,8 @@ class ObjectController(QObject):
         layer = event.source
         if self._is_showing or self.is_read_only(layer):
             return
-        if take_edits(self.table(layer), layer.features):
-            self.objects_changed.emit(layer)
-
-
-def planes_of(layer: Labels) -> LabelStack | None:
-    """The (T, H, W) labels behind a layer, if they are kept as ours are."""
-    planes = getattr(layer.data, "planes", layer.data)
-    return planes if isinstance(planes, LabelStack) else None
-
-
-def known_scores(scores: Mapping[int, float | None]) -> dict[int, float]:
-    """Scores of those that have one."""
-    return {obj_id: score for obj_id, score in scores.items() if score is not None}
-
-
-def find_highest(layer: Labels) -> int:
-    """The highest id that is shown or noted; slow where labels of a file were not read yet."""
-    planes = planes_of(layer)
-    noted = () if planes is None else planes.mean_scores()
-    return max(int((layer.data if planes is None else planes).max()), *noted, 0)
-
-
-def parse_ids(text: str) -> list[int]:
-    """Ids in a text such as "7, 8".
-
-    Raises
-    ------
-    LineageError
-        If it holds anything else, or nothing.
-    """
-    words = text.replace(",", " ").split()
-    if not words or not all(word.isdecimal() for word in words):
-        raise LineageError(
-            f"{text!r} are no daughters; give their numbers, as in 7, 8, or click them"
-        )
-    return [int(word) for word in words]
-
-
-def format_lineage(table: ObjectTable, obj_id: int) -> str:
-    """Where an object comes from and what becomes of it, in words."""
-    info, division = table[obj_id], table.division_of(obj_id)
-    said = []
-    if info.mother is not None:
-        said.append(f"Daughter of {_say(table, info.mother)}.")
-    if division is not None:
-        born = " and ".join(_say(table, daughter) for daughter in division.daughters)
-        said.append(f"Divides on frame {division.frame_index} into {born}.")
-    return " ".join(said)
-
-
-def _say(table: ObjectTable, obj_id: int) -> str:
-    name = table[obj_id].name
-    return f"{obj_id} ({name})" if name else str(obj_id)
+        features, table = layer.features, self.table(layer)
+        edited = table.copy()
+        take_edits(edited, features)
+        if edited != table:
+            self._edit(layer, "edit the table of objects", lambda t: take_edits(t, features))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from itertools import count
+from threading import Event
 from typing import Any
-from weakref import ReferenceType, WeakKeyDictionary, ref
+from weakref import ReferenceType, ref
 
 import numpy as np
 import pandas as pd
@@ -13,19 +12,19 @@ from napari.layers import Labels, Layer, Tracks
 from napari.utils.colormaps import label_colormap
 from napari.utils.notifications import show_error, show_info
 from numpy.typing import NDArray
-from qtpy.QtCore import QObject, Signal
+from psygnal import Signal
 
-from napari_sam3.errors import LayerError
-from napari_sam3.labels.tracks import Centroids, Places, arrange_tracks, measure_places
-from napari_sam3.plugin.io.writers import frames_of
+from napari_sam3.errors import LayerError, PropagationError
+from napari_sam3.labels.tracks import Places, arrange_tracks, measure_places
+from napari_sam3.plugin.controllers.worker import Run, run_once
 from napari_sam3.plugin.layers.features_table import table_of
+from napari_sam3.plugin.layers.label_planes import frames_of
 
-# of each layer of labels, whoever asked: what was measured, and the one layer that shows it
-_places: WeakKeyDictionary[Labels, Places] = WeakKeyDictionary()
-_made: WeakKeyDictionary[Labels, ReferenceType[Tracks]] = WeakKeyDictionary()
+# in the metadata of a layer of tracks: what it was made of, held weakly, and what was measured
+_LABELS, _PLACES = "labels_layer", "places"
 
 
-class CentroidTracks(QObject):
+class CentroidTracks:
     """Makes Tracks layers of Labels layers, and brings them up to date; one for each of them.
 
     Measuring goes on in a thread; the layer appears, or changes, when it is done.
@@ -34,35 +33,29 @@ class CentroidTracks(QObject):
     ----------
     viewer : napari viewer
         Gets the layers.
-    parent : QObject
-        As Qt has it.
+
+    Attributes
+    ----------
+    shown : psygnal signal of Tracks
+        Emitted with the layer that is up to date now, in the GUI thread.
     """
 
     shown = Signal(object)
-    """The Tracks layer that is up to date now."""
 
-    _measured = Signal(object, int, object)  # labels, turn, what came of it
-
-    def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
-        self._pool = ThreadPoolExecutor(1, "centroids")
-        self._asked: dict[Labels, int] = {}  # the newest turn of each
-        self._turns = count(1)
-        self._measured.connect(self._on_measured)
+        self._runs: dict[Labels, Run] = {}  # what is being measured
 
     def layer_of(self, labels: Labels) -> Tracks | None:
         """The layer of tracks made of a layer of labels, if it is there."""
-        made = _made.get(labels)
-        layer = None if made is None else made()
-        return layer if layer in self._viewer.layers else None
+        tracks = (layer for layer in self._viewer.layers if isinstance(layer, Tracks))
+        return next((layer for layer in tracks if self.labels_of(layer) is labels), None)
 
     def labels_of(self, layer: Layer | None) -> Layer | None:
         """The labels that a layer of tracks was made of; any other layer is given back."""
-        for labels, made in _made.items():
-            if made() is layer and layer is not None:
-                return labels
-        return layer
+        made_of: ReferenceType[Labels] | None
+        made_of = None if layer is None else layer.metadata.get(_LABELS)
+        return layer if made_of is None else made_of() or layer
 
     def show(self, labels: Labels) -> None:
         """Make a layer of tracks, or bring the one that is there up to date; returns at once.
@@ -77,26 +70,29 @@ class CentroidTracks(QObject):
                 f"napari shows tracks over at most three axes and time, {labels.name!r} has "
                 f"{labels.ndim}; leave out the others"
             )
-        planes = _planes_of(labels)
-        turn = self._asked[labels] = next(self._turns)
-
-        def is_wanted() -> bool:
-            return self._asked.get(labels) == turn  # not asked again since, and not closed
+        frames, is_dropped = frames_of(labels.data), Event()
 
         def check_wanted(_done: int, _total: int) -> None:
-            if not is_wanted():
-                raise CancelledError
+            if is_dropped.is_set():
+                raise PropagationError("the tracks are not wanted any more")
 
-        def tell(done: Future[Places]) -> None:
-            if not done.cancelled() and is_wanted():
-                self._measured.emit(labels, turn, done)
+        def end(places: Places) -> None:
+            del self._runs[labels]
+            if labels in self._viewer.layers:
+                self._put(labels, places)
 
-        self._pool.submit(measure_places, planes, on_progress=check_wanted).add_done_callback(tell)
+        def fail(error: Exception) -> None:
+            del self._runs[labels]
+            show_error(f"the tracks can't be made: {error}")
+
+        self._drop(labels)
+        self._runs[labels] = run_once(
+            lambda: measure_places(frames, on_progress=check_wanted), end, fail, is_dropped.set
+        )
 
     def show_now(self, labels: Labels) -> Tracks | None:
         """The same, waiting for it; None if there is nothing to show."""
-        _places[labels] = measure_places(_planes_of(labels))
-        return self.put(labels, arrange_tracks(_places[labels], table_of(labels)))
+        return self._put(labels, measure_places(frames_of(labels.data)))
 
     def update(self, labels: Labels) -> None:
         """Measure again what a layer of tracks shows, if there is one."""
@@ -105,29 +101,23 @@ class CentroidTracks(QObject):
 
     def relate(self, labels: Labels) -> None:
         """Show other names and divisions in a layer of tracks, if there is one."""
-        if labels in _places and self.layer_of(labels) is not None:
-            self.put(labels, arrange_tracks(_places[labels], table_of(labels)))
+        layer = self.layer_of(labels)
+        if layer is not None:
+            self._put(labels, layer.metadata[_PLACES])
 
     def close(self) -> None:
         """Wait for nothing more."""
-        self._asked.clear()
-        self._measured.disconnect(self._on_measured)
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for labels in list(self._runs):
+            self._drop(labels)
 
-    def _on_measured(self, labels: Labels, turn: int, done: Future[Places]) -> None:
-        if self._asked.get(labels) != turn:
-            return  # closed, or asked again meanwhile
-        del self._asked[labels]
-        error = done.exception()
-        if error is not None:  # a thread's boundary
-            show_error(f"the tracks can't be made: {error}")
-        elif labels in self._viewer.layers:
-            _places[labels] = done.result()
-            self.put(labels, arrange_tracks(done.result(), table_of(labels)))
+    def _drop(self, labels: Labels) -> None:
+        run = self._runs.pop(labels, None)
+        if run is not None:
+            run.drop()
 
-    def put(self, labels: Labels, found: Centroids) -> Tracks | None:
+    def _put(self, labels: Labels, places: Places) -> Tracks | None:
         """Show what was measured; None if there is nothing to show."""
-        layer = self.layer_of(labels)
+        layer, found = self.layer_of(labels), arrange_tracks(places, table_of(labels))
         if not len(found.data):
             if layer is not None:
                 self._viewer.layers.remove(layer)
@@ -149,8 +139,8 @@ class CentroidTracks(QObject):
                 tail_length=max(1, min(30, int(data[:, 1].max()))),
                 color_by="id",
                 colormaps_dict=_colours(),
+                metadata={_LABELS: ref(labels)},
             )
-            _made[labels] = ref(layer)
             active = self._viewer.layers.selection.active
             self._viewer.add_layer(layer)
             self._viewer.layers.selection.active = active  # the person goes on where they were
@@ -161,13 +151,9 @@ class CentroidTracks(QObject):
             layer.features = features
             layer.graph = found.graph
             layer.color_by = colour
+        layer.metadata[_PLACES] = places
         self.shown.emit(layer)
         return layer
-
-
-def _planes_of(labels: Labels) -> Any:
-    planes = getattr(labels.data, "planes", None)
-    return frames_of(labels.data) if planes is None else planes
 
 
 def _as_deep_as(labels: Labels, data: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam3.errors import LayerError
-
 if TYPE_CHECKING:
     from napari_sam3.labels.object_notes import ObjectNote
     from napari_sam3.plugin.layers.stack_axes import StackAxes
@@ -108,6 +106,7 @@ def _write(name: str, path: str, data: Any, attributes: dict[str, Any]) -> list[
     from napari_sam3.export.writer import label_shape, write_all
     from napari_sam3.plugin.io.save_in_background import save_apart
     from napari_sam3.plugin.layers.features_table import known_objects
+    from napari_sam3.plugin.layers.label_planes import frames_of
 
     labels = frames_of(data)
     shape = label_shape(labels)
@@ -240,29 +239,13 @@ class _LabelsOnVideo:
 
     def notes(self, frame_index: int) -> Mapping[int, ObjectNote]:
         """Scores and sources, if the labels are frame by frame those of the video."""
+        from napari_sam3.plugin.layers.label_planes import frames_of
+
         planes = frames_of(self._layers[2].data)
         notes = getattr(planes, "notes", None)
         if notes is None or planes.shape[0] != self.shape[0]:
             return {}
         return notes(frame_index)
-
-
-def frames_of(data: Any) -> Any:
-    """Labels as (T, H, W), without reading them."""
-    from napari_sam3.plugin.layers.overlay import StackedPlanes
-
-    if isinstance(data, StackedPlanes):
-        return data.planes
-    if isinstance(data, list | tuple):  # multiscale: the finest level
-        data = data[0]
-    if data.ndim == 2:
-        return np.asarray(data)[None]
-    if data.ndim != 3:
-        raise LayerError(
-            f"the labels have {data.ndim} axes (shape {tuple(data.shape)}); save frames, height "
-            "and width alone: choose one index of the other axes, as in labels.data[:, 0]"
-        )
-    return data
 
 
 def _facts_of(shape: tuple[int, int, int], attributes: dict[str, Any]) -> VideoFacts | None:

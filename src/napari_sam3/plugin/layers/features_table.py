@@ -45,7 +45,7 @@ def known_objects(attributes: Mapping[str, Any]) -> ObjectTable:
 
 
 def make_features(
-    ids: Iterable[int], objects: ObjectTable, scores: Mapping[int, float] | None = None
+    ids: Iterable[int], objects: ObjectTable, scores: Mapping[int, float | None] | None = None
 ) -> pd.DataFrame:
     """The features of a layer that has these objects; what is not known is None.
 
@@ -55,7 +55,7 @@ def make_features(
         Objects that are there; those that are known are added.
     objects : ObjectTable
         Names, classes and mothers.
-    scores : mapping of id to float, optional
+    scores : mapping of id to float or None, optional
         Mean score of each, where there is one.
 
     Returns
@@ -67,41 +67,25 @@ def make_features(
     known = scores or {}
     rows: list[tuple[Any, ...]] = [(0, None, None, None, None, None)]
     for obj_id in sorted({*ids, *objects.ids}):
-        info = objects[obj_id]
-        score = known.get(obj_id)
-        rows.append(
-            (
-                obj_id,
-                obj_id,
-                info.name or None,
-                info.class_name or None,
-                None if score is None else round(score, 4),
-                info.mother,
-            )
-        )
+        info, score = objects[obj_id], known.get(obj_id)
+        rounded = None if score is None else round(score, 4)
+        name, class_name = info.name or None, info.class_name or None
+        rows.append((obj_id, obj_id, name, class_name, rounded, info.mother))
     # objects, or an id that is missing would turn all of them into floating point
     table = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
     return table.astype({"index": int})
 
 
-def take_edits(objects: ObjectTable, features: pd.DataFrame) -> bool:
-    """Take over names and classes that a person has changed in the features of a layer.
-
-    Returns
-    -------
-    bool
-        Whether something is new.
-    """
-    said, before = read_features(features), objects.copy()
-    rows = [int(index) for index in features.get("index", ()) if _is_id(index)]
-    for obj_id in rows:
+def take_edits(objects: ObjectTable, features: pd.DataFrame) -> None:
+    """Take over names and classes that a person has changed in the features of a layer."""
+    said = read_features(features)
+    for obj_id in (int(index) for index in features.get("index", ()) if _is_id(index)):
         info = objects[obj_id]
         if "name" in features:
             info = replace(info, name=said[obj_id].name)
         if "class" in features:
             info = replace(info, class_name=said[obj_id].class_name)
         objects.set(info)
-    return objects != before
 
 
 def read_features(features: Any) -> ObjectTable:

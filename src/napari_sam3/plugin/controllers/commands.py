@@ -1,0 +1,569 @@
+"""Changes that a person makes to prompts, objects and results of a video, with their inverses.
+
+Each is given what it changes and is done by a `CommandHistory`. What has been done already, by
+napari or by a propagation, is recorded there instead: the command is then made of what was there
+before. Undoing a change of prompts or of the table leaves alone what others changed there since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from napari.layers import Labels, Points
+from numpy.typing import NDArray
+
+from napari_sam3.errors import LayerError, LineageError, StoreReadOnlyError
+from napari_sam3.labels.codec import PlaneCodec
+from napari_sam3.labels.indexing import fit_values
+from napari_sam3.labels.label_stack import LabelStack
+from napari_sam3.labels.notes import PAINTED, ObjectNote, pack_notes, unpack_notes
+from napari_sam3.labels.objects import ObjectTable
+from napari_sam3.plugin.layers.features_table import table_of
+from napari_sam3.plugin.layers.label_planes import planes_of
+from napari_sam3.plugin.layers.prompt_items import (
+    PromptItems,
+    PromptLayer,
+    change_items,
+    delete_items,
+    find_items,
+    insert_items,
+    read_items,
+)
+from napari_sam3.plugin.model.command_history import Command, CommandGroup
+
+# -------------------------------------------------------------------------- prompts
+
+
+class AddPrompts(Command):
+    """Draw items in a prompt layer.
+
+    Parameters
+    ----------
+    layer : Points or Shapes
+        Where to.
+    data : sequence of array
+        Points, (ndim,) each, or the corners of shapes, (N, ndim) each.
+    features : mapping of column to value
+        What is said of all of them; the rest is as the next item drawn by hand has it.
+    shape_type : str
+        Of shapes.
+    """
+
+    def __init__(
+        self,
+        layer: PromptLayer,
+        data: Sequence[Any],
+        features: Mapping[str, Any] | None = None,
+        shape_type: str = "rectangle",
+    ) -> None:
+        self.label = f"add {_count(len(data), 'prompt')}"
+        self._layer = layer
+        self._data = [np.asarray(item, float) for item in data]
+        self._features = dict(features or {})
+        self._shape_type = shape_type
+        self._indices: list[int] = []
+        self._items: PromptItems | None = None  # once they were taken back
+
+    @classmethod
+    def drawn(cls, layer: PromptLayer, indices: Sequence[int]) -> AddPrompts:
+        """To be recorded: items that are there already."""
+        command = cls(layer, [layer.data[i] for i in indices])
+        command._indices = sorted(indices)
+        return command
+
+    def do(self) -> bool:
+        """Draw them, last; again, as they were and where they were."""
+        if self._items is not None:
+            insert_items(self._layer, self._indices, self._items)
+        elif self._data:
+            self._draw()
+        return bool(self._indices)
+
+    def undo(self) -> None:
+        """Take them away."""
+        self._items = read_items(self._layer, self._indices)
+        delete_items(self._layer, self._indices)
+
+    def _draw(self) -> None:
+        layer, n_before = self._layer, len(self._layer.data)
+        if any(item.shape[-1:] != (layer.ndim,) for item in self._data):
+            shapes = [item.shape for item in self._data]
+            raise LayerError(
+                f"prompts in {layer.name!r} have {layer.ndim} coordinates each, got arrays of "
+                f"{shapes}"
+            )
+        unknown = sorted(self._features.keys() - set(layer.features))
+        if unknown:
+            raise LayerError(f"the layer {layer.name!r} has no features {unknown}; add them first")
+        defaults = layer.feature_defaults.copy()
+        layer.feature_defaults = defaults.assign(**self._features)
+        try:
+            if isinstance(layer, Points):
+                layer.add(np.array(self._data))
+            else:
+                layer.add(self._data, shape_type=self._shape_type)
+            layer.selected_data = set()
+        finally:
+            layer.feature_defaults = defaults
+        self._indices = list(range(n_before, len(layer.data)))
+
+
+class RemovePrompts(Command):
+    """Delete items of a prompt layer.
+
+    Parameters
+    ----------
+    layer : Points or Shapes
+        With the items.
+    indices : sequence of int
+        Which.
+    items : PromptItems, optional
+        Of a command to be recorded: what `read_items` said of them before they were deleted.
+    """
+
+    def __init__(
+        self, layer: PromptLayer, indices: Iterable[int], items: PromptItems | None = None
+    ) -> None:
+        self._layer = layer
+        self._indices = sorted(indices)
+        self._items = items
+        self.label = f"remove {_count(len(self._indices), 'prompt')}"
+
+    def do(self) -> bool:
+        """Delete them."""
+        self._items = read_items(self._layer, self._indices)
+        if self._indices:
+            delete_items(self._layer, self._indices)
+        return bool(self._indices)
+
+    def undo(self) -> None:
+        """Put them back at their places."""
+        assert self._items is not None, "it was done before it is undone"
+        insert_items(self._layer, self._indices, self._items)
+
+
+class MovePrompt(Command):
+    """Give items of a prompt layer other places, or other features.
+
+    Parameters
+    ----------
+    layer : Points or Shapes
+        With the items.
+    data : mapping of index to array, optional
+        Where they shall be; of a command to be recorded: where they were.
+    features : mapping of column to mapping of index to value, optional
+        What shall be said of them; of a command to be recorded: what was said.
+    label : str
+        What it does.
+    """
+
+    def __init__(
+        self,
+        layer: PromptLayer,
+        data: Mapping[int, Any] | None = None,
+        features: Mapping[str, Mapping[int, Any]] | None = None,
+        label: str = "move a prompt",
+    ) -> None:
+        self.label = label
+        self._layer = layer
+        self._data = {i: np.array(item, float) for i, item in (data or {}).items()}
+        self._features = {name: dict(values) for name, values in (features or {}).items()}
+
+    def do(self) -> bool:
+        """Let them change places with what is there."""
+        data, features = change_items(self._layer, self._data, self._features)
+        is_moved = any(not np.array_equal(item, self._data[i]) for i, item in data.items())
+        is_changed = is_moved or features != self._features
+        self._data, self._features = data, features
+        return is_changed
+
+    def undo(self) -> None:
+        """The same: what was there before is what changes places."""
+        self.do()
+
+
+# ---------------------------------------------------------------- what is known of objects
+
+
+class EditTable(Command):
+    """Change what is known of the objects of a layer.
+
+    Parameters
+    ----------
+    layer : Labels
+        Whose objects they are.
+    label : str
+        What it does.
+    edit : callable
+        Changes an `ObjectTable`.
+    """
+
+    def __init__(self, layer: Labels, label: str, edit: Callable[[ObjectTable], object]) -> None:
+        self.label = label
+        self._layer = layer
+        self._edit = edit
+        self._before: ObjectTable | None = None
+        self._after: ObjectTable | None = None
+
+    def do(self) -> bool:
+        """Change it; again, so that it comes to the same."""
+        if self._before is None or self._after is None:
+            before = table_of(self._layer).copy()
+            with self._changing() as table:
+                self._edit(table)
+            self._before, self._after = before, table_of(self._layer).copy()
+        else:
+            with self._changing() as table:
+                _carry_over(table, self._before, self._after)
+        return self._before != self._after
+
+    def undo(self) -> None:
+        """Say of these objects what was said before."""
+        assert self._before is not None, "it was done before it is undone"
+        assert self._after is not None, "it was done before it is undone"
+        with self._changing() as table:
+            _carry_over(table, self._after, self._before)
+
+    @contextmanager
+    def _changing(self) -> Iterator[ObjectTable]:
+        check_writable(self._layer)
+        table = table_of(self._layer)
+        before = table.copy()
+        with table.as_one_change():
+            try:
+                yield table
+            except BaseException:
+                table.restore(before)
+                raise
+
+
+class RenameObject(EditTable):
+    """Give an object a name, or none by an empty one."""
+
+    def __init__(self, layer: Labels, obj_id: int, name: str) -> None:
+        super().__init__(layer, f"rename object {obj_id}", lambda t: t.rename(obj_id, name))
+
+
+class ClassifyObject(EditTable):
+    """Say what an object is, or nothing by an empty string."""
+
+    def __init__(self, layer: Labels, obj_id: int, class_name: str) -> None:
+        label = f"say the class of object {obj_id}"
+        super().__init__(layer, label, lambda t: t.classify(obj_id, class_name))
+
+
+class MarkDivision(EditTable):
+    """Say that an object became others on a frame."""
+
+    def __init__(
+        self, layer: Labels, mother: int, daughters: Sequence[int], frame_index: int
+    ) -> None:
+        super().__init__(
+            layer,
+            f"divide object {mother}",
+            lambda t: t.mark_division(mother, daughters, frame_index),
+        )
+
+
+class UnmarkDivision(EditTable):
+    """Say that an object does not divide."""
+
+    def __init__(self, layer: Labels, mother: int) -> None:
+        label = f"take back the division of object {mother}"
+        super().__init__(layer, label, lambda t: t.unmark_division(mother))
+
+
+def check_writable(layer: Labels) -> None:
+    """Make sure that the objects of a layer may be changed.
+
+    Raises
+    ------
+    StoreReadOnlyError
+        If another window holds the project.
+    """
+    planes = planes_of(layer)
+    if planes is not None and planes.is_read_only:
+        raise StoreReadOnlyError(
+            f"the objects of {layer.name!r} can't be changed: the project is open elsewhere; "
+            "close it there, or save a copy"
+        )
+
+
+def _carry_over(table: ObjectTable, before: ObjectTable, after: ObjectTable) -> None:
+    """Change a table where one copy differs from the other; what else it says stays."""
+    for division in before.divisions:
+        if after.division_of(division.mother) != division:
+            table.unmark_division(division.mother)
+    for obj_id in {*before.ids, *after.ids}:
+        if before[obj_id].name != after[obj_id].name:
+            table.rename(obj_id, after[obj_id].name)
+        if before[obj_id].class_name != after[obj_id].class_name:
+            table.classify(obj_id, after[obj_id].class_name)
+    for division in after.divisions:
+        if before.division_of(division.mother) != division:
+            table.mark_division(*division)
+
+
+# -------------------------------------------------------------------------- results
+
+
+class FrameState(NamedTuple):
+    """The labels of a frame and the notes on them, squeezed."""
+
+    labels: bytes
+    notes: bytes
+
+    @classmethod
+    def pack(
+        cls, planes: LabelStack, labels: Any, notes: Mapping[int, ObjectNote] | None = None
+    ) -> FrameState:
+        """Squeeze an (H, W) frame that belongs into these planes."""
+        size, dtype = planes.shape[1:], planes.dtype
+        packed = PlaneCodec(size, dtype).pack(fit_values(labels, size, dtype))
+        return cls(packed, pack_notes(notes or {}))
+
+    @classmethod
+    def read(cls, planes: LabelStack, frame_index: int) -> FrameState:
+        """A frame as it is now."""
+        return cls.pack(planes, planes[frame_index], planes.notes(frame_index))
+
+    def unpack(self, planes: LabelStack) -> tuple[NDArray[Any], dict[int, ObjectNote]]:
+        """The (H, W) labels, and the notes."""
+        codec = PlaneCodec(planes.shape[1:], planes.dtype)
+        return codec.unpack(self.labels), unpack_notes(self.notes)
+
+
+class DrawFrame(Command):
+    """Replace a frame of results and the notes on it; see `DrawResult`."""
+
+    def __init__(
+        self, layer: Labels, frame_index: int, state: FrameState, changes_locked: bool = False
+    ) -> None:
+        self.label = f"draw frame {frame_index}"
+        self.memory_bytes = sum(map(len, state))
+        self._layer = layer
+        self._frame_index = frame_index
+        self._state = state  # what is there before it is done, or undone, changes places with it
+        self._changes_locked = changes_locked
+
+    def do(self) -> bool:
+        """Draw it, and keep what was there."""
+        planes, frame_index, state = stack_of(self._layer), self._frame_index, self._state
+        if planes.is_edited(frame_index):
+            raise LayerError(
+                f"frame {frame_index} of {self._layer.name!r} was painted in and that was not "
+                "taken over yet; press Segment frame first"
+            )
+        is_locked = planes.is_locked(frame_index)
+        if is_locked and not self._changes_locked:
+            raise LayerError(
+                f"frame {frame_index} of {self._layer.name!r} is locked; unlock it first"
+            )
+        before = FrameState.read(planes, frame_index)
+        if is_locked:
+            planes.lock(frame_index, False)
+        try:
+            planes.draw(frame_index, *state.unpack(planes))
+        finally:
+            if is_locked:
+                planes.lock(frame_index)
+        self._state, self.memory_bytes = before, sum(map(len, before))
+        return before != state
+
+    def undo(self) -> None:
+        """The same: what was there before is what is drawn."""
+        self.do()
+
+
+class DrawResult(CommandGroup):
+    """Draw results over frames of a layer.
+
+    Parameters
+    ----------
+    layer : Labels
+        Of results: its labels are a `LabelStack`.
+    states : mapping of frame index to FrameState
+        What shall be there; of a command to be recorded: what was there.
+    label : str
+        What it does.
+    changes_locked : bool
+        Whether frames that are locked are changed too, and stay locked; else that is an error.
+    """
+
+    def __init__(
+        self,
+        layer: Labels,
+        states: Mapping[int, FrameState],
+        label: str = "draw results",
+        *,
+        changes_locked: bool = False,
+    ) -> None:
+        drawn = (DrawFrame(layer, n, state, changes_locked) for n, state in states.items())
+        super().__init__(label, drawn)
+        self._layer = layer
+
+    def do(self) -> bool:
+        """Draw them all, or none if one fails."""
+        is_changed = super().do()
+        self._layer.refresh()
+        return is_changed
+
+    def undo(self) -> None:
+        """Draw what was there before."""
+        super().undo()
+        self._layer.refresh()
+
+
+class LockFrame(Command):
+    """Keep propagations off a frame, or let them in again."""
+
+    def __init__(self, layer: Labels, frame_index: int, is_locked: bool = True) -> None:
+        self.label = f"{'lock' if is_locked else 'unlock'} frame {frame_index}"
+        self._layer = layer
+        self._frame_index = frame_index
+        self._is_locked = is_locked
+
+    def do(self) -> bool:
+        """Lock it, or unlock it."""
+        planes = stack_of(self._layer)
+        is_changed = planes.is_locked(self._frame_index) != self._is_locked
+        planes.lock(self._frame_index, self._is_locked)
+        return is_changed
+
+    def undo(self) -> None:
+        """The other way."""
+        stack_of(self._layer).lock(self._frame_index, not self._is_locked)
+
+
+def stack_of(layer: Labels) -> LabelStack:
+    """The (T, H, W) labels of a layer of results.
+
+    Raises
+    ------
+    LayerError
+        If it has others.
+    """
+    planes = planes_of(layer)
+    if planes is None:
+        raise LayerError(
+            f"the labels of {layer.name!r} are a plain array, whose frames can't be locked or "
+            "drawn anew; choose a layer of results, or open the labels from a file"
+        )
+    return planes
+
+
+# -------------------------------------------------------------------- whole objects
+
+
+class RemoveObject(CommandGroup):
+    """Forget an object: its prompts, its labels and notes, what is known of it.
+
+    To be done at once: it is made of how things are now. On locked frames it stays.
+
+    Parameters
+    ----------
+    layer : Labels
+        Of results.
+    obj_id : int
+        The object.
+    prompt_layers : iterable of layers
+        Where it may have prompts.
+    """
+
+    def __init__(
+        self, layer: Labels, obj_id: int, prompt_layers: Iterable[PromptLayer] = ()
+    ) -> None:
+        planes = stack_of(layer)
+        states = {}
+        for frame_index, labels, notes in _find_frames(planes, obj_id):
+            if not planes.is_locked(frame_index):
+                labels[labels == obj_id] = 0
+                notes.pop(obj_id, None)
+                states[frame_index] = FrameState.pack(planes, labels, notes)
+        label = f"remove object {obj_id}"
+        commands: list[Command] = [EditTable(layer, label, lambda t: t.remove(obj_id))]
+        commands += [RemovePrompts(one, find_items(one, obj_id)) for one in prompt_layers]
+        super().__init__(label, [*commands, DrawResult(layer, states)])
+
+
+class MergeObjects(CommandGroup):
+    """Make one object of two: prompts, labels, notes, what is known of it.
+
+    To be done at once: it is made of how things are now. On locked frames the object has the new
+    id, too; they stay locked.
+
+    Parameters
+    ----------
+    layer : Labels
+        Of results.
+    obj_id : int
+        The object that is no more.
+    into : int
+        The one that it becomes; it keeps its name and class, if it has any.
+    prompt_layers : iterable of layers
+        Where it may have prompts.
+
+    Raises
+    ------
+    LineageError
+        When it is done: if both divide, or have two mothers, or one comes of the other.
+    """
+
+    def __init__(
+        self, layer: Labels, obj_id: int, into: int, prompt_layers: Iterable[PromptLayer] = ()
+    ) -> None:
+        if obj_id == into:
+            raise LineageError(f"object {obj_id} can't be merged with itself; choose another one")
+        planes = stack_of(layer)
+        states = {}
+        for frame_index, labels, notes in _find_frames(planes, obj_id):
+            there = [i for i in (into, obj_id) if (labels == i).any()]
+            known = [notes[i] for i in there or (into, obj_id) if i in notes]
+            labels[labels == obj_id] = into
+            notes.pop(obj_id, None)
+            if known:  # an area that is painted in part is what a person drew
+                notes[into] = PAINTED if PAINTED in known else known[0]
+            states[frame_index] = FrameState.pack(planes, labels, notes)
+        label = f"merge object {obj_id} into {into}"
+        commands: list[Command] = [EditTable(layer, label, lambda t: _merge(t, obj_id, into))]
+        for one in prompt_layers:
+            named = dict.fromkeys(find_items(one, obj_id), into)
+            if named:
+                commands.append(MovePrompt(one, features={"object": named}))
+        super().__init__(label, [*commands, DrawResult(layer, states, changes_locked=True)])
+
+
+def _find_frames(
+    planes: LabelStack, obj_id: int
+) -> Iterator[tuple[int, NDArray[Any], dict[int, ObjectNote]]]:
+    """Frames where an object is or is noted, with labels and notes that may be changed."""
+    for frame_index in planes.processed_frames().tolist():
+        labels, notes = planes[frame_index], dict(planes.notes(frame_index))
+        if obj_id in notes or (labels == obj_id).any():
+            yield frame_index, labels, notes
+
+
+def _merge(table: ObjectTable, obj_id: int, into: int) -> None:
+    gone, kept = table[obj_id], table[into]
+    division, other = table.division_of(obj_id), table.division_of(into)
+    birth = None if gone.mother is None else table.division_of(gone.mother)
+    if division is not None and other is not None:
+        raise LineageError(
+            f"objects {obj_id} and {into} can't be merged, for both divide; unmark one division"
+        )
+    table.remove(obj_id)
+    if birth is not None:
+        daughters = [into if one == obj_id else one for one in birth.daughters]
+        table.mark_division(birth.mother, daughters, birth.frame_index)
+    if division is not None:
+        table.mark_division(into, division.daughters, division.frame_index)
+    name, class_name = kept.name or gone.name, kept.class_name or gone.class_name
+    table.set(replace(table[into], name=name, class_name=class_name))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

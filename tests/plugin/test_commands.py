@@ -1,0 +1,632 @@
+"""Every change that a person makes, undone and redone; layers without a window."""
+
+import numpy as np
+import pytest
+from napari.layers import Image, Labels, Points, Shapes
+
+from napari_sam3.errors import LayerError, LineageError, RequestError, StoreReadOnlyError
+from napari_sam3.labels.label_stack import LabelStack
+from napari_sam3.labels.lineage import Division
+from napari_sam3.labels.notes import PAINTED, ObjectNote
+from napari_sam3.labels.store import LabelStore
+from napari_sam3.plugin.controllers.commands import (
+    AddPrompts,
+    ClassifyObject,
+    DrawResult,
+    FrameState,
+    LockFrame,
+    MarkDivision,
+    MergeObjects,
+    MovePrompt,
+    RemoveObject,
+    RemovePrompts,
+    RenameObject,
+    UnmarkDivision,
+)
+from napari_sam3.plugin.layers.features_table import table_of
+from napari_sam3.plugin.layers.prompt_items import read_items
+from napari_sam3.plugin.layers.prompt_layers import make_prompt_layers
+from napari_sam3.plugin.layers.stack_axes import StackAxes
+from napari_sam3.plugin.model.command_history import CommandHistory
+
+SHAPE = (6, 20, 30)
+FOUND = ObjectNote(0.9, "propagated")
+UNSURE = ObjectNote(0.3, "propagated")
+
+
+@pytest.fixture
+def history():
+    return CommandHistory()
+
+
+@pytest.fixture
+def prompts():
+    """A Points and a Shapes layer with three items each, of objects 1, 2 and 1."""
+    image = Image(np.zeros(SHAPE, np.uint8), name="film")
+    points, shapes = make_prompt_layers(image, StackAxes(time=0))
+    for n, obj_id in enumerate((1, 2, 1)):
+        for layer in (points, shapes):
+            layer.feature_defaults = {"object": obj_id, "label": "include" if n else "exclude"}
+        points.add([n, 5 + n, 6])
+        kind = ("rectangle", "polygon", "ellipse")[n]
+        shapes.add(square(n), shape_type=kind, edge_width=n + 1)
+    for layer in (points, shapes):
+        layer.feature_defaults = {"object": 3, "label": "include"}
+        layer.selected_data = set()
+    points.size = [3, 4, 5]
+    points.symbol = ["o", "x", "star"]
+    return points, shapes
+
+
+@pytest.fixture(params=["points", "shapes"])
+def layer(request, prompts):
+    return prompts[request.param == "shapes"]
+
+
+def square(n, size=4):
+    return np.array([[n, 2, 2], [n, 2, 2 + size], [n, 2 + size, 2 + size], [n, 2 + size, 2.0]])
+
+
+def new_item(layer, n=4):
+    return np.array([n, 9, 9.0]) if isinstance(layer, Points) else square(n, 5)
+
+
+def state_of(layer):
+    """All that there is to see and read of a prompt layer."""
+    items = read_items(layer)
+    return {
+        "data": [item.tolist() for item in items.data],
+        "features": layer.features.to_dict("list"),
+        "types": layer.features.dtypes.to_dict(),
+        "defaults": layer.feature_defaults.to_dict("list"),
+        "look": {name: np.array(values).tolist() for name, values in items.look.items()},
+        "selected": set(layer.selected_data),
+    }
+
+
+def check_both_ways(history, command, look):
+    """Do, undo and redo something twice; `look` gives all that it may change."""
+    before = look()
+    assert history.do(command)
+    after = look()
+    assert after != before
+    for _ in range(2):
+        history.undo()
+        assert look() == before
+        history.redo()
+        assert look() == after
+    return after
+
+
+# -------------------------------------------------------------------------- prompts
+
+
+def test_prompts_are_added(history, layer):
+    items = [new_item(layer, 3), new_item(layer, 4)]
+    said = {"object": 2, "label": "exclude"}
+    after = check_both_ways(history, AddPrompts(layer, items, said), lambda: state_of(layer))
+    assert after["features"]["object"] == [1, 2, 1, 2, 2]
+    assert after["features"]["label"][3:] == ["exclude", "exclude"]
+    assert after["defaults"] == {"object": [3], "label": ["include"]}
+    assert after["data"][4] == items[1].tolist()
+    assert after["selected"] == set()
+    assert history.undo_label == "add 2 prompts"
+    faces = layer.face_color
+    np.testing.assert_array_equal(faces[3], faces[0])  # both exclude
+
+
+def test_the_first_prompt_of_a_layer(history):
+    image = Image(np.zeros(SHAPE, np.uint8))
+    for layer in make_prompt_layers(image, StackAxes(time=0)):
+        history.do(AddPrompts(layer, [new_item(layer)], {"object": 7}))
+        history.undo()
+        assert len(layer.data) == 0
+        history.redo()
+        assert state_of(layer)["features"]["object"] == [7]
+        assert state_of(layer)["features"]["label"] == ["include"]
+
+
+def test_prompts_are_removed_and_come_back_at_their_places(history, layer):
+    command = RemovePrompts(layer, [2, 0])
+    after = check_both_ways(history, command, lambda: state_of(layer))
+    assert after["features"]["object"] == [2]
+    assert after["defaults"] == {"object": [3], "label": ["include"]}
+    assert history.undo_label == "remove 2 prompts"
+    history.undo()
+    np.testing.assert_allclose(layer.face_color[0][:3], [0.9, 0.62, 0], atol=1e-6)  # exclude
+
+
+def test_all_prompts_are_removed(history, layer):
+    after = check_both_ways(history, RemovePrompts(layer, range(3)), lambda: state_of(layer))
+    assert after["data"] == []
+
+
+def test_a_prompt_is_moved(history, layer):
+    command = MovePrompt(layer, {1: new_item(layer)}, {"object": {1: 5, 2: 5}})
+    before = state_of(layer)
+    after = check_both_ways(history, command, lambda: state_of(layer))
+    assert after["data"] == [before["data"][0], new_item(layer).tolist(), before["data"][2]]
+    assert after["features"]["object"] == [1, 5, 5]
+    assert after["look"].get("shape_type") == before["look"].get("shape_type")
+    assert not history.do(MovePrompt(layer, {1: new_item(layer)}))  # it is there already
+
+
+def test_colours_that_a_person_chose_come_back(history):
+    for layer in (
+        Points([[0, 1, 1], [0, 2, 2]], face_color=["red", "blue"]),
+        Shapes([square(0), square(1)], face_color=["red", "blue"], edge_color=["lime", "red"]),
+    ):
+        check_both_ways(history, RemovePrompts(layer, [0]), lambda layer=layer: state_of(layer))
+        history.undo()
+        np.testing.assert_array_equal(layer.face_color, [[1, 0, 0, 1], [0, 0, 1, 1]])
+
+
+def test_what_was_drawn_by_hand_is_recorded(history, layer):
+    before = state_of(layer)
+    layer.add(new_item(layer))
+    history.record(AddPrompts.drawn(layer, [3]))
+    drawn = {**state_of(layer), "selected": set()}
+    history.undo()
+    assert state_of(layer) == before
+    history.redo()
+    assert state_of(layer) == drawn
+
+    items = read_items(layer, [1])
+    layer.selected_data = {1}
+    layer.remove_selected()
+    layer.feature_defaults = {"object": 3, "label": "include"}
+    removed = state_of(layer)
+    history.record(RemovePrompts(layer, [1], items))
+    history.undo()
+    assert state_of(layer) == drawn
+    history.redo()
+    assert state_of(layer) == removed
+
+    history.record(MovePrompt(layer, {0: square(5)[0] if isinstance(layer, Points) else square(5)}))
+    history.undo()
+    assert state_of(layer)["data"][0][0] in (5, [5, 2, 2])
+    history.redo()
+    assert state_of(layer) == removed
+
+
+def test_what_others_said_since_of_the_same_items_stays(history, layer):
+    """As it is when items that name no object get an id of their own."""
+    history.do(AddPrompts(layer, [new_item(layer, 3)], {"object": 0}))
+    history.do(AddPrompts(layer, [new_item(layer, 4)], {"object": 0}))
+    layer.features = layer.features.assign(object=[1, 2, 1, 8, 9], score=0.5)
+    history.undo()
+    assert layer.features["object"].tolist() == [1, 2, 1, 8]
+    history.redo()
+    assert layer.features["object"].tolist() == [1, 2, 1, 8, 9]
+    assert layer.features["score"].tolist() == [0.5] * 5
+
+
+def test_items_from_before_a_feature_was_there_come_back(history, layer):
+    history.do(RemovePrompts(layer, [1]))
+    layer.features = layer.features.assign(kind=["a", "a"])
+    layer.feature_defaults = {"object": 3, "label": "include", "kind": "b"}
+    history.undo()
+    assert layer.features["kind"].tolist() == ["a", "b", "a"]
+    assert layer.features["object"].tolist() == [1, 2, 1]
+
+
+def test_nothing_is_out_of_range_when_prompts_are_gone(history, layer):
+    history.do(AddPrompts(layer, [new_item(layer)]))
+    layer.selected_data = {0, 1, 2, 3}
+    layer.remove_selected()
+    with pytest.raises(RequestError, match=r"can't be undone: the prompts in 'film .*' are others"):
+        history.undo()
+    assert len(layer.data) == 0
+    assert history.can_undo
+    assert not history.can_redo
+
+
+def test_prompts_that_do_not_fit_change_nothing(history, layer):
+    before = state_of(layer)
+    for command in (
+        AddPrompts(layer, [new_item(layer)[..., 1:]]),
+        AddPrompts(layer, [new_item(layer)], {"mood": "good"}),
+        MovePrompt(layer, {3: new_item(layer)}),
+        MovePrompt(layer, features={"mood": {0: "good"}}),
+        RemovePrompts(layer, [3]),
+    ):
+        with pytest.raises(LayerError):
+            history.do(command)
+        assert state_of(layer) == before
+    assert not history.can_undo
+    assert not history.do(RemovePrompts(layer, []))
+    assert not history.do(AddPrompts(layer, []))
+
+
+def test_others_hear_of_prompts_once_they_are_there(history, layer):
+    heard = []
+    history.do(RemovePrompts(layer, [0]))
+    layer.events.data.connect(lambda event: heard.append((str(event.action), len(layer.data))))
+    layer.events.features.connect(lambda _: heard.append(layer.features["object"].tolist()))
+    history.undo()
+    assert heard[-1] == ("added", 3)
+    assert all(one in (("added", 3), [1, 2, 1]) for one in heard)
+
+
+# ---------------------------------------------------------------- what is known of objects
+
+
+@pytest.fixture
+def planes():
+    """Frames 0 to 4 of objects 1 and 2, drawn; on frame 3, which is locked, a third was painted."""
+    planes = LabelStack(SHAPE)
+    for n in range(5):
+        planes.draw(n, frame_of(n), {1: FOUND, 2: UNSURE})
+    planes[3, 15:18, 2:5] = 3
+    planes.take_edits([])
+    planes.lock(3)
+    return planes
+
+
+@pytest.fixture
+def results(planes):
+    layer = Labels(planes, name="film objects")
+    table = table_of(layer)
+    table.rename(1, "Ann")
+    table.rename(2, "Eve")
+    table.classify(2, "cell")
+    return layer
+
+
+def frame_of(n):
+    frame = np.zeros(SHAPE[1:], np.uint16)
+    frame[2 + n : 6 + n, 2:8] = 1
+    frame[2 + n : 6 + n, 8:12] = 2
+    return frame
+
+
+def rows_of(layer):
+    return table_of(layer).to_rows()
+
+
+def frames_of(layer):
+    planes = layer.data
+    return [(planes[n].tolist(), planes.notes(n), planes.is_locked(n)) for n in range(SHAPE[0])]
+
+
+@pytest.mark.parametrize(
+    ("make", "label"),
+    [
+        (lambda layer: RenameObject(layer, 1, "Bob"), "rename object 1"),
+        (lambda layer: RenameObject(layer, 1, ""), "rename object 1"),
+        (lambda layer: ClassifyObject(layer, 1, "dog"), "say the class of object 1"),
+        (lambda layer: MarkDivision(layer, 2, [5, 4], 3), "divide object 2"),
+    ],
+)
+def test_what_is_known_of_objects_changes(history, results, make, label):
+    check_both_ways(history, make(results), lambda: rows_of(results))
+    assert history.undo_label == label
+
+
+def test_divisions_are_marked_changed_and_unmarked(history, results):
+    history.do(MarkDivision(results, 1, [4, 5], 2))
+    table = table_of(results)
+    check_both_ways(history, MarkDivision(results, 1, [5, 6], 3), lambda: rows_of(results))
+    assert table.divisions == (Division(1, (5, 6), 3),)
+    check_both_ways(history, UnmarkDivision(results, 1), lambda: rows_of(results))
+    assert table.divisions == ()
+    for _ in range(3):
+        history.undo()
+    assert table.divisions == ()
+    assert table.ids == (1, 2)
+
+
+def test_what_can_not_be_changes_nothing(history, results):
+    before = rows_of(results)
+    with pytest.raises(LineageError, match="own daughter"):
+        history.do(MarkDivision(results, 1, [1], 2))
+    assert rows_of(results) == before
+    assert not history.can_undo
+    assert not history.do(RenameObject(results, 1, " Ann "))
+    assert not history.can_undo
+
+
+def test_what_others_said_since_of_objects_stays(history, results):
+    table = table_of(results)
+    history.do(RenameObject(results, 1, "Bob"))
+    history.do(MarkDivision(results, 1, [4, 5], 2))
+    table.classify(1, "dog")
+    table.rename(5, "Sue")
+    history.undo()
+    history.undo()
+    assert table.names == {1: "Ann", 2: "Eve", 5: "Sue"}
+    assert table.classes == {1: "dog", 2: "cell"}
+    history.redo()
+    history.redo()
+    assert table.names == {1: "Bob", 2: "Eve", 5: "Sue"}
+    assert table.daughters(1) == (4, 5)
+
+
+def test_an_undo_that_can_not_be_any_more_says_so(history, results):
+    table = table_of(results)
+    history.do(MarkDivision(results, 1, [4, 5], 2))
+    history.do(UnmarkDivision(results, 1))
+    table.mark_division(2, [4], 3)  # by somebody else
+    before = rows_of(results)
+    with pytest.raises(RequestError, match="can't be undone: object 4 is a daughter of 2 already"):
+        history.undo()
+    assert rows_of(results) == before
+    table.unmark_division(2)
+    history.undo()
+    assert table.daughters(1) == (4, 5)
+
+
+def test_a_change_of_several_things_is_told_once(history, results):
+    heard = []
+    table_of(results).changed.connect(heard.append)
+    history.do(MarkDivision(results, 1, [4, 5], 2))
+    history.undo()
+    assert [change.ids for change in heard] == [(1, 4, 5), (1, 4, 5)]
+
+
+def test_what_is_open_elsewhere_is_not_changed(history):
+    class Elsewhere(LabelStack):
+        is_read_only = False
+
+    planes = Elsewhere(SHAPE)
+    layer = Labels(planes)
+    history.do(RenameObject(layer, 1, "Bob"))
+    planes.is_read_only = True
+    for command in (RenameObject(layer, 1, "Ann"), RemoveObject(layer, 1)):
+        with pytest.raises(StoreReadOnlyError, match="open elsewhere"):
+            history.do(command)
+    with pytest.raises(RequestError, match=r"can't be undone.*open elsewhere"):
+        history.undo()
+    assert table_of(layer).names == {1: "Bob"}
+
+
+# -------------------------------------------------------------------------- results
+
+
+def test_results_are_drawn_over(history, results, planes):
+    frame = np.where(frame_of(1) == 1, 2, 0)
+    states = {
+        1: FrameState.pack(planes, frame, {2: FOUND}),
+        5: FrameState.pack(planes, frame_of(5), {1: FOUND, 2: FOUND}),
+    }
+    check_both_ways(history, DrawResult(results, states), lambda: frames_of(results))
+    np.testing.assert_array_equal(planes[1], frame)
+    assert planes.notes(1) == {2: FOUND}
+    assert history.done[-1].memory_bytes == sum(
+        len(part) for n in (1, 5) for part in before_of(planes, n)
+    )
+
+
+def before_of(planes, n):
+    """What was on a frame of `planes` at first, as a command keeps it."""
+    frame = frame_of(n) if n < 5 else np.zeros(SHAPE[1:], np.uint16)
+    return FrameState.pack(planes, frame, {1: FOUND, 2: UNSURE} if n < 5 else {})
+
+
+def test_results_that_were_drawn_already_are_recorded(history, results, planes):
+    before, seen = frames_of(results), {n: FrameState.read(planes, n) for n in (0, 1)}
+    for n in (0, 1):
+        planes.draw(n, frame_of(n + 1), {1: UNSURE})
+    after = frames_of(results)
+    history.record(DrawResult(results, seen, "propagate"))
+    history.undo()
+    assert frames_of(results) == before
+    history.redo()
+    assert frames_of(results) == after
+    assert history.undo_label == "propagate"
+
+
+def test_the_layer_shows_what_was_undone(history, results, planes):
+    on_screen = []
+    results.events.set_data.connect(lambda _: on_screen.append(planes[0].max()))
+    history.do(DrawResult(results, {0: FrameState.pack(planes, np.full(SHAPE[1:], 7))}))
+    history.undo()
+    assert on_screen == [7, 2]
+
+
+def test_locked_frames_are_drawn_over_by_nobody(history, results, planes):
+    states = {n: FrameState.pack(planes, frame_of(0)) for n in (2, 3)}
+    before = frames_of(results)
+    with pytest.raises(LayerError, match="frame 3 of 'film objects' is locked; unlock it first"):
+        history.do(DrawResult(results, states))
+    assert frames_of(results) == before
+    history.do(DrawResult(results, {2: states[2]}))
+    after = frames_of(results)
+    planes.lock(2)
+    with pytest.raises(RequestError, match=r"can't be undone: frame 2 .* is locked"):
+        history.undo()
+    planes.lock(2, False)
+    assert frames_of(results) == after
+    history.undo()
+    assert frames_of(results) == before
+
+
+def test_what_is_being_painted_is_drawn_over_by_nobody(history, results, planes):
+    planes[2, 0, 0] = 1
+    with pytest.raises(LayerError, match=r"frame 2 .* painted in"):
+        history.do(DrawResult(results, {2: FrameState.pack(planes, frame_of(0))}))
+    planes.take_edits([1])
+    assert history.do(DrawResult(results, {2: FrameState.pack(planes, frame_of(0))}))
+
+
+def test_frames_are_locked(history, results, planes):
+    check_both_ways(history, LockFrame(results, 1), lambda: planes.locked_frames().tolist())
+    assert history.undo_label == "lock frame 1"
+    check_both_ways(history, LockFrame(results, 3, False), lambda: planes.locked_frames().tolist())
+    assert history.undo_label == "unlock frame 3"
+    assert not history.do(LockFrame(results, 1))
+
+
+def test_plain_labels_have_no_frames_to_draw(history):
+    layer = Labels(np.ones(SHAPE, np.uint16))
+    for make in (lambda: LockFrame(layer, 0).do(), lambda: RemoveObject(layer, 1)):
+        with pytest.raises(LayerError, match="plain array"):
+            make()
+    assert history.do(RenameObject(layer, 1, "Bob"))
+
+
+# -------------------------------------------------------------------- whole objects
+
+
+@pytest.fixture
+def everything(results, prompts):
+    """A function that gives all that can be known of objects."""
+    return lambda: (rows_of(results), frames_of(results), [state_of(layer) for layer in prompts])
+
+
+def test_an_object_is_removed_and_comes_back_whole(history, results, prompts, everything):
+    table = table_of(results)
+    table.mark_division(2, [4, 5], 4)
+    table.mark_division(6, [1, 2], 1)
+    command = RemoveObject(results, 2, prompts)
+    check_both_ways(history, command, everything)
+    planes = results.data
+    for n in (0, 1, 2, 4):
+        np.testing.assert_array_equal(planes[n], np.where(frame_of(n) == 1, 1, 0))
+        assert planes.notes(n) == {1: FOUND}
+    assert (planes[3] == 2).any()  # locked: right as it is
+    assert planes.notes(3) == {1: FOUND, 2: UNSURE, 3: PAINTED}
+    assert [layer.features["object"].tolist() for layer in prompts] == [[1, 1], [1, 1]]
+    assert table.names == {1: "Ann"}
+    assert table.divisions == (Division(6, (1,), 1),)
+    assert history.undo_label == "remove object 2"
+
+
+def test_an_object_that_nobody_knows_is_removed_in_vain(history, results, prompts):
+    assert not history.do(RemoveObject(results, 9, prompts))
+    assert not history.can_undo
+
+
+def test_objects_are_merged_and_parted_again(history, results, prompts, everything):
+    table = table_of(results)
+    table.rename(1, "")
+    table.mark_division(2, [4, 5], 5)
+    table.mark_division(6, [2, 7], 1)
+    check_both_ways(history, MergeObjects(results, 2, 1, prompts), everything)
+    planes = results.data
+    for n in range(5):
+        np.testing.assert_array_equal(planes[n] == 1, frame_of(n) > 0)
+        assert not (planes[n] == 2).any()
+    assert planes.notes(0) == {1: FOUND}
+    assert planes.notes(3) == {1: FOUND, 3: PAINTED}
+    assert planes.locked_frames().tolist() == [3]
+    assert [layer.features["object"].tolist() for layer in prompts] == [[1, 1, 1], [1, 1, 1]]
+    np.testing.assert_array_equal(prompts[0].border_color[1], prompts[0].border_color[0])
+    assert (table.names, table.classes) == ({1: "Eve"}, {1: "cell"})
+    assert table.divisions == (Division(1, (4, 5), 5), Division(6, (1, 7), 1))
+    assert history.undo_label == "merge object 2 into 1"
+
+
+def test_notes_of_merged_objects_say_where_the_area_came_from(history):
+    planes = LabelStack(SHAPE)
+    one, two = np.where(frame_of(0) == 1, 1, 0), np.where(frame_of(0) == 2, 2, 0)
+    both = frame_of(0)
+    planes.draw(0, two, {1: PAINTED, 2: FOUND})  # 1 was wiped off
+    planes.draw(1, both, {1: FOUND, 2: PAINTED})
+    planes.draw(2, one, {1: UNSURE})
+    planes.draw(3, one, {1: UNSURE, 2: PAINTED})
+    planes.draw(4, both)
+    history.do(MergeObjects(Labels(planes), 2, 1))
+    notes = [planes.notes(n) for n in range(5)]
+    assert notes == [{1: FOUND}, {1: PAINTED}, {1: UNSURE}, {1: UNSURE}, {}]
+    history.undo()
+    assert planes.notes(0) == {1: PAINTED, 2: FOUND}
+
+
+@pytest.mark.parametrize(
+    ("divisions", "message"),
+    [
+        ([(1, [4], 3), (2, [5], 3)], "both divide"),
+        ([(1, [2, 5], 3)], "own daughter"),
+        ([(2, [1, 5], 3)], "own daughter"),
+        ([(7, [1], 3), (8, [2], 2)], "daughter of 7 already"),
+    ],
+)
+def test_objects_whose_lives_do_not_go_together_stay_two(
+    history, results, prompts, everything, divisions, message
+):
+    for division in divisions:
+        table_of(results).mark_division(*division)
+    before = everything()
+    with pytest.raises(LineageError, match=message):
+        history.do(MergeObjects(results, 2, 1, prompts))
+    assert everything() == before
+    assert not history.can_undo
+
+
+def test_an_object_is_not_merged_with_itself(results):
+    with pytest.raises(LineageError, match="with itself"):
+        MergeObjects(results, 2, 2)
+
+
+def test_a_removal_that_fails_half_way_changes_nothing(
+    history, results, prompts, everything, monkeypatch
+):
+    before, planes = everything(), results.data
+    draw = LabelStack.draw
+
+    def draw_until_full(self, frame_index, *args, **options):
+        if frame_index == 2:
+            raise OSError("the disk is full")
+        return draw(self, frame_index, *args, **options)
+
+    monkeypatch.setattr(LabelStack, "draw", draw_until_full)
+    with pytest.raises(OSError, match="disk is full"):
+        history.do(RemoveObject(results, 2, prompts))
+    assert everything() == before
+    monkeypatch.undo()
+    history.do(RemoveObject(results, 2, prompts))
+    after = everything()
+    monkeypatch.setattr(LabelStack, "draw", draw_until_full)
+    with pytest.raises(RequestError, match="can't be undone: the disk is full"):
+        history.undo()
+    assert everything() == after
+    monkeypatch.undo()
+    history.undo()
+    assert everything() == before
+    assert isinstance(planes, LabelStack)
+
+
+def test_what_was_undone_is_in_the_file_so(history, tmp_path):
+    with LabelStore.create(tmp_path / "labels", SHAPE) as store:
+        for n in range(3):
+            store.draw(n, frame_of(n), {1: FOUND, 2: UNSURE}, run=1)
+        layer = Labels(store)
+        history.do(RemoveObject(layer, 2))
+        history.do(MergeObjects(layer, 1, 2))
+        history.do(LockFrame(layer, 1))
+        for _ in range(3):
+            history.undo()
+    with LabelStore.open(tmp_path / "labels", read_only=True) as store:
+        assert store.problems == ()
+        assert store.locked_frames().tolist() == []
+        for n in range(3):
+            np.testing.assert_array_equal(store[n], frame_of(n))
+            assert store.notes(n) == {1: FOUND, 2: UNSURE}
+        assert store.frames_of_run(1).tolist() == [0, 1, 2]
+
+
+def test_a_whole_story_is_undone_step_by_step(history, results, prompts, everything, planes):
+    points, shapes = prompts
+    steps = [
+        lambda: AddPrompts(points, [[1, 3, 3.0]], {"object": 2}),
+        lambda: MovePrompt(shapes, {0: square(2, 6)}),
+        lambda: DrawResult(results, {2: FrameState.pack(planes, frame_of(3), {1: FOUND})}),
+        lambda: RenameObject(results, 2, "Bob"),
+        lambda: MarkDivision(results, 2, [4, 5], 4),
+        lambda: LockFrame(results, 2),
+        lambda: RemoveObject(results, 1, prompts),
+        lambda: MergeObjects(results, 3, 2, prompts),
+        lambda: RemovePrompts(points, [0]),
+    ]
+    states = [everything()]
+    for step in steps:
+        assert history.do(step())
+        states.append(everything())
+    for _ in range(2):
+        for state in reversed(states[:-1]):
+            history.undo()
+            assert everything() == state
+        for state in states[1:]:
+            history.redo()
+            assert everything() == state

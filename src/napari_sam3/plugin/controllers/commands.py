@@ -17,10 +17,10 @@ from napari.layers import Labels, Points
 from numpy.typing import NDArray
 
 from napari_sam3.errors import LayerError, LineageError, StoreReadOnlyError
-from napari_sam3.labels.codec import PlaneCodec
+from napari_sam3.labels.frame_codec import FrameCodec
 from napari_sam3.labels.indexing import fit_values
 from napari_sam3.labels.label_stack import LabelStack
-from napari_sam3.labels.notes import PAINTED, ObjectNote, pack_notes, unpack_notes
+from napari_sam3.labels.object_notes import PAINTED, ObjectNote, pack_notes, unpack_notes
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.label_planes import planes_of
@@ -323,7 +323,7 @@ class FrameState(NamedTuple):
     ) -> FrameState:
         """Squeeze an (H, W) frame that belongs into these planes."""
         size, dtype = planes.shape[1:], planes.dtype
-        packed = PlaneCodec(size, dtype).pack(fit_values(labels, size, dtype))
+        packed = FrameCodec(size, dtype).pack(fit_values(labels, size, dtype))
         return cls(packed, pack_notes(notes or {}))
 
     @classmethod
@@ -333,7 +333,7 @@ class FrameState(NamedTuple):
 
     def unpack(self, planes: LabelStack) -> tuple[NDArray[Any], dict[int, ObjectNote]]:
         """The (H, W) labels, and the notes."""
-        codec = PlaneCodec(planes.shape[1:], planes.dtype)
+        codec = FrameCodec(planes.shape[1:], planes.dtype)
         return codec.unpack(self.labels), unpack_notes(self.notes)
 
 

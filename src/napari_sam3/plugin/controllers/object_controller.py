@@ -34,8 +34,8 @@ class ObjectController:
     Parameters
     ----------
     history_of : callable, optional
-        Gives the history that changes of a layer's objects are kept in; each layer has one of its
-        own if left out.
+        Gives the history that changes of a layer's objects are kept in; a layer that it gives none
+        for has one of its own.
 
     Attributes
     ----------
@@ -45,15 +45,18 @@ class ObjectController:
 
     objects_changed = Signal(object)
 
-    def __init__(self, history_of: Callable[[Labels], CommandHistory] | None = None) -> None:
+    def __init__(
+        self, history_of: Callable[[Labels], CommandHistory | None] = lambda _layer: None
+    ) -> None:
         self._histories: WeakKeyDictionary[Labels, CommandHistory] = WeakKeyDictionary()
-        self._history_of = history_of or self._own_history
+        self._history_of = history_of
         self._watched: WeakKeyDictionary[Labels, ReferenceType[ObjectTable]] = WeakKeyDictionary()
         self._is_showing = False
 
     def history(self, layer: Labels) -> CommandHistory:
         """Where changes of a layer's objects are kept."""
-        return self._history_of(layer)
+        found = self._history_of(layer)
+        return self._histories.setdefault(layer, CommandHistory()) if found is None else found
 
     def table(self, layer: Labels) -> ObjectTable:
         """What is known of a layer's objects."""
@@ -147,10 +150,7 @@ class ObjectController:
 
     def _do(self, layer: Labels, command: Command) -> None:
         self._watch(layer)
-        self._history_of(layer).do(command)
-
-    def _own_history(self, layer: Labels) -> CommandHistory:
-        return self._histories.setdefault(layer, CommandHistory())
+        self.history(layer).do(command)
 
     # --------------------------------------------------------------- in line
 

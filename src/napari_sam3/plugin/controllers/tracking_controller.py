@@ -35,6 +35,7 @@ from napari_sam3.plugin.layers.results_layer import ResultsLayer
 from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count, layer_video
 from napari_sam3.plugin.layers.viewer_frame import frame_on_screen
 from napari_sam3.plugin.model.app_state import AppState, Outcome, Phase
+from napari_sam3.plugin.model.command_history import CommandHistory
 from napari_sam3.plugin.model.events import JobEvent, Renumbered
 from napari_sam3.plugin.model.tracked_video import check_owner
 from napari_sam3.values import FrameResult
@@ -97,7 +98,7 @@ class TrackingController:
         self.viewer = viewer
         self.state = AppState() if state is None else state
         self.axes = AxesController(viewer, self.state)
-        self.objects = ObjectController()
+        self.objects = ObjectController(self._history_of)
         self.job: TrackingJob | None = None
         self.session: SessionController | None = None
         self.setup: Setup | None = None
@@ -520,6 +521,11 @@ class TrackingController:
             )
         tracked.results, tracked.results_axes = made, axes
         return made
+
+    def _history_of(self, layer: Labels) -> CommandHistory | None:
+        """The history of the video that a layer has the results of."""
+        shown = ((v.results, v.history) for v in self.state.videos if v.results is not None)
+        return next((history for results, history in shown if results.layer is layer), None)
 
     def _subject(self) -> tuple[Image, StackAxes]:
         assert self.setup is not None, "it comes with the session"

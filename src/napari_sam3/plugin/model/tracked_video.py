@@ -11,6 +11,7 @@ from napari.layers import Image, Points, Shapes
 from napari_sam3.errors import LayerError
 from napari_sam3.plugin.layers.results_layer import ResultsLayer
 from napari_sam3.plugin.layers.stack_axes import StackAxes, video_contrast_limits
+from napari_sam3.plugin.model.command_history import CommandHistory
 
 if TYPE_CHECKING:
     from napari_sam3.plugin.model.open_project import OpenProject
@@ -39,6 +40,8 @@ class TrackedVideo:
         How the video was read for them.
     project : OpenProject or None
         What keeps its work.
+    history : CommandHistory
+        What a person did to it.
     """
 
     def __init__(self, image_layer: Image) -> None:
@@ -48,6 +51,7 @@ class TrackedVideo:
         self.results: ResultsLayer | None = None
         self.results_axes: StackAxes | None = None
         self.project: OpenProject | None = None
+        self.history = CommandHistory()
 
     @property
     def image_layer(self) -> Image:

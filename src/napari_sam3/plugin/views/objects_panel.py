@@ -13,13 +13,14 @@ from qtpy.QtWidgets import QCompleter
 from napari_sam3.errors import LayerError, Sam3Error
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.controllers.frame_lock import FrameLock, count_locked, lock_frame
-from napari_sam3.plugin.controllers.object_controller import find_highest, format_lineage, parse_ids
 from napari_sam3.plugin.controllers.object_picker import ObjectPicker
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.controllers.tracks_layer import CentroidTracks
 from napari_sam3.plugin.controllers.worker import Run, run_once
 from napari_sam3.plugin.layers.features_table import OBJECTS
+from napari_sam3.plugin.layers.label_planes import find_highest_id
 from napari_sam3.plugin.layers.results_layer import HIGHEST_ID
+from napari_sam3.plugin.model.lineage_text import format_lineage, parse_ids
 from napari_sam3.plugin.views.objects_form import ObjectsForm
 
 SETTLED_MS = 400  # after the last stroke of a brush
@@ -130,7 +131,7 @@ class ObjectsPanel(QObject):
 
         if self._search is None:
             self._search = run_once(
-                lambda: find_highest(layer),
+                lambda: find_highest_id(layer),
                 lambda highest: end(lambda: divide(highest)),
                 lambda error: end(lambda: show_error(str(error))),
             )

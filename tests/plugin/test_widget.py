@@ -98,7 +98,7 @@ def test_boxes_as_examples_of_what_to_look_for(ready, work, notes):
     fields, boxes = ready.prompt_panel, ready.prompt_panel.boxes.value
     ready.viewer.dims.set_current_step(0, 0)
     fields.object.value = 5
-    fields.examples.value = True
+    fields.exemplars.value = True
     boxes.add_rectangles(np.array([[0, 32, 22], [0, 32, 38], [0, 48, 38], [0, 48, 22]]))
     assert list(boxes.features["label"]) == ["example"]
     work(ready, ready.segment_frame)
@@ -117,7 +117,7 @@ def test_boxes_as_examples_of_what_to_look_for(ready, work, notes):
     boxes.add_ellipses(np.array([[0, 5, 5], [0, 5, 25], [0, 25, 25], [0, 25, 5]]))
     work(ready, ready.segment_frame)
     assert "only a rectangle can be an example" in notes[-1][1]
-    fields.examples.value = False
+    fields.exemplars.value = False
     boxes.add_rectangles(np.array([[0, 50, 10], [0, 50, 30], [0, 70, 30], [0, 70, 10]]))
     assert (boxes.features["object"].iloc[-1], boxes.features["label"].iloc[-1]) == (5, "exclude")
 

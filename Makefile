@@ -2,6 +2,7 @@
 # make test          install what the tests need, check the code's form, run the tests
 # make test-lowest   the tests with the oldest releases that pyproject.toml allows, in .venv-lowest
 # make test-newest   the tests with the newest ones, in .venv-newest
+# make test-kernels  the tests of what computes, as other processors would, on one thread and two
 # make lock          choose anew what the first two install (requirements.lock)
 PYTHON ?= python3
 VENV ?= .venv
@@ -30,7 +31,7 @@ PACKAGES := xvfb xauth libegl1 libgl1 libglib2.0-0 libxkbcommon-x11-0 libxcb-cur
 	libxcb-keysyms1 libxcb-image0 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libdbus-1-3 \
 	libfontconfig1
 
-.PHONY: demo test test-lowest test-newest lint lock system clean
+.PHONY: demo test test-lowest test-newest test-kernels lint lock system clean
 
 demo: $(VENV)/.installed
 	$(BIN)/napari-sam3 demo --overwrite
@@ -44,6 +45,15 @@ test-newest: RELEASES := highest
 test-lowest test-newest: test-%: .venv-%/bin/python $(UV)
 	$(CHOOSE) --python $< --resolution $(RELEASES) --output-file .venv-$*/requirements.lock
 	$(MAKE) test VENV=.venv-$* LOCK=.venv-$*/requirements.lock
+
+# What a processor without AVX-512, and one without AVX, makes of networks and of flow
+test-kernels: export ONEDNN_MAX_CPU_ISA := AVX2
+test-kernels: export OPENBLAS_CORETYPE := Haswell
+test-kernels: $(VENV)/.installed-for-tests
+	for threads in 1 2; do for kernels in default avx2; do \
+		OMP_NUM_THREADS=$$threads ATEN_CPU_CAPABILITY=$$kernels $(BIN)/python -m pytest \
+			tests/models/sam tests/models/optical_flow tests/samples || exit 1; \
+	done; done
 
 lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check .

@@ -33,6 +33,9 @@ from tests.models.sam.tiny import make_sam3
 from tests.models.sam.words import make_tokenizer
 
 HALVES = (0.5, 0.5, 0.5)
+WORDS = ("dog", "cat")
+INSIDE, OUTSIDE = 5.0, -4.3  # scripted logits; enlarged, none is just between
+Box = tuple[int, int, int, int]
 Masks = dict[int, dict[int, np.ndarray]]
 
 
@@ -59,16 +62,19 @@ def make_seeing(film: np.ndarray, seed: int = 0, **config: Any) -> Sam3VideoMode
     parts = (*parts, scoring.text_proj, scoring.query_proj)
     heard: dict[torch.nn.Module, list[torch.Tensor]] = {part: [] for part in parts}
     hooks = [part.register_forward_hook(lambda p, _, out: heard[p].append(out)) for part in parts]
-    bare = BareConcepts(model, film, ["dog"])
+    bare = BareConcepts(model, film, WORDS)
     with torch.no_grad():
-        for index in range(len(film)):
-            detector(
-                pixel_values=bare.session.get_frame(index)[None],
-                input_ids=bare.session.prompt_input_ids[0],
-                attention_mask=bare.session.prompt_attention_masks[0],
-            )
+        for word in range(len(WORDS)):
+            for index in range(0, len(film), 3):
+                detector(
+                    pixel_values=bare.session.get_frame(index)[None],
+                    input_ids=bare.session.prompt_input_ids[word],
+                    attention_mask=bare.session.prompt_attention_masks[word],
+                )
         for hook in hooks:
             hook.remove()
+        # the last layer of the decoder gives the answer
+        heard[scoring.query_proj] = [queries[-1:] for queries in heard[scoring.query_proj]]
         pixels, filters, words, queries = (torch.cat(heard[part]) for part in parts)
         common = pixels.mean((0, 2, 3))
         length, common = common.norm(), common / common.norm()
@@ -77,14 +83,14 @@ def make_seeing(film: np.ndarray, seed: int = 0, **config: Any) -> Sam3VideoMode
         last = parts[1]
         last.weight.sub_(common[:, None] * (common @ last.weight))
         last.bias.sub_(common * (common @ last.bias + 1.2 * spread / length))
-        word, width = words[0].flatten(), words.shape[-1]
-        scores = (queries.reshape(-1, width) @ word) * scoring.scale
-        factor = 2.0 / scores.std()
+        words = words.unflatten(0, (len(WORDS), -1))[:, 0].flatten(1)
+        queries = queries.reshape(len(WORDS), -1, words.shape[-1])
+        scores = (queries @ words[..., None]).flatten(1) * scoring.scale
+        factor = 2.0 / scores.std(1).mean()
         scoring.query_proj.weight.mul_(factor)
         scoring.query_proj.bias.mul_(factor)
-        scoring.query_proj.bias.sub_(
-            word * (factor * scores.mean() / scoring.scale / word.dot(word))
-        )
+        common_scores = factor * scores.mean(1) / scoring.scale
+        scoring.query_proj.bias.sub_(torch.linalg.pinv(words) @ common_scores)
     return model
 
 
@@ -128,10 +134,32 @@ class BareConcepts:
             for i in frames
         }
 
-    def hold_back(self) -> Masks:
-        """Upstream's own loop over the whole film, which cleans up."""
-        outputs = self.model.propagate_in_video_iterator(self.session)
+    def hold_back(self, **limits: int) -> Masks:
+        """Upstream's own loop, which cleans up; over the whole film if not told otherwise."""
+        outputs = self.model.propagate_in_video_iterator(self.session, **limits)
         return {output.frame_idx: self.read(output) for output in outputs}
+
+    def keep_ids(self) -> None:
+        """Have masks and scores told under the ids that the objects had when these were made.
+
+        Upstream pairs them with the ids of after the frame's plan: where an object is removed,
+        those behind it get the mask of another one.
+        """
+        follow = self.model.run_tracker_propagation
+        execute = self.model.run_tracker_update_execution_phase
+        carried: list[int] = []
+
+        def follow_and_note(**kwargs: Any) -> Any:
+            carried[:] = kwargs["inference_session"].obj_ids
+            return follow(**kwargs)
+
+        def execute_and_turn_back(**kwargs: Any) -> None:
+            execute(**kwargs)
+            # until the end of the frame, where upstream sets them anew
+            kwargs["inference_session"].obj_ids = [*carried]
+
+        self.model.run_tracker_propagation = follow_and_note
+        self.model.run_tracker_update_execution_phase = execute_and_turn_back
 
     def read(self, output: Any) -> dict[int, np.ndarray]:
         """Visible objects; upstream also names those whose pixels are all another's."""
@@ -219,6 +247,65 @@ class OurConcepts:
             frame: {i: m.mask for i, m in without_overlap(objects).items()}
             for frame, objects in self.propagate(frames).items()
         }
+
+
+class Script:
+    """What is seen, told beforehand: boxes by frame in place of the detector's finds.
+
+    The tracker keeps each object where it was found; only the pixels along its edge are what the
+    network says. So objects are found, confirmed and removed as it is written, whatever the
+    network and the processor, while masks still tell whether all was computed alike.
+
+    Parameters
+    ----------
+    model : Sam3VideoModel
+        Changed in place.
+    boxes_xywh : sequence of sequence of tuple
+        For each call of the detector in turn; in cells of the model's masks.
+    """
+
+    def __init__(self, model: Sam3VideoModel, boxes_xywh: Iterable[Iterable[Box]]) -> None:
+        self._frames = iter(boxes_xywh)
+        self._side = model.config.low_res_mask_size
+        self._found: dict[int, torch.Tensor] = {}  # where objects were found, by number
+        self._follow = model.run_tracker_propagation
+        self._execute = model.run_tracker_update_execution_phase
+        model.fill_hole_area = 0  # the network's own mask is seen by nobody
+        model.run_detection = self.detect
+        model.run_tracker_propagation = self.follow
+        model.run_tracker_update_execution_phase = self.execute
+
+    def detect(self, inference_session: Any, vision_embeds: Any) -> dict[int, Any]:
+        boxes = list(next(self._frames))
+        masks = torch.full((len(boxes), self._side, self._side), OUTSIDE)
+        for mask, (x, y, width, height) in zip(masks, boxes, strict=True):
+            mask[y : y + height, x : x + width] = INSIDE
+        scores = torch.linspace(0.95, 0.9, len(boxes))
+        return {0: {"bbox": torch.zeros(len(boxes), 4), "mask": masks, "scores": scores}}
+
+    def follow(self, inference_session: Any, frame_idx: int, reverse: bool) -> Any:
+        masks, scores = self._follow(
+            inference_session=inference_session, frame_idx=frame_idx, reverse=reverse
+        )
+        for mask, number in zip(masks, inference_session.obj_ids, strict=True):
+            inside = self._found[number] > 0
+            around = torch.nn.functional.max_pool2d(inside[None].float(), 3, 1, 1)[0] > 0
+            mask[inside] = INSIDE
+            mask[~around] = OUTSIDE
+        return masks, scores
+
+    def execute(
+        self,
+        inference_session: Any,
+        frame_idx: int,
+        det_out: Any,
+        tracker_update_plan: Any,
+        reverse: bool,
+    ) -> None:
+        new = tracker_update_plan["new_det_obj_ids"]
+        masks = det_out["mask"][tracker_update_plan["new_det_out_inds"]]
+        self._found.update(zip(new, masks, strict=True))
+        self._execute(inference_session, frame_idx, det_out, tracker_update_plan, reverse)
 
 
 def assert_same_masks(ours: Masks, bare: Masks) -> None:

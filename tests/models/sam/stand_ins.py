@@ -46,9 +46,11 @@ class CountingEncoder:
         self.key = key
         self.device = Device("cpu")
         self.pictures = Pictures(16)
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            self.first, self.last = torch.nn.Conv2d(3, 4, 3), torch.nn.Conv2d(4, 4, 3)
+        self.first, self.last = torch.nn.Conv2d(3, 4, 3), torch.nn.Conv2d(4, 4, 3)
+        rng = np.random.default_rng(0)
+        with torch.no_grad():
+            for parameter in (*self.first.parameters(), *self.last.parameters()):
+                parameter.copy_(torch.from_numpy(rng.uniform(-0.2, 0.2, parameter.shape)))
         self.gate = Gate()
         self.began, self.done, self.preprocessed = 0, 0, 0
         self.threads: set[str] = set()

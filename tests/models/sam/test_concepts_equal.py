@@ -17,6 +17,7 @@ from napari_sam3.values import Concept, without_overlap
 from tests.models.sam.concept_kit import (
     BareConcepts,
     OurConcepts,
+    Script,
     assert_same_masks,
     make_film,
     make_seeing,
@@ -30,12 +31,8 @@ FORWARD, BACKWARD = range(N), range(N - 1, -1, -1)
 
 @pytest.fixture(autouse=True)
 def plain_kernel(monkeypatch):
-    """Give upstream the kernel that it would fetch; one thread, for the layers are tiny."""
+    """Give upstream the kernel that it would fetch."""
     monkeypatch.setattr(upstream, "cv_utils_kernel", PlainKernel)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +56,29 @@ def networks(film):
     return network
 
 
+# boxes apart from each other, and one round two of them
+A, B, C, D, E = (2, 2, 6, 6), (20, 20, 6, 6), (12, 2, 6, 6), (3, 21, 6, 6), (21, 10, 6, 6)
+A_AND_C = (2, 2, 16, 8)
+
+
+def scripted(network, film, boxes_xywh, *, step=1, **kwargs):
+    """Upstream and ours on the same script.
+
+    Ours looks at the first frame once more when it is asked, and going back once more again.
+    """
+    copy = deepcopy(network)
+    bare, ours = BareConcepts(network, film, ["dog"]), OurConcepts(copy, film, **kwargs)
+    Script(network, boxes_xywh)
+    Script(copy, [boxes_xywh[0]] * (1 if step > 0 else 2) + boxes_xywh)
+    return bare, ours
+
+
+def track_of(ours, step=1):
+    """Of the one concept asked for."""
+    (search,) = ours.tracker._searches.values()
+    return search.serving(step, FORWARD[::step][0])
+
+
 @pytest.mark.parametrize("frames", [FORWARD, BACKWARD])
 @pytest.mark.parametrize("seed", [0, 5])
 def test_text_is_followed_as_upstream_does(networks, film, seed, frames):
@@ -67,9 +87,21 @@ def test_text_is_followed_as_upstream_does(networks, film, seed, frames):
     ours = OurConcepts(networks(seed), film)
     ours.ask(frames[0], "dog")
     assert_same_masks(ours.track(frames), masks)
-    # and the run is worth comparing: several objects, most of them found on the way
-    assert max(map(len, masks.values())) >= 4
-    assert len({i for objects in masks.values() for i in objects}) > len(ours.objects)
+    assert any(masks.values())
+
+
+@pytest.mark.parametrize("frames", [FORWARD, BACKWARD])
+def test_what_is_found_on_the_way_is_followed_as_upstream_does(networks, film, frames):
+    boxes = [[A, B] if place < 2 else [A, B, C] if place < 5 else [A, D] for place in range(N)]
+    bare, ours = scripted(networks(0), film, boxes, step=frames.step)
+    masks = bare.track(frames)
+    assert len(ours.ask(frames[0], "dog")) == 2
+    tracked = ours.track(frames)
+    assert_same_masks(tracked, masks)
+    for found in (masks, tracked):
+        assert [len(found[i]) for i in frames] == [2] * 2 + [3] * 3 + [4] * 5
+    # the pixels along the edges are the network's
+    assert len({mask.sum() for objects in masks.values() for mask in objects.values()}) > N
 
 
 def one_at_a_time(network):
@@ -179,7 +211,7 @@ def test_memory_has_a_limit():
 def test_exemplars_on_a_frame_are_as_the_image_model_finds_them(
     networks, film, tmp_path, text, signs
 ):
-    model = networks(0, det_nms_thresh=0.0)
+    model = networks(0, det_nms_thresh=0.0, score_threshold_detection=0.0)
     model.config.det_nms_thresh = 0.0
     model.config.fill_hole_area = 0  # the image model cleans nothing
     model.save_pretrained(tmp_path)
@@ -209,7 +241,7 @@ def test_exemplars_on_a_frame_are_as_the_image_model_finds_them(
         (
             (float(score), mask.numpy())
             for score, mask in zip(scores, large > 0, strict=True)
-            if score > model.config.score_threshold_detection and mask.any()
+            if mask.any()
         ),
         key=lambda pair: -pair[0],
     )
@@ -221,7 +253,8 @@ def test_exemplars_on_a_frame_are_as_the_image_model_finds_them(
 
 
 def test_negative_exemplars_and_words_count(networks, film):
-    tracker = OurConcepts(networks(0), film).tracker
+    network = networks(0, score_threshold_detection=0.0)  # whatever is thought of them
+    tracker = OurConcepts(network, film).tracker
     boxes = np.array([[20.0, 10, 50, 45], [70, 40, 110, 80]])
     asked = [
         Concept(None, boxes, np.array([True, True])),
@@ -254,39 +287,14 @@ def test_tokens_of_exemplars_find_look_alikes_on_other_frames(networks, film):
 # ------------------------------------------------------------ where we differ on purpose
 
 
-class Script:
-    """Detections by frame in place of the detector's: squares, so that much happens."""
-
-    def __init__(self, model, squares):
-        self.squares = squares
-        self.side = model.config.low_res_mask_size
-        self.frames = iter(squares)
-
-    def __call__(self, inference_session, vision_embeds):
-        places = self.squares[next(self.frames)]
-        masks = torch.full((len(places), self.side, self.side), -4.3)  # no pixel is just between
-        for mask, (x, y) in zip(masks, places, strict=True):
-            mask[y : y + 6, x : x + 6] = 5.0
-        scores = torch.linspace(0.95, 0.9, len(places))
-        return {0: {"bbox": torch.zeros(len(places), 4), "mask": masks, "scores": scores}}
-
-
-def scripted(network, squares):
-    network.run_detection = Script(network, squares)
-    return network
-
-
-def cleaning(networks, **changes):
-    return networks(
-        0, hotstart_delay=6, hotstart_unmatch_thresh=3, hotstart_dup_thresh=3, **changes
-    )
+HOLD_BACK = {"hotstart_delay": 6, "hotstart_unmatch_thresh": 3, "hotstart_dup_thresh": 3}
 
 
 def test_nothing_is_held_back_or_taken_away_by_default(networks, film):
     """Upstream removes what its first frames do not confirm, and withholds 15 frames for it."""
-    squares = {0: [(2, 2), (20, 20), (12, 5)], **{i: [] for i in range(1, N)}}
-    masks = BareConcepts(scripted(networks(0), squares), film, ["dog"]).track(FORWARD)
-    ours = OurConcepts(scripted(cleaning(networks), {-1: squares[0], **squares}), film)
+    bare, _ = scripted(networks(0), film, [[A, B, C]] + [[]] * (N - 1))
+    masks = bare.track(FORWARD)
+    _, ours = scripted(networks(0, **HOLD_BACK), film, [[A, B, C]] + [[]] * (N - 1))
     assert len(ours.ask(0, "dog")) == 3
     stream = ours.tracker.propagate(ours.journal, FORWARD, ours.new_id)
     assert next(stream).frame_index == 0
@@ -297,11 +305,10 @@ def test_nothing_is_held_back_or_taken_away_by_default(networks, film):
 
 @pytest.mark.parametrize("seed", [0, 4])
 def test_hold_back_is_as_upstreams_own_loop(networks, film, seed):
-    changes = {"hotstart_delay": 6, "hotstart_unmatch_thresh": 3, "hotstart_dup_thresh": 3}
-    bare = BareConcepts(networks(seed, **changes), film, ["dog"])
+    bare = BareConcepts(networks(seed, **HOLD_BACK), film, ["dog"])
+    bare.keep_ids()
     masks = bare.hold_back()
-    assert bare.session.hotstart_removed_obj_ids
-    ours = OurConcepts(networks(seed, **changes), film, hold_back=True)
+    ours = OurConcepts(networks(seed, **HOLD_BACK), film, hold_back=True)
     ours.ask(0, "dog")
     frames = [
         t.frame_index
@@ -310,52 +317,58 @@ def test_hold_back_is_as_upstreams_own_loop(networks, film, seed):
     ]
     assert frames == list(FORWARD)
     assert_same_masks(ours.track(FORWARD), masks)
+    assert any(masks.values())
+
+
+REMOVING = [
+    [A, B, C, D],  # numbers 0 to 3
+    [A, B, C, D, A_AND_C],
+    *[[A, C, D, A_AND_C]] * 2,  # for the third time C is where A is
+    [A, D],  # for the third time B is not seen
+    [A, D, E],  # number 4, which is not seen again
+    *[[A, D]] * 4,
+]
+REMOVED = {2: 3, 1: 4, 4: 8}  # number: frame
+
+
+def test_what_is_not_confirmed_is_removed_as_in_upstreams_own_loop(networks, film):
+    bare, ours = scripted(networks(0, **HOLD_BACK), film, REMOVING, hold_back=True)
+    bare.keep_ids()
+    masks = bare.hold_back()
+    assert bare.session.hotstart_removed_obj_ids == REMOVED.keys()
+    assert all(objects.keys() == {0, 3} for objects in masks.values())
+    assert len(ours.ask(0, "dog")) == 4
+    assert_same_masks(ours.track(FORWARD), masks)
+    assert track_of(ours).removed == REMOVED
+
+
+def test_masks_keep_their_ids_where_an_object_is_removed(networks, film):
+    """Upstream hands out the masks of the objects before, by the ids of those after."""
+    bare, ours = scripted(networks(0, **HOLD_BACK), film, REMOVING, hold_back=True)
+    swapped = bare.hold_back()
+    ours.ask(0, "dog")
+    tracked = ours.track(FORWARD)
+    first, last = sorted(tracked[0])
+    for frame in FORWARD:
+        assert np.array_equal(swapped[frame][0], tracked[frame][first])
+        # on frame 4 the detector corrects it, and on frame 8 nothing is behind what goes
+        is_same = np.array_equal(swapped[frame][3], tracked[frame][last])
+        assert is_same == (frame != 3)
+    removed = track_of(ours).masks(2)[2].mask
+    assert (removed & swapped[3][3]).any()
+    assert not (removed & tracked[3][last]).any()
 
 
 def test_a_part_of_a_film_held_back_is_as_the_whole(networks, film):
     """Upstream's loop looks no further than the frames asked for."""
-    changes = {"hotstart_delay": 6, "hotstart_unmatch_thresh": 3, "hotstart_dup_thresh": 3}
-    parts, whole = (OurConcepts(networks(4, **changes), film, hold_back=True) for _ in range(2))
+    bare, parts = scripted(networks(4, **HOLD_BACK), film, REMOVING, hold_back=True)
+    _, whole = scripted(networks(4, **HOLD_BACK), film, REMOVING, hold_back=True)
     for ours in (parts, whole):
         ours.ask(0, "dog")
     expected = whole.track(FORWARD)
-    bare = BareConcepts(networks(4, **changes), film, ["dog"])
-    outputs = bare.model.propagate_in_video_iterator(bare.session, max_frame_num_to_track=2)
-    assert [len(bare.read(o)) for o in outputs] != [len(expected[i]) for i in range(3)]
+    assert [len(objects) for objects in expected.values()] == [2] * N
+    assert [len(m) for m in bare.hold_back(max_frame_num_to_track=2).values()] == [4] * 3
     assert_same_masks(parts.track(range(3)), {i: expected[i] for i in range(3)})
-
-
-def test_masks_keep_their_ids_where_an_object_is_removed(networks, film, monkeypatch):
-    """Upstream hands out the masks of the objects before, by the ids of those after."""
-
-    def removing(network, at=3):
-        plan_update = network.run_tracker_update_planning_phase
-
-        def plan(*args, **kwargs):
-            update, told = plan_update(*args, **kwargs)
-            if kwargs["frame_idx"] == at:
-                update["obj_ids_newly_removed"] = {0}
-                told["obj_ids"] = [i for i in told["obj_ids"] if i != 0]
-            return update, told
-
-        network.run_tracker_update_planning_phase = plan
-        return network
-
-    expected = BareConcepts(networks(0), film, ["dog"]).track(range(4))[3]
-    swapped = BareConcepts(removing(networks(0)), film, ["dog"]).track(range(4))[3]
-    assert not all(np.array_equal(swapped[i], expected[i]) for i in swapped)
-    ours = OurConcepts(removing(networks(0)), film, hold_back=True)
-    ours.ask(0, "dog")
-    ours.tracker._look_ahead = 0
-    ours.propagate(range(4))
-    (search,) = ours.tracker._searches.values()
-    track = search.serving(1, 0)
-    assert track.removed == {0: 3}
-    masks = track.masks(3)
-    assert 0 not in masks
-    for number, mask in masks.items():
-        missing = expected.get(number, np.zeros_like(mask.mask)) & ~mask.mask
-        assert not missing.any()  # upstream's are cut where objects overlap
 
 
 def test_frames_are_encoded_once_for_all(networks, film):

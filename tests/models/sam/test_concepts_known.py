@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from tests.models.sam.concept_kit import OurConcepts, make_film, make_seeing
 
@@ -19,10 +18,7 @@ def film():
 
 @pytest.fixture(scope="module")
 def network(film):
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield make_seeing(film)
-    torch.set_num_threads(threads)
+    return make_seeing(film)
 
 
 @pytest.fixture

@@ -26,14 +26,6 @@ def network():
     return tiny.make_sam2()
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def watch(ours, monkeypatch):
     """Frames that were looked at, and those that an object was followed on."""
     looked, followed = [], []

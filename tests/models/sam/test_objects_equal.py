@@ -163,8 +163,7 @@ def test_memories_are_not_coupled(both):
 @pytest.mark.parametrize("size", [(120, 160), (37, 1031), (300, 200), (64, 64)])
 @pytest.mark.parametrize("shape", ["blob", "noise", "edge", "all"])
 def test_masks_are_enlarged_as_upstream_does(size, shape):
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(1, 1, 64, 64, generator=generator)
+    logits = tiny.draw_normal(np.random.default_rng(0), 1, 1, 64, 64)
     if shape != "noise":
         rows, columns = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
         y, x, radius = {"blob": (40, 20, 6), "edge": (0, 63, 9), "all": (32, 32, 99)}[shape]

@@ -2,7 +2,8 @@
 
 Freshly made weights say "object absent" for ever, and masks that hardly depend on the prompt: then
 every test of equality passes on empty masks. So the weights are drawn wider than for training, the
-score heads say "present", and clicks and pictures change the masks.
+score heads say "present", and clicks and pictures change the masks. They are numpy's random
+numbers: those that PyTorch draws after one seed differ from processor to processor.
 
 Each `make_*` gives the model; `save` writes it as real weights are written, config and processor
 beside it, to be loaded through the same code.
@@ -10,13 +11,12 @@ beside it, to be loaded through the same code.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-import transformers
 from transformers import (
     EdgeTamVideoConfig,
     EdgeTamVideoModel,
@@ -35,6 +35,8 @@ from transformers.models.sam3.image_processing_sam3 import Sam3ImageProcessor
 from transformers.models.sam3_tracker_video.processing_sam3_tracker_video import (
     Sam3TrackerVideoProcessor,
 )
+
+from napari_sam3.models.sam.upstream import session_kind
 
 SIZE = 128  # of SAM 2 and EdgeTAM, px; features are 8 x 8
 SIZE3 = 112  # of SAM 3: 14 px a patch, features are 8 x 8 too
@@ -244,32 +246,32 @@ def make_processor(model: PreTrainedModel) -> Any:
     )
 
 
+def draw_normal(rng: np.random.Generator, *shape: int) -> torch.Tensor:
+    """Numbers of mean 0 and deviation 1, float32; the same ones on every processor."""
+    return torch.from_numpy(rng.standard_normal(shape, np.float32))
+
+
 def _make(kind: type[Any], config: Any, seed: int) -> Any:
-    with _seeded(seed), torch.no_grad():
+    rng = np.random.default_rng(seed)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
         model = kind(config).eval()
-        _widen(model)
+        _draw_weights(model, rng)
         _say_present(model)
-        _balance(model)
+        _balance(model, rng)
     return model
 
 
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
-
-
-def _widen(model: torch.nn.Module) -> None:
-    """Draw the weights so wide that signals neither die nor explode on their way."""
+def _draw_weights(model: torch.nn.Module, rng: np.random.Generator) -> None:
+    """Draw all that is random, so wide that signals neither die nor explode on their way."""
+    for name, buffer in model.named_buffers():
+        if name.endswith("positional_embedding"):
+            buffer.copy_(draw_normal(rng, *buffer.shape))
     for name, parameter in model.named_parameters():
         if "norm" in name or name.endswith("bias"):
             continue
-        if parameter.ndim >= 2 and "embed" not in name and "token" not in name:
-            fan_in = parameter[0].numel()
-            parameter.normal_(0, fan_in**-0.5)
-        else:
-            parameter.normal_(0, 0.5)
+        is_layer = parameter.ndim >= 2 and "embed" not in name and "token" not in name
+        deviation = parameter[0].numel() ** -0.5 if is_layer else 0.5
+        parameter.copy_(draw_normal(rng, *parameter.shape) * deviation)
     for name, module in model.named_modules():
         if "mask_decoder.transformer" in name and name.endswith(("q_proj", "k_proj")):
             module.weight.mul_(3.0)  # look at places, not at the average of all
@@ -279,6 +281,8 @@ def _widen(model: torch.nn.Module) -> None:
             module.weight.mul_(3.0)
         elif name.endswith("mask_downsampler.final_conv"):
             module.weight.mul_(4.0)  # memories differ by the masks, not only by the picture
+        elif "detr_decoder.layers" in name and name.endswith("o_proj"):
+            module.weight.mul_(0.3)  # queries shall find different things
         elif name.endswith(("conv_s0", "conv_s1")):
             module.weight.mul_(0.1)  # the picture shall not drown what prompts and memories say
 
@@ -291,7 +295,7 @@ def _say_present(model: torch.nn.Module) -> None:
             list(module.children())[-1].bias.fill_(4.0)
 
 
-def _balance(model: Any) -> None:
+def _balance(model: Any, rng: np.random.Generator) -> None:
     """Turn the masks so that about half of a picture lies inside, prompted or tracked.
 
     Random weights give masks that are nearly all or nearly nothing, since what is the same all over
@@ -300,10 +304,9 @@ def _balance(model: Any) -> None:
     tracker = model.tracker_model if isinstance(model, Sam3VideoModel) else model
     decoder = tracker.mask_decoder
     side = model.config.image_size
-    coarse = torch.randn(2, 3, side // 16, side // 16)
+    coarse = draw_normal(rng, 2, 3, side // 16, side // 16)
     pixels = torch.nn.functional.interpolate(coarse, (side, side), mode="bilinear")
-    kind = type(tracker).__name__.removesuffix("Model") + "InferenceSession"
-    session = getattr(transformers, kind)(video=pixels, dtype=torch.float32)
+    session = session_kind(tracker)(video=pixels, dtype=torch.float32)
     session.cache.max_vision_features_cache_size = 2
     for index in range(2):
         if tracker is model:

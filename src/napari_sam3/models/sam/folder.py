@@ -19,6 +19,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 from napari_sam3.errors import ModelUnavailableError
 from napari_sam3.models.sam.device import Device, is_out_of_memory
 from napari_sam3.models.sam.pictures import Pictures
+from napari_sam3.models.sam.upstream import check_upstream
 from napari_sam3.models.weights.catalogue import Family
 from napari_sam3.models.weights.local_files import CONFIG, read_family, what_is_missing
 
@@ -96,7 +97,8 @@ def load_network(
     ------
     ModelUnavailableError
         If the folder holds no such model, its files are damaged or incomplete, the resolution
-        can't be had, or this machine has no such device.
+        can't be had, this machine has no such device, or transformers is of a version that does
+        not fit.
     OutOfDeviceMemoryError
         If the device has no room for it.
     """
@@ -124,6 +126,7 @@ def load_network(
             output_loading_info=True,
         )
     _check_complete(network, told["missing_keys"], folder)
+    check_upstream(network)
     with place.telling_of_memory():
         network = network.to(place.torch).eval().requires_grad_(False)
     return LoadedSam(

@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
-import transformers
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from napari_sam3.models.sam.device import Device
 from napari_sam3.models.sam.feature_files import Encoded
 from napari_sam3.models.sam.upscale import SURE, shrink_mask
+from napari_sam3.models.sam.upstream import session_kind
 from napari_sam3.values import ObjectMask, ObjectPrompt
 
 LEVELS = ("level0", "level1", "level2")
@@ -114,8 +114,7 @@ class TrackerNetwork:
         self.n_frames = n_frames
         self.image_size: int = model.image_size
         self.together = 1 if device.torch.type == "cpu" else TOGETHER
-        kind = type(model).__name__.removesuffix("Model") + "InferenceSession"
-        self._session_kind = getattr(transformers, kind)
+        self._session_kind = session_kind(model)
         # the neck's own, but reachable where the encoder is another model's
         self._sine = type(model.memory_encoder.position_encoding)(
             num_position_features=model.hidden_dim // 2, normalize=True

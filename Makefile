@@ -31,12 +31,14 @@ PACKAGES := xvfb xauth libegl1 libgl1 libglib2.0-0 libxkbcommon-x11-0 libxcb-cur
 	libxcb-keysyms1 libxcb-image0 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libdbus-1-3 \
 	libfontconfig1
 
-.PHONY: demo test test-lowest test-newest test-kernels lint lock system clean
+.PHONY: demo test test-quick test-sweeps test-lowest test-newest test-kernels lint lock system clean
 
 demo: $(VENV)/.installed
 	$(BIN)/napari-sam3 demo --overwrite
 
-test: $(VENV)/.installed-for-tests system lint
+test: lint test-quick
+
+test-quick: $(VENV)/.installed-for-tests system
 	xvfb-run --auto-servernum --server-args="-screen 0 1600x1000x24" $(BIN)/python -m pytest \
 		-n 2 --dist loadfile
 
@@ -44,7 +46,7 @@ test-lowest: RELEASES := lowest-direct
 test-newest: RELEASES := highest
 test-lowest test-newest: test-%: .venv-%/bin/python $(UV)
 	$(CHOOSE) --python $< --resolution $(RELEASES) --output-file .venv-$*/requirements.lock
-	$(MAKE) test VENV=.venv-$* LOCK=.venv-$*/requirements.lock
+	$(MAKE) test-quick VENV=.venv-$* LOCK=.venv-$*/requirements.lock
 
 # What a processor without AVX-512, and one without AVX, makes of networks and of flow
 test-kernels: export ONEDNN_MAX_CPU_ISA := AVX2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,27 @@ from napari_sam3.session.run_lengths import decode_runs
 from napari_sam3.values import BoolArray, ObjectMask
 
 
-class CocoLabels(LabelFile):
+class AnnotatedLabels(LabelFile):
+    """Labels that are annotations of frames, in `_found`: (id, score if any, segmentation)."""
+
+    _found: dict[int, list[tuple[int, float | None, Any]]]
+
+    def _read(self, frame_index: int) -> NDArray[Any]:
+        masks = []
+        for obj_id, score, segmentation in self._found.get(frame_index, []):
+            decoded = decode_mask(segmentation, self.shape[1:])
+            mask = ObjectMask.from_mask(decoded, 1.0 if score is None else score)
+            if mask is not None:
+                masks.append((obj_id, mask))
+        return draw_masks(masks, self.shape[1:])
+
+    def notes(self, frame_index: int) -> dict[int, ObjectNote]:
+        """Scores of a frame's objects."""
+        found = self._found.get(frame_index, [])
+        return {obj_id: _note(score) for obj_id, score, _ in found if score is not None}
+
+
+class CocoLabels(AnnotatedLabels):
     """COCO annotations: every image a frame.
 
     Frames are the images' `frame_index`, or their order by id where they have none. An object's id
@@ -42,31 +61,20 @@ class CocoLabels(LabelFile):
             is_tracked = any("track_id" in a for a in kept)
             key = "track_id" if is_tracked else "id"
             names = {c["id"]: str(c["name"]) for c in content.get("categories", [])}
-            self._found: dict[int, list[tuple[int, float, Any]]] = defaultdict(list)
+            has_scores = any("score" in a for a in kept)
+            self._found = defaultdict(list)
             entries = [(_check_id(a[key]), a, names.get(a.get("category_id"))) for a in kept]
             for obj_id, a, _ in entries:
-                score = float(a.get("score", 1.0))
+                score = float(a.get("score", 1.0)) if has_scores else None
                 self._found[frames[a["image_id"]]].append((obj_id, score, a["segmentation"]))
             objects, problems = read_objects(entries)
-        self._has_scores = any("score" in a for a in kept)
         (size,) = sizes
         greatest = max((obj_id for obj_id, *_ in entries), default=0)
         shape = (max(frames.values()) + 1, *size)
         super().__init__(path, shape, greatest=greatest, objects=objects, problems=problems)
 
-    def _read(self, frame_index: int) -> NDArray[Any]:
-        size = self.shape[1:]
-        return draw_masks(_decode(self._found.get(frame_index, []), size), size)
 
-    def notes(self, frame_index: int) -> dict[int, ObjectNote]:
-        """Scores of a frame's objects."""
-        if not self._has_scores:
-            return {}
-        found = self._found.get(frame_index, [])
-        return {obj_id: _note(score) for obj_id, score, _ in found}
-
-
-class YoutubeVisLabels(LabelFile):
+class YoutubeVisLabels(AnnotatedLabels):
     """YouTube-VIS annotations of one video: every annotation an object, its id the label."""
 
     def __init__(self, path: Path, content: dict[str, Any]) -> None:
@@ -78,24 +86,18 @@ class YoutubeVisLabels(LabelFile):
             shape = int(video["length"]), int(video["height"]), int(video["width"])
             names = {c["id"]: str(c["name"]) for c in content.get("categories", [])}
             annotations = [a for a in content["annotations"] if a["video_id"] == video["id"]]
-            self._masks = {_check_id(a["id"]): list(a["segmentations"]) for a in annotations}
-            self._scores = {int(a["id"]): float(a["score"]) for a in annotations if "score" in a}
-            entries = [(int(a["id"]), a, names.get(a.get("category_id"))) for a in annotations]
+            entries = [
+                (_check_id(a["id"]), a, names.get(a.get("category_id"))) for a in annotations
+            ]
+            self._found = defaultdict(list)
+            for obj_id, a, _ in entries:
+                score = float(a["score"]) if "score" in a else None
+                for frame_index, segmentation in enumerate(a["segmentations"]):
+                    if segmentation:
+                        self._found[frame_index].append((obj_id, score, segmentation))
             objects, problems = read_objects(entries)
-        greatest = max(self._masks, default=0)
+        greatest = max((obj_id for obj_id, *_ in entries), default=0)
         super().__init__(path, shape, greatest=greatest, objects=objects, problems=problems)
-
-    def _read(self, frame_index: int) -> NDArray[Any]:
-        found = [
-            (obj_id, self._scores.get(obj_id, 1.0), masks[frame_index])
-            for obj_id, masks in self._masks.items()
-            if frame_index < len(masks) and masks[frame_index]
-        ]
-        return draw_masks(_decode(found, self.shape[1:]), self.shape[1:])
-
-    def notes(self, frame_index: int) -> dict[int, ObjectNote]:
-        """Mean scores of the objects."""
-        return {obj_id: _note(score) for obj_id, score in self._scores.items()}
 
 
 def open_json(path: Path) -> LabelFile:
@@ -126,15 +128,6 @@ def _check_id(value: Any) -> int:
     if not 0 < obj_id <= np.iinfo(np.uint32).max:
         raise ValueError(f"{value!r} can't be the id of an object; ids count from 1")
     return obj_id
-
-
-def _decode(
-    found: list[tuple[int, float, Any]], size: tuple[int, int]
-) -> Iterator[tuple[int, ObjectMask]]:
-    for obj_id, score, segmentation in found:
-        mask = ObjectMask.from_mask(decode_mask(segmentation, size), score)
-        if mask is not None:
-            yield obj_id, mask
 
 
 def decode_mask(segmentation: Any, size: tuple[int, int]) -> BoolArray:

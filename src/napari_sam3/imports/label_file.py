@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, SupportsIndex
@@ -64,6 +64,7 @@ class LabelFile(ABC):
     ) -> None:
         self.path = path
         self.facts: VideoFacts | None = read_sidecar(path)
+        self._frames_there = shape[0]
         if self.facts is not None:
             if self.facts.shape[1:] != shape[1:] or self.facts.frames < shape[0]:
                 raise VideoError(
@@ -80,7 +81,7 @@ class LabelFile(ABC):
 
     @abstractmethod
     def _read(self, frame_index: int) -> NDArray[Any]:
-        """Read a frame as (H, W) integers; background where there is none."""
+        """Read one of the frames that are there, as (H, W) integers."""
 
     def notes(self, frame_index: int) -> dict[int, ObjectNote]:
         """Scores of the objects on a frame, where the format tells; their source is "imported"."""
@@ -110,8 +111,11 @@ class LabelFile(ABC):
         number = operator.index(frame_index)
         if not -len(self) <= number < len(self):
             raise IndexError(f"there is no frame {number}: {str(self.path)!r} has {len(self)}")
+        number %= len(self)
+        if number >= self._frames_there:
+            return np.zeros(self.shape[1:], self.dtype)
         with explain_read_errors(self.path):
-            labels = np.asarray(self._read(number % len(self)))
+            labels = np.asarray(self._read(number))
         if labels.shape != self.shape[1:]:
             raise VideoError(
                 f"frame {number} of {str(self.path)!r} has shape {labels.shape}, the others "
@@ -140,7 +144,7 @@ class LabelFile(ABC):
 
 
 def draw_masks(
-    masks: Iterator[tuple[int, ObjectMask]], size: tuple[int, int]
+    masks: Iterable[tuple[int, ObjectMask]], size: tuple[int, int]
 ) -> NDArray[np.uint32]:
     """Draw objects that may overlap: the higher score keeps the pixel, of equals the first."""
     labels = np.zeros(size, np.uint32)

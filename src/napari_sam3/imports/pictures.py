@@ -42,7 +42,6 @@ class TiffLabels(LabelFile):
                 )
             size = (int(height), int(width))
             super().__init__(path, (frames, *size), greatest=greatest_of(series.dtype))
-            self._frames = frames
             self._series = series
             # ImageJ writes one page for many frames, all in one piece
             self._whole: NDArray[Any] | None = None
@@ -58,8 +57,6 @@ class TiffLabels(LabelFile):
             raise
 
     def _read(self, frame_index: int) -> NDArray[Any]:
-        if frame_index >= self._frames:
-            return np.zeros(self.shape[1:], np.uint16)
         if self._whole is not None:
             return np.array(self._whole[frame_index])
         page: Any = self._series.pages[frame_index]

@@ -39,14 +39,11 @@ class ZarrLabels(LabelFile):
             )
         self._array = array
         self._has_time = "t" in named
-        self._frames = lengths.get("t", 1)
         greatest = greatest_of(array.dtype)
-        shape = (self._frames, lengths["y"], lengths["x"])
+        shape = (lengths.get("t", 1), lengths["y"], lengths["x"])
         super().__init__(path, shape, greatest=greatest, objects=objects, problems=problems)
 
     def _read(self, frame_index: int) -> NDArray[Any]:
-        if frame_index >= self._frames:
-            return np.zeros(self.shape[1:], np.uint16)
         key: tuple[Any, ...] = self._key
         if self._has_time:  # time is the first axis, as the specification orders them
             key = (frame_index, *self._key[1:])

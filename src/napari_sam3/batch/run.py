@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from napari_sam3.batch.interrupts import noting_interrupts
 from napari_sam3.batch.plan import plan_batch
-from napari_sam3.batch.summary import BatchRow, say_summary, write_summary
+from napari_sam3.batch.summary import BatchRow, format_summary, write_summary
 from napari_sam3.batch.task import LoadedOnce, Task, TaskSettings, do_task
 from napari_sam3.batch.tracking import Prompts
 from napari_sam3.batch.workers import do_in_processes
@@ -55,7 +55,7 @@ class BatchReport:
 
     def __str__(self) -> str:
         """A table."""
-        return say_summary(self.rows)
+        return format_summary(self.rows)
 
 
 def run_batch(

@@ -22,8 +22,7 @@ from napari_sam3.projects.lock import ProjectLock
 from napari_sam3.projects.place import SUFFIX, is_project
 from napari_sam3.projects.project import Project
 from napari_sam3.projects.tracking import describe_request
-from napari_sam3.session.prompt_files import prompts_from_json, prompts_to_json
-from napari_sam3.session.saved_prompts import PromptList
+from napari_sam3.session.saved_prompts import PromptList, prompts_from_json, prompts_to_json
 from napari_sam3.values import Direction, FrameResult
 
 logger = logging.getLogger(__name__)

@@ -21,10 +21,10 @@ from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
 from napari_sam3.projects.project import Project
 from napari_sam3.projects.tracking import ProjectRun, open_or_create
-from napari_sam3.session.prompt_files import apply_prompts, read_prompts
-from napari_sam3.session.restoring import prompted_objects
+from napari_sam3.session.prompt_files import read_prompts
 from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
 from napari_sam3.session.session import VideoSession
+from napari_sam3.session.session_prompts import apply_prompts
 from napari_sam3.values import Direction, FrameResult, ObjectMask
 from napari_sam3.video import Video, as_video
 
@@ -216,7 +216,7 @@ def _drawn(
 
 
 def _draw(labels: LabelStack, session: VideoSession, result: FrameResult) -> None:
-    draw_result(labels, result, prompted_objects(session, result.frame_index))
+    draw_result(labels, result, session.prompted_objects(result.frame_index))
 
 
 def _follow(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from napari_sam3.errors import ProjectError
+from napari_sam3.whole_files import written_whole
 
 T = TypeVar("T")
 
@@ -82,21 +83,17 @@ class SmallFiles:
             self._waiting.pop(name, None)
             return
         place = self.folder / name
-        part = place.with_name(f".{name}.{os.getpid()}.part")
         try:
-            try:
+            with written_whole(place) as part:
                 with part.open("w", encoding="utf-8", newline="") as file:
                     file.write(text)
                     file.flush()
-                    os.fsync(file.fileno())
+                    os.fsync(file.fileno())  # before anything that is there is touched
                 if name in self._damaged:
                     set_aside(place)
                     self._damaged.discard(name)
                 elif place.exists():
                     _copy(place, place.with_name(name + BACKUP))
-                part.replace(place)
-            finally:
-                part.unlink(missing_ok=True)
         except OSError as exc:
             self._waiting[name] = text
             raise ProjectError(
@@ -145,12 +142,8 @@ class SmallFiles:
 
 
 def _copy(place: Path, copy: Path) -> None:
-    part = copy.with_name(f".{copy.name}.{os.getpid()}.part")
-    try:
+    with written_whole(copy) as part:
         shutil.copyfile(place, part)
-        part.replace(copy)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def set_aside(place: Path) -> Path | None:

@@ -21,8 +21,7 @@ from napari_sam3.projects.migrate import VERSION, migrate
 from napari_sam3.projects.place import LAYERS, OBJECTS, PROJECT, PROMPTS
 from napari_sam3.projects.reference import Shape, VideoReference
 from napari_sam3.projects.state import ProjectState, RunNote
-from napari_sam3.session.prompt_files import prompts_from_json
-from napari_sam3.session.saved_prompts import PromptList
+from napari_sam3.session.saved_prompts import PromptList, prompts_from_json
 
 T = TypeVar("T")
 

@@ -11,9 +11,8 @@ from numpy.typing import ArrayLike
 from napari_sam3.errors import ProjectError
 from napari_sam3.labels.measures import measure_labels
 from napari_sam3.projects.project import Project
-from napari_sam3.session.prompt_files import session_prompts
-from napari_sam3.session.restoring import prompted_objects, restore_prompts
 from napari_sam3.session.session import VideoSession
+from napari_sam3.session.session_prompts import restore_prompts
 from napari_sam3.values import Direction, FrameResult, ObjectMask
 
 if TYPE_CHECKING:
@@ -123,7 +122,7 @@ class ProjectSession:
     def save_prompts(self) -> None:
         """Keep what the session was told, and what the model answered."""
         self._saved_ids = self.session.object_ids
-        self.project.save_prompts(session_prompts(self.session))
+        self.project.save_prompts(self.session.list_prompts())
 
     def save_found_objects(self) -> None:
         """Keep objects that were found or lost on the way, before they are shown or drawn."""
@@ -180,7 +179,7 @@ class ProjectSession:
     def keep(self, result: FrameResult, *, of_run: bool = True) -> bool:
         """Keep a frame, and the objects that were found on the way to it; see `Project.keep`."""
         self.save_found_objects()  # first, so that no label is of nobody
-        told = prompted_objects(self.session, result.frame_index)
+        told = self.session.prompted_objects(result.frame_index)
         return self.project.keep(result, prompted=told, of_run=of_run)
 
     def _first(self, start: int | None) -> int:

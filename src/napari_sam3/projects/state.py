@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, get_args
 
-from napari_sam3.session.schedule import plan_frames
+from napari_sam3.session.propagation import plan_frames
 from napari_sam3.values import Direction
 
 

@@ -17,11 +17,11 @@ from napari_sam3.models.registry import load_model
 from napari_sam3.projects.place import is_project
 from napari_sam3.projects.project import Project
 from napari_sam3.projects.session import ProjectSession, continue_run, open_session
-from napari_sam3.session.prompt_files import apply_prompts, session_prompts
 from napari_sam3.session.propagation import Propagation
 from napari_sam3.session.saved_prompts import SavedPrompt
-from napari_sam3.session.schedule import check_range
 from napari_sam3.session.session import VideoSession
+from napari_sam3.session.session_prompts import apply_prompts
+from napari_sam3.session.validation import check_range
 from napari_sam3.values import Direction, FrameResult
 from napari_sam3.video import Video
 
@@ -169,7 +169,7 @@ class ProjectRun:
         state = replace(self.project.state, model=model.name, device=model.device)
         self.project.save_state(state)
         # a backward run does not pass them again
-        for frame_index in sorted({p.frame_index for p in session_prompts(self.session)}):
+        for frame_index in sorted({p.frame_index for p in self.session.list_prompts()}):
             self._kept.keep(self.session.result(frame_index), of_run=False)
         self._kept.save_prompts()
 

@@ -8,27 +8,18 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from napari_sam3.errors import PromptFileError, RequestError
+from napari_sam3.errors import PromptFileError
 from napari_sam3.session.json_text import to_text
-from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
+from napari_sam3.session.saved_prompts import (
+    PromptList,
+    SavedPrompt,
+    prompts_from_json,
+    prompts_to_json,
+)
+from napari_sam3.whole_files import written_whole
 
-if TYPE_CHECKING:
-    from napari_sam3.session.session import VideoSession
-
-__all__ = [
-    "PromptList",
-    "SavedPrompt",
-    "apply_prompts",
-    "prompts_from_json",
-    "prompts_to_json",
-    "read_prompts",
-    "session_prompts",
-    "write_prompts",
-]
-
-FORMAT, VERSION = "napari-sam3 prompts", 1
 COLUMNS = ("video", "frame", "object", "kind", "x", "y", "x1", "y1", "label", "text")
 
 
@@ -73,192 +64,11 @@ def write_prompts(path: str | os.PathLike[str], prompts: Iterable[SavedPrompt]) 
     if place.suffix.lower() != ".json":
         raise PromptFileError(f"prompts are written as .json, not as {place.name!r}")
     text = to_text(prompts_to_json(prompts, with_answers=False))
-    part = place.with_name(f".{place.name}.{os.getpid()}.part")
     try:
-        try:
+        with written_whole(place) as part:
             part.write_text(text, encoding="utf-8")
-            part.replace(place)
-        finally:
-            part.unlink(missing_ok=True)
     except OSError as exc:
         raise PromptFileError(f"{str(place)!r} can't be written ({exc.strerror or exc})") from exc
-
-
-def prompts_to_json(prompts: Iterable[SavedPrompt], *, with_answers: bool = True) -> dict[str, Any]:
-    """Prompts as JSON can say them."""
-    said: dict[str, Any] = {"format": FORMAT, "version": VERSION}
-    if isinstance(prompts, PromptList) and with_answers:
-        said["model"] = prompts.model
-        said["next_id"] = prompts.next_id
-        said["found"] = sorted(prompts.found)
-        said["twins"] = sorted(map(list, prompts.twins))
-    if isinstance(prompts, PromptList):
-        said["removed"] = sorted(prompts.removed)
-    said["prompts"] = [
-        p.to_json(with_answers=with_answers) for p in prompts if with_answers or not p.is_found
-    ]
-    return said
-
-
-def prompts_from_json(
-    said: Any, name: str = "prompts", problems: list[str] | None = None
-) -> PromptList:
-    """Read what `prompts_to_json` made.
-
-    Parameters
-    ----------
-    said : object
-        As JSON was read.
-    name : str
-        Of the file, for messages.
-    problems : list of str, optional
-        Gets a sentence for each prompt that can't be used, and is left out; without it that is an
-        error.
-
-    Raises
-    ------
-    PromptFileError
-        If it is something else.
-    """
-    if not isinstance(said, dict) or said.get("format") != FORMAT:
-        raise PromptFileError(
-            f'{name} holds no prompts: it must begin with {{"format": "{FORMAT}", "version": 1'
-        )
-    if said.get("version") != VERSION:
-        raise PromptFileError(
-            f"{name} is of version {said.get('version')!r}, known here is {VERSION}; update "
-            "napari-sam3"
-        )
-    prompts = []
-    for origin, entry in _entries(said, name):
-        try:
-            prompts.append(SavedPrompt.from_json(entry, origin))
-        except PromptFileError as exc:
-            if problems is None:
-                raise
-            problems.append(f"a prompt is lost: {exc}")
-    model = said.get("model")
-    return PromptList(
-        prompts,
-        model=model if isinstance(model, str) else None,
-        next_id=_ids([said.get("next_id")], name, "next_id", problems, 1)[0],
-        removed=_ids(said.get("removed", []), name, "removed", problems),
-        found=_ids(said.get("found", []), name, "found", problems),
-        twins=_pairs(said.get("twins", []), name, "twins", problems),
-    )
-
-
-def _entries(said: dict[str, Any], name: str) -> list[tuple[str, Any]]:
-    """Each prompt, and where it stands; those of "videos" are told whose they are."""
-    videos = said.get("videos", {})
-    if not isinstance(videos, dict):
-        raise PromptFileError(f"{name}: 'videos' must be a table such as {{\"film.mp4\": [...]}}")
-    lists = {"": said.get("prompts", [] if videos else None), **videos}
-    found = []
-    for video, entries in lists.items():
-        where = f"{name}, video {video!r}" if video else name
-        if not isinstance(entries, list):
-            raise PromptFileError(f"{where}: prompts must be a list, not {entries!r:.80}")
-        for number, entry in enumerate(entries, 1):
-            is_of_video = video and isinstance(entry, dict)
-            told = {**entry, "video": video} if is_of_video else entry
-            found.append((f"{where}, prompt {number}", told))
-    return found
-
-
-def apply_prompts(session: VideoSession, prompts: Iterable[SavedPrompt]) -> list[int]:
-    """Say prompts to a session, as a person would; the model answers each.
-
-    Objects that were pointed at come first, so that their ids are theirs whatever a text finds.
-
-    Parameters
-    ----------
-    session : VideoSession
-        To be prompted.
-    prompts : iterable of SavedPrompt
-        Answers in them are not used; see `napari_sam3.session.restoring.restore_prompts`.
-
-    Returns
-    -------
-    list of int
-        The frames prompted, rising.
-
-    Raises
-    ------
-    PromptFileError
-        If one does not fit the video or the model; those before it hold.
-    """
-    told = list(prompts)
-    texts = {p.frame_index for p in told if p.is_concept}
-    frames = set()
-    for prompt in sorted(told, key=lambda p: p.is_concept):
-        if prompt.is_found and prompt.frame_index in texts:
-            continue  # the concept is looked for anew
-        frames.add(prompt.frame_index)
-        try:
-            session.add_prompt(prompt.frame_index, **_arguments(prompt, session.frame_size))
-        except RequestError as exc:
-            origin = f"{prompt.origin}: " if prompt.origin else ""
-            raise PromptFileError(f"{origin}{exc}") from exc
-    removed = prompts.removed if isinstance(prompts, PromptList) else frozenset()
-    for obj_id in removed.intersection(session.object_ids):
-        session.remove_object(obj_id)
-    return sorted(frames)
-
-
-def session_prompts(session: VideoSession) -> PromptList:
-    """All that was said to a session, with the model's answers, as it can be kept."""
-    from napari_sam3.session.restoring import list_prompts
-
-    return list_prompts(session)
-
-
-def _arguments(prompt: SavedPrompt, size: tuple[int, int]) -> dict[str, Any]:
-    """What `add_prompt` is told."""
-    mask = prompt.mask
-    if prompt.is_mere_correction:
-        # there is nothing else to go by but what was shown
-        mask = prompt.answer if prompt.is_found else prompt.prior
-    if mask is not None and mask.size != size:
-        raise PromptFileError(f"a mask is of size {mask.size}, the video's frames of {size}")
-    said: dict[str, Any] = {"obj_id": prompt.obj_id, "text": prompt.text}
-    if prompt.is_concept and len(prompt.boxes_xyxy):
-        said |= {"boxes": prompt.boxes_xyxy, "box_labels": prompt.box_labels, "exemplar": True}
-    elif prompt.box_xyxy is not None:
-        said["boxes"] = [prompt.box_xyxy]
-    if len(prompt.points_xy):
-        said |= {"points": prompt.points_xy, "point_labels": prompt.point_labels}
-    if mask is not None:
-        said["mask"] = mask.mask
-    return said
-
-
-def _ids(
-    values: Any, name: str, key: str, problems: list[str] | None, instead: int | None = None
-) -> list[int]:
-    """Whole numbers from 1; None where there may be none is `instead`."""
-    found: list[int] = []
-    for value in values if isinstance(values, list) else [values]:
-        if value is None and instead is not None:
-            found.append(instead)
-        elif isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31:
-            found.append(value)
-        elif problems is None:
-            raise PromptFileError(f"{name}: {key!r} must hold ids from 1, not {value!r:.80}")
-        else:
-            problems.append(f"{name}: {key!r} held {value!r:.80}, which is no id")
-            found += [] if instead is None else [instead]
-    return found
-
-
-def _pairs(values: Any, name: str, key: str, problems: list[str] | None) -> list[tuple[int, int]]:
-    pairs = []
-    for value in values if isinstance(values, list) else [values]:
-        is_pair = isinstance(value, list) and len(value) == 2
-        pair = _ids(value if is_pair else [[value]], name, key, problems)
-        if is_pair and len(pair) == 2:
-            pairs.append((pair[0], pair[1]))
-    return pairs
 
 
 def _from_csv(text: str, name: str) -> PromptList:

@@ -1,4 +1,4 @@
-"""Prompts as they are kept: what a person said, and what a model answered, as JSON says it.
+"""Prompts as they are kept: what a person said, and what a model answered; their JSON.
 
 docs/projects.md tells the form.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
@@ -15,10 +15,19 @@ from typing import Any, overload
 import numpy as np
 
 from napari_sam3.errors import PromptFileError
-from napari_sam3.session.prompts import MAX_OBJECT_ID
 from napari_sam3.session.run_lengths import decode_runs, run_lengths
-from napari_sam3.values import BoolArray, FloatArray, ObjectMask, no_labels, no_points
+from napari_sam3.session.validation import MAX_OBJECT_ID
+from napari_sam3.values import (
+    BoolArray,
+    FloatArray,
+    Keyframe,
+    ObjectMask,
+    ObjectPrompt,
+    no_labels,
+    no_points,
+)
 
+FORMAT, VERSION = "napari-sam3 prompts", 1
 _KEYS = (
     "video, frame, object, points, point_labels, box, mask, text, boxes, box_labels, exemplar, "
     "answer, prior"
@@ -134,6 +143,33 @@ class SavedPrompt:
         return said
 
     @classmethod
+    def of_keyframe(cls, frame_index: int, obj_id: int, keyframe: Keyframe) -> SavedPrompt:
+        """What was said of an object on a frame, and answered."""
+        prompt = keyframe.prompt
+        return cls(
+            frame_index,
+            obj_id,
+            prompt.points_xy,
+            prompt.point_labels,
+            prompt.box_xyxy,
+            None if prompt.mask is None else ObjectMask.from_mask(prompt.mask),
+            is_answered=True,
+            answer=keyframe.mask,
+            prior=prompt.prior if prompt.is_manual else None,
+        )
+
+    def to_keyframe(self) -> Keyframe:
+        """The same the other way round."""
+        said = ObjectPrompt(
+            self.points_xy,
+            self.point_labels,
+            self.box_xyxy,
+            None if self.mask is None else self.mask.mask,
+            self.answer if self.is_found else self.prior,
+        )
+        return Keyframe(said, self.answer)
+
+    @classmethod
     def from_json(cls, said: Any, origin: str) -> SavedPrompt:
         """Read what `to_json` wrote, or a person did.
 
@@ -150,6 +186,8 @@ class PromptList(Sequence[SavedPrompt]):
 
     Attributes
     ----------
+    prompts : tuple of SavedPrompt
+        In the order they were said.
     model : str or None
         Name of the model whose answers they hold.
     next_id : int
@@ -172,11 +210,11 @@ class PromptList(Sequence[SavedPrompt]):
         found: Iterable[int] = (),
         twins: Iterable[tuple[int, int]] = (),
     ) -> None:
-        self._prompts = tuple(prompts)
+        self.prompts = tuple(prompts)
         self.model = model
         self.removed, self.found = frozenset(removed), frozenset(found)
         self.twins = frozenset(twins)
-        ids = {p.obj_id for p in self._prompts if p.obj_id is not None}
+        ids = {p.obj_id for p in self.prompts if p.obj_id is not None}
         self.next_id = max([next_id, *(i + 1 for i in ids | self.removed | self.found)])
 
     @overload
@@ -184,42 +222,107 @@ class PromptList(Sequence[SavedPrompt]):
     @overload
     def __getitem__(self, key: slice) -> Sequence[SavedPrompt]: ...
     def __getitem__(self, key: int | slice) -> SavedPrompt | Sequence[SavedPrompt]:
-        return self._prompts[key]
+        return self.prompts[key]
 
     def __len__(self) -> int:
-        return len(self._prompts)
-
-    def __iter__(self) -> Iterator[SavedPrompt]:
-        return iter(self._prompts)
+        return len(self.prompts)
 
     def __repr__(self) -> str:
         return f"<PromptList of {len(self)} prompts>"
 
     def with_only(self, prompts: Iterable[SavedPrompt]) -> PromptList:
         """The same of the session, with only some of its prompts."""
-        return PromptList(
-            prompts,
-            model=self.model,
-            next_id=self.next_id,
-            removed=self.removed,
-            found=self.found,
-            twins=self.twins,
-        )
+        return PromptList(**{**vars(self), "prompts": prompts})
 
     def with_found(self, obj_ids: Iterable[int]) -> PromptList:
         """The same, with further objects that a concept has found."""
-        return PromptList(
-            self._prompts,
-            model=self.model,
-            next_id=self.next_id,
-            removed=self.removed,
-            found=self.found.union(obj_ids),
-            twins=self.twins,
-        )
+        return PromptList(**{**vars(self), "found": self.found.union(obj_ids)})
 
     def for_video(self, video: str | os.PathLike[str]) -> PromptList:
         """Those for a video, and those that name none; see `is_meant`."""
         return self.with_only(p for p in self if p.video is None or is_meant(p.video, video))
+
+
+def prompts_to_json(prompts: Iterable[SavedPrompt], *, with_answers: bool = True) -> dict[str, Any]:
+    """Prompts as JSON can say them."""
+    said: dict[str, Any] = {"format": FORMAT, "version": VERSION}
+    if isinstance(prompts, PromptList) and with_answers:
+        said["model"] = prompts.model
+        said["next_id"] = prompts.next_id
+        said["found"] = sorted(prompts.found)
+        said["twins"] = sorted(map(list, prompts.twins))
+    if isinstance(prompts, PromptList):
+        said["removed"] = sorted(prompts.removed)
+    said["prompts"] = [
+        p.to_json(with_answers=with_answers) for p in prompts if with_answers or not p.is_found
+    ]
+    return said
+
+
+def prompts_from_json(
+    said: Any, name: str = "prompts", problems: list[str] | None = None
+) -> PromptList:
+    """Read what `prompts_to_json` made.
+
+    Parameters
+    ----------
+    said : object
+        As JSON was read.
+    name : str
+        Of the file, for messages.
+    problems : list of str, optional
+        Gets a sentence for each prompt that can't be used, and is left out; without it that is an
+        error.
+
+    Raises
+    ------
+    PromptFileError
+        If it is something else.
+    """
+    if not isinstance(said, dict) or said.get("format") != FORMAT:
+        raise PromptFileError(
+            f'{name} holds no prompts: it must begin with {{"format": "{FORMAT}", "version": 1'
+        )
+    if said.get("version") != VERSION:
+        raise PromptFileError(
+            f"{name} is of version {said.get('version')!r}, known here is {VERSION}; update "
+            "napari-sam3"
+        )
+    prompts = []
+    for origin, entry in _entries(said, name):
+        try:
+            prompts.append(SavedPrompt.from_json(entry, origin))
+        except PromptFileError as exc:
+            if problems is None:
+                raise
+            problems.append(f"a prompt is lost: {exc}")
+    model = said.get("model")
+    return PromptList(
+        prompts,
+        model=model if isinstance(model, str) else None,
+        next_id=_ids([said.get("next_id")], name, "next_id", problems, 1)[0],
+        removed=_ids(said.get("removed", []), name, "removed", problems),
+        found=_ids(said.get("found", []), name, "found", problems),
+        twins=_pairs(said.get("twins", []), name, "twins", problems),
+    )
+
+
+def _entries(said: dict[str, Any], name: str) -> list[tuple[str, Any]]:
+    """Each prompt, and where it stands; those of "videos" are told whose they are."""
+    videos = said.get("videos", {})
+    if not isinstance(videos, dict):
+        raise PromptFileError(f"{name}: 'videos' must be a table such as {{\"film.mp4\": [...]}}")
+    lists = {"": said.get("prompts", [] if videos else None), **videos}
+    found = []
+    for video, entries in lists.items():
+        where = f"{name}, video {video!r}" if video else name
+        if not isinstance(entries, list):
+            raise PromptFileError(f"{where}: prompts must be a list, not {entries!r:.80}")
+        for number, entry in enumerate(entries, 1):
+            is_of_video = video and isinstance(entry, dict)
+            told = {**entry, "video": video} if is_of_video else entry
+            found.append((f"{where}, prompt {number}", told))
+    return found
 
 
 def is_meant(name: str, video: str | os.PathLike[str]) -> bool:
@@ -235,6 +338,34 @@ def _mask_to_json(mask: ObjectMask) -> dict[str, Any]:
         "counts": run_lengths(mask.crop, x0, y0, mask.size),
         "score": mask.score,
     }
+
+
+def _ids(
+    values: Any, name: str, key: str, problems: list[str] | None, instead: int | None = None
+) -> list[int]:
+    """Whole numbers from 1; None where there may be none is `instead`."""
+    found: list[int] = []
+    for value in values if isinstance(values, list) else [values]:
+        if value is None and instead is not None:
+            found.append(instead)
+        elif isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31:
+            found.append(value)
+        elif problems is None:
+            raise PromptFileError(f"{name}: {key!r} must hold ids from 1, not {value!r:.80}")
+        else:
+            problems.append(f"{name}: {key!r} held {value!r:.80}, which is no id")
+            found += [] if instead is None else [instead]
+    return found
+
+
+def _pairs(values: Any, name: str, key: str, problems: list[str] | None) -> list[tuple[int, int]]:
+    pairs = []
+    for value in values if isinstance(values, list) else [values]:
+        is_pair = isinstance(value, list) and len(value) == 2
+        pair = _ids(value if is_pair else [[value]], name, key, problems)
+        if is_pair and len(pair) == 2:
+            pairs.append((pair[0], pair[1]))
+    return pairs
 
 
 class _Entry:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from numpy.typing import ArrayLike
@@ -12,14 +13,22 @@ from numpy.typing import ArrayLike
 from napari_sam3.errors import MissingPromptError, PropagationRunningError, SessionNotFoundError
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
-from napari_sam3.session.answers import answer_concept, answer_objects, find_present
+from napari_sam3.session.answering import answer_concept, answer_objects, find_present
 from napari_sam3.session.frames import RgbFrames
-from napari_sam3.session.prompts import check_flag, check_frame_index, check_object_id, check_prompt
-from napari_sam3.session.propagation import Propagation
+from napari_sam3.session.propagation import Propagation, plan_frames
 from napari_sam3.session.records import Records
-from napari_sam3.session.schedule import check_legs, check_range, plan_frames
-from napari_sam3.session.support import check_room, check_supported
-from napari_sam3.values import Direction, FrameResult, ObjectMask
+from napari_sam3.session.saved_prompts import PromptList
+from napari_sam3.session.validation import (
+    check_flag,
+    check_frame_index,
+    check_legs,
+    check_object_id,
+    check_prompt,
+    check_range,
+    check_room,
+    check_supported,
+)
+from napari_sam3.values import Concept, Direction, FrameResult, Keyframe, ObjectMask
 from napari_sam3.video import Video, as_video
 
 
@@ -126,8 +135,7 @@ class VideoSession:
         RequestError
             If anything is wrong with the prompt, or the model can't take it; nothing is changed.
         """
-        with self._lock:
-            self._check_open()
+        with self._working():
             call = check_prompt(
                 self._frames.size,
                 len(self._frames),
@@ -169,8 +177,7 @@ class VideoSession:
         UnknownObjectError
             If there is no such object, or nothing was said of it on that frame.
         """
-        with self._lock:
-            self._check_open()
+        with self._working():
             frame = check_frame_index(frame_index, len(self._frames))
             number = check_object_id(obj_id)
             self._records.check_prompted(frame, number)
@@ -185,8 +192,7 @@ class VideoSession:
         UnknownObjectError
             If there is no such object.
         """
-        with self._lock:
-            self._check_open()
+        with self._working():
             number = check_object_id(obj_id)
             self._records.check_known(number)
             self._records.remove(number)
@@ -211,6 +217,42 @@ class VideoSession:
     def first_prompted_frame(self) -> int:
         """Where a propagation begins that is told no start; 0 without prompts."""
         return min(self._records.prompted_frames, default=0)
+
+    def prompted_objects(self, frame_index: int) -> frozenset[int]:
+        """Objects whose mask on a frame answers a prompt there."""
+        with self._lock:
+            keyframes = self._records.keyframes
+            return frozenset(i for i, frames in keyframes.items() if frame_index in frames)
+
+    def list_prompts(self) -> PromptList:
+        """All that was said, and what the model answered, as it can be kept."""
+        with self._lock:
+            return self._records.list_prompts(self.model.name)
+
+    @property
+    def was_prompted(self) -> bool:
+        """Whether anything was said since the start, or the last reset."""
+        return self._records.version > 0
+
+    def restore(
+        self,
+        keyframes: Mapping[int, Mapping[int, Keyframe]],
+        concepts: Sequence[tuple[int, Concept]],
+        ids: PromptList,
+    ) -> None:
+        """Take over what was said to an earlier session; see `session_prompts.restore_prompts`.
+
+        Parameters
+        ----------
+        keyframes : mapping of object id to mapping of frame index to Keyframe
+            What was said of objects, and answered.
+        concepts : sequence of (frame index, Concept)
+            What was looked for.
+        ids : PromptList
+            What else makes the ids what they are.
+        """
+        with self._working():
+            self._records.restore(keyframes, concepts, ids)
 
     # --------------------------------------------------------- propagation
 
@@ -247,8 +289,7 @@ class VideoSession:
         RequestError
             If an argument is wrong.
         """
-        with self._lock:
-            self._check_open()
+        with self._working():
             start, limit = check_range(
                 len(self.video), direction, start_frame_index, max_frame_num_to_track
             )
@@ -264,8 +305,7 @@ class VideoSession:
         legs : sequence of range
             Frames of the video, one range after the other, each with step 1 or -1.
         """
-        with self._lock:
-            self._check_open()
+        with self._working():
             legs = check_legs(len(self.video), legs)
             if not self._records.prompted_frames:
                 raise MissingPromptError(
@@ -276,7 +316,7 @@ class VideoSession:
                     "a propagation is running on this session; let it end, close it or cancel it "
                     "before starting another"
                 )
-            propagation = Propagation(self, legs)
+            propagation = Propagation(self._lock, self._tracker, self._records, legs)
             self._propagation = weakref.ref(propagation)
             return propagation
 
@@ -328,8 +368,7 @@ class VideoSession:
 
     def result(self, frame_index: int) -> FrameResult:
         """The newest masks of a frame; empty if it has not been looked at."""
-        with self._lock:
-            self._check_open()
+        with self._working():
             number = check_frame_index(frame_index, len(self.video))
             return self._records.result(number)
 
@@ -359,15 +398,13 @@ class VideoSession:
             Frames, as they were computed, that are true with the prompts of now: what is asked
             for behind them goes on from there.
         """
-        with self._lock:
-            self._check_open()
+        with self._working():
             self._records.recall = recall
             self._records.earlier = tuple(earlier)
 
     def reset(self) -> None:
         """Go back to the state just after the start; a running propagation ends."""
-        with self._lock:
-            self._check_open()
+        with self._working():
             self.cancel()
             self._tracker.close()
             self._tracker = self.model.start(self._frames)
@@ -390,11 +427,13 @@ class VideoSession:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    # -------------------------------------------------------------- checks
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise SessionNotFoundError("the session is closed; start a new one")
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """Keep other threads out, of a session that is open."""
+        with self._lock:
+            if self._closed:
+                raise SessionNotFoundError("the session is closed; start a new one")
+            yield
 
     def _close_video(self) -> None:
         if self._owns_video:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from napari_sam3.errors import MissingPromptError
 from napari_sam3.models.base import VideoTracker
-from napari_sam3.session.prompts import (
-    PromptCall,
-    merge_prompt,
-    object_prompts,
-    object_under_points,
-)
 from napari_sam3.session.records import SAME_OBJECT, Draft, Records
-from napari_sam3.values import Keyframe, ObjectMask, ObjectPrompt
+from napari_sam3.session.validation import PromptCall
+from napari_sam3.values import FloatArray, Keyframe, ObjectMask, ObjectPrompt
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +47,7 @@ def find_present(
 def answer_objects(call: PromptCall, records: Records, tracker: VideoTracker) -> Draft:
     """Answer a prompt that points at objects: clicks, boxes, a mask."""
     draft = records.draft()
-    for prompt in object_prompts(call):
+    for prompt in _object_prompts(call):
         obj_id = draft.new_id() if call.obj_id is None else draft.take_id(call.obj_id)
         prior = records.shown_mask(call.frame_index, obj_id)
         draft.keyframes[obj_id] = _refine(call, obj_id, prompt, prior, records, tracker)
@@ -97,7 +95,7 @@ def answer_concept(
     if call.obj_id is None:
         draft.concept = call.concept
     if len(call.points_xy):
-        owner = object_under_points(call, matches) if call.obj_id is None else call.obj_id
+        owner = _object_under_points(call, matches) if call.obj_id is None else call.obj_id
         obj_id = draft.new_id() if owner is None else draft.take_id(owner)
         prompt = ObjectPrompt(call.points_xy, call.point_labels)
         prior = dict(matches).get(obj_id, present.get(obj_id))
@@ -119,10 +117,8 @@ def _refine(
     """
     earlier = records.keyframes.get(obj_id, {}).get(call.frame_index)
     if earlier is None:
-        prompt = ObjectPrompt(
-            prompt.points_xy, prompt.point_labels, prompt.box_xyxy, prompt.mask, prior
-        )
-    merged = merge_prompt(
+        prompt = replace(prompt, prior=prior)
+    merged = _merge_prompt(
         None if earlier is None else earlier.prompt, prompt, replace_old=call.clear_old_points
     )
     is_told = any(said is not None for said in (merged.prior, merged.mask, merged.box_xyxy))
@@ -132,3 +128,61 @@ def _refine(
             f"{call.frame_index} that they could correct; add a positive point"
         )
     return Keyframe(merged, tracker.segment(call.frame_index, merged))
+
+
+def _merge_prompt(
+    old: ObjectPrompt | None, new: ObjectPrompt, *, replace_old: bool
+) -> ObjectPrompt:
+    """Add to what was said of an object on a frame.
+
+    A mask or a box says anew what the object is, so it takes the place of what was known before;
+    points add to the points. With `replace_old` only what was shown before (`prior`) stays.
+    """
+    prior = new.prior if old is None else old.prior
+    if new.mask is not None:
+        return replace(new, prior=None)
+    if new.box_xyxy is not None:
+        prior = None
+    if old is None or replace_old:
+        return replace(new, prior=prior)
+    return ObjectPrompt(
+        points_xy=np.vstack([old.points_xy, new.points_xy]),
+        point_labels=np.concatenate([old.point_labels, new.point_labels]),
+        box_xyxy=old.box_xyxy if new.box_xyxy is None else new.box_xyxy,
+        mask=old.mask if new.box_xyxy is None else None,
+        prior=prior,
+    )
+
+
+def _object_prompts(call: PromptCall) -> list[ObjectPrompt]:
+    """Split a call without a concept into the objects that it means (contract, "Objects").
+
+    Each box is an object and so is a mask; points refine the one object of the call, or with
+    several boxes the one that holds the first positive point; else they are an object of their own.
+    """
+    if call.mask is not None or call.obj_id is not None or not len(call.boxes_xyxy):
+        box = call.boxes_xyxy[0] if len(call.boxes_xyxy) else None
+        return [ObjectPrompt(call.points_xy, call.point_labels, box, call.mask)]
+    prompts = [ObjectPrompt(box_xyxy=box) for box in call.boxes_xyxy]
+    if len(call.points_xy):
+        owner = 0 if len(prompts) == 1 else _only_holder(call, call.boxes_xyxy)
+        if owner is None:
+            prompts.append(ObjectPrompt(call.points_xy, call.point_labels))
+        else:
+            prompts[owner] = ObjectPrompt(call.points_xy, call.point_labels, call.boxes_xyxy[owner])
+    return prompts
+
+
+def _object_under_points(call: PromptCall, masks: Sequence[tuple[int, ObjectMask]]) -> int | None:
+    """Id of the one object that holds the first positive point; None if none or several do."""
+    x, y = call.points_xy[call.point_labels][0]
+    holders = [obj_id for obj_id, mask in masks if mask.holds(x, y)]
+    return holders[0] if len(holders) == 1 else None
+
+
+def _only_holder(call: PromptCall, boxes_xyxy: FloatArray) -> int | None:
+    x, y = call.points_xy[call.point_labels][0]
+    holders = [
+        i for i, (x0, y0, x1, y1) in enumerate(boxes_xyxy) if x0 <= x <= x1 and y0 <= y <= y1
+    ]
+    return holders[0] if len(holders) == 1 else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,13 @@ from tqdm import tqdm
 
 from napari_sam3.batch.tracked import TrackedVideo
 from napari_sam3.errors import PromptFileError
-from napari_sam3.labels.drawing import draw_result
-from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
 from napari_sam3.projects.project import Project
-from napari_sam3.projects.tracking import ProjectRun, open_or_create
+from napari_sam3.projects.tracking import LabelRun, MemoryRun, ProjectRun, open_or_create
 from napari_sam3.session.prompt_files import read_prompts
 from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
-from napari_sam3.session.session import VideoSession
-from napari_sam3.session.session_prompts import apply_prompts
 from napari_sam3.values import Direction, FrameResult, ObjectMask
 from napari_sam3.video import Video, as_video
 
@@ -86,13 +82,7 @@ def track_video(
     told = None if prompts is None else gather_prompts(prompts)
     if told is None and project is None:
         raise PromptFileError("there is nothing to track: give prompts, or a project that has some")
-    settings: dict[str, Any] = {
-        "direction": direction,
-        "start": start_frame_index,
-        "limit": max_frame_num_to_track,
-        "contrast_limits": contrast_limits,
-    }
-    with ExitStack() as stack:
+    with ExitStack() as stack, ExitStack() as on_failure:
         film = as_video(video)
         if film is not video:
             stack.callback(film.close)
@@ -101,15 +91,32 @@ def track_video(
         loaded = load_model(model, device)
         if loaded is not model:
             stack.callback(loaded.close)
-        if project is None:
-            return _track_in_memory(video, film, loaded, told or (), settings, on_frame, progress)
-        kept = project if isinstance(project, Project) else open_or_create(project, film)
-        try:
-            return _track_into(kept, video, film, loaded, told or (), settings, on_frame, progress)
-        except BaseException:
-            if kept is not project:
-                kept.close()
-            raise
+        settings: dict[str, Any] = {
+            "direction": direction,
+            "start": start_frame_index,
+            "limit": max_frame_num_to_track,
+            "contrast_limits": contrast_limits,
+        }
+        if project is None or isinstance(project, Project):
+            kept = project
+        else:
+            kept = on_failure.enter_context(open_or_create(project, film))
+        run: LabelRun
+        if kept is None:
+            run = MemoryRun(film, loaded, told or (), **settings)
+        else:
+            run = ProjectRun(kept, loaded, told or (), video=film, **settings)
+        with run:
+            n_done = _follow(run, on_frame, progress)
+        on_failure.pop_all()
+    return TrackedVideo(
+        video,
+        run.labels,
+        ObjectTable() if kept is None else kept.objects,
+        project=kept,
+        is_complete=n_done == len(run),
+        contrast_limits=contrast_limits,
+    )
 
 
 def gather_prompts(prompts: Prompts) -> PromptList:
@@ -155,77 +162,11 @@ def prompts_for(told: PromptList, video: Path) -> PromptList:
     return mine
 
 
-def _track_in_memory(
-    source: Any,
-    film: Video,
-    model: VideoModel,
-    prompts: Iterable[SavedPrompt],
-    settings: dict[str, Any],
-    on_frame: OnFrame | None,
-    progress: bool,
-) -> TrackedVideo:
-    limits = settings["contrast_limits"]
-    with VideoSession(film, model, contrast_limits=limits) as session:
-        labels = LabelStack((len(film), *session.frame_size))
-        # a backward run does not pass the prompted frames again
-        for frame_index in apply_prompts(session, prompts):
-            _draw(labels, session, session.result(frame_index))
-        with session.propagate(
-            settings["direction"], settings["start"], settings["limit"]
-        ) as propagation:
-            n_frames = len(propagation)
-            results = _drawn(labels, session, propagation)
-            n_done = _follow(results, n_frames, on_frame, progress)
-    return TrackedVideo(
-        source,
-        labels,
-        ObjectTable(),
-        is_complete=n_done == n_frames,
-        contrast_limits=limits,
-    )
-
-
-def _track_into(
-    project: Project,
-    source: Any,
-    film: Video,
-    model: VideoModel,
-    prompts: Sequence[SavedPrompt],
-    settings: dict[str, Any],
-    on_frame: OnFrame | None,
-    progress: bool,
-) -> TrackedVideo:
-    with ProjectRun(project, model, prompts, video=film, **settings) as run:
-        _follow(iter(run), len(run), on_frame, progress)
-    return TrackedVideo(
-        source,
-        project.labels,
-        project.objects,
-        project=project,
-        is_complete=not project.frames_to_do,
-        contrast_limits=settings["contrast_limits"],
-    )
-
-
-def _drawn(
-    labels: LabelStack, session: VideoSession, results: Iterable[FrameResult]
-) -> Iterator[FrameResult]:
-    for result in results:
-        _draw(labels, session, result)
-        yield result
-
-
-def _draw(labels: LabelStack, session: VideoSession, result: FrameResult) -> None:
-    draw_result(labels, result, session.prompted_objects(result.frame_index))
-
-
-def _follow(
-    results: Iterator[FrameResult], n_frames: int, on_frame: OnFrame | None, progress: bool
-) -> int:
-    """Use results up, until the end or the caller's stop; how many there were."""
+def _follow(run: LabelRun, on_frame: OnFrame | None, progress: bool) -> int:
+    """Do a run, until the end or the caller's stop; how many frames were done."""
     n_done = 0
-    with tqdm(total=n_frames, desc="tracking", unit="frame", disable=not progress) as bar:
-        for result in results:
+    with tqdm(total=len(run), desc="tracking", unit="frame", disable=not progress) as bar:
+        for result in run:
             n_done += 1
             bar.update()
             if on_frame is not None and on_frame(result) is False:

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any, Self
 
 from napari_sam3.batch.summary import BatchRow, State
-from napari_sam3.batch.tracked import TrackedVideo
+from napari_sam3.batch.tracked_video import TrackedVideo
 from napari_sam3.batch.tracking import track_video
 from napari_sam3.errors import ProjectError, RequestError, Sam3Error
 from napari_sam3.export.registry import FORMATS
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import find_model, load_model
+from napari_sam3.projects.folders import SUFFIX, is_project
 from napari_sam3.projects.lock import ProjectLock
-from napari_sam3.projects.place import SUFFIX, is_project
 from napari_sam3.projects.project import Project
 from napari_sam3.projects.tracking import describe_request
 from napari_sam3.session.saved_prompts import PromptList, prompts_from_json, prompts_to_json

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from tqdm import tqdm
 
-from napari_sam3.batch.tracked import TrackedVideo
+from napari_sam3.batch.tracked_video import TrackedVideo
 from napari_sam3.errors import PromptFileError
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.models.base import VideoModel

@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         for title, section in report.items():
             _print_section(title, section)
     if arguments.run is not None:
-        from napari_sam3.cli.trial import try_model
+        from napari_sam3.cli.model_trial import try_model
 
         report["run"] = try_model(
             arguments.run, arguments.device, arguments.frames, arguments.resolution

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from napari_sam3.cli.writing import (
+from napari_sam3.cli.results import (
     check_free,
     make_scene,
     name_targets,

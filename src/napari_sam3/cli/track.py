@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from napari_sam3.cli import INTERRUPTED
-from napari_sam3.cli.following import follow
-from napari_sam3.cli.prompting import gather_prompts, say_prompts
-from napari_sam3.cli.writing import (
+from napari_sam3.cli.progress import follow
+from napari_sam3.cli.prompts import gather_prompts, say_prompts
+from napari_sam3.cli.results import (
     check_free,
     make_scene,
     name_targets,

@@ -16,11 +16,11 @@ from napari_sam3.labels.frame_records import read_header
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.label_store import CHUNKS_NAME, RECORDS_NAME, LabelStore
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.projects.files import SmallFiles, set_aside
+from napari_sam3.projects.folders import LAYERS, OBJECTS, PROJECT, PROMPTS
 from napari_sam3.projects.migrate import VERSION, migrate
-from napari_sam3.projects.place import LAYERS, OBJECTS, PROJECT, PROMPTS
-from napari_sam3.projects.reference import Shape, VideoReference
+from napari_sam3.projects.small_files import SmallFiles, set_aside
 from napari_sam3.projects.state import ProjectState, RunNote
+from napari_sam3.projects.video_reference import Shape, VideoReference
 from napari_sam3.session.saved_prompts import PromptList, prompts_from_json
 
 T = TypeVar("T")

@@ -24,11 +24,7 @@ from napari_sam3.labels.drawing import draw_result
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.label_store import LabelStore
 from napari_sam3.labels.objects import COLUMNS, ObjectTable
-from napari_sam3.projects.files import SmallFiles
-from napari_sam3.projects.loading import Contents, load
-from napari_sam3.projects.lock import HOLDER, LOCK, ProjectLock
-from napari_sam3.projects.migrate import FORMAT, VERSION
-from napari_sam3.projects.place import (
+from napari_sam3.projects.folders import (
     LAYERS,
     OBJECTS,
     PROJECT,
@@ -36,8 +32,10 @@ from napari_sam3.projects.place import (
     check_free,
     is_project,
 )
-from napari_sam3.projects.reference import Shape, VideoReference
-from napari_sam3.projects.runs import (
+from napari_sam3.projects.loading import Contents, load
+from napari_sam3.projects.lock import HOLDER, LOCK, ProjectLock
+from napari_sam3.projects.migrate import FORMAT, VERSION
+from napari_sam3.projects.run_progress import (
     changed_frames,
     frames_left,
     frames_to_do,
@@ -45,7 +43,9 @@ from napari_sam3.projects.runs import (
     stale_after,
     without_redone,
 )
+from napari_sam3.projects.small_files import SmallFiles
 from napari_sam3.projects.state import ProjectState, RunNote
+from napari_sam3.projects.video_reference import Shape, VideoReference
 from napari_sam3.session.json_text import to_text
 from napari_sam3.session.saved_prompts import PromptList, SavedPrompt, prompts_to_json
 from napari_sam3.values import Direction, FrameResult

@@ -22,7 +22,7 @@ from napari_sam3.labels.drawing import draw_result
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
-from napari_sam3.projects.place import is_project
+from napari_sam3.projects.folders import is_project
 from napari_sam3.projects.project import Project
 from napari_sam3.projects.session import ProjectSession, continue_run, open_session
 from napari_sam3.session.propagation import Propagation

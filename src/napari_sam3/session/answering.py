@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_sam3.errors import MissingPromptError
 from napari_sam3.models.base import VideoTracker
-from napari_sam3.session.records import SAME_OBJECT, Draft, Records
+from napari_sam3.session.session_state import SAME_OBJECT, Draft, SessionState
 from napari_sam3.session.validation import PromptCall
 from napari_sam3.values import FloatArray, Keyframe, ObjectMask, ObjectPrompt
 
@@ -33,30 +33,30 @@ def without_doubles(
 
 
 def find_present(
-    frame_index: int, records: Records, tracker: VideoTracker
+    frame_index: int, state: SessionState, tracker: VideoTracker
 ) -> dict[int, ObjectMask]:
     """Where all objects, removed ones too, are on a frame, tracked there if need be."""
-    if not records.keyframes and not records.concepts:
+    if not state.keyframes and not state.concepts:
         return {}
     target = range(frame_index, frame_index + 1)
-    everything = records.journal(target, with_removed=True)
-    *_, last = tracker.propagate(everything, target, records.issue_id)
+    everything = state.journal(target, with_removed=True)
+    *_, last = tracker.propagate(everything, target, state.issue_id)
     return dict(last.objects or {})
 
 
-def answer_objects(call: PromptCall, records: Records, tracker: VideoTracker) -> Draft:
+def answer_objects(call: PromptCall, state: SessionState, tracker: VideoTracker) -> Draft:
     """Answer a prompt that points at objects: clicks, boxes, a mask."""
-    draft = records.draft()
+    draft = state.draft()
     for prompt in _object_prompts(call):
         obj_id = draft.new_id() if call.obj_id is None else draft.take_id(call.obj_id)
-        prior = records.shown_mask(call.frame_index, obj_id)
-        draft.keyframes[obj_id] = _refine(call, obj_id, prompt, prior, records, tracker)
+        prior = state.shown_mask(call.frame_index, obj_id)
+        draft.keyframes[obj_id] = _refine(call, obj_id, prompt, prior, state, tracker)
     return draft
 
 
 def answer_concept(
     call: PromptCall,
-    records: Records,
+    state: SessionState,
     tracker: VideoTracker,
     present: Mapping[int, ObjectMask],
 ) -> Draft:
@@ -67,7 +67,7 @@ def answer_concept(
     present : mapping of object id to ObjectMask
         Where the objects of the session, removed ones too, are on the frame already.
     """
-    draft = records.draft()
+    draft = state.draft()
     matches: list[tuple[int, ObjectMask]] = []
     detected = tracker.detect(call.frame_index, call.concept)
     if not detected:
@@ -79,7 +79,7 @@ def answer_concept(
         )
     for found in detected:
         same = [i for i, mask in present.items() if mask.overlap(found) > SAME_OBJECT]
-        if records.removed.intersection(same):
+        if state.removed.intersection(same):
             continue
         if call.obj_id is not None and set(same) - {call.obj_id}:
             continue  # that one is another object already
@@ -99,7 +99,7 @@ def answer_concept(
         obj_id = draft.new_id() if owner is None else draft.take_id(owner)
         prompt = ObjectPrompt(call.points_xy, call.point_labels)
         prior = dict(matches).get(obj_id, present.get(obj_id))
-        draft.keyframes[obj_id] = _refine(call, obj_id, prompt, prior, records, tracker)
+        draft.keyframes[obj_id] = _refine(call, obj_id, prompt, prior, state, tracker)
     return draft
 
 
@@ -108,14 +108,14 @@ def _refine(
     obj_id: int,
     prompt: ObjectPrompt,
     prior: ObjectMask | None,
-    records: Records,
+    state: SessionState,
     tracker: VideoTracker,
 ) -> Keyframe:
     """Add a prompt to what was said of an object on the frame, and ask the model.
 
     `prior` is what is shown of the object there, for the first prompt on the frame to correct.
     """
-    earlier = records.keyframes.get(obj_id, {}).get(call.frame_index)
+    earlier = state.keyframes.get(obj_id, {}).get(call.frame_index)
     if earlier is None:
         prompt = replace(prompt, prior=prior)
     merged = _merge_prompt(

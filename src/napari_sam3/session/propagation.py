@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 
 from napari_sam3.models.base import TrackedFrame, VideoTracker
 from napari_sam3.session.answering import without_doubles
-from napari_sam3.session.records import Records
+from napari_sam3.session.session_state import SessionState
 from napari_sam3.values import Direction, FrameResult
 
 
@@ -24,7 +24,7 @@ class Propagation(Iterator[FrameResult]):
         Held while a frame is computed.
     tracker : VideoTracker
         The model on the video.
-    records : Records
+    state : SessionState
         The prompts, as they are at any moment, and where masks are kept.
     legs : tuple of range
         The frames, one range after the other.
@@ -34,14 +34,14 @@ class Propagation(Iterator[FrameResult]):
         self,
         lock: AbstractContextManager[object],
         tracker: VideoTracker,
-        records: Records,
+        state: SessionState,
         legs: tuple[range, ...],
     ) -> None:
         self.legs = legs
         self.is_cancelled = False
         self._lock = lock
         self._tracker = tracker
-        self._records = records
+        self._state = state
         self._left = list(legs)
         self._source: Iterator[TrackedFrame] | None = None
         self._version = -1
@@ -70,11 +70,11 @@ class Propagation(Iterator[FrameResult]):
                     return result
 
     def _advance(self) -> FrameResult | None:
-        records, leg = self._records, self._left[0]
-        if self._source is None or self._version != records.version:
+        state, leg = self._state, self._left[0]
+        if self._source is None or self._version != state.version:
             # prompts have changed: go on from here with the new ones
             self._source = self._track(leg)
-            self._version = records.version
+            self._version = state.version
         tracked = next(self._source)
         if tracked.objects is None:
             return None  # on the way to the frame wanted
@@ -83,16 +83,16 @@ class Propagation(Iterator[FrameResult]):
             del self._left[0]
             self._source = None
         # an object that the model did not find is not there
-        records.judge_newcomers(tracked.objects)
-        rivals = records.pointed_at(tracked.frame_index) - records.removed
-        return records.show(tracked.frame_index, without_doubles(tracked.objects, rivals))
+        state.judge_newcomers(tracked.objects)
+        rivals = state.pointed_at(tracked.frame_index) - state.removed
+        return state.show(tracked.frame_index, without_doubles(tracked.objects, rivals))
 
     def _track(self, leg: range) -> Iterator[TrackedFrame]:
         """Let the model follow the prompts as they are now."""
-        records = self._records
+        state = self._state
         # a concept could find a removed object again: the model follows it, unseen
-        journal = records.journal(leg, with_removed=bool(records.concepts))
-        return self._tracker.propagate(journal, leg, records.issue_id)
+        journal = state.journal(leg, with_removed=bool(state.concepts))
+        return self._tracker.propagate(journal, leg, state.issue_id)
 
     def cancel(self) -> None:
         """End before the next frame; callable from any thread, returns at once."""

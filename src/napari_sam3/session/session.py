@@ -16,8 +16,8 @@ from napari_sam3.models.registry import load_model
 from napari_sam3.session.answering import answer_concept, answer_objects, find_present
 from napari_sam3.session.frames import RgbFrames
 from napari_sam3.session.propagation import Propagation, plan_frames
-from napari_sam3.session.records import Records
 from napari_sam3.session.saved_prompts import PromptList
+from napari_sam3.session.session_state import SessionState
 from napari_sam3.session.validation import (
     check_flag,
     check_frame_index,
@@ -81,7 +81,7 @@ class VideoSession:
         self._closed = False
         # weak: a propagation that its caller has dropped is over
         self._propagation: Callable[[], Propagation | None] = lambda: None
-        self._records = Records(hold_back)
+        self._state = SessionState(hold_back)
 
     # ------------------------------------------------------------- prompts
 
@@ -151,16 +151,16 @@ class VideoSession:
                 clear_old_points=clear_old_points,
             )
             check_supported(self.model, call)
-            self._records.check_not_removed(call.obj_id)
+            self._state.check_not_removed(call.obj_id)
             present: Mapping[int, ObjectMask] = {}
             if call.is_concept:
-                present = find_present(call.frame_index, self._records, self._tracker)
-                draft = answer_concept(call, self._records, self._tracker, present)
+                present = find_present(call.frame_index, self._state, self._tracker)
+                draft = answer_concept(call, self._state, self._tracker, present)
             else:
-                draft = answer_objects(call, self._records, self._tracker)
+                draft = answer_objects(call, self._state, self._tracker)
             check_room(self.model, {*self.object_ids, *draft.keyframes})
-            self._records.commit(call.frame_index, draft, present)
-            return self._records.result(call.frame_index)
+            self._state.commit(call.frame_index, draft, present)
+            return self._state.result(call.frame_index)
 
     def take_back_prompt(self, frame_index: int, obj_id: int) -> FrameResult:
         """Undo all that was said of an object on a frame.
@@ -180,9 +180,9 @@ class VideoSession:
         with self._working():
             frame = check_frame_index(frame_index, len(self._frames))
             number = check_object_id(obj_id)
-            self._records.check_prompted(frame, number)
-            self._records.take_back(frame, number)
-            return self._records.result(frame)
+            self._state.check_prompted(frame, number)
+            self._state.take_back(frame, number)
+            return self._state.result(frame)
 
     def remove_object(self, obj_id: int) -> None:
         """Take an object out of every later result; its id is not used again.
@@ -194,8 +194,8 @@ class VideoSession:
         """
         with self._working():
             number = check_object_id(obj_id)
-            self._records.check_known(number)
-            self._records.remove(number)
+            self._state.check_known(number)
+            self._state.remove(number)
 
     @property
     def frame_size(self) -> tuple[int, int]:
@@ -205,34 +205,34 @@ class VideoSession:
     @property
     def object_ids(self) -> tuple[int, ...]:
         """Ids of the objects there are, rising."""
-        return self._records.object_ids
+        return self._state.object_ids
 
     @property
     def first_frames(self) -> dict[int, int]:
         """The first prompted frame of each object that was prompted, by id."""
         ids = set(self.object_ids)
-        return {i: min(frames) for i, frames in self._records.keyframes.items() if i in ids}
+        return {i: min(frames) for i, frames in self._state.keyframes.items() if i in ids}
 
     @property
     def first_prompted_frame(self) -> int:
         """Where a propagation begins that is told no start; 0 without prompts."""
-        return min(self._records.prompted_frames, default=0)
+        return min(self._state.prompted_frames, default=0)
 
     def prompted_objects(self, frame_index: int) -> frozenset[int]:
         """Objects whose mask on a frame answers a prompt there."""
         with self._lock:
-            keyframes = self._records.keyframes
+            keyframes = self._state.keyframes
             return frozenset(i for i, frames in keyframes.items() if frame_index in frames)
 
     def list_prompts(self) -> PromptList:
         """All that was said, and what the model answered, as it can be kept."""
         with self._lock:
-            return self._records.list_prompts(self.model.name)
+            return self._state.list_prompts(self.model.name)
 
     @property
     def was_prompted(self) -> bool:
         """Whether anything was said since the start, or the last reset."""
-        return self._records.version > 0
+        return self._state.version > 0
 
     def restore(
         self,
@@ -252,7 +252,7 @@ class VideoSession:
             What else makes the ids what they are.
         """
         with self._working():
-            self._records.restore(keyframes, concepts, ids)
+            self._state.restore(keyframes, concepts, ids)
 
     # --------------------------------------------------------- propagation
 
@@ -307,7 +307,7 @@ class VideoSession:
         """
         with self._working():
             legs = check_legs(len(self.video), legs)
-            if not self._records.prompted_frames:
+            if not self._state.prompted_frames:
                 raise MissingPromptError(
                     "there is nothing to propagate: no prompt has been added; use add_prompt first"
                 )
@@ -316,7 +316,7 @@ class VideoSession:
                     "a propagation is running on this session; let it end, close it or cancel it "
                     "before starting another"
                 )
-            propagation = Propagation(self._lock, self._tracker, self._records, legs)
+            propagation = Propagation(self._lock, self._tracker, self._state, legs)
             self._propagation = weakref.ref(propagation)
             return propagation
 
@@ -370,7 +370,7 @@ class VideoSession:
         """The newest masks of a frame; empty if it has not been looked at."""
         with self._working():
             number = check_frame_index(frame_index, len(self.video))
-            return self._records.result(number)
+            return self._state.result(number)
 
     def limit_lives(self, is_alive: Callable[[int, int], bool] | None) -> None:
         """Show objects only where they live: mothers end, and daughters begin, with a division.
@@ -381,7 +381,7 @@ class VideoSession:
             Says it of an object id and a frame index; asked in any thread. None: everywhere.
         """
         with self._lock:
-            self._records.is_alive = is_alive
+            self._state.is_alive = is_alive
 
     def remember(
         self,
@@ -399,8 +399,8 @@ class VideoSession:
             for behind them goes on from there.
         """
         with self._working():
-            self._records.recall = recall
-            self._records.earlier = tuple(earlier)
+            self._state.recall = recall
+            self._state.earlier = tuple(earlier)
 
     def reset(self) -> None:
         """Go back to the state just after the start; a running propagation ends."""
@@ -408,7 +408,7 @@ class VideoSession:
             self.cancel()
             self._tracker.close()
             self._tracker = self.model.start(self._frames)
-            self._records = Records(self._records.hold_back, self._records.is_alive)
+            self._state = SessionState(self._state.hold_back, self._state.is_alive)
 
     def close(self) -> None:
         """Give back memory; a running propagation ends. The model stays loaded."""
@@ -418,7 +418,7 @@ class VideoSession:
             self.cancel()
             self._closed = True
             self._tracker.close()
-            self._records = Records()
+            self._state = SessionState()
             self._close_video()
 
     def __enter__(self) -> VideoSession:

@@ -41,7 +41,7 @@ class Draft:
         return obj_id
 
 
-class Records:
+class SessionState:
     """The memory of one session, from its start or its last reset.
 
     Attributes
@@ -246,7 +246,7 @@ class Records:
         concepts: Sequence[tuple[int, Concept]],
         ids: PromptList,
     ) -> None:
-        """Take over the prompts of an earlier session, and its `ids`; these records must be new."""
+        """Take over the prompts of an earlier session, and its `ids`; these state must be new."""
         self.keyframes = {i: dict(frames) for i, frames in keyframes.items()}
         self.concepts = tuple(concepts)
         self._found = set(ids.found)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from napari_sam3.cli.following import FilmProgress
+from napari_sam3.cli.progress import FilmProgress
 from napari_sam3.errors import Sam3Error, VideoError
 from napari_sam3.export.registry import FORMATS, Scene, open_writer
 from napari_sam3.export.sidecar import SHARED, write_sidecar

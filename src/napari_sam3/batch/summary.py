@@ -75,11 +75,11 @@ def format_summary(rows: Sequence[BatchRow]) -> str:
         for row in rows
     ]
     widths = [max(len(line[n]) for line in lines) for n in range(5)]
-    said = []
+    text_lines = []
     for line in lines:
         cells = [
             cell.rjust(width) if 1 <= n <= 3 else cell.ljust(width)
             for n, (cell, width) in enumerate(zip(line, widths, strict=False))
         ]
-        said.append("  ".join([*cells, line[5]]).rstrip())
-    return "\n".join(said)
+        text_lines.append("  ".join([*cells, line[5]]).rstrip())
+    return "\n".join(text_lines)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,8 +28,6 @@ from napari_sam3.session.saved_prompts import PromptList, prompts_from_json, pro
 from napari_sam3.values import Direction, FrameResult
 
 logger = logging.getLogger(__name__)
-
-GoesOn = Callable[[FrameResult], bool]
 
 
 @dataclass(frozen=True)
@@ -80,16 +80,16 @@ class Task:
         }
 
     @classmethod
-    def from_json(cls, said: dict[str, Any]) -> Self:
+    def from_json(cls, data: dict[str, Any]) -> Self:
         """Read what `to_json` made."""
-        settings = dict(said["settings"])
+        settings = dict(data["settings"])
         limits = settings["contrast_limits"]
         settings["formats"] = tuple(settings["formats"])
         settings["contrast_limits"] = None if limits is None else tuple(limits)
         return cls(
-            Path(said["video"]),
-            prompts_from_json(said["prompts"]),
-            Path(said["results"]),
+            Path(data["video"]),
+            prompts_from_json(data["prompts"]),
+            Path(data["results"]),
             TaskSettings(**settings),
         )
 
@@ -113,7 +113,9 @@ class LoadedOnce:
         self._model = None
 
 
-def do_task(task: Task, models: LoadedOnce, goes_on: GoesOn = lambda result: True) -> BatchRow:
+def do_task(
+    task: Task, models: LoadedOnce, stop: threading.Event, on_frames: Callable[[int], object]
+) -> BatchRow:
     """Track and export a video. Nothing is raised: what goes wrong is in the row.
 
     Parameters
@@ -122,9 +124,17 @@ def do_task(task: Task, models: LoadedOnce, goes_on: GoesOn = lambda result: Tru
         What to do.
     models : LoadedOnce
         Where the model comes from.
-    goes_on : callable
-        Called with each frame; the answer False stops.
+    stop : Event
+        Once it is set it ends after the frame under way.
+    on_frames : callable
+        Called with the number of frames done, after each.
     """
+    numbers = count(1)
+
+    def goes_on(result: FrameResult) -> bool:
+        on_frames(next(numbers))
+        return not stop.is_set()
+
     began = time.perf_counter()
     frames = objects = 0
     state: State = "failed"
@@ -156,7 +166,7 @@ def do_task(task: Task, models: LoadedOnce, goes_on: GoesOn = lambda result: Tru
     return BatchRow(str(task.video), frames, objects, seconds, state, error)
 
 
-def _track(task: Task, models: LoadedOnce, goes_on: GoesOn) -> TrackedVideo:
+def _track(task: Task, models: LoadedOnce, goes_on: Callable[[FrameResult], bool]) -> TrackedVideo:
     settings = task.settings
     return track_video(
         task.video,

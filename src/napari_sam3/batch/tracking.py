@@ -79,15 +79,15 @@ def track_video(
     VideoError, ModelError, ProjectError
         If the video, the model or the project can't be had.
     """
-    told = None if prompts is None else gather_prompts(prompts)
-    if told is None and project is None:
+    prompt_list = None if prompts is None else gather_prompts(prompts)
+    if prompt_list is None and project is None:
         raise PromptFileError("there is nothing to track: give prompts, or a project that has some")
     with ExitStack() as stack, ExitStack() as on_failure:
         film = as_video(video)
         if film is not video:
             stack.callback(film.close)
-        if told is not None and film.path is not None:
-            told = prompts_for(told, film.path)
+        if prompt_list is not None and film.path is not None:
+            prompt_list = prompts_for(prompt_list, film.path)
         loaded = load_model(model, device)
         if loaded is not model:
             stack.callback(loaded.close)
@@ -103,9 +103,9 @@ def track_video(
             kept = on_failure.enter_context(open_or_create(project, film))
         run: LabelRun
         if kept is None:
-            run = MemoryRun(film, loaded, told or (), **settings)
+            run = MemoryRun(film, loaded, prompt_list or (), **settings)
         else:
-            run = ProjectRun(kept, loaded, told or (), video=film, **settings)
+            run = ProjectRun(kept, loaded, prompt_list or (), video=film, **settings)
         with run:
             n_done = _follow(run, on_frame, progress)
         on_failure.pop_all()
@@ -130,23 +130,23 @@ def gather_prompts(prompts: Prompts) -> PromptList:
         If there are none, or one is wrong.
     """
     if isinstance(prompts, str | os.PathLike):
-        told = read_prompts(prompts)
-        told = told.with_only(p for p in told if not p.is_found)
+        prompt_list = read_prompts(prompts)
+        prompt_list = prompt_list.with_only(p for p in prompt_list if not p.is_found)
     elif isinstance(prompts, PromptList):
-        told = prompts
+        prompt_list = prompts
     else:
-        told = PromptList(
+        prompt_list = PromptList(
             one
             if isinstance(one, SavedPrompt)
             else SavedPrompt.from_json(_plain(one), f"prompt {number}")
             for number, one in enumerate(prompts, 1)
         )
-    if not len(told):
+    if not len(prompt_list):
         raise PromptFileError("there is nothing to track: no prompts were given")
-    return told
+    return prompt_list
 
 
-def prompts_for(told: PromptList, video: Path) -> PromptList:
+def prompts_for(prompt_list: PromptList, video: Path) -> PromptList:
     """Those for a video, and those that name none.
 
     A name is that of the file, or the end of its path.
@@ -156,7 +156,7 @@ def prompts_for(told: PromptList, video: Path) -> PromptList:
     PromptFileError
         If there are none.
     """
-    mine = told.for_video(video)
+    mine = prompt_list.for_video(video)
     if not len(mine):
         raise PromptFileError(f"there are no prompts for {video.name!r}; they name other videos")
     return mine
@@ -174,15 +174,15 @@ def _follow(run: LabelRun, on_frame: OnFrame | None, progress: bool) -> int:
     return n_done
 
 
-def _plain(said: Any) -> Any:
+def _plain(value: Any) -> Any:
     """A prompt as JSON has it, from one with arrays and NumPy's numbers."""
-    if isinstance(said, Mapping):
-        return {key: _plain_mask(v) if key == "mask" else _plain(v) for key, v in said.items()}
-    if isinstance(said, np.ndarray | np.generic):
-        return said.astype(int).tolist() if said.dtype == bool else said.tolist()
-    if isinstance(said, list | tuple):
-        return [_plain(value) for value in said]
-    return said
+    if isinstance(value, Mapping):
+        return {key: _plain_mask(v) if key == "mask" else _plain(v) for key, v in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return value.astype(int).tolist() if value.dtype == bool else value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
 
 
 def _plain_mask(mask: Any) -> Any:

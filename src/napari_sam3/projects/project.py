@@ -268,10 +268,10 @@ class Project:
 
     def save_prompts(self, prompts: Iterable[SavedPrompt]) -> None:
         """Keep what the model is told, as `VideoSession.list_prompts` gives it."""
-        told = prompts if isinstance(prompts, PromptList) else PromptList(prompts)
+        prompt_list = prompts if isinstance(prompts, PromptList) else PromptList(prompts)
         with self._writing():
-            changed = changed_frames(self._contents.prompts, told)
-            text = to_text(prompts_to_json(told))
+            changed = changed_frames(self._contents.prompts, prompt_list)
+            text = to_text(prompts_to_json(prompt_list))
             if self.run is not None and changed:
                 run = stale_after(self.run, changed, self.labels)
                 if run != self.run:
@@ -281,7 +281,7 @@ class Project:
                         self._files.put_off(PROMPTS, text)
                         raise
             self._files.write(PROMPTS, text)
-            self._contents.prompts = told
+            self._contents.prompts = prompt_list
 
     @property
     def layers(self) -> Mapping[str, Any]:
@@ -441,14 +441,14 @@ class Project:
         if contents.version != VERSION:
             self._files.keep_copy(PROJECT, f"project.v{contents.version}.json")
             contents.version = VERSION
-        said = {
+        data = {
             "format": FORMAT,
             "version": VERSION,
             "video": contents.video.to_json(),
             "state": contents.state.to_json(),
             "run": None if contents.run is None else contents.run.to_json(),
         }
-        self._files.write(PROJECT, to_text(said))
+        self._files.write(PROJECT, to_text(data))
 
     # --------------------------------------------------------------------- lifetime
 

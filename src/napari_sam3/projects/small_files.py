@@ -46,7 +46,7 @@ class SmallFiles:
 
         Returns
         -------
-        said : object or None
+        parsed : object or None
             None if neither is there, or neither can be understood.
         problem : str or None
             What is lost, in words; None if nothing is.
@@ -54,7 +54,7 @@ class SmallFiles:
         place = self.folder / name
         try:
             text = place.read_text(encoding="utf-8")
-            said = parse(text)
+            parsed = parse(text)
         except FileNotFoundError:
             wrong = "is missing"
         except ProjectError:
@@ -64,12 +64,12 @@ class SmallFiles:
             self._damaged.add(name)
         else:
             self._written[name] = text
-            return said, None
+            return parsed, None
         try:
-            said = parse(place.with_name(name + BACKUP).read_text(encoding="utf-8"))
+            parsed = parse(place.with_name(name + BACKUP).read_text(encoding="utf-8"))
         except DAMAGE:
             return None, f"{name} {wrong}"
-        return said, f"{name} {wrong}; the one saved before it was taken, the last change is lost"
+        return parsed, f"{name} {wrong}; the one saved before it was taken, the last change is lost"
 
     def write(self, name: str, text: str) -> None:
         """Write a file; the one before stays as its backup, a damaged one under another name.

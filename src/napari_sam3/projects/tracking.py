@@ -256,9 +256,9 @@ class ProjectRun(LabelRun):
                 check_range(len(self.session.video), direction, start, limit)
             if is_new:
                 say(self.session, prompts)
-            self._kept = ProjectSession(project, self.session)
+            self._recorder = ProjectSession(project, self.session)
             if not self.is_resumed:
-                self._kept.begin_run(direction, start, limit, request=request)
+                self._recorder.begin_run(direction, start, limit, request=request)
             if is_new:
                 self._keep_prompts()
             if project.frames_to_do:
@@ -275,12 +275,12 @@ class ProjectRun(LabelRun):
         state = replace(self.project.state, model=model.name, device=model.device)
         self.project.save_state(state)
         for result in self._prompted_results():
-            self._kept.keep(result, of_run=False)
-        self._kept.save_prompts()
+            self._recorder.keep(result, of_run=False)
+        self._recorder.save_prompts()
 
     def keep(self, result: FrameResult) -> None:
         """Keep a frame of `propagation`, for who goes through that."""
-        self._kept.keep(result)
+        self._recorder.keep(result)
 
     def finish(self) -> None:
         """Take note that all frames are done, if they are."""
@@ -300,7 +300,7 @@ def describe_request(
     contrast_limits: tuple[float, float] | None = None,
 ) -> str:
     """What is asked for, as one short text: equal for equal prompts and settings."""
-    said: list[Any] = [[p.to_json(with_answers=False) for p in prompts], direction, start, limit]
+    asked: list[Any] = [[p.to_json(with_answers=False) for p in prompts], direction, start, limit]
     if contrast_limits is not None:
-        said.append([float(limit) for limit in contrast_limits])
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+        asked.append([float(limit) for limit in contrast_limits])
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()

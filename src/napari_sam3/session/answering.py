@@ -121,8 +121,8 @@ def _refine(
     merged = _merge_prompt(
         None if earlier is None else earlier.prompt, prompt, replace_old=call.clear_old_points
     )
-    is_told = any(said is not None for said in (merged.prior, merged.mask, merged.box_xyxy))
-    if not is_told and not merged.point_labels.any():
+    is_known = any(value is not None for value in (merged.prior, merged.mask, merged.box_xyxy))
+    if not is_known and not merged.point_labels.any():
         raise MissingPromptError(
             f"negative points alone: nothing is known of object {obj_id} on frame "
             f"{call.frame_index} that they could correct; add a positive point"

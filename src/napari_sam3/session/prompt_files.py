@@ -44,10 +44,10 @@ def read_prompts(path: str | os.PathLike[str]) -> PromptList:
     if place.suffix.lower() != ".json":
         raise PromptFileError(f"{str(place)!r} is no file of prompts; they are .json or .csv")
     try:
-        said = json.loads(text)
+        data = json.loads(text)
     except (ValueError, RecursionError) as exc:
         raise PromptFileError(f"{str(place)!r} is no JSON ({exc})") from exc
-    return prompts_from_json(said, place.name)
+    return prompts_from_json(data, place.name)
 
 
 def write_prompts(path: str | os.PathLike[str], prompts: Iterable[SavedPrompt]) -> None:
@@ -86,44 +86,46 @@ def _from_csv(text: str, name: str) -> PromptList:
             _add_row(entries, row, f"{name}, line {reader.line_num}")
     except csv.Error as exc:
         raise PromptFileError(f"{name}, line {reader.line_num}: {exc}") from exc
-    return PromptList(SavedPrompt.from_json(said, origin) for origin, said in entries.values())
+    return PromptList(SavedPrompt.from_json(data, origin) for origin, data in entries.values())
 
 
 def _add_row(
     entries: dict[Any, tuple[str, dict[str, Any]]], row: dict[str, str | None], origin: str
 ) -> None:
     """Add a row to its object's entry on its frame; without an object it is an entry of its own."""
-    told = {key: (row.get(key) or "").strip() for key in COLUMNS}
-    kind = told["kind"].lower()
+    cells = {key: (row.get(key) or "").strip() for key in COLUMNS}
+    kind = cells["kind"].lower()
     if kind not in ("point", "box", "text"):
-        raise PromptFileError(f"{origin}: kind is {told['kind']!r}; it must be point, box or text")
-    place: dict[str, Any] = {"frame": _number(told, "frame", origin, whole=True)}
-    if told["object"]:
-        place["object"] = _number(told, "object", origin, whole=True)
-    if told["video"]:
-        place["video"] = told["video"]
-    key = (*place.items(), kind == "text") if told["object"] and kind != "text" else origin
-    _, said = entries.setdefault(key, (origin, dict(place)))
+        raise PromptFileError(f"{origin}: kind is {cells['kind']!r}; it must be point, box or text")
+    place: dict[str, Any] = {"frame": _number(cells, "frame", origin, whole=True)}
+    if cells["object"]:
+        place["object"] = _number(cells, "object", origin, whole=True)
+    if cells["video"]:
+        place["video"] = cells["video"]
+    key = (*place.items(), kind == "text") if cells["object"] and kind != "text" else origin
+    _, data = entries.setdefault(key, (origin, dict(place)))
     if kind == "text":
-        said["text"] = told["text"]
+        data["text"] = cells["text"]
     elif kind == "box":
-        if "box" in said:
-            raise PromptFileError(f"{origin}: a second box of object {told['object']} on its frame")
-        said["box"] = [_number(told, c, origin) for c in ("x", "y", "x1", "y1")]
-    else:
-        if told["label"] not in ("", "0", "1"):
+        if "box" in data:
             raise PromptFileError(
-                f"{origin}: label is {told['label']!r}; it must be 1 (on the object) or 0 (off it)"
+                f"{origin}: a second box of object {cells['object']} on its frame"
             )
-        said.setdefault("points", []).append([_number(told, c, origin) for c in ("x", "y")])
-        said.setdefault("point_labels", []).append(int(told["label"] or 1))
+        data["box"] = [_number(cells, c, origin) for c in ("x", "y", "x1", "y1")]
+    else:
+        if cells["label"] not in ("", "0", "1"):
+            raise PromptFileError(
+                f"{origin}: label is {cells['label']!r}; it must be 1 (on the object) or 0 (off it)"
+            )
+        data.setdefault("points", []).append([_number(cells, c, origin) for c in ("x", "y")])
+        data.setdefault("point_labels", []).append(int(cells["label"] or 1))
 
 
-def _number(told: dict[str, str], column: str, origin: str, *, whole: bool = False) -> float:
+def _number(cells: dict[str, str], column: str, origin: str, *, whole: bool = False) -> float:
     try:
-        return int(told[column]) if whole else float(told[column])
+        return int(cells[column]) if whole else float(cells[column])
     except ValueError:
         kind = "a whole number" if whole else "a number"
         raise PromptFileError(
-            f"{origin}: {column} is {told[column]!r}; it must be {kind}"
+            f"{origin}: {column} is {cells[column]!r}; it must be {kind}"
         ) from None

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
@@ -118,29 +119,29 @@ class SavedPrompt:
 
     def to_json(self, *, with_answers: bool = True) -> dict[str, Any]:
         """As JSON can say it; what says nothing is left out."""
-        said: dict[str, Any] = {} if self.video is None else {"video": self.video}
-        said["frame"] = self.frame_index
+        data: dict[str, Any] = {} if self.video is None else {"video": self.video}
+        data["frame"] = self.frame_index
         if self.obj_id is not None:
-            said["object"] = self.obj_id
+            data["object"] = self.obj_id
         if self.text is not None:
-            said["text"] = self.text
+            data["text"] = self.text
         if len(self.boxes_xyxy):
-            said["boxes"] = self.boxes_xyxy.tolist()
-            said["box_labels"] = self.box_labels.astype(int).tolist()
+            data["boxes"] = self.boxes_xyxy.tolist()
+            data["box_labels"] = self.box_labels.astype(int).tolist()
             if self.text is None:
-                said["exemplar"] = True
+                data["exemplar"] = True
         if len(self.points_xy):
-            said["points"] = self.points_xy.tolist()
-            said["point_labels"] = self.point_labels.astype(int).tolist()
+            data["points"] = self.points_xy.tolist()
+            data["point_labels"] = self.point_labels.astype(int).tolist()
         if self.box_xyxy is not None:
-            said["box"] = self.box_xyxy.tolist()
+            data["box"] = self.box_xyxy.tolist()
         if self.mask is not None:
-            said["mask"] = _mask_to_json(self.mask)
+            data["mask"] = _mask_to_json(self.mask)
         if with_answers and self.is_answered:
-            said["answer"] = None if self.answer is None else _mask_to_json(self.answer)
+            data["answer"] = None if self.answer is None else _mask_to_json(self.answer)
         if self.prior is not None and (with_answers or self.is_mere_correction):
-            said["prior"] = _mask_to_json(self.prior)
-        return said
+            data["prior"] = _mask_to_json(self.prior)
+        return data
 
     @classmethod
     def of_keyframe(cls, frame_index: int, obj_id: int, keyframe: Keyframe) -> SavedPrompt:
@@ -160,17 +161,17 @@ class SavedPrompt:
 
     def to_keyframe(self) -> Keyframe:
         """The same the other way round."""
-        said = ObjectPrompt(
+        data = ObjectPrompt(
             self.points_xy,
             self.point_labels,
             self.box_xyxy,
             None if self.mask is None else self.mask.mask,
             self.answer if self.is_found else self.prior,
         )
-        return Keyframe(said, self.answer)
+        return Keyframe(data, self.answer)
 
     @classmethod
-    def from_json(cls, said: Any, origin: str) -> SavedPrompt:
+    def from_json(cls, data: Any, origin: str) -> SavedPrompt:
         """Read what `to_json` wrote, or a person did.
 
         Raises
@@ -178,7 +179,7 @@ class SavedPrompt:
         PromptFileError
             Says which field is wrong and what it should be; begins with `origin`.
         """
-        return _Entry(said, origin).read()
+        return _Entry(data, origin).read()
 
 
 class PromptList(Sequence[SavedPrompt]):
@@ -245,28 +246,28 @@ class PromptList(Sequence[SavedPrompt]):
 
 def prompts_to_json(prompts: Iterable[SavedPrompt], *, with_answers: bool = True) -> dict[str, Any]:
     """Prompts as JSON can say them."""
-    said: dict[str, Any] = {"format": FORMAT, "version": VERSION}
+    data: dict[str, Any] = {"format": FORMAT, "version": VERSION}
     if isinstance(prompts, PromptList) and with_answers:
-        said["model"] = prompts.model
-        said["next_id"] = prompts.next_id
-        said["found"] = sorted(prompts.found)
-        said["twins"] = sorted(map(list, prompts.twins))
+        data["model"] = prompts.model
+        data["next_id"] = prompts.next_id
+        data["found"] = sorted(prompts.found)
+        data["twins"] = sorted(map(list, prompts.twins))
     if isinstance(prompts, PromptList):
-        said["removed"] = sorted(prompts.removed)
-    said["prompts"] = [
+        data["removed"] = sorted(prompts.removed)
+    data["prompts"] = [
         p.to_json(with_answers=with_answers) for p in prompts if with_answers or not p.is_found
     ]
-    return said
+    return data
 
 
 def prompts_from_json(
-    said: Any, name: str = "prompts", problems: list[str] | None = None
+    data: Any, name: str = "prompts", problems: list[str] | None = None
 ) -> PromptList:
     """Read what `prompts_to_json` made.
 
     Parameters
     ----------
-    said : object
+    data : object
         As JSON was read.
     name : str
         Of the file, for messages.
@@ -279,40 +280,40 @@ def prompts_from_json(
     PromptFileError
         If it is something else.
     """
-    if not isinstance(said, dict) or said.get("format") != FORMAT:
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise PromptFileError(
             f'{name} holds no prompts: it must begin with {{"format": "{FORMAT}", "version": 1'
         )
-    if said.get("version") != VERSION:
+    if data.get("version") != VERSION:
         raise PromptFileError(
-            f"{name} is of version {said.get('version')!r}, known here is {VERSION}; update "
+            f"{name} is of version {data.get('version')!r}, known here is {VERSION}; update "
             "napari-sam3"
         )
     prompts = []
-    for origin, entry in _entries(said, name):
+    for origin, entry in _entries(data, name):
         try:
             prompts.append(SavedPrompt.from_json(entry, origin))
         except PromptFileError as exc:
             if problems is None:
                 raise
             problems.append(f"a prompt is lost: {exc}")
-    model = said.get("model")
+    model = data.get("model")
     return PromptList(
         prompts,
         model=model if isinstance(model, str) else None,
-        next_id=_ids([said.get("next_id")], name, "next_id", problems, 1)[0],
-        removed=_ids(said.get("removed", []), name, "removed", problems),
-        found=_ids(said.get("found", []), name, "found", problems),
-        twins=_pairs(said.get("twins", []), name, "twins", problems),
+        next_id=_ids([data.get("next_id")], name, "next_id", problems, 1)[0],
+        removed=_ids(data.get("removed", []), name, "removed", problems),
+        found=_ids(data.get("found", []), name, "found", problems),
+        twins=_pairs(data.get("twins", []), name, "twins", problems),
     )
 
 
-def _entries(said: dict[str, Any], name: str) -> list[tuple[str, Any]]:
+def _entries(data: dict[str, Any], name: str) -> list[tuple[str, Any]]:
     """Each prompt, and where it stands; those of "videos" are told whose they are."""
-    videos = said.get("videos", {})
+    videos = data.get("videos", {})
     if not isinstance(videos, dict):
         raise PromptFileError(f"{name}: 'videos' must be a table such as {{\"film.mp4\": [...]}}")
-    lists = {"": said.get("prompts", [] if videos else None), **videos}
+    lists = {"": data.get("prompts", [] if videos else None), **videos}
     found = []
     for video, entries in lists.items():
         where = f"{name}, video {video!r}" if video else name
@@ -320,8 +321,8 @@ def _entries(said: dict[str, Any], name: str) -> list[tuple[str, Any]]:
             raise PromptFileError(f"{where}: prompts must be a list, not {entries!r:.80}")
         for number, entry in enumerate(entries, 1):
             is_of_video = video and isinstance(entry, dict)
-            told = {**entry, "video": video} if is_of_video else entry
-            found.append((f"{where}, prompt {number}", told))
+            labelled = {**entry, "video": video} if is_of_video else entry
+            found.append((f"{where}, prompt {number}", labelled))
     return found
 
 
@@ -371,36 +372,30 @@ def _pairs(values: Any, name: str, key: str, problems: list[str] | None) -> list
 class _Entry:
     """One entry of a file while it is read."""
 
-    def __init__(self, said: Any, origin: str) -> None:
+    def __init__(self, data: Any, origin: str) -> None:
         self.origin = origin
-        if not isinstance(said, dict):
-            raise self._wrong("", said, 'a table such as {"frame": 0, "points": [[x, y]]}')
-        self.said: dict[str, Any] = said
+        if not isinstance(data, dict):
+            raise self._wrong("", data, 'a table such as {"frame": 0, "points": [[x, y]]}')
+        self.data: dict[str, Any] = data
         known = _KEYS.split(", ")
-        for key in said:
+        for key in data:
             if key not in known:
                 raise PromptFileError(f"{origin}: there is no field {key!r}; the fields: {_KEYS}")
 
     def read(self) -> SavedPrompt:
-        text = self.said.get("text")
-        if text is not None and (not isinstance(text, str) or not text.strip()):
-            raise self._wrong("text", text, "words")
-        points = self._numbers("points", 2, "[[x, y], ...]")
-        boxes = self._numbers("boxes", 4, "[[x0, y0, x1, y1], ...]")
-        box = self._box()
+        text = self._field("text", _is_text, "words")
+        points = self._rows("points", 2, "[[x, y], ...]")
+        boxes = self._rows("boxes", 4, "[[x0, y0, x1, y1], ...]")
+        box = self._field("box", partial(_is_row, columns=4), "[x0, y0, x1, y1] in px")
         obj_id = self._integer("object", 1, MAX_OBJECT_ID)
-        exemplar = self.said.get("exemplar", False)
-        if not isinstance(exemplar, bool):
-            raise self._wrong("exemplar", exemplar, "true or false")
-        if len(boxes) and text is None and not exemplar:
+        is_exemplar = self._field("exemplar", partial(_is_a, bool), "true or false")
+        if len(boxes) and text is None and not is_exemplar:
             raise self._wrong(
                 "boxes",
-                self.said["boxes"],
+                self.data["boxes"],
                 'exemplars of a concept, with "exemplar": true or a text; one object has a "box"',
             )
-        video = self.said.get("video")
-        if video is not None and not isinstance(video, str):
-            raise self._wrong("video", video, "the name of a video file")
+        video = self._field("video", partial(_is_a, str), "the name of a video file")
         frame = self._integer("frame", 0, 2**31 - 1)
         if frame is None:
             raise self._wrong("frame", None, "a frame's number, counted from 0")
@@ -409,12 +404,12 @@ class _Entry:
             obj_id,
             points,
             self._signs("point_labels", len(points)),
-            box,
+            None if box is None else np.array(box, np.float64),
             self._mask("mask"),
             None if text is None else text.strip(),
             boxes,
             self._signs("box_labels", len(boxes)),
-            "answer" in self.said,
+            "answer" in self.data,
             self._mask("answer"),
             self._mask("prior"),
             video,
@@ -426,46 +421,37 @@ class _Entry:
             )
         return prompt
 
-    def _integer(self, key: str, low: int, high: int) -> int | None:
-        value = self.said.get(key)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise self._wrong(key, value, f"a whole number from {low} to {high}")
+    def _field(self, key: str, is_right: Callable[[Any], bool], form: str) -> Any:
+        """What stands there, if it is of that form; None if nothing does."""
+        value = self.data.get(key)
+        if value is not None and not is_right(value):
+            raise self._wrong(key, value, form)
         return value
 
-    def _numbers(self, key: str, columns: int, form: str) -> FloatArray:
-        value = self.said.get(key)
-        if value is None:
-            return np.zeros((0, columns))
-        rows = value if isinstance(value, list) else [None]
-        for row in rows:
-            if not isinstance(row, list) or len(row) != columns or not all(map(_is_finite, row)):
-                raise self._wrong(key, value, f"finite numbers like {form}")
-        return np.array(rows, np.float64).reshape(-1, columns)
+    def _integer(self, key: str, low: int, high: int) -> int | None:
+        def is_right(value: Any) -> bool:
+            return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
-    def _box(self) -> FloatArray | None:
-        value = self.said.get("box")
-        if value is None:
-            return None
-        if not isinstance(value, list) or len(value) != 4 or not all(map(_is_finite, value)):
-            raise self._wrong("box", value, "[x0, y0, x1, y1] in px")
-        return np.array(value, np.float64)
+        value: int | None = self._field(key, is_right, f"a whole number from {low} to {high}")
+        return value
+
+    def _rows(self, key: str, columns: int, form: str) -> FloatArray:
+        def is_right(value: Any) -> bool:
+            return isinstance(value, list) and all(_is_row(row, columns) for row in value)
+
+        rows = self._field(key, is_right, f"finite numbers like {form}")
+        return np.array(rows or [], np.float64).reshape(-1, columns)
 
     def _signs(self, key: str, count: int) -> BoolArray:
-        value = self.said.get(key)
-        if value is None:
+        signs = self._field(key, _are_signs, "a list of 1 (positive) and 0 (negative)")
+        if signs is None:
             return np.ones(count, bool)
-        if not isinstance(value, list) or any(
-            isinstance(v, bool) or v not in (0, 1) for v in value
-        ):
-            raise self._wrong(key, value, "a list of 1 (positive) and 0 (negative)")
-        if len(value) != count:
-            raise self._wrong(key, value, f"a list of {count}, one for each")
-        return np.array(value, bool)
+        if len(signs) != count:
+            raise self._wrong(key, signs, f"a list of {count}, one for each")
+        return np.array(signs, bool)
 
     def _mask(self, key: str) -> ObjectMask | None:
-        value = self.said.get(key)
+        value = self.data.get(key)
         if value is None:
             return None
         try:
@@ -488,6 +474,22 @@ class _Entry:
     def _wrong(self, key: str, value: Any, form: str) -> PromptFileError:
         what = f"{key!r} must be" if key else "a prompt must be"
         return PromptFileError(f"{self.origin}: {what} {form}, not {value!r:.80}")
+
+
+def _is_a(kind: type, value: Any) -> bool:
+    return isinstance(value, kind)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _are_signs(value: Any) -> bool:
+    return isinstance(value, list) and all(not _is_a(bool, v) and v in (0, 1) for v in value)
+
+
+def _is_row(value: Any, columns: int) -> bool:
+    return isinstance(value, list) and len(value) == columns and all(map(_is_finite, value))
 
 
 def _is_finite(value: Any) -> bool:

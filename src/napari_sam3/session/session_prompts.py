@@ -93,10 +93,10 @@ def _apply(
     session: VideoSession, prompts: Iterable[SavedPrompt], problems: list[str] | None
 ) -> list[int]:
     """Say them one by one; one that can't be said is an error, or a problem and lost alone."""
-    told = list(prompts)
-    texts = {p.frame_index for p in told if p.is_concept}
+    all_prompts = list(prompts)
+    texts = {p.frame_index for p in all_prompts if p.is_concept}
     frames = set()
-    for prompt in sorted(told, key=lambda p: p.is_concept):
+    for prompt in sorted(all_prompts, key=lambda p: p.is_concept):
         if prompt.is_found and prompt.frame_index in texts:
             continue  # the concept is looked for anew
         frames.add(prompt.frame_index)
@@ -121,16 +121,16 @@ def _arguments(prompt: SavedPrompt, size: tuple[int, int]) -> dict[str, Any]:
         mask = prompt.answer if prompt.is_found else prompt.prior
     if mask is not None and mask.size != size:
         raise PromptFileError(f"a mask is of size {mask.size}, the video's frames of {size}")
-    said: dict[str, Any] = {"obj_id": prompt.obj_id, "text": prompt.text}
+    arguments: dict[str, Any] = {"obj_id": prompt.obj_id, "text": prompt.text}
     if prompt.is_concept and len(prompt.boxes_xyxy):
-        said |= {"boxes": prompt.boxes_xyxy, "box_labels": prompt.box_labels, "exemplar": True}
+        arguments |= {"boxes": prompt.boxes_xyxy, "box_labels": prompt.box_labels, "exemplar": True}
     elif prompt.box_xyxy is not None:
-        said["boxes"] = [prompt.box_xyxy]
+        arguments["boxes"] = [prompt.box_xyxy]
     if len(prompt.points_xy):
-        said |= {"points": prompt.points_xy, "point_labels": prompt.point_labels}
+        arguments |= {"points": prompt.points_xy, "point_labels": prompt.point_labels}
     if mask is not None:
-        said["mask"] = mask.mask
-    return said
+        arguments["mask"] = mask.mask
+    return arguments
 
 
 def _check(session: VideoSession, prompt: SavedPrompt) -> None:
@@ -141,12 +141,12 @@ def _check(session: VideoSession, prompt: SavedPrompt) -> None:
             raise PromptFileError(
                 f"{prompt.origin}: a mask is of {mask.size}, the frames of {size}"
             )
-    said = _arguments(prompt, size)
+    arguments = _arguments(prompt, size)
     if prompt.is_found:  # no mask may be there, if the model answered that the object is not
-        said["text"] = "found"
-        said.pop("mask", None)
+        arguments["text"] = "found"
+        arguments.pop("mask", None)
     try:
-        check_prompt(size, len(session.video), frame_index=prompt.frame_index, **said)
+        check_prompt(size, len(session.video), frame_index=prompt.frame_index, **arguments)
     except RequestError as exc:
         raise _with_origin(prompt, exc) from exc
 

@@ -75,7 +75,7 @@ class SessionState:
         self._next_id = 1
         self._issued: set[int] = set()
         self._found: set[int] = set()  # by a concept, before anybody pointed at them
-        self._met: set[int] = set()  # of those, the ones that a propagation has met
+        self._followed: set[int] = set()  # of those, the ones that a propagation has followed
         self._twins: set[tuple[int, int]] = set()  # an object pointed at; the same, found
         # the newest masks of a frame, overlaps and removed objects included
         self._shown: dict[int, dict[int, PackedMask]] = {}
@@ -230,13 +230,13 @@ class SessionState:
                 self._twins.add((obj_id, other))
 
     def judge_newcomers(self, found: Mapping[int, ObjectMask]) -> None:
-        """Take what is met for the first time, and where a removed object is, for that object.
+        """Take what is followed for the first time, and where a removed object is, for that object.
 
-        What was met apart from it is another object, wherever the two are later.
+        What was then apart from it is another object, wherever the two are later.
         """
         removed = [mask for obj_id, mask in found.items() if obj_id in self.removed]
-        for obj_id in found.keys() - self.keyframes.keys() - self._met:
-            self._met.add(obj_id)
+        for obj_id in found.keys() - self.keyframes.keys() - self._followed:
+            self._followed.add(obj_id)
             if any(found[obj_id].overlap(mask) > SAME_OBJECT for mask in removed):
                 self.removed.add(obj_id)
 
@@ -246,11 +246,11 @@ class SessionState:
         concepts: Sequence[tuple[int, Concept]],
         ids: PromptList,
     ) -> None:
-        """Take over the prompts of an earlier session, and its `ids`; these state must be new."""
+        """Take over the prompts of an earlier session, and its `ids`; this state must be new."""
         self.keyframes = {i: dict(frames) for i, frames in keyframes.items()}
         self.concepts = tuple(concepts)
         self._found = set(ids.found)
-        self._met = set(ids.found)
+        self._followed = set(ids.found)
         self.removed = set(ids.removed)
         self._twins = set(ids.twins)
         self._issued = {*self.keyframes, *self._found, *self.removed}

@@ -11,7 +11,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from napari_sam3.errors import (
     FrameIndexError,
@@ -285,11 +285,15 @@ def check_normalised_boxes(boxes: Any, size: tuple[int, int]) -> FloatArray | No
     return pixels
 
 
-def _check_numbers(value: ArrayLike, columns: int, name: str, form: str) -> FloatArray:
+def _as_array(value: Any, form: str) -> NDArray[Any]:
     try:
-        raw = np.asarray(value)
+        return np.asarray(value)
     except (ValueError, TypeError) as exc:
-        raise RequestError(f"{name} must be numbers like {form}, not {value!r}") from exc
+        raise RequestError(f"{form}, not {value!r}") from exc
+
+
+def _check_numbers(value: ArrayLike, columns: int, name: str, form: str) -> FloatArray:
+    raw = _as_array(value, f"{name} must be numbers like {form}")
     if raw.size == 0 and raw.ndim <= 2:
         return np.zeros((0, columns))
     if raw.dtype.kind not in "iuf":
@@ -322,10 +326,7 @@ def _check_points(points: Any, size: tuple[int, int]) -> FloatArray:
 def _check_labels(labels: Any, count: int, name: str, of: str) -> BoolArray:
     if labels is None:
         return np.ones(count, bool)
-    try:
-        array = np.asarray(labels)
-    except (ValueError, TypeError) as exc:
-        raise RequestError(f"{name} must be a list of 0 and 1, not {labels!r}") from exc
+    array = _as_array(labels, f"{name} must be a list of 0 and 1")
     if array.size == 0 and array.ndim == 1:
         array = no_labels()
     if array.ndim != 1 or array.dtype.kind not in "iufb" or not np.isin(array, (0, 1)).all():
@@ -367,10 +368,7 @@ def _check_object_boxes(signs: BoolArray, obj_id: int | None) -> None:
 
 
 def _check_mask(mask: Any, size: tuple[int, int]) -> BoolArray:
-    try:
-        array = np.asarray(mask)
-    except (ValueError, TypeError) as exc:
-        raise RequestError(f"mask must be a (H, W) array of bool, not {mask!r}") from exc
+    array = _as_array(mask, "mask must be a (H, W) array of bool")
     if array.shape != size:
         raise RequestError(
             f"mask has shape {array.shape}; it must be (height, width) of the video, {size}"

@@ -16,7 +16,7 @@ import pytest
 from napari_sam3 import run_batch
 from napari_sam3.batch import task, workers
 from napari_sam3.batch.plan import plan_batch
-from napari_sam3.batch.summary import BatchRow, say_summary
+from napari_sam3.batch.summary import BatchRow, format_summary
 from napari_sam3.cli import main
 from napari_sam3.errors import ModelUnavailableError, PromptFileError, RequestError
 from napari_sam3.imports import open_labels
@@ -354,7 +354,7 @@ def test_the_command(films, prompts, tmp_path, capsys):
 
 def test_the_table():
     rows = [BatchRow("a", 10, 2, 3.25), BatchRow("long", state="failed", error="it is no video")]
-    assert say_summary(rows).splitlines() == [
+    assert format_summary(rows).splitlines() == [
         "video  frames  objects  seconds  state   error",
         "a          10        2      3.2  done",
         "long        0        0      0.0  failed  it is no video",

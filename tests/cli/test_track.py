@@ -13,7 +13,7 @@ from PIL import Image
 
 from napari_sam3.cli import main, track
 from napari_sam3.errors import ModelError
-from napari_sam3.export import LabelPngWriter, LabelTiffWriter
+from napari_sam3.projects.tracking import MemoryRun
 from napari_sam3.video import open_video
 from napari_sam3.video.video_writer import VideoWriter
 
@@ -198,14 +198,14 @@ def test_wrong_use_is_exit_code_2(video, capsys):
 
 
 def test_ctrl_c_keeps_what_is_done(run, tmp_path, monkeypatch):
-    write = LabelPngWriter.write
+    keep = MemoryRun.keep
 
-    def write_and_interrupt(self, result, sources):
-        write(self, result, sources)
+    def keep_and_interrupt(self, result):
+        keep(self, result)
         if result.frame_index == 3:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(LabelPngWriter, "write", write_and_interrupt)
+    monkeypatch.setattr(MemoryRun, "keep", keep_and_interrupt)
     before = signal.getsignal(signal.SIGINT)
     code, out, err = run("--point", "20,20")
     assert code == 130
@@ -219,12 +219,12 @@ def test_ctrl_c_keeps_what_is_done(run, tmp_path, monkeypatch):
 
 
 def test_a_second_ctrl_c_gives_up(run, tmp_path, monkeypatch):
-    def interrupt_twice(self, result, sources):
+    def interrupt_twice(self, result):
         if result.frame_index == 3:
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(LabelTiffWriter, "write", interrupt_twice)
+    monkeypatch.setattr(MemoryRun, "keep", interrupt_twice)
     code, _, err = run("--point", "20,20", "--formats", "tiff")
     assert code == 130
     assert "interrupted" in err

@@ -16,7 +16,7 @@ from napari_sam3.plugin.io.project_reader import get_project_reader, read_projec
 from napari_sam3.plugin.io.video_reader import get_reader
 from napari_sam3.plugin.layers import project_layers as restore
 from napari_sam3.projects import Project
-from napari_sam3.session.prompt_files import PromptList, SavedPrompt
+from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
 from napari_sam3.values import FrameResult, ObjectMask
 from tests.projects.conftest import full_disk
 

@@ -12,7 +12,6 @@ from PIL import Image
 from napari_sam3.labels.objects import ObjectInfo, ObjectTable
 from napari_sam3.models.fake import FakeModel, FakeTracker
 from napari_sam3.projects import Project, ProjectState
-from napari_sam3.session.prompt_files import session_prompts
 from napari_sam3.session.session import VideoSession
 
 SHAPE = T, H, W = 12, 60, 90
@@ -55,7 +54,7 @@ def made(tmp_path_factory):
         project.keep(session.add_prompt(4, boxes=[[50, 10, 70, 30]]), prompted=[2])
         list(session.propagate("forward", 2, 2))
         session.add_prompt(3, points=[[24, 23]], point_labels=[0], obj_id=1)
-        project.save_prompts(session_prompts(session))
+        project.save_prompts(session.list_prompts())
         project.begin_run("forward", 2)
         for result in session.propagate("forward", 2, 5):
             project.keep(result, of_run=True)

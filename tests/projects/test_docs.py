@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from napari_sam3.projects import Project, ProjectState
-from napari_sam3.session.prompt_files import prompts_from_json, read_prompts
+from napari_sam3.session.prompt_files import read_prompts
+from napari_sam3.session.saved_prompts import prompts_from_json
 
 TEXT = (Path(__file__).parents[2] / "docs" / "projects.md").read_text(encoding="utf-8")
 

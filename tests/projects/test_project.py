@@ -208,7 +208,7 @@ def test_a_disk_without_room_is_told_and_nothing_is_lost(folder, monkeypatch):
             with pytest.raises(ProjectError, match="room on the disk"):
                 project.save_layers({"new": 1})
         assert (folder / "layers.json").read_text() == before
-        assert not list(folder.glob(".*.part"))
+        assert not list(folder.glob(".*"))
         project.save_layers({"new": 1})
     with Project.open(folder) as project:
         assert project.layers == {"new": 1}

@@ -9,8 +9,6 @@ from napari_sam3.models.fake import FakeModel
 from napari_sam3.models.sequential import SequentialTracker
 from napari_sam3.projects import Project, continue_run, open_session
 from napari_sam3.samples.cells import make_cells
-from napari_sam3.session.prompt_files import session_prompts
-from napari_sam3.session.restoring import prompted_objects
 from napari_sam3.session.session import VideoSession
 
 SHAPE = T, H, W = 16, 60, 90
@@ -28,10 +26,10 @@ def prompt(session):
 
 def run_and_stop(project, session, direction, start, n_frames, limit=None):
     """Keep the first frames of a run, as a process that is killed does."""
-    project.save_prompts(session_prompts(session))
+    project.save_prompts(session.list_prompts())
     project.begin_run(direction, start, limit)
     for _, result in zip(range(n_frames), session.propagate(direction, start, limit), strict=False):
-        told = prompted_objects(session, result.frame_index)
+        told = session.prompted_objects(result.frame_index)
         project.keep(result, prompted=told, of_run=True)
 
 
@@ -103,7 +101,7 @@ def test_what_a_correction_changes_is_computed_again_and_no_more(tmp_path, steps
         session.add_prompt(0, points=[[20, 20]])
         run_and_stop(project, session, "forward", 0, 13)
         session.add_prompt(10, points=[[60, 30]], obj_id=1)
-        project.save_prompts(session_prompts(session))
+        project.save_prompts(session.list_prompts())
         whole = as_labels(session.propagate("forward", 10))
     steps.clear()
     with (
@@ -123,14 +121,14 @@ def test_a_correction_while_it_runs_leaves_what_follows_true(tmp_path, steps):
         VideoSession(FILM, FakeModel()) as session,
     ):
         session.add_prompt(0, points=[[20, 20]])
-        project.save_prompts(session_prompts(session))
+        project.save_prompts(session.list_prompts())
         project.begin_run("forward", 0)
         propagation = session.propagate("forward", 0)
         for result in propagation:
             project.keep(result, of_run=True)
             if result.frame_index == 6:
                 session.add_prompt(3, points=[[60, 30]], obj_id=1)
-                project.save_prompts(session_prompts(session))
+                project.save_prompts(session.list_prompts())
             if result.frame_index == 10:
                 break
     with Project.open(tmp_path / "a.sam3") as project:
@@ -212,7 +210,7 @@ def test_what_a_concept_found_on_the_way_is_known_again(tmp_path, model):
         VideoSession(FILM, model) as session,
     ):
         session.add_prompt(0, text="dog")
-        project.save_prompts(session_prompts(session))
+        project.save_prompts(session.list_prompts())
         result = session.add_prompt(3, points=[[10, 50]], obj_id=5)
         project.keep(result, of_run=True)
     with Project.open(tmp_path / "a.sam3") as project:
@@ -231,7 +229,7 @@ def test_another_model_answers_anew_under_the_same_ids(tmp_path, model):
         session.add_prompt(4, points=[[40, 40]], obj_id=6)
         session.add_prompt(4, points=[[70, 10]], obj_id=9)
         session.remove_object(9)
-        project.save_prompts(session_prompts(session))
+        project.save_prompts(session.list_prompts())
     other = FakeModel(radius=4)
     other.name = "other"
     with (
@@ -252,7 +250,7 @@ def test_a_long_project_is_not_loaded_whole(tmp_path, model):
         square[3:9, 3:9] = 1
         with VideoSession(film, model) as session:
             session.add_prompt(0, boxes=[[3, 3, 9, 9]])
-            project.save_prompts(session_prompts(session))
+            project.save_prompts(session.list_prompts())
         number = project.begin_run("forward", 0)
         for t in range(60):
             project.labels.draw(t, square, run=number)

@@ -10,18 +10,15 @@ import pytest
 from napari_sam3.errors import PromptFileError, RequestError
 from napari_sam3.models.fake import FakeModel
 from napari_sam3.session.json_text import to_text
-from napari_sam3.session.prompt_files import (
+from napari_sam3.session.prompt_files import read_prompts, write_prompts
+from napari_sam3.session.saved_prompts import (
     PromptList,
     SavedPrompt,
-    apply_prompts,
     prompts_from_json,
     prompts_to_json,
-    read_prompts,
-    session_prompts,
-    write_prompts,
 )
-from napari_sam3.session.restoring import restore_prompts
 from napari_sam3.session.session import VideoSession
+from napari_sam3.session.session_prompts import apply_prompts, restore_prompts
 
 FILM = np.zeros((8, 60, 90), np.uint8)
 
@@ -43,7 +40,7 @@ def told(session):
     list(session.propagate("forward", 1, 4))
     session.add_prompt(4, points=[[33, 27]], point_labels=[0], obj_id=1)
     session.remove_object(2)
-    return session_prompts(session)
+    return session.list_prompts()
 
 
 def shown(session):
@@ -65,7 +62,7 @@ def test_a_session_is_restored_as_it_was_without_asking_the_model(session, monke
             patched.delattr("napari_sam3.models.fake.FakeTracker.detect")
             assert restore_prompts(other, again) == []
         assert other.object_ids == session.object_ids
-        assert prompts_to_json(session_prompts(other)) == prompts_to_json(prompts)
+        assert prompts_to_json(other.list_prompts()) == prompts_to_json(prompts)
         assert [
             {i: (m.mask.tobytes(), m.score) for i, m in r.objects.items()}
             for r in other.propagate("both", 3)

@@ -9,9 +9,9 @@ import pytest
 
 from napari_sam3.models.base import TrackedFrame
 from napari_sam3.models.fake import FakeModel, FakeTracker
-from napari_sam3.session.prompt_files import prompts_from_json, prompts_to_json
-from napari_sam3.session.restoring import list_prompts, restore_prompts
+from napari_sam3.session.saved_prompts import prompts_from_json, prompts_to_json
 from napari_sam3.session.session import VideoSession
+from napari_sam3.session.session_prompts import restore_prompts
 from napari_sam3.values import ObjectMask
 
 FILM = np.zeros((8, 60, 80), np.uint8)
@@ -76,7 +76,7 @@ def test_with_an_object_that_was_pointed_at_goes_what_was_found_in_its_place(is_
     session.add_prompt(0, mask=found.mask, obj_id=7)
     assert set(next(session.propagate()).objects) == {7}
     if is_restored:
-        told = json.loads(json.dumps(prompts_to_json(list_prompts(session))))
+        told = json.loads(json.dumps(prompts_to_json(session.list_prompts())))
         session = VideoSession(FILM, FakeModel())
         assert restore_prompts(session, prompts_from_json(told)) == []
     session.remove_object(7)

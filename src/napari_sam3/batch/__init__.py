@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from napari_sam3.batch.run import BatchReport, run_batch
     from napari_sam3.batch.summary import BatchRow
-    from napari_sam3.batch.tracked import TrackedVideo
+    from napari_sam3.batch.tracked_video import TrackedVideo
     from napari_sam3.batch.tracking import track_video
 
 _HOMES = {
     "BatchReport": "run",
     "BatchRow": "summary",
-    "TrackedVideo": "tracked",
+    "TrackedVideo": "tracked_video",
     "run_batch": "run",
     "track_video": "tracking",
 }

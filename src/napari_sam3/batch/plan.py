@@ -70,21 +70,21 @@ def plan_batch(
             "say in one way what to track: by prompts, by a text, or by files beside the videos"
         )
     places = find_videos(videos)
-    told = PromptList()
+    prompt_list = PromptList()
     if text is not None:
-        told = PromptList([SavedPrompt.from_json({"frame": 0, "text": text}, "the text")])
+        prompt_list = PromptList([SavedPrompt.from_json({"frame": 0, "text": text}, "the text")])
     elif prompts is not None:
-        told = gather_prompts(prompts)
+        prompt_list = gather_prompts(prompts)
         if not places and isinstance(prompts, str | os.PathLike):
             home = Path(prompts).expanduser().parent
-            named = dict.fromkeys(p.video for p in told if p.video is not None)
+            named = dict.fromkeys(p.video for p in prompt_list if p.video is not None)
             places = [home / name for name in named]
     if not places:
         raise RequestError("there are no videos to track in; name files or folders")
-    _check_names(told, places)
+    _check_names(prompt_list, places)
     names = _name_all(places)
     return [
-        _plan_beside(place, name) if beside else _plan(place, name, told)
+        _plan(place, name, None if beside else prompt_list)
         for place, name in zip(places, names, strict=True)
     ]
 
@@ -109,23 +109,18 @@ def _films_in(place: Path) -> list[Path]:
     return sorted(f for f in files if f.suffix.lower() in VIDEO_SUFFIXES and f.is_file())
 
 
-def _plan(place: Path, name: str, told: PromptList) -> PlannedVideo:
+def _plan(place: Path, name: str, prompt_list: PromptList | None) -> PlannedVideo:
+    """Choose the prompts of a video: from a list for all, or else from the file beside it."""
     try:
-        return PlannedVideo(place, name, prompts_for(told, place))
+        if prompt_list is None:
+            prompt_list = gather_prompts(place.with_name(place.name + BESIDE))
+        return PlannedVideo(place, name, prompts_for(prompt_list, place))
     except PromptFileError as exc:
         return PlannedVideo(place, name, None, str(exc))
 
 
-def _plan_beside(place: Path, name: str) -> PlannedVideo:
-    try:
-        told = gather_prompts(place.with_name(place.name + BESIDE))
-        return PlannedVideo(place, name, prompts_for(told, place))
-    except PromptFileError as exc:
-        return PlannedVideo(place, name, None, str(exc))
-
-
-def _check_names(told: PromptList, places: Sequence[Path]) -> None:
-    for name in dict.fromkeys(p.video for p in told if p.video is not None):
+def _check_names(prompt_list: PromptList, places: Sequence[Path]) -> None:
+    for name in dict.fromkeys(p.video for p in prompt_list if p.video is not None):
         meant = [place for place in places if is_meant(name, place)]
         if len(meant) > 1:
             raise PromptFileError(

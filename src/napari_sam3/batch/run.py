@@ -8,13 +8,14 @@ import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
 from napari_sam3.batch.interrupts import noting_interrupts
 from napari_sam3.batch.plan import plan_batch
-from napari_sam3.batch.summary import BatchRow, say_summary, write_summary
+from napari_sam3.batch.summary import BatchRow, format_summary, write_summary
 from napari_sam3.batch.task import LoadedOnce, Task, TaskSettings, do_task
 from napari_sam3.batch.tracking import Prompts
 from napari_sam3.batch.workers import do_in_processes
@@ -22,7 +23,7 @@ from napari_sam3.errors import RequestError, VideoError
 from napari_sam3.export.registry import FORMATS
 from napari_sam3.models.registry import find_model
 from napari_sam3.models.weights import state_of
-from napari_sam3.values import Direction, FrameResult
+from napari_sam3.values import Direction
 
 SUMMARY = "summary.csv"
 
@@ -55,7 +56,7 @@ class BatchReport:
 
     def __str__(self) -> str:
         """A table."""
-        return say_summary(self.rows)
+        return format_summary(self.rows)
 
 
 def run_batch(
@@ -148,40 +149,40 @@ def run_batch(
     rows: dict[int, BatchRow] = {}
     tasks: dict[int, Task] = {}
 
-    def tell(number: int, row: BatchRow) -> None:
+    def add_row(number: int, row: BatchRow) -> None:
         rows[number] = row
         write_summary(summary, [rows[n] for n in sorted(rows)])
         if on_row is not None:
             on_row(row)
 
-    def say_stopping() -> None:
+    def announce_stop() -> None:
         bar.write("stopping after this frame; Ctrl-C again to give up", file=sys.stderr)
 
     for number, one in enumerate(planned):
         if one.prompts is None:
-            tell(number, BatchRow(str(one.path), state="failed", error=one.problem))
+            add_row(number, BatchRow(str(one.path), state="failed", error=one.problem))
         else:
             tasks[number] = Task(one.path, one.prompts, home / one.name, settings)
     with (
         tqdm(total=len(tasks), desc="videos", unit="video", disable=not progress) as bar,
-        noting_interrupts(say_stopping) as stop,
+        noting_interrupts(announce_stop) as stop,
     ):
 
-        def look(number: int, n_frames: int) -> None:
+        def show(number: int, n_frames: int) -> None:
             bar.set_postfix_str(f"{tasks[number].video.name}: {n_frames} frames", refresh=True)
             if on_frame is not None:
                 on_frame(str(tasks[number].video), n_frames)
 
-        do = do_here(tasks, stop, look) if jobs == 1 else do_in_processes(tasks, jobs, stop, look)
+        do = do_here(tasks, stop, show) if jobs == 1 else do_in_processes(tasks, jobs, stop, show)
         with closing(do):  # ends processes at once, whatever goes wrong here
             for number, row in do:
-                tell(number, row)
+                add_row(number, row)
                 bar.update()
     return BatchReport(tuple(rows[n] for n in sorted(rows)), summary, stop.is_set())
 
 
 def do_here(
-    tasks: dict[int, Task], stop: threading.Event, look: Callable[[int, int], object]
+    tasks: dict[int, Task], stop: threading.Event, show: Callable[[int, int], object]
 ) -> Generator[tuple[int, BatchRow]]:
     """Do tasks in this process, one after the other."""
     models = LoadedOnce()
@@ -189,15 +190,7 @@ def do_here(
         for number, task in tasks.items():
             if stop.is_set():
                 return
-            n_frames = 0
-
-            def goes_on(result: FrameResult, number: int = number) -> bool:
-                nonlocal n_frames
-                n_frames += 1
-                look(number, n_frames)
-                return not stop.is_set()
-
-            yield number, do_task(task, models, goes_on)
+            yield number, do_task(task, models, stop, partial(show, number))
     finally:
         models.close()
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
 from napari_sam3.errors import VideoError
+from napari_sam3.whole_files import written_whole
 
 State = Literal["done", "skipped", "stopped", "failed"]
 
@@ -57,10 +57,9 @@ def write_summary(path: Path, rows: Sequence[BatchRow]) -> None:
     writer.writeheader()
     for row in rows:
         writer.writerow({**asdict(row), "seconds": f"{row.seconds:.1f}"})
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.write_text(text.getvalue(), encoding="utf-8")
-        part.replace(path)
+        with written_whole(path) as part:
+            part.write_text(text.getvalue(), encoding="utf-8")
     except OSError as exc:
         raise VideoError(
             f"the summary {str(path)!r} can't be written ({exc.strerror or exc}); check the "
@@ -68,7 +67,7 @@ def write_summary(path: Path, rows: Sequence[BatchRow]) -> None:
         ) from exc
 
 
-def say_summary(rows: Sequence[BatchRow]) -> str:
+def format_summary(rows: Sequence[BatchRow]) -> str:
     """The rows as a table for people."""
     head = ("video", "frames", "objects", "seconds", "state", "error")
     lines = [head] + [
@@ -76,11 +75,11 @@ def say_summary(rows: Sequence[BatchRow]) -> str:
         for row in rows
     ]
     widths = [max(len(line[n]) for line in lines) for n in range(5)]
-    said = []
+    text_lines = []
     for line in lines:
         cells = [
             cell.rjust(width) if 1 <= n <= 3 else cell.ljust(width)
             for n, (cell, width) in enumerate(zip(line, widths, strict=False))
         ]
-        said.append("  ".join([*cells, line[5]]).rstrip())
-    return "\n".join(said)
+        text_lines.append("  ".join([*cells, line[5]]).rstrip())
+    return "\n".join(text_lines)

@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import logging
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
 from napari_sam3.batch.summary import BatchRow, State
-from napari_sam3.batch.tracked import TrackedVideo
+from napari_sam3.batch.tracked_video import TrackedVideo
 from napari_sam3.batch.tracking import track_video
 from napari_sam3.errors import ProjectError, RequestError, Sam3Error
 from napari_sam3.export.registry import FORMATS
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import find_model, load_model
+from napari_sam3.projects.folders import SUFFIX, is_project
 from napari_sam3.projects.lock import ProjectLock
-from napari_sam3.projects.place import SUFFIX, is_project
 from napari_sam3.projects.project import Project
 from napari_sam3.projects.tracking import describe_request
-from napari_sam3.session.prompt_files import prompts_from_json, prompts_to_json
-from napari_sam3.session.saved_prompts import PromptList
+from napari_sam3.session.saved_prompts import PromptList, prompts_from_json, prompts_to_json
 from napari_sam3.values import Direction, FrameResult
 
 logger = logging.getLogger(__name__)
-
-GoesOn = Callable[[FrameResult], bool]
 
 
 @dataclass(frozen=True)
@@ -81,16 +80,16 @@ class Task:
         }
 
     @classmethod
-    def from_json(cls, said: dict[str, Any]) -> Self:
+    def from_json(cls, data: dict[str, Any]) -> Self:
         """Read what `to_json` made."""
-        settings = dict(said["settings"])
+        settings = dict(data["settings"])
         limits = settings["contrast_limits"]
         settings["formats"] = tuple(settings["formats"])
         settings["contrast_limits"] = None if limits is None else tuple(limits)
         return cls(
-            Path(said["video"]),
-            prompts_from_json(said["prompts"]),
-            Path(said["results"]),
+            Path(data["video"]),
+            prompts_from_json(data["prompts"]),
+            Path(data["results"]),
             TaskSettings(**settings),
         )
 
@@ -114,7 +113,9 @@ class LoadedOnce:
         self._model = None
 
 
-def do_task(task: Task, models: LoadedOnce, goes_on: GoesOn = lambda result: True) -> BatchRow:
+def do_task(
+    task: Task, models: LoadedOnce, stop: threading.Event, on_frames: Callable[[int], object]
+) -> BatchRow:
     """Track and export a video. Nothing is raised: what goes wrong is in the row.
 
     Parameters
@@ -123,9 +124,17 @@ def do_task(task: Task, models: LoadedOnce, goes_on: GoesOn = lambda result: Tru
         What to do.
     models : LoadedOnce
         Where the model comes from.
-    goes_on : callable
-        Called with each frame; the answer False stops.
+    stop : Event
+        Once it is set it ends after the frame under way.
+    on_frames : callable
+        Called with the number of frames done, after each.
     """
+    numbers = count(1)
+
+    def goes_on(result: FrameResult) -> bool:
+        on_frames(next(numbers))
+        return not stop.is_set()
+
     began = time.perf_counter()
     frames = objects = 0
     state: State = "failed"
@@ -157,7 +166,7 @@ def do_task(task: Task, models: LoadedOnce, goes_on: GoesOn = lambda result: Tru
     return BatchRow(str(task.video), frames, objects, seconds, state, error)
 
 
-def _track(task: Task, models: LoadedOnce, goes_on: GoesOn) -> TrackedVideo:
+def _track(task: Task, models: LoadedOnce, goes_on: Callable[[FrameResult], bool]) -> TrackedVideo:
     settings = task.settings
     return track_video(
         task.video,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 from tqdm import tqdm
 
-from napari_sam3.batch.tracked import TrackedVideo
+from napari_sam3.batch.tracked_video import TrackedVideo
 from napari_sam3.errors import PromptFileError
-from napari_sam3.labels.drawing import draw_result
-from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
 from napari_sam3.projects.project import Project
-from napari_sam3.projects.tracking import ProjectRun, open_or_create
-from napari_sam3.session.prompt_files import apply_prompts, read_prompts
-from napari_sam3.session.restoring import prompted_objects
+from napari_sam3.projects.tracking import LabelRun, MemoryRun, ProjectRun, open_or_create
+from napari_sam3.session.prompt_files import read_prompts
 from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
-from napari_sam3.session.session import VideoSession
 from napari_sam3.values import Direction, FrameResult, ObjectMask
 from napari_sam3.video import Video, as_video
 
@@ -83,33 +79,44 @@ def track_video(
     VideoError, ModelError, ProjectError
         If the video, the model or the project can't be had.
     """
-    told = None if prompts is None else gather_prompts(prompts)
-    if told is None and project is None:
+    prompt_list = None if prompts is None else gather_prompts(prompts)
+    if prompt_list is None and project is None:
         raise PromptFileError("there is nothing to track: give prompts, or a project that has some")
-    settings: dict[str, Any] = {
-        "direction": direction,
-        "start": start_frame_index,
-        "limit": max_frame_num_to_track,
-        "contrast_limits": contrast_limits,
-    }
-    with ExitStack() as stack:
+    with ExitStack() as stack, ExitStack() as on_failure:
         film = as_video(video)
         if film is not video:
             stack.callback(film.close)
-        if told is not None and film.path is not None:
-            told = prompts_for(told, film.path)
+        if prompt_list is not None and film.path is not None:
+            prompt_list = prompts_for(prompt_list, film.path)
         loaded = load_model(model, device)
         if loaded is not model:
             stack.callback(loaded.close)
-        if project is None:
-            return _track_in_memory(video, film, loaded, told or (), settings, on_frame, progress)
-        kept = project if isinstance(project, Project) else open_or_create(project, film)
-        try:
-            return _track_into(kept, video, film, loaded, told or (), settings, on_frame, progress)
-        except BaseException:
-            if kept is not project:
-                kept.close()
-            raise
+        settings: dict[str, Any] = {
+            "direction": direction,
+            "start": start_frame_index,
+            "limit": max_frame_num_to_track,
+            "contrast_limits": contrast_limits,
+        }
+        if project is None or isinstance(project, Project):
+            kept = project
+        else:
+            kept = on_failure.enter_context(open_or_create(project, film))
+        run: LabelRun
+        if kept is None:
+            run = MemoryRun(film, loaded, prompt_list or (), **settings)
+        else:
+            run = ProjectRun(kept, loaded, prompt_list or (), video=film, **settings)
+        with run:
+            n_done = _follow(run, on_frame, progress)
+        on_failure.pop_all()
+    return TrackedVideo(
+        video,
+        run.labels,
+        ObjectTable() if kept is None else kept.objects,
+        project=kept,
+        is_complete=n_done == len(run),
+        contrast_limits=contrast_limits,
+    )
 
 
 def gather_prompts(prompts: Prompts) -> PromptList:
@@ -123,23 +130,23 @@ def gather_prompts(prompts: Prompts) -> PromptList:
         If there are none, or one is wrong.
     """
     if isinstance(prompts, str | os.PathLike):
-        told = read_prompts(prompts)
-        told = told.with_only(p for p in told if not p.is_found)
+        prompt_list = read_prompts(prompts)
+        prompt_list = prompt_list.with_only(p for p in prompt_list if not p.is_found)
     elif isinstance(prompts, PromptList):
-        told = prompts
+        prompt_list = prompts
     else:
-        told = PromptList(
+        prompt_list = PromptList(
             one
             if isinstance(one, SavedPrompt)
             else SavedPrompt.from_json(_plain(one), f"prompt {number}")
             for number, one in enumerate(prompts, 1)
         )
-    if not len(told):
+    if not len(prompt_list):
         raise PromptFileError("there is nothing to track: no prompts were given")
-    return told
+    return prompt_list
 
 
-def prompts_for(told: PromptList, video: Path) -> PromptList:
+def prompts_for(prompt_list: PromptList, video: Path) -> PromptList:
     """Those for a video, and those that name none.
 
     A name is that of the file, or the end of its path.
@@ -149,83 +156,17 @@ def prompts_for(told: PromptList, video: Path) -> PromptList:
     PromptFileError
         If there are none.
     """
-    mine = told.for_video(video)
+    mine = prompt_list.for_video(video)
     if not len(mine):
         raise PromptFileError(f"there are no prompts for {video.name!r}; they name other videos")
     return mine
 
 
-def _track_in_memory(
-    source: Any,
-    film: Video,
-    model: VideoModel,
-    prompts: Iterable[SavedPrompt],
-    settings: dict[str, Any],
-    on_frame: OnFrame | None,
-    progress: bool,
-) -> TrackedVideo:
-    limits = settings["contrast_limits"]
-    with VideoSession(film, model, contrast_limits=limits) as session:
-        labels = LabelStack((len(film), *session.frame_size))
-        # a backward run does not pass the prompted frames again
-        for frame_index in apply_prompts(session, prompts):
-            _draw(labels, session, session.result(frame_index))
-        with session.propagate(
-            settings["direction"], settings["start"], settings["limit"]
-        ) as propagation:
-            n_frames = len(propagation)
-            results = _drawn(labels, session, propagation)
-            n_done = _follow(results, n_frames, on_frame, progress)
-    return TrackedVideo(
-        source,
-        labels,
-        ObjectTable(),
-        is_complete=n_done == n_frames,
-        contrast_limits=limits,
-    )
-
-
-def _track_into(
-    project: Project,
-    source: Any,
-    film: Video,
-    model: VideoModel,
-    prompts: Sequence[SavedPrompt],
-    settings: dict[str, Any],
-    on_frame: OnFrame | None,
-    progress: bool,
-) -> TrackedVideo:
-    with ProjectRun(project, model, prompts, video=film, **settings) as run:
-        _follow(iter(run), len(run), on_frame, progress)
-    return TrackedVideo(
-        source,
-        project.labels,
-        project.objects,
-        project=project,
-        is_complete=not project.frames_to_do,
-        contrast_limits=settings["contrast_limits"],
-    )
-
-
-def _drawn(
-    labels: LabelStack, session: VideoSession, results: Iterable[FrameResult]
-) -> Iterator[FrameResult]:
-    for result in results:
-        _draw(labels, session, result)
-        yield result
-
-
-def _draw(labels: LabelStack, session: VideoSession, result: FrameResult) -> None:
-    draw_result(labels, result, prompted_objects(session, result.frame_index))
-
-
-def _follow(
-    results: Iterator[FrameResult], n_frames: int, on_frame: OnFrame | None, progress: bool
-) -> int:
-    """Use results up, until the end or the caller's stop; how many there were."""
+def _follow(run: LabelRun, on_frame: OnFrame | None, progress: bool) -> int:
+    """Do a run, until the end or the caller's stop; how many frames were done."""
     n_done = 0
-    with tqdm(total=n_frames, desc="tracking", unit="frame", disable=not progress) as bar:
-        for result in results:
+    with tqdm(total=len(run), desc="tracking", unit="frame", disable=not progress) as bar:
+        for result in run:
             n_done += 1
             bar.update()
             if on_frame is not None and on_frame(result) is False:
@@ -233,15 +174,15 @@ def _follow(
     return n_done
 
 
-def _plain(said: Any) -> Any:
+def _plain(value: Any) -> Any:
     """A prompt as JSON has it, from one with arrays and NumPy's numbers."""
-    if isinstance(said, Mapping):
-        return {key: _plain_mask(v) if key == "mask" else _plain(v) for key, v in said.items()}
-    if isinstance(said, np.ndarray | np.generic):
-        return said.astype(int).tolist() if said.dtype == bool else said.tolist()
-    if isinstance(said, list | tuple):
-        return [_plain(value) for value in said]
-    return said
+    if isinstance(value, Mapping):
+        return {key: _plain_mask(v) if key == "mask" else _plain(v) for key, v in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return value.astype(int).tolist() if value.dtype == bool else value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
 
 
 def _plain_mask(mask: Any) -> Any:

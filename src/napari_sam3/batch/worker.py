@@ -12,7 +12,6 @@ from typing import IO, Any
 
 from napari_sam3.batch.task import LoadedOnce, Task, do_task
 from napari_sam3.batch.workers import THREADS
-from napari_sam3.values import FrameResult
 
 
 def main() -> None:
@@ -26,15 +25,8 @@ def main() -> None:
     threading.Thread(target=_hear, args=(sys.stdin, tasks, stop), daemon=True).start()
     models = LoadedOnce()
     while (task := tasks.get()) is not None:
-        n_frames = 0
-
-        def goes_on(result: FrameResult) -> bool:
-            nonlocal n_frames
-            n_frames += 1
-            _tell(voice, {"frames": n_frames})
-            return not stop.is_set()
-
-        _tell(voice, {"row": asdict(do_task(task, models, goes_on))})
+        row = do_task(task, models, stop, lambda n_frames: _tell(voice, {"frames": n_frames}))
+        _tell(voice, {"row": asdict(row)})
     models.close()
 
 

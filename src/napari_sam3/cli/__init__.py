@@ -192,23 +192,13 @@ def _add_track(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="prompts in a file: JSON or CSV (docs/projects.md), or those of a project, its folder",
     )
     _add_range(track)
-    track.add_argument(
-        *("-o", "--output"), type=Path, metavar="FOLDER", help="where results are written to"
-    )
+    _add_results(track, formats=DEFAULT_FORMATS)
     track.add_argument(
         "--project",
         type=Path,
         metavar="FOLDER",
         help="keep all in a project as it comes; the same command goes on where it stopped",
     )
-    track.add_argument(
-        "--formats",
-        type=parse_formats,
-        default=DEFAULT_FORMATS,
-        metavar="LIST",
-        help=f"{FORMATS_HELP}; default {','.join(DEFAULT_FORMATS)}",
-    )
-    track.add_argument("--overwrite", action="store_true", help="replace earlier results there")
     _add_model(track)
 
 
@@ -232,16 +222,10 @@ def _add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     batch.add_argument(
         "--prompts-beside", action="store_true", help="prompts are in VIDEO.prompts.json"
     )
-    batch.add_argument(
-        *("-o", "--output", "--out"), required=True, type=Path, metavar="FOLDER", help="for results"
-    )
-    batch.add_argument(
-        "--formats", type=parse_formats, default=(), metavar="LIST", help=FORMATS_HELP
-    )
+    _add_results(batch, is_needed=True, formats=(), overwrite="begin all videos anew")
     batch.add_argument(
         "--jobs", type=parse_jobs, default=1, metavar="N", help="processes at once (default 1)"
     )
-    batch.add_argument("--overwrite", action="store_true", help="begin all videos anew")
     _add_range(batch)
     _add_model(batch)
 
@@ -284,12 +268,7 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "Challenge folder, OME-Zarr, or COCO or YouTube-VIS JSON.",
     )
     export.add_argument("labels", metavar="LABELS", type=Path, help="file or folder")
-    export.add_argument(
-        *("-o", "--output"), required=True, type=Path, metavar="FOLDER", help="where results go"
-    )
-    export.add_argument(
-        "--formats", type=parse_formats, required=True, metavar="LIST", help=FORMATS_HELP
-    )
+    _add_results(export, is_needed=True, formats=None)
     export.add_argument(
         "--video",
         type=Path,
@@ -303,7 +282,6 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="SIZE",
         help="of a pixel, as 0.65um, or height,width as 0.65,0.6um (default: as the video says)",
     )
-    export.add_argument("--overwrite", action="store_true", help="replace earlier results there")
 
 
 def _add_proxy(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -381,3 +359,30 @@ def _add_model(command: argparse.ArgumentParser) -> None:
         "--model", default="auto", help="which model (see 'napari-sam3 models'; default: the best)"
     )
     command.add_argument("--device", help="where it runs, as cpu or cuda (default: the best)")
+
+
+def _add_results(
+    command: argparse.ArgumentParser,
+    *,
+    is_needed: bool = False,
+    formats: tuple[str, ...] | None,
+    overwrite: str = "replace earlier results there",
+) -> None:
+    """Where results go, in which formats: `formats` if none is named, which None does not allow."""
+    command.add_argument(
+        *("-o", "--output", "--out"),
+        required=is_needed,
+        type=Path,
+        metavar="FOLDER",
+        help="where results go",
+    )
+    default = f"; default {','.join(formats)}" if formats else ""
+    command.add_argument(
+        "--formats",
+        type=parse_formats,
+        required=formats is None,
+        default=formats,
+        metavar="LIST",
+        help=FORMATS_HELP + default,
+    )
+    command.add_argument("--overwrite", action="store_true", help=overwrite)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -87,32 +88,21 @@ def parse_text(text: str) -> GivenPrompt:
     return GivenPrompt("text", words=text.strip())
 
 
-def parse_index(text: str) -> int:
-    """Read a frame number."""
-    if not re.fullmatch(r"[0-9]+", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no frame number; frames count from 0")
-    return int(text)
+def _number_parser(least: int, refusal: str) -> Callable[[str], int]:
+    """What reads a whole number from `least`."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]+", text) or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is {refusal}")
+        return int(text)
+
+    return parse
 
 
-def parse_count(text: str) -> int:
-    """Read a number from 1."""
-    if not re.fullmatch(r"[0-9]+", text) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of frames; give 1 or more")
-    return int(text)
-
-
-def parse_jobs(text: str) -> int:
-    """Read a number of processes."""
-    if not re.fullmatch(r"[0-9]+", text) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of processes; give 1 or more")
-    return int(text)
-
-
-def parse_pixels(text: str) -> int:
-    """Read a length in px."""
-    if not re.fullmatch(r"[0-9]+", text) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of pixels; give 1 or more")
-    return int(text)
+parse_index = _number_parser(0, "no frame number; frames count from 0")
+parse_count = _number_parser(1, "no number of frames; give 1 or more")
+parse_jobs = _number_parser(1, "no number of processes; give 1 or more")
+parse_pixels = _number_parser(1, "no number of pixels; give 1 or more")
 
 
 def parse_contrast(text: str) -> tuple[float, float]:

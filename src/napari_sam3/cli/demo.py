@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from napari_sam3.cli import DEMO_FOLDER, INTERRUPTED
 from napari_sam3.cli.display import why_no_window
-from napari_sam3.cli.following import FilmProgress, follow
-from napari_sam3.cli.place import check_free
+from napari_sam3.cli.progress import FilmProgress, follow
+from napari_sam3.cli.results import check_free
 from napari_sam3.cli.salient import find_salient
 from napari_sam3.export import OverlayWriter, draw_overlay
 from napari_sam3.export.contact_sheet import pick_frames, write_contact_sheet

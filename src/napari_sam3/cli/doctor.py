@@ -56,12 +56,12 @@ def run(arguments: argparse.Namespace) -> int:
         "folders": _folders,
         "models": _models,
     }
-    report = {title: _without_names(_told(tell)) for title, tell in sections.items()}
+    report = {title: _without_names(_gather(tell)) for title, tell in sections.items()}
     if not arguments.json:
         for title, section in report.items():
             _print_section(title, section)
     if arguments.run is not None:
-        from napari_sam3.cli.trial import try_model
+        from napari_sam3.cli.model_trial import try_model
 
         report["run"] = try_model(
             arguments.run, arguments.device, arguments.frames, arguments.resolution
@@ -74,9 +74,9 @@ def run(arguments: argparse.Namespace) -> int:
     return FAILED if "error" in report.get("run", {}) else 0
 
 
-def _told(tell: Callable[[], Section]) -> Section:
+def _gather(gather: Callable[[], Section]) -> Section:
     try:
-        return tell()
+        return gather()
     except Exception as exc:  # a broken installation is what this is for: the rest must be told
         return {"could not be found out": f"{type(exc).__name__}: {exc}"}
 
@@ -85,16 +85,17 @@ def _print_section(title: str, section: Section) -> None:
     print(f"[{title}]")
     width = max((len(key) for key in section), default=0)
     for key, value in section.items():
-        print(f"  {key.removesuffix(', bytes'):{width}}  {_words(key, value)}".rstrip())
+        print(f"  {key.removesuffix(', bytes'):{width}}  {_format_value(key, value)}".rstrip())
     print(flush=True)
 
 
-def _words(key: str, value: Any) -> str:
+def _format_value(key: str, value: Any) -> str:
     if isinstance(value, int) and key.endswith(", bytes"):
         return format_bytes(value)
     if isinstance(value, dict):
         return "; ".join(
-            f"{name.removesuffix(', bytes')} {_words(name, inner)}" for name, inner in value.items()
+            f"{name.removesuffix(', bytes')} {_format_value(name, inner)}"
+            for name, inner in value.items()
         )
     return "unknown" if value is None else str(value)
 
@@ -116,7 +117,7 @@ def _system() -> Section:
 
 def _packages() -> Section:
     found: Section = {name: _version(name) or "not installed" for name in PACKAGES}
-    bindings = {name: told for name in QT_BINDINGS if (told := _version(name)) is not None}
+    bindings = {name: found for name in QT_BINDINGS if (found := _version(name)) is not None}
     found["Qt"] = bindings or 'none: no window (pip install "napari-sam3[all]" brings one)'
     return found
 
@@ -143,72 +144,72 @@ def _devices() -> Section:
     # a library of PyTorch's that can't be loaded is an OSError
     except (ImportError, OSError) as exc:
         return {"PyTorch can't be imported": str(exc)}
-    told: Section = {"PyTorch is built for": torch_build()}
+    section: Section = {"PyTorch is built for": torch_build()}
     for facts in device_facts():
-        told[facts.name] = {"is": facts.title, "computes in": facts.precision}
+        section[facts.name] = {"is": facts.title, "computes in": facts.precision}
         if facts.total_bytes is not None:
-            told[facts.name] |= {
+            section[facts.name] |= {
                 "free, bytes": facts.free_bytes,
                 "of, bytes": facts.total_bytes,
             }
-    return told
+    return section
 
 
 def _settings() -> Section:
     now, fixed, usual = read_settings(), settings_from_environment(), Settings()
-    told: Section = {"file": str(settings_path())}
+    section: Section = {"file": str(settings_path())}
     for name in vars(usual):
         value = getattr(now, name)
         if name in fixed:
-            told[name] = f"{value} (environment)"
+            section[name] = f"{value} (environment)"
         elif value != getattr(usual, name):
-            told[name] = f"{value} (file)"
+            section[name] = f"{value} (file)"
         else:
-            told[name] = f"{value} (default)"
-    return told
+            section[name] = f"{value} (default)"
+    return section
 
 
 def _folders() -> Section:
     cache = user_cache_path("napari-sam3", appauthor=False)
-    told: Section = {"cache": str(cache)}
+    section: Section = {"cache": str(cache)}
     if cache.is_dir():
         for folder in sorted(path for path in cache.iterdir() if path.is_dir()):
-            told[f"cache/{folder.name}, bytes"] = size_of(folder)
-    told["hub's cache"] = str(hub_cache())
+            section[f"cache/{folder.name}, bytes"] = size_of(folder)
+    section["hub's cache"] = str(hub_cache())
     for title, folder in (("cache", cache), ("hub's cache", hub_cache())):
         there = next((path for path in (folder, *folder.parents) if path.exists()), None)
         if there is not None:
-            told[f"free where the {title} is, bytes"] = psutil.disk_usage(str(there)).free
-    return told
+            section[f"free where the {title} is, bytes"] = psutil.disk_usage(str(there)).free
+    return section
 
 
 def _models() -> Section:
-    told: Section = {}
+    section: Section = {}
     for entry in list_models():
         if entry.weights is None:
-            told[entry.name] = "ready (needs no weights)"
+            section[entry.name] = "ready (needs no weights)"
             continue
         state = state_of(entry.weights)
-        told[entry.name] = str(state.state)
+        section[entry.name] = str(state.state)
         if state.folder is not None:
-            told[entry.name] += f", {format_bytes(size_of(state.folder))} in {state.folder}"
+            section[entry.name] += f", {format_bytes(size_of(state.folder))} in {state.folder}"
     try:
         best, reason = choose_model()
-        told["auto"] = f"{best.name}, because {reason}"
+        section["auto"] = f"{best.name}, because {reason}"
     except Sam3Error as exc:  # the variable names none
-        told["auto"] = str(exc)
-    return told
+        section["auto"] = str(exc)
+    return section
 
 
-def _without_names(told: Any) -> Any:
-    """What is told, without the person's name in paths and without secrets in addresses."""
-    if isinstance(told, dict):
-        return {_without_names(key): _without_names(value) for key, value in told.items()}
-    if not isinstance(told, str):
-        return told
-    told = re.sub(r"(?<=://)[^/@\s]+@", "...@", told)
+def _without_names(value: Any) -> Any:
+    """A report, without the person's name in paths and without secrets in addresses."""
+    if isinstance(value, dict):
+        return {_without_names(key): _without_names(item) for key, item in value.items()}
+    if not isinstance(value, str):
+        return value
+    value = re.sub(r"(?<=://)[^/@\s]+@", "...@", value)
     try:
         home = str(Path.home())
     except RuntimeError:  # there is none
-        return told
-    return re.sub(rf"{re.escape(home)}(?![\w.-])", "~", told) if len(home) > 1 else told
+        return value
+    return re.sub(rf"{re.escape(home)}(?![\w.-])", "~", value) if len(home) > 1 else value

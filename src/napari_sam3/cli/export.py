@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from tqdm import tqdm
-
-from napari_sam3.cli.following import FilmProgress
-from napari_sam3.cli.place import check_free
-from napari_sam3.cli.writing import close_writers, name_targets, open_writers
+from napari_sam3.cli.results import (
+    check_free,
+    make_scene,
+    name_targets,
+    opened_writers,
+    write_frames,
+)
 from napari_sam3.errors import RequestError
-from napari_sam3.export.registry import FORMATS, Scene
+from napari_sam3.export.registry import FORMATS
 from napari_sam3.imports import LabelFile, open_labels
 from napari_sam3.projects import is_project
 from napari_sam3.projects.label_file import ProjectLabels
-from napari_sam3.session.frames import RgbFrames
 from napari_sam3.video import Video, open_video
 from napari_sam3.video.video_facts import VideoFacts, describe_video
 
@@ -37,68 +38,14 @@ def run(arguments: argparse.Namespace) -> int:
         place = _find_video(labels, arguments.video, arguments.formats)
         if place is not None:
             video = stack.enter_context(open_video(place))
-        write_labels(
-            labels, video, targets, overwrite=arguments.overwrite, pixel_size=arguments.pixel_size
-        )
+        facts = _gather_facts(labels, video)
+        if arguments.pixel_size is not None:
+            size, unit = arguments.pixel_size
+            facts = replace(facts, pixel_size=size, unit=unit)
+        scene = make_scene(facts, video, labels.objects)
+        writers = stack.enter_context(opened_writers(targets, scene, arguments.overwrite))
+        write_frames(writers, labels, labels.known_frames)
     return 0
-
-
-def write_labels(
-    labels: LabelFile,
-    video: Video | None,
-    targets: Mapping[str, Path],
-    *,
-    overwrite: bool,
-    contrast: tuple[float, float] | None = None,
-    pixel_size: tuple[tuple[float, float], str] | None = None,
-) -> None:
-    """Write labels in several formats, and print where.
-
-    Parameters
-    ----------
-    labels : LabelFile
-        To be written; frames that nobody has labelled are left out.
-    video : Video or None
-        That they are of.
-    targets : mapping of str to Path
-        Where to write each format.
-    overwrite : bool
-        Whether earlier results may be replaced.
-    contrast : (float, float), optional
-        Values that are black and white in the film.
-    pixel_size : ((float, float), str), optional
-        Height and width of a pixel, and their unit, where the video does not tell.
-
-    Raises
-    ------
-    VideoError
-        If something can't be read or written.
-    RequestError
-        If the video is another.
-    """
-    facts = _gather_facts(labels, video)
-    if pixel_size is not None:
-        size, unit = pixel_size
-        facts = replace(facts, pixel_size=size, unit=unit)
-    scene = Scene(
-        shape=labels.shape,
-        facts=facts,
-        video=video,
-        frames=None if video is None else RgbFrames(video, contrast),
-        objects=labels.objects,
-        on_progress=FilmProgress("film"),
-    )
-    with ExitStack() as stack:
-        writers = open_writers(targets, scene, overwrite)
-        for writer in writers:
-            stack.callback(writer.discard)  # does nothing after `close`
-        for t in tqdm(labels.known_frames, "reading", unit="frame", disable=None):
-            frame, notes = labels[t], labels.notes(t)
-            for writer in writers:
-                writer.write_labels(t, frame, notes)
-        close_writers(writers)
-    for path in targets.values():
-        print(f"wrote {path}")
 
 
 def _open(path: Path) -> LabelFile:

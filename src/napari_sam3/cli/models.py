@@ -79,10 +79,10 @@ def _row(entry: ModelEntry) -> tuple[str, ...]:
         size = format_bytes(entry.weights.download_bytes)
     else:
         size = "?"
-    told = str(state.state)
+    state_text = str(state.state)
     if state.partial_bytes:
-        told += f" ({format_bytes(state.partial_bytes)} here)"
-    return (entry.name, size, entry.weights.licence.name, entry.speed or "-", told, takes)
+        state_text += f" ({format_bytes(state.partial_bytes)} here)"
+    return (entry.name, size, entry.weights.licence.name, entry.speed or "-", state_text, takes)
 
 
 def _get(arguments: argparse.Namespace) -> int:

@@ -5,28 +5,27 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from napari_sam3.cli import INTERRUPTED
-from napari_sam3.cli.export import write_labels
-from napari_sam3.cli.following import FilmProgress, follow
-from napari_sam3.cli.place import check_free
-from napari_sam3.cli.prompting import gather_prompts, say_prompts
-from napari_sam3.cli.writing import close_writers, name_targets, open_writers
+from napari_sam3.cli.progress import follow
+from napari_sam3.cli.prompts import gather_prompts, say_prompts
+from napari_sam3.cli.results import (
+    check_free,
+    make_scene,
+    name_targets,
+    opened_writers,
+    write_frames,
+)
 from napari_sam3.errors import RequestError, Sam3Error
-from napari_sam3.export.registry import Scene
-from napari_sam3.export.writer import ResultWriter
-from napari_sam3.labels.object_notes import Source
+from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.models.registry import load_model
 from napari_sam3.projects import Project, ProjectRun, is_project
-from napari_sam3.projects.label_file import ProjectLabels
-from napari_sam3.projects.tracking import open_or_create
-from napari_sam3.session.frames import RgbFrames
+from napari_sam3.projects.tracking import LabelRun, MemoryRun, open_or_create
 from napari_sam3.session.saved_prompts import SavedPrompt
-from napari_sam3.session.session import VideoSession
-from napari_sam3.values import FrameResult
 from napari_sam3.video import Video, open_video
 from napari_sam3.video.video_facts import describe_video
 
@@ -48,100 +47,62 @@ def run(arguments: argparse.Namespace) -> int:
         prompts = gather_prompts(
             arguments.prompts or (), arguments.prompt_files or (), arguments.frame, video
         )
-        if arguments.project is not None:
-            return _track_in_project(arguments, video, prompts, targets)
+        run = stack.enter_context(_begin(arguments, video, prompts, stack))
+        project = run.project if isinstance(run, ProjectRun) else None
+        if targets:
+            scene = make_scene(
+                describe_video(video),
+                video,
+                ObjectTable() if project is None else project.objects,
+                arguments.contrast if project is None else project.state.contrast_limits,
+            )
+            writers = stack.enter_context(opened_writers(targets, scene, arguments.overwrite))
+        try:
+            was_interrupted = _follow(run)
+        except Sam3Error:
+            if project is None:
+                write_frames(writers, run.labels, run.labels.processed_frames())
+            where = "" if project is None else f" in {project.folder}"
+            print(f"what was tracked until then is kept{where}", file=sys.stderr)
+            raise
+        if project is not None:
+            if was_interrupted:
+                print("the same command goes on from there", file=sys.stderr)
+            print(f"kept in {project.folder}")
+        if targets:
+            write_frames(writers, run.labels, run.labels.processed_frames())
+    return INTERRUPTED if was_interrupted else 0
+
+
+def _begin(
+    arguments: argparse.Namespace, video: Video, prompts: Sequence[SavedPrompt], stack: ExitStack
+) -> LabelRun:
+    """Say the prompts, or go on in a project where an earlier run of the same stopped."""
+    settings: dict[str, Any] = {
+        "direction": arguments.direction,
+        "start": arguments.start,
+        "limit": arguments.frames,
+        "contrast_limits": arguments.contrast,
+        "say": say_prompts,
+    }
+    if arguments.project is None:
         model = load_model(arguments.model, arguments.device)
         stack.callback(model.close)
-        session = stack.enter_context(
-            VideoSession(video, model, contrast_limits=arguments.contrast)
-        )
-        prompted = say_prompts(session, prompts)
-        told = {(n, obj_id) for n in prompted for obj_id in session.result(n).objects}
-        propagation = session.propagate(arguments.direction, arguments.start, arguments.frames)
-        _announce(session, len(propagation))
-        writers = _open_writers(targets, video, arguments.contrast, arguments.overwrite)
-        for writer in writers:
-            stack.callback(writer.discard)  # does nothing after `close`
-
-        def write(result: FrameResult) -> None:
-            here = [i for i in result.objects if (result.frame_index, i) in told]
-            sources: dict[int, Source] = dict.fromkeys(here, "prompt")
-            for writer in writers:
-                writer.write(result, sources)
-
-        # a backward run does not pass them again
-        for frame_index in prompted:
-            write(session.result(frame_index))
-        try:
-            report = follow(propagation, write)
-        except Sam3Error:
-            close_writers(writers)
-            print("what was tracked until then is kept", file=sys.stderr)
-            raise
-        close_writers(writers)
-        print(f"{report.frames} of {len(propagation)} frames, {report.fps:.1f} a second")
-        for path in targets.values():
-            print(f"wrote {path}")
-    return INTERRUPTED if report.was_interrupted else 0
-
-
-def _track_in_project(
-    arguments: argparse.Namespace,
-    video: Video,
-    prompts: Sequence[SavedPrompt],
-    targets: Mapping[str, Path],
-) -> int:
-    """Track with all kept in a project, from where an earlier run of the same stopped."""
+        return MemoryRun(video, model, prompts, **settings)
     folder: Path = arguments.project.expanduser()
     is_new = not is_project(folder)
-    was_interrupted = False
-    with ExitStack() as stack:
-        project = stack.enter_context(open_or_create(folder, video))
-        for problem in project.problems:
-            print(f"warning: {problem}", file=sys.stderr)
-        try:
-            model = load_model(_name_model(arguments.model, project), arguments.device)
-            stack.callback(model.close)
-            tracking = ProjectRun(
-                project,
-                model,
-                prompts,
-                direction=arguments.direction,
-                start=arguments.start,
-                limit=arguments.frames,
-                video=video,
-                contrast_limits=arguments.contrast,
-                say=say_prompts,
-            )
-        except Sam3Error:
-            if is_new:  # nothing was said that could be gone on with
-                project.close()
-                shutil.rmtree(folder, ignore_errors=True)
-            raise
-        with tracking:
-            if tracking.propagation is None:
-                print("all frames are done already", file=sys.stderr)
-            else:
-                if tracking.is_resumed:
-                    print("going on where it stopped", file=sys.stderr)
-                planned = len(tracking)
-                _announce(tracking.session, planned)
-                try:
-                    report = follow(tracking.propagation, tracking.keep)
-                except Sam3Error:
-                    print(f"what was tracked until then is kept in {folder}", file=sys.stderr)
-                    raise
-                tracking.finish()
-                was_interrupted = report.was_interrupted
-                print(f"{report.frames} of {planned} frames, {report.fps:.1f} a second")
-                if was_interrupted:
-                    print("the same command goes on from there", file=sys.stderr)
-        print(f"kept in {folder}")
-        if targets:
-            labels = ProjectLabels(project)
-            contrast = project.state.contrast_limits
-            write_labels(labels, video, targets, overwrite=arguments.overwrite, contrast=contrast)
-    return INTERRUPTED if was_interrupted else 0
+    project = stack.enter_context(open_or_create(folder, video))
+    for problem in project.problems:
+        print(f"warning: {problem}", file=sys.stderr)
+    try:
+        model = load_model(_name_model(arguments.model, project), arguments.device)
+        stack.callback(model.close)
+        return ProjectRun(project, model, prompts, video=video, **settings)
+    except Sam3Error:
+        if is_new:  # nothing was said that could be gone on with
+            project.close()
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _name_model(asked: str, project: Project) -> str:
@@ -149,27 +110,20 @@ def _name_model(asked: str, project: Project) -> str:
     return project.prompts.model or asked if asked == "auto" else asked
 
 
-def _announce(session: VideoSession, n_frames: int) -> None:
-    model = session.model
+def _follow(run: LabelRun) -> bool:
+    """Do what is left, and say how it goes. Returns whether Ctrl-C stopped it."""
+    if run.propagation is None:
+        print("all frames are done already", file=sys.stderr)
+        return False
+    if run.is_resumed:
+        print("going on where it stopped", file=sys.stderr)
+    model, ids = run.session.model, ", ".join(map(str, run.session.object_ids))
     print(
-        f"tracking objects {', '.join(map(str, session.object_ids)) or 'yet to appear'} over "
-        f"{n_frames} frames with {model.name} on {model.device}",
+        f"tracking objects {ids or 'yet to appear'} over {len(run)} frames with {model.name} on "
+        f"{model.device}",
         file=sys.stderr,
     )
-
-
-def _open_writers(
-    targets: Mapping[str, Path],
-    video: Video,
-    contrast: tuple[float, float] | None,
-    overwrite: bool,
-) -> list[ResultWriter]:
-    frames = RgbFrames(video, contrast)
-    scene = Scene(
-        shape=(len(video), *frames.size),
-        facts=describe_video(video),
-        video=video,
-        frames=frames,
-        on_progress=FilmProgress("film"),
-    )
-    return open_writers(targets, scene, overwrite)
+    report = follow(run.propagation, run.keep)
+    run.finish()
+    print(f"{report.frames} of {len(run)} frames, {report.fps:.1f} a second")
+    return report.was_interrupted

@@ -9,12 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_sam3.projects.place import is_project, list_projects, project_for
+    from napari_sam3.projects.folders import is_project, list_projects, project_for
     from napari_sam3.projects.project import Project
-    from napari_sam3.projects.reference import VideoReference
     from napari_sam3.projects.session import ProjectSession, continue_run, open_session
     from napari_sam3.projects.state import ProjectState, RunNote
     from napari_sam3.projects.tracking import ProjectRun
+    from napari_sam3.projects.video_reference import VideoReference
 
 _HOMES = {
     "Project": "project",
@@ -22,12 +22,12 @@ _HOMES = {
     "ProjectSession": "session",
     "ProjectState": "state",
     "RunNote": "state",
-    "VideoReference": "reference",
+    "VideoReference": "video_reference",
     "continue_run": "session",
-    "is_project": "place",
-    "list_projects": "place",
+    "is_project": "folders",
+    "list_projects": "folders",
     "open_session": "session",
-    "project_for": "place",
+    "project_for": "folders",
 }
 
 __all__ = [

@@ -16,13 +16,12 @@ from napari_sam3.labels.frame_records import read_header
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.label_store import CHUNKS_NAME, RECORDS_NAME, LabelStore
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.projects.files import SmallFiles, set_aside
+from napari_sam3.projects.folders import LAYERS, OBJECTS, PROJECT, PROMPTS
 from napari_sam3.projects.migrate import VERSION, migrate
-from napari_sam3.projects.place import LAYERS, OBJECTS, PROJECT, PROMPTS
-from napari_sam3.projects.reference import Shape, VideoReference
+from napari_sam3.projects.small_files import SmallFiles, set_aside
 from napari_sam3.projects.state import ProjectState, RunNote
-from napari_sam3.session.prompt_files import prompts_from_json
-from napari_sam3.session.saved_prompts import PromptList
+from napari_sam3.projects.video_reference import Shape, VideoReference
+from napari_sam3.session.saved_prompts import PromptList, prompts_from_json
 
 T = TypeVar("T")
 
@@ -68,8 +67,8 @@ def load(
     head, wrong = files.read(PROJECT, _parse_head)
     if wrong is not None:
         problems.append(wrong)
-    said, version = head or ({}, VERSION)
-    video = VideoReference.from_json(said.get("video"), problems)
+    data, version = head or ({}, VERSION)
+    video = VideoReference.from_json(data.get("video"), problems)
     labels = _open_labels(folder, None if video is None else video.shape, read_only, problems)
     shape = (labels.shape[0], labels.shape[1], labels.shape[2])
     if video is None:
@@ -89,8 +88,8 @@ def load(
     contents = Contents(video, version)
     before = len(problems)
     if head is not None:
-        contents.state = ProjectState.from_json(said.get("state", {}), shape[0], problems)
-        contents.run = RunNote.from_json(said.get("run"), shape[0], problems)
+        contents.state = ProjectState.from_json(data.get("state", {}), shape[0], problems)
+        contents.run = RunNote.from_json(data.get("run"), shape[0], problems)
     if len(problems) > before:
         files.mark_damaged(PROJECT)
     contents.prompts = (
@@ -118,34 +117,35 @@ def _read(
         found.clear()
         return parse(text, found)
 
-    said, wrong = files.read(name, read)
+    parsed, wrong = files.read(name, read)
     if wrong is not None:
-        problems.append(wrong if said is not None else f"{wrong}: {lost} can't be restored")
+        problems.append(wrong if parsed is not None else f"{wrong}: {lost} can't be restored")
     elif found:
         files.mark_damaged(name)
     problems += found
-    return said
+    return parsed
 
 
 def _parse_head(text: str) -> tuple[dict[str, Any], int]:
-    said = json.loads(text)
-    if not isinstance(said, dict):
+    data = json.loads(text)
+    if not isinstance(data, dict):
         raise ValueError("it is no table")
-    return migrate(said)
+    return migrate(data)
 
 
 def _prompts_in(n_frames: int) -> Callable[[str, list[str]], PromptList]:
     def parse(text: str, problems: list[str]) -> PromptList:
         try:
-            told = prompts_from_json(json.loads(text), PROMPTS, problems)
+            prompts = prompts_from_json(json.loads(text), PROMPTS, problems)
         except PromptFileError as exc:
             raise ValueError(str(exc)) from exc
-        inside = [p for p in told if p.frame_index < n_frames]
-        if len(inside) < len(told):
+        inside = [p for p in prompts if p.frame_index < n_frames]
+        if len(inside) < len(prompts):
             problems.append(
-                f"{len(told) - len(inside)} of the prompts are lost: the video has no such frames"
+                f"{len(prompts) - len(inside)} of the prompts are lost: the video has no such "
+                "frames"
             )
-        return told.with_only(inside)
+        return prompts.with_only(inside)
 
     return parse
 
@@ -162,10 +162,10 @@ def _with_newcomers(prompts: PromptList, labels: LabelStack) -> PromptList:
 
 
 def _parse_layers(text: str, problems: list[str]) -> Mapping[str, Any]:
-    said = json.loads(text)
-    if not isinstance(said, dict):
+    data = json.loads(text)
+    if not isinstance(data, dict):
         raise ValueError("it is no table")
-    return MappingProxyType(said)
+    return MappingProxyType(data)
 
 
 def _parse_objects(text: str, problems: list[str]) -> ObjectTable:
@@ -179,7 +179,7 @@ def _parse_objects(text: str, problems: list[str]) -> ObjectTable:
         raise ValueError(str(exc)) from exc
     if not text.endswith("\n"):
         found.append("its last line breaks off: objects may be lost")
-    problems += [f"{OBJECTS}, {said}" for said in found]
+    problems += [f"{OBJECTS}, {problem}" for problem in found]
     return table
 
 

@@ -56,13 +56,13 @@ class ProjectLock:
                 f"the system can't lock files in {str(self.folder)!r}, and two writers would "
                 "spoil it; copy it to a local disk to go on with it"
             )
-        told = {
+        holder = {
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "since": datetime.now().astimezone().isoformat(timespec="seconds"),
         }
         with suppress(OSError):  # only a courtesy to others
-            (self.folder / HOLDER).write_text(json.dumps(told), encoding="utf-8")
+            (self.folder / HOLDER).write_text(json.dumps(holder), encoding="utf-8")
         return None
 
     def give_back(self) -> None:
@@ -74,8 +74,8 @@ class ProjectLock:
 
     def _holder(self) -> str:
         try:
-            told = json.loads((self.folder / HOLDER).read_text(encoding="utf-8"))
-            host, pid, since = str(told["host"]), int(told["pid"]), str(told["since"])
+            holder = json.loads((self.folder / HOLDER).read_text(encoding="utf-8"))
+            host, pid, since = str(holder["host"]), int(holder["pid"]), str(holder["since"])
         except (OSError, ValueError, LookupError, TypeError, RecursionError):
             return "in another window or program"
         if host == socket.gethostname():

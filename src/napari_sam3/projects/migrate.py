@@ -19,12 +19,12 @@ STEPS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """From each older version to the next. There is none yet: version 1 is the first."""
 
 
-def migrate(said: dict[str, Any]) -> tuple[dict[str, Any], int]:
+def migrate(data: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """Bring what `project.json` says to the present version.
 
     Returns
     -------
-    said : dict
+    data : dict
         As the present version says it.
     version : int
         As which it was read.
@@ -36,9 +36,9 @@ def migrate(said: dict[str, Any]) -> tuple[dict[str, Any], int]:
     ValueError
         If it is no project, or damaged.
     """
-    if said.get("format") != FORMAT:
-        raise ValueError(f"its format is {said.get('format')!r}, not {FORMAT!r}")
-    version = said.get("version")
+    if data.get("format") != FORMAT:
+        raise ValueError(f"its format is {data.get('format')!r}, not {FORMAT!r}")
+    version = data.get("version")
     if isinstance(version, bool) or not isinstance(version, int) or version < 0:
         raise ValueError(f"its version is {version!r}")
     if version > VERSION:
@@ -46,7 +46,7 @@ def migrate(said: dict[str, Any]) -> tuple[dict[str, Any], int]:
             f"the project is of version {version}, this napari-sam3 knows up to {VERSION}; update "
             "napari-sam3 to open it. Nothing was changed"
         )
-    now = dict(said)
+    now = dict(data)
     for step in range(version, VERSION):
         if step not in STEPS:
             raise ValueError(f"its version is {version}, which there never was")

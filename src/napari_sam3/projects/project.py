@@ -3,32 +3,52 @@
 from __future__ import annotations
 
 import atexit
+import csv
+import io
 import logging
 import os
 import shutil
 import threading
 import uuid
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from types import MappingProxyType, TracebackType
+from typing import Any, Self
 
 import numpy as np
 
-from napari_sam3.errors import ProjectError, StoreError
+from napari_sam3.errors import ProjectError, ProjectReadOnlyError, StoreError
 from napari_sam3.labels.drawing import draw_result
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.label_store import LabelStore
-from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.projects.files import SmallFiles
+from napari_sam3.labels.objects import COLUMNS, ObjectTable
+from napari_sam3.projects.folders import (
+    LAYERS,
+    OBJECTS,
+    PROJECT,
+    PROMPTS,
+    check_free,
+    is_project,
+)
 from napari_sam3.projects.loading import Contents, load
 from napari_sam3.projects.lock import HOLDER, LOCK, ProjectLock
-from napari_sam3.projects.place import PROJECT, check_free, is_project
-from napari_sam3.projects.reference import Shape, VideoReference
-from napari_sam3.projects.saved import SavedWork
-from napari_sam3.session.saved_prompts import PromptList
-from napari_sam3.values import FrameResult
+from napari_sam3.projects.migrate import FORMAT, VERSION
+from napari_sam3.projects.run_progress import (
+    changed_frames,
+    frames_left,
+    frames_to_do,
+    fresh_frames,
+    stale_after,
+    without_redone,
+)
+from napari_sam3.projects.small_files import SmallFiles
+from napari_sam3.projects.state import ProjectState, RunNote
+from napari_sam3.projects.video_reference import Shape, VideoReference
+from napari_sam3.session.json_text import to_text
+from napari_sam3.session.saved_prompts import PromptList, SavedPrompt, prompts_to_json
+from napari_sam3.values import Direction, FrameResult
 from napari_sam3.video.base import Video
 
 logger = logging.getLogger(__name__)
@@ -37,11 +57,13 @@ logger = logging.getLogger(__name__)
 _left_open: dict[Path, Project] = {}
 
 
-class Project(SavedWork):
+class Project:
     """A project that is open; a context manager. Made by `create` and `open`.
 
     Whatever is saved is on disk when the call returns; labels are written behind by their store
-    (`flush` waits for it). Safe to use from several threads.
+    (`flush` waits for it). Safe to use from several threads. All that changes something raises a
+    `ProjectReadOnlyError` if it is open for reading only, and a `ProjectError` if a file can't be
+    written; what was there stays.
 
     Attributes
     ----------
@@ -64,7 +86,12 @@ class Project(SavedWork):
         lock: ProjectLock | None,
         why_read_only: str | None,
     ) -> None:
-        super().__init__(folder, files, labels, contents, why_read_only)
+        self.folder = folder
+        self.labels = labels
+        self.why_read_only = why_read_only
+        self._files = files
+        self._contents = contents
+        self._lock = threading.RLock()
         self.problems: tuple[str, ...] = ()
         self._lock_of_folder = lock
         self._ending = threading.RLock()  # one thread at a time closes it, or carries it elsewhere
@@ -216,6 +243,149 @@ class Project(SavedWork):
             if not self.is_read_only:
                 self._save_head()
 
+    # ------------------------------------------------------- settings, prompts, objects
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether nothing can be saved; `why_read_only` says why."""
+        return self.why_read_only is not None
+
+    @property
+    def state(self) -> ProjectState:
+        """How it was worked with."""
+        return self._contents.state
+
+    def save_state(self, state: ProjectState) -> None:
+        """Keep how it is worked with."""
+        with self._writing():
+            self._contents.state = state
+            self._save_head()
+
+    @property
+    def prompts(self) -> PromptList:
+        """What the model is told."""
+        return self._contents.prompts
+
+    def save_prompts(self, prompts: Iterable[SavedPrompt]) -> None:
+        """Keep what the model is told, as `VideoSession.list_prompts` gives it."""
+        prompt_list = prompts if isinstance(prompts, PromptList) else PromptList(prompts)
+        with self._writing():
+            changed = changed_frames(self._contents.prompts, prompt_list)
+            text = to_text(prompts_to_json(prompt_list))
+            if self.run is not None and changed:
+                run = stale_after(self.run, changed, self.labels)
+                if run != self.run:
+                    try:
+                        self._save_run(run)  # first: results must not look truer than they are
+                    except ProjectError:
+                        self._files.put_off(PROMPTS, text)
+                        raise
+            self._files.write(PROMPTS, text)
+            self._contents.prompts = prompt_list
+
+    @property
+    def layers(self) -> Mapping[str, Any]:
+        """How prompts are drawn: JSON of the window's own."""
+        return self._contents.layers
+
+    def save_layers(self, layers: Mapping[str, Any]) -> None:
+        """Keep how prompts are drawn; it must be JSON."""
+        with self._writing():
+            self._files.write(LAYERS, to_text(dict(layers)))
+            self._contents.layers = MappingProxyType(dict(layers))
+
+    @property
+    def objects(self) -> ObjectTable:
+        """Names, classes and divisions; `save_objects` keeps a change."""
+        return self._contents.objects
+
+    def save_objects(self, objects: ObjectTable) -> None:
+        """Keep names, classes and divisions."""
+        with self._writing():
+            table = io.StringIO()
+            writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(objects.to_rows())
+            self._files.write(OBJECTS, table.getvalue())
+            self._contents.objects = objects
+
+    # ---------------------------------------------------------------------- runs
+
+    @property
+    def run(self) -> RunNote | None:
+        """The last propagation, over or not."""
+        return self._contents.run
+
+    @property
+    def _open_run(self) -> RunNote | None:
+        run = self._contents.run
+        return None if run is None or run.is_over else run
+
+    @property
+    def run_number(self) -> int:
+        """Of the run that is not over, as its frames' lines name it; 0 if there is none."""
+        return 0 if self._open_run is None else self._open_run.number
+
+    @property
+    def frames_left(self) -> tuple[range, ...]:
+        """What the last run has left to do; empty if it is over or there was none."""
+        return () if self._open_run is None else frames_left(self._open_run, self.labels)
+
+    @property
+    def frames_to_do(self) -> tuple[range, ...]:
+        """What is to be gone on with: `frames_left`, and before it what prompts have made stale."""
+        return () if self._open_run is None else frames_to_do(self._open_run, self.labels)
+
+    @property
+    def fresh_frames(self) -> tuple[range, ...]:
+        """Frames of the last run that were done with the prompts of now, in its order."""
+        return () if self.run is None else fresh_frames(self.run, self.labels)
+
+    def begin_run(
+        self, direction: Direction, start: int, limit: int | None = None, *, request: str = ""
+    ) -> int:
+        """Take note of a propagation that begins.
+
+        Parameters
+        ----------
+        direction, start, limit : str, int, int or None
+            As of `VideoSession.propagate`.
+        request : str
+            See `RunNote`.
+
+        Returns
+        -------
+        int
+            Its number: what `labels.draw` is told as `run` for each of its frames.
+        """
+        with self._writing():
+            number = 1 if self.run is None else self.run.number + 1
+            while self.labels.frames_of_run(number).size:  # the note of a run may be lost
+                number += 1
+            self._save_run(RunNote(number, direction, start, limit, request=request))
+            return number
+
+    def end_run(self) -> None:
+        """Take note that the run came to its end; one that was stopped is gone on with later."""
+        with self._writing():
+            if self._open_run is not None and not self.frames_left:
+                self._save_run(replace(self._open_run, is_over=True))
+
+    def _save_run(self, run: RunNote) -> None:
+        self._contents.run = run
+        self._save_head()
+
+    def _note_redone(self, frame_index: int) -> None:
+        """Take note of a stale frame that was done again; now and then on disk."""
+        with self._lock:
+            before = self.run
+            if before is None or not before.stale:
+                return
+            run = self._contents.run = without_redone(before, frame_index)
+            # what a process that is killed had not noted is done once more
+            if len(run.stale) < len(before.stale) or frame_index % 32 == 0:
+                self._save_head()
+
     # ------------------------------------------------------------------- the results
 
     def keep(
@@ -255,6 +425,30 @@ class Project(SavedWork):
         if run:
             self._note_redone(result.frame_index)
         return is_drawn
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Keep other threads out while something is changed, if it may be."""
+        with self._lock:
+            if self.why_read_only is not None:
+                raise ProjectReadOnlyError(
+                    f"the project {str(self.folder)!r} can't be changed: {self.why_read_only}"
+                )
+            yield
+
+    def _save_head(self) -> None:
+        contents = self._contents
+        if contents.version != VERSION:
+            self._files.keep_copy(PROJECT, f"project.v{contents.version}.json")
+            contents.version = VERSION
+        data = {
+            "format": FORMAT,
+            "version": VERSION,
+            "video": contents.video.to_json(),
+            "state": contents.state.to_json(),
+            "run": None if contents.run is None else contents.run.to_json(),
+        }
+        self._files.write(PROJECT, to_text(data))
 
     # --------------------------------------------------------------------- lifetime
 
@@ -324,7 +518,7 @@ class Project(SavedWork):
         unwritten = self.labels.unwritten()  # first: some may reach the disk while it is copied
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            ours = shutil.ignore_patterns(LOCK, HOLDER, "*.part", ".new")
+            ours = shutil.ignore_patterns(LOCK, HOLDER, ".*")  # hidden: half written
             shutil.copytree(self.folder, draft, ignore=ours)
             self._files.write_waiting(SmallFiles(draft))
             labels = LabelStore.open(draft)

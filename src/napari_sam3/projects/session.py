@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
 from napari_sam3.errors import ProjectError
+from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.measures import measure_labels
+from napari_sam3.models.base import VideoModel
+from napari_sam3.models.registry import load_model
 from napari_sam3.projects.project import Project
-from napari_sam3.session.prompt_files import session_prompts
-from napari_sam3.session.restoring import prompted_objects, restore_prompts
+from napari_sam3.session.propagation import Propagation
 from napari_sam3.session.session import VideoSession
+from napari_sam3.session.session_prompts import restore_prompts
 from napari_sam3.values import Direction, FrameResult, ObjectMask
-
-if TYPE_CHECKING:
-    from napari_sam3.labels.label_stack import LabelStack
-    from napari_sam3.models.base import VideoModel
-    from napari_sam3.session.propagation import Propagation
-    from napari_sam3.video import Video
+from napari_sam3.video import Video
 
 
 def open_session(
@@ -63,7 +60,8 @@ def open_session(
             raise ProjectError(project.video_problem or "the video is not to be found")
     state = project.state
     if model is None:
-        model = _load(state.model, state.device)
+        device = None if state.device == "auto" else state.device
+        model = load_model(state.model or "auto", device)
     session = VideoSession(video, model, contrast_limits=contrast_limits or state.contrast_limits)
     try:
         shape = (len(session.video), *session.frame_size)
@@ -123,7 +121,7 @@ class ProjectSession:
     def save_prompts(self) -> None:
         """Keep what the session was told, and what the model answered."""
         self._saved_ids = self.session.object_ids
-        self.project.save_prompts(session_prompts(self.session))
+        self.project.save_prompts(self.session.list_prompts())
 
     def save_found_objects(self) -> None:
         """Keep objects that were found or lost on the way, before they are shown or drawn."""
@@ -180,8 +178,8 @@ class ProjectSession:
     def keep(self, result: FrameResult, *, of_run: bool = True) -> bool:
         """Keep a frame, and the objects that were found on the way to it; see `Project.keep`."""
         self.save_found_objects()  # first, so that no label is of nobody
-        told = prompted_objects(self.session, result.frame_index)
-        return self.project.keep(result, prompted=told, of_run=of_run)
+        prompted = self.session.prompted_objects(result.frame_index)
+        return self.project.keep(result, prompted=prompted, of_run=of_run)
 
     def _first(self, start: int | None) -> int:
         return self.session.first_prompted_frame if start is None else start
@@ -206,9 +204,3 @@ def recall_from(labels: LabelStack) -> Callable[[int], Mapping[int, ObjectMask] 
         return masks
 
     return recall
-
-
-def _load(name: str | None, device: str | None) -> Any:
-    from napari_sam3.models.registry import load_model
-
-    return load_model(name or "auto", None if device in (None, "auto") else device)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, get_args
 
-from napari_sam3.session.schedule import plan_frames
+from napari_sam3.session.propagation import plan_frames
 from napari_sam3.values import Direction
 
 
@@ -58,27 +58,27 @@ class ProjectState:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON can say it."""
-        said = {f.name: getattr(self, f.name) for f in fields(self)}
-        said["fixed"] = {str(axis): index for axis, index in self.fixed.items()}
+        data = {f.name: getattr(self, f.name) for f in fields(self)}
+        data["fixed"] = {str(axis): index for axis, index in self.fixed.items()}
         limits = self.contrast_limits
-        said["contrast_limits"] = None if limits is None else list(limits)
-        return said
+        data["contrast_limits"] = None if limits is None else list(limits)
+        return data
 
     @classmethod
-    def from_json(cls, said: Any, n_frames: int, problems: list[str]) -> ProjectState:
+    def from_json(cls, data: Any, n_frames: int, problems: list[str]) -> ProjectState:
         """Take what can be used; the rest is left as new, and `problems` gets a sentence of it."""
-        if not isinstance(said, dict):
+        if not isinstance(data, dict):
             problems.append("the settings (state in project.json) are no table; they are as new")
             return cls()
         known: dict[str, Any] = {}
         for name, read in _readers(n_frames).items():
-            if name not in said:
+            if name not in data:
                 continue
             try:
-                known[name] = read(said[name])
+                known[name] = read(data[name])
             except (ValueError, TypeError, OverflowError):
                 problems.append(
-                    f"the setting {name} was {str(said[name])[:80]!r}, which can't be; it is as new"
+                    f"the setting {name} was {str(data[name])[:80]!r}, which can't be; it is as new"
                 )
         return cls(**known)
 
@@ -125,20 +125,20 @@ class RunNote:
         return {**asdict(self), "stale": [list(pair) for pair in self.stale]}
 
     @classmethod
-    def from_json(cls, said: Any, n_frames: int, problems: list[str]) -> RunNote | None:
+    def from_json(cls, data: Any, n_frames: int, problems: list[str]) -> RunNote | None:
         """The note, if there is one and it can be; else `problems` gets a sentence."""
-        if said is None:
+        if data is None:
             return None
         try:
             frame = _number(0, n_frames - 1)
             return cls(
-                number=_number(1, 2**31 - 1)(said["number"]),
-                direction=_one_of(get_args(Direction))(said["direction"]),
-                start=frame(said["start"]),
-                limit=_maybe(_number(1, 2**31 - 1))(said["limit"]),
-                is_over=_flag(said["is_over"]),
-                stale=tuple((frame(first), frame(last)) for first, last in said["stale"]),
-                request=_text(100)(said.get("request", "")),
+                number=_number(1, 2**31 - 1)(data["number"]),
+                direction=_one_of(get_args(Direction))(data["direction"]),
+                start=frame(data["start"]),
+                limit=_maybe(_number(1, 2**31 - 1))(data["limit"]),
+                is_over=_flag(data["is_over"]),
+                stale=tuple((frame(first), frame(last)) for first, last in data["stale"]),
+                request=_text(100)(data.get("request", "")),
             )
         except (KeyError, ValueError, TypeError, OverflowError):
             problems.append(

@@ -1,27 +1,35 @@
-"""Tracking into a project: all is kept as it comes, and asking again goes on where it stopped."""
+"""Tracking without a window: frames are kept as they come, in a project or in memory.
+
+In a project, asking again goes on where it stopped.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
+
 from napari_sam3.errors import ProjectError, RequestError
+from napari_sam3.labels.drawing import draw_result
+from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
-from napari_sam3.projects.place import is_project
+from napari_sam3.projects.folders import is_project
 from napari_sam3.projects.project import Project
 from napari_sam3.projects.session import ProjectSession, continue_run, open_session
-from napari_sam3.session.prompt_files import apply_prompts, session_prompts
 from napari_sam3.session.propagation import Propagation
 from napari_sam3.session.saved_prompts import SavedPrompt
-from napari_sam3.session.schedule import check_range
 from napari_sam3.session.session import VideoSession
+from napari_sam3.session.session_prompts import apply_prompts
+from napari_sam3.session.validation import check_range
 from napari_sam3.values import Direction, FrameResult
 from napari_sam3.video import Video
 
@@ -63,7 +71,105 @@ def open_or_create(folder: str | os.PathLike[str], video: Video) -> Project:
     return project
 
 
-class ProjectRun:
+class LabelRun(ABC):
+    """A propagation whose frames are kept as labels; a context manager.
+
+    Attributes
+    ----------
+    session : VideoSession
+        Closed with the run.
+    propagation : Propagation or None
+        The frames to do; None if there is none.
+    labels : LabelStack
+        Where they are kept, the prompted frames too: a backward run does not pass those.
+    is_resumed : bool
+        Whether it goes on where another process stopped.
+    """
+
+    session: VideoSession
+    propagation: Propagation | None = None
+    labels: LabelStack
+    is_resumed: bool = False
+
+    def __len__(self) -> int:
+        """Frames that are left to do."""
+        return 0 if self.propagation is None else len(self.propagation)
+
+    def __iter__(self) -> Iterator[FrameResult]:
+        """Compute the frames that are left, one by one; each is kept before it is given."""
+        if self.propagation is None:
+            return
+        for result in self.propagation:
+            self.keep(result)
+            yield result
+        self.finish()
+
+    @abstractmethod
+    def keep(self, result: FrameResult) -> None:
+        """Keep a frame of `propagation`, for who goes through that."""
+
+    def finish(self) -> None:  # noqa: B027 - in memory there is nothing to note
+        """Take note that all frames are done, if they are."""
+
+    def close(self) -> None:
+        """End it; what is done stays."""
+        if self.propagation is not None:
+            self.propagation.close()
+        self.session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _prompted_results(self) -> list[FrameResult]:
+        frames = {p.frame_index for p in self.session.list_prompts()}
+        return [self.session.result(frame_index) for frame_index in sorted(frames)]
+
+
+class MemoryRun(LabelRun):
+    """A propagation whose frames are kept in memory.
+
+    Parameters are those of `ProjectRun`; there must be prompts.
+    """
+
+    def __init__(
+        self,
+        video: Video,
+        model: VideoModel,
+        prompts: Sequence[SavedPrompt],
+        *,
+        direction: Direction = "forward",
+        start: int | None = None,
+        limit: int | None = None,
+        contrast_limits: tuple[float, float] | None = None,
+        say: Say = apply_prompts,
+    ) -> None:
+        self.session = VideoSession(video, model, contrast_limits=contrast_limits)
+        try:
+            say(self.session, prompts)
+            self.propagation = self.session.propagate(direction, start, limit)
+            greatest = np.min_scalar_type(max(self.session.object_ids, default=0))
+            shape = (len(video), *self.session.frame_size)
+            self.labels = LabelStack(shape, np.promote_types(np.uint16, greatest))
+            for result in self._prompted_results():
+                self.keep(result)
+        except BaseException:
+            self.session.close()
+            raise
+
+    def keep(self, result: FrameResult) -> None:
+        """Keep a frame of `propagation`, for who goes through that."""
+        draw_result(self.labels, result, self.session.prompted_objects(result.frame_index))
+
+
+class ProjectRun(LabelRun):
     """A propagation whose frames are kept in a project; a context manager.
 
     What was begun with the same prompts and settings is gone on with: its session is restored,
@@ -142,6 +248,7 @@ class ProjectRun:
         if contrast_limits is not None:
             project.save_state(replace(project.state, contrast_limits=contrast_limits))
         self.session = open_session(project, model, video=video)
+        self.labels = project.labels
         try:
             is_new = not len(project.prompts)
             self.is_resumed = not is_new and bool(prompts or project.frames_to_do)
@@ -149,12 +256,11 @@ class ProjectRun:
                 check_range(len(self.session.video), direction, start, limit)
             if is_new:
                 say(self.session, prompts)
-            self._kept = ProjectSession(project, self.session)
+            self._recorder = ProjectSession(project, self.session)
             if not self.is_resumed:
-                self._kept.begin_run(direction, start, limit, request=request)
+                self._recorder.begin_run(direction, start, limit, request=request)
             if is_new:
                 self._keep_prompts()
-            self.propagation: Propagation | None = None
             if project.frames_to_do:
                 self.propagation = continue_run(project, self.session)
             else:
@@ -168,27 +274,13 @@ class ProjectRun:
         model = self.session.model
         state = replace(self.project.state, model=model.name, device=model.device)
         self.project.save_state(state)
-        # a backward run does not pass them again
-        for frame_index in sorted({p.frame_index for p in session_prompts(self.session)}):
-            self._kept.keep(self.session.result(frame_index), of_run=False)
-        self._kept.save_prompts()
-
-    def __len__(self) -> int:
-        """Frames that are left to do."""
-        return 0 if self.propagation is None else len(self.propagation)
-
-    def __iter__(self) -> Iterator[FrameResult]:
-        """Compute the frames that are left, one by one; each is kept before it is given."""
-        if self.propagation is None:
-            return
-        for result in self.propagation:
-            self.keep(result)
-            yield result
-        self.finish()
+        for result in self._prompted_results():
+            self._recorder.keep(result, of_run=False)
+        self._recorder.save_prompts()
 
     def keep(self, result: FrameResult) -> None:
         """Keep a frame of `propagation`, for who goes through that."""
-        self._kept.keep(result)
+        self._recorder.keep(result)
 
     def finish(self) -> None:
         """Take note that all frames are done, if they are."""
@@ -196,21 +288,8 @@ class ProjectRun:
 
     def close(self) -> None:
         """End it; what is done stays, and can be gone on with."""
-        if self.propagation is not None:
-            self.propagation.close()
-        self.session.close()
+        super().close()
         self.project.flush()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def describe_request(
@@ -221,7 +300,7 @@ def describe_request(
     contrast_limits: tuple[float, float] | None = None,
 ) -> str:
     """What is asked for, as one short text: equal for equal prompts and settings."""
-    said: list[Any] = [[p.to_json(with_answers=False) for p in prompts], direction, start, limit]
+    asked: list[Any] = [[p.to_json(with_answers=False) for p in prompts], direction, start, limit]
     if contrast_limits is not None:
-        said.append([float(limit) for limit in contrast_limits])
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+        asked.append([float(limit) for limit in contrast_limits])
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()

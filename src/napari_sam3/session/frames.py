@@ -60,8 +60,8 @@ class RgbFrames:
             return None
         plain = self._video.dtype == np.uint8 and self._limits is None
         limits = None if plain else self._contrast_limits()
-        told = repr((_VERSION, source, self._video.shape, limits))
-        return hashlib.sha256(told.encode()).hexdigest()
+        text = repr((_VERSION, source, self._video.shape, limits))
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self._video)

@@ -8,7 +8,7 @@ from typing import Any
 _WIDTH = 96
 
 
-def to_text(said: Any) -> str:
+def to_text(data: Any) -> str:
     """JSON as it is written here, the same for the same; ends with a line feed.
 
     Raises
@@ -16,22 +16,22 @@ def to_text(said: Any) -> str:
     ValueError
         If something in it can't be said in JSON, NaN included.
     """
-    return _lay_out(said, "") + "\n"
+    return _lay_out(data, "") + "\n"
 
 
-def _lay_out(said: Any, indent: str) -> str:
-    line = json.dumps(said, ensure_ascii=False, allow_nan=False)
-    inside = said.values() if isinstance(said, dict) else said
-    if not isinstance(said, dict | list) or not said:
+def _lay_out(data: Any, indent: str) -> str:
+    line = json.dumps(data, ensure_ascii=False, allow_nan=False)
+    inside = data.values() if isinstance(data, dict) else data
+    if not isinstance(data, dict | list) or not data:
         return line
-    is_flat = isinstance(said, list) and not any(isinstance(v, dict | list) for v in inside)
+    is_flat = isinstance(data, list) and not any(isinstance(v, dict | list) for v in inside)
     if is_flat or len(indent) + len(line) <= _WIDTH:
         return line
     deeper = indent + " "
-    if isinstance(said, dict):
+    if isinstance(data, dict):
         parts = [
             f"{deeper}{json.dumps(str(key), ensure_ascii=False)}: {_lay_out(value, deeper)}"
-            for key, value in said.items()
+            for key, value in data.items()
         ]
         return "{\n" + ",\n".join(parts) + "\n" + indent + "}"
-    return "[\n" + ",\n".join(deeper + _lay_out(v, deeper) for v in said) + "\n" + indent + "]"
+    return "[\n" + ",\n".join(deeper + _lay_out(v, deeper) for v in data) + "\n" + indent + "]"

@@ -12,10 +12,10 @@ from typing import Any
 from napari_sam3.errors import RequestError, Sam3Error, SessionNotFoundError
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
-from napari_sam3.session.prompts import check_flag, check_normalised_boxes
 from napari_sam3.session.propagation import Propagation
 from napari_sam3.session.requests import check_request
 from napari_sam3.session.session import VideoSession
+from napari_sam3.session.validation import check_flag, check_normalised_boxes
 from napari_sam3.values import FrameResult
 
 Request = dict[str, Any]

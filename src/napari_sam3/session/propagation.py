@@ -1,16 +1,14 @@
-"""A propagation under way: an iterator that can be stopped, and that notices new prompts."""
+"""A propagation: its frames in order, an iterator that can be stopped and notices new prompts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
 
-from napari_sam3.models.base import TrackedFrame
-from napari_sam3.session.answers import without_doubles
-from napari_sam3.values import FrameResult
-
-if TYPE_CHECKING:
-    from napari_sam3.session.session import VideoSession
+from napari_sam3.models.base import TrackedFrame, VideoTracker
+from napari_sam3.session.answering import without_doubles
+from napari_sam3.session.session_state import SessionState
+from napari_sam3.values import Direction, FrameResult
 
 
 class Propagation(Iterator[FrameResult]):
@@ -19,12 +17,31 @@ class Propagation(Iterator[FrameResult]):
     Made by `VideoSession.propagate`. It ends by itself, by `close` (also at the end of a `with`
     block), by `cancel` from any thread, or when nobody holds it any more. `len` is the number of
     frames planned.
+
+    Parameters
+    ----------
+    lock : context manager
+        Held while a frame is computed.
+    tracker : VideoTracker
+        The model on the video.
+    state : SessionState
+        The prompts, as they are at any moment, and where masks are kept.
+    legs : tuple of range
+        The frames, one range after the other.
     """
 
-    def __init__(self, session: VideoSession, legs: tuple[range, ...]) -> None:
+    def __init__(
+        self,
+        lock: AbstractContextManager[object],
+        tracker: VideoTracker,
+        state: SessionState,
+        legs: tuple[range, ...],
+    ) -> None:
         self.legs = legs
         self.is_cancelled = False
-        self._session = session
+        self._lock = lock
+        self._tracker = tracker
+        self._state = state
         self._left = list(legs)
         self._source: Iterator[TrackedFrame] | None = None
         self._version = -1
@@ -40,7 +57,7 @@ class Propagation(Iterator[FrameResult]):
     def __next__(self) -> FrameResult:
         """Compute the next frame; frames on the way to the first can be stopped one by one."""
         while True:
-            with self._session._lock:
+            with self._lock:
                 if self.is_finished:
                     self._end()
                     raise StopIteration
@@ -53,12 +70,11 @@ class Propagation(Iterator[FrameResult]):
                     return result
 
     def _advance(self) -> FrameResult | None:
-        session, leg = self._session, self._left[0]
-        version = session._records.version
-        if self._source is None or self._version != version:
+        state, leg = self._state, self._left[0]
+        if self._source is None or self._version != state.version:
             # prompts have changed: go on from here with the new ones
             self._source = self._track(leg)
-            self._version = version
+            self._version = state.version
         tracked = next(self._source)
         if tracked.objects is None:
             return None  # on the way to the frame wanted
@@ -67,17 +83,16 @@ class Propagation(Iterator[FrameResult]):
             del self._left[0]
             self._source = None
         # an object that the model did not find is not there
-        records = session._records
-        records.judge_newcomers(tracked.objects)
-        rivals = records.pointed_at(tracked.frame_index) - records.removed
-        return records.show(tracked.frame_index, without_doubles(tracked.objects, rivals))
+        state.judge_newcomers(tracked.objects)
+        rivals = state.pointed_at(tracked.frame_index) - state.removed
+        return state.show(tracked.frame_index, without_doubles(tracked.objects, rivals))
 
     def _track(self, leg: range) -> Iterator[TrackedFrame]:
         """Let the model follow the prompts as they are now."""
-        records = self._session._records
+        state = self._state
         # a concept could find a removed object again: the model follows it, unseen
-        journal = records.journal(leg, with_removed=bool(records.concepts))
-        return self._session._tracker.propagate(journal, leg, records.issue_id)
+        journal = state.journal(leg, with_removed=bool(state.concepts))
+        return self._tracker.propagate(journal, leg, state.issue_id)
 
     def cancel(self) -> None:
         """End before the next frame; callable from any thread, returns at once."""
@@ -96,3 +111,31 @@ class Propagation(Iterator[FrameResult]):
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def plan_frames(
+    n_frames: int, direction: Direction, start: int, max_frames: int | None = None
+) -> tuple[range, ...]:
+    """Plan the legs of a propagation.
+
+    Parameters
+    ----------
+    n_frames : int
+        Length of the video.
+    direction : "forward", "backward" or "both"
+        Forward begins at `start`, backward at the frame before it; both is one after the other.
+    start : int
+        0-based frame.
+    max_frames : int, optional
+        At most so many frames in each direction; None: to the end.
+
+    Returns
+    -------
+    tuple of range
+        Legs with step 1 or -1, none of them empty.
+    """
+    limit = n_frames if max_frames is None else max_frames
+    forward = range(start, min(n_frames, start + limit))
+    backward = range(start - 1, max(-1, start - 1 - limit), -1)
+    legs = {"forward": (forward,), "backward": (backward,), "both": (forward, backward)}
+    return tuple(leg for leg in legs[direction] if leg)

@@ -3,46 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
 from napari_sam3.errors import RequestError
 
-
-@dataclass(frozen=True)
-class _Form:
-    required: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
-    is_stream: bool = False
-
-
+# the fields that a request must have, and those that it may have
 _FORMS = {
-    "start_session": _Form((), ("resource_path", "session_id", "video", "hold_back")),
-    "add_prompt": _Form(
-        ("session_id", "frame_index"),
-        (
-            "text",
-            "points",
-            "point_labels",
-            "bounding_boxes",
-            "bounding_box_labels",
-            "obj_id",
-            "mask",
-            "exemplar",
-            "clear_old_points",
-        ),
+    "start_session": ("", "resource_path session_id video hold_back"),
+    "add_prompt": (
+        "session_id frame_index",
+        "text points point_labels bounding_boxes bounding_box_labels obj_id mask exemplar "
+        "clear_old_points",
     ),
-    "remove_object": _Form(("session_id", "obj_id"), ("is_user_action",)),
-    "cancel_propagation": _Form(("session_id",)),
-    "reset_session": _Form(("session_id",)),
-    "close_session": _Form(("session_id",)),
-    "propagate_in_video": _Form(
-        ("session_id", "propagation_direction"),
-        ("start_frame_index", "max_frame_num_to_track"),
-        is_stream=True,
+    "remove_object": ("session_id obj_id", "is_user_action"),
+    "cancel_propagation": ("session_id", ""),
+    "reset_session": ("session_id", ""),
+    "close_session": ("session_id", ""),
+    "propagate_in_video": (
+        "session_id propagation_direction",
+        "start_frame_index max_frame_num_to_track",
     ),
 }
+_STREAMED = "propagate_in_video"
 
 
 def check_request(request: Any, *, streaming: bool) -> str:
@@ -65,15 +48,15 @@ def check_request(request: Any, *, streaming: bool) -> str:
     kind = request["type"]
     if not isinstance(kind, str) or kind not in _FORMS:
         raise RequestError(f"unknown request type {kind!r}; {_nearest(kind, _FORMS)}")
-    form = _FORMS[kind]
-    if form.is_stream != streaming:
-        right = "handle_stream_request" if form.is_stream else "handle_request"
+    if (kind == _STREAMED) != streaming:
+        right = "handle_request" if streaming else "handle_stream_request"
         raise RequestError(f"send a request of type {kind!r} to {right}")
-    known = ("type", *form.required, *form.optional)
+    required, optional = (names.split() for names in _FORMS[kind])
     for name in request:
-        if name not in known:
-            raise RequestError(f"{kind} has no field {name!r}; {_nearest(name, known[1:])}")
-    for name in form.required:
+        if name not in ("type", *required, *optional):
+            nearest = _nearest(name, [*required, *optional])
+            raise RequestError(f"{kind} has no field {name!r}; {nearest}")
+    for name in required:
         if request.get(name) is None:
             raise RequestError(f"{kind} needs the field {name!r}")
     return kind

@@ -1,4 +1,4 @@
-"""Prompts as they are kept: what a person said, and what a model answered, as JSON says it.
+"""Prompts as they are kept: what a person said, and what a model answered; their JSON.
 
 docs/projects.md tells the form.
 """
@@ -7,18 +7,28 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 
 from napari_sam3.errors import PromptFileError
-from napari_sam3.session.prompts import MAX_OBJECT_ID
 from napari_sam3.session.run_lengths import decode_runs, run_lengths
-from napari_sam3.values import BoolArray, FloatArray, ObjectMask, no_labels, no_points
+from napari_sam3.session.validation import MAX_OBJECT_ID
+from napari_sam3.values import (
+    BoolArray,
+    FloatArray,
+    Keyframe,
+    ObjectMask,
+    ObjectPrompt,
+    no_labels,
+    no_points,
+)
 
+FORMAT, VERSION = "napari-sam3 prompts", 1
 _KEYS = (
     "video, frame, object, points, point_labels, box, mask, text, boxes, box_labels, exemplar, "
     "answer, prior"
@@ -109,32 +119,59 @@ class SavedPrompt:
 
     def to_json(self, *, with_answers: bool = True) -> dict[str, Any]:
         """As JSON can say it; what says nothing is left out."""
-        said: dict[str, Any] = {} if self.video is None else {"video": self.video}
-        said["frame"] = self.frame_index
+        data: dict[str, Any] = {} if self.video is None else {"video": self.video}
+        data["frame"] = self.frame_index
         if self.obj_id is not None:
-            said["object"] = self.obj_id
+            data["object"] = self.obj_id
         if self.text is not None:
-            said["text"] = self.text
+            data["text"] = self.text
         if len(self.boxes_xyxy):
-            said["boxes"] = self.boxes_xyxy.tolist()
-            said["box_labels"] = self.box_labels.astype(int).tolist()
+            data["boxes"] = self.boxes_xyxy.tolist()
+            data["box_labels"] = self.box_labels.astype(int).tolist()
             if self.text is None:
-                said["exemplar"] = True
+                data["exemplar"] = True
         if len(self.points_xy):
-            said["points"] = self.points_xy.tolist()
-            said["point_labels"] = self.point_labels.astype(int).tolist()
+            data["points"] = self.points_xy.tolist()
+            data["point_labels"] = self.point_labels.astype(int).tolist()
         if self.box_xyxy is not None:
-            said["box"] = self.box_xyxy.tolist()
+            data["box"] = self.box_xyxy.tolist()
         if self.mask is not None:
-            said["mask"] = _mask_to_json(self.mask)
+            data["mask"] = _mask_to_json(self.mask)
         if with_answers and self.is_answered:
-            said["answer"] = None if self.answer is None else _mask_to_json(self.answer)
+            data["answer"] = None if self.answer is None else _mask_to_json(self.answer)
         if self.prior is not None and (with_answers or self.is_mere_correction):
-            said["prior"] = _mask_to_json(self.prior)
-        return said
+            data["prior"] = _mask_to_json(self.prior)
+        return data
 
     @classmethod
-    def from_json(cls, said: Any, origin: str) -> SavedPrompt:
+    def of_keyframe(cls, frame_index: int, obj_id: int, keyframe: Keyframe) -> SavedPrompt:
+        """What was said of an object on a frame, and answered."""
+        prompt = keyframe.prompt
+        return cls(
+            frame_index,
+            obj_id,
+            prompt.points_xy,
+            prompt.point_labels,
+            prompt.box_xyxy,
+            None if prompt.mask is None else ObjectMask.from_mask(prompt.mask),
+            is_answered=True,
+            answer=keyframe.mask,
+            prior=prompt.prior if prompt.is_manual else None,
+        )
+
+    def to_keyframe(self) -> Keyframe:
+        """The same the other way round."""
+        data = ObjectPrompt(
+            self.points_xy,
+            self.point_labels,
+            self.box_xyxy,
+            None if self.mask is None else self.mask.mask,
+            self.answer if self.is_found else self.prior,
+        )
+        return Keyframe(data, self.answer)
+
+    @classmethod
+    def from_json(cls, data: Any, origin: str) -> SavedPrompt:
         """Read what `to_json` wrote, or a person did.
 
         Raises
@@ -142,7 +179,7 @@ class SavedPrompt:
         PromptFileError
             Says which field is wrong and what it should be; begins with `origin`.
         """
-        return _Entry(said, origin).read()
+        return _Entry(data, origin).read()
 
 
 class PromptList(Sequence[SavedPrompt]):
@@ -150,6 +187,8 @@ class PromptList(Sequence[SavedPrompt]):
 
     Attributes
     ----------
+    prompts : tuple of SavedPrompt
+        In the order they were said.
     model : str or None
         Name of the model whose answers they hold.
     next_id : int
@@ -172,11 +211,11 @@ class PromptList(Sequence[SavedPrompt]):
         found: Iterable[int] = (),
         twins: Iterable[tuple[int, int]] = (),
     ) -> None:
-        self._prompts = tuple(prompts)
+        self.prompts = tuple(prompts)
         self.model = model
         self.removed, self.found = frozenset(removed), frozenset(found)
         self.twins = frozenset(twins)
-        ids = {p.obj_id for p in self._prompts if p.obj_id is not None}
+        ids = {p.obj_id for p in self.prompts if p.obj_id is not None}
         self.next_id = max([next_id, *(i + 1 for i in ids | self.removed | self.found)])
 
     @overload
@@ -184,42 +223,107 @@ class PromptList(Sequence[SavedPrompt]):
     @overload
     def __getitem__(self, key: slice) -> Sequence[SavedPrompt]: ...
     def __getitem__(self, key: int | slice) -> SavedPrompt | Sequence[SavedPrompt]:
-        return self._prompts[key]
+        return self.prompts[key]
 
     def __len__(self) -> int:
-        return len(self._prompts)
-
-    def __iter__(self) -> Iterator[SavedPrompt]:
-        return iter(self._prompts)
+        return len(self.prompts)
 
     def __repr__(self) -> str:
         return f"<PromptList of {len(self)} prompts>"
 
     def with_only(self, prompts: Iterable[SavedPrompt]) -> PromptList:
         """The same of the session, with only some of its prompts."""
-        return PromptList(
-            prompts,
-            model=self.model,
-            next_id=self.next_id,
-            removed=self.removed,
-            found=self.found,
-            twins=self.twins,
-        )
+        return PromptList(**{**vars(self), "prompts": prompts})
 
     def with_found(self, obj_ids: Iterable[int]) -> PromptList:
         """The same, with further objects that a concept has found."""
-        return PromptList(
-            self._prompts,
-            model=self.model,
-            next_id=self.next_id,
-            removed=self.removed,
-            found=self.found.union(obj_ids),
-            twins=self.twins,
-        )
+        return PromptList(**{**vars(self), "found": self.found.union(obj_ids)})
 
     def for_video(self, video: str | os.PathLike[str]) -> PromptList:
         """Those for a video, and those that name none; see `is_meant`."""
         return self.with_only(p for p in self if p.video is None or is_meant(p.video, video))
+
+
+def prompts_to_json(prompts: Iterable[SavedPrompt], *, with_answers: bool = True) -> dict[str, Any]:
+    """Prompts as JSON can say them."""
+    data: dict[str, Any] = {"format": FORMAT, "version": VERSION}
+    if isinstance(prompts, PromptList) and with_answers:
+        data["model"] = prompts.model
+        data["next_id"] = prompts.next_id
+        data["found"] = sorted(prompts.found)
+        data["twins"] = sorted(map(list, prompts.twins))
+    if isinstance(prompts, PromptList):
+        data["removed"] = sorted(prompts.removed)
+    data["prompts"] = [
+        p.to_json(with_answers=with_answers) for p in prompts if with_answers or not p.is_found
+    ]
+    return data
+
+
+def prompts_from_json(
+    data: Any, name: str = "prompts", problems: list[str] | None = None
+) -> PromptList:
+    """Read what `prompts_to_json` made.
+
+    Parameters
+    ----------
+    data : object
+        As JSON was read.
+    name : str
+        Of the file, for messages.
+    problems : list of str, optional
+        Gets a sentence for each prompt that can't be used, and is left out; without it that is an
+        error.
+
+    Raises
+    ------
+    PromptFileError
+        If it is something else.
+    """
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise PromptFileError(
+            f'{name} holds no prompts: it must begin with {{"format": "{FORMAT}", "version": 1'
+        )
+    if data.get("version") != VERSION:
+        raise PromptFileError(
+            f"{name} is of version {data.get('version')!r}, known here is {VERSION}; update "
+            "napari-sam3"
+        )
+    prompts = []
+    for origin, entry in _entries(data, name):
+        try:
+            prompts.append(SavedPrompt.from_json(entry, origin))
+        except PromptFileError as exc:
+            if problems is None:
+                raise
+            problems.append(f"a prompt is lost: {exc}")
+    model = data.get("model")
+    return PromptList(
+        prompts,
+        model=model if isinstance(model, str) else None,
+        next_id=_ids([data.get("next_id")], name, "next_id", problems, 1)[0],
+        removed=_ids(data.get("removed", []), name, "removed", problems),
+        found=_ids(data.get("found", []), name, "found", problems),
+        twins=_pairs(data.get("twins", []), name, "twins", problems),
+    )
+
+
+def _entries(data: dict[str, Any], name: str) -> list[tuple[str, Any]]:
+    """Each prompt, and where it stands; those of "videos" are told whose they are."""
+    videos = data.get("videos", {})
+    if not isinstance(videos, dict):
+        raise PromptFileError(f"{name}: 'videos' must be a table such as {{\"film.mp4\": [...]}}")
+    lists = {"": data.get("prompts", [] if videos else None), **videos}
+    found = []
+    for video, entries in lists.items():
+        where = f"{name}, video {video!r}" if video else name
+        if not isinstance(entries, list):
+            raise PromptFileError(f"{where}: prompts must be a list, not {entries!r:.80}")
+        for number, entry in enumerate(entries, 1):
+            is_of_video = video and isinstance(entry, dict)
+            labelled = {**entry, "video": video} if is_of_video else entry
+            found.append((f"{where}, prompt {number}", labelled))
+    return found
 
 
 def is_meant(name: str, video: str | os.PathLike[str]) -> bool:
@@ -237,39 +341,61 @@ def _mask_to_json(mask: ObjectMask) -> dict[str, Any]:
     }
 
 
+def _ids(
+    values: Any, name: str, key: str, problems: list[str] | None, instead: int | None = None
+) -> list[int]:
+    """Whole numbers from 1; None where there may be none is `instead`."""
+    found: list[int] = []
+    for value in values if isinstance(values, list) else [values]:
+        if value is None and instead is not None:
+            found.append(instead)
+        elif isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31:
+            found.append(value)
+        elif problems is None:
+            raise PromptFileError(f"{name}: {key!r} must hold ids from 1, not {value!r:.80}")
+        else:
+            problems.append(f"{name}: {key!r} held {value!r:.80}, which is no id")
+            found += [] if instead is None else [instead]
+    return found
+
+
+def _pairs(values: Any, name: str, key: str, problems: list[str] | None) -> list[tuple[int, int]]:
+    pairs = []
+    for value in values if isinstance(values, list) else [values]:
+        is_pair = isinstance(value, list) and len(value) == 2
+        pair = _ids(value if is_pair else [[value]], name, key, problems)
+        if is_pair and len(pair) == 2:
+            pairs.append((pair[0], pair[1]))
+    return pairs
+
+
 class _Entry:
     """One entry of a file while it is read."""
 
-    def __init__(self, said: Any, origin: str) -> None:
+    def __init__(self, data: Any, origin: str) -> None:
         self.origin = origin
-        if not isinstance(said, dict):
-            raise self._wrong("", said, 'a table such as {"frame": 0, "points": [[x, y]]}')
-        self.said: dict[str, Any] = said
+        if not isinstance(data, dict):
+            raise self._wrong("", data, 'a table such as {"frame": 0, "points": [[x, y]]}')
+        self.data: dict[str, Any] = data
         known = _KEYS.split(", ")
-        for key in said:
+        for key in data:
             if key not in known:
                 raise PromptFileError(f"{origin}: there is no field {key!r}; the fields: {_KEYS}")
 
     def read(self) -> SavedPrompt:
-        text = self.said.get("text")
-        if text is not None and (not isinstance(text, str) or not text.strip()):
-            raise self._wrong("text", text, "words")
-        points = self._numbers("points", 2, "[[x, y], ...]")
-        boxes = self._numbers("boxes", 4, "[[x0, y0, x1, y1], ...]")
-        box = self._box()
+        text = self._field("text", _is_text, "words")
+        points = self._rows("points", 2, "[[x, y], ...]")
+        boxes = self._rows("boxes", 4, "[[x0, y0, x1, y1], ...]")
+        box = self._field("box", partial(_is_row, columns=4), "[x0, y0, x1, y1] in px")
         obj_id = self._integer("object", 1, MAX_OBJECT_ID)
-        exemplar = self.said.get("exemplar", False)
-        if not isinstance(exemplar, bool):
-            raise self._wrong("exemplar", exemplar, "true or false")
-        if len(boxes) and text is None and not exemplar:
+        is_exemplar = self._field("exemplar", partial(_is_a, bool), "true or false")
+        if len(boxes) and text is None and not is_exemplar:
             raise self._wrong(
                 "boxes",
-                self.said["boxes"],
+                self.data["boxes"],
                 'exemplars of a concept, with "exemplar": true or a text; one object has a "box"',
             )
-        video = self.said.get("video")
-        if video is not None and not isinstance(video, str):
-            raise self._wrong("video", video, "the name of a video file")
+        video = self._field("video", partial(_is_a, str), "the name of a video file")
         frame = self._integer("frame", 0, 2**31 - 1)
         if frame is None:
             raise self._wrong("frame", None, "a frame's number, counted from 0")
@@ -278,12 +404,12 @@ class _Entry:
             obj_id,
             points,
             self._signs("point_labels", len(points)),
-            box,
+            None if box is None else np.array(box, np.float64),
             self._mask("mask"),
             None if text is None else text.strip(),
             boxes,
             self._signs("box_labels", len(boxes)),
-            "answer" in self.said,
+            "answer" in self.data,
             self._mask("answer"),
             self._mask("prior"),
             video,
@@ -295,46 +421,37 @@ class _Entry:
             )
         return prompt
 
-    def _integer(self, key: str, low: int, high: int) -> int | None:
-        value = self.said.get(key)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise self._wrong(key, value, f"a whole number from {low} to {high}")
+    def _field(self, key: str, is_right: Callable[[Any], bool], form: str) -> Any:
+        """What stands there, if it is of that form; None if nothing does."""
+        value = self.data.get(key)
+        if value is not None and not is_right(value):
+            raise self._wrong(key, value, form)
         return value
 
-    def _numbers(self, key: str, columns: int, form: str) -> FloatArray:
-        value = self.said.get(key)
-        if value is None:
-            return np.zeros((0, columns))
-        rows = value if isinstance(value, list) else [None]
-        for row in rows:
-            if not isinstance(row, list) or len(row) != columns or not all(map(_is_finite, row)):
-                raise self._wrong(key, value, f"finite numbers like {form}")
-        return np.array(rows, np.float64).reshape(-1, columns)
+    def _integer(self, key: str, low: int, high: int) -> int | None:
+        def is_right(value: Any) -> bool:
+            return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
-    def _box(self) -> FloatArray | None:
-        value = self.said.get("box")
-        if value is None:
-            return None
-        if not isinstance(value, list) or len(value) != 4 or not all(map(_is_finite, value)):
-            raise self._wrong("box", value, "[x0, y0, x1, y1] in px")
-        return np.array(value, np.float64)
+        value: int | None = self._field(key, is_right, f"a whole number from {low} to {high}")
+        return value
+
+    def _rows(self, key: str, columns: int, form: str) -> FloatArray:
+        def is_right(value: Any) -> bool:
+            return isinstance(value, list) and all(_is_row(row, columns) for row in value)
+
+        rows = self._field(key, is_right, f"finite numbers like {form}")
+        return np.array(rows or [], np.float64).reshape(-1, columns)
 
     def _signs(self, key: str, count: int) -> BoolArray:
-        value = self.said.get(key)
-        if value is None:
+        signs = self._field(key, _are_signs, "a list of 1 (positive) and 0 (negative)")
+        if signs is None:
             return np.ones(count, bool)
-        if not isinstance(value, list) or any(
-            isinstance(v, bool) or v not in (0, 1) for v in value
-        ):
-            raise self._wrong(key, value, "a list of 1 (positive) and 0 (negative)")
-        if len(value) != count:
-            raise self._wrong(key, value, f"a list of {count}, one for each")
-        return np.array(value, bool)
+        if len(signs) != count:
+            raise self._wrong(key, signs, f"a list of {count}, one for each")
+        return np.array(signs, bool)
 
     def _mask(self, key: str) -> ObjectMask | None:
-        value = self.said.get(key)
+        value = self.data.get(key)
         if value is None:
             return None
         try:
@@ -357,6 +474,22 @@ class _Entry:
     def _wrong(self, key: str, value: Any, form: str) -> PromptFileError:
         what = f"{key!r} must be" if key else "a prompt must be"
         return PromptFileError(f"{self.origin}: {what} {form}, not {value!r:.80}")
+
+
+def _is_a(kind: type, value: Any) -> bool:
+    return isinstance(value, kind)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _are_signs(value: Any) -> bool:
+    return isinstance(value, list) and all(not _is_a(bool, v) and v in (0, 1) for v in value)
+
+
+def _is_row(value: Any, columns: int) -> bool:
+    return isinstance(value, list) and len(value) == columns and all(map(_is_finite, value))
 
 
 def _is_finite(value: Any) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from numpy.typing import ArrayLike
@@ -12,14 +13,22 @@ from numpy.typing import ArrayLike
 from napari_sam3.errors import MissingPromptError, PropagationRunningError, SessionNotFoundError
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
-from napari_sam3.session.answers import answer_concept, answer_objects, find_present
+from napari_sam3.session.answering import answer_concept, answer_objects, find_present
 from napari_sam3.session.frames import RgbFrames
-from napari_sam3.session.prompts import check_flag, check_frame_index, check_object_id, check_prompt
-from napari_sam3.session.propagation import Propagation
-from napari_sam3.session.records import Records
-from napari_sam3.session.schedule import check_legs, check_range, plan_frames
-from napari_sam3.session.support import check_room, check_supported
-from napari_sam3.values import Direction, FrameResult, ObjectMask
+from napari_sam3.session.propagation import Propagation, plan_frames
+from napari_sam3.session.saved_prompts import PromptList
+from napari_sam3.session.session_state import SessionState
+from napari_sam3.session.validation import (
+    check_flag,
+    check_frame_index,
+    check_legs,
+    check_object_id,
+    check_prompt,
+    check_range,
+    check_room,
+    check_supported,
+)
+from napari_sam3.values import Concept, Direction, FrameResult, Keyframe, ObjectMask
 from napari_sam3.video import Video, as_video
 
 
@@ -72,7 +81,7 @@ class VideoSession:
         self._closed = False
         # weak: a propagation that its caller has dropped is over
         self._propagation: Callable[[], Propagation | None] = lambda: None
-        self._records = Records(hold_back)
+        self._state = SessionState(hold_back)
 
     # ------------------------------------------------------------- prompts
 
@@ -126,8 +135,7 @@ class VideoSession:
         RequestError
             If anything is wrong with the prompt, or the model can't take it; nothing is changed.
         """
-        with self._lock:
-            self._check_open()
+        with self._working():
             call = check_prompt(
                 self._frames.size,
                 len(self._frames),
@@ -143,16 +151,16 @@ class VideoSession:
                 clear_old_points=clear_old_points,
             )
             check_supported(self.model, call)
-            self._records.check_not_removed(call.obj_id)
+            self._state.check_not_removed(call.obj_id)
             present: Mapping[int, ObjectMask] = {}
             if call.is_concept:
-                present = find_present(call.frame_index, self._records, self._tracker)
-                draft = answer_concept(call, self._records, self._tracker, present)
+                present = find_present(call.frame_index, self._state, self._tracker)
+                draft = answer_concept(call, self._state, self._tracker, present)
             else:
-                draft = answer_objects(call, self._records, self._tracker)
+                draft = answer_objects(call, self._state, self._tracker)
             check_room(self.model, {*self.object_ids, *draft.keyframes})
-            self._records.commit(call.frame_index, draft, present)
-            return self._records.result(call.frame_index)
+            self._state.commit(call.frame_index, draft, present)
+            return self._state.result(call.frame_index)
 
     def take_back_prompt(self, frame_index: int, obj_id: int) -> FrameResult:
         """Undo all that was said of an object on a frame.
@@ -169,13 +177,12 @@ class VideoSession:
         UnknownObjectError
             If there is no such object, or nothing was said of it on that frame.
         """
-        with self._lock:
-            self._check_open()
+        with self._working():
             frame = check_frame_index(frame_index, len(self._frames))
             number = check_object_id(obj_id)
-            self._records.check_prompted(frame, number)
-            self._records.take_back(frame, number)
-            return self._records.result(frame)
+            self._state.check_prompted(frame, number)
+            self._state.take_back(frame, number)
+            return self._state.result(frame)
 
     def remove_object(self, obj_id: int) -> None:
         """Take an object out of every later result; its id is not used again.
@@ -185,11 +192,10 @@ class VideoSession:
         UnknownObjectError
             If there is no such object.
         """
-        with self._lock:
-            self._check_open()
+        with self._working():
             number = check_object_id(obj_id)
-            self._records.check_known(number)
-            self._records.remove(number)
+            self._state.check_known(number)
+            self._state.remove(number)
 
     @property
     def frame_size(self) -> tuple[int, int]:
@@ -199,18 +205,54 @@ class VideoSession:
     @property
     def object_ids(self) -> tuple[int, ...]:
         """Ids of the objects there are, rising."""
-        return self._records.object_ids
+        return self._state.object_ids
 
     @property
     def first_frames(self) -> dict[int, int]:
         """The first prompted frame of each object that was prompted, by id."""
         ids = set(self.object_ids)
-        return {i: min(frames) for i, frames in self._records.keyframes.items() if i in ids}
+        return {i: min(frames) for i, frames in self._state.keyframes.items() if i in ids}
 
     @property
     def first_prompted_frame(self) -> int:
         """Where a propagation begins that is told no start; 0 without prompts."""
-        return min(self._records.prompted_frames, default=0)
+        return min(self._state.prompted_frames, default=0)
+
+    def prompted_objects(self, frame_index: int) -> frozenset[int]:
+        """Objects whose mask on a frame answers a prompt there."""
+        with self._lock:
+            keyframes = self._state.keyframes
+            return frozenset(i for i, frames in keyframes.items() if frame_index in frames)
+
+    def list_prompts(self) -> PromptList:
+        """All that was said, and what the model answered, as it can be kept."""
+        with self._lock:
+            return self._state.list_prompts(self.model.name)
+
+    @property
+    def was_prompted(self) -> bool:
+        """Whether anything was said since the start, or the last reset."""
+        return self._state.version > 0
+
+    def restore(
+        self,
+        keyframes: Mapping[int, Mapping[int, Keyframe]],
+        concepts: Sequence[tuple[int, Concept]],
+        ids: PromptList,
+    ) -> None:
+        """Take over what was said to an earlier session; see `session_prompts.restore_prompts`.
+
+        Parameters
+        ----------
+        keyframes : mapping of object id to mapping of frame index to Keyframe
+            What was said of objects, and answered.
+        concepts : sequence of (frame index, Concept)
+            What was looked for.
+        ids : PromptList
+            What else makes the ids what they are.
+        """
+        with self._working():
+            self._state.restore(keyframes, concepts, ids)
 
     # --------------------------------------------------------- propagation
 
@@ -247,8 +289,7 @@ class VideoSession:
         RequestError
             If an argument is wrong.
         """
-        with self._lock:
-            self._check_open()
+        with self._working():
             start, limit = check_range(
                 len(self.video), direction, start_frame_index, max_frame_num_to_track
             )
@@ -264,10 +305,9 @@ class VideoSession:
         legs : sequence of range
             Frames of the video, one range after the other, each with step 1 or -1.
         """
-        with self._lock:
-            self._check_open()
+        with self._working():
             legs = check_legs(len(self.video), legs)
-            if not self._records.prompted_frames:
+            if not self._state.prompted_frames:
                 raise MissingPromptError(
                     "there is nothing to propagate: no prompt has been added; use add_prompt first"
                 )
@@ -276,7 +316,7 @@ class VideoSession:
                     "a propagation is running on this session; let it end, close it or cancel it "
                     "before starting another"
                 )
-            propagation = Propagation(self, legs)
+            propagation = Propagation(self._lock, self._tracker, self._state, legs)
             self._propagation = weakref.ref(propagation)
             return propagation
 
@@ -328,10 +368,9 @@ class VideoSession:
 
     def result(self, frame_index: int) -> FrameResult:
         """The newest masks of a frame; empty if it has not been looked at."""
-        with self._lock:
-            self._check_open()
+        with self._working():
             number = check_frame_index(frame_index, len(self.video))
-            return self._records.result(number)
+            return self._state.result(number)
 
     def limit_lives(self, is_alive: Callable[[int, int], bool] | None) -> None:
         """Show objects only where they live: mothers end, and daughters begin, with a division.
@@ -342,7 +381,7 @@ class VideoSession:
             Says it of an object id and a frame index; asked in any thread. None: everywhere.
         """
         with self._lock:
-            self._records.is_alive = is_alive
+            self._state.is_alive = is_alive
 
     def remember(
         self,
@@ -359,19 +398,17 @@ class VideoSession:
             Frames, as they were computed, that are true with the prompts of now: what is asked
             for behind them goes on from there.
         """
-        with self._lock:
-            self._check_open()
-            self._records.recall = recall
-            self._records.earlier = tuple(earlier)
+        with self._working():
+            self._state.recall = recall
+            self._state.earlier = tuple(earlier)
 
     def reset(self) -> None:
         """Go back to the state just after the start; a running propagation ends."""
-        with self._lock:
-            self._check_open()
+        with self._working():
             self.cancel()
             self._tracker.close()
             self._tracker = self.model.start(self._frames)
-            self._records = Records(self._records.hold_back, self._records.is_alive)
+            self._state = SessionState(self._state.hold_back, self._state.is_alive)
 
     def close(self) -> None:
         """Give back memory; a running propagation ends. The model stays loaded."""
@@ -381,7 +418,7 @@ class VideoSession:
             self.cancel()
             self._closed = True
             self._tracker.close()
-            self._records = Records()
+            self._state = SessionState()
             self._close_video()
 
     def __enter__(self) -> VideoSession:
@@ -390,11 +427,13 @@ class VideoSession:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    # -------------------------------------------------------------- checks
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise SessionNotFoundError("the session is closed; start a new one")
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """Keep other threads out, of a session that is open."""
+        with self._lock:
+            if self._closed:
+                raise SessionNotFoundError("the session is closed; start a new one")
+            yield
 
     def _close_video(self) -> None:
         if self._owns_video:

@@ -118,7 +118,7 @@ class ProjectRecorder:
         if self.project is None or not len(self.project.prompts):
             return session
         from napari_sam3.projects.session import recall_from
-        from napari_sam3.session.restoring import restore_prompts
+        from napari_sam3.session.session_prompts import restore_prompts
 
         try:
             for problem in restore_prompts(session, self.project.prompts):
@@ -148,9 +148,7 @@ class ProjectRecorder:
     def save_prompts(self, session: VideoSession) -> None:
         """Keep what the session was told."""
         if self.project is not None:
-            from napari_sam3.session.restoring import list_prompts
-
-            self.project.save_prompts(list_prompts(session))
+            self.project.save_prompts(session.list_prompts())
             self._saved_ids = session.object_ids
 
     def note_found(self, session: VideoSession) -> None:

@@ -21,7 +21,7 @@ def get_project_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerD
     callable or None
         `read_project` if it is one project.
     """
-    from napari_sam3.projects.place import is_project
+    from napari_sam3.projects.folders import is_project
 
     try:
         paths = [path] if isinstance(path, str | Path) else list(path)

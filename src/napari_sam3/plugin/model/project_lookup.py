@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_sam3.projects.place import SUFFIX, list_projects, project_for
+from napari_sam3.projects.folders import SUFFIX, list_projects, project_for
 
 if TYPE_CHECKING:
     from napari_sam3.projects import Project

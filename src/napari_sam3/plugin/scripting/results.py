@@ -17,7 +17,7 @@ from napari_sam3.plugin.layers.results_layer import ResultsLayer
 from napari_sam3.plugin.layers.stack_axes import frame_count
 from napari_sam3.plugin.layers.viewer_frame import frame_on_screen
 from napari_sam3.plugin.scripting.script_runner import ScriptRunner
-from napari_sam3.session.prompts import check_frame_index
+from napari_sam3.session.validation import check_frame_index
 from napari_sam3.values import FrameResult
 
 

@@ -22,7 +22,7 @@ from napari_sam3.plugin.scripting.prompt_writer import PromptWriter
 from napari_sam3.plugin.scripting.results import ScriptResults
 from napari_sam3.plugin.scripting.script_runner import ScriptRunner
 from napari_sam3.projects import Project
-from napari_sam3.session.prompts import (
+from napari_sam3.session.validation import (
     PromptCall,
     check_frame_index,
     check_object_id,

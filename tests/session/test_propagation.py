@@ -2,7 +2,7 @@
 
 import pytest
 
-from napari_sam3.session.schedule import plan_frames
+from napari_sam3.session.propagation import plan_frames
 
 
 @pytest.mark.parametrize(

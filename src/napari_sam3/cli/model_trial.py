@@ -12,7 +12,7 @@ import time
 from contextlib import ExitStack
 from typing import Any
 
-from napari_sam3.cli.following import RunReport, follow
+from napari_sam3.cli.progress import RunReport, follow
 from napari_sam3.errors import ModelUnavailableError, Sam3Error
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model

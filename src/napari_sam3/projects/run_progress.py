@@ -76,13 +76,13 @@ def stale_after(run: RunNote, changed: Collection[int], labels: Any) -> RunNote:
 def changed_frames(before: PromptList, now: PromptList) -> set[int]:
     """Frames on which not the same is said."""
 
-    def told(prompts: PromptList) -> dict[int, list[str]]:
+    def texts_by_frame(prompts: PromptList) -> dict[int, list[str]]:
         frames: dict[int, list[str]] = {}
         for prompt in prompts:
             frames.setdefault(prompt.frame_index, []).append(json.dumps(prompt.to_json()))
         return frames
 
-    old, new = told(before), told(now)
+    old, new = texts_by_frame(before), texts_by_frame(now)
     return {f for f in {*old, *new} if sorted(old.get(f, [])) != sorted(new.get(f, []))}
 
 

@@ -1,31 +1,38 @@
-"""What a caller says, checked: every refusal of a prompt is written here.
+"""What a caller says, checked: every refusal is written here.
 
 Nothing in this module changes anything; a session first checks all of a call, then acts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from napari_sam3.errors import FrameIndexError, MissingPromptError, RequestError
-from napari_sam3.values import (
-    BoolArray,
-    Concept,
-    FloatArray,
-    ObjectMask,
-    ObjectPrompt,
-    no_labels,
-    no_points,
+from napari_sam3.errors import (
+    FrameIndexError,
+    MissingPromptError,
+    RequestError,
+    UnsupportedPromptError,
 )
+from napari_sam3.models.base import VideoModel
+from napari_sam3.models.registry import models_that_take
+from napari_sam3.values import BoolArray, Concept, FloatArray, no_labels, no_points
 
 MAX_OBJECT_ID = 2**31 - 1
 _TOLERANCE = 1e-6  # of a normalised coordinate: what float32 arithmetic leaves
+
+_KINDS = {  # capability: what it is called, and why a model may lack it
+    "text": ("text", "it knows no words"),
+    "exemplars": ("exemplar boxes", "it does not look for things alike"),
+    "points": ("points", "it was not made for them"),
+    "boxes": ("boxes", "it was not made for them"),
+    "masks": ("masks", "it was not made for them"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +131,100 @@ def check_prompt(
     )
 
 
+def check_supported(model: VideoModel, call: PromptCall) -> None:
+    """Refuse what a model can't take.
+
+    Raises
+    ------
+    UnsupportedPromptError
+        Says why, which models can, and what this one takes.
+    """
+    has_boxes = len(call.boxes_xyxy) > 0
+    given = {
+        "text": call.text is not None,
+        "exemplars": call.is_concept and has_boxes,
+        "points": len(call.points_xy) > 0,
+        "boxes": has_boxes and not call.is_concept,
+        "masks": call.mask is not None,
+    }
+    for kind, is_given in given.items():
+        if is_given and not getattr(model.capabilities, kind):
+            name, reason = _KINDS[kind]
+            value = f" ({call.text!r})" if kind == "text" else ""
+            takes = ", ".join(_KINDS[k][0] for k in _KINDS if getattr(model.capabilities, k))
+            raise UnsupportedPromptError(
+                f"model {model.name!r} can't take {name}{value}: {reason}. "
+                f"Models that can: {models_that_take(kind)}. This one takes: {takes}."
+            )
+
+
+def check_room(model: VideoModel, obj_ids: Collection[int]) -> None:
+    """Refuse a prompt after which there would be more objects than the model follows.
+
+    Raises
+    ------
+    UnsupportedPromptError
+        Says how many it follows and how many there would be.
+    """
+    most = model.capabilities.max_objects
+    if most is not None and len(obj_ids) > most:
+        raise UnsupportedPromptError(
+            f"model {model.name!r} follows at most {most} objects, this prompt would make "
+            f"{len(obj_ids)}; remove an object first, or use another model"
+        )
+
+
+def check_range(
+    n_frames: int, direction: Any, start: Any, max_frames: Any
+) -> tuple[int | None, int | None]:
+    """Check what is said of a propagation's frames.
+
+    Parameters
+    ----------
+    n_frames : int
+        Length of the video.
+    direction, start, max_frames : object
+        As the caller gave them; the latter two may be None.
+
+    Returns
+    -------
+    start, max_frames : int or None
+
+    Raises
+    ------
+    RequestError
+        If one is wrong; a frame outside the video is a `FrameIndexError`.
+    """
+    if direction not in ("forward", "backward", "both"):
+        raise RequestError(
+            f"propagation_direction must be 'forward', 'backward' or 'both', not {direction!r}"
+        )
+    if start is not None:
+        start = check_frame_index(start, n_frames, "start_frame_index")
+    if max_frames is not None:
+        max_frames = check_int(max_frames, "max_frame_num_to_track")
+        if max_frames < 1:
+            raise RequestError(f"max_frame_num_to_track must be at least 1, not {max_frames}")
+    return start, max_frames
+
+
+def check_legs(n_frames: int, legs: Sequence[range]) -> tuple[range, ...]:
+    """Check frames that are to be followed; empty legs are left out.
+
+    Raises
+    ------
+    RequestError
+        If a leg has another step than 1 or -1, or a frame that the video has not.
+    """
+    kept = tuple(leg for leg in legs if leg)
+    for leg in kept:
+        if leg.step not in (1, -1):
+            raise RequestError(f"{leg} can't be followed; frames are followed one by one")
+        for frame_index in (leg[0], leg[-1]):
+            check_frame_index(frame_index, n_frames)
+    return kept
+
+
 def check_int(value: Any, name: str) -> int:
     """An integer (numpy's too, bool not) as int."""
     if isinstance(value, bool) or not isinstance(value, Integral):
@@ -184,67 +285,15 @@ def check_normalised_boxes(boxes: Any, size: tuple[int, int]) -> FloatArray | No
     return pixels
 
 
-def merge_prompt(old: ObjectPrompt | None, new: ObjectPrompt, *, replace_old: bool) -> ObjectPrompt:
-    """Add to what was said of an object on a frame.
-
-    A mask or a box says anew what the object is, so it takes the place of what was known before;
-    points add to the points. With `replace_old` only what was shown before (`prior`) stays.
-    """
-    prior = new.prior if old is None else old.prior
-    if new.mask is not None:
-        return replace(new, prior=None)
-    if new.box_xyxy is not None:
-        prior = None
-    if old is None or replace_old:
-        return replace(new, prior=prior)
-    return ObjectPrompt(
-        points_xy=np.vstack([old.points_xy, new.points_xy]),
-        point_labels=np.concatenate([old.point_labels, new.point_labels]),
-        box_xyxy=old.box_xyxy if new.box_xyxy is None else new.box_xyxy,
-        mask=old.mask if new.box_xyxy is None else None,
-        prior=prior,
-    )
-
-
-def object_prompts(call: PromptCall) -> list[ObjectPrompt]:
-    """Split a call without a concept into the objects that it means (contract, "Objects").
-
-    Each box is an object and so is a mask; points refine the one object of the call, or with
-    several boxes the one that holds the first positive point; else they are an object of their own.
-    """
-    if call.mask is not None or call.obj_id is not None or not len(call.boxes_xyxy):
-        box = call.boxes_xyxy[0] if len(call.boxes_xyxy) else None
-        return [ObjectPrompt(call.points_xy, call.point_labels, box, call.mask)]
-    prompts = [ObjectPrompt(box_xyxy=box) for box in call.boxes_xyxy]
-    if len(call.points_xy):
-        owner = 0 if len(prompts) == 1 else _only_holder(call, call.boxes_xyxy)
-        if owner is None:
-            prompts.append(ObjectPrompt(call.points_xy, call.point_labels))
-        else:
-            prompts[owner] = ObjectPrompt(call.points_xy, call.point_labels, call.boxes_xyxy[owner])
-    return prompts
-
-
-def object_under_points(call: PromptCall, masks: Sequence[tuple[int, ObjectMask]]) -> int | None:
-    """Id of the one object that holds the first positive point; None if none or several do."""
-    x, y = call.points_xy[call.point_labels][0]
-    holders = [obj_id for obj_id, mask in masks if mask.holds(x, y)]
-    return holders[0] if len(holders) == 1 else None
-
-
-def _only_holder(call: PromptCall, boxes_xyxy: FloatArray) -> int | None:
-    x, y = call.points_xy[call.point_labels][0]
-    holders = [
-        i for i, (x0, y0, x1, y1) in enumerate(boxes_xyxy) if x0 <= x <= x1 and y0 <= y <= y1
-    ]
-    return holders[0] if len(holders) == 1 else None
+def _as_array(value: Any, form: str) -> NDArray[Any]:
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError) as exc:
+        raise RequestError(f"{form}, not {value!r}") from exc
 
 
 def _check_numbers(value: ArrayLike, columns: int, name: str, form: str) -> FloatArray:
-    try:
-        raw = np.asarray(value)
-    except (ValueError, TypeError) as exc:
-        raise RequestError(f"{name} must be numbers like {form}, not {value!r}") from exc
+    raw = _as_array(value, f"{name} must be numbers like {form}")
     if raw.size == 0 and raw.ndim <= 2:
         return np.zeros((0, columns))
     if raw.dtype.kind not in "iuf":
@@ -277,10 +326,7 @@ def _check_points(points: Any, size: tuple[int, int]) -> FloatArray:
 def _check_labels(labels: Any, count: int, name: str, of: str) -> BoolArray:
     if labels is None:
         return np.ones(count, bool)
-    try:
-        array = np.asarray(labels)
-    except (ValueError, TypeError) as exc:
-        raise RequestError(f"{name} must be a list of 0 and 1, not {labels!r}") from exc
+    array = _as_array(labels, f"{name} must be a list of 0 and 1")
     if array.size == 0 and array.ndim == 1:
         array = no_labels()
     if array.ndim != 1 or array.dtype.kind not in "iufb" or not np.isin(array, (0, 1)).all():
@@ -322,10 +368,7 @@ def _check_object_boxes(signs: BoolArray, obj_id: int | None) -> None:
 
 
 def _check_mask(mask: Any, size: tuple[int, int]) -> BoolArray:
-    try:
-        array = np.asarray(mask)
-    except (ValueError, TypeError) as exc:
-        raise RequestError(f"mask must be a (H, W) array of bool, not {mask!r}") from exc
+    array = _as_array(mask, "mask must be a (H, W) array of bool")
     if array.shape != size:
         raise RequestError(
             f"mask has shape {array.shape}; it must be (height, width) of the video, {size}"

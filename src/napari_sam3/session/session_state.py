@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from napari_sam3.errors import UnknownObjectError
+from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
 from napari_sam3.values import (
     Concept,
     FrameResult,
@@ -40,7 +41,7 @@ class Draft:
         return obj_id
 
 
-class Records:
+class SessionState:
     """The memory of one session, from its start or its last reset.
 
     Attributes
@@ -74,7 +75,7 @@ class Records:
         self._next_id = 1
         self._issued: set[int] = set()
         self._found: set[int] = set()  # by a concept, before anybody pointed at them
-        self._met: set[int] = set()  # of those, the ones that a propagation has met
+        self._followed: set[int] = set()  # of those, the ones that a propagation has followed
         self._twins: set[tuple[int, int]] = set()  # an object pointed at; the same, found
         # the newest masks of a frame, overlaps and removed objects included
         self._shown: dict[int, dict[int, PackedMask]] = {}
@@ -152,7 +153,7 @@ class Records:
         """Refuse the id of no object."""
         if obj_id not in self.object_ids:
             raise UnknownObjectError(
-                f"no object {obj_id} to remove; the objects are: {self._say_ids()}"
+                f"no object {obj_id} to remove; the objects are: {self._format_ids()}"
             )
 
     def check_prompted(self, frame_index: int, obj_id: int) -> None:
@@ -160,10 +161,10 @@ class Records:
         if obj_id not in self.object_ids or frame_index not in self.keyframes.get(obj_id, {}):
             raise UnknownObjectError(
                 f"object {obj_id} has no prompt on frame {frame_index} to take back; "
-                f"the objects are: {self._say_ids()}"
+                f"the objects are: {self._format_ids()}"
             )
 
-    def _say_ids(self) -> str:
+    def _format_ids(self) -> str:
         return ", ".join(map(str, self.object_ids)) or "none yet"
 
     # ------------------------------------------------------------- changes
@@ -229,51 +230,49 @@ class Records:
                 self._twins.add((obj_id, other))
 
     def judge_newcomers(self, found: Mapping[int, ObjectMask]) -> None:
-        """Take what is met for the first time, and where a removed object is, for that object.
+        """Take what is followed for the first time, and where a removed object is, for that object.
 
-        What was met apart from it is another object, wherever the two are later.
+        What was then apart from it is another object, wherever the two are later.
         """
         removed = [mask for obj_id, mask in found.items() if obj_id in self.removed]
-        for obj_id in found.keys() - self.keyframes.keys() - self._met:
-            self._met.add(obj_id)
+        for obj_id in found.keys() - self.keyframes.keys() - self._followed:
+            self._followed.add(obj_id)
             if any(found[obj_id].overlap(mask) > SAME_OBJECT for mask in removed):
                 self.removed.add(obj_id)
 
     def restore(
         self,
         keyframes: Mapping[int, Mapping[int, Keyframe]],
-        concepts: tuple[tuple[int, Concept], ...],
-        *,
-        found: Iterable[int],
-        removed: Iterable[int],
-        twins: Iterable[tuple[int, int]],
-        next_id: int,
+        concepts: Sequence[tuple[int, Concept]],
+        ids: PromptList,
     ) -> None:
-        """Take over the prompts of an earlier session; these records must be new."""
+        """Take over the prompts of an earlier session, and its `ids`; this state must be new."""
         self.keyframes = {i: dict(frames) for i, frames in keyframes.items()}
-        self.concepts = concepts
-        self._found = set(found)
-        self._met = set(found)
-        self.removed = set(removed)
-        self._twins = set(twins)
+        self.concepts = tuple(concepts)
+        self._found = set(ids.found)
+        self._followed = set(ids.found)
+        self.removed = set(ids.removed)
+        self._twins = set(ids.twins)
         self._issued = {*self.keyframes, *self._found, *self.removed}
-        self._next_id = max([next_id, *(i + 1 for i in self._issued)])
+        self._next_id = max([ids.next_id, *(i + 1 for i in self._issued)])
         self.version += 1
 
-    @property
-    def next_id(self) -> int:
-        """No object has had this id or a higher one."""
-        return self._next_id
-
-    @property
-    def found(self) -> frozenset[int]:
-        """Objects that a concept found before anybody pointed at them."""
-        return frozenset(self._found)
-
-    @property
-    def twins(self) -> frozenset[tuple[int, int]]:
-        """Objects pointed at, each with one that a concept had found in its place."""
-        return frozenset(self._twins)
+    def list_prompts(self, model: str) -> PromptList:
+        """What was looked for, then each object on each frame, as it can be kept."""
+        prompts = [
+            SavedPrompt(frame_index, text=c.text, boxes_xyxy=c.boxes_xyxy, box_labels=c.box_labels)
+            for frame_index, c in self.concepts
+        ]
+        places = sorted((f, i) for i, keyframes in self.keyframes.items() for f in keyframes)
+        prompts += [SavedPrompt.of_keyframe(f, i, self.keyframes[i][f]) for f, i in places]
+        return PromptList(
+            prompts,
+            model=model,
+            next_id=self._next_id,
+            removed=self.removed,
+            found=self._found,
+            twins=self._twins,
+        )
 
     # --------------------------------------------------------------- masks
 

@@ -153,11 +153,11 @@ class VideoReference:
         }
 
     @classmethod
-    def from_json(cls, said: Any, problems: list[str]) -> VideoReference | None:
+    def from_json(cls, data: Any, problems: list[str]) -> VideoReference | None:
         """What can be used of it; None if not even the shape can."""
-        if not isinstance(said, dict):
+        if not isinstance(data, dict):
             return None
-        shape = said.get("shape")
+        shape = data.get("shape")
         if not (
             isinstance(shape, list)
             and len(shape) == 3
@@ -167,12 +167,12 @@ class VideoReference:
             return None
         texts: dict[str, str | None] = {}
         for name in ("path", "relative_path", "content_hash"):
-            value = said.get(name)
+            value = data.get(name)
             is_text = isinstance(value, str) and 0 < len(value) < 2**15 and "\0" not in value
             texts[name] = value if is_text else None
             if value is not None and not is_text:
                 problems.append(f"the video's {name} in project.json can't be used ({value!r:.60})")
-        n_bytes, fps = said.get("bytes"), said.get("fps")
+        n_bytes, fps = data.get("bytes"), data.get("fps")
         is_rate = isinstance(fps, int | float) and not isinstance(fps, bool) and 0 < fps < 1e9
         return cls(
             (shape[0], shape[1], shape[2]),

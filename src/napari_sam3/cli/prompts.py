@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from napari_sam3.cli.arguments import GivenPrompt
 from napari_sam3.errors import RequestError
 from napari_sam3.imports import open_labels
-from napari_sam3.session.prompt_files import apply_prompts, read_prompts
+from napari_sam3.session.prompt_files import read_prompts
 from napari_sam3.session.saved_prompts import SavedPrompt
 from napari_sam3.session.session import VideoSession
+from napari_sam3.session.session_prompts import apply_prompts
 from napari_sam3.values import ObjectMask
 from napari_sam3.video import Video
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from napari_sam3.errors import ProjectError
+from napari_sam3.whole_files import written_whole
 
 T = TypeVar("T")
 
@@ -45,7 +46,7 @@ class SmallFiles:
 
         Returns
         -------
-        said : object or None
+        parsed : object or None
             None if neither is there, or neither can be understood.
         problem : str or None
             What is lost, in words; None if nothing is.
@@ -53,7 +54,7 @@ class SmallFiles:
         place = self.folder / name
         try:
             text = place.read_text(encoding="utf-8")
-            said = parse(text)
+            parsed = parse(text)
         except FileNotFoundError:
             wrong = "is missing"
         except ProjectError:
@@ -63,12 +64,12 @@ class SmallFiles:
             self._damaged.add(name)
         else:
             self._written[name] = text
-            return said, None
+            return parsed, None
         try:
-            said = parse(place.with_name(name + BACKUP).read_text(encoding="utf-8"))
+            parsed = parse(place.with_name(name + BACKUP).read_text(encoding="utf-8"))
         except DAMAGE:
             return None, f"{name} {wrong}"
-        return said, f"{name} {wrong}; the one saved before it was taken, the last change is lost"
+        return parsed, f"{name} {wrong}; the one saved before it was taken, the last change is lost"
 
     def write(self, name: str, text: str) -> None:
         """Write a file; the one before stays as its backup, a damaged one under another name.
@@ -82,21 +83,17 @@ class SmallFiles:
             self._waiting.pop(name, None)
             return
         place = self.folder / name
-        part = place.with_name(f".{name}.{os.getpid()}.part")
         try:
-            try:
+            with written_whole(place) as part:
                 with part.open("w", encoding="utf-8", newline="") as file:
                     file.write(text)
                     file.flush()
-                    os.fsync(file.fileno())
+                    os.fsync(file.fileno())  # before anything that is there is touched
                 if name in self._damaged:
                     set_aside(place)
                     self._damaged.discard(name)
                 elif place.exists():
                     _copy(place, place.with_name(name + BACKUP))
-                part.replace(place)
-            finally:
-                part.unlink(missing_ok=True)
         except OSError as exc:
             self._waiting[name] = text
             raise ProjectError(
@@ -145,12 +142,8 @@ class SmallFiles:
 
 
 def _copy(place: Path, copy: Path) -> None:
-    part = copy.with_name(f".{copy.name}.{os.getpid()}.part")
-    try:
+    with written_whole(copy) as part:
         shutil.copyfile(place, part)
-        part.replace(copy)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def set_aside(place: Path) -> Path | None:

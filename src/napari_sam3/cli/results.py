@@ -1,0 +1,165 @@
+"""Results in a folder: several formats written side by side, nothing replaced without leave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from tqdm import tqdm
+
+from napari_sam3.cli.progress import FilmProgress
+from napari_sam3.errors import Sam3Error, VideoError
+from napari_sam3.export.registry import FORMATS, Scene, open_writer
+from napari_sam3.export.sidecar import SHARED, write_sidecar
+from napari_sam3.export.write_errors import explain_write_errors
+from napari_sam3.export.writer import ResultWriter
+from napari_sam3.imports import LabelFile
+from napari_sam3.labels.label_stack import LabelStack
+from napari_sam3.labels.objects import ObjectTable
+from napari_sam3.session.frames import RgbFrames
+from napari_sam3.video import Video
+from napari_sam3.video.video_facts import VideoFacts
+
+
+def name_targets(folder: Path, formats: Iterable[str]) -> dict[str, Path]:
+    """The file or folder that each format makes, by format."""
+    return {name: folder / FORMATS[name].target for name in formats}
+
+
+def check_free(targets: Iterable[Path], overwrite: bool) -> None:
+    """Make sure that results can go there.
+
+    Parameters
+    ----------
+    targets : iterable of Path
+        The files and folders to be, all in one folder.
+    overwrite : bool
+        Whether what is there may be replaced.
+
+    Raises
+    ------
+    VideoError
+        If one is there and may not be replaced, or their folder is a file.
+    """
+    for path in targets:
+        if path.parent.exists() and not path.parent.is_dir():
+            raise VideoError(f"{str(path.parent)!r} is a file; name a folder for the results")
+        if path.exists() and not overwrite:
+            raise VideoError(
+                f"{str(path)!r} exists already; add --overwrite to replace it, "
+                "or name another folder"
+            )
+
+
+def make_scene(
+    facts: VideoFacts,
+    video: Video | None,
+    objects: ObjectTable,
+    contrast: tuple[float, float] | None = None,
+) -> Scene:
+    """What there is to write beside the masks.
+
+    Parameters
+    ----------
+    facts : VideoFacts
+        Of the video.
+    video : Video or None
+        For the film and the intensities.
+    objects : ObjectTable
+        Names, classes and divisions.
+    contrast : (float, float), optional
+        Values that are black and white in the film.
+    """
+    return Scene(
+        shape=facts.shape,
+        facts=facts,
+        video=video,
+        frames=None if video is None else RgbFrames(video, contrast),
+        objects=objects,
+        on_progress=FilmProgress("film"),
+    )
+
+
+@contextmanager
+def opened_writers(
+    targets: Mapping[str, Path], scene: Scene, overwrite: bool
+) -> Iterator[list[ResultWriter]]:
+    """Open a writer for each format; those that are not closed at the end write nothing.
+
+    What is known of the video is told once, for the whole folder.
+
+    Raises
+    ------
+    VideoError
+        If one can't be written there, its library is missing, or the folder has results of
+        another video that may not be replaced.
+    """
+    for folder in {path.parent for path in targets.values()}:
+        _check_shared(folder / SHARED, scene, overwrite)
+    with ExitStack() as stack:
+        writers: list[ResultWriter] = []
+        for name, path in targets.items():
+            if name == "png":
+                _remove_old_frames(path)
+            writers.append(open_writer(name, path, scene))
+            stack.callback(writers[-1].discard)  # does nothing after `close`
+            writers[-1].writes_sidecar = False
+        yield writers
+
+
+def write_frames(
+    writers: Sequence[ResultWriter], labels: LabelFile | LabelStack, frames: Iterable[int]
+) -> None:
+    """Write frames of labels in every format, finish them, and print where they are."""
+    for t in tqdm(list(frames), "writing", unit="frame", disable=None):
+        frame, notes = labels[t], labels.notes(t)
+        for writer in writers:
+            writer.write_labels(int(t), frame, notes)
+    close_writers(writers)
+    for writer in writers:
+        print(f"wrote {writer.path}")
+
+
+def close_writers(writers: Sequence[ResultWriter]) -> None:
+    """Finish every format, also where another one fails; then say so."""
+    failures: list[Sam3Error] = []
+    for place, facts in {w.path.with_name(SHARED): w.facts for w in writers}.items():
+        if facts is not None:
+            try:
+                with explain_write_errors(place):
+                    write_sidecar(place, facts)
+            except Sam3Error as exc:
+                failures.append(exc)
+    for writer in writers:
+        try:
+            writer.close()
+        except Sam3Error as exc:
+            failures.append(exc)
+    if failures:
+        raise failures[0]
+
+
+def _check_shared(place: Path, scene: Scene, overwrite: bool) -> None:
+    """Make sure that what tells of the video of a folder is ours, and of this video."""
+    try:
+        known = VideoFacts.from_json(place.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as exc:
+        raise VideoError(
+            f"{str(place)!r} is not of napari-sam3 and would be lost; name another folder"
+        ) from exc
+    if scene.facts is not None and not known.may_be(scene.facts) and not overwrite:
+        raise VideoError(
+            f"{str(place.parent)!r} has results of another video ({known.name or known.shape}); "
+            "add --overwrite if they are not needed any more, or name another folder"
+        )
+
+
+def _remove_old_frames(folder: Path) -> None:
+    """Frames of an earlier, longer run would be taken for part of this one."""
+    with explain_write_errors(folder):
+        for old in folder.glob("*.png"):
+            if old.stem.isdigit():
+                old.unlink()

@@ -6,14 +6,12 @@ the spans on the way to it are the same.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from napari_sam3.values import Journal, Keyframe, ObjectMask, PackedMask
-
-if TYPE_CHECKING:
-    from napari_sam3.models.sequential import SequentialTracker
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,20 +33,22 @@ class TrackState:
     memory: Any = None
 
 
-@dataclass(frozen=True, eq=False)
-class _PackedState:
-    mask: PackedMask | None
-    keyframe: Keyframe
-    memory: Any
+_PackedStates = dict[int, tuple[PackedMask | None, TrackState]]
+"""States by object id, their masks beside them, squeezed."""
 
-    @classmethod
-    def pack(cls, state: TrackState) -> _PackedState:
-        mask = None if state.mask is None else PackedMask.pack(state.mask)
-        return cls(mask, state.keyframe, state.memory)
 
-    def unpack(self) -> TrackState:
-        mask = None if self.mask is None else self.mask.unpack()
-        return TrackState(mask, self.keyframe, self.memory)
+def _pack(states: Mapping[int, TrackState]) -> _PackedStates:
+    return {
+        i: (None if s.mask is None else PackedMask.pack(s.mask), replace(s, mask=None))
+        for i, s in states.items()
+    }
+
+
+def _unpack(packed: _PackedStates) -> dict[int, TrackState]:
+    return {
+        i: replace(s, mask=None if mask is None else mask.unpack())
+        for i, (mask, s) in packed.items()
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,7 @@ class Span:
     end: int | None = None
 
 
-class Met(NamedTuple):
+class ResumedObject(NamedTuple):
     """An object that an earlier process followed, to go on with.
 
     Attributes
@@ -92,7 +92,58 @@ class Met(NamedTuple):
     shown: Mapping[int, ObjectMask | None]
 
 
-def open_spans(journal: Journal) -> list[Span]:
+class FrameStepper(ABC):
+    """What chains ask of a tracker: where objects begin, and how they get one frame further."""
+
+    @abstractmethod
+    def begin(self, frame_index: int, keyframe: Keyframe) -> TrackState:
+        """State of an object on one of its keyframes; its mask is the keyframe's."""
+
+    def resume(
+        self, resumed: Sequence[ResumedObject], known: Mapping[int, Mapping[int, ObjectMask]]
+    ) -> dict[int, TrackState]:
+        """States of objects on a frame that an earlier process computed.
+
+        Parameters
+        ----------
+        resumed : sequence of ResumedObject
+            The objects; the states are those of the last frame of `known`.
+        known : mapping of frame index to mapping of object id to ObjectMask
+            All that was shown on neighbouring frames, in the order of the chain.
+        """
+        states = {}
+        for obj_id, begin, keyframe, shown in resumed:
+            state = self.begin(begin, keyframe)
+            states[obj_id] = replace(state, mask=[*shown.values()][-1]) if shown else state
+        return states
+
+    @abstractmethod
+    def step(
+        self,
+        source: int,
+        target: int,
+        states: Mapping[int, TrackState],
+        fixed: Mapping[int, TrackState],
+    ) -> Mapping[int, TrackState]:
+        """Take objects from one frame to the next.
+
+        Parameters
+        ----------
+        source, target : int
+            Neighbouring frames; target may be the lower one.
+        states : mapping of object id to TrackState
+            Objects on `source`.
+        fixed : mapping of object id to TrackState
+            Objects that a keyframe sets on `target`: known there, in nobody else's place.
+
+        Returns
+        -------
+        mapping of object id to TrackState
+            The objects of `states` that are not in `fixed`, on `target`.
+        """
+
+
+def spans_from_keyframes(journal: Journal) -> list[Span]:
     """Objects from each of their keyframes on, for ever."""
     return [
         Span(frame_index, obj_id, keyframe)
@@ -101,7 +152,7 @@ def open_spans(journal: Journal) -> list[Span]:
     ]
 
 
-def closed_spans(journal: Journal, step: int, reach: int) -> list[Span]:
+def spans_between_keyframes(journal: Journal, step: int, reach: int) -> list[Span]:
     """Objects from each keyframe until their next one, but for at most `reach` frames.
 
     Only where the object is there on both, and a person said so: what a concept found is followed
@@ -140,16 +191,16 @@ class Chain:
     hold the same objects all the way.
     """
 
-    tracker: SequentialTracker
+    stepper: FrameStepper
     step: int
     spans: tuple[Span, ...] = ()
-    scenes: dict[int, dict[int, _PackedState]] = field(default_factory=dict)
-    cursor: tuple[int, dict[int, TrackState]] | None = None
+    computed: dict[int, _PackedStates] = field(default_factory=dict)
+    newest: tuple[int, dict[int, TrackState]] | None = None
     twin: Chain | None = None
     _events: tuple[_Event, ...] = ()
 
-    def follow(self, spans: Iterable[Span]) -> None:
-        """Take over new spans; forget the frames that their changes reach."""
+    def set_spans(self, spans: Iterable[Span]) -> None:
+        """Take new spans; forget the frames that their changes reach."""
         self.spans = tuple(sorted(spans, key=lambda s: (s.begin * self.step, s.obj_id)))
         events: list[_Event] = [(s.begin, s.obj_id, s.keyframe) for s in self.spans]
         events += [(s.end, s.obj_id, None) for s in self.spans if s.end is not None]
@@ -163,13 +214,13 @@ class Chain:
             return
         first = min((e[0] for e in changes), key=lambda f: f * self.step)
         anew = self._begins_anew(changes)
-        self.scenes = {
+        self.computed = {
             f: s
-            for f, s in self.scenes.items()
+            for f, s in self.computed.items()
             if self._is_ahead(first, f) or (anew is not None and not self._is_ahead(anew, f))
         }
-        if self.cursor is not None and self.cursor[0] not in self.scenes:
-            self.cursor = None
+        if self.newest is not None and self.newest[0] not in self.computed:
+            self.newest = None
 
     def _begins_anew(self, changes: Sequence[_Event]) -> int | None:
         """First frame behind all changes to which nothing comes from the one before it."""
@@ -185,7 +236,7 @@ class Chain:
                 return span.begin
         return None
 
-    def take_up(self, known: Mapping[int, Mapping[int, ObjectMask]], last: int) -> None:
+    def resume(self, known: Mapping[int, Mapping[int, ObjectMask]], last: int) -> None:
         """Go on from frames that an earlier process computed, where that saves some up to `last`.
 
         Of known frames in a row the newest is taken over; the others tell where it comes from.
@@ -198,19 +249,18 @@ class Chain:
         while oldest - self.step in known:
             oldest -= self.step
         shown = range(oldest, newest + self.step, self.step)
-        met = [
-            Met(
-                s.obj_id,
-                s.begin,
-                s.keyframe,
-                {f: known[f].get(s.obj_id) for f in shown if self._is_ahead(f, s.begin)},
+        last_spans = {s.obj_id: s for s in self.spans if not self._is_ahead(s.begin, newest)}
+        resumed = [
+            ResumedObject(
+                obj_id,
+                span.begin,
+                span.keyframe,
+                {f: known[f].get(obj_id) for f in shown if self._is_ahead(f, span.begin)},
             )
-            for s in {
-                s.obj_id: s for s in self.spans if not self._is_ahead(s.begin, newest)
-            }.values()
+            for obj_id, span in last_spans.items()
         ]
-        states = self.tracker.resume(met, {f: known[f] for f in shown})
-        self.scenes[newest] = {i: _PackedState.pack(s) for i, s in states.items()}
+        states = self.stepper.resume(resumed, {f: known[f] for f in shown})
+        self.computed[newest] = _pack(states)
 
     def _is_ahead(self, frame_index: int, other: int) -> bool:
         return (frame_index - other) * self.step > 0
@@ -230,69 +280,69 @@ class Chain:
         return bool(self.spans) and not self._is_ahead(self.spans[0].begin, frame_index)
 
     def has_own_objects(self, frame_index: int, other: Chain) -> bool:
-        """Whether an object is met by that frame here, but not on the other chain."""
-        return bool(self._met(frame_index) - other._met(frame_index))
+        """Whether an object has begun by that frame here, but not on the other chain."""
+        return bool(self._begun(frame_index) - other._begun(frame_index))
 
-    def _met(self, frame_index: int) -> set[int]:
+    def _begun(self, frame_index: int) -> set[int]:
         return {s.obj_id for s in self.spans if not self._is_ahead(s.begin, frame_index)}
 
     def missing_until(self, last: int) -> range:
         """Frames up to and with `last` that are yet to be computed; none if nothing gets there."""
         frame = last
         if any(s.end is not None for s in self.spans):
-            while frame not in self.scenes and self.carried(frame):
+            while frame not in self.computed and self.carried(frame):
                 frame -= self.step
-            if frame not in self.scenes and frame != last:
+            if frame not in self.computed and frame != last:
                 frame -= self.step  # where the first of them is set
         elif self.spans:
-            while frame not in self.scenes and self.reaches(frame):
+            while frame not in self.computed and self.reaches(frame):
                 frame -= self.step
         return range(frame + self.step, last + self.step, self.step)
 
-    def known(self, frame_index: int) -> Mapping[int, TrackState]:
+    def states_at(self, frame_index: int) -> dict[int, TrackState]:
         """The objects of a frame, if it has been computed."""
-        return {i: s.unpack() for i, s in self.scenes.get(frame_index, {}).items()}
+        return _unpack(self.computed.get(frame_index, {}))
 
     def advance_to(self, frame_index: int) -> Mapping[int, TrackState]:
         """The objects of a frame, computed if need be; the frame before it is known."""
         if not self.reaches(frame_index):
             return {}
-        if frame_index not in self.scenes and self.twin is not None and self._is_like(frame_index):
-            self.scenes[frame_index] = self.twin.scenes[frame_index]
-        if frame_index in self.scenes:
-            states = dict(self.known(frame_index))
+        if (
+            frame_index not in self.computed
+            and self.twin is not None
+            and self._twin_agrees(frame_index)
+        ):
+            self.computed[frame_index] = self.twin.computed[frame_index]
+        if frame_index in self.computed:
+            states = self.states_at(frame_index)
         else:
             states = self._compute(frame_index)
-            self.scenes[frame_index] = {i: _PackedState.pack(s) for i, s in states.items()}
-        self.cursor = (frame_index, states)
+            self.computed[frame_index] = _pack(states)
+        self.newest = (frame_index, states)
         return states
 
-    def _is_like(self, frame_index: int) -> bool:
+    def _twin_agrees(self, frame_index: int) -> bool:
         """Whether the twin's frame is the same as the one here would be."""
         twin, source = self.twin, frame_index - self.step
-        if twin is None or frame_index not in twin.scenes:
+        if twin is None or frame_index not in twin.computed:
             return False
         carried = self.carried(frame_index)
         if carried != twin.carried(frame_index):
             return False
-        return not carried or self.scenes[source] is twin.scenes.get(source)
+        return not carried or self.computed[source] is twin.computed.get(source)
 
     def _compute(self, frame_index: int) -> dict[int, TrackState]:
         source = frame_index - self.step
         fixed = {
-            s.obj_id: self.tracker.begin(frame_index, s.keyframe)
+            s.obj_id: self.stepper.begin(frame_index, s.keyframe)
             for s in self.spans
             if s.begin == frame_index
         }
-        before: Mapping[int, TrackState] = {}
         carried = self.carried(frame_index)
-        if carried:
-            if self.cursor is not None and self.cursor[0] == source:
-                before = self.cursor[1]
-            else:
-                before = self.known(source)
+        if self.newest is not None and self.newest[0] == source:
+            before = self.newest[1]
+        else:
+            before = self.states_at(source) if carried else {}
         before = {i: s for i, s in before.items() if i in carried}
-        moved: Mapping[int, TrackState] = {}
-        if before:
-            moved = self.tracker.step(source, frame_index, before, fixed)
+        moved = self.stepper.step(source, frame_index, before, fixed) if before else {}
         return {**moved, **fixed}

@@ -6,8 +6,8 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 
 from napari_sam3.errors import ModelUnavailableError
 from napari_sam3.models.base import Capabilities, VideoModel
@@ -259,25 +259,22 @@ def load_model(
         logger.info("model 'auto': took %s, because %s", entry.name, reason)
     else:
         entry = find_model(model)
-    module, _, name = entry.factory.partition(":")
-    if entry.weights is None:
-        where = _place(entry, wish, is_asked=device is not None)
-        factory: Callable[..., VideoModel] = getattr(import_module(module), name)
+    # before PyTorch is imported for the devices
+    state = None if entry.weights is None else state_of(entry.weights)
+    if state is not None and state.folder is None:
+        raise state.error()
+    where = _choose_device(entry, wish, is_asked=device is not None)
+    factory: Callable[..., VideoModel] = resolve_name(entry.factory)
+    if state is None:
         loaded = factory(device=where)
     else:
-        # before PyTorch is imported for the devices
-        state = state_of(entry.weights)
-        if state.folder is None:
-            raise state.error()
-        where = _place(entry, wish, is_asked=device is not None)
         side = settings.resolution if resolution is None else resolution
-        factory = getattr(import_module(module), name)
         loaded = factory(state.folder, where, resolution=side or None, name=entry.name)
     note_loaded(loaded, entry.name)
     return loaded
 
 
-def _place(entry: ModelEntry, wish: str, *, is_asked: bool) -> str:
+def _choose_device(entry: ModelEntry, wish: str, *, is_asked: bool) -> str:
     """The device to use: the one wished for; where it is only a setting, as far as it can be."""
     devices = entry.devices()
     if wish in devices:

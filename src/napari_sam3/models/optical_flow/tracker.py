@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from napari_sam3.models.chains import Met
+from napari_sam3.models.chains import ResumedObject
 from napari_sam3.models.optical_flow import natural
 from napari_sam3.models.optical_flow.acquaintance import catch_up, meet
 from napari_sam3.models.optical_flow.appearance import describe
@@ -72,7 +72,7 @@ class OpticalFlowTracker(SequentialTracker):
         return TrackState(keyframe.mask, keyframe)
 
     def resume(
-        self, met: Sequence[Met], known: Mapping[int, Mapping[int, ObjectMask]]
+        self, met: Sequence[ResumedObject], known: Mapping[int, Mapping[int, ObjectMask]]
     ) -> dict[int, TrackState]:
         """States of objects followed before; they are learnt on their prompted frames, as then.
 
@@ -106,7 +106,7 @@ class OpticalFlowTracker(SequentialTracker):
         self,
         source: int,
         target: int,
-        met: Sequence[Met],
+        met: Sequence[ResumedObject],
         masks: Iterable[ObjectMask],
         states: dict[int, TrackState],
     ) -> None:

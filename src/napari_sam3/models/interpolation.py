@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +14,10 @@ _SCORE_POWER = 3  # how much more the better believed one counts
 _DEPTH = 0.2  # of the object's size: what lies deeper within it, or farther off, counts alike
 
 
-def join_masks(near: ObjectMask | None, far: ObjectMask | None, share: float) -> ObjectMask | None:
-    """Join what was found of an object on a frame from the keyframes on its two sides.
+def interpolate_masks(
+    near: ObjectMask | None, far: ObjectMask | None, share: float
+) -> ObjectMask | None:
+    """Make one mask of what was found of an object on a frame from the keyframes on its two sides.
 
     Where both see it in one place, the outline goes between theirs; where not, the one that is
     believed more has it. Where only one sees it, it must be sure or the nearer one.
@@ -41,16 +41,16 @@ def join_masks(near: ObjectMask | None, far: ObjectMask | None, share: float) ->
         return seen if seen is not None and (seen.score >= _SURE or weight > 0.5) else None
     weights = (1 - share) * near.score**_SCORE_POWER, share * far.score**_SCORE_POWER
     if near.overlap(far) >= _SAME:
-        joined = _go_between(near, far, weights)
-        if joined is not None:
-            return joined
+        between = _average_outlines(near, far, weights)
+        if between is not None:
+            return between
     believed = near.score, far.score
     if believed[0] == believed[1]:
         believed = weights
     return near if believed[0] >= believed[1] else far
 
 
-def _go_between(
+def _average_outlines(
     near: ObjectMask, far: ObjectMask, weights: tuple[float, float]
 ) -> ObjectMask | None:
     boxes = np.array([near.bbox, far.bbox])
@@ -64,8 +64,7 @@ def _go_between(
     for mask, weight in zip((near, far), weights, strict=True):
         field += np.float32(weight / total) * np.clip(_depth_in(mask, x0, y0, field), -depth, depth)
     score = (near.score * weights[0] + far.score * weights[1]) / total
-    joined = ObjectMask.from_crop(field > 0, int(x0), int(y0), near.size)
-    return None if joined is None else replace(joined, score=float(score))
+    return ObjectMask.from_crop(field > 0, int(x0), int(y0), near.size, float(score))
 
 
 def _depth_in(mask: ObjectMask, x0: int, y0: int, like: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -45,8 +45,8 @@ from embedded_checks import (
 from truth_links import Line, lines_of
 
 from napari_sam3.models.optical_flow import OpticalFlowModel
-from napari_sam3.models.optical_flow.flow import Motion, WorkingFrame
-from napari_sam3.models.optical_flow.pull import pull
+from napari_sam3.models.optical_flow.motion import Motion, WorkingFrame
+from napari_sam3.models.optical_flow.warp import warp_mask
 from napari_sam3.session.frames import RgbFrames
 from napari_sam3.values import Journal, Keyframe, ObjectMask, ObjectPrompt
 from napari_sam3.video.array import ArrayVideo
@@ -146,7 +146,7 @@ def warp(film: Film, truths: dict[int, np.ndarray]) -> Iterator[dict[int, Object
         here = WorkingFrame.of(film[frame_index])
         flow = dis.calc(here.grey, before.grey, None)
         motion = Motion(flow, np.zeros_like(flow[..., 0]), here.scale)
-        pulled = {i: pull(m, motion) for i, m in masks.items() if m is not None}
+        pulled = {i: warp_mask(m, motion) for i, m in masks.items() if m is not None}
         masks = {i: p.mask for i, p in pulled.items() if p is not None}
         before = here
         yield dict(masks)

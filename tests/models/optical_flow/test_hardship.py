@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_sam3.models.optical_flow import OpticalFlowModel
-from napari_sam3.models.optical_flow.trust import score_of, trust_of
+from napari_sam3.models.optical_flow.confidence import confidence_of, score_of
 from napari_sam3.session.frames import RgbFrames
 from napari_sam3.values import Journal, Keyframe, ObjectMask, ObjectPrompt
 from napari_sam3.video import as_video
@@ -113,6 +113,8 @@ def test_two_prompts_see_what_neither_sees_alone(step):
 
 @pytest.mark.parametrize("blob", [True, False])
 def test_a_score_can_be_turned_back_into_the_trust_it_was_made_of(blob):
-    for trust in (0.05, 0.4, 0.8, 0.99):
-        assert trust_of(score_of(trust, blob=blob), blob=blob) == pytest.approx(trust)
+    for confidence in (0.05, 0.4, 0.8, 0.99):
+        assert confidence_of(score_of(confidence, blob=blob), blob=blob) == pytest.approx(
+            confidence
+        )
     assert score_of(0.3, blob=blob) < 0.5 < 0.8 < score_of(0.85, blob=blob)

@@ -5,8 +5,8 @@ import pytest
 
 from napari_sam3.errors import ModelUnavailableError
 from napari_sam3.models.optical_flow import OpticalFlowModel
-from napari_sam3.models.optical_flow.appearance import describe
-from napari_sam3.models.optical_flow.flow import WorkingFrame, estimate_motion
+from napari_sam3.models.optical_flow.motion import WorkingFrame, estimate_motion
+from napari_sam3.models.optical_flow.pixel_classifier import describe_pixels
 from tests.models.optical_flow.scenes import Film, cells, disc, follow, overlap, texture
 
 SIZE = (160, 220)
@@ -195,9 +195,9 @@ def test_the_same_prompts_give_the_same_masks():
 
 def test_a_picture_is_described_the_same_wherever_it_lies_in_memory():
     picture = texture((60, 70), 5, (120, 100, 90))
-    first = describe(picture)
+    first = describe_pixels(picture)
     kept = [np.empty(1 + 7 * k, np.uint8) for k in range(40)]  # what is made between is moved
-    assert all(np.array_equal(describe(picture.copy()), first) for _ in kept)
+    assert all(np.array_equal(describe_pixels(picture.copy()), first) for _ in kept)
 
 
 def test_the_model_says_what_it_takes():

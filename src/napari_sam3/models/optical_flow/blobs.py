@@ -1,6 +1,6 @@
 """Following what is brighter or darker than its ground: cells, nuclei, bacteria, beads.
 
-Works at the frame's own size in a crop round each object. The mask pulled along the flow gives
+Works at the frame's own size in a crop round each object. The mask warped along the flow gives
 the levels of object and ground; the outline lies half way between them; where neighbours touch,
 a watershed from the cores of all of them, prompted or not, finds the valley.
 """
@@ -13,11 +13,10 @@ import cv2
 import numpy as np
 from skimage.segmentation import watershed
 
-from napari_sam3.models.optical_flow.bodies import find_bodies, tell_apart
+from napari_sam3.models.optical_flow.cell_instances import assign_instances, find_instances
 from napari_sam3.models.optical_flow.division import Form, one_daughter
-from napari_sam3.models.optical_flow.flow import FloatImage
 from napari_sam3.models.optical_flow.grey import is_grey
-from napari_sam3.models.optical_flow.shapes import (
+from napari_sam3.models.optical_flow.mask_shapes import (
     core_of,
     disc,
     distance_to,
@@ -25,6 +24,7 @@ from napari_sam3.models.optical_flow.shapes import (
     largest_part,
     rank,
 )
+from napari_sam3.models.optical_flow.motion import FloatImage
 from napari_sam3.values import BoolArray, ObjectMask
 
 _LARGEST_COLOURED = 2500  # px; larger ones in colour have a look, not just a level
@@ -138,7 +138,7 @@ def ring_of(mask: BoolArray, away: FloatImage | None = None) -> BoolArray:
     return np.asarray((away > 2.5) & (away <= 2.5 + width))
 
 
-def is_blob(frame: np.ndarray, mask: ObjectMask) -> Levels | None:
+def measure_levels(frame: np.ndarray, mask: ObjectMask) -> Levels | None:
     """How an object stands out on its prompted frame, or None if it is not a mere blob."""
     crop, own, _, _ = cut_out(frame, mask)
     has_cells = is_grey(frame)
@@ -176,68 +176,57 @@ def cut_out(frame: np.ndarray, mask: ObjectMask) -> tuple[np.ndarray, BoolArray,
     return frame[top:bottom, left:right], own, left, top
 
 
-@dataclass(frozen=True, eq=False)
-class Refined:
-    """A blob found on a frame.
-
-    Attributes
-    ----------
-    mask : (h, w) bool
-        Within the crop.
-    contrast : float
-        Step between object and ground over the step on the prompted frame.
-    """
-
-    mask: BoolArray
-    contrast: float
-
-
 def refine(
-    value: FloatImage, before: FloatImage, pulled: BoolArray, others: np.ndarray, levels: Levels
-) -> Refined:
-    """Move a pulled mask's outline to where the level changes.
+    value: FloatImage, before: FloatImage, warped: BoolArray, others: np.ndarray, levels: Levels
+) -> tuple[BoolArray, float]:
+    """Move a warped mask's outline to where the level changes.
 
     Parameters
     ----------
     value, before : (h, w) float32
-        Crop of the frame, and of the one before pulled onto it; from `value_of`.
-    pulled : (h, w) bool
-        The mask pulled along the flow.
+        Crop of the frame, and of the one before warped onto it; from `value_of`.
+    warped : (h, w) bool
+        The mask warped along the flow.
     others : (h, w) int32
-        Other objects' pulled masks by id, 0 elsewhere.
+        Other objects' warped masks by id, 0 elsewhere.
+
+    Returns
+    -------
+    mask, contrast : (h, w) bool, float
+        The blob, and the step between it and its ground over that on the prompted frame.
     """
-    claimed = (others > 0) & ~pulled
-    away = distance_to(pulled)
-    ring = ring_of(pulled, away) & ~claimed
-    core = core_of(pulled)
+    claimed = (others > 0) & ~warped
+    away = distance_to(warped)
+    ring = ring_of(warped, away) & ~claimed
+    core = core_of(warped)
     object_level = rank(value[core], 0.5)
     # a neighbour that nobody named may fill part of the ring: the ground is its lower part
     ground_level = rank(value[ring], _GROUND) if ring.any() else object_level - 1
     step = object_level - ground_level
     contrast = step / levels.step
     if contrast < 0.2:
-        return Refined(pulled, max(contrast, 0.0))
+        return warped, max(contrast, 0.0)
     share = (value - ground_level) / step
     share_before = (before - ground_level) / step
-    area = int(np.count_nonzero(pulled))
+    area = int(np.count_nonzero(warped))
     size = float(np.sqrt(area))
     reach = 2 + _GROWTH * size
     bright = share > levels.outline
-    markers = np.zeros(pulled.shape, np.int32)
-    strange = _strange(share_before, pulled | claimed)
+    markers = np.zeros(warped.shape, np.int32)
+    strange = _strange(share_before, warped | claimed)
     markers[bright & (strange | (away > reach))] = 2
-    own = neighbours = np.zeros(pulled.shape, bool)
+    own = neighbours = np.zeros(warped.shape, bool)
     if levels.is_grey:
         # among cells the valleys between them tell more than the flow does
-        bodies = find_bodies(share, bright, levels.form.width)
-        own, neighbours = tell_apart(bodies, pulled, levels.form)
+        instances = find_instances(share, bright, levels.form.width)
+        own, neighbours = assign_instances(instances, warped, levels.form)
     own = own & ~claimed
     strange &= ~own
     nearest = away
     if strange.any():
         nearest = np.minimum(away, distance_to(strange))
         # against it nothing but the flow tells where the outline is
-        markers[pulled & bright & (distance_to(strange) <= 4)] = 1
+        markers[warped & bright & (distance_to(strange) <= 4)] = 1
     for other in np.unique(others[others > 0]):
         theirs = others == other
         markers[core_of(theirs)] = 2
@@ -256,9 +245,9 @@ def refine(
         found = opened if opened.any() else found
     found = fill_holes(largest_part(found)) & ~claimed & ~strange
     if np.count_nonzero(found) < 0.3 * area and size > 3:
-        found = pulled
-    found = one_daughter(found, share > max(levels.outline, _SOLID), pulled, levels.form)
-    return Refined(np.asarray(found), contrast)
+        found = warped
+    found = one_daughter(found, share > max(levels.outline, _SOLID), warped, levels.form)
+    return np.asarray(found), contrast
 
 
 def _strange(share_before: FloatImage, named: BoolArray) -> BoolArray:

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from skimage.segmentation import watershed
 
-from napari_sam3.models.optical_flow.flow import FloatImage
-from napari_sam3.models.optical_flow.shapes import depth_of, fill_holes, solidity_of
+from napari_sam3.models.optical_flow.mask_shapes import depth_of, fill_holes, solidity_of
+from napari_sam3.models.optical_flow.motion import FloatImage
 from napari_sam3.values import BoolArray
 
 GROWN = 1.4
@@ -54,7 +54,7 @@ class Form:
         return cls(next(necks, 1.0), solidity_of(mask), area, width)
 
 
-def one_daughter(found: BoolArray, bright: BoolArray, pulled: BoolArray, form: Form) -> BoolArray:
+def one_daughter(found: BoolArray, bright: BoolArray, warped: BoolArray, form: Form) -> BoolArray:
     """Of a blob that has divided the daughter that lies most where it was; else all of it.
 
     Parameters
@@ -63,8 +63,8 @@ def one_daughter(found: BoolArray, bright: BoolArray, pulled: BoolArray, form: F
         What was found of it.
     bright : (h, w) bool
         What is as bright as the inside of a blob.
-    pulled : (h, w) bool
-        Its mask of the frame before, pulled along the flow.
+    warped : (h, w) bool
+        Its mask of the frame before, warped along the flow.
     form : Form
         Of the prompted mask: who names something pinched or bent means all of it.
     """
@@ -80,7 +80,7 @@ def one_daughter(found: BoolArray, bright: BoolArray, pulled: BoolArray, form: F
         return found
     # every pixel goes with the part on whose side of the neck it is
     sides = watershed(-depth, parts, mask=found)
-    shares = np.bincount(sides[pulled], minlength=int(parts.max()) + 1)[1:]
+    shares = np.bincount(sides[warped], minlength=int(parts.max()) + 1)[1:]
     areas = np.bincount(sides[found], minlength=int(parts.max()) + 1)[1:]
     if np.partition(areas, -2)[-2] < _LEAST_DAUGHTER * areas.sum():
         return found

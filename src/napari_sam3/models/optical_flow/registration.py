@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 
 from napari_sam3.models.optical_flow.blobs import Levels, value_of
-from napari_sam3.models.optical_flow.flow import FloatImage
-from napari_sam3.models.optical_flow.memory import centre_of
-from napari_sam3.models.optical_flow.pull import Move, Pulled
-from napari_sam3.models.optical_flow.shapes import disc, largest_part, rank
+from napari_sam3.models.optical_flow.mask_shapes import disc, largest_part, rank
+from napari_sam3.models.optical_flow.motion import FloatImage
+from napari_sam3.models.optical_flow.tracked_object import centre_of
+from napari_sam3.models.optical_flow.warp import RigidMove, WarpedMask
 from napari_sam3.values import BoolArray, ObjectMask
 
 _FAR_COST = 0.1  # steps squared, of a match as far off as the object is large
@@ -23,7 +23,7 @@ _MOST_TAKEN = 0.4  # of a place, beyond which it is somebody else's
 _TURN_COST = 0.02  # the same of a right angle's ninth
 _TURNS = (0, -10, 10, -20, 20, -30, 30)  # degrees
 _LONG = 1.5  # times as long as wide, from which on a turn shows
-_WHOLE = 0.85  # of a pulled mask, its largest part, or the flow tore it
+_WHOLE = 0.85  # of a warped mask, its largest part, or the flow tore it
 _SHRUNK, _GREW = 0.7, 1.45  # of its area, by which the flow crushed or smeared it
 _RIM = 3  # px of what is round a blob that count as its picture
 _LARGEST = 96.0  # px, square root of the area; larger blobs are shrunk to that
@@ -72,12 +72,12 @@ class Search:
         return Search(frame, before, origin, expected, self.levels, taken), (sx, sy)
 
 
-def register(search: Search) -> tuple[Move, float] | None:
+def register(search: Search) -> tuple[RigidMove, float] | None:
     """Find a blob by its picture, shifted and turned.
 
     Returns
     -------
-    move, cost : Move, float
+    move, cost : RigidMove, float
         Its move, and how far from perfect that fits; None where nothing does.
     """
     size = float(np.sqrt(search.origin.area))
@@ -90,7 +90,7 @@ def register(search: Search) -> tuple[Move, float] | None:
         return None
     move, cost = found
     centre = _middle_of(search.origin)
-    return Move(round(move.dx * sx), round(move.dy * sy), move.turn, centre), cost
+    return RigidMove(round(move.dx * sx), round(move.dy * sy), move.turn, centre), cost
 
 
 def _middle_of(mask: ObjectMask) -> tuple[int, int]:
@@ -98,7 +98,7 @@ def _middle_of(mask: ObjectMask) -> tuple[int, int]:
     return (x0 + x1 - 1) // 2, (y0 + y1 - 1) // 2
 
 
-def _register(search: Search) -> tuple[Move, float] | None:
+def _register(search: Search) -> tuple[RigidMove, float] | None:
     frame, before, origin = search.frame, search.before, search.origin
     levels, taken = search.levels, search.taken
     size = float(np.sqrt(origin.area))
@@ -140,7 +140,7 @@ def _register(search: Search) -> tuple[Move, float] | None:
     # look-alikes abound among cells: a near one is more likely the same
     away = np.min([(rows - y) ** 2 + (columns - x) ** 2 for x, y in shifts], axis=0)
     far = (_FAR_COST / size**2) * away
-    best: tuple[float, Move] | None = None
+    best: tuple[float, RigidMove] | None = None
     for turn in turns:
         picture, mask = template, own
         if turn:
@@ -158,7 +158,7 @@ def _register(search: Search) -> tuple[Move, float] | None:
         row, column = np.unravel_index(int(cost.argmin()), cost.shape)
         lowest = float(cost[row, column])
         if misfits[row, column] <= (2 * _MISFIT) ** 2 and (best is None or lowest < best[0]):
-            move = Move(int(column) + from_x, int(row) + from_y, float(turn), (cx, cy))
+            move = RigidMove(int(column) + from_x, int(row) + from_y, float(turn), (cx, cy))
             best = lowest, move
     return None if best is None else (best[1], best[0])
 
@@ -187,25 +187,25 @@ def _is_long(mask: ObjectMask) -> bool:
     return bool(wide > _LONG * narrow)
 
 
-def is_torn(pulled: Pulled) -> bool:
+def is_torn(warped: WarpedMask) -> bool:
     """Whether the flow did to a mask what cells do not do in a frame: crush, smear or tear it."""
-    grown = pulled.mask.area / pulled.origin.area
-    x0, y0, x1, y1 = pulled.mask.bbox
-    height, width = pulled.mask.size
+    grown = warped.mask.area / warped.origin.area
+    x0, y0, x1, y1 = warped.mask.bbox
+    height, width = warped.mask.size
     if x0 == 0 or y0 == 0 or x1 == width or y1 == height:
         return False  # part of it may be outside
     if not _SHRUNK < grown < _GREW:
         return True
-    return int(np.count_nonzero(largest_part(pulled.mask.crop))) < _WHOLE * pulled.mask.area
+    return int(np.count_nonzero(largest_part(warped.mask.crop))) < _WHOLE * warped.mask.area
 
 
-def shift_of(pulled: Pulled) -> tuple[float, float]:
+def shift_of(warped: WarpedMask) -> tuple[float, float]:
     """How far the centre of a mask went, x and y in px."""
-    (x0, y0), (x1, y1) = centre_of(pulled.origin), centre_of(pulled.mask)
+    (x0, y0), (x1, y1) = centre_of(warped.origin), centre_of(warped.mask)
     return x1 - x0, y1 - y0
 
 
-def relight(before: np.ndarray, frame: np.ndarray) -> np.ndarray:
+def match_brightness(before: np.ndarray, frame: np.ndarray) -> np.ndarray:
     """Bring a frame to the range of greys of the next one, where light or gain jumped between."""
     (low, high), (low_before, high_before) = (
         np.percentile(f[::4, ::4], (1, 99)) for f in (frame, before)
@@ -218,7 +218,7 @@ def relight(before: np.ndarray, frame: np.ndarray) -> np.ndarray:
 
 
 def misfit_of(value: FloatImage, before: FloatImage, mask: BoolArray, levels: Levels) -> float:
-    """Mean difference, in steps, between a crop and the frame before pulled onto it."""
+    """Mean difference, in steps, between a crop and the frame before warped onto it."""
     # texture may shimmer; what counts is whether the blob as such is there
     blur = max(1.0, 0.12 * float(np.sqrt(mask.sum())))
     difference = value - before
@@ -233,13 +233,13 @@ def misfit_of(value: FloatImage, before: FloatImage, mask: BoolArray, levels: Le
 
 
 def is_misfit(value: float) -> bool:
-    """Whether a pull along the flow is not to be believed."""
+    """Whether a warp along the flow is not to be believed."""
     return value > _MISFIT
 
 
 def found_again(value: float, along_flow: float, *, torn: bool) -> bool:
-    """Whether what was registered is to be believed rather than a pull along the flow.
+    """Whether what was registered is to be believed rather than a warp along the flow.
 
-    Both are a `misfit_of`; `torn` tells that the pull cannot be right whatever it explains.
+    Both are a `misfit_of`; `torn` tells that the warp cannot be right whatever it explains.
     """
     return value <= (_MISFIT if torn else min(0.5 * along_flow, 2 * _MISFIT))

@@ -18,7 +18,7 @@ _REACH = 8.0  # log-odds beyond it are as good as certain
 _NEIGHBOUR_COST = 50.0  # grabCut's own gamma
 
 
-def cut(
+def cut_graph(
     log_odds: NDArray[np.float32], guide: NDArray[np.uint8], smoothness: float
 ) -> NDArray[np.bool_]:
     """Cut object from ground: the global optimum of log-odds plus a contrast-weighted boundary.

@@ -9,16 +9,15 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from napari_sam3.models.optical_flow.flow import FloatImage, Motion
-from napari_sam3.models.optical_flow.regions import outline_of
-from napari_sam3.models.optical_flow.scene import remove_camera
+from napari_sam3.models.optical_flow.frame_features import remove_camera_motion
+from napari_sam3.models.optical_flow.mask_shapes import border_length, outline_of
+from napari_sam3.models.optical_flow.motion import FloatImage, Motion
 from napari_sam3.values import BoolArray, Box
 
 _LEAST_SPEED = 0.3  # working px a frame; slower is the flow's noise
 _LEAST_GAP = 0.7  # in log speed, between what moves and what does not
-_MOST_GROUND = (
-    0.8  # share of moving ground over share of moving inside, beyond which speed misleads
-)
+# share of moving ground over share of moving inside, beyond which speed misleads
+_MOST_GROUND = 0.8
 _REACH = 3.0  # log-odds
 _MOST_CLICKS = 0.6  # share of the clicks that must lie on what moves
 _LEVELS = 16  # of speed, between the clicks and what lies still
@@ -54,7 +53,7 @@ class Speeds:
         if box_xyxy is not None:
             (sx, sy), (x0, y0, x1, y1) = motion.scale, box_xyxy
             objects[int(y0 * sy) : int(y1 * sy) + 1, int(x0 * sx) : int(x1 * sx) + 1] = True
-        return cls(remove_camera(motion, objects), motion.scale)
+        return cls(remove_camera_motion(motion, objects), motion.scale)
 
     def within(self, box_xyxy: Box, shape: tuple[int, ...]) -> FloatImage:
         """Speeds in a box of the frame, drawn at (h, w)."""
@@ -87,12 +86,8 @@ class Speeds:
         x0, x1 = np.percentile(columns, (0.5, 99.5)) / self.scale[0]
         y0, y1 = np.percentile(rows, (0.5, 99.5)) / self.scale[1]
         x, y = pixels.T
-        return (
-            int(min(x0, x.min() - 2)),
-            int(min(y0, y.min() - 2)),
-            int(max(x1, x.max() + 3)),
-            int(max(y1, y.max() + 3)),
-        )
+        left, top = int(min(x0, x.min() - 2)), int(min(y0, y.min() - 2))
+        return left, top, int(max(x1, x.max() + 3)), int(max(y1, y.max() + 3))
 
 
 def _regions_of_motion(
@@ -132,8 +127,7 @@ def _regions_of_motion(
             growth = min(float(np.log(after / before)) / 3, 1.0)
             outline = outline_of(region)
             jump = float(jumps[outline].mean()) / own_speed if outline.any() else 0.0
-            sides = (region[0], region[-1], region[:, 0], region[:, -1])
-            framed = sum(np.count_nonzero(side) for side in sides) / np.sqrt(area)
+            framed = border_length(region) / np.sqrt(area)
             share = float(np.log(area / region.size))
             yield jump - 0.1 * framed - 0.5 * growth + 0.05 * share, region
 

@@ -7,22 +7,22 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from napari_sam3.models.optical_flow import blobs, natural
-from napari_sam3.models.optical_flow.look import Look
-from napari_sam3.models.optical_flow.memory import Memory, centre_of
-from napari_sam3.models.optical_flow.pull import enlarge
-from napari_sam3.models.optical_flow.scene import Scene
-from napari_sam3.models.optical_flow.trust import FOUND_BLOB, FOUND_LOOK
+from napari_sam3.models.optical_flow import blobs, textured_tracking
+from napari_sam3.models.optical_flow.appearance_model import AppearanceModel
+from napari_sam3.models.optical_flow.confidence import FOUND_BLOB, FOUND_TEXTURED
+from napari_sam3.models.optical_flow.frame_features import FrameFeatures
+from napari_sam3.models.optical_flow.tracked_object import TrackedObject, centre_of
+from napari_sam3.models.optical_flow.warp import to_frame_size
 from napari_sam3.values import BoolArray, ObjectMask
 
 _WAS_THERE = 0.8  # of a blob's area, beyond which it is one that was there before
 _STANDS_OUT = 0.5  # of its step, what did so before
 
 
-def search_look(
-    memory: Memory,
-    look: Look,
-    scene: Scene,
+def reacquire_textured(
+    memory: TrackedObject,
+    appearance: AppearanceModel,
+    features: FrameFeatures,
     scale: tuple[float, float],
     taken: BoolArray,
 ) -> tuple[ObjectMask, float] | None:
@@ -37,20 +37,22 @@ def search_look(
 
     Returns
     -------
-    mask, trust : ObjectMask, float
+    mask, confidence : ObjectMask, float
         Or None.
     """
-    height, width = scene.lab.shape[:2]
+    height, width = features.lab.shape[:2]
     small = cv2.resize(taken.astype(np.uint8), (width, height)) > 0
-    found = natural.find_again(look, scene, memory.whole * scale[0] * scale[1], small)
+    found = textured_tracking.find_lost(
+        appearance, features, memory.whole * scale[0] * scale[1], small
+    )
     if found is None:
         return None
-    mask = enlarge(found[0], (0, 0, width, height), scale, taken.shape)
-    return None if mask is None else (mask, FOUND_LOOK * found[1])
+    mask = to_frame_size(found[0], (0, 0, width, height), scale, taken.shape)
+    return None if mask is None else (mask, FOUND_TEXTURED * found[1])
 
 
-def search_blob(
-    memory: Memory,
+def reacquire_blob(
+    memory: TrackedObject,
     levels: blobs.Levels,
     frame: np.ndarray,
     before: Callable[[int, int, tuple[int, ...]], np.ndarray] | None,
@@ -71,7 +73,7 @@ def search_blob(
 
     Returns
     -------
-    mask, trust : ObjectMask, float
+    mask, confidence : ObjectMask, float
         Or None.
     """
     height, width = taken.shape
@@ -97,13 +99,15 @@ def search_blob(
         return None
     if before is not None:
         own = memory.last.mask[y0:y1, x0:x1] & (memory.missing == 0)  # a frame ago it was there
-        if was_there(found, before(x0, y0, found.shape), own, levels):
+        if was_there_before(found, before(x0, y0, found.shape), own, levels):
             return None
     mask = ObjectMask.from_crop(found, x0, y0, (height, width))
     return None if mask is None else (mask, FOUND_BLOB)
 
 
-def was_there(found: BoolArray, before: np.ndarray, own: BoolArray, levels: blobs.Levels) -> bool:
+def was_there_before(
+    found: BoolArray, before: np.ndarray, own: BoolArray, levels: blobs.Levels
+) -> bool:
     """Whether what was found for a lost blob was there before, beside it: a neighbour.
 
     Parameters
@@ -111,7 +115,7 @@ def was_there(found: BoolArray, before: np.ndarray, own: BoolArray, levels: blob
     found, own : (h, w) bool
         What was found, and where the blob itself was on the frame before.
     before : (h, w, 3) uint8
-        That frame, pulled onto the one it was found on.
+        That frame, warped onto the one it was found on.
     """
     value = blobs.value_of(before, levels)
     stands_out = (value - float(np.median(value))) / levels.step > _STANDS_OUT

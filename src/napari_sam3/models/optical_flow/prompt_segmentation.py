@@ -1,9 +1,9 @@
 """What a prompt means on one frame: clicks, a box, a painted mask, and corrections of a mask.
 
 A click says where, not how large. So regions are proposed in windows of several sizes round the
-clicks (`regions.py`), each window shrunk to the same small picture, and the region wins whose
-outline runs best along edges. A prior mask is corrected locally: a click moves the outline near
-it, and what lies far away stays.
+clicks (`region_proposals.py`), each window shrunk to the same small picture, and the region wins
+whose outline runs best along edges. A prior mask is corrected locally: a click moves the outline
+near it, and what lies far away stays.
 """
 
 from __future__ import annotations
@@ -11,22 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import cv2
 import numpy as np
 
-from napari_sam3.models.optical_flow.boxes import propose_in_box
-from napari_sam3.models.optical_flow.cells import propose_cells
-from napari_sam3.models.optical_flow.clumps import part_clump
-from napari_sam3.models.optical_flow.flow import Motion
+from napari_sam3.models.optical_flow.box_segmentation import segment_box
+from napari_sam3.models.optical_flow.cell_proposals import propose_cells
+from napari_sam3.models.optical_flow.clump_splitting import split_clump
 from napari_sam3.models.optical_flow.grey import is_grey
-from napari_sam3.models.optical_flow.moving import Speeds
-from napari_sam3.models.optical_flow.regions import (
-    Proposal,
-    Window,
-    propose_by_colour,
-    propose_by_level,
-)
-from napari_sam3.models.optical_flow.shapes import depth_of, distance_to
+from napari_sam3.models.optical_flow.mask_shapes import depth_of, distance_to, parts_with
+from napari_sam3.models.optical_flow.motion import Motion
+from napari_sam3.models.optical_flow.motion_segmentation import Speeds
+from napari_sam3.models.optical_flow.region_proposals import propose_by_colour, propose_by_level
+from napari_sam3.models.optical_flow.window import Clicks, Proposal, Window
 from napari_sam3.values import BoolArray, Box, FloatArray, ObjectMask, ObjectPrompt
 
 _SMALLEST_REACH = 8.0  # px from a click to the edge of the smallest window
@@ -55,50 +50,43 @@ def segment_object(
     `motion` measures that of the frame against a neighbour; asked only where it can help.
     A box outweighs a prior mask (it says anew where the object is), a painted mask outweighs both.
     """
-    size = frame.shape[:2]
-    pixels = _pixels(prompt.points_xy, size)
-    positive, negative = pixels[prompt.point_labels], pixels[~prompt.point_labels]
+    height, width = frame.shape[:2]
+    pixels = np.clip(np.floor(prompt.points_xy), 0, (width - 1, height - 1)).astype(int)
+    pixels = pixels.reshape(-1, 2)
+    clicks = Clicks(pixels[prompt.point_labels], pixels[~prompt.point_labels])
     if prompt.mask is not None:
-        mask = _correct(frame, np.array(prompt.mask, bool), positive, negative)
+        mask = _correct(frame, np.array(prompt.mask, bool), clicks)
     elif prompt.box_xyxy is not None:
-        mask = _segment_box(frame, prompt.box_xyxy, positive, negative, motion)
+        mask = _segment_box(frame, _clip_box(prompt.box_xyxy, frame), clicks, motion)
     elif prompt.prior is not None:
-        mask = _correct(frame, prompt.prior.mask, positive, negative)
-    elif len(positive):
-        moving = _segment_moving(frame, positive, negative, motion)
-        mask = _segment_clicks(frame, positive, negative) if moving is None else moving
+        mask = _correct(frame, prompt.prior.mask, clicks)
+    elif len(clicks.positive):
+        moving = _segment_moving(frame, clicks, motion)
+        mask = _segment_clicks(frame, clicks) if moving is None else moving
     else:
         return None
     _hold_to_clicks(mask, pixels, prompt.point_labels)
     return ObjectMask.from_mask(mask)
 
 
-def _pixels(points_xy: FloatArray, size: tuple[int, int]) -> np.ndarray:
-    """Columns and rows, (N, 2) int, of the pixels under the points."""
-    height, width = size
-    return np.clip(np.floor(points_xy), 0, (width - 1, height - 1)).astype(int).reshape(-1, 2)
-
-
-def _segment_clicks(frame: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> BoolArray:
-    windows = _windows_round(frame, positive)
+def _segment_clicks(frame: np.ndarray, clicks: Clicks) -> BoolArray:
+    windows = _windows_round(frame, clicks.positive)
     if is_grey(frame):
-        cell = _find_cell(frame, windows, positive, negative)
+        cell = _find_cell(frame, windows, clicks)
         if cell is not None:
             return cell
-    best = _best(propose_by_level, windows, positive, negative)
+    best = _best(propose_by_level, windows, clicks)
     if best is not None and best.window.is_grey:
         # colours, or greys, say most about things of a like size; and they take long
         windows = [w for w in windows if _LEAST_SIDE <= w.side / best.size <= _MOST_SIDE]
-    other = _best(propose_by_colour, windows, positive, negative)
+    other = _best(propose_by_colour, windows, clicks)
     if best is None or (other is not None and other.score > best.score):
         best = other
-    mask = np.zeros(frame.shape[:2], bool)
     if best is not None:
-        best.window.paste(best.mask, mask)
-    else:
-        radius = max(1, round(0.01 * min(mask.shape)))
-        for column, row in positive:
-            _paint_disc(mask, column, row, radius, value=True)
+        return best.on_frame(frame.shape[:2])
+    mask = np.zeros(frame.shape[:2], bool)
+    for column, row in clicks.positive:
+        _paint_disc(mask, column, row, max(1, round(0.01 * min(mask.shape))), value=True)
     return mask
 
 
@@ -114,30 +102,25 @@ def _windows_round(frame: np.ndarray, pixels: np.ndarray) -> list[Window]:
     return windows
 
 
-def _find_cell(
-    frame: np.ndarray, windows: Sequence[Window], positive: np.ndarray, negative: np.ndarray
-) -> BoolArray | None:
-    def propose(window: Window, positive: np.ndarray, negative: np.ndarray) -> Iterator[Proposal]:
-        return propose_cells(window, positive, negative, is_smallest=window is windows[0])
+def _find_cell(frame: np.ndarray, windows: Sequence[Window], clicks: Clicks) -> BoolArray | None:
+    def propose(window: Window, clicks: Clicks) -> Iterator[Proposal]:
+        return propose_cells(window, clicks, is_smallest=window is windows[0])
 
-    best = _best(propose, windows, positive, negative)
+    best = _best(propose, windows, clicks)
     if best is None or best.score < _LEAST_CELL:
         return None
-    mask = np.zeros(frame.shape[:2], bool)
-    best.window.paste(best.mask, mask)
-    return part_clump(frame, mask, positive)
+    return split_clump(frame, best.on_frame(frame.shape[:2]), clicks.positive)
 
 
 def _best(
-    propose: Callable[[Window, np.ndarray, np.ndarray], Iterator[Proposal]],
+    propose: Callable[[Window, Clicks], Iterator[Proposal]],
     windows: Sequence[Window],
-    positive: np.ndarray,
-    negative: np.ndarray,
+    clicks: Clicks,
 ) -> Proposal | None:
     """The proposal of highest score in any of the windows, the first of equals."""
 
     def within(window: Window) -> Proposal | None:
-        return max(propose(window, positive, negative), key=lambda p: p.score, default=None)
+        return max(propose(window, clicks), key=lambda p: p.score, default=None)
 
     # most of the time goes to OpenCV, which lets go of Python's lock
     with ThreadPoolExecutor(_WORKERS) as pool:
@@ -145,9 +128,7 @@ def _best(
     return max(found, key=lambda p: p.score, default=None)
 
 
-def _segment_moving(
-    frame: np.ndarray, positive: np.ndarray, negative: np.ndarray, motion: MotionSource
-) -> BoolArray | None:
+def _segment_moving(frame: np.ndarray, clicks: Clicks, motion: MotionSource) -> BoolArray | None:
     """What moves where the clicks are; None where they lie still.
 
     In a picture without colour most likely cells were clicked, whose outlines tell more.
@@ -156,36 +137,28 @@ def _segment_moving(
     if measured is None:
         return None
     speeds = Speeds.measure(measured)
-    box = speeds.moving_with(positive)
-    if box is None:
-        return None
-    return _fill_box(frame, _clip_box(np.array(box), frame), positive, negative, speeds)
+    box = speeds.moving_with(clicks.positive)
+    return (
+        None if box is None else _fill_box(frame, _clip_box(np.array(box), frame), clicks, speeds)
+    )
 
 
-def _segment_box(
-    frame: np.ndarray,
-    box_xyxy: FloatArray,
-    positive: np.ndarray,
-    negative: np.ndarray,
-    motion: MotionSource,
-) -> BoolArray:
-    box = _clip_box(box_xyxy, frame)
+def _segment_box(frame: np.ndarray, box: Box, clicks: Clicks, motion: MotionSource) -> BoolArray:
     has_cells = is_grey(frame)
-    cell = _find_cell_in_box(frame, box, positive, negative) if has_cells else None
+    cell = _find_cell_in_box(frame, box, clicks) if has_cells else None
     if cell is not None:
         return cell
     measured = None if has_cells else motion()
     speeds = None if measured is None else Speeds.measure(measured, box)
-    return _fill_box(frame, box, positive, negative, speeds)
+    return _fill_box(frame, box, clicks, speeds)
 
 
-def _find_cell_in_box(
-    frame: np.ndarray, box: Box, positive: np.ndarray, negative: np.ndarray
-) -> BoolArray | None:
+def _find_cell_in_box(frame: np.ndarray, box: Box, clicks: Clicks) -> BoolArray | None:
     """The cell in the middle of a box, if it reaches from side to side; else None."""
     x0, y0, x1, y1 = box
-    clicks = positive if len(positive) else np.array([[(x0 + x1) // 2, (y0 + y1) // 2]])
-    cell = _find_cell(frame, _windows_round(frame, clicks), clicks, negative)
+    if not len(clicks.positive):
+        clicks = clicks._replace(positive=np.array([[(x0 + x1) // 2, (y0 + y1) // 2]]))
+    cell = _find_cell(frame, _windows_round(frame, clicks.positive), clicks)
     found = None if cell is None else ObjectMask.from_mask(cell)
     if cell is None or found is None:
         return None
@@ -193,11 +166,7 @@ def _find_cell_in_box(
     wide = max(0, min(x1, right) - max(x0, left))
     high = max(0, min(y1, bottom) - max(y0, top))
     either = (x1 - x0) * (y1 - y0) + (right - left) * (bottom - top) - wide * high
-    if wide * high < _LEAST_FIT * either:
-        return None
-    cell[:y0] = cell[y1:] = False
-    cell[:, :x0] = cell[:, x1:] = False
-    return cell
+    return None if wide * high < _LEAST_FIT * either else cell & _box_mask(box, cell.shape)
 
 
 def _clip_box(box_xyxy: FloatArray, frame: np.ndarray) -> Box:
@@ -210,37 +179,37 @@ def _clip_box(box_xyxy: FloatArray, frame: np.ndarray) -> Box:
     return int(x0), int(y0), int(x1), int(y1)
 
 
-def _fill_box(
-    frame: np.ndarray, box: Box, positive: np.ndarray, negative: np.ndarray, speeds: Speeds | None
-) -> BoolArray:
+def _box_mask(box: Box, size: tuple[int, ...]) -> BoolArray:
     x0, y0, x1, y1 = box
-    mask = np.zeros(frame.shape[:2], bool)
-    margin = 2 + 0.5 * max(x1 - x0, y1 - y0)
-    window = Window.cut_out(frame, x0 - margin, y0 - margin, x1 + margin, y1 + margin, _BOX_SIDE)
-    speed = None if speeds is None else speeds.within(window.box, window.lab.shape)
-    window.paste(propose_in_box(window, box, positive, negative, speed), mask)
-    mask[:y0] = mask[y1:] = False
-    mask[:, :x0] = mask[:, x1:] = False
-    if not mask.any():
-        mask[y0:y1, x0:x1] = True
+    mask = np.zeros(size, bool)
+    mask[y0:y1, x0:x1] = True
     return mask
 
 
-def _correct(
-    frame: np.ndarray, mask: BoolArray, positive: np.ndarray, negative: np.ndarray
-) -> BoolArray:
+def _fill_box(frame: np.ndarray, box: Box, clicks: Clicks, speeds: Speeds | None) -> BoolArray:
+    x0, y0, x1, y1 = box
+    margin = 2 + 0.5 * max(x1 - x0, y1 - y0)
+    window = Window.cut_out(frame, x0 - margin, y0 - margin, x1 + margin, y1 + margin, _BOX_SIDE)
+    speed = None if speeds is None else speeds.within(window.box, window.lab.shape)
+    mask = np.zeros(frame.shape[:2], bool)
+    window.paste(segment_box(window, box, clicks, speed), mask)
+    inside = _box_mask(box, mask.shape)
+    mask &= inside
+    return mask if mask.any() else inside
+
+
+def _correct(frame: np.ndarray, mask: BoolArray, clicks: Clicks) -> BoolArray:
     """Move a mask's outline near the clicks that it contradicts."""
-    for column, row in negative:
+    for column, row in clicks.negative:
         if mask[row, column]:
-            region = _region_of_click(frame, mask, (column, row), positive)
+            region = _region_of_click(frame, mask, (column, row), clicks.positive)
             if region.sum() > _MOST_TAKEN * mask.sum() and not _is_middle(region, (column, row)):
                 region = _side_of_click(region, (column, row))
             mask &= ~region
-    for column, row in positive:
+    for column, row in clicks.positive:
         if not mask[row, column]:
-            region = _region_of_click(frame, ~mask, (column, row), negative)
-            area = int(mask.sum())
-            if 0 < _MOST_ADDED * area < region.sum():
+            region = _region_of_click(frame, ~mask, (column, row), clicks.negative)
+            if 0 < _MOST_ADDED * mask.sum() < region.sum():
                 region = _near_click(region, mask, (column, row))
             mask |= region
     return mask
@@ -274,15 +243,13 @@ def _region_of_click(
     frame: np.ndarray, within: BoolArray, pixel: tuple[int, int], against: np.ndarray
 ) -> BoolArray:
     """The region of a click, as far as it lies in the connected part of `within` round it."""
-    click = np.array([pixel])
-    region = _segment_clicks(frame, click, against) & within
-    _, parts = cv2.connectedComponents(region.astype(np.uint8), connectivity=4)
-    own = parts[pixel[1], pixel[0]]
-    if own == 0:
-        region = np.zeros_like(within)
-        _paint_disc(region, *pixel, 2, value=True)
-        return region & within
-    return np.asarray(parts == own)
+    region = _segment_clicks(frame, Clicks(np.array([pixel]), against)) & within
+    column, row = pixel
+    if region[row, column]:
+        return parts_with(region, (np.array([row]), np.array([column])))
+    region = np.zeros_like(within)
+    _paint_disc(region, column, row, 2, value=True)
+    return region & within
 
 
 def _hold_to_clicks(mask: BoolArray, pixels: np.ndarray, labels: BoolArray) -> None:

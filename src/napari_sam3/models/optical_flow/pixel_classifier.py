@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import correlate1d
 
-from napari_sam3.models.optical_flow.flow import ByteImage, FloatImage
+from napari_sam3.models.optical_flow.motion import ByteImage, FloatImage
 from napari_sam3.values import BoolArray
 
 _COLOUR_BLURS = (1.0, 3.0, 8.0)  # px
@@ -25,7 +26,7 @@ BATCH = 128
 _REACH = 6.0  # log-odds beyond it claim more than one frame can teach
 
 
-def describe(rgb: ByteImage) -> FloatImage:
+def describe_pixels(rgb: ByteImage) -> FloatImage:
     """Features of every pixel of a picture, (F, h, w) float32, of about unit spread.
 
     Colour at three blurs; strength of edges in four orientations, and texture, at two.
@@ -55,7 +56,7 @@ def describe(rgb: ByteImage) -> FloatImage:
 
 
 @dataclass(frozen=True, eq=False)
-class Appearance:
+class PixelClassifier:
     """A trained classifier of pixels: what is the object, what is not.
 
     Attributes
@@ -93,8 +94,8 @@ class Appearance:
         jitter: float,
         steps: int = _STEPS,
         rate: float = _RATE,
-        start: Appearance | None = None,
-    ) -> Appearance:
+        start: PixelClassifier | None = None,
+    ) -> PixelClassifier:
         """Train on pixels, by Adam (Kingma & Ba, ICLR 2015).
 
         Parameters
@@ -109,7 +110,7 @@ class Appearance:
         steps : int
         rate : float
             At first; a tenth of it at the end.
-        start : Appearance, optional
+        start : PixelClassifier, optional
             What to go on from; anew without.
         """
         rng = np.random.default_rng(0)
@@ -186,15 +187,8 @@ def colour_ratio(
     for region in (mask, ground):
         count = cv2.calcHist([source], bins[0], region.astype(np.uint8), bins[2], bins[3])
         for axis in range(3):
-            count = _smooth_along(count, axis)
+            count = correlate1d(count, (0.25, 0.5, 0.25), axis, mode="constant")
         ratios.append(count / max(float(count.sum()), 1.0))
     table = np.log((ratios[0] + 1e-4) / (ratios[1] + 1e-4)).astype(np.float32)
     index = target.astype(np.int32) * 12 // 256
     return np.asarray(np.clip(table[index[..., 0], index[..., 1], index[..., 2]], -3, 3))
-
-
-def _smooth_along(count: FloatImage, axis: int) -> FloatImage:
-    padded = np.pad(count, [(1, 1) if a == axis else (0, 0) for a in range(3)])
-    length = count.shape[axis]
-    parts = [np.take(padded, range(k, k + length), axis) for k in range(3)]
-    return np.asarray(0.25 * parts[0] + 0.5 * parts[1] + 0.25 * parts[2])

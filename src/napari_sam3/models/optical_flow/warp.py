@@ -8,14 +8,20 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from napari_sam3.models.optical_flow.flow import FloatImage, Motion, WorkingFrame
+from napari_sam3.models.optical_flow.motion import (
+    FloatImage,
+    Motion,
+    WorkingFrame,
+    origins_of,
+    sample_box,
+)
 from napari_sam3.values import BoolArray, Box, ObjectMask
 
 _TINY = 12  # px; such masks are moved whole, bilinear reading would wear them off
 _BLUR = 2.0  # working px
 
 
-class Move(NamedTuple):
+class RigidMove(NamedTuple):
     """A move as a whole: first turned round its centre, then shifted.
 
     Attributes
@@ -44,19 +50,14 @@ class Move(NamedTuple):
         )
         if not self.turn:
             return x, y
-        cos, sin = (
-            np.float32(np.cos(np.deg2rad(self.turn))),
-            np.float32(np.sin(np.deg2rad(self.turn))),
-        )
-        x, y = x - np.float32(self.centre[0]), y - np.float32(self.centre[1])
-        return (
-            cos * x + sin * y + np.float32(self.centre[0]),
-            cos * y - sin * x + np.float32(self.centre[1]),
-        )
+        cos, sin = (np.float32(f(np.deg2rad(self.turn))) for f in (np.cos, np.sin))
+        centre_x, centre_y = (np.float32(c) for c in self.centre)
+        x, y = x - centre_x, y - centre_y
+        return cos * x + sin * y + centre_x, cos * y - sin * x + centre_y
 
 
 @dataclass(frozen=True, eq=False)
-class Pulled:
+class WarpedMask:
     """A mask on its way along the flow.
 
     Attributes
@@ -65,13 +66,13 @@ class Pulled:
         Where the flow takes it, on the target.
     origin : ObjectMask
         Where it was, on the source.
-    move : Move or None
+    move : RigidMove or None
         Its move as a whole, where that was found without the flow.
     """
 
     mask: ObjectMask
     origin: ObjectMask
-    move: Move | None = None
+    move: RigidMove | None = None
 
     def at_working_size(self, motion: Motion, margin: int) -> tuple[FloatImage, Box]:
         """The slightly blurred mask at the flow's size, and the box it covers there."""
@@ -81,14 +82,7 @@ class Pulled:
         left, top = max(0, int(x0 * sx) - margin), max(0, int(y0 * sy) - margin)
         right = min(width, int(np.ceil(x1 * sx)) + margin)
         bottom = min(height, int(np.ceil(y1 * sy)) + margin)
-        xs = (
-            np.arange(left, right, dtype=np.float32)[None, :]
-            + motion.flow[top:bottom, left:right, 0]
-        )
-        ys = (
-            np.arange(top, bottom, dtype=np.float32)[:, None]
-            + motion.flow[top:bottom, left:right, 1]
-        )
+        xs, ys = origins_of(motion.flow[top:bottom, left:right], left, top)
         blur = _BLUR / sx
         rim = int(3 * blur) + 1
         soft = cv2.GaussianBlur(np.pad(self.origin.crop, rim).astype(np.float32), (0, 0), blur)
@@ -112,7 +106,7 @@ def _without_frame_border(soft: FloatImage, mask: ObjectMask, rim: int, blur: fl
     return np.asarray(soft / np.maximum(cv2.GaussianBlur(inside, (0, 0), blur), 0.2))
 
 
-def pull(mask: ObjectMask, motion: Motion) -> Pulled | None:
+def warp_mask(mask: ObjectMask, motion: Motion) -> WarpedMask | None:
     """Pull a mask along the flow; None if it left the picture."""
     height, width = mask.size
     x0, y0, x1, y1 = mask.bbox
@@ -124,8 +118,8 @@ def pull(mask: ObjectMask, motion: Motion) -> Pulled | None:
     middle = np.median(part, axis=0)
     shift = middle / (sx, sy)
     if mask.area < _TINY:
-        moved = move_whole(mask, Move(round(-float(shift[0])), round(-float(shift[1]))))
-        return None if moved is None else Pulled(moved, mask)
+        moved = move_mask(mask, RigidMove(round(-float(shift[0])), round(-float(shift[1]))))
+        return None if moved is None else WarpedMask(moved, mask)
     spread = np.abs(part - middle).max(axis=0) / (sx, sy) + 6
     left = max(0, int(np.floor(x0 - shift[0] - spread[0])))
     top = max(0, int(np.floor(y0 - shift[1] - spread[1])))
@@ -138,18 +132,18 @@ def pull(mask: ObjectMask, motion: Motion) -> Pulled | None:
     crop = mask.crop.astype(np.float32)
     soft = cv2.remap(crop, xs - x0, ys - y0, cv2.INTER_LINEAR)
     moved = ObjectMask.from_crop(soft > 0.5, left, top, mask.size)
-    return None if moved is None else Pulled(moved, mask)
+    return None if moved is None else WarpedMask(moved, mask)
 
 
-def pull_picture(
+def warp_frame(
     frame: np.ndarray,
     motion: Motion,
     x0: int,
     y0: int,
     shape: tuple[int, ...],
-    move: Move | None = None,
+    move: RigidMove | None = None,
 ) -> np.ndarray:
-    """The source frame pulled onto a box of the target, (h, w, 3) uint8.
+    """The source frame warped onto a box of the target, (h, w, 3) uint8.
 
     Along the flow, or moved as a whole.
     """
@@ -163,17 +157,17 @@ def pull_picture(
     part = frame[top:bottom, left:right]
     if part.size == 0:
         return np.zeros((height, width, 3), np.uint8)
-    pulled = cv2.remap(
+    warped = cv2.remap(
         np.ascontiguousarray(part),
         xs - np.float32(left),
         ys - np.float32(top),
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return np.asarray(pulled)
+    return np.asarray(warped)
 
 
-def move_whole(mask: ObjectMask, move: Move) -> ObjectMask | None:
+def move_mask(mask: ObjectMask, move: RigidMove) -> ObjectMask | None:
     """Move a mask as a whole; None if it leaves the picture."""
     height, width = mask.size
     x0, y0, x1, y1 = mask.bbox
@@ -188,7 +182,7 @@ def move_whole(mask: ObjectMask, move: Move) -> ObjectMask | None:
     return ObjectMask.from_crop(soft >= 0.5, left, top, mask.size)
 
 
-def shrink(mask: ObjectMask, frame: WorkingFrame) -> BoolArray:
+def to_working_size(mask: ObjectMask, frame: WorkingFrame) -> BoolArray:
     """A mask at the flow's size, (h, w) bool."""
     height, width = frame.grey.shape
     if (height, width) == mask.size:
@@ -197,7 +191,7 @@ def shrink(mask: ObjectMask, frame: WorkingFrame) -> BoolArray:
     return np.asarray(small >= 0.5)
 
 
-def enlarge(
+def to_frame_size(
     small: BoolArray, box: Box, scale: tuple[float, float], size: tuple[int, int]
 ) -> ObjectMask | None:
     """A mask known in a box at the flow's size, as the object of the whole frame."""
@@ -210,10 +204,7 @@ def enlarge(
     top = max(0, int((rows.min() + y0 - 1) / scale[1]))
     right = min(width, int(np.ceil((columns.max() + x0 + 2) / scale[0])))
     bottom = min(height, int(np.ceil((rows.max() + y0 + 2) / scale[1])))
-    x = (np.arange(left, right, dtype=np.float32) + 0.5) * np.float32(scale[0]) - 0.5 - x0
-    y = (np.arange(top, bottom, dtype=np.float32) + 0.5) * np.float32(scale[1]) - 0.5 - y0
-    grid_x, grid_y = np.meshgrid(x.astype(np.float32), y.astype(np.float32))
-    soft = cv2.remap(
-        small.astype(np.float32), grid_x, grid_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    across = np.arange(left, right, dtype=np.float32)
+    down = np.arange(top, bottom, dtype=np.float32)
+    soft = sample_box(small.astype(np.float32), across, down, scale, (x0, y0))
     return ObjectMask.from_crop(soft >= 0.5, left, top, size)

@@ -18,9 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import watershed
 
-from napari_sam3.models.optical_flow.flow import FloatImage
-from napari_sam3.models.optical_flow.regions import Proposal, Window, outline_of
-from napari_sam3.models.optical_flow.shapes import fill_holes, grow
+from napari_sam3.models.optical_flow.mask_shapes import (
+    Pixels,
+    fill_holes,
+    grow,
+    outline_of,
+    ring_round,
+)
+from napari_sam3.models.optical_flow.motion import FloatImage
+from napari_sam3.models.optical_flow.window import Clicks, Proposal, Window
 from napari_sam3.values import BoolArray
 
 _LEVELS = 20  # tried between the brightest and the darkest of a window
@@ -59,35 +65,23 @@ class Core:
         return np.asarray(self.parts == self.own)
 
 
-def propose_cells(
-    window: Window, positive: np.ndarray, negative: np.ndarray, *, is_smallest: bool
-) -> Iterator[Proposal]:
+def propose_cells(window: Window, clicks: Clicks, *, is_smallest: bool) -> Iterator[Proposal]:
     """Regions that may be the cell, or the clump of cells, that was clicked.
 
     Parameters
     ----------
-    positive, negative : (N, 2) int
-        Clicks, frame px.
     is_smallest : bool
         Whether small things are looked for in this window, for want of a smaller one.
     """
-    seeds, against = window.locate(positive), window.locate(negative)
+    seeds, against = window.locate(clicks.positive), window.locate(clicks.negative)
     if min(window.lab.shape[:2]) < 5:
         return
-    light = lightness_of(window)
     for sign in (1, -1):
-        value = light * np.float32(sign)
+        value = window.lightness * np.float32(sign)
         for core in _cores(window, value, seeds, is_smallest):
             mask = grow_core(value, core)
-            if mask is None or not mask[seeds[:, 1], seeds[:, 0]].all():
-                continue
-            if not mask[against[:, 1], against[:, 0]].any():
+            if mask is not None and mask[seeds].all() and not mask[against].any():
                 yield Proposal(window, mask, _judge(window, value, core, mask, seeds))
-
-
-def lightness_of(window: Window) -> FloatImage:
-    """The window's lightness without single-pixel noise, 0..255."""
-    return np.asarray(cv2.GaussianBlur(window.lab[..., 0], (0, 0), 1.2).astype(np.float32))
 
 
 def ellipse_likeness(mask: BoolArray) -> float:
@@ -115,7 +109,7 @@ def grow_core(value: FloatImage, core: Core) -> BoolArray | None:
     reach = _reach(own)
     where = _box(own, reach + 3)
     own, parts, value_there = own[where], core.parts[where], value[where]
-    ring = grow(own, 2 + reach) & ~grow(own, 2) & (parts == 0)
+    ring = ring_round(own, 2, 2 + reach) & (parts == 0)
     if np.count_nonzero(ring) < 4:
         return None
     ground = float(np.percentile(value_there[ring], 30))
@@ -135,9 +129,7 @@ def grow_core(value: FloatImage, core: Core) -> BoolArray | None:
     return mask
 
 
-def _cores(
-    window: Window, value: FloatImage, seeds: np.ndarray, is_smallest: bool
-) -> Iterator[Core]:
+def _cores(window: Window, value: FloatImage, seeds: Pixels, is_smallest: bool) -> Iterator[Core]:
     """The clicked part above one level after the other, those nearly equal but once."""
     near = max(value.shape) / _NEAR
     over = value - cv2.GaussianBlur(value, (0, 0), near)
@@ -145,7 +137,7 @@ def _cores(
     found: list[tuple[PartImage, int, int]] = []
     for level in np.linspace(np.percentile(view, 99.9), view.min(), _LEVELS + 2)[1:-1]:
         _, parts = cv2.connectedComponents(fill_holes(view > level).view(np.uint8), connectivity=4)
-        own = parts[seeds[:, 1], seeds[:, 0]]
+        own = parts[seeds]
         if own[0] == 0 or (own != own[0]).any():
             continue
         area = int(np.count_nonzero(parts == own[0]))
@@ -171,18 +163,16 @@ def _cores(
         yield last[0]
 
 
-def _judge(
-    window: Window, value: FloatImage, core: Core, mask: BoolArray, seeds: np.ndarray
-) -> float:
+def _judge(window: Window, value: FloatImage, core: Core, mask: BoolArray, seeds: Pixels) -> float:
     """How likely a region is a cell; about 1 for a clear one."""
     reach = _reach(mask)
     where = _box(mask, reach + 3)
     own, value_there = mask[where], value[where]
-    ring = grow(own, 2 + reach) & ~grow(own, 2)
+    ring = ring_round(own, 2, 2 + reach)
     level = float(np.median(value_there[own]))
     ground = float(np.percentile(value_there[ring], 30)) if ring.any() else level
     step = max(level - ground, 1e-3)
-    clicked = (float(np.median(value[seeds[:, 1], seeds[:, 0]])) - ground) / step
+    clicked = (float(np.median(value[seeds])) - ground) / step
     outline = outline_of(mask)
     strength = window.edges[outline]
     closed = float((strength > 0.4 * strength.mean()).mean()) if strength.size else 0.0
@@ -204,8 +194,9 @@ def _reach(mask: BoolArray) -> int:
 
 
 def _box(mask: BoolArray, margin: int) -> tuple[slice, slice]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    """The rows and columns that a mask and what is `margin` px round it take."""
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
     return (
-        slice(max(0, int(rows[0]) - margin), int(rows[-1]) + margin + 1),
-        slice(max(0, int(columns[0]) - margin), int(columns[-1]) + margin + 1),
+        slice(max(0, y - margin), y + height + margin),
+        slice(max(0, x - margin), x + width + margin),
     )

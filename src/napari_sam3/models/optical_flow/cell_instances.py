@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from skimage.segmentation import watershed
 
 from napari_sam3.models.optical_flow.division import GROWN, Form
-from napari_sam3.models.optical_flow.flow import FloatImage
-from napari_sam3.models.optical_flow.shapes import depth_of
+from napari_sam3.models.optical_flow.mask_shapes import depth_of
+from napari_sam3.models.optical_flow.motion import FloatImage
 from napari_sam3.values import BoolArray
 
 _BRIGHTEST = 1.15  # steps over the ground; what is brighter casts no shadow on its neighbours
 _NEAR, _LEAST_NEAR = 0.35, 1.5  # of a cell's width, and px: what it is held against
 _STANDS_OUT = 0.02  # steps, what does so against that
 _SPECK = 0.3  # of the square of a cell's width; smaller holes are its texture
-_NECK, _BESIDE = 0.7, 0.5  # of the depth of the bodies beside it, within so many widths of a cell
-_OWN = 0.5  # of a body, if it lies where the object is expected, the body is the object's
+_NECK, _BESIDE = 0.7, 0.5  # of the depth of the parts beside it, within so many widths of a cell
+_OWN = 0.5  # of an instance, if it lies where the object is expected, it is the object's
 _STRANGE, _STRANGE_IF_LARGE, _LARGE = 0.3, 0.5, 0.25  # less of it, and it is a neighbour's
 _MOST = 1.4  # times the area expected; what is larger has no valley to a neighbour that shows
 _SISTER = 0.3  # of the daughter's area
@@ -31,7 +31,7 @@ _WIDEST = 96.0  # px; wider cells show as well on smaller pictures, and wide blu
 
 
 @dataclass(frozen=True, eq=False)
-class Bodies:
+class CellInstances:
     """What stands out of a picture, in parts.
 
     Attributes
@@ -46,7 +46,7 @@ class Bodies:
     pieces: NDArray[np.int32]
 
 
-def find_bodies(share: FloatImage, bright: BoolArray, width: float) -> Bodies:
+def find_instances(share: FloatImage, bright: BoolArray, width: float) -> CellInstances:
     """Part what is bright.
 
     Parameters
@@ -60,7 +60,7 @@ def find_bodies(share: FloatImage, bright: BoolArray, width: float) -> Bodies:
 
     Returns
     -------
-    Bodies
+    CellInstances
         Of the same shape.
     """
     if width > _WIDEST:
@@ -77,7 +77,7 @@ def find_bodies(share: FloatImage, bright: BoolArray, width: float) -> Bodies:
     n_pieces, pieces = cv2.connectedComponents(cores.view(np.uint8), connectivity=4)
     # one alone is quickly told
     labels = watershed(-depth, markers, mask=cores) if max(count, n_pieces) > 2 else pieces
-    return Bodies(np.asarray(labels, np.int32), np.asarray(pieces, np.int32))
+    return CellInstances(np.asarray(labels, np.int32), np.asarray(pieces, np.int32))
 
 
 def _small_holes(mask: BoolArray, most: float) -> BoolArray:
@@ -88,28 +88,30 @@ def _small_holes(mask: BoolArray, most: float) -> BoolArray:
     return np.asarray(is_small[parts])
 
 
-def _find_on_smaller(share: FloatImage, bright: BoolArray, width: float) -> Bodies:
-    """Find bodies on a picture shrunk so far that a cell is `_WIDEST` px wide."""
+def _find_on_smaller(share: FloatImage, bright: BoolArray, width: float) -> CellInstances:
+    """Find instances on a picture shrunk so far that a cell is `_WIDEST` px wide."""
     rows, columns = share.shape
     size = max(1, round(columns * _WIDEST / width)), max(1, round(rows * _WIDEST / width))
     small = cv2.resize(share, size, interpolation=cv2.INTER_AREA)
     there = cv2.resize(bright.view(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
-    bodies = find_bodies(small, there, _WIDEST)
+    instances = find_instances(small, there, _WIDEST)
     labels, pieces = (
         cv2.resize(n, (columns, rows), interpolation=cv2.INTER_NEAREST_EXACT) * bright
-        for n in (bodies.labels, bodies.pieces)
+        for n in (instances.labels, instances.pieces)
     )
-    return Bodies(labels, pieces)
+    return CellInstances(labels, pieces)
 
 
-def tell_apart(bodies: Bodies, expected: BoolArray, form: Form) -> tuple[BoolArray, BoolArray]:
-    """Which bodies are an object's and which are not; neither, if they do not tell.
+def assign_instances(
+    instances: CellInstances, expected: BoolArray, form: Form
+) -> tuple[BoolArray, BoolArray]:
+    """Which instances are an object's and which are not; neither, if they do not tell.
 
     Of an object that has grown and lies in two pieces now, one is followed: it has divided.
 
     Parameters
     ----------
-    bodies : Bodies
+    instances : CellInstances
     expected : (h, w) bool
         Where the object should be.
     form : Form
@@ -118,9 +120,9 @@ def tell_apart(bodies: Bodies, expected: BoolArray, form: Form) -> tuple[BoolArr
     Returns
     -------
     own, others : (h, w) bool
-        Bodies that lie in part where the object is expected may be in neither.
+        Instances that lie in part where the object is expected may be in neither.
     """
-    labels = bodies.labels
+    labels = instances.labels
     areas = np.bincount(labels.ravel())
     inside = np.bincount(labels[expected], minlength=len(areas))
     areas[0] = inside[0] = 0
@@ -132,9 +134,9 @@ def tell_apart(bodies: Bodies, expected: BoolArray, form: Form) -> tuple[BoolArr
         return nothing, nothing
     others = inside < np.where(areas > _LARGE * area, _STRANGE_IF_LARGE, _STRANGE) * areas
     if area > GROWN * form.area:
-        # a body lies in one piece
+        # an instance lies in one piece
         piece = np.zeros(len(areas), np.int32)
-        piece[labels.ravel()] = bodies.pieces.ravel()
+        piece[labels.ravel()] = instances.pieces.ravel()
         sisters = own & (piece != piece[best]) & (areas > _SISTER * areas[best])
         own &= ~sisters
         others |= sisters

@@ -7,7 +7,7 @@ weak, a valley tells that runs all the way between two parts: that of a texture 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -16,16 +16,15 @@ from scipy import ndimage
 from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
-from napari_sam3.models.optical_flow.cells import (
+from napari_sam3.models.optical_flow.cell_proposals import (
     Core,
     PartImage,
     ellipse_likeness,
     grow_core,
-    lightness_of,
 )
-from napari_sam3.models.optical_flow.flow import FloatImage
-from napari_sam3.models.optical_flow.regions import Window
-from napari_sam3.models.optical_flow.shapes import fill_holes
+from napari_sam3.models.optical_flow.mask_shapes import fill_holes
+from napari_sam3.models.optical_flow.motion import FloatImage
+from napari_sam3.models.optical_flow.window import Window
 from napari_sam3.values import BoolArray
 
 _SIDE = 192  # px; what a clump is shrunk to
@@ -73,7 +72,7 @@ class _Parting:
         return self.cover * roundness * self.valley * float(np.log2(self.count))
 
 
-def part_clump(frame: np.ndarray, mask: BoolArray, pixels: np.ndarray) -> BoolArray:
+def split_clump(frame: np.ndarray, mask: BoolArray, pixels: np.ndarray) -> BoolArray:
     """What of a region of the frame was clicked, if it is a clump of cells; else the region.
 
     Parameters
@@ -93,16 +92,11 @@ def part_clump(frame: np.ndarray, mask: BoolArray, pixels: np.ndarray) -> BoolAr
 def _part_once(
     frame: np.ndarray, mask: BoolArray, pixels: np.ndarray, *, by_shape: bool
 ) -> BoolArray | None:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    side = max(np.ptp(rows), np.ptp(columns)) + 1
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    side = max(width, height)
     margin = 3 + 0.15 * side
     window = Window.cut_out(
-        frame,
-        columns[0] - margin,
-        rows[0] - margin,
-        columns[-1] + 1 + margin,
-        rows[-1] + 1 + margin,
-        _SIDE,
+        frame, x - margin, y - margin, x + width + margin, y + height + margin, _SIDE
     )
     x0, y0, x1, y1 = window.box
     height, width = window.lab.shape[:2]
@@ -110,23 +104,24 @@ def _part_once(
         mask[y0:y1, x0:x1].view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST
     )
     clump = small > 0
-    seeds = window.locate(pixels)
-    seeds = seeds[clump[seeds[:, 1], seeds[:, 0]]]
-    if not len(seeds) or clump.all():
+    rows, columns = window.locate(pixels)
+    is_inside = clump[rows, columns]
+    seeds = rows[is_inside], columns[is_inside]
+    if not is_inside.any() or clump.all():
         return None
-    value = lightness_of(window)
+    value = window.lightness
     if np.median(value[clump]) < np.median(value[~clump]):
         value = -value
     parting = _best_parting(value, clump, side * window.scale[0], by_shape)
     if parting is None:
         return None
     basins = watershed(-value, parting.parts, mask=clump)
-    own = np.unique(basins[seeds[:, 1], seeds[:, 0]])
+    own = np.unique(basins[seeds])
     clicked = np.zeros(clump.shape, bool)
     for number in own[own > 0]:
         grown = grow_core(value, Core(parting.parts, int(number)))
         clicked |= (basins == number) if grown is None else (basins == number) & grown
-    if not clicked[seeds[:, 1], seeds[:, 0]].all() or len(own) == parting.count:
+    if not clicked[seeds].all() or len(own) == parting.count:
         return None
     found = np.zeros(mask.shape, bool)
     window.paste(clicked, found)
@@ -153,7 +148,7 @@ def _is_cut_through(value: FloatImage, clump: BoolArray, parting: _Parting, whol
     basins = np.asarray(watershed(-value, parting.parts, mask=clump), np.int32)
     areas = np.bincount(basins.ravel())
     areas[0] = 0
-    gain = _likeness_of_all(basins) - whole
+    gain = _mean_likeness(basins, np.flatnonzero(areas).tolist(), areas) - whole
     if np.partition(areas, -2)[-2] < _SECOND * areas.max() or gain < 0:
         return False
     if gain > _MUCH_ROUNDER and parting.valley > _FAINT:
@@ -177,15 +172,11 @@ def _step_of(value: FloatImage, clump: BoolArray, level: float) -> float:
     return max(level - float(np.percentile(value[~clump], 30)), 1.0)
 
 
-def _likeness_of_all(parts: PartImage) -> float:
-    """How much parts resemble ellipses, on average by area."""
-    areas = np.bincount(parts.ravel())[1:]
-    alike = sum(
-        areas[i] * ellipse_likeness(np.pad(parts[box] == i + 1, 2))
-        for i, box in enumerate(ndimage.find_objects(parts))
-        if box is not None
-    )
-    return float(alike / areas.sum())
+def _mean_likeness(parts: PartImage, numbers: Sequence[int], areas: np.ndarray) -> float:
+    """How much some parts resemble ellipses, on average by area."""
+    boxes = ndimage.find_objects(parts)
+    alike = sum(areas[i] * ellipse_likeness(np.pad(parts[boxes[i - 1]] == i, 2)) for i in numbers)
+    return float(alike / areas[numbers].sum())
 
 
 def _partings(value: FloatImage, clump: BoolArray, side: float) -> Iterator[_Parting]:
@@ -225,12 +216,9 @@ def _judge(value: FloatImage, clump: BoolArray, parts: PartImage) -> _Parting | 
     # half of what is covered lies in larger parts, half in smaller ones
     ordered = np.sort(areas[large])
     usual = ordered[np.searchsorted(np.cumsum(ordered), ordered.sum() / 2)]
-    boxes = ndimage.find_objects(parts)
     alike = [int(i) for i in large if usual / 3 < areas[i] < 3 * usual]
     if len(alike) < 2:
         return None
-    likeness = sum(areas[i] * ellipse_likeness(np.pad(parts[boxes[i - 1]] == i, 2)) for i in alike)
-    covered = int(areas[alike].sum())
     # along its rim a clump is as faint as between its parts
     deep = cv2.erode(clump.view(np.uint8), np.ones((7, 7), np.uint8), borderValue=0) > 0
     between = deep & (parts == 0)
@@ -243,4 +231,5 @@ def _judge(value: FloatImage, clump: BoolArray, parts: PartImage) -> _Parting | 
         # the texture of one cell has valleys too, but its heights are as uneven
         texture = float(np.median(np.abs(inside - level))) / step
         valley *= valley / (valley + 2 * texture + 1e-6)
-    return _Parting(parts, len(alike), covered / total, likeness / covered, valley)
+    covered = int(areas[alike].sum()) / total
+    return _Parting(parts, len(alike), covered, _mean_likeness(parts, alike, areas), valley)

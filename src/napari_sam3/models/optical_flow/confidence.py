@@ -9,42 +9,42 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_sam3.models.optical_flow.flow import FloatImage
-from napari_sam3.models.optical_flow.shapes import grow, rank
+from napari_sam3.models.optical_flow.mask_shapes import grow, rank, ring_round
+from napari_sam3.models.optical_flow.motion import FloatImage
 from napari_sam3.values import BoolArray
 
-FOUND_LOOK, FOUND_BLOB = 0.45, 0.45
+FOUND_TEXTURED, FOUND_BLOB = 0.45, 0.45
 """Trust in what was found again, before the frames after it confirm it."""
 
 _CURVES = {False: (4.6, 2.2), True: (6.0, 2.9)}  # slope and offset in log-odds; True for blobs
 _RING = 12  # working px round a thing that ought to look otherwise
-_UNTAUGHT = 0.85  # agreement of what was too small to learn a look from, at best
+_UNTAUGHT = 0.85  # agreement of what was too small to learn its appearance from, at best
 _STEP_OUT = 0.6  # of a blob's step, below which the ground begins
 
 
-def score_of(trust: float, *, blob: bool) -> float:
-    """Turn trust into a score, 0.02..0.97."""
+def score_of(confidence: float, *, blob: bool) -> float:
+    """Turn confidence into a score, 0.02..0.97."""
     slope, offset = _CURVES[blob]
-    return float(1 / (1 + np.exp(offset - slope * trust)))
+    return float(1 / (1 + np.exp(offset - slope * confidence)))
 
 
-def trust_of(score: float, *, blob: bool) -> float:
-    """Turn a score back into the trust it was made of; at most 1."""
+def confidence_of(score: float, *, blob: bool) -> float:
+    """Turn a score back into the confidence it was made of; at most 1."""
     slope, offset = _CURVES[blob]
     score = min(max(score, 1e-3), 1 - 1e-3)
     return float(np.clip((offset + np.log(score / (1 - score))) / slope, 0, 1))
 
 
-def judge_look(
-    found: BoolArray, expected: BoolArray, look_odds: FloatImage, *, taught: bool
+def judge_appearance(
+    found: BoolArray, expected: BoolArray, appearance_odds: FloatImage, *, taught: bool
 ) -> float:
     """Tell how much more a result looks like the object than what is round it does, 0..1.
 
     Parameters
     ----------
     found, expected : (h, w) bool
-        The result, and the mask pulled along the flow.
-    look_odds : (h, w) float32
+        The result, and the mask warped along the flow.
+    appearance_odds : (h, w) float32
         What the classifier says of every pixel; meaningless unless `taught`.
     """
     if not found.any():
@@ -52,8 +52,8 @@ def judge_look(
     if not taught:
         common = np.count_nonzero(found & expected)
         return _UNTAUGHT * float(np.sqrt(common / np.count_nonzero(found | expected)))
-    ring = grow(found, _RING) & ~found
-    likely = 1 / (1 + np.exp(-look_odds))
+    ring = ring_round(found, 0, _RING)
+    likely = 1 / (1 + np.exp(-appearance_odds))
     outside = float(likely[ring].mean()) if ring.any() else 0.0
     return max(0.0, float(likely[found].mean()) - outside)
 
@@ -72,7 +72,7 @@ def judge_blob(
     step : float
         By how much it did where it was prompted.
     overlap : float
-        Of the result with the mask pulled along the flow.
+        Of the result with the mask warped along the flow.
     """
     area = int(np.count_nonzero(found))
     close, near, far = (grow(found, by) for by in (1, 2, 2 + max(3, round(0.35 * area**0.5))))

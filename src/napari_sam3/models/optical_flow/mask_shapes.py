@@ -1,4 +1,4 @@
-"""Shapes of masks, measured."""
+"""Shapes of masks: measured, widened, cleaned."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from napari_sam3.models.optical_flow.flow import FloatImage
+from napari_sam3.models.optical_flow.motion import FloatImage
 from napari_sam3.values import BoolArray
+
+Pixels = tuple[np.ndarray, np.ndarray]
+"""Rows and columns of pixels, (N,) int each: what an image is indexed with."""
 
 
 def distance_to(mask: BoolArray) -> FloatImage:
@@ -28,10 +31,27 @@ def grow(mask: BoolArray, by: int) -> BoolArray:
     return np.asarray(cv2.dilate(mask.view(np.uint8), np.ones((side, side), np.uint8)) > 0)
 
 
+def ring_round(mask: BoolArray, start: int, end: int) -> BoolArray:
+    """What is more than `start` and at most `end` px from a mask along rows and columns."""
+    return grow(mask, end) & ~grow(mask, start)
+
+
 def core_of(mask: BoolArray) -> BoolArray:
     """The inner part of a mask, never empty unless the mask is."""
     depth = depth_of(mask)
     return np.asarray(mask & (depth >= min(0.5 * float(depth.max()), 6.0)))
+
+
+def outline_of(mask: BoolArray) -> BoolArray:
+    """Pixels along a mask's border, two wide; none where the picture cuts it off."""
+    kernel = np.ones((3, 3), np.uint8)
+    whole = mask.view(np.uint8)
+    return np.asarray(cv2.dilate(whole, kernel) != cv2.erode(whole, kernel))
+
+
+def border_length(mask: BoolArray) -> float:
+    """How many pixels of a mask lie on the picture's four sides, corners counted twice."""
+    return float(sum(np.count_nonzero(s) for s in (mask[0], mask[-1], mask[:, 0], mask[:, -1])))
 
 
 def fill_holes(mask: BoolArray) -> BoolArray:
@@ -49,6 +69,18 @@ def largest_part(mask: BoolArray) -> BoolArray:
     if count < 3:
         return mask
     return np.asarray(parts == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax()))
+
+
+def parts_with(mask: BoolArray, pixels: Pixels) -> BoolArray:
+    """The connected parts of a mask that hold any of the pixels."""
+    _, parts = cv2.connectedComponents(mask.view(np.uint8), connectivity=4)
+    return has_label_of(parts, pixels)
+
+
+def has_label_of(labels: np.ndarray, pixels: Pixels) -> BoolArray:
+    """What has the same label, other than 0, as any of the pixels."""
+    own = np.unique(labels[pixels])
+    return np.asarray(np.isin(labels, own[own > 0]))
 
 
 def solidity_of(mask: BoolArray) -> float:

@@ -1,4 +1,4 @@
-"""What is known of a frame before any object is looked at."""
+"""What the pixels of a frame are like: colours, textures, and motion against the camera."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam3.models.optical_flow.flow import FloatImage, Motion
-from napari_sam3.values import BoolArray
+from napari_sam3.models.optical_flow.motion import FloatImage, Motion
+from napari_sam3.values import BoolArray, Box
 
 PLACE_WEIGHT = 0.1
 """Of the place relative to an object, among an object's features."""
@@ -18,34 +18,32 @@ _FLOW_WEIGHT = 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
-    """What is known of a frame before any object is looked at; all at working size.
+class FrameFeatures:
+    """What the pixels of a frame are like; all at working size.
 
     Attributes
     ----------
-    features : (F, h, w) float32
-        From `describe`.
+    of_pixels : (F, h, w) float32
+        From `describe_pixels`.
     drift : (2, h, w) float32
         Flow without the camera's share, in working px a frame, towards the frame before.
     lab : (h, w, 3) uint8
     """
 
-    features: FloatImage
+    of_pixels: FloatImage
     drift: FloatImage
     lab: np.ndarray
 
-    def around(
-        self, box: tuple[int, int, int, int], centre: tuple[float, float], size: float
-    ) -> FloatImage:
+    def around(self, box: Box, centre: tuple[float, float], size: float) -> FloatImage:
         """All features of a box, with the place relative to an object's centre and size."""
         x0, y0, x1, y1 = box
-        part = self.features[:, y0:y1, x0:x1]
+        part = self.of_pixels[:, y0:y1, x0:x1]
         both = np.empty((part.shape[0] + 4, *part.shape[1:]), np.float32)
         both[:-4] = part
-        both[-4] = (np.arange(x0, x1, dtype=np.float32) - centre[0]) * (PLACE_WEIGHT / size)
-        both[-3] = ((np.arange(y0, y1, dtype=np.float32) - centre[1]) * (PLACE_WEIGHT / size))[
-            :, None
-        ]
+        columns = np.arange(x0, x1, dtype=np.float32)
+        rows = np.arange(y0, y1, dtype=np.float32)[:, None]
+        both[-4] = (columns - centre[0]) * (PLACE_WEIGHT / size)
+        both[-3] = (rows - centre[1]) * (PLACE_WEIGHT / size)
         both[-2:] = np.clip(self.drift[:, y0:y1, x0:x1], -10, 10) * _FLOW_WEIGHT
         return both
 
@@ -54,15 +52,15 @@ class Scene:
         rows, columns = np.divmod(pixels, self.lab.shape[1])
         places = np.stack([columns - centre[0], rows - centre[1]]) * (PLACE_WEIGHT / size)
         drift = np.clip(self.drift.reshape(2, -1)[:, pixels], -10, 10) * _FLOW_WEIGHT
-        known = self.features.reshape(len(self.features), -1)[:, pixels]
+        known = self.of_pixels.reshape(len(self.of_pixels), -1)[:, pixels]
         return np.concatenate([known, places.astype(np.float32), drift])
 
     def anywhere(self) -> FloatImage:
         """All features of the whole frame, as if every place were the object's own."""
-        return np.concatenate([self.features, np.zeros((4, *self.lab.shape[:2]), np.float32)])
+        return np.concatenate([self.of_pixels, np.zeros((4, *self.lab.shape[:2]), np.float32)])
 
 
-def remove_camera(motion: Motion, objects: BoolArray) -> FloatImage:
+def remove_camera_motion(motion: Motion, objects: BoolArray) -> FloatImage:
     """Flow minus the affine motion of what is not an object, (2, h, w) float32."""
     height, width = motion.flow.shape[:2]
     rows, columns = np.mgrid[2:height:8, 2:width:8]
@@ -74,7 +72,7 @@ def remove_camera(motion: Motion, objects: BoolArray) -> FloatImage:
         camera, _ = cv2.estimateAffine2D(here, there, method=cv2.RANSAC, ransacReprojThreshold=1.5)
     if camera is None:
         return np.ascontiguousarray(motion.flow.transpose(2, 0, 1))
-    x = np.arange(width, dtype=np.float32)[None, :]
+    x = np.arange(width, dtype=np.float32)
     y = np.arange(height, dtype=np.float32)[:, None]
     matrix = camera.astype(np.float32)
     return np.stack(
@@ -85,7 +83,7 @@ def remove_camera(motion: Motion, objects: BoolArray) -> FloatImage:
     )
 
 
-def place_of(mask: BoolArray) -> tuple[tuple[float, float], float]:
+def centre_and_size(mask: BoolArray) -> tuple[tuple[float, float], float]:
     """Centre (x, y) and size (square root of the area) of a mask."""
     rows, columns = np.nonzero(mask)
     return (float(columns.mean()), float(rows.mean())), float(np.sqrt(len(rows)))

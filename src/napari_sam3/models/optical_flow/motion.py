@@ -3,7 +3,7 @@
 Dense inverse search (Kroeger et al., ECCV 2016, in OpenCV) is fast, but sees only motions that its
 coarsest scale can hold, and needs a picture of some size. So a shift of the whole picture is
 found first by phase correlation, and small pictures are padded. The flow always goes from the
-later frame of a step to the earlier one, so that a mask is pulled along without holes.
+later frame of a step to the earlier one, so that a mask is warped along without holes.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ ByteImage = NDArray[np.uint8]
 _WORKING_PIXELS = 512 * 512
 _LEAST_SIDE = 32  # DIS refuses pictures under 12 px, and is blind in narrow ones
 _SHIFT_SIDE = 256  # phase correlation needs no more
+_CUT_ERROR = 30.0  # grey levels left unexplained by the flow: another scene
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +66,7 @@ class Motion:
     flow : (h, w, 2) float32
         From the target frame to the source frame, x and y, in working px.
     error : (h, w) float32
-        Difference in grey between the target and the source pulled onto it, 0..255, but for a
+        Difference in grey between the target and the source warped onto it, 0..255, but for a
         flash.
     scale : (float, float)
         Working px per frame px, along x and along y.
@@ -76,11 +77,15 @@ class Motion:
     scale: tuple[float, float]
 
     @property
+    def is_cut(self) -> bool:
+        """Whether the flow explains so little that the frames show two scenes."""
+        return float(self.error.mean()) > _CUT_ERROR
+
+    @property
     def is_new(self) -> NDArray[np.bool_]:
         """What came from beyond the source's border, (h, w) bool."""
         height, width = self.flow.shape[:2]
-        x = np.arange(width, dtype=np.float32)[None, :] + self.flow[..., 0]
-        y = np.arange(height, dtype=np.float32)[:, None] + self.flow[..., 1]
+        x, y = origins_of(self.flow)
         return np.asarray((x < -1) | (x > width) | (y < -1) | (y > height))
 
     def source_positions(self, x0: int, y0: int, x1: int, y1: int) -> tuple[FloatImage, FloatImage]:
@@ -105,12 +110,27 @@ class Motion:
         )
 
 
+def origins_of(flow: FloatImage, x0: int = 0, y0: int = 0) -> tuple[FloatImage, FloatImage]:
+    """Where pixels came from, x and y in working px; the flow may be a part of it from x0, y0 on."""
+    height, width = flow.shape[:2]
+    columns = np.arange(x0, x0 + width, dtype=np.float32)
+    rows = np.arange(y0, y0 + height, dtype=np.float32)[:, None]
+    return columns + flow[..., 0], rows + flow[..., 1]
+
+
 def sample_box(
-    image: NDArray[Any], columns: FloatImage, rows: FloatImage, scale: tuple[float, float]
+    image: NDArray[Any],
+    columns: FloatImage,
+    rows: FloatImage,
+    scale: tuple[float, float],
+    origin: tuple[int, int] = (0, 0),
 ) -> FloatImage:
-    """Read a working-size image at the frame's columns and rows, bilinearly."""
-    x = (columns + 0.5) * np.float32(scale[0]) - 0.5
-    y = (rows + 0.5) * np.float32(scale[1]) - 0.5
+    """Read a working-size image at the frame's columns and rows, bilinearly.
+
+    The image may be a part whose first pixel lies at `origin`, x and y in working px.
+    """
+    x = (columns + 0.5) * np.float32(scale[0]) - 0.5 - origin[0]
+    y = (rows + 0.5) * np.float32(scale[1]) - 0.5 - origin[1]
     grid_x, grid_y = np.meshgrid(x, y)
     read = cv2.remap(image, grid_x, grid_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(read)
@@ -131,18 +151,13 @@ def estimate_motion(source: WorkingFrame, target: WorkingFrame) -> Motion:
             for g in (grey_source, grey_target)
         )
     shift = _global_shift(grey_source, grey_target)
-    moved = grey_source
-    if shift != (0.0, 0.0):
-        moved = _translate(grey_source, shift)
+    moved = grey_source if shift == (0.0, 0.0) else _translate(grey_source, shift)
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     flow = dis.calc(grey_target, moved, None)
     flow = flow[:height, :width] + np.asarray(shift, np.float32)
-    columns = np.arange(width, dtype=np.float32)[None, :] + flow[..., 0]
-    rows = np.arange(height, dtype=np.float32)[:, None] + flow[..., 1]
-    pulled = cv2.remap(
-        grey_source, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    error = cv2.absdiff(pulled, grey_target[:height, :width]).astype(np.float32) / gain
+    x, y = origins_of(flow)
+    warped = cv2.remap(grey_source, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    error = cv2.absdiff(warped, grey_target[:height, :width]).astype(np.float32) / gain
     return Motion(np.ascontiguousarray(flow, np.float32), error, target.scale)
 
 

@@ -130,11 +130,12 @@ def test_inner_rods_that_slide_onto_each_others_places_are_told_apart():
 
 def refine(prompted, expected, picture, prompted_on=None):
     """Find a rod in a picture of like rods where it is expected."""
-    levels = blobs.is_blob(
+    levels = blobs.measure_levels(
         picture if prompted_on is None else prompted_on, ObjectMask.from_mask(prompted)
     )
     value = blobs.value_of(picture, levels)
-    return blobs.refine(value, value, expected, np.zeros(SIZE, np.int32), levels).mask
+    found, _ = blobs.refine(value, value, expected, np.zeros(SIZE, np.int32), levels)
+    return found
 
 
 @pytest.mark.parametrize(("along", "across"), [(20, 0), (0, 6)])

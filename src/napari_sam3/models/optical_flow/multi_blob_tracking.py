@@ -10,10 +10,9 @@ import numpy as np
 
 from napari_sam3.models.optical_flow import blobs
 from napari_sam3.models.optical_flow.blobs import Levels
-from napari_sam3.models.optical_flow.flow import FloatImage, Motion
-from napari_sam3.models.optical_flow.lost import was_there
-from napari_sam3.models.optical_flow.memory import Memory
-from napari_sam3.models.optical_flow.pull import Move, Pulled, move_whole, pull_picture
+from napari_sam3.models.optical_flow.confidence import judge_blob
+from napari_sam3.models.optical_flow.motion import FloatImage, Motion
+from napari_sam3.models.optical_flow.reacquisition import was_there_before
 from napari_sam3.models.optical_flow.registration import (
     Search,
     found_again,
@@ -23,7 +22,8 @@ from napari_sam3.models.optical_flow.registration import (
     register,
     shift_of,
 )
-from napari_sam3.models.optical_flow.trust import judge_blob
+from napari_sam3.models.optical_flow.tracked_object import TrackedObject
+from napari_sam3.models.optical_flow.warp import RigidMove, WarpedMask, move_mask, warp_frame
 from napari_sam3.values import BoolArray, ObjectMask, label_image
 
 LEAST_SHARE = 0.15
@@ -33,7 +33,7 @@ _LEAST_CONTRAST = 0.25  # of the prompted frame's, the same
 
 
 @dataclass(frozen=True, eq=False)
-class Pictures:
+class FramePair:
     """What is seen on two neighbouring frames.
 
     Attributes
@@ -50,23 +50,23 @@ class Pictures:
 
     def before_at(self, x0: int, y0: int, shape: tuple[int, ...]) -> np.ndarray:
         """What is seen in a box of the target, as it was on the source frame."""
-        return pull_picture(self.before, self.motion, x0, y0, shape)
+        return warp_frame(self.before, self.motion, x0, y0, shape)
 
-    def look_at(self, pulled: Pulled, levels: Levels) -> View:
+    def view_of(self, warped: WarpedMask, levels: Levels) -> BlobView:
         """What is seen round a blob."""
-        crop, own, x0, y0 = blobs.cut_out(self.frame, pulled.mask)
-        before = pull_picture(self.before, self.motion, x0, y0, own.shape, pulled.move)
+        crop, own, x0, y0 = blobs.cut_out(self.frame, warped.mask)
+        before = warp_frame(self.before, self.motion, x0, y0, own.shape, warped.move)
         value, value_before = (blobs.value_of(part, levels) for part in (crop, before))
         misfit = misfit_of(value, value_before, own, levels)
-        return View(pulled, own, x0, y0, value, value_before, misfit)
+        return BlobView(warped, own, x0, y0, value, value_before, misfit)
 
 
-class View(NamedTuple):
-    """What is seen of a blob: a crop of the target, and of the source pulled onto it.
+class BlobView(NamedTuple):
+    """What is seen of a blob: a crop of the target, and of the source warped onto it.
 
     Attributes
     ----------
-    pulled : Pulled
+    warped : WarpedMask
         Where it is expected.
     own : (h, w) bool
         That, in the crop.
@@ -78,7 +78,7 @@ class View(NamedTuple):
         How far these differ (`misfit_of`).
     """
 
-    pulled: Pulled
+    warped: WarpedMask
     own: BoolArray
     x0: int
     y0: int
@@ -88,19 +88,19 @@ class View(NamedTuple):
 
 
 def follow_blobs(
-    pictures: Pictures,
-    guesses: Mapping[int, Pulled],
-    known: Mapping[int, Memory],
+    pictures: FramePair,
+    guesses: Mapping[int, WarpedMask],
+    known: Mapping[int, TrackedObject],
     fixed: Mapping[int, ObjectMask],
 ) -> dict[int, tuple[ObjectMask, float]]:
     """Find on the target frame what are blobs among known objects.
 
     Parameters
     ----------
-    pictures : Pictures
-    guesses : mapping of object id to Pulled
+    pictures : FramePair
+    guesses : mapping of object id to WarpedMask
         Where the flow takes objects, blobs or not.
-    known : mapping of object id to Memory
+    known : mapping of object id to TrackedObject
     fixed : mapping of object id to ObjectMask
         Objects that are known on the target frame.
 
@@ -110,7 +110,7 @@ def follow_blobs(
         What was found, and how well it agrees with what is seen, 0..1.
     """
     levels = {i: m.levels for i, m in known.items() if m.levels is not None}
-    views = {i: pictures.look_at(guesses[i], own) for i, own in levels.items()}
+    views = {i: pictures.view_of(guesses[i], own) for i, own in levels.items()}
     claims = {**{i: g.mask for i, g in guesses.items()}, **fixed}
     _place_lost(pictures, views, levels, claims)
     everyone = label_image(claims, pictures.frame.shape[:2], np.int32)
@@ -119,8 +119,8 @@ def follow_blobs(
 
 
 def _place_lost(
-    pictures: Pictures,
-    views: dict[int, View],
+    pictures: FramePair,
+    views: dict[int, BlobView],
     levels: Mapping[int, Levels],
     claims: dict[int, ObjectMask],
 ) -> None:
@@ -128,18 +128,18 @@ def _place_lost(
 
     Changes `views` and `claims`. Those that fit best are placed first; the others go elsewhere.
     """
-    lost = {i for i, v in views.items() if is_misfit(v.misfit) or is_torn(v.pulled)}
+    lost = {i for i, v in views.items() if is_misfit(v.misfit) or is_torn(v.warped)}
     if not lost:
         return
     size = pictures.frame.shape[:2]
-    shifts = [shift_of(v.pulled) for i, v in views.items() if i not in lost]
+    shifts = [shift_of(v.warped) for i, v in views.items() if i not in lost]
     drift = [tuple(np.median(shifts, axis=0).tolist())] if shifts else []
     taken = label_image({i: m for i, m in claims.items() if i not in lost}, size) > 0
     # what the flow took there came from somewhere, but not from an unnamed neighbour
     left_out = label_image({i: claims[i] for i in lost}, size) > 0
 
-    def place(obj_id: int) -> tuple[Move | None, float]:
-        guess = views[obj_id].pulled
+    def place(obj_id: int) -> tuple[RigidMove | None, float]:
+        guess = views[obj_id].warped
         expected = [shift_of(guess), *drift]
         own = levels[obj_id]
         found = register(
@@ -152,37 +152,37 @@ def _place_lost(
         # the first one has all to itself still
         old, (move, _) = views[obj_id], place(obj_id) if turn else at_first[obj_id]
         new = None if move is None else _moved(pictures, old, move, levels[obj_id], left_out)
-        torn = is_torn(old.pulled)
+        torn = is_torn(old.warped)
         if new is not None and found_again(new.misfit, old.misfit, torn=torn):
-            views[obj_id], claims[obj_id] = new, new.pulled.mask
+            views[obj_id], claims[obj_id] = new, new.warped.mask
         taken |= claims[obj_id].mask
 
 
 def _moved(
-    pictures: Pictures, view: View, move: Move, levels: Levels, left_out: BoolArray
-) -> View | None:
+    pictures: FramePair, view: BlobView, move: RigidMove, levels: Levels, left_out: BoolArray
+) -> BlobView | None:
     """What is seen of a blob at another place; None where that is a neighbour's that was there."""
-    mask = move_whole(view.pulled.origin, move)
+    mask = move_mask(view.warped.origin, move)
     if mask is None:
         return None
     _, place, x0, y0 = blobs.cut_out(pictures.frame, mask)
     own = left_out[y0 : y0 + place.shape[0], x0 : x0 + place.shape[1]]
-    if was_there(place, pictures.before_at(x0, y0, place.shape), own, levels):
+    if was_there_before(place, pictures.before_at(x0, y0, place.shape), own, levels):
         return None
-    return pictures.look_at(Pulled(mask, view.pulled.origin, move), levels)
+    return pictures.view_of(WarpedMask(mask, view.warped.origin, move), levels)
 
 
 def _refine(
-    obj_id: int, view: View, levels: Levels, everyone: np.ndarray, area: float
+    obj_id: int, view: BlobView, levels: Levels, everyone: np.ndarray, area: float
 ) -> tuple[ObjectMask, float] | None:
     height, width = view.own.shape
     others = everyone[view.y0 : view.y0 + height, view.x0 : view.x0 + width].copy()
     others[others == obj_id] = 0
-    refined = blobs.refine(view.value, view.before, view.own, others, levels)
-    if refined.contrast < _LEAST_CONTRAST:
+    found, contrast = blobs.refine(view.value, view.before, view.own, others, levels)
+    if contrast < _LEAST_CONTRAST:
         return None
-    mask = ObjectMask.from_crop(refined.mask, view.x0, view.y0, view.pulled.mask.size)
+    mask = ObjectMask.from_crop(found, view.x0, view.y0, view.warped.mask.size)
     if mask is None or mask.area < LEAST_SHARE * area:
         return None
-    overlap = mask.overlap(view.pulled.mask)
-    return mask, judge_blob(refined.mask, others > 0, view.value, levels.step, overlap)
+    overlap = mask.overlap(view.warped.mask)
+    return mask, judge_blob(found, others > 0, view.value, levels.step, overlap)

@@ -11,10 +11,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from napari_sam3.models.optical_flow.appearance import BATCH, Appearance
-from napari_sam3.models.optical_flow.flow import FloatImage
-from napari_sam3.models.optical_flow.scene import PLACE_WEIGHT, Scene, place_of
-from napari_sam3.models.optical_flow.shapes import depth_of, distance_to
+from napari_sam3.models.optical_flow.frame_features import (
+    PLACE_WEIGHT,
+    FrameFeatures,
+    centre_and_size,
+)
+from napari_sam3.models.optical_flow.mask_shapes import depth_of, distance_to
+from napari_sam3.models.optical_flow.motion import FloatImage
+from napari_sam3.models.optical_flow.pixel_classifier import BATCH, PixelClassifier
 from napari_sam3.values import BoolArray
 
 _SAMPLES = 9000  # of either kind, on the prompted frame
@@ -29,23 +33,23 @@ _JITTER = 0.5 * PLACE_WEIGHT  # how far a tracker misjudges it
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class AppearanceModel:
     """A classifier of pixels, and what it was first taught.
 
     Attributes
     ----------
-    now, at_first : Appearance
+    now, at_first : PixelClassifier
         As it is by now, and as it was on the prompted frame.
-    features : (F, 2 N) float32
+    first_lesson : (F, 2 N) float32
         Pixels of the prompted frame: N of the object, then N of the ground.
     """
 
-    now: Appearance
-    at_first: Appearance
-    features: FloatImage
+    now: PixelClassifier
+    at_first: PixelClassifier
+    first_lesson: FloatImage
 
 
-def learn_look(scene: Scene, mask: BoolArray) -> Look | None:
+def learn_appearance(features: FrameFeatures, mask: BoolArray) -> AppearanceModel | None:
     """Train a classifier on a frame and a mask at working size; None without both kinds."""
     if mask.sum() < _FEWEST or (~mask).sum() < _FEWEST:
         return None
@@ -58,13 +62,15 @@ def learn_look(scene: Scene, mask: BoolArray) -> Look | None:
             rng.choice(np.flatnonzero(~mask), _SAMPLES // 3),
         ]
     )
-    features = scene.at(pixels, *place_of(mask))
-    net = Appearance.learn(features, np.arange(len(pixels)) < _SAMPLES, _PLACES, _JITTER)
-    return Look(net, net, features)
+    lesson = features.at(pixels, *centre_and_size(mask))
+    net = PixelClassifier.learn(lesson, np.arange(len(pixels)) < _SAMPLES, _PLACES, _JITTER)
+    return AppearanceModel(net, net, lesson)
 
 
-def learn_more(look: Look, scene: Scene, mask: BoolArray, seed: int) -> Look:
-    """Go on learning on a later frame; the same look where nothing on it is beyond doubt.
+def update_appearance(
+    appearance: AppearanceModel, features: FrameFeatures, mask: BoolArray, seed: int
+) -> AppearanceModel:
+    """Go on learning on a later frame; the same model where nothing on it is beyond doubt.
 
     Parameters
     ----------
@@ -74,29 +80,28 @@ def learn_more(look: Look, scene: Scene, mask: BoolArray, seed: int) -> Look:
         Chooses the pixels.
     """
     if not mask.any():
-        return look
+        return appearance
     rng = np.random.default_rng(seed)
     count = _STEPS * BATCH // 4
     away = distance_to(mask)
     near = np.flatnonzero((away > _GAP) & (away < _GAP + _BELT))
     if len(near) < _FEWEST:
-        return look
+        return appearance
     depth = depth_of(mask)
     inner = rng.choice(np.flatnonzero(depth >= _INNER * depth.max()), 2 * count)
-    place = place_of(mask)
-    of_object = scene.at(inner, *place)
-    of_object = of_object[:, look.now.log_odds(of_object) > _AGREED][:, :count]
+    place = centre_and_size(mask)
+    of_object = features.at(inner, *place)
+    of_object = of_object[:, appearance.now.log_odds(of_object) > _AGREED][:, :count]
     ground = np.concatenate(
         [
             rng.choice(near, count // 2),
             rng.choice(np.flatnonzero(away > _GAP), count - count // 2),
         ]
     )
-    half = look.features.shape[1] // 2
+    half = appearance.first_lesson.shape[1] // 2
     known = np.concatenate([rng.integers(0, half, count), rng.integers(half, 2 * half, count)])
-    features = np.concatenate(
-        [of_object, look.features[:, known], scene.at(ground, *place)], axis=1
-    )
-    truth = np.arange(features.shape[1]) < of_object.shape[1] + count
-    net = Appearance.learn(features, truth, _PLACES, _JITTER, _STEPS, _RATE, look.now)
-    return replace(look, now=net)
+    of_ground = features.at(ground, *place)
+    lesson = np.concatenate([of_object, appearance.first_lesson[:, known], of_ground], axis=1)
+    truth = np.arange(lesson.shape[1]) < of_object.shape[1] + count
+    net = PixelClassifier.learn(lesson, truth, _PLACES, _JITTER, _STEPS, _RATE, appearance.now)
+    return replace(appearance, now=net)

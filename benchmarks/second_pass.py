@@ -45,7 +45,7 @@ from napari_sam3.models.sam.features import FeatureSource
 from napari_sam3.models.sam.folder import LoadedSam
 from napari_sam3.models.sam.model import SamModel
 from napari_sam3.models.sam.pictures import Pictures
-from napari_sam3.models.weights.family import FAMILIES
+from napari_sam3.models.weights import FAMILIES
 from napari_sam3.session.frames import RgbFrames
 from napari_sam3.video import open_video
 from napari_sam3.video.write import VideoWriter

@@ -12,8 +12,7 @@ from tests.hub_server import Repo
 from tests.models.weights.folders import model_files, write_model
 
 from napari_sam3.cli import main
-from napari_sam3.models.weights import hub as hub_room
-from napari_sam3.models.weights import resume, save_token
+from napari_sam3.models.weights import resumable_download, save_token
 
 SAM3, EDGETAM = "facebook/sam3", "yonigozlan/EdgeTAM-hf"
 BIG = "model.safetensors"
@@ -21,9 +20,9 @@ BIG = "model.safetensors"
 
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch):
-    monkeypatch.setattr(hub_room, "LARGE", 10_000)
-    monkeypatch.setattr(resume, "CHUNK", 4_000)
-    monkeypatch.setattr(resume, "PAUSE", 0.0)
+    monkeypatch.setattr(resumable_download, "LARGE", 10_000)
+    monkeypatch.setattr(resumable_download, "CHUNK", 4_000)
+    monkeypatch.setattr(resumable_download, "PAUSE", 0.0)
 
 
 @pytest.fixture
@@ -75,7 +74,7 @@ def test_an_interrupted_download_says_that_it_can_go_on(repos, hub, capsys, monk
     def interrupt(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(resume, "_write", interrupt)
+    monkeypatch.setattr(resumable_download.PartialFile, "_write", interrupt)
     assert main(["models", "get", "edgetam"]) == 130
     assert "what has come is kept" in capsys.readouterr().err
 

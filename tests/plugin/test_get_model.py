@@ -22,11 +22,10 @@ from napari_sam3.models.weights import (
     WeightsState,
     find_source,
     find_weights,
-    hub,
-    resume,
+    resumable_download,
     save_token,
 )
-from napari_sam3.models.weights.state import describe
+from napari_sam3.models.weights.availability import describe
 from napari_sam3.plugin.views.model_dialog import access as access_part
 from napari_sam3.plugin.views.model_dialog import download as download_part
 from napari_sam3.plugin.views.model_dialog.text import link, say_error, say_place
@@ -39,10 +38,10 @@ TINY, SAM3, BIG = "facebook/sam2.1-hiera-tiny", "facebook/sam3", "model.safetens
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch):
     """Files of some kB count as large, and no time is lost between tries."""
-    monkeypatch.setattr(hub, "LARGE", 10_000)
-    monkeypatch.setattr(resume, "CHUNK", 4_000)
-    monkeypatch.setattr(resume, "PAUSE", 0.0)
-    monkeypatch.setattr(resume, "TRIES", 1)
+    monkeypatch.setattr(resumable_download, "LARGE", 10_000)
+    monkeypatch.setattr(resumable_download, "CHUNK", 4_000)
+    monkeypatch.setattr(resumable_download, "PAUSE", 0.0)
+    monkeypatch.setattr(resumable_download, "TRIES", 1)
 
 
 @pytest.fixture

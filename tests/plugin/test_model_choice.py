@@ -10,8 +10,8 @@ from qtpy.QtCore import Qt
 from napari_sam3.errors import OutOfDeviceMemoryError
 from napari_sam3.models.fake import FakeModel, FakeTracker
 from napari_sam3.models.weights import find_source, use_folder
-from napari_sam3.models.weights.remembered import remember_answer
-from napari_sam3.models.weights.state import State, account_fingerprint
+from napari_sam3.models.weights.availability import State, account_fingerprint
+from napari_sam3.models.weights.models_file import write_answer
 from napari_sam3.plugin.model.app_state import Phase
 from napari_sam3.plugin.model.model_catalog import format_state, survey_models
 from tests.models.weights.folders import write_model, write_snapshot
@@ -66,7 +66,7 @@ def test_each_model_stands_there_with_its_state_and_nothing_is_asked(hub, open_d
 @pytest.mark.parametrize("state", [State.NOT_REQUESTED, State.PENDING, State.REFUSED])
 def test_what_the_hub_said_last_of_gated_weights_is_told(weights_home, monkeypatch, state):
     monkeypatch.setenv("HF_TOKEN", "hf_good")
-    remember_answer("facebook/sam3", state, account_fingerprint())
+    write_answer("facebook/sam3", state, account_fingerprint())
     survey = survey_models("auto")
     assert format_state(survey.entries["sam3"], survey.states["sam3"]) == state.value
 

@@ -8,8 +8,8 @@ import pytest
 from napari.layers import Labels
 
 from napari_sam3.errors import StoreReadOnlyError
-from napari_sam3.imports.label_file import LabelFile
 from napari_sam3.imports.file_label_stack import FileLabelStack
+from napari_sam3.imports.label_file import LabelFile
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.lineage import Division
 from napari_sam3.labels.objects import ObjectTable

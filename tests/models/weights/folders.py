@@ -6,7 +6,7 @@ import json
 import struct
 from pathlib import Path
 
-from napari_sam3.models.weights.disk import repo_folder
+from napari_sam3.models.weights.local_files import repo_folder
 
 
 def safetensors(n_numbers: int = 16) -> bytes:

@@ -21,12 +21,11 @@ from napari_sam3.models.weights import (
     ask_hub,
     download,
     find_source,
-    hub,
-    resume,
+    resumable_download,
     save_token,
     state_of,
 )
-from napari_sam3.models.weights.disk import repo_folder, what_is_missing
+from napari_sam3.models.weights.local_files import repo_folder, what_is_missing
 from tests.hub_server import Repo
 from tests.models.weights.folders import model_files, safetensors
 
@@ -38,9 +37,9 @@ SIZE = 200_000
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch):
     """Files of some kB count as large, chunks are small, and no time is lost between tries."""
-    monkeypatch.setattr(hub, "LARGE", 10_000)
-    monkeypatch.setattr(resume, "CHUNK", 4_000)
-    monkeypatch.setattr(resume, "PAUSE", 0.0)
+    monkeypatch.setattr(resumable_download, "LARGE", 10_000)
+    monkeypatch.setattr(resumable_download, "CHUNK", 4_000)
+    monkeypatch.setattr(resumable_download, "PAUSE", 0.0)
 
 
 @pytest.fixture
@@ -158,7 +157,7 @@ def test_tries_without_a_byte_are_counted_others_not(hub, repo):
     hub.cuts = [0] * 20
     with pytest.raises(DownloadError, match="broke off"):
         download("a/b")
-    assert len(hub.cuts) == 20 - resume.TRIES
+    assert len(hub.cuts) == 20 - resumable_download.TRIES
 
 
 def test_a_server_that_knows_no_ranges(hub, repo):
@@ -214,7 +213,7 @@ def test_without_symbolic_links_nothing_is_kept_twice(hub, repo, monkeypatch):
 def test_two_downloads_of_the_same_at_once(hub, repo):
     from filelock import FileLock
 
-    lock = resume.lock_path(TINY, hashlib.sha256(repo.files[BIG]).hexdigest())
+    lock = resumable_download.lock_path(TINY, hashlib.sha256(repo.files[BIG]).hexdigest())
     lock.parent.mkdir(parents=True)
     with FileLock(lock), pytest.raises(DownloadError, match="by another process"):
         download("sam2.1-tiny")
@@ -222,7 +221,7 @@ def test_two_downloads_of_the_same_at_once(hub, repo):
 
 def test_a_disk_that_is_too_small_is_noticed_before(hub, repo, monkeypatch):
     usage = type("Usage", (), {"free": 1_000})
-    monkeypatch.setattr(resume.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(resumable_download.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(DownloadError, match=r"200 kB are still to come.*1\.0 kB free.*HF_HOME"):
         download("sam2.1-tiny")
     assert hub.downloads() == []
@@ -232,7 +231,7 @@ def test_a_disk_that_is_full_or_closed_is_said(hub, repo, monkeypatch):
     def fail(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(resume, "_write", fail)
+    monkeypatch.setattr(resumable_download.PartialFile, "_write", fail)
     with pytest.raises(DownloadError, match=r"can't be written: .*No space left"):
         download("sam2.1-tiny")
 

@@ -16,7 +16,7 @@ from napari_sam3.models.weights import (
     state_of,
     use_folder,
 )
-from napari_sam3.models.weights.remembered import memory_path
+from napari_sam3.models.weights.models_file import models_path
 from tests.hub_server import Repo
 from tests.models.weights.folders import model_files, write_model, write_snapshot
 
@@ -136,12 +136,12 @@ def test_the_hub_id_of_one_of_ours_is_ours(weights_home):
     "text", ["", "[]", "[" * 100_000, '{"models": 3}', '{"models": {"a": {"folder": 3}}}']
 )
 def test_a_damaged_memory_stops_nothing(weights_home, tmp_path, text):
-    memory_path().parent.mkdir(parents=True)
-    memory_path().write_text(text)
+    models_path().parent.mkdir(parents=True)
+    models_path().write_text(text)
     assert len(all_weights()) == 6
     use_folder(write_model(tmp_path / "cells"))
     assert find_source("cells").model_type == "sam2_video"
-    damaged = memory_path().with_suffix(".damaged")
+    damaged = models_path().with_suffix(".damaged")
     assert not damaged.exists() or damaged.read_text() == text
     assert damaged.exists() == (not text.startswith("{"))
 
@@ -163,13 +163,13 @@ def test_every_model_of_ours_names_its_licence_and_size():
 
 
 def test_a_family_that_is_not_known_any_more_is_left_out(weights_home):
-    memory_path().parent.mkdir(parents=True)
-    memory_path().write_text('{"models": {"old": {"folder": "/old", "model_type": "sam0"}}}')
+    models_path().parent.mkdir(parents=True)
+    models_path().write_text('{"models": {"old": {"folder": "/old", "model_type": "sam0"}}}')
     assert len(all_weights()) == 6
 
 
 def test_a_memory_that_can_not_be_written_is_said(weights_home, tmp_path, monkeypatch):
-    memory_path().parent.parent.mkdir(parents=True)
-    memory_path().parent.write_text("a file in the folder's place")
+    models_path().parent.parent.mkdir(parents=True)
+    models_path().parent.write_text("a file in the folder's place")
     with pytest.raises(ModelUnavailableError, match="can't be kept"):
         use_folder(write_model(tmp_path / "cells"))

@@ -31,8 +31,8 @@ from napari_sam3.models.weights import (
     state_of,
     who_am_i,
 )
-from napari_sam3.models.weights.disk import repo_folder
-from napari_sam3.models.weights.state import PARTIAL
+from napari_sam3.models.weights.availability import PARTIAL
+from napari_sam3.models.weights.local_files import repo_folder
 from tests.hub_server import Repo, _Handler
 from tests.models.weights.folders import model_files, safetensors, write_model, write_snapshot
 
@@ -262,7 +262,7 @@ def test_whose_token_it_is(hub, monkeypatch):
 
 
 def test_damage_is_seen_before_loading(weights_home, tmp_path):
-    from napari_sam3.models.weights.disk import what_is_missing
+    from napari_sam3.models.weights.local_files import what_is_missing
 
     def told(name, content):
         folder = write_model(tmp_path / name)
@@ -283,7 +283,7 @@ def test_damage_is_seen_before_loading(weights_home, tmp_path):
 
 
 def test_shards_must_all_be_there(tmp_path):
-    from napari_sam3.models.weights.disk import what_is_missing
+    from napari_sam3.models.weights.local_files import what_is_missing
 
     folder = write_model(tmp_path / "shards")
     first, second = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"

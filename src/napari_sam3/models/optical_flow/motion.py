@@ -111,7 +111,7 @@ class Motion:
 
 
 def origins_of(flow: FloatImage, x0: int = 0, y0: int = 0) -> tuple[FloatImage, FloatImage]:
-    """Where pixels came from, x and y in working px; the flow may be a part of it from x0, y0 on."""
+    """Where pixels came from, x and y in working px, by a part of the flow from x0, y0 on."""
     height, width = flow.shape[:2]
     columns = np.arange(x0, x0 + width, dtype=np.float32)
     rows = np.arange(y0, y0 + height, dtype=np.float32)[:, None]

@@ -19,8 +19,8 @@ from transformers import PretrainedConfig, PreTrainedModel
 from napari_sam3.errors import ModelUnavailableError
 from napari_sam3.models.sam.device import Device, is_out_of_memory
 from napari_sam3.models.sam.pictures import Pictures
-from napari_sam3.models.weights.disk import what_is_missing
-from napari_sam3.models.weights.family import CONFIG, Family, read_family
+from napari_sam3.models.weights.catalogue import Family
+from napari_sam3.models.weights.local_files import CONFIG, read_family, what_is_missing
 
 logger = logging.getLogger(__name__)
 

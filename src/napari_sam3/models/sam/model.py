@@ -13,7 +13,7 @@ from napari_sam3.models.sam.features import FeatureSource, ImageEncoder
 from napari_sam3.models.sam.folder import LoadedSam
 from napari_sam3.models.sam.objects import ObjectTracker
 from napari_sam3.models.sam.sam3 import Sam3
-from napari_sam3.models.weights.loaded import note_closed
+from napari_sam3.models.weights.availability import note_closed
 from napari_sam3.values import Frames
 
 if TYPE_CHECKING:

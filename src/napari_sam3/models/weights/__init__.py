@@ -4,19 +4,22 @@ Nothing here imports torch, and nothing asks the net but `ask_hub`, `download`, 
 `save_token`, and `use_folder` for a hub id.
 """
 
-from napari_sam3.models.weights.catalogue import KNOWN, GiB, Licence, Weights
-from napari_sam3.models.weights.disk import find_weights, hub_cache, size_of
-from napari_sam3.models.weights.family import FAMILIES, Family, read_family
-from napari_sam3.models.weights.hub import Account, ask_hub, download, save_token, who_am_i
-from napari_sam3.models.weights.loaded import is_loaded, note_closed, note_loaded
-from napari_sam3.models.weights.sources import all_weights, find_source, forget, use_folder
-from napari_sam3.models.weights.state import (
+from napari_sam3.models.weights.availability import (
     TOKEN_PAGE,
     State,
     WeightsState,
     format_bytes,
+    is_loaded,
+    note_closed,
+    note_loaded,
     state_of,
 )
+from napari_sam3.models.weights.catalogue import FAMILIES, KNOWN, Family, GiB, Licence, Weights
+from napari_sam3.models.weights.hub import Account, ask_hub, save_token, who_am_i
+from napari_sam3.models.weights.local_files import find_weights, hub_cache, read_family, size_of
+from napari_sam3.models.weights.own_models import forget, use_folder
+from napari_sam3.models.weights.resumable_download import download
+from napari_sam3.models.weights.sources import all_weights, find_source
 
 __all__ = [
     "FAMILIES",

@@ -1,4 +1,4 @@
-"""What is known of each model's weights: where they are, how large, and under which licence.
+"""What is known of models: their families, and of weights where they are, how large, which licence.
 
 Sizes are of what is downloaded: weights, configuration, processor and tokenizer.
 """
@@ -8,8 +8,45 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from napari_sam3.models.base import Capabilities
+
 GiB = 2**30
 HUB = "https://huggingface.co"
+
+
+_CLICKS = Capabilities()
+_CONCEPTS = Capabilities(text=True, exemplars=True)
+
+
+@dataclass(frozen=True)
+class Family:
+    """Models of one architecture.
+
+    Attributes
+    ----------
+    model_type : str
+        What `config.json` calls it.
+    title : str
+        What people call it.
+    capabilities : Capabilities
+        The prompts that its models take.
+    """
+
+    model_type: str
+    title: str
+    capabilities: Capabilities
+
+
+FAMILIES: dict[str, Family] = {
+    family.model_type: family
+    for family in (
+        Family("sam3_video", "SAM 3", _CONCEPTS),
+        Family("sam3_tracker_video", "SAM 3 tracker", _CLICKS),
+        Family("sam2_video", "SAM 2", _CLICKS),
+        Family("edgetam_video", "EdgeTAM", _CLICKS),
+    )
+}
+"""By `model_type`."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +126,17 @@ class Weights:
         return None if self.repo_id is None else f"{HUB}/{self.repo_id}"
 
 
+def _sam2(size: str, megabytes: int, memory_bytes: int) -> Weights:
+    return Weights(
+        f"sam2.1-{size}",
+        f"facebook/sam2.1-hiera-{size}",
+        model_type="sam2_video",
+        licence=APACHE,
+        download_bytes=megabytes * 10**6,
+        memory_bytes=memory_bytes,
+    )
+
+
 KNOWN: dict[str, Weights] = {
     weights.name: weights
     for weights in (
@@ -102,38 +150,10 @@ KNOWN: dict[str, Weights] = {
             is_gated=True,
             memory_bytes=8 * GiB,
         ),
-        Weights(
-            "sam2.1-large",
-            "facebook/sam2.1-hiera-large",
-            model_type="sam2_video",
-            licence=APACHE,
-            download_bytes=898_000_000,
-            memory_bytes=4 * GiB,
-        ),
-        Weights(
-            "sam2.1-base-plus",
-            "facebook/sam2.1-hiera-base-plus",
-            model_type="sam2_video",
-            licence=APACHE,
-            download_bytes=323_000_000,
-            memory_bytes=3 * GiB,
-        ),
-        Weights(
-            "sam2.1-small",
-            "facebook/sam2.1-hiera-small",
-            model_type="sam2_video",
-            licence=APACHE,
-            download_bytes=184_000_000,
-            memory_bytes=2 * GiB,
-        ),
-        Weights(
-            "sam2.1-tiny",
-            "facebook/sam2.1-hiera-tiny",
-            model_type="sam2_video",
-            licence=APACHE,
-            download_bytes=156_000_000,
-            memory_bytes=2 * GiB,
-        ),
+        _sam2("large", 898, 4 * GiB),
+        _sam2("base-plus", 323, 3 * GiB),
+        _sam2("small", 184, 2 * GiB),
+        _sam2("tiny", 156, 2 * GiB),
         Weights(
             "edgetam",
             "yonigozlan/EdgeTAM-hf",

@@ -1,34 +1,21 @@
-"""Asking the hub: access, tokens, downloads. Only when a person wants it.
+"""Asking the hub: access, tokens, what its answers mean. Only when a person wants it.
 
-Requests and cache are huggingface_hub's. Large files are the exception: version 2 of it throws a
-broken-off download away, so `resume` fetches them into the blobs of its cache, and it is told to
-link them.
+The hub tells apart by header: `X-Error-Code: GatedRepo` for gated repositories, whose
+`X-Error-Message` says how the request for access stands (messages as recorded in October 2026).
 """
 
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from napari_sam3.errors import DownloadError, HubOfflineError, ModelUnavailableError, TokenError
-from napari_sam3.models.weights.answers import (
-    UnreadyError,
-    asking,
-    first_line,
-    understanding,
-    unreachable_errors,
-)
-from napari_sam3.models.weights.catalogue import Weights
-from napari_sam3.models.weights.disk import NEEDED, find_weights, repo_folder, what_is_missing
-from napari_sam3.models.weights.family import CONFIG, read_family
-from napari_sam3.models.weights.remembered import remember_answer
-from napari_sam3.models.weights.sources import find_source
-from napari_sam3.models.weights.state import (
+from napari_sam3.models.weights.availability import (
     TOKEN_PAGE,
     State,
     WeightsState,
@@ -38,14 +25,11 @@ from napari_sam3.models.weights.state import (
     saved_token,
     state_of,
 )
-
-Progress = Callable[[int, int], None]
-"""Called with the bytes that are here and the bytes there are in all."""
+from napari_sam3.models.weights.catalogue import Weights
+from napari_sam3.models.weights.local_files import CONFIG, NEEDED
+from napari_sam3.models.weights.models_file import write_answer
 
 _PRINTABLE = re.compile(r"[!-~]+")  # what an HTTP header can carry
-
-LARGE = 16 * 2**20
-"""Bytes from which on a file is worth going on with."""
 
 
 @dataclass(frozen=True)
@@ -80,59 +64,13 @@ def ask_hub(weights: Weights) -> WeightsState:
 
     try:
         with asking(weights):
-            _, sizes = _list_files(weights)
+            _, sizes = list_files(weights)
     except UnreadyError as exc:
         return exc.state
     account = account_fingerprint()
     if account is not None:
-        remember_answer(weights.repo_id, State.TO_DOWNLOAD, account)
+        write_answer(weights.repo_id, State.TO_DOWNLOAD, account)
     return describe(replace(weights, download_bytes=sum(sizes.values())), State.TO_DOWNLOAD)
-
-
-def download(
-    model: str | Weights,
-    progress: Progress | None = None,
-    cancel: threading.Event | None = None,
-) -> Path:
-    """Fetch a model's weights into the hub's cache; only what is not there yet.
-
-    A download that breaks off or is stopped keeps what has come, and the next call goes on.
-
-    Parameters
-    ----------
-    model : str or Weights
-        A name or a hub id, as `find_source` takes it.
-    progress : callable, optional
-        Called with (bytes here, bytes in all), many times a second, in the caller's thread.
-    cancel : Event, optional
-        Set it from another thread to stop.
-
-    Returns
-    -------
-    Path
-        The folder to load them from.
-
-    Raises
-    ------
-    WeightsMissingError
-        If the hub does not give them: `TokenError`, `AccessNotRequestedError`,
-        `AccessPendingError`, `AccessRefusedError`, `HubOfflineError`; if it broke off or was
-        stopped: `DownloadError`, `DownloadCancelledError`.
-    ModelUnavailableError
-        If there is no such repository, or it holds no model of our families.
-    """
-    weights = find_source(model) if isinstance(model, str) else model
-    folder = find_weights(weights)
-    if folder is not None:
-        return folder
-    now = state_of(weights)
-    if weights.repo_id is None or now.state in (State.DAMAGED, State.OFFLINE):
-        raise now.error()
-    try:
-        with asking(weights):
-            return _fetch(weights, progress, cancel or threading.Event())
-    except UnreadyError as exc:
-        raise exc.state.error() from exc.__cause__
 
 
 def fetch_config(weights: Weights) -> str:
@@ -220,7 +158,7 @@ def save_token(token: str) -> Account:
     return account
 
 
-def _list_files(weights: Weights) -> tuple[str, dict[str, int]]:
+def list_files(weights: Weights) -> tuple[str, dict[str, int]]:
     """The commit that a revision stands for, and the sizes of the files that are needed.
 
     Access is asked for first: of gated repositories anybody may list the files.
@@ -245,67 +183,133 @@ def _list_files(weights: Weights) -> tuple[str, dict[str, int]]:
     return str(info.sha), sizes
 
 
-def _fetch(weights: Weights, progress: Progress | None, cancel: threading.Event) -> Path:
-    from huggingface_hub import snapshot_download
+class UnreadyError(Exception):
+    """The hub does not give the weights now; its state says why."""
 
-    from napari_sam3.models.weights.resume import fetch_blob
-
-    repo_id = str(weights.repo_id)
-    commit, sizes = _list_files(weights)
-    large = {name: size for name, size in sizes.items() if size >= LARGE}
-    small = [name for name in sizes if name not in large]
-    _drop_damaged(repo_folder(repo_id), commit, sizes)
-    folder = Path(
-        snapshot_download(repo_id, revision=commit, allow_patterns=small, tqdm_class=_no_bar())
-    )
-    read_family(folder)  # before gigabytes of something else are fetched
-    total = sum(sizes.values())
-    done = total - sum(large.values())
-    blobs: dict[str, Path] = {}
-    for name, size in large.items():
-
-        def tell(here: int, before: int = done) -> None:
-            if progress is not None:
-                progress(before + here, total)
-
-        if not (folder / name).is_file():
-            blobs[name] = fetch_blob(repo_id, name, commit, size, tell, cancel)
-        done += size
-    # links what is there now, and notes what the revision stands for
-    snapshot_download(
-        repo_id, revision=weights.revision, allow_patterns=list(sizes), tqdm_class=_no_bar()
-    )
-    for name, blob in blobs.items():
-        # where there are no symbolic links (Windows) it was copied
-        if (folder / name).is_file() and not (folder / name).is_symlink():
-            blob.unlink(missing_ok=True)
-    fault = what_is_missing(folder)
-    if fault is not None:
-        raise DownloadError(f"the download of {weights.name!r} is not whole: {fault}")
-    return folder
+    def __init__(self, state: WeightsState) -> None:
+        super().__init__(state.message)
+        self.state = state
 
 
-def _drop_damaged(repo: Path, commit: str, sizes: dict[str, int]) -> None:
-    """Delete files of a snapshot that have another length than the hub tells; they come anew.
+class NoAnswerError(Exception):
+    """Nothing could be sent, or what came is no answer of a hub's."""
 
-    The library takes whatever is there for whole.
+
+@contextmanager
+def understanding() -> Iterator[None]:
+    """Turn what a request ends in where the set-up or the answer is strange into `NoAnswerError`.
+
+    A proxy that can't be used, an address that is none, a login page of a wireless net in place
+    of the hub's answer: the library has no errors of its own for these.
     """
-    for name, size in sizes.items():
-        path = repo / "snapshots" / commit / name
-        if not size or not path.is_file() or path.stat().st_size == size:
-            continue
-        blob = path.resolve()
-        path.unlink()
-        if blob.parent == (repo / "blobs").resolve():
-            blob.unlink(missing_ok=True)
+    from huggingface_hub import errors
+
+    try:
+        yield
+    except errors.HFValidationError:
+        raise
+    except ImportError as exc:
+        raise NoAnswerError(
+            "the proxy that ALL_PROXY or HTTPS_PROXY names is of a kind that needs another package "
+            "(SOCKS); name an http proxy"
+        ) from exc
+    except (ValueError, LookupError, TypeError, AttributeError) as exc:
+        raise NoAnswerError(
+            "what came is not an answer of the hub's, as from the login page of a network, or "
+            f"HF_ENDPOINT or a proxy is set wrongly ({type(exc).__name__})"
+        ) from exc
 
 
-def _no_bar() -> type[Any]:
-    """A progress bar that shows nothing: what is told goes through the callback."""
-    from tqdm import tqdm
+@contextmanager
+def asking(weights: Weights) -> Iterator[None]:
+    """Turn what goes wrong while the hub is asked into `UnreadyError` or an error of ours.
 
-    class NoBar(tqdm):  # type: ignore[misc]
-        def __init__(self, *args: Any, **options: Any) -> None:
-            super().__init__(*args, **{**options, "disable": True})
+    How a request for access stands is remembered.
+    """
+    from huggingface_hub import errors
 
-    return NoBar
+    try:
+        yield
+    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError) as exc:
+        raise _told(weights, exc) from exc
+    except unreachable_errors() as exc:
+        raise UnreadyError(describe(weights, State.OFFLINE, first_line(exc))) from exc
+    except errors.HFValidationError as exc:
+        raise ModelUnavailableError(f"{weights.repo_id!r} is no hub id: {exc}") from exc
+    except OSError as exc:
+        raise DownloadError(
+            f"the download of {weights.name!r} can't be written: {exc}; make room or set HF_HOME "
+            "to a folder that can be written to"
+        ) from exc
+
+
+def unreachable_errors() -> tuple[type[Exception], ...]:
+    """Errors of a net, or a hub, that does not work, whichever client the library uses."""
+    from huggingface_hub import errors
+
+    # the base of its client's errors, and of its own
+    base: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]
+    return (base, errors.OfflineModeIsEnabled, errors.FileMetadataError, NoAnswerError)
+
+
+def first_line(exc: BaseException) -> str:
+    """What an error says, short enough to be put into a sentence."""
+    told = getattr(exc, "server_message", None) or str(exc) or type(exc).__name__
+    return str(told).strip().splitlines()[0]
+
+
+def _told(weights: Weights, exc: Exception) -> Exception:
+    """What an answer, or the lack of one, means for weights."""
+    from huggingface_hub import errors
+
+    if isinstance(exc, errors.LocalEntryNotFoundError):
+        cause = exc.__cause__
+        if isinstance(cause, errors.HfHubHTTPError):
+            return _told(weights, cause)
+        return UnreadyError(describe(weights, State.OFFLINE, first_line(cause or exc)))
+    if not isinstance(exc, errors.HfHubHTTPError):
+        return exc
+    account = account_fingerprint()
+    said = exc.response.headers.get("X-Error-Message") or exc.server_message or ""
+    if isinstance(exc, errors.GatedRepoError):
+        state = _gate(said, account)
+        if account is not None:
+            write_answer(str(weights.repo_id), state, account)
+        return UnreadyError(describe(replace(weights, is_gated=True), state))
+    if "fine-grained" in said:
+        note = "the saved token may not read gated repositories; its settings can allow it"
+        return UnreadyError(describe(replace(weights, is_gated=True), State.NO_TOKEN, note))
+    status = exc.response.status_code
+    if status == 401 and account is not None:
+        return UnreadyError(describe(weights, State.NO_TOKEN, "the saved token is not accepted"))
+    if status == 429 or status >= 500:
+        return UnreadyError(
+            describe(weights, State.OFFLINE, f"it answers {status}: try again later")
+        )
+    if isinstance(exc, errors.RevisionNotFoundError):
+        return ModelUnavailableError(
+            f"{weights.repo_id!r} has no revision {weights.revision!r} on the hub"
+        )
+    # whoever is not logged in gets 401 for what is not there
+    if isinstance(exc, errors.RepositoryNotFoundError) or status == 401:
+        return ModelUnavailableError(
+            f"the hub has no model {weights.repo_id!r}, or it is private and this account may not "
+            "see it; look it up at https://huggingface.co/models"
+        )
+    if isinstance(exc, errors.RemoteEntryNotFoundError):
+        return ModelUnavailableError(
+            f"{weights.repo_id!r} holds no model in transformers' format: {first_line(exc)}"
+        )
+    return UnreadyError(describe(weights, State.OFFLINE, f"it answers {status}: {said}"))
+
+
+def _gate(said: str, account: str | None) -> State:
+    """How a request for access stands."""
+    if account is None:
+        return State.NO_TOKEN
+    if "awaiting a review" in said:
+        return State.PENDING
+    if "has been rejected" in said:
+        return State.REFUSED
+    # "not in the authorized list", or "has been reset": to be asked for (again)
+    return State.NOT_REQUESTED

@@ -1,4 +1,4 @@
-"""What is remembered between runs: models of the person's own, and the hub's last answers.
+"""The file of models: those that a person has named, and the hub's last answers.
 
 One small file, `models.json`, beside the settings. It holds names, folders and dates, no token:
 of that only a fingerprint, so that an answer is not held for true under another account.
@@ -12,9 +12,10 @@ import shutil
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from napari_sam3.settings import settings_path
+from napari_sam3.whole_files import written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -40,31 +41,19 @@ class OwnModel:
     model_type: str
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What the hub said last of the access to a repository.
-
-    Attributes
-    ----------
-    state : str
-        Value of a `State`.
-    day : str
-        ISO date.
-    account : str
-        Fingerprint of the token that asked.
-    """
+class Answer(NamedTuple):
+    """What the hub said last of the access to a repository: value of a `State`, and ISO date."""
 
     state: str
     day: str
-    account: str
 
 
-def memory_path() -> Path:
+def models_path() -> Path:
     """The file that holds all this."""
     return settings_path().with_name("models.json")
 
 
-def own_models() -> dict[str, OwnModel]:
+def read_own_models() -> dict[str, OwnModel]:
     """The person's models, by name."""
     found = {}
     for name, said in _table("models").items():
@@ -78,7 +67,7 @@ def own_models() -> dict[str, OwnModel]:
     return found
 
 
-def remember_model(name: str, model: OwnModel) -> None:
+def write_own_model(name: str, model: OwnModel) -> None:
     """Keep a model under a name; an older one of that name is replaced.
 
     Raises
@@ -94,7 +83,7 @@ def remember_model(name: str, model: OwnModel) -> None:
     _change("models", name, said)
 
 
-def forget_model(name: str) -> bool:
+def delete_own_model(name: str) -> bool:
     """Forget a name; the files stay. Says whether it was known. Raises OSError as above."""
     if name not in _table("models"):
         return False
@@ -102,25 +91,25 @@ def forget_model(name: str) -> bool:
     return True
 
 
-def last_answer(repo_id: str, account: str) -> Answer | None:
+def read_answer(repo_id: str, account: str) -> Answer | None:
     """What the hub said last to this account; None if it was never asked."""
     said = _table("answers").get(repo_id, {})
     if said.get("account") != account:
         return None
-    return Answer(str(said.get("state")), str(said.get("day")), account)
+    return Answer(str(said.get("state")), str(said.get("day")))
 
 
-def remember_answer(repo_id: str, state: str, account: str) -> None:
+def write_answer(repo_id: str, state: str, account: str) -> None:
     """Keep what the hub said today, if it can be kept."""
     said = {"state": state, "day": date.today().isoformat(), "account": account}
     try:
         _change("answers", repo_id, said)
     except OSError as exc:
-        logger.warning("the hub's answer can't be kept in %s: %s", memory_path(), exc)
+        logger.warning("the hub's answer can't be kept in %s: %s", models_path(), exc)
 
 
 def _read() -> dict[str, Any]:
-    path = memory_path()
+    path = models_path()
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -146,7 +135,7 @@ def _change(kind: str, name: str, said: dict[str, str] | None) -> None:
     """Put one line into the file, or take it out; a file that can't be read is put aside."""
     from filelock import FileLock
 
-    path = memory_path()
+    path = models_path()
     path.parent.mkdir(parents=True, exist_ok=True)
     # other threads and windows may change it, or read it, just now
     with FileLock(path.with_suffix(".lock"), timeout=_PATIENCE):
@@ -158,6 +147,5 @@ def _change(kind: str, name: str, said: dict[str, str] | None) -> None:
             table.pop(name, None)
         else:
             table[name] = said
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps({**before, kind: table}, indent=1), encoding="utf-8")
-        part.replace(path)
+        with written_whole(path) as part:
+            part.write_text(json.dumps({**before, kind: table}, indent=1), encoding="utf-8")

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import threading
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from napari_sam3.errors import (
     AccessNotRequestedError,
@@ -20,14 +22,16 @@ from napari_sam3.errors import (
     WeightsMissingError,
 )
 from napari_sam3.models.weights.catalogue import HUB, Weights
-from napari_sam3.models.weights.disk import find_weights, repo_folder, what_is_missing
-from napari_sam3.models.weights.loaded import is_loaded
-from napari_sam3.models.weights.remembered import last_answer
+from napari_sam3.models.weights.local_files import find_weights, repo_folder, what_is_missing
+from napari_sam3.models.weights.models_file import read_answer
 
 logger = logging.getLogger(__name__)
 
 TOKEN_PAGE = f"{HUB}/settings/tokens"
 """Where a person makes an access token."""
+
+PARTIAL = ".napari-sam3.part"
+"""Ending of a file in the cache that is not whole yet."""
 
 
 class State(StrEnum):
@@ -116,7 +120,7 @@ def state_of(weights: Weights) -> WeightsState:
     if weights.is_gated and account is None:
         return describe(weights, State.NO_TOKEN)
     if account is not None:
-        answer = last_answer(str(weights.repo_id), account)
+        answer = read_answer(str(weights.repo_id), account)
         if answer is not None and answer.state in (
             State.NOT_REQUESTED,
             State.PENDING,
@@ -225,10 +229,6 @@ def partial_bytes(weights: Weights) -> int:
         return 0
 
 
-PARTIAL = ".napari-sam3.part"
-"""Ending of a file in the cache that is not whole yet."""
-
-
 def format_bytes(count: int) -> str:
     """Bytes as people read them: 3.4 GB, 156 MB."""
     for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
@@ -242,3 +242,26 @@ def _where(command: str, window: str | None = "Get... in the window") -> str:
     """Say how something is done, to whoever reads it: in the window, in a script, in a terminal."""
     terminal = f"'napari-sam3 models {command}' in a terminal"
     return terminal if window is None else f"{window}, or {terminal}"
+
+
+# models loaded in this process; they drop out when they are closed or let go of
+_LOADED: WeakKeyDictionary[object, str] = WeakKeyDictionary()
+_LOCK = threading.Lock()
+
+
+def note_loaded(model: object, name: str) -> None:
+    """Take note that a model was loaded under a name."""
+    with _LOCK:
+        _LOADED[model] = name
+
+
+def note_closed(model: object) -> None:
+    """Take note that a model was closed; its own `close` says so."""
+    with _LOCK:
+        _LOADED.pop(model, None)
+
+
+def is_loaded(name: str) -> bool:
+    """Whether a model of that name is loaded."""
+    with _LOCK:
+        return name in _LOADED.values()

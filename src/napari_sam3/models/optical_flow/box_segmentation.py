@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from skimage.graph import MCP_Geometric
 
 from napari_sam3.models.optical_flow.graph_cut import cut_graph
@@ -28,6 +28,36 @@ _SHARE, _SHARE_MOVING = 0.45, 0.6  # of the opinions; those led by motion oversh
 _MORE = (0.0, -0.1, 0.1, 0.2)  # or less of them, if the outline is better then
 _LEAST_REACH = 0.7  # of the bounding box of the usual answer
 _WORKERS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class _BoxInWindow:
+    """A box in a window.
+
+    Attributes
+    ----------
+    inside : (h, w) bool
+        Where it is.
+    middle : (h, w) float32
+        Log-odds of the object by the place alone: most likely in the middle of the box.
+    """
+
+    window: Window
+    inside: BoolArray
+    middle: FloatImage
+
+    def cut(self, odds: FloatImage, smoothness: float) -> BoolArray:
+        """Cut the object out, not beyond the box; changes `odds`."""
+        odds[~self.inside] = -_SURE
+        return cut_graph(odds, self.window.lab[..., :2], smoothness)
+
+    def colour_odds(self, mask: BoolArray) -> FloatImage:
+        """Log-odds by the colours in and out of a first mask."""
+        return colour_ratio(self.window.lab, mask, ~mask, self.window.lab)
+
+    def describe(self) -> FloatImage:
+        """Features of the window's pixels."""
+        return describe_pixels(cv2.cvtColor(self.window.lab, cv2.COLOR_LAB2RGB))
 
 
 def segment_box(
@@ -53,13 +83,14 @@ def segment_box(
     across, down = (2 * columns - x0 - x1) / (x1 - x0), (2 * rows - y0 - y1) / (y1 - y0)
     off_centre = across**2 + down**2
     middle = (0.6 - np.minimum(off_centre, 1.7)).astype(np.float32)
+    place = _BoxInWindow(window, inside, middle)
     moving = None if speed is None else odds_of_moving(speed, inside)
     with ThreadPoolExecutor(_WORKERS) as pool:
-        textured = pool.submit(list, _opinions_on_box(window, inside, middle, seeds, against))
+        textured = pool.submit(list, _opinions_on_box(place, seeds, against))
         opinions = []
         if moving is not None and speed is not None:
             # what moves is worth more than what merely looks different
-            opinions += 2 * list(_opinions_on_motion(window, inside, middle, speed, moving))
+            opinions += 2 * list(_opinions_on_motion(place, speed, moving))
         opinions += textured.result()
     share = np.mean(opinions, axis=0, dtype=np.float32)
     usual = _SHARE if moving is None else _SHARE_MOVING
@@ -74,7 +105,7 @@ def segment_box(
         odds = 6 * (share - np.float32(usual + more)) + 0.7 * middle
         found = decide(odds)
         if moving is not None and found.any():
-            found = decide(odds + colour_ratio(window.lab, found, ~found, window.lab))
+            found = decide(odds + place.colour_odds(found))
         return _stands_out(window, found, moving) - abs(more), found
 
     # how many must agree depends on the picture: the outline tells which of the answers is best
@@ -105,90 +136,71 @@ def _stands_out(window: Window, mask: BoolArray, moving: FloatImage | None) -> f
     return strength + 0.1 * (float(moving[mask].mean()) - beside)
 
 
-def _opinions_on_box(
-    window: Window,
-    inside: BoolArray,
-    middle: NDArray[np.float32],
-    seeds: Pixels,
-    against: Pixels,
-) -> Iterator[BoolArray]:
+def _opinions_on_box(place: _BoxInWindow, seeds: Pixels, against: Pixels) -> Iterator[BoolArray]:
     """What fills a box, told in ways that fail on different pictures."""
-    lab, guide = window.lab, window.lab[..., :2]
+    inside, middle, edges = place.inside, place.middle, place.window.edges
     least = 0.1 * float(inside.sum())
     sides = np.where(inside, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
-    mixtures = grab(lab, sides, seeds, against, 3)
+    mixtures = grab(place.window.lab, sides, seeds, against, 3)
     if mixtures is not None and mixtures.sum() > least:
         yield mixtures
     # colours of the surroundings are ground inside too
     mask = inside
     for turn in range(3):
-        odds = colour_ratio(lab, mask, ~mask, lab) + middle - 0.5 * (turn == 0)
-        odds[~inside] = -_SURE
-        found = cut_graph(odds, guide, 2.0)
+        found = place.cut(place.colour_odds(mask) + middle - 0.5 * (turn == 0), 2.0)
         if found.sum() < least:
             break
         mask = found
     if mask is not inside:
         yield mask
-    # a net that tells the box's inside from its outside is sure only of what the outside lacks
-    features = describe_pixels(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB))
-    flat = features.reshape(features.shape[0], -1)
     if (~inside).any():
-        appearance = PixelClassifier.learn(flat, inside.ravel(), slice(0, 0), 0.0, steps=150)
-        odds = np.clip(appearance.log_odds(features), -4, 4) + 1.5 * middle - 0.7
-        odds[~inside] = -_SURE
-        yield cut_graph(odds.astype(np.float32), guide, 3.0)
+        # a net that tells the box's inside from its outside is sure only of what the outside lacks
+        features = place.describe()
+        yield place.cut(_learnt_odds(features, inside) + 1.5 * middle - 0.7, 3.0)
         # ground can be walked to from outside without crossing an edge
-        steep = np.maximum(window.edges - 0.3 * float(np.median(window.edges[inside])), 0)
-        steep += 0.02 * float(window.edges[inside].mean()) + 1e-3
+        steep = np.maximum(edges - 0.3 * float(np.median(edges[inside])), 0)
+        steep += 0.02 * float(edges[inside].mean()) + 1e-3
         far, _ = MCP_Geometric(steep).find_costs(np.argwhere(~inside))
         reach = max(float(np.percentile(far[inside], 90)), 1e-6)
         odds = 8 * np.clip(far / reach - 0.5, -0.5, 0.5).astype(np.float32)
-        odds += colour_ratio(lab, inside, ~inside, lab) + middle - 0.5
-        odds[~inside] = -_SURE
-        yield cut_graph(odds, guide, 2.0)
-    if mixtures is None and mask is inside and not (~inside).any():
+        yield place.cut(odds + (place.colour_odds(inside) + middle - 0.5), 2.0)
+    elif mixtures is None and mask is inside:
         yield inside
 
 
+def _learnt_odds(features: FloatImage, mask: BoolArray) -> FloatImage:
+    """Log-odds, -4..4, that pixels are of a mask, as a classifier taught by it says."""
+    flat = features.reshape(features.shape[0], -1)
+    classifier = PixelClassifier.learn(flat, mask.ravel(), slice(0, 0), 0.0, steps=150)
+    return np.clip(classifier.log_odds(features), -4, 4)
+
+
 def _opinions_on_motion(
-    window: Window,
-    inside: BoolArray,
-    middle: NDArray[np.float32],
-    speed: FloatImage,
-    moving: FloatImage,
+    place: _BoxInWindow, speed: FloatImage, moving: FloatImage
 ) -> Iterator[BoolArray]:
     """What moves in a box, corrected by its colours, and by all that it looks like."""
-    lab, guide = window.lab, window.lab[..., :2]
-    odds = moving + 0.5 * middle
-    odds[~inside] = -_SURE
-    first = cut_graph(odds, guide, 2.0)
+    inside, middle = place.inside, place.middle
+    first = place.cut(moving + 0.5 * middle, 2.0)
     if first.sum() < 0.03 * inside.sum():
         return
     mask = first
     for _ in range(3):
-        odds = colour_ratio(lab, mask, ~mask, lab) + 0.5 * (moving + middle)
-        odds[~inside] = -_SURE
-        found = cut_graph(odds, guide, 3.0)
+        found = place.cut(place.colour_odds(mask) + 0.5 * (moving + middle), 3.0)
         if found.sum() < 20:
             break
         mask = found
     yield mask
-    height, width = lab.shape[:2]
+    height, width = inside.shape
     rows, columns = np.nonzero(inside)
     x = (np.arange(width, dtype=np.float32) - columns.mean()) * (0.5 / (np.ptp(columns) + 1))
     y = (np.arange(height, dtype=np.float32) - rows.mean()) * (0.5 / (np.ptp(rows) + 1))
     top = max(float(np.percentile(speed[inside], 95)), 0.5)
-    place = np.stack(np.broadcast_arrays(np.clip(speed / top, 0, 2), x[None, :], y[:, None]))
-    features = np.concatenate([describe_pixels(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)), place])
-    features = features.astype(np.float32, copy=False)
-    flat = features.reshape(features.shape[0], -1)
+    where = np.stack(np.broadcast_arrays(np.clip(speed / top, 0, 2), x[None, :], y[:, None]))
+    features = np.concatenate([place.describe(), where]).astype(np.float32, copy=False)
     mask = first
     for _ in range(2):
-        appearance = PixelClassifier.learn(flat, mask.ravel(), slice(0, 0), 0.0, steps=150)
-        odds = np.clip(appearance.log_odds(features), -4, 4) + middle + 0.5 * moving
-        odds[~inside] = -_SURE
-        found = cut_graph(odds.astype(np.float32), guide, 3.0)
+        odds = _learnt_odds(features, mask) + middle + 0.5 * moving
+        found = place.cut(odds.astype(np.float32, copy=False), 3.0)
         if found.sum() < 0.05 * inside.sum():
             break
         mask = found

@@ -166,17 +166,9 @@ def _register(search: Search) -> tuple[RigidMove, float] | None:
 def _window(frame: np.ndarray, x0: int, y0: int, width: int, height: int) -> np.ndarray:
     """A box of a frame that may reach beyond it, the outside as its border."""
     bottom, right = frame.shape[:2]
-    inside = frame[max(0, y0) : y0 + height, max(0, x0) : x0 + width]
-    return np.asarray(
-        cv2.copyMakeBorder(
-            inside,
-            max(0, -y0),
-            max(0, y0 + height - bottom),
-            max(0, -x0),
-            max(0, x0 + width - right),
-            cv2.BORDER_REPLICATE,
-        )
-    )
+    rows = np.clip(np.arange(y0, y0 + height), 0, bottom - 1)
+    columns = np.clip(np.arange(x0, x0 + width), 0, right - 1)
+    return np.asarray(frame[np.ix_(rows, columns)])
 
 
 def _is_long(mask: ObjectMask) -> bool:

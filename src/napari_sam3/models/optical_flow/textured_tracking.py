@@ -25,7 +25,6 @@ _APPEARANCE_WEIGHT, _APPEARANCE_REACH = 1.2, 4.0
 _COLOUR_WEIGHT = 0.3
 _NEW = 1.0  # log-odds against what was not in the frame before
 _SMOOTHNESS = 5.0
-_FOUND_AGAIN = 1.5  # log-odds, before and after pooling, for an object that was lost
 
 
 def weigh_evidence(
@@ -82,36 +81,3 @@ def decide(odds: FloatImage, box: Box, features: FrameFeatures, *, smooth: bool)
     x0, y0, x1, y1 = box
     guide = cv2.GaussianBlur(features.lab[y0:y1, x0:x1, :2], (0, 0), 0.6)
     return cut_graph(odds, guide, _SMOOTHNESS)
-
-
-def find_lost(
-    appearance: AppearanceModel, features: FrameFeatures, area: float, taken: BoolArray
-) -> tuple[BoolArray, float] | None:
-    """Look for a lost object anywhere in a frame.
-
-    Parameters
-    ----------
-    area : float
-        Of the whole object, working px.
-    taken : (h, w) bool
-        Where other objects are.
-
-    Returns
-    -------
-    mask, probability : (h, w) bool, float
-        At working size; None if nothing looks enough like it, in about the size it had.
-    """
-    odds = appearance.now.log_odds(features.anywhere())
-    odds[taken] = -_APPEARANCE_REACH
-    area = max(area, 4.0)
-    pooled = cv2.GaussianBlur(odds, (0, 0), max(1.0, 0.08 * float(np.sqrt(area))))
-    sure = (pooled > _FOUND_AGAIN).astype(np.uint8)
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(sure, connectivity=4)
-    if count < 2:
-        return None
-    largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-    if not 0.15 < stats[largest, cv2.CC_STAT_AREA] / area < 2:
-        return None
-    mask = parts == largest
-    probability = float((1 / (1 + np.exp(-odds[mask]))).mean())
-    return (mask, probability) if probability > 0.85 else None

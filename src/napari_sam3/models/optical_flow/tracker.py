@@ -338,4 +338,6 @@ class _FrameStep:
         if lost.appearance is None:
             return None
         scale = self.motion.scale
-        return reacquisition.reacquire_textured(lost, lost.appearance, self.features, scale, taken)
+        return reacquisition.reacquire_textured(
+            lost, lost.appearance.now, self.features, scale, taken
+        )

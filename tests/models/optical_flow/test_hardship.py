@@ -112,7 +112,7 @@ def test_two_prompts_see_what_neither_sees_alone(step):
 
 
 @pytest.mark.parametrize("blob", [True, False])
-def test_a_score_can_be_turned_back_into_the_trust_it_was_made_of(blob):
+def test_a_score_can_be_turned_back_into_the_confidence_it_was_made_of(blob):
     for confidence in (0.05, 0.4, 0.8, 0.99):
         assert confidence_of(score_of(confidence, blob=blob), blob=blob) == pytest.approx(
             confidence

@@ -144,12 +144,8 @@ def measure_levels(frame: np.ndarray, mask: ObjectMask) -> Levels | None:
     has_cells = is_grey(frame)
     if not has_cells and mask.area > _LARGEST_COLOURED:
         return None
-    return Levels.measure(lab_of(crop), own, is_grey=has_cells)
-
-
-def lab_of(crop: np.ndarray) -> FloatImage:
-    """CIE Lab of an RGB crop, float32, slightly smoothed."""
-    return np.asarray(cv2.GaussianBlur(_to_lab(crop), (0, 0), 0.8))
+    lab = cv2.GaussianBlur(_to_lab(crop), (0, 0), 0.8)
+    return Levels.measure(lab, own, is_grey=has_cells)
 
 
 def value_of(crop: np.ndarray, levels: Levels) -> FloatImage:

@@ -88,21 +88,23 @@ class Motion:
         x, y = origins_of(self.flow)
         return np.asarray((x < -1) | (x > width) | (y < -1) | (y > height))
 
-    def source_positions(self, x0: int, y0: int, x1: int, y1: int) -> tuple[FloatImage, FloatImage]:
+    def source_positions(
+        self, x0: int, y0: int, shape: tuple[int, ...]
+    ) -> tuple[FloatImage, FloatImage]:
         """Where the frame's pixels of a box came from.
 
         Parameters
         ----------
-        x0, y0, x1, y1 : int
-            Box on the target, frame px, exclusive ends; may reach out of the frame.
+        x0, y0, shape : int, int, (int, int)
+            Box on the target: its first pixel, height and width; may reach out of the frame.
 
         Returns
         -------
-        x, y : (y1 - y0, x1 - x0) float32
+        x, y : (h, w) float32
             Positions in the source frame, in array coordinates (pixel centres on integers).
         """
-        columns = np.arange(x0, x1, dtype=np.float32)
-        rows = np.arange(y0, y1, dtype=np.float32)
+        columns = np.arange(x0, x0 + shape[1], dtype=np.float32)
+        rows = np.arange(y0, y0 + shape[0], dtype=np.float32)
         flow = sample_box(self.flow, columns, rows, self.scale)
         return (
             columns[None, :] + flow[..., 0] / np.float32(self.scale[0]),

@@ -55,7 +55,8 @@ class FramePair:
     def view_of(self, warped: WarpedMask, levels: Levels) -> BlobView:
         """What is seen round a blob."""
         crop, own, x0, y0 = blobs.cut_out(self.frame, warped.mask)
-        before = warp_frame(self.before, self.motion, x0, y0, own.shape, warped.move)
+        motion = self.motion if warped.move is None else warped.move
+        before = warp_frame(self.before, motion, x0, y0, own.shape)
         value, value_before = (blobs.value_of(part, levels) for part in (crop, before))
         misfit = misfit_of(value, value_before, own, levels)
         return BlobView(warped, own, x0, y0, value, value_before, misfit)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from napari_sam3.models.optical_flow.appearance_model import AppearanceModel
-from napari_sam3.models.optical_flow.blobs import Levels
-from napari_sam3.values import ObjectMask
+from napari_sam3.models.optical_flow.appearance_model import AppearanceModel, learn_appearance
+from napari_sam3.models.optical_flow.blobs import Levels, measure_levels
+from napari_sam3.models.optical_flow.confidence import confidence_of
+from napari_sam3.models.optical_flow.frame_features import FrameFeatures
+from napari_sam3.values import BoolArray, ObjectMask
 
 SLOWNESS = 0.8  # of the running averages
 
@@ -44,6 +47,26 @@ class TrackedObject:
     whole: float = 0.0
     missing: int = 0
 
+    @classmethod
+    def initialize(
+        cls,
+        mask: ObjectMask,
+        frame: np.ndarray,
+        describe: Callable[[], tuple[FrameFeatures, BoolArray]],
+    ) -> TrackedObject:
+        """Learn an object on its prompted frame.
+
+        Parameters
+        ----------
+        mask : ObjectMask
+        frame : (H, W, 3) uint8 ndarray
+        describe : callable
+            The frame's features and the mask at working size. Only asked for what is no blob.
+        """
+        levels = measure_levels(frame, mask)
+        appearance = learn_appearance(*describe()) if levels is None else None
+        return cls(levels, appearance, mask, area=float(mask.area), whole=float(mask.area))
+
     @property
     def is_blob(self) -> bool:
         """Whether it is followed as a blob."""
@@ -73,6 +96,38 @@ class TrackedObject:
             whole=max(float(mask.area), 0.98 * self.whole),
             missing=0,
         )
+
+    def replay(self, begin: int, shown: Mapping[int, ObjectMask | None]) -> TrackedObject:
+        """Take in what an earlier process showed, as if it had been followed there.
+
+        The same as there if `shown` begins right behind the prompted frame. Else what lies between
+        is not known: its averages begin with what was shown first.
+
+        Parameters
+        ----------
+        begin : int
+            The prompted frame.
+        shown : mapping of frame index to ObjectMask or None
+            Neighbouring frames, in the order gone.
+        """
+        tracked = self
+        skipped = abs(next(iter(shown)) - begin) - 1
+        seen = next((mask for mask in shown.values() if mask is not None), None)
+        if skipped and seen is not None:
+            whole = max(float(seen.area), tracked.whole * 0.98**skipped)
+            confidence = confidence_of(seen.score, blob=self.is_blob)
+            tracked = replace(
+                tracked, last=seen, area=float(seen.area), confidence=confidence, whole=whole
+            )
+        elif skipped:
+            tracked = replace(tracked, missing=skipped)
+        for mask in shown.values():
+            if mask is None:
+                tracked = tracked.lose()
+            else:
+                confidence = confidence_of(mask.score, blob=self.is_blob)
+                tracked = replace(tracked.see(mask, confidence), confidence=confidence)
+        return tracked
 
 
 def centre_of(mask: ObjectMask) -> tuple[float, float]:

@@ -14,7 +14,6 @@ from napari_sam3.models.chains import ResumedObject
 from napari_sam3.models.optical_flow import confidence, reacquisition, textured_tracking
 from napari_sam3.models.optical_flow.appearance_model import update_appearance
 from napari_sam3.models.optical_flow.frame_features import FrameFeatures, remove_camera_motion
-from napari_sam3.models.optical_flow.initialize import initialize_object, replay_shown
 from napari_sam3.models.optical_flow.motion import Motion, WorkingFrame, estimate_motion
 from napari_sam3.models.optical_flow.multi_blob_tracking import LEAST_SHARE, FramePair, follow_blobs
 from napari_sam3.models.optical_flow.pixel_classifier import describe_pixels
@@ -82,7 +81,7 @@ class OpticalFlowTracker(SequentialTracker):
             if shown and keyframe.mask is not None:
                 step = 1 if next(iter(shown)) > begin else -1
                 tracked = self.initialize(begin, begin + step, keyframe.mask)
-                memory = replay_shown(tracked, begin, shown)
+                memory = tracked.replay(begin, shown)
                 states[obj_id] = replace(states[obj_id], memory=memory)
                 if begin not in known:
                     masks.setdefault(begin, []).append(keyframe.mask)
@@ -122,7 +121,7 @@ class OpticalFlowTracker(SequentialTracker):
             drift = -remove_camera_motion(self.motion(following, frame_index), small)
             return FrameFeatures(self._describe(frame_index), drift, working.lab), small
 
-        return initialize_object(mask, frame, describe)
+        return TrackedObject.initialize(mask, frame, describe)
 
     def learn(
         self, tracked: TrackedObject, frame_index: int, features: FrameFeatures, mask: ObjectMask

@@ -107,7 +107,7 @@ def _without_frame_border(soft: FloatImage, mask: ObjectMask, rim: int, blur: fl
 
 
 def warp_mask(mask: ObjectMask, motion: Motion) -> WarpedMask | None:
-    """Pull a mask along the flow; None if it left the picture."""
+    """Warp a mask along the flow; None if it left the picture."""
     height, width = mask.size
     x0, y0, x1, y1 = mask.bbox
     sx, sy = motion.scale
@@ -127,36 +127,32 @@ def warp_mask(mask: ObjectMask, motion: Motion) -> WarpedMask | None:
     bottom = min(height, int(np.ceil(y1 - shift[1] + spread[1])))
     if left >= right or top >= bottom:
         return None
-    xs, ys = motion.source_positions(left, top, right, bottom)
-    # outside the crop there is nothing of it, which is what remap takes for granted
-    crop = mask.crop.astype(np.float32)
-    soft = cv2.remap(crop, xs - x0, ys - y0, cv2.INTER_LINEAR)
+    soft = _warp_crop(mask, motion, left, top, (bottom - top, right - left))
     moved = ObjectMask.from_crop(soft > 0.5, left, top, mask.size)
     return None if moved is None else WarpedMask(moved, mask)
 
 
-def warp_frame(
-    frame: np.ndarray,
-    motion: Motion,
-    x0: int,
-    y0: int,
-    shape: tuple[int, ...],
-    move: RigidMove | None = None,
-) -> np.ndarray:
-    """The source frame warped onto a box of the target, (h, w, 3) uint8.
+def _warp_crop(
+    mask: ObjectMask, motion: Motion | RigidMove, left: int, top: int, shape: tuple[int, int]
+) -> FloatImage:
+    """A mask in a box of the target, 0..1."""
+    x0, y0, _, _ = mask.bbox
+    xs, ys = motion.source_positions(left, top, shape)
+    # outside the crop there is nothing of it, which is what remap takes for granted
+    crop = mask.crop.astype(np.float32)
+    return np.asarray(cv2.remap(crop, xs - x0, ys - y0, cv2.INTER_LINEAR))
 
-    Along the flow, or moved as a whole.
-    """
-    height, width = shape
-    if move is None:
-        xs, ys = motion.source_positions(x0, y0, x0 + width, y0 + height)
-    else:
-        xs, ys = move.source_positions(x0, y0, shape)
+
+def warp_frame(
+    frame: np.ndarray, motion: Motion | RigidMove, x0: int, y0: int, shape: tuple[int, ...]
+) -> np.ndarray:
+    """The source frame warped onto a box of the target, (h, w, 3) uint8."""
+    xs, ys = motion.source_positions(x0, y0, shape)
     left, top = max(0, int(xs.min())), max(0, int(ys.min()))
     right, bottom = max(left + 1, int(xs.max()) + 2), max(top + 1, int(ys.max()) + 2)
     part = frame[top:bottom, left:right]
     if part.size == 0:
-        return np.zeros((height, width, 3), np.uint8)
+        return np.zeros((*shape, 3), np.uint8)
     warped = cv2.remap(
         np.ascontiguousarray(part),
         xs - np.float32(left),
@@ -177,8 +173,7 @@ def move_mask(mask: ObjectMask, move: RigidMove) -> ObjectMask | None:
     right, bottom = min(width, x1 + move.dx + rim), min(height, y1 + move.dy + rim)
     if left >= right or top >= bottom:
         return None
-    xs, ys = move.source_positions(left, top, (bottom - top, right - left))
-    soft = cv2.remap(mask.crop.astype(np.float32), xs - x0, ys - y0, cv2.INTER_LINEAR)
+    soft = _warp_crop(mask, move, left, top, (bottom - top, right - left))
     return ObjectMask.from_crop(soft >= 0.5, left, top, mask.size)
 
 

@@ -27,7 +27,7 @@ from napari_sam3.models.optical_flow.mask_shapes import (
 from napari_sam3.models.optical_flow.motion import FloatImage
 from napari_sam3.values import BoolArray, ObjectMask
 
-_LARGEST_COLOURED = 2500  # px; larger ones in colour have a look, not just a level
+_LARGEST_COLOURED = 2500  # px; larger ones in colour have textures, not just a level
 _PLAIN, _FAINT = (4.0, 1.0), (1.5, 0.3)  # least step, and noise taken for granted, in units of Lab
 _LEAST_CONTRAST = 1.5  # of object against ground, in spreads within both
 _GROWTH = 0.12  # of the object's size: how far the outline may move in a frame

@@ -163,7 +163,8 @@ def _opinions_on_box(place: _BoxInWindow, seeds: Pixels, against: Pixels) -> Ite
         far, _ = MCP_Geometric(steep).find_costs(np.argwhere(~inside))
         reach = max(float(np.percentile(far[inside], 90)), 1e-6)
         odds = 8 * np.clip(far / reach - 0.5, -0.5, 0.5).astype(np.float32)
-        yield place.cut(odds + (place.colour_odds(inside) + middle - 0.5), 2.0)
+        odds += place.colour_odds(inside) + middle - 0.5
+        yield place.cut(odds, 2.0)
     elif mixtures is None and mask is inside:
         yield inside
 

@@ -1,8 +1,8 @@
 """How far a result is to be believed: what was measured on each frame, and the score made of it.
 
-Trust is the slow average of how well results agreed with the frame. A score is made of it by one
-fixed curve a kind of object: an estimate of the overlap with the truth, so that below 0.5 an object
-most likely is lost (`benchmarks/embedded_tracker.py --reliability` checks that).
+Confidence is the slow average of how well results agreed with the frame. A score is made of it by
+one fixed curve a kind of object: an estimate of the overlap with the truth, so that below 0.5 an
+object most likely is lost (`benchmarks/embedded_tracker.py --reliability` checks that).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from napari_sam3.models.optical_flow.motion import FloatImage
 from napari_sam3.values import BoolArray
 
 FOUND_TEXTURED, FOUND_BLOB = 0.45, 0.45
-"""Trust in what was found again, before the frames after it confirm it."""
+"""Confidence in what was found again, before the frames after it confirm it."""
 
 _CURVES = {False: (4.6, 2.2), True: (6.0, 2.9)}  # slope and offset in log-odds; True for blobs
 _RING = 12  # working px round a thing that ought to look otherwise

@@ -9,6 +9,7 @@ later frame of a step to the earlier one, so that a mask is warped along without
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -81,7 +82,7 @@ class Motion:
         """Whether the flow explains so little that the frames show two scenes."""
         return float(self.error.mean()) > _CUT_ERROR
 
-    @property
+    @cached_property
     def is_new(self) -> NDArray[np.bool_]:
         """What came from beyond the source's border, (h, w) bool."""
         height, width = self.flow.shape[:2]

@@ -22,12 +22,9 @@ from napari_sam3.models.optical_flow.registration import (
     register,
     shift_of,
 )
-from napari_sam3.models.optical_flow.tracked_object import TrackedObject
+from napari_sam3.models.optical_flow.tracked_object import Found, TrackedObject
 from napari_sam3.models.optical_flow.warp import RigidMove, WarpedMask, move_mask, warp_frame
 from napari_sam3.values import BoolArray, ObjectMask, label_image
-
-LEAST_SHARE = 0.15
-"""Of its usual area, below which an object counts as lost."""
 
 _LEAST_CONTRAST = 0.25  # of the prompted frame's, the same
 
@@ -93,7 +90,7 @@ def follow_blobs(
     guesses: Mapping[int, WarpedMask],
     known: Mapping[int, TrackedObject],
     fixed: Mapping[int, ObjectMask],
-) -> dict[int, tuple[ObjectMask, float]]:
+) -> dict[int, Found]:
     """Find on the target frame what are blobs among known objects.
 
     Parameters
@@ -107,15 +104,14 @@ def follow_blobs(
 
     Returns
     -------
-    mapping of object id to (ObjectMask, float)
-        What was found, and how well it agrees with what is seen, 0..1.
+    mapping of object id to Found
     """
     levels = {i: m.levels for i, m in known.items() if m.levels is not None}
     views = {i: pictures.view_of(guesses[i], own) for i, own in levels.items()}
     claims = {**{i: g.mask for i, g in guesses.items()}, **fixed}
     _place_lost(pictures, views, levels, claims)
     everyone = label_image(claims, pictures.frame.shape[:2], np.int32)
-    found = {i: _refine(i, v, levels[i], everyone, known[i].area) for i, v in views.items()}
+    found = {i: _refine(i, v, levels[i], everyone, known[i]) for i, v in views.items()}
     return {i: f for i, f in found.items() if f is not None}
 
 
@@ -174,8 +170,8 @@ def _moved(
 
 
 def _refine(
-    obj_id: int, view: BlobView, levels: Levels, everyone: np.ndarray, area: float
-) -> tuple[ObjectMask, float] | None:
+    obj_id: int, view: BlobView, levels: Levels, everyone: np.ndarray, tracked: TrackedObject
+) -> Found | None:
     height, width = view.own.shape
     others = everyone[view.y0 : view.y0 + height, view.x0 : view.x0 + width].copy()
     others[others == obj_id] = 0
@@ -183,7 +179,7 @@ def _refine(
     if contrast < _LEAST_CONTRAST:
         return None
     mask = ObjectMask.from_crop(found, view.x0, view.y0, view.warped.mask.size)
-    if mask is None or mask.area < LEAST_SHARE * area:
+    if mask is None or not tracked.is_enough(mask):
         return None
     overlap = mask.overlap(view.warped.mask)
     return mask, judge_blob(found, others > 0, view.value, levels.step, overlap)

@@ -1,7 +1,4 @@
-"""What an object looks like: pixel features, and a small classifier taught by one frame.
-
-The classifier is a net of one hidden layer.
-"""
+"""Features of pixels, and a small classifier of them: a net of one hidden layer."""
 
 from __future__ import annotations
 
@@ -115,9 +112,13 @@ class PixelClassifier:
         """
         rng = np.random.default_rng(0)
         count = features.shape[0]
-        begun = _first_weights(rng, count) if start is None else start.weights
-        weights = begun.astype(np.float32)
+        weights = np.zeros(_HIDDEN * (count + 2) + 1, np.float32)
         first, first_bias, second, second_bias = _layers(weights, count)
+        if start is None:
+            first[...] = rng.normal(0, np.sqrt(2 / count), first.shape)
+            second[...] = rng.normal(0, np.sqrt(1 / _HIDDEN), second.shape)
+        else:
+            weights[...] = start.weights
         slope, decay = np.zeros_like(weights), np.zeros_like(weights)
         slopes = _layers(slope, count)
         for part in _layers(decay, count)[::2]:
@@ -149,17 +150,6 @@ class PixelClassifier:
             now = rate * (1 - 0.9 * (step + 1) / steps) / (1 - 0.9 ** (step + 1))
             weights -= np.float32(now) * mean / spread
         return cls(weights.astype(np.float16), count)
-
-
-def _first_weights(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
-    return np.concatenate(
-        [
-            rng.normal(0, np.sqrt(2 / count), _HIDDEN * count),
-            np.zeros(_HIDDEN),
-            rng.normal(0, np.sqrt(1 / _HIDDEN), _HIDDEN),
-            np.zeros(1),
-        ]
-    )
 
 
 def _layers(weights: FloatImage, count: int) -> tuple[FloatImage, ...]:

@@ -13,7 +13,7 @@ from napari_sam3.models.optical_flow.frame_features import FrameFeatures
 from napari_sam3.models.optical_flow.mask_shapes import fill_holes, largest_part, rank
 from napari_sam3.models.optical_flow.motion import FloatImage
 from napari_sam3.models.optical_flow.pixel_classifier import PixelClassifier
-from napari_sam3.models.optical_flow.tracked_object import TrackedObject, centre_of
+from napari_sam3.models.optical_flow.tracked_object import Found, TrackedObject, centre_of
 from napari_sam3.models.optical_flow.warp import to_frame_size
 from napari_sam3.values import BoolArray, ObjectMask
 
@@ -29,7 +29,7 @@ def reacquire_textured(
     features: FrameFeatures,
     scale: tuple[float, float],
     taken: BoolArray,
-) -> tuple[ObjectMask, float] | None:
+) -> Found | None:
     """Look for what a classifier knows anywhere in a frame, in about the size it had.
 
     Parameters
@@ -65,7 +65,7 @@ def reacquire_blob(
     frame: np.ndarray,
     before: Callable[[int, int, tuple[int, ...]], np.ndarray] | None,
     taken: BoolArray,
-) -> tuple[ObjectMask, float] | None:
+) -> Found | None:
     """Look for a blob near where it should be by now.
 
     What was there on the frame before, while the object was not, is a neighbour.

@@ -7,19 +7,25 @@ graph cut decides.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 
 from napari_sam3.models.optical_flow.appearance_model import AppearanceModel
+from napari_sam3.models.optical_flow.confidence import judge_appearance
 from napari_sam3.models.optical_flow.frame_features import FrameFeatures, centre_and_size
 from napari_sam3.models.optical_flow.graph_cut import cut_graph
 from napari_sam3.models.optical_flow.mask_shapes import distance_to, ring_round
-from napari_sam3.models.optical_flow.motion import FloatImage
+from napari_sam3.models.optical_flow.motion import FloatImage, Motion, WorkingFrame
 from napari_sam3.models.optical_flow.pixel_classifier import colour_ratio
-from napari_sam3.values import BoolArray, Box
+from napari_sam3.models.optical_flow.tracked_object import Found, TrackedObject
+from napari_sam3.models.optical_flow.warp import WarpedMask, to_frame_size, to_working_size
+from napari_sam3.values import BoolArray, Box, ObjectMask
 
-BAND = 25  # working px round the warped mask in which the outline may lie
-SURE = 8.0  # log-odds where the answer is not asked for
+_BAND = 25  # working px round the warped mask in which the outline may lie
+_SURE = 8.0  # log-odds where the answer is not asked for
 _PRIOR_REACH = 3.0
 _APPEARANCE_WEIGHT, _APPEARANCE_REACH = 1.2, 4.0
 _COLOUR_WEIGHT = 0.3
@@ -27,57 +33,116 @@ _NEW = 1.0  # log-odds against what was not in the frame before
 _SMOOTHNESS = 5.0
 
 
-def weigh_evidence(
-    warped: FloatImage,
-    box: Box,
-    appearance: AppearanceModel | None,
-    features: FrameFeatures,
-    before: tuple[np.ndarray, BoolArray],
-    is_new: BoolArray,
-) -> tuple[FloatImage, FloatImage]:
-    """Log-odds that the pixels of a box are the object.
+class TexturedView(NamedTuple):
+    """Two neighbouring frames at working size.
+
+    Attributes
+    ----------
+    before, here : WorkingFrame
+        The source frame and the target.
+    motion : Motion
+        Between them.
+    features : FrameFeatures
+        Of the target.
+    """
+
+    before: WorkingFrame
+    here: WorkingFrame
+    motion: Motion
+    features: FrameFeatures
+
+
+class _Evidence(NamedTuple):
+    """What speaks for an object in a box of the target; (h, w) float32 each.
+
+    Attributes
+    ----------
+    prior : ndarray
+        The soft mask warped along the flow.
+    odds : ndarray
+        Log-odds by all evidence together.
+    appearance_odds : ndarray
+        Log-odds by the classifier alone as it was first taught.
+    """
+
+    box: Box
+    prior: FloatImage
+    odds: FloatImage
+    appearance_odds: FloatImage
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        x0, y0, x1, y1 = self.box
+        return slice(y0, y1), slice(x0, x1)
+
+
+def follow_textured(
+    view: TexturedView,
+    warped: Mapping[int, WarpedMask],
+    tracked: Mapping[int, TrackedObject],
+    settled: Iterable[ObjectMask],
+) -> dict[int, Found]:
+    """Find textured objects on the target frame; they compete for pixels.
 
     Parameters
     ----------
-    warped : (h, w) float32
-        The soft mask warped along the flow, within `box`.
-    before : (h, w, 3) uint8, (h, w) bool
-        Colours (Lab) and mask of a part of the frame before.
-    is_new : (h, w) bool
-        What was not in the frame before: what is warped there from its border is no evidence.
+    view : TexturedView
+    warped : mapping of object id to WarpedMask
+        Where the flow takes the objects.
+    tracked : mapping of object id to TrackedObject
+        The same ones, and maybe others.
+    settled : iterable of ObjectMask
+        Where others are for sure.
 
     Returns
     -------
-    log_odds, appearance_odds : (h, w) float32
-        All evidence together, and alone that of the classifier as it was first taught.
+    mapping of object id to Found
     """
+    rivals = np.zeros(view.here.grey.shape, np.float32)
+    for mask in settled:
+        rivals[to_working_size(mask, view.here)] += np.float32(np.exp(_SURE))
+    evidence = {}
+    for obj_id, guess in warped.items():
+        evidence[obj_id] = _weigh(view, guess, tracked[obj_id].appearance)
+        rivals[evidence[obj_id].slices] += np.exp(evidence[obj_id].odds)
+    seen = {}
+    for obj_id, (box, prior, odds, appearance_odds) in evidence.items():
+        taught = tracked[obj_id].appearance is not None
+        others = np.maximum(rivals[evidence[obj_id].slices] - np.exp(odds), 0)
+        alone = odds - np.log1p(others)
+        found = _cut_out(alone, box, view.features) if taught else np.asarray(alone > 0)
+        whole = to_frame_size(found, box, view.motion.scale, warped[obj_id].mask.size)
+        if whole is not None and tracked[obj_id].is_enough(whole):
+            agreement = judge_appearance(found, prior > 0.5, appearance_odds, taught=taught)
+            seen[obj_id] = (whole, agreement)
+    return seen
+
+
+def _weigh(view: TexturedView, warped: WarpedMask, appearance: AppearanceModel | None) -> _Evidence:
+    prior, box = warped.at_working_size(view.motion, _BAND + 2)
     x0, y0, x1, y1 = box
-    inside = warped > 0.5
+    inside = prior > 0.5
     least = 1 / (1 + np.exp(_PRIOR_REACH))
-    share = np.clip(warped, least, 1 - least)
+    share = np.clip(prior, least, 1 - least)
     odds = np.log(share / (1 - share)).astype(np.float32)
     if appearance is None or not inside.any():
-        return odds * 2, odds
-    odds[is_new] = -_NEW
+        return _Evidence(box, prior, odds * 2, odds)
+    # what is warped there from the border of the frame before is no evidence
+    odds[view.motion.is_new[y0:y1, x0:x1]] = -_NEW
     (cx, cy), size = centre_and_size(inside)
-    there = features.around(box, (cx + x0, cy + y0), size)
-    appearance_odds = appearance.now.log_odds(there)
-    lab, mask = before
-    colour = colour_ratio(lab, mask, ring_round(mask, 0, 15), features.lab[y0:y1, x0:x1])
-    odds += (
-        _APPEARANCE_WEIGHT * np.clip(appearance_odds, -_APPEARANCE_REACH, _APPEARANCE_REACH)
-        + _COLOUR_WEIGHT * colour
-    )
-    away = distance_to(inside)
-    odds[away > BAND] = -SURE
-    odds[distance_to(~inside) > BAND] = SURE
-    return odds, appearance.at_first.log_odds(there)
+    pixels = view.features.around(box, (cx + x0, cy + y0), size)
+    by_appearance = np.clip(appearance.now.log_odds(pixels), -_APPEARANCE_REACH, _APPEARANCE_REACH)
+    mask = to_working_size(warped.origin, view.before)
+    colours = view.features.lab[y0:y1, x0:x1]
+    by_colour = colour_ratio(view.before.lab, mask, ring_round(mask, 0, 15), colours)
+    odds += _APPEARANCE_WEIGHT * by_appearance + _COLOUR_WEIGHT * by_colour
+    odds[distance_to(inside) > _BAND] = -_SURE
+    odds[distance_to(~inside) > _BAND] = _SURE
+    return _Evidence(box, prior, odds, appearance.at_first.log_odds(pixels))
 
 
-def decide(odds: FloatImage, box: Box, features: FrameFeatures, *, smooth: bool) -> BoolArray:
+def _cut_out(odds: FloatImage, box: Box, features: FrameFeatures) -> BoolArray:
     """Turn log-odds into a mask whose outline runs along the picture's edges."""
-    if not smooth:
-        return np.asarray(odds > 0)
     x0, y0, x1, y1 = box
     guide = cv2.GaussianBlur(features.lab[y0:y1, x0:x1, :2], (0, 0), 0.6)
     return cut_graph(odds, guide, _SMOOTHNESS)

@@ -14,6 +14,10 @@ from napari_sam3.models.optical_flow.frame_features import FrameFeatures
 from napari_sam3.values import BoolArray, ObjectMask
 
 SLOWNESS = 0.8  # of the running averages
+_LEAST_SHARE = 0.15  # of its usual area, below which an object counts as lost
+
+Found = tuple[ObjectMask, float]
+"""An object on a frame, and how well it agrees with what is seen there, 0..1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +75,10 @@ class TrackedObject:
     def is_blob(self) -> bool:
         """Whether it is followed as a blob."""
         return self.levels is not None
+
+    def is_enough(self, mask: ObjectMask) -> bool:
+        """Whether a mask is not so small that the object counts as lost."""
+        return mask.area >= _LEAST_SHARE * self.area
 
     def lose(self) -> TrackedObject:
         """One more frame without it."""

@@ -11,25 +11,21 @@ from typing import TypeVar
 import numpy as np
 
 from napari_sam3.models.chains import ResumedObject
-from napari_sam3.models.optical_flow import confidence, reacquisition, textured_tracking
+from napari_sam3.models.optical_flow import reacquisition
 from napari_sam3.models.optical_flow.appearance_model import update_appearance
+from napari_sam3.models.optical_flow.confidence import score_of
 from napari_sam3.models.optical_flow.frame_features import FrameFeatures, remove_camera_motion
 from napari_sam3.models.optical_flow.motion import Motion, WorkingFrame, estimate_motion
-from napari_sam3.models.optical_flow.multi_blob_tracking import LEAST_SHARE, FramePair, follow_blobs
+from napari_sam3.models.optical_flow.multi_blob_tracking import FramePair, follow_blobs
 from napari_sam3.models.optical_flow.pixel_classifier import describe_pixels
 from napari_sam3.models.optical_flow.prompt_segmentation import segment_object
 from napari_sam3.models.optical_flow.registration import match_brightness
-from napari_sam3.models.optical_flow.tracked_object import SLOWNESS, TrackedObject
-from napari_sam3.models.optical_flow.warp import (
-    WarpedMask,
-    to_frame_size,
-    to_working_size,
-    warp_mask,
-)
+from napari_sam3.models.optical_flow.textured_tracking import TexturedView, follow_textured
+from napari_sam3.models.optical_flow.tracked_object import SLOWNESS, Found, TrackedObject
+from napari_sam3.models.optical_flow.warp import to_working_size, warp_mask
 from napari_sam3.models.sequential import SequentialTracker, TrackState
 from napari_sam3.values import (
     BoolArray,
-    Box,
     Frames,
     Keyframe,
     ObjectMask,
@@ -42,9 +38,6 @@ _KEPT_FRAMES = 3
 
 K = TypeVar("K")
 T = TypeVar("T")
-
-Found = tuple[ObjectMask, float]
-"""An object on a frame, and how well it agrees with what is seen there, 0..1."""
 
 
 class OpticalFlowTracker(SequentialTracker):
@@ -258,8 +251,12 @@ class _FrameStep:
         if any(t.is_blob for t in known.values()):
             seen = follow_blobs(self.pictures, warped, known, self.fixed)
         textured = {i: w for i, w in warped.items() if not known[i].is_blob}
-        settled = [mask for mask, _ in seen.values()]
-        return {**seen, **self._follow_textured(textured, known, settled)}
+        if textured:
+            settled = [*(mask for mask, _ in seen.values()), *self.fixed.values()]
+            before = self.tracker.working_frame(self.source)
+            view = TexturedView(before, self.here, self.motion, self.features)
+            seen = {**seen, **follow_textured(view, textured, known, settled)}
+        return seen
 
     def _conclude(
         self, seen: Mapping[int, Found], tracked: Mapping[int, TrackedObject]
@@ -270,7 +267,7 @@ class _FrameStep:
             believed = agreement
             if before.missing == 0:
                 believed = SLOWNESS * before.confidence + (1 - SLOWNESS) * agreement
-            scored[obj_id] = replace(mask, score=confidence.score_of(believed, blob=before.is_blob))
+            scored[obj_id] = replace(mask, score=score_of(believed, blob=before.is_blob))
         certain = {i: replace(m, score=1.0) for i, m in self.fixed.items()}
         apart = without_overlap({**scored, **certain})
         states = {}
@@ -284,50 +281,6 @@ class _FrameStep:
                     memory = self.tracker.learn(memory, self.target, self.features, visible)
             states[obj_id] = TrackState(visible, state.keyframe, memory)
         return states
-
-    def _follow_textured(
-        self,
-        warped: Mapping[int, WarpedMask],
-        tracked: Mapping[int, TrackedObject],
-        settled: Iterable[ObjectMask],
-    ) -> dict[int, Found]:
-        if not warped:
-            return {}
-        there = self.tracker.working_frame(self.source)
-        rivals = np.zeros(self.here.grey.shape, np.float32)
-        for mask in (*settled, *self.fixed.values()):
-            rivals[to_working_size(mask, self.here)] += np.float32(np.exp(textured_tracking.SURE))
-        evidence: dict[int, tuple[Box, np.ndarray, np.ndarray, np.ndarray]] = {}
-        is_new = self.motion.is_new
-        for obj_id, guess in warped.items():
-            soft, box = guess.at_working_size(self.motion, textured_tracking.BAND + 2)
-            x0, y0, x1, y1 = box
-            if x0 >= x1 or y0 >= y1:
-                continue
-            odds, appearance_odds = textured_tracking.weigh_evidence(
-                soft,
-                box,
-                tracked[obj_id].appearance,
-                self.features,
-                (there.lab, to_working_size(guess.origin, there)),
-                is_new[y0:y1, x0:x1],
-            )
-            evidence[obj_id] = (box, soft, odds, appearance_odds)
-            rivals[y0:y1, x0:x1] += np.exp(odds)
-        seen = {}
-        for obj_id, (box, soft, odds, appearance_odds) in evidence.items():
-            x0, y0, x1, y1 = box
-            taught = tracked[obj_id].appearance is not None
-            others = np.maximum(rivals[y0:y1, x0:x1] - np.exp(odds), 0)
-            alone = odds - np.log1p(others)
-            found = textured_tracking.decide(alone, box, self.features, smooth=taught)
-            whole = to_frame_size(found, box, self.motion.scale, self.size)
-            if whole is not None and whole.area >= LEAST_SHARE * tracked[obj_id].area:
-                agreement = confidence.judge_appearance(
-                    found, soft > 0.5, appearance_odds, taught=taught
-                )
-                seen[obj_id] = (whole, agreement)
-        return seen
 
     def _search(self, lost: TrackedObject, taken: BoolArray) -> Found | None:
         """Look for an object that was not seen where the flow took it."""

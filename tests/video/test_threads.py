@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from napari_sam3.errors import VideoError
 from napari_sam3.video import Video, open_video
+from napari_sam3.video.fair_lock import FairLock
 from napari_sam3.video.frame_cache import SHARED_CACHE
 
 from .clips import encode, read_number
@@ -58,3 +60,21 @@ def test_closing_while_others_read(clip: Path, small_cache: None) -> None:
         assert read_number(video[79]) == 79
         video.close()
         assert all("closed" in reader.result(timeout=60) for reader in readers)
+
+
+def test_nobody_is_overtaken_who_waits_for_a_decoder() -> None:
+    lock, order = FairLock(), []
+
+    def take(number: int) -> None:
+        with lock:
+            order.append(number)
+
+    with ThreadPoolExecutor(3) as pool:
+        with lock:
+            for number in range(3):
+                pool.submit(take, number)
+                while len(lock._turns) < number + 2:
+                    time.sleep(0)
+        # asked for anew at once: those that waited come first
+        take(3)
+    assert order == [0, 1, 2, 3]

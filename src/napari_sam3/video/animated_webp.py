@@ -9,13 +9,13 @@ from __future__ import annotations
 import io
 import warnings
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from napari_sam3.video.base import Frame, Video
+from napari_sam3.video.fair_lock import FairLock
 from napari_sam3.video.frame_cache import SHARED_CACHE, FrameCache
 from napari_sam3.video.image_file import PICTURE_ERRORS, unreadable
 from napari_sam3.video.missing_frames import warn_of_loss
@@ -31,7 +31,7 @@ class AnimatedWebp(Video):
     """
 
     def __init__(self, path: Path, *, cache: FrameCache = SHARED_CACHE) -> None:
-        self._lock = Lock()
+        self._lock = FairLock()
         self._cache = cache
         self._owner = object()
         self._warned = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +13,6 @@ import av.error
 from napari_sam3.video.demuxer import FFMPEG_ERRORS, PacketReader, open_container
 from napari_sam3.video.frame_index import FrameIndex
 from napari_sam3.video.packets import StampKind
-
-Keep = Callable[[int, av.VideoFrame], None]
 
 READ_ON = 16
 """So few frames ahead it is cheaper to decode on than to seek, even to a keyframe."""
@@ -151,50 +149,55 @@ class Decoder:
 
     # ------------------------------------------------------------------------ a wanted frame
 
-    def read(self, frame_index: int, index: FrameIndex, keep: Keep, *, reach: int = 0) -> bool:
+    def read(
+        self, frame_index: int, index: FrameIndex, *, reach: int = 0
+    ) -> Iterator[tuple[int, av.VideoFrame]]:
         """Decode until a frame is found.
 
         Parameters
         ----------
         frame_index : int
         index : FrameIndex
-        keep : callable
-            Gets every frame (number, frame) that comes by, the wanted one last.
         reach : int
             So many frames before it are to come by too.
 
-        Returns
-        -------
-        bool
-            False if the file does not give this frame.
+        Yields
+        ------
+        tuple of (frame number, av.VideoFrame)
+            Every frame that comes by, the wanted one last, if the file gives it.
         """
         key = index.key_before(frame_index)
         if self.last < frame_index and (self._ready or not self._drained):
             near = frame_index - self.last <= (1 if index.is_all_keys else READ_ON)
             if near or self.last >= index.key_frames[key]:
-                found, _ = self._read_on(frame_index, index, keep)
-                if found:
-                    return True
+                for number, frame in self._read_on(frame_index, index):
+                    yield number, frame
+                    if number == frame_index:
+                        return
         if reach:
             key = index.key_before(max(0, frame_index - reach))
         back = 1
         while True:
             self._seek(index, key)
-            found, seen_before = self._read_on(frame_index, index, keep)
+            seen_before = False
+            for number, frame in self._read_on(frame_index, index):
+                yield number, frame
+                if number == frame_index:
+                    return
+                seen_before = seen_before or number < frame_index
             # frames before and after it were had, but not this one: it is not there
-            if found or seen_before or key == 0:
-                return found
+            if seen_before or key == 0:
+                return
             key = max(0, key - back)
             back *= 2
 
-    def read_to_end(self, key: int, index: FrameIndex, keep: Keep) -> None:
+    def read_to_end(self, key: int, index: FrameIndex) -> Iterator[tuple[int, av.VideoFrame]]:
         """Decode from one of the index's places to start at up to its last frame."""
         self._seek(index, key)
-        self._read_on(len(index) - 1, index, keep)
+        yield from self._read_on(len(index) - 1, index)
 
-    def _read_on(self, frame_index: int, index: FrameIndex, keep: Keep) -> tuple[bool, bool]:
-        """Decode up to a frame: whether it was found, and whether an earlier one came by."""
-        seen_before = False
+    def _read_on(self, frame_index: int, index: FrameIndex) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Decode from here up to a frame, or to the first one behind it."""
         while True:
             while self._ready:
                 frame = self._ready.pop(0)
@@ -205,14 +208,11 @@ class Decoder:
                 if number is None or number < self._floor:
                     continue
                 self.last = max(self.last, number)
-                keep(number, frame)
-                if number == frame_index:
-                    return True, seen_before
-                if number > frame_index:
-                    return False, seen_before
-                seen_before = True
+                yield number, frame
+                if number >= frame_index:
+                    return
             if self._drained or not self._feed(index):
-                return False, seen_before
+                return
 
     def _seek(self, index: FrameIndex, key: int) -> None:
         """Stand at a place where decoding can start."""

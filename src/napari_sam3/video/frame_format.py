@@ -18,8 +18,17 @@ from numpy.typing import NDArray
 
 from napari_sam3.video.h264 import SequenceParameters
 
-_local = threading.local()
 _THREADS = min(4, os.cpu_count() or 1)
+
+
+class _Thread(threading.local):
+    """What each thread has for itself: a reformatter keeps its tables, and is not thread-safe."""
+
+    def __init__(self) -> None:
+        self.reformatter = VideoReformatter()
+
+
+_thread = _Thread()
 
 _COLOURED = {"yuv420p": "gray", "yuvj420p": "gray", "yuv420p10le": "gray10le"}
 
@@ -140,10 +149,10 @@ class FrameFormat:
             "threads": _THREADS if width * height > 2**19 else 1,
         }
         try:
-            fresh = _reformatter().reformat(frame, **wanted)
+            fresh = _thread.reformatter.reformat(frame, **wanted)
         except OSError:
             # the file names a colour matrix that FFmpeg can't convert from, or a damaged one
-            fresh = _reformatter().reformat(
+            fresh = _thread.reformatter.reformat(
                 frame,
                 src_colorspace=Colorspace.ITU709,
                 dst_colorspace=Colorspace.ITU709,
@@ -185,11 +194,3 @@ def _brightness(frame: av.VideoFrame) -> NDArray[Any]:
     rows = np.frombuffer(plane, stored).reshape(plane.height, plane.line_size // stored.itemsize)
     brightness: NDArray[Any] = rows[:, : plane.width].astype(stored.newbyteorder("="))
     return brightness
-
-
-def _reformatter() -> VideoReformatter:
-    """One for each thread: it keeps its tables from frame to frame, and is not thread-safe."""
-    reformatter: VideoReformatter | None = getattr(_local, "reformatter", None)
-    if reformatter is None:
-        reformatter = _local.reformatter = VideoReformatter()
-    return reformatter

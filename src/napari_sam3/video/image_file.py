@@ -53,6 +53,21 @@ def unreadable(path: Path, exc: BaseException) -> VideoError:
     )
 
 
+def is_animated_png(path: Path) -> bool:
+    """Whether a file is a PNG of several pictures.
+
+    Raises
+    ------
+    VideoError
+        If it can't be read.
+    """
+    try:
+        with Image.open(path) as image:
+            return getattr(image, "n_frames", 1) > 1 and image.format == "PNG"
+    except PICTURE_ERRORS as exc:
+        raise unreadable(path, exc) from exc
+
+
 def read_image(path: Path) -> Frame:
     """Read one picture as (H, W) or (H, W, 3), grey at its own depth; turned as its EXIF says.
 

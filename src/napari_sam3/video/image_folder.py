@@ -1,4 +1,4 @@
-"""Pictures as video: what is in a file of pictures, and folders of frames."""
+"""Folders of frames as video, and single pictures as a video of one frame."""
 
 from __future__ import annotations
 
@@ -10,41 +10,12 @@ import tifffile
 from PIL import Image
 
 from napari_sam3.errors import VideoError
-from napari_sam3.video.animated_webp import AnimatedWebp, is_animated_webp
 from napari_sam3.video.base import Frame, Video
 from napari_sam3.video.image_file import PICTURE_ERRORS, TIFF_SUFFIXES, read_image, unreadable
 from napari_sam3.video.numbered_files import find_gaps, natural_key, warn_of_number_gaps
 from napari_sam3.video.tiff_calibration import read_calibration
-from napari_sam3.video.tiff_stack import TiffStack
-from napari_sam3.video.video_file import VideoFile
 
 IMAGE_SUFFIXES = TIFF_SUFFIXES | {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
-
-
-def open_picture(path: Path) -> Video:
-    """Open one file of pictures: a single picture, a stack of them, or an animation.
-
-    Raises
-    ------
-    VideoError
-        If it can't be read.
-    """
-    if path.suffix.lower() in TIFF_SUFFIXES:
-        stack = TiffStack.open(path)
-        if len(stack) > 1 or stack.breaks_off:
-            return stack
-        stack.close()
-        return ImageFolder(path, (path,))
-    if is_animated_webp(path):
-        return AnimatedWebp.open(path)
-    try:
-        with Image.open(path) as image:
-            n_frames, kind = getattr(image, "n_frames", 1), image.format
-    except PICTURE_ERRORS as exc:
-        raise unreadable(path, exc) from exc
-    if n_frames > 1 and kind == "PNG":
-        return VideoFile.open(path)
-    return ImageFolder(path, (path,))
 
 
 def _check_sizes(files: Sequence[Path]) -> None:

@@ -29,14 +29,8 @@ def count_whole(path: Path, stream_number: int, index: FrameIndex) -> int:
     whole = last + 1
     with closing(Decoder(path, stream_number, index.kind, "SLICE")) as decoder:
         for start in dict.fromkeys((key, max(0, key - 1))):
-            healthy: dict[int, bool] = {}
-
-            def note_health(
-                number: int, frame: av.VideoFrame, seen: dict[int, bool] = healthy
-            ) -> None:
-                seen[number] = not frame.is_corrupt
-
-            decoder.read_to_end(start, index, note_health)
+            frames = decoder.read_to_end(start, index)
+            healthy = {number: not frame.is_corrupt for number, frame in frames}
             first = max(min(healthy, default=0), last - MOST_REORDERED)
             damaged = (n for n in range(first, last + 1) if not healthy.get(n, False))
             whole = next(damaged, last + 1)

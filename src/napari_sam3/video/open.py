@@ -51,7 +51,10 @@ def open_video(path: str | os.PathLike[str]) -> Video:
 
 def _open(place: Path) -> Video:
     # FFmpeg and the image libraries are loaded when a file is opened, not before
-    from napari_sam3.video.image_folder import IMAGE_SUFFIXES, ImageFolder, open_picture
+    from napari_sam3.video.animated_webp import AnimatedWebp, is_animated_webp
+    from napari_sam3.video.image_file import TIFF_SUFFIXES, is_animated_png
+    from napari_sam3.video.image_folder import IMAGE_SUFFIXES, ImageFolder
+    from napari_sam3.video.tiff_stack import TiffStack
     from napari_sam3.video.video_file import VideoFile
 
     if not place.exists():
@@ -60,9 +63,19 @@ def _open(place: Path) -> Video:
         return ImageFolder.open(place)
     if not place.stat().st_size:
         raise VideoError(f"{str(place)!r} is empty (0 bytes); get a whole copy of it")
-    if place.suffix.lower() in IMAGE_SUFFIXES:
-        return open_picture(place)
-    return VideoFile.open(place)
+    suffix = place.suffix.lower()
+    if suffix not in IMAGE_SUFFIXES:
+        return VideoFile.open(place)
+    if suffix in TIFF_SUFFIXES:
+        stack = TiffStack.open(place)
+        if len(stack) > 1 or stack.breaks_off:
+            return stack
+        stack.close()
+    elif is_animated_webp(place):
+        return AnimatedWebp.open(place)
+    elif is_animated_png(place):
+        return VideoFile.open(place)
+    return ImageFolder(place, (place,))
 
 
 def as_video(source: Any) -> Video:

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
-from threading import Lock
 from typing import Any, Literal
 
 import numpy as np
@@ -25,6 +24,7 @@ from PIL import Image
 
 from napari_sam3.errors import VideoError
 from napari_sam3.video.base import Frame, Video
+from napari_sam3.video.fair_lock import FairLock
 from napari_sam3.video.image_file import PICTURE_ERRORS, from_pillow, unreadable
 from napari_sam3.video.missing_frames import warn_of_loss
 from napari_sam3.video.tiff_calibration import Calibration, read_calibration
@@ -46,7 +46,7 @@ class TiffStack(Video):
     """
 
     def __init__(self, path: Path) -> None:
-        self._lock = Lock()
+        self._lock = FairLock()
         self._file = path.open("rb")
         weakref.finalize(self, self._file.close).atexit = False
         try:

@@ -7,7 +7,6 @@ import weakref
 from collections import deque
 from contextlib import closing
 from pathlib import Path
-from threading import Lock
 from typing import Any, Literal
 
 import av
@@ -17,6 +16,7 @@ from napari_sam3.errors import VideoError
 from napari_sam3.video.base import Frame, Video
 from napari_sam3.video.decoder import READ_ON, Decoder
 from napari_sam3.video.demuxer import identify
+from napari_sam3.video.fair_lock import FairLock
 from napari_sam3.video.frame_cache import SHARED_CACHE, FrameCache
 from napari_sam3.video.frame_format import frame_nbytes, keep_freed_memory
 from napari_sam3.video.frame_index import FrameIndex
@@ -61,7 +61,7 @@ class VideoFile(Video):
         self._index: FrameIndex = probe.index
         self._cache = cache
         self._owner = object()
-        self._lock = Lock()
+        self._lock = FairLock()
         self._decoder: Decoder | None = None
         self._at_start: Decoder | None = None  # from opening, not used yet
         self._format = probe.frame_format
@@ -176,7 +176,8 @@ class VideoFile(Video):
 
     def _search(self, decoder: Decoder, frame_index: int, budget: int | None) -> _Search:
         search = _Search(self, frame_index, budget)
-        search.found = decoder.read(frame_index, self._index, search.add, reach=self._reach)
+        for number, frame in decoder.read(frame_index, self._index, reach=self._reach):
+            search.add(number, frame)
         search.finish()
         return search
 
@@ -228,11 +229,14 @@ class _Search:
         self._budget = budget
         self._passed: deque[tuple[int, av.VideoFrame]] = deque()
         self._nbytes = 0
-        self.found = False
         self.number: int | None = None
         self.frame: av.VideoFrame | None = None
         self.next: int | None = None
         self.cached: list[int] = []
+
+    @property
+    def found(self) -> bool:
+        return self.number == self._wanted
 
     def add(self, number: int, frame: av.VideoFrame) -> None:
         if number > self._wanted:

@@ -117,7 +117,7 @@ def _system() -> Section:
 
 def _packages() -> Section:
     found: Section = {name: _version(name) or "not installed" for name in PACKAGES}
-    bindings = {name: found for name in QT_BINDINGS if (found := _version(name)) is not None}
+    bindings = {name: told for name in QT_BINDINGS if (told := _version(name)) is not None}
     found["Qt"] = bindings or 'none: no window (pip install "napari-sam3[all]" brings one)'
     return found
 

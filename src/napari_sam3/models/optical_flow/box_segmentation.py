@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from skimage.graph import MCP_Geometric
 
 from napari_sam3.models.optical_flow.graph_cut import cut_graph

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -95,22 +96,93 @@ ROOMS = (
 )
 
 
-def test_rooms_are_imported_one_way():
-    home = Path(napari_sam3.__file__).parent
-    rank = {room: number for number, line in enumerate(ROOMS) for room in line}
-    wrong = []
-    for file in sorted(home.rglob("*.py")):
-        room = file.relative_to(home).with_suffix("").parts[0]
-        if room == "__init__":
-            continue
+# the same in the window's room
+PLUGIN_ROOMS = ("layers", "model", "controllers", "io", "scripting", "views")
+
+HOME = Path(napari_sam3.__file__).parent
+
+
+def imports_by_module():
+    """Every module of the package, and all names that its import statements say, late ones too."""
+    found = {}
+    for file in sorted(HOME.rglob("*.py")):
+        parts = file.relative_to(HOME.parent).with_suffix("").parts
+        names = set()
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom):
-                names = [node.module or ""]
-            else:
-                names = [n.name for n in node.names] if isinstance(node, ast.Import) else []
-            for name in names:
-                package, _, rest = name.partition(".")
-                other = rest.partition(".")[0]
-                if package == "napari_sam3" and other and rank[other] > rank[room]:
-                    wrong.append(f"{file.relative_to(home)} imports {name}")
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert not node.level, f"{file} imports relatively"
+                names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = names
+    return found
+
+
+def arrows():
+    """Of each module of the package, the modules of the package that it imports."""
+    found = imports_by_module()
+
+    def module_of(name):
+        return name if name in found else name.rpartition(".")[0]
+
+    return {
+        module: {module_of(name) for name in names if module_of(name) in found} - {module}
+        for module, names in found.items()
+    }
+
+
+def rooms_out_of_order(prefix, rank):
+    """Modules below `prefix` that import one of a room that stands above their own."""
+
+    def room(module):
+        return module.removeprefix(prefix + ".").partition(".")[0]
+
+    inside = {m: used for m, used in arrows().items() if m.startswith(prefix + ".")}
+    return [
+        f"{module} imports {other}"
+        for module, used in inside.items()
+        for other in sorted(used)
+        if other.startswith(prefix + ".") and rank[room(other)] > rank[room(module)]
+    ]
+
+
+def test_rooms_are_imported_one_way():
+    rank = {room: number for number, line in enumerate(ROOMS) for room in line}
+    assert rooms_out_of_order("napari_sam3", rank) == []
+
+
+def test_rooms_of_the_window_are_imported_one_way():
+    rank = {room: number for number, room in enumerate(PLUGIN_ROOMS)}
+    assert rooms_out_of_order("napari_sam3.plugin", rank) == []
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    try:
+        TopologicalSorter(arrows()).prepare()
+    except CycleError as exc:
+        pytest.fail(f"a circle of imports: {' <- '.join(exc.args[1])}")
+
+
+@pytest.mark.parametrize("room", ["layers", "model"])
+def test_layers_and_model_know_no_qt(room):
+    qt = {"qtpy", "magicgui", "superqt", "PyQt6", "napari.qt", "napari._qt"}
+    wrong = [
+        f"{module} imports {name}"
+        for module, names in imports_by_module().items()
+        if module.startswith(f"napari_sam3.plugin.{room}")
+        for name in names
+        if any(name == one or name.startswith(one + ".") for one in qt)
+    ]
+    assert wrong == []
+
+
+def test_a_panel_knows_no_other_panel():
+    """A panel is a file of views/; what several share lies in views/widgets, or in a controller."""
+    wrong = [
+        f"{module} imports {other}"
+        for module, used in arrows().items()
+        if module.startswith("napari_sam3.plugin.views.") and module.endswith("_panel")
+        for other in used
+        if other.startswith("napari_sam3.plugin.views.") and other.endswith("_panel")
+    ]
     assert wrong == []

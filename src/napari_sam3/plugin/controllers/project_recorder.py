@@ -16,6 +16,7 @@ from napari_sam3.values import Direction, ObjectMask
 if TYPE_CHECKING:
     from napari_sam3.models.base import VideoModel
     from napari_sam3.projects import Project
+    from napari_sam3.projects.session import ProjectSession
     from napari_sam3.session.propagation import Propagation
     from napari_sam3.session.saved_prompts import SavedPrompt
     from napari_sam3.video import Video
@@ -88,8 +89,7 @@ class ProjectRecorder:
         self.project = project
         self.make: Callable[[], Project] | None = None
         self._is_claimed = project is not None
-        self._run = 0
-        self._saved_ids: tuple[int, ...] = ()
+        self._session: ProjectSession | None = None
 
     @property
     def known(self) -> KnownPrompts:
@@ -114,20 +114,11 @@ class ProjectRecorder:
         self, video: Video, model: VideoModel, contrast_limits: tuple[float, float] | None
     ) -> VideoSession:
         """A new session, or the earlier one as it was."""
-        session = VideoSession(video, model, contrast_limits=contrast_limits)
-        if self.project is None or not len(self.project.prompts):
-            return session
-        from napari_sam3.projects.session import recall_from
-        from napari_sam3.session.session_prompts import restore_prompts
+        if self.project is None:
+            return VideoSession(video, model, contrast_limits=contrast_limits)
+        from napari_sam3.projects.session import open_session
 
-        try:
-            for problem in restore_prompts(session, self.project.prompts):
-                logger.warning("%s", problem)
-            session.remember(recall_from(self.project.labels), self.project.fresh_frames)
-        except BaseException:
-            session.close()
-            raise
-        return session
+        return open_session(self.project, model, video=video, contrast_limits=contrast_limits)
 
     def begin(self) -> Iterator[ProjectMade | ProjectRefused]:
         """Make the project if there is to be one; before the first result."""
@@ -147,14 +138,15 @@ class ProjectRecorder:
 
     def save_prompts(self, session: VideoSession) -> None:
         """Keep what the session was told."""
-        if self.project is not None:
-            self.project.save_prompts(session.list_prompts())
-            self._saved_ids = session.object_ids
+        of_project = self._of_project(session)
+        if of_project is not None:
+            of_project.save_prompts()
 
-    def note_found(self, session: VideoSession) -> None:
+    def save_found_objects(self, session: VideoSession) -> None:
         """Keep the ids of objects that were found on the way, before they are shown."""
-        if session.object_ids != self._saved_ids:
-            self.save_prompts(session)
+        of_project = self._of_project(session)
+        if of_project is not None:
+            of_project.save_found_objects()
 
     def count_done(
         self,
@@ -163,12 +155,11 @@ class ProjectRecorder:
         limit: int | None,
     ) -> int:
         """How many of several runs, planned one after the other, came before the one stopped."""
-        for number, (direction, start) in reversed(list(enumerate(runs))):
-            propagation, first = _plan(session, direction, start, limit)
-            propagation.close()
-            if self._is_stopped(direction, first, limit):
-                return number
-        return 0
+        of_project = self._of_project(session)
+        if of_project is None:
+            return 0
+        stopped = [n for n, run in enumerate(runs) if of_project.is_stopped(*run, limit)]
+        return stopped[-1] if stopped else 0
 
     def propagate(
         self,
@@ -178,32 +169,22 @@ class ProjectRecorder:
         limit: int | None,
     ) -> Propagation:
         """Begin a run; or go on with the one that was stopped, if it is the same."""
-        propagation, first = _plan(session, direction, start, limit)
-        if self.project is None:
-            return propagation
-        if self._is_stopped(direction, first, limit):
-            assert self.project.run is not None, "it was stopped"
-            propagation.close()
-            self._run = self.project.run.number
-            return session.follow(self.project.frames_left)
-        self._run = self.project.begin_run(direction, first, limit)
-        return propagation
-
-    def _is_stopped(self, direction: Direction, start: int, limit: int | None) -> bool:
-        """Whether this run was begun and not ended, and the prompts are those of then."""
-        run = None if self.project is None else self.project.run
-        return (
-            self.project is not None
-            and run is not None
-            and (run.direction, run.start, run.limit) == (direction, start, limit)
-            and not run.stale
-            and bool(self.project.frames_left)
-        )
+        of_project = self._of_project(session)
+        return (of_project or session).propagate(direction, start, limit)
 
     @property
     def run_number(self) -> int:
-        """Of the run that `propagate` began; 0 where it is not kept."""
-        return self._run
+        """Of the project's run; 0 where nothing is kept."""
+        run = None if self.project is None else self.project.run
+        return 0 if run is None else run.number
+
+    def _of_project(self, session: VideoSession) -> ProjectSession | None:
+        """The session as the project keeps it; None where nothing is kept."""
+        if self.project is not None and self._session is None:
+            from napari_sam3.projects.session import ProjectSession
+
+            self._session = ProjectSession(self.project, session)
+        return self._session
 
     def close(self) -> None:
         """Close a project that nobody has heard of."""
@@ -212,14 +193,3 @@ class ProjectRecorder:
                 self.project.close()
             except OSError as exc:  # tried again when it is opened, and when the program ends
                 logger.error("%s", exc)
-
-
-def _plan(
-    session: VideoSession, direction: Direction, start: int | None, limit: int | None
-) -> tuple[Propagation, int]:
-    """A propagation, and the frame that it starts at."""
-    propagation = session.propagate(direction, start, limit)
-    if not propagation.legs:
-        return propagation, start or 0
-    # backward begins at the frame before
-    return propagation, propagation.legs[0].start + (direction == "backward")

@@ -181,7 +181,7 @@ class SessionController:
                 if number == 0:
                     yield Planned(len(propagation) + (0 if done else n_later))
                 for result in propagation:
-                    self.recorder.note_found(session)
+                    self.recorder.save_found_objects(session)
                     yield Tracked(result, self.recorder.run_number)
                 if propagation.is_cancelled:
                     return

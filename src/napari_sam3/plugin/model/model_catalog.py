@@ -11,10 +11,20 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from napari_sam3.errors import ModelError, ModelUnavailableError
+from napari_sam3.models.base import Capabilities
 from napari_sam3.models.registry import ModelEntry, choose_model, find_model, list_models
 from napari_sam3.models.weights import State, WeightsState, format_bytes, state_of
 
 AUTO = "auto"
+
+KINDS_OF_PROMPTS = {
+    "text": "text",
+    "exemplars": "examples",
+    "points": "clicks",
+    "boxes": "boxes",
+    "masks": "painted masks",
+}
+"""What models may take, by the name of the capability, in words."""
 
 
 @dataclass(frozen=True)
@@ -100,3 +110,9 @@ def format_state(entry: ModelEntry, now: WeightsState | None) -> str:
         State.OFFLINE: "not here, offline",
         State.DAMAGED: "folder damaged",
     }[now.state]
+
+
+def format_kinds(capabilities: Capabilities) -> str:
+    """The kinds of prompts that a model takes, in words."""
+    kinds = [word for kind, word in KINDS_OF_PROMPTS.items() if getattr(capabilities, kind)]
+    return ", ".join(kinds) or "nothing"

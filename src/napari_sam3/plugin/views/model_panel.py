@@ -11,10 +11,9 @@ from qtpy.QtWidgets import QComboBox, QLabel, QSizePolicy, QWidget
 from napari_sam3.models.registry import ModelEntry
 from napari_sam3.plugin.controllers.model_controller import ModelController
 from napari_sam3.plugin.model.app_state import AppState
-from napari_sam3.plugin.model.model_catalog import AUTO, format_state
+from napari_sam3.plugin.model.model_catalog import AUTO, format_kinds, format_state
 from napari_sam3.plugin.views.model_dialog import GetModelDialog
 from napari_sam3.plugin.views.model_dialog.text import link
-from napari_sam3.plugin.views.prompt_panel import format_kinds
 from napari_sam3.plugin.views.widgets.groups import Rows
 from napari_sam3.plugin.views.widgets.layer_combo import fit_narrow
 from napari_sam3.plugin.views.widgets.quiet_line import QuietLine

@@ -9,24 +9,16 @@ from napari.layers import Labels, Points, Shapes
 from napari.utils.colormaps import label_colormap
 from qtpy.QtWidgets import QLabel
 
-from napari_sam3.models.base import Capabilities
 from napari_sam3.models.registry import ModelEntry, models_that_take
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.layers.prompt_layers import EXCLUDE, INCLUDE
 from napari_sam3.plugin.layers.results_layer import HIGHEST_ID
 from napari_sam3.plugin.model.app_state import NEW_EACH, split_text
+from napari_sam3.plugin.model.model_catalog import KINDS_OF_PROMPTS, format_kinds
 from napari_sam3.plugin.views.widgets.binding import bind
 from napari_sam3.plugin.views.widgets.groups import FieldGroup
 from napari_sam3.plugin.views.widgets.layer_combo import LayerCombo
 from napari_sam3.plugin.views.widgets.spin_box import NumberField
-
-_KINDS = {
-    "text": "text",
-    "exemplars": "examples",
-    "points": "clicks",
-    "boxes": "boxes",
-    "masks": "painted masks",
-}
 
 
 class PromptPanel:
@@ -175,15 +167,9 @@ class PromptPanel:
         self._on_exemplars_ticked(bool(self.exemplars.value))
 
 
-def format_kinds(capabilities: Capabilities) -> str:
-    """The kinds of prompts that a model takes, in words."""
-    kinds = [word for kind, word in _KINDS.items() if getattr(capabilities, kind)]
-    return ", ".join(kinds) or "nothing"
-
-
 def _why_closed(kind: str, entry: ModelEntry) -> str:
     return (
-        f"The model {entry.name} takes no {_KINDS[kind]}; it takes "
-        f"{format_kinds(entry.capabilities)}. Models that take {_KINDS[kind]}: "
+        f"The model {entry.name} takes no {KINDS_OF_PROMPTS[kind]}; it takes "
+        f"{format_kinds(entry.capabilities)}. Models that take {KINDS_OF_PROMPTS[kind]}: "
         f"{models_that_take(kind)}."
     )

@@ -38,6 +38,7 @@ def test_the_report_is_plain_text_with_all_sections(weights_home, tmp_path, caps
     for told in ("libx264 yes", "features_mb       64 (environment)", "HF_TOKEN set", "cpu"):
         assert told in out
     assert f" in {tmp_path / 'cells'}\n" in out
+    assert "could not be found out" not in out
     assert "hf_secret" not in out
 
 

@@ -12,7 +12,7 @@ from transformers import Sam3Model
 from transformers.models.sam3_video import modeling_sam3_video as upstream
 
 from napari_sam3.models.sam import concept_track
-from napari_sam3.models.sam.concept_track import prune_memory
+from napari_sam3.models.sam.concept_track import new_session, prune_memory
 from napari_sam3.values import Concept, without_overlap
 from tests.models.sam.concept_kit import (
     BareConcepts,
@@ -124,12 +124,13 @@ def test_several_texts_are_followed_as_upstream_does(networks, film):
     changes = {"new_det_thresh": 2.0}
     network = one_at_a_time(networks(0, **changes))
     bare = BareConcepts(network, film, ["dog", "cat"])
-    theirs = bare.track(range(6))
+    frames = range(3, 9)
+    theirs = bare.track(frames)
     prompt_of = bare.session.obj_id_to_prompt_id
     assert set(prompt_of.values()) == {0, 1}
     ours = OurConcepts(networks(0, **changes), film)
-    ids = [ours.ask(0, text) for text in ("dog", "cat")]
-    tracked = ours.propagate(range(6))
+    ids = [ours.ask(3, text) for text in ("dog", "cat")]
+    tracked = ours.propagate(frames)
     for prompt, own in enumerate(ids):
         group = {
             frame: {i: m for i, m in objects.items() if prompt_of[i] == prompt}
@@ -253,16 +254,22 @@ def test_exemplars_on_a_frame_are_as_the_image_model_finds_them(
 
 
 def test_negative_exemplars_and_words_count(networks, film):
-    network = networks(0, score_threshold_detection=0.0)  # whatever is thought of them
-    tracker = OurConcepts(network, film).tracker
+    model = networks(0, score_threshold_detection=0.0)  # whatever is thought of them
+    tracker = OurConcepts(model, film).tracker
     boxes = np.array([[20.0, 10, 50, 45], [70, 40, 110, 80]])
     asked = [
         Concept(None, boxes, np.array([True, True])),
         Concept(None, boxes, np.array([True, False])),
         Concept("cat", boxes, np.array([True, False])),
     ]
-    answers = [[(m.bbox, m.score) for m in tracker.detect(3, concept)] for concept in asked]
-    assert answers[0] != answers[1] != answers[2]
+    tracker._views.fetch(3)
+    with torch.inference_mode():
+        prompts = [tracker._encode(3, concept) for concept in asked]
+        view = tracker._views.detector(3)
+        answers = [tracker._detector.detect(new_session(model, p, N), view) for p in prompts]
+    first, second, third = (answer["scores"] for answer in answers)
+    assert not torch.equal(first, second)
+    assert not torch.equal(second, third)
 
 
 def test_tokens_of_exemplars_find_look_alikes_on_other_frames(networks, film):

@@ -19,8 +19,8 @@ from unittest.mock import patch
 CALLBACKS = ("mouse_drag", "mouse_move", "mouse_wheel", "mouse_double_click")
 THREADS_MAY_TAKE = 20
 """Seconds; for those that were told to stop, on a busy machine."""
-THREADS_OF_OTHERS = ("serve_forever", "process_request_thread", "zarr_io", "asyncio_")
-"""Servers of fixtures, which may end after the viewer is cleaned; zarr's, which stay."""
+THREADS_OF_OTHERS = ("serve_forever", "process_request_thread", "zarr_io", "asyncio_", "tqdm")
+"""Servers of fixtures, which may end after the viewer is cleaned; zarr's and tqdm's, which stay."""
 
 
 class SharedViewer:

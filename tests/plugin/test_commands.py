@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from napari.layers import Image, Labels, Points, Shapes
-from napari_sam3.labels.notes import PAINTED, ObjectNote
+from napari_sam3.labels.object_notes import PAINTED, ObjectNote
 from napari_sam3.labels.store import LabelStore
 
 from napari_sam3.errors import LayerError, LineageError, RequestError, StoreReadOnlyError

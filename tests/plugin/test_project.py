@@ -235,7 +235,7 @@ def test_earlier_work_is_offered_and_left_alone(begin, open_dock, clip, work, ow
     close(dock)
     (first,) = list_projects(own_projects)
     second = begin()
-    qtbot.waitUntil(lambda: second.state.earlier != "")
+    qtbot.waitUntil(lambda: second.state.project.earlier != "")
     assert second.guidance.text().startswith("Earlier work on this video was kept")
     assert not second.project_panel.offer.isHidden()
     work(second, second.segment_frame)
@@ -244,7 +244,7 @@ def test_earlier_work_is_offered_and_left_alone(begin, open_dock, clip, work, ow
     close(second)
     third = open_dock()
     (image,) = third.viewer.open(str(clip), plugin="napari-sam3")
-    qtbot.waitUntil(lambda: third.state.earlier != "")
+    qtbot.waitUntil(lambda: third.state.project.earlier != "")
     third.project_panel.offer.accept.click()
     qtbot.waitUntil(lambda: third.projects.project is not None)
     assert third.projects.project.folder == list_projects(own_projects)[0]
@@ -268,13 +268,13 @@ def test_a_second_window_looks_on(begin, open_dock, open_viewer, work, own_proje
     other.propagate()
     assert any("can be looked at, but not changed" in text for _, text in notes)
     with pytest.raises(ProjectReadOnlyError):
-        other.projects.check_writable(other.video_panel.video.value)
+        other.tracking.check_writable()
     n_layers = len(other.viewer.layers)
     other.viewer.dims.set_current_step(0, 5)
     dock.prompt_panel.object.value = 2
     dock.prompt_panel.points.value.add([[3, 40, 60]])
     work(dock, dock.propagate)
-    dock.projects.current.autosave.close()
+    dock.projects.autosaves[dock.projects.current].close()
     dock.projects.project.flush()
     other.project_panel.reload.native.click()
     qtbot.waitUntil(lambda: len(other.prompt_panel.points.value.data) == 2)
@@ -315,7 +315,7 @@ def test_masks_can_be_painted_only_where_they_are_kept(begin, open_again, work):
     dock = begin()
     paint_a_mask(dock)
     work(dock, dock.segment_frame)
-    dock.projects.current.autosave.close()
+    dock.projects.autosaves[dock.projects.current].close()
     other = open_again(dock.projects.project.folder)
     painted = other.prompt_panel.masks.value
     assert painted.name == "mine"

@@ -71,7 +71,8 @@ def test_window_works_on_while_the_model_works(ready, gate, qtbot):
     ready.viewer.dims.set_current_step(0, 7)
     ready.prompt_panel.object.value = 2
     ready.prompt_panel.points.value.add([[0, 60, 20]])
-    assert ready.guidance.text() == "Tracking: 2 of 20 frames. Stop keeps what is done."
+    told = "Tracking: 2 of 20 frames. Stop keeps what is done."
+    qtbot.waitUntil(lambda: ready.guidance.text() == told)
     assert not ready.tracking_panel.progress.native.isHidden()
     gate.open()
     qtbot.waitSignal(ready.ended).wait()
@@ -80,12 +81,12 @@ def test_window_works_on_while_the_model_works(ready, gate, qtbot):
 
 def test_second_propagate_does_nothing(ready, gate, qtbot):
     begin(ready, gate, qtbot, 3)
-    job = ready.job
+    job = ready.tracking.job
     ready.propagate()
     ready.segment_frame()
     ready.reset()
     ready.remove_object()
-    assert ready.job is job
+    assert ready.tracking.job is job
     assert len(worker._alive) == 1
     gate.open()
     qtbot.waitSignal(ready.ended).wait()
@@ -249,7 +250,7 @@ def test_two_widgets_on_one_video(ready, open_dock, gate, qtbot):
 
 def test_progress_is_shown_in_the_activity_dock_and_can_be_cancelled(ready, gate, qtbot):
     begin(ready, gate, qtbot, 3)
-    progress = ready.job._progress
+    progress = ready.tracking.job._bar
     qtbot.waitUntil(lambda: progress.n == 3)
     assert progress.total == SHAPE[0]
     assert "frames a second" in ready.tracking_panel.pace.text()

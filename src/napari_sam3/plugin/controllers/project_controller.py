@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
@@ -10,7 +11,7 @@ from psygnal import EmissionInfo
 from qtpy.QtCore import QObject
 
 from napari_sam3.plugin.controllers.autosave import Autosave, close_project
-from napari_sam3.plugin.controllers.project_snapshot import take_snapshot
+from napari_sam3.plugin.controllers.project_snapshot import Size, take_snapshot
 from napari_sam3.plugin.controllers.session_controller import SessionController
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.layers.layer_roles import BOXES, FOLDER, MASKS, POINTS, RESULTS, ROLE, VIDEO
@@ -48,25 +49,30 @@ class ProjectController(QObject):
     ----------
     tracking : TrackingController
         Whose work is kept; its state is told how things stand.
+    canvas_size : callable
+        Gives width and height of what is in the middle of the window, screen px.
 
     Attributes
     ----------
     open : list of OpenProject
         All that are open here.
+    autosaves : dict of OpenProject to Autosave
+        Of those that can be written.
     earlier : str
         When earlier work on the chosen video was done; empty if there is none.
     is_busy : bool
         Whether one is being opened or moved.
     """
 
-    def __init__(self, tracking: TrackingController) -> None:
+    def __init__(self, tracking: TrackingController, canvas_size: Callable[[], Size]) -> None:
         super().__init__()
+        self.canvas_size = canvas_size
         self.open: list[OpenProject] = []
         self.earlier = ""
         self.is_busy = False
         self.is_closed = False
         self._tracking, self._state, self._viewer = tracking, tracking.state, tracking.viewer
-        self._autosaves: dict[OpenProject, Autosave] = {}
+        self.autosaves: dict[OpenProject, Autosave] = {}
         self._refusal = ""
         self._state.events.connect(self._on_state_changed)
         self._viewer.dims.events.current_step.connect(self._note)
@@ -131,8 +137,8 @@ class ProjectController(QObject):
     def _note(self, _event: Any = None) -> None:
         """What is saved may have changed."""
         opened = self.current
-        if opened in self._autosaves:
-            self._autosaves[opened].note()
+        if opened in self.autosaves:
+            self.autosaves[opened].note()
 
     # ---------------------------------------------------------------- making
 
@@ -167,8 +173,8 @@ class ProjectController(QObject):
 
     def _on_job_ended(self) -> None:
         opened = self.current
-        if opened in self._autosaves:
-            autosave = self._autosaves[opened]
+        if opened in self.autosaves:
+            autosave = self.autosaves[opened]
             autosave.end_run()
             self._watch_current()
             self._describe_masks(opened)
@@ -206,24 +212,26 @@ class ProjectController(QObject):
         if opened.project.is_read_only or opened.image_layer is None:
             return
         autosave = Autosave(
-            opened.project, lambda: take_snapshot(self._tracking, opened), parent=self
+            opened.project,
+            lambda: take_snapshot(self._tracking, opened, self.canvas_size()),
+            parent=self,
         )
         autosave.saved.connect(lambda clock: self._on_saved(opened, clock))
         autosave.failed.connect(lambda reason: self._on_failed_to_save(opened, reason))
-        self._autosaves[opened] = autosave
+        self.autosaves[opened] = autosave
         self._watch_current()
         autosave.note()
 
     def stop_saving(self, opened: OpenProject) -> None:
         """Save what there is, and hear of no further change."""
-        autosave = self._autosaves.pop(opened, None)
+        autosave = self.autosaves.pop(opened, None)
         if autosave is not None:
             autosave.close()
 
     def _watch_current(self) -> None:
         """Hear of every change of the layers that are kept."""
         opened = self.current
-        if opened not in self._autosaves or opened.image_layer is None:
+        if opened not in self.autosaves or opened.image_layer is None:
             return
         state = self._state
         results = state.tracked(opened.image_layer).results_in(self._viewer.layers)
@@ -240,7 +248,7 @@ class ProjectController(QObject):
             if layer is not None:
                 # a dock that is opened later knows them by it
                 layer.metadata.update({FOLDER: str(opened.project.folder), ROLE: role})
-                self._autosaves[opened].watch(layer)
+                self.autosaves[opened].watch(layer)
 
     def _on_saved(self, opened: OpenProject, clock: str) -> None:
         opened.saved_at, opened.failure = clock, ""

@@ -251,7 +251,7 @@ class ProjectOpener(QObject):
             tracking, saved, image_layer, axes, is_of_window=bool(project.layers)
         )
         if set(self._viewer.layers) <= set(layers.values()):  # else somebody looks at other things
-            restore_camera(self._viewer, project.layers)
+            restore_camera(self._viewer, project.layers, self._projects.canvas_size())
         tracking.objects.show(results.layer)
         self._projects.attach(opened, image_layer, axes)
         open_to_editing(layers, not project.is_read_only)

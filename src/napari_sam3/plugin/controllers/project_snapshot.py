@@ -20,8 +20,12 @@ from napari_sam3.projects.state import ProjectState
 
 _LAYERS_VERSION = 1
 
+Size = tuple[int, int]
 
-def take_snapshot(tracking: TrackingController, opened: OpenProject) -> ProjectSnapshot:
+
+def take_snapshot(
+    tracking: TrackingController, opened: OpenProject, canvas_size: Size
+) -> ProjectSnapshot:
     """Read all that a project of a video keeps beside labels and prompts.
 
     Parameters
@@ -30,6 +34,8 @@ def take_snapshot(tracking: TrackingController, opened: OpenProject) -> ProjectS
         With viewer and state.
     opened : OpenProject
         Attached to its video.
+    canvas_size : (int, int)
+        Width and height of what is in the middle of the window, screen px.
     """
     image_layer, axes = opened.image_layer, opened.axes
     assert image_layer is not None, "it is attached"
@@ -40,7 +46,7 @@ def take_snapshot(tracking: TrackingController, opened: OpenProject) -> ProjectS
     table = None if results is None else results.layer.metadata.get("objects")
     return ProjectSnapshot(
         _describe_state(tracking, image_layer, axes) if is_chosen else None,
-        _describe_layers(tracking, image_layer, opened.masks) if is_chosen else None,
+        _describe_layers(tracking, image_layer, opened.masks, canvas_size) if is_chosen else None,
         None if table is None else table.copy(),
     )
 
@@ -68,7 +74,10 @@ def _describe_state(
 
 
 def _describe_layers(
-    tracking: TrackingController, image_layer: Image, masks: Mapping[str, Any] | None
+    tracking: TrackingController,
+    image_layer: Image,
+    masks: Mapping[str, Any] | None,
+    canvas_size: Size,
 ) -> dict[str, Any]:
     """How video, results and prompts are shown, the lowest layer first."""
     state, viewer = tracking.state, tracking.viewer
@@ -97,12 +106,12 @@ def _describe_layers(
     looked_at = {
         "center": [float(x) for x in camera.center],
         "zoom": float(camera.zoom),
-        "room": _canvas_size(viewer),
+        "room": list(canvas_size),
     }
     return {"version": _LAYERS_VERSION, "layers": entries, "camera": looked_at}
 
 
-def restore_camera(viewer: Any, layers: Mapping[str, Any]) -> None:
+def restore_camera(viewer: Any, layers: Mapping[str, Any], canvas_size: Size) -> None:
     """Look at what was looked at, if `layers` (of a snapshot) tells it."""
     said: Any = layers.get("camera")  # the file may say anything
     try:
@@ -115,7 +124,7 @@ def restore_camera(viewer: Any, layers: Mapping[str, Any]) -> None:
     if len(center) in (2, 3) and zoom > 0:
         camera = _camera(viewer)
         # as much of the picture as then, in a window of another size
-        camera.center, camera.zoom = center, zoom * float((_canvas_size(viewer) / size).min())
+        camera.center, camera.zoom = center, zoom * float((np.array(canvas_size) / size).min())
 
 
 def hold_view(viewer: Any) -> Callable[[], None]:
@@ -128,12 +137,6 @@ def hold_view(viewer: Any) -> Callable[[], None]:
         camera.center, camera.zoom = center, zoom
 
     return turn_back
-
-
-def _canvas_size(viewer: Any) -> list[int]:
-    """Width and height of what is in the middle of a viewer's window, screen px."""
-    middle = viewer.window._qt_window.centralWidget()
-    return [middle.width(), middle.height()]
 
 
 def _camera(viewer: Any) -> Any:

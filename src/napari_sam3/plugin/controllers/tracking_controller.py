@@ -394,6 +394,7 @@ class TrackingController:
         results = self.results
         if results is not None:
             self.objects.show(results.layer)
+        self.follow_layers()
         self.ended.emit()
 
     # ---------------------------------------------------------------- session

@@ -9,7 +9,7 @@ import napari.viewer
 from napari.layers import Image
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QMainWindow, QScrollArea, QVBoxLayout, QWidget
 
 from napari_sam3.errors import OutOfDeviceMemoryError, Sam3Error, WeightsMissingError
 from napari_sam3.plugin.controllers.model_controller import ModelController
@@ -63,7 +63,7 @@ class SegmentAndTrackWidget(QWidget):
         self.models = ModelController(self.state)
         self.prompt_tool = PromptTool(self.state)
         self.prefetch = Prefetch(self.tracking)
-        self.projects = ProjectController(self.tracking)
+        self.projects = ProjectController(self.tracking, self._canvas_size)
         self.project_opener = ProjectOpener(self.tracking, self.projects)
         self.quiet_line = QuietLine()
         self.video_panel = VideoPanel(self.tracking)
@@ -118,7 +118,6 @@ class SegmentAndTrackWidget(QWidget):
             return
         for event in self._layer_events():
             event.disconnect(self._on_layers_changed)
-        self.state.events.block()  # nothing is shown any more
         self.project_opener.close()
         self.projects.close()
         self.prompt_tool.close()
@@ -127,6 +126,7 @@ class SegmentAndTrackWidget(QWidget):
         self.settings.close()
         self.models.close()
         self.model_panel.close()
+        self.state.events.block()  # nothing is shown any more
         self.tracking.shut_down()
 
     @property
@@ -217,6 +217,12 @@ class SegmentAndTrackWidget(QWidget):
     def _show_prepared(self, frame_index: int | None) -> None:
         text = "" if frame_index is None else f"preparing frame {frame_index} …"
         self.quiet_line.show_text("prefetch", text)
+
+    def _canvas_size(self) -> tuple[int, int]:
+        """Width and height of what is in the middle of the window, screen px."""
+        window = self.window()
+        middle: Any = window.centralWidget() if isinstance(window, QMainWindow) else window
+        return middle.width(), middle.height()
 
     def _on_lifetime_ended(self) -> None:
         self.shut_down()

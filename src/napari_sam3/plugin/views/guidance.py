@@ -73,9 +73,7 @@ def guide(state: AppState) -> str:
 
 def _format_job(state: AppState) -> str:
     if state.phase is Phase.LOADING:
-        return (
-            f"Loading the model ({state.resolved_model}) ... Stop takes effect when it is loaded."
-        )
+        return f"Loading the model ({state.model}) ... Stop takes effect when it is loaded."
     if state.phase is Phase.SEGMENTING:
         return "Segmenting the frame ..."
     if state.phase is Phase.ERASING:

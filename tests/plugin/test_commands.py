@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from napari.layers import Image, Labels, Points, Shapes
-from napari_sam3.labels.object_notes import PAINTED, ObjectNote
-from napari_sam3.labels.store import LabelStore
 
 from napari_sam3.errors import LayerError, LineageError, RequestError, StoreReadOnlyError
 from napari_sam3.labels.label_stack import LabelStack
+from napari_sam3.labels.label_store import LabelStore
 from napari_sam3.labels.lineage import Division
+from napari_sam3.labels.object_notes import PAINTED, ObjectNote
 from napari_sam3.plugin.controllers.commands import (
     AddPrompts,
     ClassifyObject,

@@ -158,6 +158,7 @@ def test_both_texts_in_one_session_change_nothing_of_each_other(networks, film):
                 assert np.array_equal(objects[obj_id].mask, together[frame][obj_id].mask)
 
 
+@pytest.mark.sweep
 def test_pruned_equals_unpruned_over_sixty_frames(networks, film):
     long_film = make_film(60, seed=1)
     bare = BareConcepts(networks(5), long_film, ["dog"])

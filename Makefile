@@ -1,6 +1,7 @@
 # make demo          install into .venv and track the cells of the sample video
 # make test          install what the tests need, check the code's form, run the tests
-# make test-lowest   the tests with the oldest releases that pyproject.toml allows, in .venv-lowest
+# make test-sweeps   the tests that go through many cases of a kind, which make test leaves out
+# make test-lowest   all tests with the oldest releases that pyproject.toml allows, in .venv-lowest
 # make test-newest   the tests with the newest ones, in .venv-newest
 # make test-kernels  the tests of what computes, as other processors would, on one thread and two
 # make lock          choose anew what the first two install (requirements.lock)
@@ -38,15 +39,16 @@ demo: $(VENV)/.installed
 
 test: lint test-quick
 
-test-quick: $(VENV)/.installed-for-tests system
+# Two processes; one that has no tests left takes over half of those that the other one has
+test-quick test-sweeps: $(VENV)/.installed-for-tests system
 	xvfb-run --auto-servernum --server-args="-screen 0 1600x1000x24" $(BIN)/python -m pytest \
-		-n 2 --dist loadfile
+		-n 2 --dist worksteal -m $(if $(filter test-sweeps,$@),sweep,"not sweep")
 
 test-lowest: RELEASES := lowest-direct
 test-newest: RELEASES := highest
 test-lowest test-newest: test-%: .venv-%/bin/python $(UV)
 	$(CHOOSE) --python $< --resolution $(RELEASES) --output-file .venv-$*/requirements.lock
-	$(MAKE) test-quick VENV=.venv-$* LOCK=.venv-$*/requirements.lock
+	$(MAKE) test-quick test-sweeps VENV=.venv-$* LOCK=.venv-$*/requirements.lock
 
 # What a processor without AVX-512, and one without AVX, makes of networks and of flow
 test-kernels: export ONEDNN_MAX_CPU_ISA := AVX2

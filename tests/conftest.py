@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 # tiny networks get no faster by several threads, and much slower where others want the cores;
@@ -53,6 +54,15 @@ def own_folders(tmp_path_factory):
         for variable in ("HF_TOKEN", "HF_HUB_CACHE", "HF_ENDPOINT", "NAPARI_SAM3_MODEL"):
             patch.delenv(variable, raising=False)
         yield
+
+
+@pytest.fixture(scope="module")
+def fast_collections():
+    """Garbage is looked for among what comes from here on, not in all that was imported before."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")

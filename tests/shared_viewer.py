@@ -71,6 +71,9 @@ class SharedViewer:
         self._is_lent = False
         if self.viewer is None:
             return
+        if not hasattr(self.viewer.window, "_qt_window"):
+            self.close()  # as the test has done
+            return
         self._close_others()
         _put_back(self.viewer, self._seen_new, self._model_new)
         left = self._find_left()
@@ -130,7 +133,8 @@ class SharedViewer:
     def _find_left(self) -> list[str]:
         _wait_for_threads(self._seen_new["threads"])
         seen = look_at(self.viewer)
-        seen["threads"] |= self._seen_new["threads"]  # that one of before has ended is no matter
+        for name in ("threads", "workers"):  # that one of before has ended is no matter
+            seen[name] |= self._seen_new[name]
         return [
             f"{name}: {_difference(self._seen_new[name], seen[name])}"
             for name in seen
@@ -286,7 +290,7 @@ def look_at(viewer: Any) -> dict[str, Any]:
         "notifications": [str(note) for note in notification_manager.records],
         "progress": [bar.desc for bar in progress._all_instances],
         "settings": get_settings().model_dump(mode="json"),
-        "workers": [type(worker).__name__ for worker in WorkerBase._worker_set],
+        "workers": set(WorkerBase._worker_set),
         "threads": _threads(),
     }
 

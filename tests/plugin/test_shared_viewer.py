@@ -13,7 +13,7 @@ from napari.utils.notifications import notification_manager, show_info
 from qtpy.QtWidgets import QDialog, QLabel
 from superqt.utils import create_worker
 
-from tests.shared_viewer import SharedViewer, look_at
+from tests.shared_viewer import look_at
 
 
 @pytest.fixture
@@ -78,17 +78,13 @@ def test_the_window_is_hidden_again(shared):
 
 
 def test_one_that_was_used_says_what_a_new_one_says(shared):
-    viewer = shared.lend()
-    use_all(viewer)
-    shared.clean()
-    with SharedViewer() as other:
-        shared.close()
-        seen = look_at(other.lend())
     use_all(shared.lend())
     shared.clean()
     clean = look_at(shared.viewer)
+    shared.close()
+    new = look_at(shared.lend())
     for name in ("layers", "selection", "state", "keys", "docks", "title", "pictures", "settings"):
-        assert clean[name] == seen[name], name
+        assert clean[name] == new[name], name
 
 
 def test_a_second_one_is_closed_with_the_test(shared):
@@ -100,60 +96,35 @@ def test_a_second_one_is_closed_with_the_test(shared):
     assert shared.lend() is first
 
 
-def keep_listening(viewer, held):
-    viewer.dims.events.current_step.connect(held.append)
-
-
-def keep_a_widget(viewer, held):
-    held.append(QLabel("stray", parent=viewer.window._qt_window))
-
-
-def keep_a_dialog(viewer, held):
-    held.append(QDialog())
-
-
-def keep_a_thread(viewer, held):
-    held.append(threading.Event())
-    threading.Thread(target=held[0].wait, daemon=True).start()
-
-
-def keep_a_worker(viewer, held):
-    held.append(threading.Event())
-    create_worker(held[0].wait, _start_thread=True)
-
-
-LEAKS = {
-    keep_listening: ("listeners", "viewer.dims.current_step -> list.append"),
-    keep_a_widget: ("objects of the window", "QLabel"),
-    keep_a_dialog: ("windows", "QDialog"),
-    keep_a_thread: ("threads", "Thread-"),
-    keep_a_worker: ("workers", "FunctionWorker"),
-}
-
-
-@pytest.mark.parametrize("leave", LEAKS, ids=lambda leave: leave.__name__)
-def test_what_can_not_be_put_back_is_told(shared, leave, monkeypatch, qtbot):
+def test_what_can_not_be_put_back_is_told(shared, monkeypatch):
     monkeypatch.setattr("tests.shared_viewer.THREADS_MAY_TAKE", 0.2)
-    held = []
     viewer = shared.lend()
-    leave(viewer, held)
-    place, what = LEAKS[leave]
+    heard, gate = [], threading.Event()
+    viewer.dims.events.current_step.connect(heard.append)
+    widget = QLabel("stray", parent=viewer.window._qt_window)
+    dialog = QDialog()
+    threading.Thread(target=gate.wait, name="a stray thread", daemon=True).start()
+    create_worker(gate.wait, _start_thread=True)
     with pytest.raises(AssertionError) as told:
         shared.clean()
-    assert f"{place}: " in str(told.value)
-    assert what in str(told.value)
+    gate.set()
+    dialog.deleteLater()
+    del widget
+    lines = dict(line.split(": ", 1) for line in str(told.value).splitlines()[1:])
+    assert lines.keys() == {"listeners", "objects of the window", "windows", "threads", "workers"}
+    for name, left in (
+        ("listeners", "viewer.dims.current_step -> list.append"),
+        ("objects of the window", "QLabel"),
+        ("windows", "QDialog"),
+        ("threads", "a stray thread"),
+        ("workers", "FunctionWorker"),
+    ):
+        assert left in lines[name]
     assert shared.viewer is None  # the next test gets a new one
-    for one in held:
-        if isinstance(one, threading.Event):
-            one.set()
-        elif hasattr(one, "deleteLater") and leave is keep_a_dialog:
-            one.deleteLater()
 
 
-def test_a_window_that_is_held_after_closing_is_told(qtbot, shared):
-    shared.close()
-    with SharedViewer() as other:
-        held = [other.lend().window._qt_viewer]
-        with pytest.raises(AssertionError, match="holds the window"):
-            other.close()
+def test_a_window_that_is_held_after_closing_is_told(shared):
+    held = [shared.lend().window._qt_viewer]
+    with pytest.raises(AssertionError, match="holds a window"):
+        shared.close()
     held.clear()

@@ -17,7 +17,7 @@ from .clips import encode, forget, read_number
 
 
 @pytest.fixture(autouse=True)
-def nothing_left_behind() -> None:
+def nothing_left_behind(fast_collections: None) -> None:
     """No video of an earlier test is let go of while bytes are counted."""
     gc.collect()
 

@@ -12,6 +12,7 @@ from napari_sam3.values import Concept, Keyframe, ObjectMask, ObjectPrompt
 from tests.conftest import CENTRES, disc_mask, make_disc_film
 from tests.models.sam import tiny
 from tests.models.sam.bare import Bare, Ours, differing_pixels
+from tests.sweeps import sweep
 
 N_FRAMES = 40
 ALL = range(N_FRAMES)
@@ -55,7 +56,7 @@ def correct(ours, frame_index, obj_id, points, labels):
     return ours.prompt(frame_index, obj_id, prompt)
 
 
-@pytest.mark.parametrize("family", ["sam2", "edgetam", "sam3_tracker"])
+@pytest.mark.parametrize("family", sweep(["sam2", "edgetam", "sam3_tracker"], ["sam2"]))
 def test_pruning_loses_nothing(family):
     """Over 60 frames: equal to the bit to our own run that keeps all, and to upstream's."""
     film = make_disc_film(60)

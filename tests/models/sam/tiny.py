@@ -281,8 +281,10 @@ def _draw_weights(model: torch.nn.Module, rng: np.random.Generator) -> None:
             module.weight.mul_(3.0)
         elif name.endswith("mask_downsampler.final_conv"):
             module.weight.mul_(4.0)  # memories differ by the masks, not only by the picture
-        elif "detr_decoder.layers" in name and name.endswith("o_proj"):
-            module.weight.mul_(0.3)  # queries shall find different things
+        elif "detr_decoder" in name and name.endswith(
+            ("self_attn.o_proj", "vision_cross_attn.o_proj")
+        ):
+            module.weight.mul_(0.2)  # queries shall find different things
         elif name.endswith(("conv_s0", "conv_s1")):
             module.weight.mul_(0.1)  # the picture shall not drown what prompts and memories say
 

@@ -17,6 +17,7 @@ from napari_sam3 import Sam3VideoPredictor
 from napari_sam3.models.fake import FakeModel
 from napari_sam3.models.registry import load_model
 from tests.conftest import CENTRES, RADIUS, SIZE, disc_mask, make_disc_film
+from tests.sweeps import sweep
 
 
 @cache
@@ -116,7 +117,8 @@ class Talk:
         return {r["frame_index"]: r["outputs"] for r in responses}
 
 
-@pytest.fixture(params=MODELS)
+# clicks are followed by the same code in the others of the family
+@pytest.fixture(params=sweep(MODELS, [*SEEING, "tiny sam2", "tiny sam3"]))
 def predictor(request):
     return Sam3VideoPredictor(MODELS[request.param]())
 

@@ -171,6 +171,7 @@ def test_second_stream_is_refused_at_once(talk):
     assert len(talk.track()) == N_FRAMES
 
 
+@pytest.mark.usefixtures("fast_collections")
 @pytest.mark.parametrize("started", [True, False])
 def test_dropped_or_closed_stream_is_over(talk, started):
     talk.click()

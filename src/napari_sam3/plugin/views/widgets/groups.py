@@ -83,6 +83,13 @@ class FoldedGroup(QCollapsible):
         super().__init__(title, expandedIcon="▾", collapsedIcon="▸")
         self.setDuration(0)  # a dock that moves while it is read is a nuisance
         self.toggleButton().setToolTip(tooltip)
+        # as plain as the titles of the other groups
+        self.toggleButton().setStyleSheet(
+            "text-align: left; background: transparent; border: none; padding: 2px;"
+        )
+        self.layout().setContentsMargins(6, 2, 6, 2)
+        self.layout().setSpacing(0)
+        self.content().layout().setContentsMargins(0, 0, 0, 0)
         content = QWidget()
         self.rows = Rows(content)
         self.addWidget(content)

@@ -50,42 +50,42 @@ KEYS = [
 
 @pytest.fixture(params=["one open frame", "all open", "on disk"])
 def pair(request, tmp_path):
-    """The planes, and the array that they must equal."""
+    """The stack, and the array that they must equal."""
     array = np.random.default_rng(0).integers(0, 4, SHAPE).astype(np.uint16)
     array[3] = 0
     if request.param == "on disk":
-        planes = LabelStore.create(tmp_path, SHAPE, cache_bytes=1)
+        stack = LabelStore.create(tmp_path, SHAPE, cache_bytes=1)
     else:
-        planes = LabelStack(SHAPE, cache_bytes=2**26 if request.param == "all open" else 1)
+        stack = LabelStack(SHAPE, cache_bytes=2**26 if request.param == "all open" else 1)
     for frame_index in (0, 1, 2, 4, 5):
-        planes[frame_index] = array[frame_index]
-    yield planes, array
-    planes.close()
+        stack[frame_index] = array[frame_index]
+    yield stack, array
+    stack.close()
 
 
 @pytest.mark.parametrize("key", KEYS, ids=str)
 def test_reads_as_numpy_does_and_hands_out_what_may_be_changed(pair, key):
-    planes, array = pair
-    found = planes[key]
+    stack, array = pair
+    found = stack[key]
     np.testing.assert_array_equal(found, array[key])
     assert found.shape == array[key].shape
     assert found.dtype == array.dtype
     if isinstance(found, np.ndarray):
         found[...] = 99
-        np.testing.assert_array_equal(planes[:], array)
+        np.testing.assert_array_equal(stack[:], array)
 
 
 @pytest.mark.parametrize("key", KEYS, ids=str)
 def test_writes_as_numpy_does(pair, key):
-    planes, array = pair
+    stack, array = pair
     shape = array[key].shape
     values = np.arange(int(np.prod(shape))).reshape(shape) % 50
-    planes[key] = values
+    stack[key] = values
     array[key] = values
-    np.testing.assert_array_equal(planes[:], array)
-    planes[key] = 7
+    np.testing.assert_array_equal(stack[:], array)
+    stack[key] = 7
     array[key] = 7
-    np.testing.assert_array_equal(np.asarray(planes), array)
+    np.testing.assert_array_equal(np.asarray(stack), array)
 
 
 @pytest.mark.parametrize(
@@ -94,25 +94,25 @@ def test_writes_as_numpy_does(pair, key):
     ids=str,
 )
 def test_refuses_a_wrong_index_and_changes_nothing(pair, key):
-    planes, array = pair
+    stack, array = pair
     with pytest.raises(IndexError):
-        planes[key]
+        stack[key]
     with pytest.raises(IndexError):
-        planes[key] = 1
-    np.testing.assert_array_equal(planes[:], array)
+        stack[key] = 1
+    np.testing.assert_array_equal(stack[:], array)
 
 
 def test_refuses_a_label_that_would_be_wrapped_round():
-    planes = LabelStack((2, 3, 4), np.uint8)
+    stack = LabelStack((2, 3, 4), np.uint8)
     with pytest.raises(ValueError, match="label 256 does not fit into uint8"):
-        planes[0] = np.full((3, 4), 256)
+        stack[0] = np.full((3, 4), 256)
     with pytest.raises(ValueError, match="label -1"):
-        planes[0, 0, 0] = -1
+        stack[0, 0, 0] = -1
     with pytest.raises(TypeError, match="float64"):
-        planes[0] = np.ones((3, 4))
+        stack[0] = np.ones((3, 4))
     with pytest.raises(ValueError, match="broadcast"):
-        planes[0] = np.ones((4, 3), int)
-    assert planes.processed_frames().size == 0
+        stack[0] = np.ones((4, 3), int)
+    assert stack.processed_frames().size == 0
 
 
 @pytest.mark.parametrize("shape", [(0, 4, 4), (4, 4), (1, 2, 3, 4)])
@@ -127,77 +127,77 @@ def test_refuses_labels_that_are_no_integers():
 
 
 def test_tells_background_from_never_written():
-    planes = LabelStack(SHAPE)
-    planes[4] = np.zeros(SHAPE[1:], np.uint16)
-    planes[1, 2, 3] = 5
-    assert planes.is_processed(4)
-    assert not planes.is_processed(0)
-    np.testing.assert_array_equal(planes.processed_frames(), [1, 4])
+    stack = LabelStack(SHAPE)
+    stack[4] = np.zeros(SHAPE[1:], np.uint16)
+    stack[1, 2, 3] = 5
+    assert stack.is_processed(4)
+    assert not stack.is_processed(0)
+    np.testing.assert_array_equal(stack.processed_frames(), [1, 4])
 
 
 def test_a_long_video_takes_memory_for_what_is_used_only():
-    planes = LabelStack((108_000, 1080, 1920), cache_bytes=8 * 2**20)
-    assert planes.memory_bytes == 0
+    stack = LabelStack((108_000, 1080, 1920), cache_bytes=8 * 2**20)
+    assert stack.memory_bytes == 0
     rows, columns = np.mgrid[:1080, :1920]
     disc = ((rows - 500) ** 2 + (columns - 900) ** 2 < 200**2).astype(np.uint16)
     for frame_index in range(0, 108_000, 5400):
-        planes[frame_index] = disc * 3
-    assert planes.memory_bytes < 9 * 2**20
-    np.testing.assert_array_equal(planes[5400], disc * 3)
-    assert planes[5401].max() == 0
-    assert planes.max() == 3
+        stack[frame_index] = disc * 3
+    assert stack.memory_bytes < 9 * 2**20
+    np.testing.assert_array_equal(stack[5400], disc * 3)
+    assert stack[5401].max() == 0
+    assert stack.max() == 3
 
 
 def test_copies_are_their_own():
-    planes = LabelStack(SHAPE)
-    planes[0, 1, 1] = 3
-    for other in (planes.copy(), copy.deepcopy(planes)):
+    stack = LabelStack(SHAPE)
+    stack[0, 1, 1] = 3
+    for other in (stack.copy(), copy.deepcopy(stack)):
         other[0, 1, 1] = 8
         other[2] = 1
-        assert planes[0, 1, 1] == 3
-        assert not planes.is_processed(2)
+        assert stack[0, 1, 1] == 3
+        assert not stack.is_processed(2)
         assert other.is_processed(0)
 
 
 def test_changes_its_type_without_losing_labels(pair):
-    planes, array = pair
-    wide = planes.astype(np.uint32)
+    stack, array = pair
+    wide = stack.astype(np.uint32)
     assert wide.dtype == np.uint32
     np.testing.assert_array_equal(wide[:], array)
-    planes[0, 0, 0] = 300
+    stack[0, 0, 0] = 300
     with pytest.raises(ValueError, match="300"):
-        planes.astype(np.uint8)
+        stack.astype(np.uint8)
 
 
 def test_knows_its_least_and_greatest_label(pair):
-    planes, array = pair
-    planes[2, 3, 3] = array[2, 3, 3] = 41
-    assert np.max(planes) == 41
-    assert np.min(planes) == 0
-    np.testing.assert_array_equal(np.max(planes, axis=0), array.max(axis=0))
-    planes[:] = 2
-    assert (planes.min(), planes.max()) == (2, 2)
+    stack, array = pair
+    stack[2, 3, 3] = array[2, 3, 3] = 41
+    assert np.max(stack) == 41
+    assert np.min(stack) == 0
+    np.testing.assert_array_equal(np.max(stack, axis=0), array.max(axis=0))
+    stack[:] = 2
+    assert (stack.min(), stack.max()) == (2, 2)
 
 
 @pytest.mark.parametrize("where", ["in memory", "on disk"])
 def test_frames_stay_whole_when_threads_read_and_write_them(where, tmp_path):
     shape, cache_bytes = (8, 40, 50), 2 * 40 * 50 * 2
     if where == "in memory":
-        planes = LabelStack(shape, cache_bytes=cache_bytes)
+        stack = LabelStack(shape, cache_bytes=cache_bytes)
     else:
-        planes = LabelStore.create(tmp_path, shape, cache_bytes=cache_bytes)
+        stack = LabelStore.create(tmp_path, shape, cache_bytes=cache_bytes)
 
     def write_and_read(label: int) -> bool:
         for frame_index in range(8):
-            plane = np.full((40, 50), label, np.uint16)
+            frame = np.full((40, 50), label, np.uint16)
             if label % 2:
-                planes.draw(frame_index, plane)
+                stack.draw(frame_index, frame)
             else:
-                planes[frame_index] = plane
-            if len(np.unique(planes[(frame_index + label) % 8])) != 1:
+                stack[frame_index] = frame
+            if len(np.unique(stack[(frame_index + label) % 8])) != 1:
                 return False
         return True
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(write_and_read, range(1, 25)))
-    planes.close()
+    stack.close()

@@ -109,9 +109,9 @@ def test_centroids_know_who_and_how_sure():
 
 
 def test_mean_scores_are_of_the_frames_that_have_one():
-    planes = LabelStack((3, 4, 5))
-    planes.draw(0, np.zeros((4, 5), int), {1: ObjectNote(0.5, "prompt"), 2: PAINTED})
-    planes.draw(1, np.zeros((4, 5), int), {1: ObjectNote(1.0, "propagated"), 3: PAINTED})
-    planes.annotate(2, {1: PAINTED})
-    assert planes.mean_scores() == {1: 0.75, 2: None, 3: None}
+    stack = LabelStack((3, 4, 5))
+    stack.draw(0, np.zeros((4, 5), int), {1: ObjectNote(0.5, "prompt"), 2: PAINTED})
+    stack.draw(1, np.zeros((4, 5), int), {1: ObjectNote(1.0, "propagated"), 3: PAINTED})
+    stack.annotate(2, {1: PAINTED})
+    assert stack.mean_scores() == {1: 0.75, 2: None, 3: None}
     assert LabelStack((3, 4, 5)).mean_scores() == {}

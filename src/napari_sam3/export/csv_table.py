@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import io
+import json
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,6 @@ class TableWriter(ObjectWriter):
         self._video = video
         self._pixel_size = None if facts is None else facts.pixel_size
         self._unit = None if facts is None else facts.unit
-        self._described: dict[int, str] = {}
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -81,20 +80,18 @@ class TableWriter(ObjectWriter):
         return names
 
     def _add_objects(self, frame_index: int, found: list[FoundObject]) -> None:
-        time = "" if self._times is None else f"{self._times[frame_index]:.6f}"
+        time = None if self._times is None else f"{self._times[frame_index]:.6f}"
         frame = None if self._video is None else np.asarray(self._video[frame_index])
-        lines = io.StringIO()
-        csv.writer(lines).writerows(
+        rows = [
             (
-                *(frame_index, time, m.obj_id),
-                *("" if m.score is None else f"{m.score:.4f}", m.source or ""),
+                *(time, m.obj_id, None if m.score is None else f"{m.score:.4f}", m.source),
                 *(*m.bbox, m.area, f"{m.centroid_xy[0]:.2f}", f"{m.centroid_xy[1]:.2f}"),
                 *self._calibrated(m),
                 *(() if frame is None else (f"{mean:.6g}" for mean in _means(frame, m, crop))),
             )
             for m, crop in found
-        )
-        self._frames.put(frame_index, lines.getvalue().encode())
+        ]
+        self._frames.put(frame_index, json.dumps(rows).encode())
 
     def _calibrated(self, measure: Measure) -> tuple[str, ...]:
         if self._pixel_size is None:
@@ -104,23 +101,17 @@ class TableWriter(ObjectWriter):
         return tuple(f"{size:.6g}" for size in sizes)
 
     def _finish(self) -> None:
-        with written_whole(self.path) as part, part.open("wb") as file:
-            file.write((",".join(self.columns) + "\r\n").encode())
+        with (
+            written_whole(self.path) as part,
+            part.open("w", encoding="utf-8", newline="") as file,
+        ):
+            table = csv.writer(file)
+            table.writerow(self.columns)
             for frame_index in self._frames.frames:
-                # names may have come later than the measures
-                for line in self._frames.get(frame_index).decode().splitlines(keepends=True):
-                    frame, time, obj_id, rest = line.split(",", 3)
-                    known = self._describe(int(obj_id))
-                    file.write(f"{frame},{time},{obj_id},{known},{rest}".encode())
-
-    def _describe(self, obj_id: int) -> str:
-        if obj_id not in self._described:
-            info = self._objects[obj_id]
-            text = io.StringIO()
-            mother = "" if info.mother is None else info.mother
-            csv.writer(text, lineterminator="").writerow((info.name, info.class_name, mother))
-            self._described[obj_id] = text.getvalue()
-        return self._described[obj_id]
+                for time, obj_id, *rest in json.loads(self._frames.get(frame_index)):
+                    info = self._objects[obj_id]  # names may have come later than the measures
+                    known = (info.name, info.class_name, info.mother)
+                    table.writerow((frame_index, time, obj_id, *known, *rest))
 
 
 def _means(frame: NDArray[Any], measure: Measure, crop: BoolArray) -> NDArray[np.float64]:

@@ -114,17 +114,21 @@ _ENDINGS = {
 }
 
 
-def format_of(path: str | os.PathLike[str]) -> str:
-    """Tell the format that a path asks for.
+def choose_format(path: str | os.PathLike[str], name: str | None = None) -> str:
+    """The format named; where none is named, the one that a path asks for.
 
     By its name, where it is that which the format makes (`ytvis.json`, `davis`); for a Cell
     Tracking Challenge folder by `_RES` or `_GT` at its end; else by its ending, `.json` being COCO.
 
     Raises
     ------
-    ValueError
-        If it asks for none.
+    RequestError
+        If there is no such format, or the path asks for none.
     """
+    if name is not None:
+        if name not in FORMATS:
+            raise RequestError(f"there is no format {name!r}; choose from {', '.join(FORMATS)}")
+        return name
     place = Path(path)
     for name, kind in FORMATS.items():
         if place.name == kind.target.rstrip("/"):
@@ -133,28 +137,10 @@ def format_of(path: str | os.PathLike[str]) -> str:
         return "ctc"
     found = _ENDINGS.get(place.suffix.lower())
     if found is None:
-        raise ValueError(
+        raise RequestError(
             f"{place.name!r} does not say which format is meant; name one of {', '.join(FORMATS)}"
         )
     return found
-
-
-def choose_format(path: str | os.PathLike[str], name: str | None = None) -> str:
-    """The format named; where none is named, the one that a path asks for (`format_of`).
-
-    Raises
-    ------
-    RequestError
-        If there is no such format, or the path asks for none.
-    """
-    if name is None:
-        try:
-            return format_of(path)
-        except ValueError as exc:
-            raise RequestError(str(exc)) from exc
-    if name not in FORMATS:
-        raise RequestError(f"there is no format {name!r}; choose from {', '.join(FORMATS)}")
-    return name
 
 
 def open_writer(name: str, path: str | os.PathLike[str], scene: Scene) -> ResultWriter:

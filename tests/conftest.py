@@ -8,6 +8,8 @@ import os
 # tiny networks get no faster by several threads, and much slower where others want the cores;
 # read when PyTorch is first imported, here and in the processes that tests start
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# napari has Numba start its threads, and that sets OpenMP's number anew, PyTorch's with it
+os.environ.setdefault("NUMBA_NUM_THREADS", "1")
 
 import numpy as np
 import pytest

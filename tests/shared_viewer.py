@@ -113,17 +113,17 @@ class SharedViewer:
 
         assert not QtViewer._instances, "a test has left a viewer open"
         self._patches = _enter_test_application()
-        # all that was there before stays: collecting garbage takes a tenth of the time so
-        gc.collect()
-        gc.freeze()
-        self._patches.callback(gc.unfreeze)
         get_settings().reset()
         self.viewer = _make_viewer()
+        self.viewer._layer_slicer._executor.submit(int).result()  # begins its only thread
         get_gl_extensions()  # can't be asked for when another window was closed; it is remembered
         _process_events()
         self._model_new = model_state(self.viewer)
         _put_back(self.viewer, look_at(self.viewer), self._model_new)
         self._seen_new = look_at(self.viewer)
+        # all that is there now stays: collecting a test's garbage takes a tenth of the time so
+        gc.freeze()
+        self._patches.callback(gc.unfreeze)
 
     def _close_others(self) -> None:
         others, self._others = self._others, []

@@ -171,7 +171,6 @@ def _wait_for_threads(before: set[threading.Thread]) -> None:
 
 def _enter_test_application() -> ExitStack:
     """What napari's own fixtures put in place for a viewer of a test; closed after it."""
-    from app_model import Application
     from napari._app_model._app import NapariApplication, _napari_names  # noqa: TID251
     from napari._qt._qapp_model.qactions import init_qactions  # noqa: TID251
     from napari._qt.qt_viewer import QtViewer  # noqa: TID251
@@ -186,7 +185,7 @@ def _enter_test_application() -> ExitStack:
 
     patches = ExitStack()
     application = NapariApplication("test_app")
-    patches.callback(Application.destroy, "test_app")
+    patches.callback(NapariApplication.destroy, "test_app")
     application.injection_store.namespace = _napari_names
     for cached in (_initialize_plugins, init_qactions):
         cached.cache_clear()

@@ -8,6 +8,8 @@ import os
 # tiny networks get no faster by several threads, and much slower where others want the cores;
 # read when PyTorch is first imported, here and in the processes that tests start
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# napari has Numba start its threads, and that sets OpenMP's number anew, PyTorch's with it
+os.environ.setdefault("NUMBA_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
@@ -44,13 +46,17 @@ def make_disc_film(n_frames: int = N_FRAMES) -> np.ndarray:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_folders(tmp_path_factory):
-    """What is cached or set for the user goes elsewhere while tests run."""
+    """What is cached or set for the user goes elsewhere while tests run; clips are kept there."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # of all processes of this run
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
         patch.setenv("HF_HOME", str(tmp_path_factory.mktemp("hub")))
         patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setenv("TESTS_KEPT_CLIPS", str(base / "clips"))
         for variable in ("HF_TOKEN", "HF_HUB_CACHE", "HF_ENDPOINT", "NAPARI_SAM3_MODEL"):
             patch.delenv(variable, raising=False)
         yield

@@ -113,17 +113,17 @@ class SharedViewer:
 
         assert not QtViewer._instances, "a test has left a viewer open"
         self._patches = _enter_test_application()
-        # all that was there before stays: collecting garbage takes a tenth of the time so
-        gc.collect()
-        gc.freeze()
-        self._patches.callback(gc.unfreeze)
         get_settings().reset()
         self.viewer = _make_viewer()
+        self.viewer._layer_slicer._executor.submit(int).result()  # begins its only thread
         get_gl_extensions()  # can't be asked for when another window was closed; it is remembered
         _process_events()
         self._model_new = model_state(self.viewer)
         _put_back(self.viewer, look_at(self.viewer), self._model_new)
         self._seen_new = look_at(self.viewer)
+        # all that is there now stays: collecting a test's garbage takes a tenth of the time so
+        gc.freeze()
+        self._patches.callback(gc.unfreeze)
 
     def _close_others(self) -> None:
         others, self._others = self._others, []
@@ -171,7 +171,6 @@ def _wait_for_threads(before: set[threading.Thread]) -> None:
 
 def _enter_test_application() -> ExitStack:
     """What napari's own fixtures put in place for a viewer of a test; closed after it."""
-    from app_model import Application
     from napari._app_model._app import NapariApplication, _napari_names  # noqa: TID251
     from napari._qt._qapp_model.qactions import init_qactions  # noqa: TID251
     from napari._qt.qt_viewer import QtViewer  # noqa: TID251
@@ -186,7 +185,7 @@ def _enter_test_application() -> ExitStack:
 
     patches = ExitStack()
     application = NapariApplication("test_app")
-    patches.callback(Application.destroy, "test_app")
+    patches.callback(NapariApplication.destroy, "test_app")
     application.injection_store.namespace = _napari_names
     for cached in (_initialize_plugins, init_qactions):
         cached.cache_clear()

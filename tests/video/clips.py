@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 import struct
 from collections.abc import Sequence
 from fractions import Fraction
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import pytest
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from napari_sam3.video import Video, open_video
@@ -51,7 +55,22 @@ def read_number(frame: NDArray[Any]) -> int:
     return number
 
 
-def encode(
+def encode(path: Any, *args: Any, **options: Any) -> Any:
+    """Write a clip as `write_clip` does; one that this run of the tests has made is copied."""
+    kept_clips = os.environ.get("TESTS_KEPT_CLIPS")
+    if kept_clips is None or not isinstance(path, Path):
+        return write_clip(path, *args, **options)
+    kind = repr((path.suffix, args, sorted(options.items())))
+    kept = Path(kept_clips) / f"{sha256(kind.encode()).hexdigest()}{path.suffix}"
+    kept.parent.mkdir(exist_ok=True)
+    with FileLock(f"{kept}.lock"):
+        if not kept.exists():
+            write_clip(kept.with_stem(f"new-{kept.stem}"), *args, **options).replace(kept)
+    shutil.copyfile(kept, path)
+    return path
+
+
+def write_clip(
     path: Any,
     codec: str = "libx264",
     pix_fmt: str = "yuv420p",

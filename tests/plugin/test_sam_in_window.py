@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import numpy as np
 import pytest
 
+from napari_sam3.models.registry import load_model
 from napari_sam3.models.sam.features import FeatureSource
 from napari_sam3.models.weights import use_folder
+from napari_sam3.session.session import VideoSession
 from tests.models.sam import tiny
 from tests.models.sam.concept_kit import make_seeing
 from tests.models.sam.words import save_tokenizer
@@ -40,7 +44,18 @@ def concept_folder(disc_film, tmp_path):
     return save_tokenizer(folder)
 
 
+def words_by_finds(folder, film):
+    """Words that this network finds nothing for on frame 0, and one thing."""
+    with closing(load_model(str(folder), "cpu")) as model:
+        found = {}
+        for word in ("dog", "cat", "visual", "bird", "cell", "fish", "hand", "tree"):
+            with VideoSession(film, model) as session:
+                found.setdefault(len(session.add_prompt(0, text=word).objects), word)
+    return found[0], found[1]
+
+
 def test_text_and_clicks_in_one_session(open_dock, disc_film, concept_folder, work, notes):
+    unknown, known = words_by_finds(concept_folder, disc_film[:N_FRAMES])
     dock = open_dock()
     use_folder(concept_folder)
     dock.viewer.add_image(disc_film[:N_FRAMES], name="film", rgb=True)
@@ -48,10 +63,10 @@ def test_text_and_clicks_in_one_session(open_dock, disc_film, concept_folder, wo
     dock.new_prompts()
     dock.viewer.dims.set_current_step(0, 0)
     text = dock.prompt_panel.text
-    text.value = "dog"
+    text.value = unknown
     work(dock, dock.segment_frame)
-    assert dock.guidance.text().startswith("Nothing called 'dog' found on frame 0")
-    text.value = "cat"
+    assert dock.guidance.text().startswith(f"Nothing called '{unknown}' found on frame 0")
+    text.value = known
     work(dock, dock.segment_frame)
     planes = dock.tracking.results.planes
     assert set(np.unique(planes[0])) == {0, 1}

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from contextlib import closing
+from math import ceil
 
 import numpy as np
 import pytest
 
 from napari_sam3.models.registry import load_model
+from napari_sam3.models.sam.concepts import ConceptTracker
 from napari_sam3.models.sam.features import FeatureSource
 from napari_sam3.models.weights import use_folder
 from napari_sam3.session.session import VideoSession
+from napari_sam3.values import ObjectMask
 from tests.models.sam import tiny
 from tests.models.sam.concept_kit import make_seeing
 from tests.models.sam.words import save_tokenizer
@@ -54,7 +57,27 @@ def words_by_finds(folder, film):
     return found[0], found[1]
 
 
-def test_text_and_clicks_in_one_session(open_dock, disc_film, concept_folder, work, notes):
+def find_what_boxes_hold(monkeypatch):
+    """Let the network run on exemplars, and then find just what their boxes hold."""
+    detect = ConceptTracker.detect
+
+    def found_in_boxes(self, frame_index, concept):
+        found = detect(self, frame_index, concept)
+        if not len(concept.boxes_xyxy):
+            return found
+        masks = []
+        for x0, y0, x1, y1 in concept.boxes_xyxy:
+            mask = np.zeros(self._size, bool)
+            mask[int(y0) : ceil(y1), int(x0) : ceil(x1)] = True  # all pixels that it touches
+            masks.append(ObjectMask.from_mask(mask, 0.9))
+        return masks
+
+    monkeypatch.setattr(ConceptTracker, "detect", found_in_boxes)
+
+
+def test_text_and_clicks_in_one_session(
+    open_dock, disc_film, concept_folder, work, notes, monkeypatch
+):
     unknown, known = words_by_finds(concept_folder, disc_film[:N_FRAMES])
     dock = open_dock()
     use_folder(concept_folder)
@@ -81,13 +104,16 @@ def test_text_and_clicks_in_one_session(open_dock, disc_film, concept_folder, wo
     assert all(2 in planes[t] for t in range(N_FRAMES))
     assert any(1 in planes[t] for t in range(1, N_FRAMES))
     # a box as an example, in place of the text: what is found comes beside the clicked object
+    find_what_boxes_hold(monkeypatch)
     dock.prompt_panel.exemplars.value = True
-    corners = np.array([[0, 26, 20], [0, 26, 48], [0, 54, 48], [0, 54, 20]])
+    corners = np.array([[0, 2, 3], [0, 2, 13], [0, 12, 13], [0, 12, 3]])
     dock.prompt_panel.boxes.value.add_rectangles(corners)
     text.value = ""
     work(dock, dock.segment_frame)
     assert notes == []
-    assert {2} < set(np.unique(planes[0])) - {0}
+    (found,) = set(np.unique(planes[0])) - {0, 2}
+    rows, columns = np.nonzero(planes[0] == found)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (2, 12, 3, 13)
 
 
 def test_prompt_propagate_correct_and_propagate_again(

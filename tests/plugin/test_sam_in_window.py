@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from contextlib import closing
-from math import ceil
 
 import numpy as np
 import pytest
 
 from napari_sam3.models.registry import load_model
-from napari_sam3.models.sam.concepts import ConceptTracker
 from napari_sam3.models.sam.features import FeatureSource
 from napari_sam3.models.weights import use_folder
 from napari_sam3.session.session import VideoSession
-from napari_sam3.values import ObjectMask
 from tests.models.sam import tiny
-from tests.models.sam.concept_kit import make_seeing
+from tests.models.sam.concept_kit import find_what_boxes_hold, make_seeing
 from tests.models.sam.words import save_tokenizer
 
 N_FRAMES = 8
@@ -55,24 +52,6 @@ def words_by_finds(folder, film):
             with VideoSession(film, model) as session:
                 found.setdefault(len(session.add_prompt(0, text=word).objects), word)
     return found[0], found[1]
-
-
-def find_what_boxes_hold(monkeypatch):
-    """Let the network run on exemplars, and then find just what their boxes hold."""
-    detect = ConceptTracker.detect
-
-    def found_in_boxes(self, frame_index, concept):
-        found = detect(self, frame_index, concept)
-        if not len(concept.boxes_xyxy):
-            return found
-        masks = []
-        for x0, y0, x1, y1 in concept.boxes_xyxy:
-            mask = np.zeros(self._size, bool)
-            mask[int(y0) : ceil(y1), int(x0) : ceil(x1)] = True  # all pixels that it touches
-            masks.append(ObjectMask.from_mask(mask, 0.9))
-        return masks
-
-    monkeypatch.setattr(ConceptTracker, "detect", found_in_boxes)
 
 
 def test_text_and_clicks_in_one_session(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from itertools import count
+from math import ceil
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from transformers import Sam2VideoVideoProcessor, Sam3VideoModel, Sam3VideoProcessor
 from transformers.models.sam3.image_processing_sam3 import Sam3ImageProcessor
@@ -326,3 +328,21 @@ def assert_same_masks(ours: Masks, bare: Masks) -> None:
 def count_shown(masks: Masks) -> int:
     """How many masks there are in all."""
     return sum(len(objects) for objects in masks.values())
+
+
+def find_what_boxes_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the network run on exemplars, and then find just what the positive boxes hold."""
+    detect = ConceptTracker.detect
+
+    def found_in_boxes(self, frame_index, concept):
+        found = detect(self, frame_index, concept)
+        if not concept.box_labels.any():
+            return found
+        masks = []
+        for x0, y0, x1, y1 in concept.boxes_xyxy[concept.box_labels]:
+            mask = np.zeros(self._size, bool)
+            mask[int(y0) : ceil(y1), int(x0) : ceil(x1)] = True  # all pixels that it touches
+            masks.append(ObjectMask.from_mask(mask, 0.9))
+        return masks
+
+    monkeypatch.setattr(ConceptTracker, "detect", found_in_boxes)

@@ -67,7 +67,7 @@ class Talk:
     @property
     def word(self) -> str:
         """A word for something that the model finds on the film's first frame."""
-        return "person" if self.predictor.model.name in SEEING else "cat"
+        return "person" if self.predictor.model.name in SEEING else "dog"
 
     def send(self, kind: str, **fields):
         return self.predictor.handle_request({"type": kind, **fields})

@@ -13,7 +13,7 @@ import pytest
 from napari_sam3 import Sam3VideoPredictor
 from napari_sam3.models.sam.load import load_sam
 from tests.conftest import N_FRAMES, SIZE
-from tests.models.sam.concept_kit import make_film, make_seeing
+from tests.models.sam.concept_kit import find_what_boxes_hold, make_film, make_seeing
 from tests.models.sam.tiny import save
 from tests.models.sam.words import save_tokenizer
 from tests.session.contract.conftest import MODELS, Talk, iou
@@ -171,7 +171,8 @@ def test_stopping_and_going_on(talk, another):
     assert_same(talk.track(), parts | another.track(start_frame_index=4))
 
 
-def test_exemplars(talk):
+def test_exemplars(talk, monkeypatch):
+    find_what_boxes_hold(monkeypatch)  # a random network finds what it will
     found = talk.prompt(bounding_boxes=[BOX], exemplar=True)
     assert found
     words_too = talk.prompt(text="dog", bounding_boxes=[BOX], bounding_box_labels=[0])

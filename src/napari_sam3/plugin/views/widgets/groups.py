@@ -87,9 +87,11 @@ class FoldedGroup(QCollapsible):
         self.toggleButton().setStyleSheet(
             "text-align: left; background: transparent; border: none; padding: 2px;"
         )
-        self.layout().setContentsMargins(6, 2, 6, 2)
-        self.layout().setSpacing(0)
-        self.content().layout().setContentsMargins(0, 0, 0, 0)
+        outer: Any = self.layout()
+        outer.setContentsMargins(6, 2, 6, 2)
+        outer.setSpacing(0)
+        inner: Any = self.content().layout()
+        inner.setContentsMargins(0, 0, 0, 0)
         content = QWidget()
         self.rows = Rows(content)
         self.addWidget(content)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
 from qtpy.QtWidgets import (
     QFormLayout,
     QGroupBox,
@@ -80,7 +82,7 @@ class FoldedGroup(QCollapsible):
     """
 
     def __init__(self, title: str, tooltip: str) -> None:
-        super().__init__(title, expandedIcon="▾", collapsedIcon="▸")
+        super().__init__(title, expandedIcon=_icon("▾"), collapsedIcon=_icon("▸"))
         self.setDuration(0)  # a dock that moves while it is read is a nuisance
         self.toggleButton().setToolTip(tooltip)
         # as plain as the titles of the other groups
@@ -95,6 +97,17 @@ class FoldedGroup(QCollapsible):
         content = QWidget()
         self.rows = Rows(content)
         self.addWidget(content)
+
+
+def _icon(symbol: str) -> QIcon:
+    """A symbol in a grey that is seen in napari's dark and light themes, as superqt's is not."""
+    pixmap = QPixmap(16, 16)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    painter.setPen(QColor("#909090"))
+    painter.drawText(pixmap.rect(), Qt.AlignmentFlag.AlignCenter, symbol)
+    painter.end()
+    return QIcon(pixmap)
 
 
 def side_by_side(*widgets: QWidget) -> QWidget:

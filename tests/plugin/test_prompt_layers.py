@@ -69,7 +69,8 @@ def test_items_drawn_and_selected_keep_their_meaning(image):
 def test_colours_show_object_and_label(image):
     points, shapes = make_prompt_layers(image, guess_axes(image))
     labels = Labels(np.zeros((4, 4), int))
-    for obj_id, include in ((3, True), (0, True), (60, False)):
+    ids = 3, 0, 2**31 - 1
+    for obj_id, include in zip(ids, (True, True, False), strict=True):
         set_current_prompt(points, obj_id, include)
         points.add([[3, 5, 5]])
         set_current_prompt(shapes, obj_id, include)
@@ -77,7 +78,7 @@ def test_colours_show_object_and_label(image):
     for borders in (points.border_color, shapes.edge_color):
         assert np.allclose(borders[0], labels.get_color(3), atol=0.01)
         assert np.allclose(borders[1], (1, 1, 1, 1))
-        assert np.allclose(borders[2], labels.get_color(60), atol=0.01)
+        assert np.allclose(borders[2], labels.get_color(ids[2]), atol=0.01)
     for faces in (points.face_color, shapes.face_color):
         assert np.allclose(faces[0], faces[1])
         assert not np.allclose(faces[0, :3], faces[2, :3], atol=0.2)

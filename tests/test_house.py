@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import napari_sam3
+from tests.sweeps import sweep
 
 BLOCK = """
 import sys
@@ -69,7 +70,7 @@ with VideoSession(film, "optical-flow") as session:
 }
 
 
-@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("use", sweep(USES, ["the package", "one video and many"]))
 def test_works_without_napari_qt_and_torch(use):
     code = (
         BLOCK.format(names=CORE)

@@ -11,6 +11,8 @@ import pytest
 from napari_sam3.projects import Project, list_projects
 from napari_sam3.video.video_writer import VideoWriter
 
+pytestmark = pytest.mark.sweep
+
 BEGIN = """
 import sys, time
 import napari

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL import Image
 from napari_sam3.errors import VideoError
 from napari_sam3.video import open_video
 from napari_sam3.video.limits import check_picture_size, open_picture
+from napari_sam3.video.probe import probe_file
 
 SETTING = "NAPARI_SAM3_FRAME_MEGAPIXELS"
 
@@ -68,6 +70,58 @@ def test_a_program_in_the_dress_of_a_picture_is_none(tmp_path: Path) -> None:
     assert Image.open(path).format == "EPS"
     with pytest.raises(VideoError, match=r"a\.png.*can't be read as a picture"):
         open_video(path)
+
+
+def write_gif(path: Path, side: int, n_frames: int) -> Path:
+    """A GIF of a dot a frame on a ground of side x side px; 23 bytes a frame."""
+    dot = b"\x2c" + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
+    head = b"GIF89a" + struct.pack("<HHBBB", side, side, 0x80, 0, 0) + bytes(3) + b"\xff" * 3
+    frame = b"\x21\xf9\x04\x00\x04\x00\x00\x00" + dot
+    path.write_bytes(head + frame * n_frames + b"\x3b")
+    return path
+
+
+def test_gif_of_10000_by_10000_px_is_refused_by_its_head(tmp_path: Path) -> None:
+    path = write_gif(tmp_path / "bomb.gif", 10_000, 10)
+    for _ in range(2):
+        with pytest.raises(VideoError, match=rf"10000 x 10000 px, 100 megapixels.*{SETTING}"):
+            open_video(path)
+
+
+def test_index_kept_of_a_film_does_not_lift_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_gif(tmp_path / "a.gif", 1100, 3)
+    monkeypatch.setattr("napari_sam3.video.probe.WORTH_KEEPING", 0)
+    open_video(path).close()
+    monkeypatch.setenv(SETTING, "1")
+    with pytest.raises(VideoError, match=r"1100 x 1100 px.*at most 1 "):
+        open_video(path)
+
+
+def test_opening_keeps_few_of_large_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_gif(tmp_path / "a.gif", 1000, 40)
+    n_bytes = 4 * 1000 * 1000
+    monkeypatch.setattr("napari_sam3.video.probe.START_BYTES", 7 * n_bytes // 2)
+    _, start = probe_file(path)
+    assert len(start.frames) == 3
+    assert len(start.stamps) == 14
+    start.close()
+    with open_video(path) as video:
+        assert len(video) == 40
+        assert video[39].shape == (1000, 1000, 3)
+
+
+def test_gif_of_very_many_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_gif(tmp_path / "long.gif", 16, 5_000)
+    monkeypatch.setattr("napari_sam3.video.video_file.keep_freed_memory", lambda: None)
+    tracemalloc.start()
+    try:
+        with open_video(path) as video:
+            assert len(video) == 5_000
+        assert tracemalloc.get_traced_memory()[1] < 5_000 * 200
+    finally:
+        tracemalloc.stop()
 
 
 def test_small_pictures_need_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:

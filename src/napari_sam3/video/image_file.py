@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from napari_sam3.errors import VideoError
 from napari_sam3.video.base import Frame
-from napari_sam3.video.demuxer import FFMPEG_ERRORS, open_container
+from napari_sam3.video.demuxer import FFMPEG_ERRORS, limit_pictures, open_container
 from napari_sam3.video.limits import check_picture_size, open_picture
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
@@ -119,7 +119,8 @@ def _read_deep_png(path: Path) -> Frame | None:
     format_name = _DEEP_PNG.get(head[25]) if len(head) == 26 and head[24] == 16 else None
     if format_name is None:
         return None
-    with open_container(path) as container:
+    with open_container(path, "png_pipe") as container:
+        limit_pictures(path, container.streams.video[0].codec_context)
         frame = next(container.decode(video=0), None)
         if frame is None:
             raise ValueError("it ends before its picture does")

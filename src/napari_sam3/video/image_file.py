@@ -13,7 +13,8 @@ from PIL import Image, ImageOps
 
 from napari_sam3.errors import VideoError
 from napari_sam3.video.base import Frame
-from napari_sam3.video.demuxer import FFMPEG_ERRORS, open_container
+from napari_sam3.video.demuxer import FFMPEG_ERRORS, limit_pictures, open_container
+from napari_sam3.video.limits import check_picture_size, open_picture
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 
@@ -62,8 +63,10 @@ def is_animated_png(path: Path) -> bool:
         If it can't be read.
     """
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             return getattr(image, "n_frames", 1) > 1 and image.format == "PNG"
+    except VideoError:
+        raise
     except PICTURE_ERRORS as exc:
         raise unreadable(path, exc) from exc
 
@@ -85,7 +88,7 @@ def read_image(path: Path) -> Frame:
             array = _read_deep_png(path)
             if array is not None:
                 return array
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             return from_pillow(ImageOps.exif_transpose(image))
     except VideoError:
         raise
@@ -99,6 +102,7 @@ def _read_tiff(path: Path) -> Frame | None:
         page = tiff.pages.first
         if tifffile.PHOTOMETRIC(page.photometric).name not in _PLAIN_TIFF:
             return None
+        check_picture_size(path, page.imagelength, page.imagewidth)
         try:
             array: Frame = page.asarray()
         except ValueError:
@@ -115,7 +119,8 @@ def _read_deep_png(path: Path) -> Frame | None:
     format_name = _DEEP_PNG.get(head[25]) if len(head) == 26 and head[24] == 16 else None
     if format_name is None:
         return None
-    with open_container(path) as container:
+    with open_container(path, "png_pipe") as container:
+        limit_pictures(path, container.streams.video[0].codec_context)
         frame = next(container.decode(video=0), None)
         if frame is None:
             raise ValueError("it ends before its picture does")

@@ -31,7 +31,8 @@ def check_replaceable(path: Path, own_names: str) -> None:
         return
     if not path.is_dir():
         raise VideoError(f"{str(path)!r} is a file; name a folder for the results")
-    own = re.compile(rf"{own_names}|\.DS_Store|Thumbs\.db")  # file managers leave these behind
+    # file managers leave the others behind
+    own = re.compile(rf"{own_names}|\.DS_Store|\._.*|Thumbs\.db|desktop\.ini")
     others = sorted(p.name for p in path.iterdir() if not own.fullmatch(p.name))
     if others:
         raise VideoError(

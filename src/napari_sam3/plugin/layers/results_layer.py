@@ -80,7 +80,8 @@ class ResultsLayer:
         layer.events.n_edit_dimensions.connect(_keep_to_frame)
         # writers tell it beside what they write
         layer.metadata["video"] = {
-            key: image_layer.metadata.get(key) for key in ("path", "fps", "timestamps")
+            key: image_layer.metadata.get(key)
+            for key in ("path", "fps", "timestamps", "file_names")
         }
         layer.metadata["objects"] = ObjectTable() if objects is None else objects
         self._recollect()

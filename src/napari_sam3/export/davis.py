@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from napari_sam3.export.png import LabelPngWriter
+from napari_sam3.export.png import FRAMES, LabelPngWriter
 from napari_sam3.export.writer import exporter
 
 
@@ -22,6 +22,7 @@ class DavisWriter(LabelPngWriter):
     Parameters are those of `ResultWriter`.
     """
 
+    own_names = FRAMES
     highest_id = 255
     tells_frames = False  # its other readers want a picture of each frame
 

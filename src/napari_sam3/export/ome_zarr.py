@@ -13,7 +13,7 @@ from napari_sam3.errors import VideoError
 from napari_sam3.export.annotations import UNNAMED, describe_object
 from napari_sam3.export.colors import label_colors
 from napari_sam3.export.sidecar import OWN, PROCESSED
-from napari_sam3.export.whole_folder import folder_written_whole
+from napari_sam3.export.whole_folder import ANYTHING, NOTHING, folder_written_whole
 from napari_sam3.export.writer import LabelWriter, PathLike, Shape, exporter
 from napari_sam3.labels.frame_ranges import say_frames
 from napari_sam3.labels.objects import ObjectTable
@@ -21,7 +21,6 @@ from napari_sam3.video.video_facts import VideoFacts
 
 VERSION = "0.5"
 NAME = "objects"
-NOTHING, ANYTHING = r"(?!)", r".*"
 
 # as the specification spells units (those of UDUNITS-2)
 _UNITS = {
@@ -58,6 +57,7 @@ class OmeZarrWriter(LabelWriter):
         If `path` is another kind of Zarr, or something else.
     """
 
+    own_names = ANYTHING  # it is added to
     tells_frames = True
 
     def __init__(

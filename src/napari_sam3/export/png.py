@@ -8,27 +8,30 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from napari_sam3.export.whole_folder import folder_written_whole
+from napari_sam3.export.whole_folder import ANYTHING, folder_written_whole
 from napari_sam3.export.writer import LabelWriter, exporter
+
+FRAMES = r"[0-9]{5,}\.png"
 
 
 class LabelPngWriter(LabelWriter):
     """Writes one PNG a frame, named by its 0-based number: 00000.png, 00001.png, ...
 
     All are of 8 bits, or of 16 where there is a label above 255. A frame that never comes has no
-    picture. The folder is put in place as a whole, and replaces an earlier one; one that holds
-    anything else is refused.
+    picture. They are put in place together, and replace earlier ones; other files in the folder
+    stay.
 
     Parameters are those of `ResultWriter`.
     """
 
-    own_names = r"[0-9]{5,}\.png"
+    own_names = ANYTHING
     highest_id = int(np.iinfo(np.uint16).max)
     tells_frames = True
 
     def _finish(self) -> None:
         digits = max(5, len(str(self.shape[0] - 1)))
-        with folder_written_whole(self.path, self.own_names) as folder:
+        keeps_others = self.own_names == ANYTHING
+        with folder_written_whole(self.path, FRAMES, keeps_others=keeps_others) as folder:
             for frame_index in self._frames_to_write():
                 picture = self._draw(self._frames.get(frame_index))
                 picture.save(folder / f"{frame_index:0{digits}d}.png", compress_level=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Concatenate, NamedTuple, ParamSpec, Self
@@ -51,8 +51,8 @@ class ResultWriter(ABC):
     Attributes
     ----------
     own_names : str
-        Where the results are a folder that is replaced as a whole: the names in it, as a regular
-        expression. A folder that holds anything else is refused. Empty for other results.
+        Where the results are a folder: the names in it, as a regular expression. A folder that
+        holds anything else is refused. Empty where they are a file.
     highest_id : int
         The greatest label that the format holds.
     tells_frames : bool
@@ -97,9 +97,12 @@ class ResultWriter(ABC):
         self._held = ExitStack()
         self._processed: set[int] = set()
         with explain_write_errors(self.path):
-            self.path.exists()  # a name that is too long is refused before there is work to lose
+            with suppress(FileNotFoundError, NotADirectoryError):
+                self.path.lstat()  # refuses a name that is too long
             if self.own_names:
                 check_replaceable(self.path, self.own_names)
+            elif self.path.is_dir():
+                raise VideoError(f"{str(self.path)!r} is a folder; name a file for the results")
             self._prepare()
 
     def _prepare(self) -> None:  # noqa: B027 - not every writer needs something

@@ -101,6 +101,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # as in "| head": nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    except OSError as exc:  # as where the output goes to a disk that is full
+        print(f"napari-sam3: error: {exc}", file=sys.stderr)
+        return FAILED
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -17,8 +17,8 @@ import numpy as np
 
 from napari_sam3.errors import PromptFileError
 from napari_sam3.session.run_lengths import decode_runs, run_lengths
-from napari_sam3.session.validation import MAX_OBJECT_ID
 from napari_sam3.values import (
+    MAX_OBJECT_ID,
     BoolArray,
     FloatArray,
     Keyframe,

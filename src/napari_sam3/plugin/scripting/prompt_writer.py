@@ -24,12 +24,11 @@ from napari_sam3.plugin.layers.prompt_snapshot import (
     read_prompts,
     remove_items,
 )
-from napari_sam3.plugin.layers.results_layer import LABEL_DTYPE
 from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count, frame_position
 from napari_sam3.plugin.layers.transforms import layer_shape, map_points, napari_points
 from napari_sam3.session.saved_prompts import SavedPrompt
 from napari_sam3.session.validation import PromptCall
-from napari_sam3.values import BoolArray, FloatArray
+from napari_sam3.values import LABEL_DTYPE, BoolArray, FloatArray
 
 _EDGE = 1e-3  # px; a click on the far edge of the last pixel is one on that pixel
 

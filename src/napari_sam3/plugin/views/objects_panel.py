@@ -19,9 +19,9 @@ from napari_sam3.plugin.controllers.tracks_layer import CentroidTracks
 from napari_sam3.plugin.controllers.worker import Run, run_once
 from napari_sam3.plugin.layers.features_table import OBJECTS
 from napari_sam3.plugin.layers.label_planes import find_highest_id
-from napari_sam3.plugin.layers.results_layer import HIGHEST_ID
 from napari_sam3.plugin.model.lineage_text import format_lineage, parse_ids
 from napari_sam3.plugin.views.objects_form import ObjectsForm
+from napari_sam3.values import MAX_OBJECT_ID
 
 SETTLED_MS = 400  # after the last stroke of a brush
 
@@ -329,7 +329,7 @@ class ObjectsPanel(QObject):
 
     def _on_label_chosen(self, event: Any) -> None:
         label = int(event.source.selected_label)
-        if 0 < label <= HIGHEST_ID and event.source is self.layer:
+        if 0 < label <= MAX_OBJECT_ID and event.source is self.layer:
             self._state.object_in_hand = label
 
     def _on_painted(self, _event: Any) -> None:

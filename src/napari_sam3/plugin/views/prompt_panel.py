@@ -12,13 +12,13 @@ from qtpy.QtWidgets import QLabel
 from napari_sam3.models.registry import ModelEntry, models_that_take
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.layers.prompt_layers import EXCLUDE, INCLUDE
-from napari_sam3.plugin.layers.results_layer import HIGHEST_ID
 from napari_sam3.plugin.model.app_state import NEW_EACH, split_text
 from napari_sam3.plugin.model.model_catalog import KINDS_OF_PROMPTS, format_kinds
 from napari_sam3.plugin.views.widgets.binding import bind
 from napari_sam3.plugin.views.widgets.groups import FieldGroup
 from napari_sam3.plugin.views.widgets.layer_combo import LayerCombo
 from napari_sam3.plugin.views.widgets.spin_box import NumberField
+from napari_sam3.values import MAX_OBJECT_ID
 
 
 class PromptPanel:
@@ -72,7 +72,7 @@ class PromptPanel:
             "The object that the next click or box belongs to. 'each new': every click and every "
             "box is an object of its own. Key N: next object.",
             min=NEW_EACH,
-            max=HIGHEST_ID,
+            max=MAX_OBJECT_ID,
             lowest="each new",
         )
         self.sign = RadioButtons(

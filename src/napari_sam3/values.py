@@ -19,6 +19,9 @@ FloatArray = NDArray[np.float64]
 Direction = Literal["forward", "backward", "both"]
 Box = tuple[int, int, int, int]
 
+MOST_FRAMES, MOST_PIXELS = 10**7, 2**28
+"""Of a video, and of a frame, that a file may tell of; more is damage, or meant to do some."""
+
 
 def no_points() -> FloatArray:
     """An empty list of points, (0, 2) float64."""

@@ -8,12 +8,13 @@ in a folder is read, added to and copied through here.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from napari_sam3.errors import UnsafeFileError
 from napari_sam3.whole_files import written_whole
@@ -27,7 +28,11 @@ MOST_VALUES = 16_000_000
 # what Windows calls its links; other systems tell them by the mode
 _LINK_TAGS = {
     getattr(stat, name, None)
-    for name in ("IO_REPARSE_TAG_SYMLINK", "IO_REPARSE_TAG_MOUNT_POINT", "IO_REPARSE_TAG_APPEXECLINK")
+    for name in (
+        "IO_REPARSE_TAG_SYMLINK",
+        "IO_REPARSE_TAG_MOUNT_POINT",
+        "IO_REPARSE_TAG_APPEXECLINK",
+    )
 } - {None}
 
 
@@ -88,17 +93,27 @@ def read_text(path: Path, *, encoding: str = "utf-8", most_bytes: int = MOST_TEX
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def check_values(text: str) -> str:
-    """The same text, if as JSON it can't hold more values than there is memory for.
+def check_text(text: str) -> str:
+    """The same text, if there is memory for what it may hold as JSON, or as a table.
 
     Raises
     ------
     ValueError
-        If it may.
+        If there may not be.
     """
+    if len(text) > MOST_TEXT or (not text.isascii() and len(text.encode()) > MOST_TEXT):
+        raise ValueError(f"it takes more than {MOST_TEXT / 1e6:,.0f} MB")
     if sum(map(text.count, ",[{")) > MOST_VALUES:
         raise ValueError(f"it holds more than {MOST_VALUES:,} values")
     return text
+
+
+def read_json(path: Path, *, most_bytes: int = MOST_TEXT) -> Any:
+    """What a plain file of JSON says; raises as `open_plain`, and ValueError where it is none."""
+    try:
+        return json.loads(check_text(read_text(path, encoding="utf-8-sig", most_bytes=most_bytes)))
+    except RecursionError as exc:
+        raise ValueError("it is nested too deeply") from exc
 
 
 def check_folder(path: Path) -> None:
@@ -109,12 +124,13 @@ def check_folder(path: Path) -> None:
     FileNotFoundError, NotADirectoryError
         If there is none.
     UnsafeFileError
-        If it is a link.
+        If it is a link, a pipe, a device or a socket.
     """
     status = path.lstat()
     if _is_link(status):
         raise _unsafe(path, "a link")
     if not stat.S_ISDIR(status.st_mode):
+        _check(path, status, None)
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
 
 

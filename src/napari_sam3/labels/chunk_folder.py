@@ -9,7 +9,6 @@ takes, each write atomic (zarr's own are from 3.1.3 on only), and while the inte
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import shutil
@@ -23,7 +22,7 @@ import numpy as np
 from napari_sam3.errors import StoreError, UnsafeFileError
 from napari_sam3.labels.frame_codec import LEVEL, FrameCodec
 from napari_sam3.labels.frame_records import check_shape
-from napari_sam3.plain_files import check_entry, check_folder, read_plain, read_text
+from napari_sam3.plain_files import check_entry, check_folder, read_json, read_plain
 from napari_sam3.whole_files import written_whole
 
 DESCRIPTION = "zarr.json"
@@ -52,7 +51,9 @@ class ChunkFolder:
         self.dtype = dtype
         self.codec = FrameCodec((shape[1], shape[2]), dtype)
         n_bytes = shape[1] * shape[2] * dtype.itemsize
-        self._most_bytes = n_bytes + n_bytes // 128 + 2**16  # what zstd can't squeeze grows a little
+        self._most_bytes = (
+            n_bytes + n_bytes // 128 + 2**16
+        )  # what zstd can't squeeze grows a little
 
     @classmethod
     def create(
@@ -92,7 +93,7 @@ class ChunkFolder:
         """
         try:
             check_folder(path)
-            said = json.loads(read_text(path / DESCRIPTION, most_bytes=_MOST_DESCRIPTION))
+            said = read_json(path / DESCRIPTION, most_bytes=_MOST_DESCRIPTION)
             shape, chunks = check_shape(said["shape"]), said["chunk_grid"]["configuration"]
             codecs = [(codec["name"], codec.get("configuration", {})) for codec in said["codecs"]]
             kind, keys = str(said["data_type"]), said["chunk_key_encoding"]["configuration"]
@@ -106,7 +107,7 @@ class ChunkFolder:
             )
         except UnsafeFileError:
             raise
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise StoreError(
                 f"{str(path / DESCRIPTION)!r} can't be read ({type(error).__name__}: {error}); "
                 "restore it from a copy"

@@ -17,6 +17,7 @@ from napari_sam3.plugin.layers.prompt_layers import colours_now, points_style, s
 from napari_sam3.plugin.layers.video_layer import LayerData
 
 _COLOUR_DIGITS = 4
+_LOOK = ("face_color", "border_color", "edge_color", "edge_width", "size", "symbol")
 
 
 def describe_place(layer: Layer) -> dict[str, Any]:
@@ -106,7 +107,8 @@ def prompt_layer_data(told: Mapping[str, Any], short_side: int) -> LayerData:
                 kind, told_features.get("object", unknown), told_features.get("label", unknown)
             )
     else:
-        arguments.update(told.get("look", {}))
+        look = told.get("look", {})
+        arguments.update({name: look[name] for name in _LOOK if name in look})
     if kind == "points":
         if "shown" in told:
             arguments["shown"] = np.asarray(told["shown"], bool)

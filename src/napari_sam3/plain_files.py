@@ -27,12 +27,7 @@ MOST_VALUES = 16_000_000
 
 # what Windows calls its links; other systems tell them by the mode
 _LINK_TAGS = {
-    getattr(stat, name, None)
-    for name in (
-        "IO_REPARSE_TAG_SYMLINK",
-        "IO_REPARSE_TAG_MOUNT_POINT",
-        "IO_REPARSE_TAG_APPEXECLINK",
-    )
+    getattr(stat, name, None) for name in ("IO_REPARSE_TAG_SYMLINK", "IO_REPARSE_TAG_MOUNT_POINT")
 } - {None}
 
 
@@ -170,7 +165,7 @@ def copy_folder(source: Path, target: Path, leave_out: Callable[[str], bool]) ->
 
     def ignore(folder: str, names: list[str]) -> list[str]:
         def is_left_out(name: str) -> bool:
-            status = os.lstat(os.path.join(folder, name))
+            status = (Path(folder) / name).lstat()
             is_kept = stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)
             return leave_out(name) or _is_link(status) or not is_kept
 
@@ -210,8 +205,8 @@ def _is_link(status: os.stat_result) -> bool:
 
 def _unsafe(path: Path, what: str) -> UnsafeFileError:
     return UnsafeFileError(
-        f"{str(path)!r} is {what} where a plain file or folder belongs, and is left alone, since it "
-        "may be a stranger's; put the file itself in its place, or take it out"
+        f"{str(path)!r} is {what} where a plain file or folder belongs, and is left alone: it may "
+        "be a stranger's; put the file itself in its place, or take it out"
     )
 
 

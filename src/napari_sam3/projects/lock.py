@@ -70,9 +70,9 @@ class ProjectLock:
             "pid": os.getpid(),
             "since": datetime.now().astimezone().isoformat(timespec="seconds"),
         }
-        with suppress(OSError):  # only a courtesy to others
-            with written_whole(self.folder / HOLDER) as part:
-                part.write_text(json.dumps(holder), encoding="utf-8")
+        # only a courtesy to others
+        with suppress(OSError), written_whole(self.folder / HOLDER) as part:
+            part.write_text(json.dumps(holder), encoding="utf-8")
         return None
 
     def give_back(self) -> None:

@@ -125,6 +125,11 @@ def place_arguments(place: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("affine", "rotate"):
         if name in place:
             arguments[name] = np.asarray(place[name], float)
+    for name in ("scale", "translate", "shear", "affine", "rotate"):
+        if name in arguments and not np.isfinite(np.asarray(arguments[name], float)).all():
+            raise ValueError(f"{name} is {place[name]}")
+    if "scale" in arguments and not np.all(arguments["scale"]):
+        raise ValueError(f"scale is {place['scale']}")
     return arguments
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_sam3.errors import PromptFileError
+from napari_sam3.plain_files import check_text, read_text
 from napari_sam3.session.json_text import to_text
 from napari_sam3.session.saved_prompts import (
     PromptList,
@@ -31,11 +32,13 @@ def read_prompts(path: str | os.PathLike[str]) -> PromptList:
     PromptFileError
         If it can't be read, or something in it can't be a prompt; says which entry and field.
     """
-    place = Path(path).expanduser()
+    place = file = Path(path).expanduser()
     if place.is_dir():
-        place = place / "prompts.json"
+        place = file = place / "prompts.json"
+    elif place.is_symlink():  # the person's own, for it was named
+        file = place.resolve()
     try:
-        text = place.read_text(encoding="utf-8-sig")
+        text = check_text(read_text(file, encoding="utf-8-sig"))
     except (OSError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or exc
         raise PromptFileError(f"the prompts {str(place)!r} can't be read ({reason})") from exc

@@ -270,6 +270,10 @@ class ProjectOpener(QObject):
         if points is not None and boxes is not None and is_made_here:
             self._state.tracked(image_layer).prompt_layers = (points, boxes)
         chosen = {"points": points, "boxes": boxes, "masks": layers.get(MASKS)}
+        ours = (points, boxes) if is_made_here else ()
+        self._state.tracked(image_layer).carried.add(
+            *(one for one in (*ours, layers.get(MASKS)) if one is not None)
+        )
         self._state.update(**{name: one for name, one in chosen.items() if one is not None})
 
     # ----------------------------------------------------------- a lost video

@@ -203,6 +203,7 @@ class TrackingController:
         self.viewer.add_layer(shapes)
         self.viewer.add_layer(points)
         tracked.prompt_layers = (points, shapes)
+        tracked.carried.add(points, shapes)
         return points, shapes
 
     def read_prompts(
@@ -521,6 +522,7 @@ class TrackingController:
                 own_ids=ProjectRecorder(opened.project).ids_in_use,
             )
         tracked.results, tracked.results_axes = made, axes
+        tracked.carried.add(made.layer)
         return made
 
     def _history_of(self, layer: Labels) -> CommandHistory | None:

@@ -17,6 +17,7 @@ from psygnal import Signal
 from napari_sam3.errors import LayerError, PropagationError
 from napari_sam3.labels.tracks import Places, arrange_tracks, measure_places
 from napari_sam3.plugin.controllers.worker import Run, run_once
+from napari_sam3.plugin.layers.carried_layers import CarriedLayers
 from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.label_planes import frames_of
 
@@ -142,6 +143,7 @@ class CentroidTracks:
                 metadata={_LABELS: ref(labels)},
             )
             active = self._viewer.layers.selection.active
+            CarriedLayers.of(labels).add(layer)
             self._viewer.add_layer(layer)
             self._viewer.layers.selection.active = active  # the person goes on where they were
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 
 _LOOK = ("name", "opacity", "visible", "blending")
+_PLACE = ("scale", "translate", "units", "axis_labels", "affine", "rotate", "shear")
 _IMAGE_LOOK = ("contrast_limits", "colormap", "gamma")
 
 
@@ -147,6 +149,7 @@ def _make_video(told: Mapping[str, Any] | None, opened: LoadedProject) -> LayerD
     data, arguments, kind = video_layer(opened.video)
     if told is not None:
         arguments.update({name: told["place"][name] for name in _LOOK if name in told["place"]})
+        arguments.update(_told_place(told))
         arguments.update({name: told[name] for name in _IMAGE_LOOK if name in told})
     return data, arguments, kind
 
@@ -160,7 +163,7 @@ def _make_results(told: Mapping[str, Any] | None, opened: LoadedProject) -> Laye
         arguments.update(place_arguments(told["place"]))
     ndim = len(arguments["scale"]) if "scale" in arguments else 3
     if ndim != 3:  # slices or channels between: the dock puts them there, knowing the video
-        for name in ("scale", "translate", "units", "axis_labels", "affine", "rotate", "shear"):
+        for name in _PLACE:
             arguments.pop(name, None)
     video = {"path": opened.video_path and str(opened.video_path), "fps": project.video.fps}
     arguments["metadata"] = {"video": video, "objects": project.objects}
@@ -244,7 +247,21 @@ def _place_of_video(opened: LoadedProject) -> dict[str, Any]:
     if opened.video is None:
         return {}
     _, arguments, _ = video_layer(opened.video)
-    return {name: arguments[name] for name in ("scale", "units", "axis_labels")}
+    place = {name: arguments[name] for name in ("scale", "units", "axis_labels")}
+    for entry in _entries(opened.project.layers):
+        if entry.get("role") == VIDEO:
+            with suppress(KeyError, TypeError, ValueError, AttributeError):  # told with its layer
+                place.update(_told_place(entry))
+    return place
+
+
+def _told_place(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a person had put the video, if that is told of a layer with its axes."""
+    from napari_sam3.plugin.layers.layer_state import place_arguments
+
+    place = place_arguments(told["place"])
+    is_place = len(place.get("scale", ())) == len(place.get("units", ())) == 3
+    return {name: place[name] for name in _PLACE if name in place} if is_place else {}
 
 
 def _stem(project: Project) -> str:

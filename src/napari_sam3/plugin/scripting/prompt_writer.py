@@ -104,6 +104,7 @@ class PromptWriter:
                 **overlay_place(self._image, self.axes),
             )
             self._own_masks = masks
+            self._state.tracked(self._image).carried.add(masks)
             self.choose(masks=masks)
         if masks is not self._own_masks:
             raise LayerError(

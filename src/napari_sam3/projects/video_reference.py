@@ -11,6 +11,7 @@ from typing import Any
 from napari_sam3.errors import ProjectError, VideoError
 from napari_sam3.video.base import Video
 from napari_sam3.video.content_hash import count_bytes, hash_samples
+from napari_sam3.video.folder_contents import is_pattern
 
 Shape = tuple[int, int, int]
 
@@ -192,7 +193,8 @@ class VideoReference:
             yield folder / name
 
     def _is_at(self, place: Path) -> bool:
-        if not (place.is_file() or place.is_dir()):  # what a damaged project names may block
+        # what a damaged project names may block
+        if not (place.is_file() or place.is_dir() or is_pattern(place)):
             raise FileNotFoundError(place)
         if self.content_hash is None:
             return True

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_sam3.errors import RequestError
 from napari_sam3.video import Video
+from napari_sam3.video.folder_contents import files_at, is_pattern
 
 _SAMPLES = 5
 _VERSION = 1  # to be raised when the same file gives other pixels
@@ -98,7 +99,8 @@ def source_identity(path: Path | None) -> str | None:
         return None
     digest = hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape"))
     try:
-        members = sorted(path.iterdir()) if path.is_dir() else [path]
+        is_of_files = path.is_dir() or is_pattern(path)
+        members = sorted(files_at(path)) if is_of_files else [path]
         for member in members:
             status = member.stat()
             digest.update(repr((member.name, status.st_size, status.st_mtime_ns)).encode())

@@ -82,7 +82,8 @@ def as_video(source: Any) -> Video:
     ----------
     source : path-like, Video or array
         A path as for `open_video`; a `Video`, given back as it is (of one that shows a proxy, the
-        original); or an array (T, H, W) or (T, H, W, 3), numpy or lazy (dask, zarr, ...).
+        original); or an array (T, H, W) or (T, H, W, 3), numpy or lazy (dask, zarr, ...), or a
+        tensor.
 
     Raises
     ------
@@ -96,5 +97,6 @@ def as_video(source: Any) -> Video:
     if all(hasattr(source, name) for name in ("shape", "dtype", "__getitem__")):
         return ArrayVideo(source)
     raise VideoError(
-        f"a {type(source).__name__} is no video; give a path, or an array (T, H, W) or (T, H, W, 3)"
+        f"a {type(source).__name__} is no video; give a path, or an array (T, H, W) or "
+        "(T, H, W, 3): np.stack makes one of a list of frames"
     )

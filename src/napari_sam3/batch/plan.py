@@ -12,7 +12,7 @@ from pathlib import Path
 
 from napari_sam3.batch.tracking import Prompts, gather_prompts, prompts_for
 from napari_sam3.errors import PromptFileError, RequestError
-from napari_sam3.session.saved_prompts import PromptList, SavedPrompt, is_meant
+from napari_sam3.session.saved_prompts import PromptList, SavedPrompt, find_meant, is_meant
 from napari_sam3.video.folder_contents import look_into, name_of
 
 BESIDE = ".prompts.json"
@@ -78,7 +78,7 @@ def plan_batch(
         if not places and isinstance(prompts, str | os.PathLike):
             home = Path(prompts).expanduser().parent
             named = dict.fromkeys(p.video for p in prompt_list if p.video is not None)
-            places = [home / name for name in named]
+            places = [find_meant(home, name) for name in named]
     if not places:
         raise RequestError("there are no videos to track in; name files or folders")
     _check_names(prompt_list, places)
@@ -121,7 +121,7 @@ def _plan(place: Path, name: str, prompt_list: PromptList | None) -> PlannedVide
     """Choose the prompts of a video: from a list for all, or else from the file beside it."""
     try:
         if prompt_list is None:
-            prompt_list = gather_prompts(place.with_name(place.name + BESIDE))
+            prompt_list = gather_prompts(find_meant(place.parent, place.name + BESIDE))
         return PlannedVideo(place, name, prompts_for(prompt_list, place))
     except PromptFileError as exc:
         return PlannedVideo(place, name, None, str(exc))

@@ -135,6 +135,11 @@ def gather_prompts(prompts: Prompts) -> PromptList:
     elif isinstance(prompts, PromptList):
         prompt_list = prompts
     else:
+        if not isinstance(prompts, Iterable) or isinstance(prompts, Mapping):
+            raise PromptFileError(
+                "prompts must be a list of dictionaries, as [{'frame': 0, 'points': [[x, y]]}], or "
+                f"a file, not a {type(prompts).__name__}"
+            )
         prompt_list = PromptList(
             one
             if isinstance(one, SavedPrompt)
@@ -158,7 +163,12 @@ def prompts_for(prompt_list: PromptList, video: Path) -> PromptList:
     """
     mine = prompt_list.for_video(video)
     if not len(mine):
-        raise PromptFileError(f"there are no prompts for {video.name!r}; they name other videos")
+        named = [repr(name) for name in dict.fromkeys(p.video for p in prompt_list)]
+        more = ", ..." if len(named) > 3 else ""
+        raise PromptFileError(
+            f"there are no prompts for {str(video)!r}; they name other videos "
+            f"({', '.join(named[:3])}{more}), and must name this one or the end of its path"
+        )
     return mine
 
 
@@ -178,6 +188,8 @@ def _plain(value: Any) -> Any:
     """A prompt as JSON has it, from one with arrays and NumPy's numbers."""
     if isinstance(value, Mapping):
         return {key: _plain_mask(v) if key == "mask" else _plain(v) for key, v in value.items()}
+    if hasattr(value, "detach") or hasattr(value, "__array__"):
+        value = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
     if isinstance(value, np.ndarray | np.generic):
         return value.astype(int).tolist() if value.dtype == bool else value.tolist()
     if isinstance(value, list | tuple):

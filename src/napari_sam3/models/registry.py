@@ -250,7 +250,13 @@ def load_model(
     WeightsMissingError
         If its weights are not here; which one says why, its message what to do.
     """
+    if not isinstance(device, str | None):
+        raise ModelUnavailableError(f"device must be a name as 'cpu' or 'cuda', not {device!r}")
     if not isinstance(model, str | Path):
+        if not all(hasattr(model, name) for name in ("name", "capabilities", "device", "start")):
+            raise ModelUnavailableError(
+                f"a {type(model).__name__} is no model; give a name, a folder or a loaded model"
+            )
         return model
     settings = read_settings()
     wish = settings.device if device is None else device

@@ -27,7 +27,7 @@ from napari_sam3.session.propagation import Propagation
 from napari_sam3.session.saved_prompts import SavedPrompt
 from napari_sam3.session.session import VideoSession
 from napari_sam3.session.session_prompts import apply_prompts
-from napari_sam3.session.validation import check_range
+from napari_sam3.session.validation import check_contrast_limits, check_range
 from napari_sam3.values import LABEL_DTYPE, Direction, FrameResult
 from napari_sam3.video import Video
 
@@ -225,6 +225,7 @@ class ProjectRun(LabelRun):
                 f"the project {str(project.folder)!r} can't be written: {project.why_read_only}"
             )
         self.project = project
+        contrast_limits = check_contrast_limits(contrast_limits)
         request = describe_request(prompts, direction, start, limit, contrast_limits)
         run = project.run
         if prompts and len(project.prompts) and (run is None or run.request != request):

@@ -6,7 +6,6 @@ pages that are whole, and says how many are missing where it can.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import warnings
@@ -25,7 +24,12 @@ from PIL import Image
 from napari_sam3.errors import VideoError
 from napari_sam3.video.base import Frame, Video
 from napari_sam3.video.fair_lock import FairLock
-from napari_sam3.video.image_file import PICTURE_ERRORS, from_pillow, unreadable
+from napari_sam3.video.image_file import (
+    PICTURE_ERRORS,
+    announced_pages,
+    from_pillow,
+    unreadable,
+)
 from napari_sam3.video.missing_frames import warn_of_loss
 from napari_sam3.video.tiff_calibration import Calibration, read_calibration
 
@@ -266,7 +270,7 @@ def open_stack(path: Path, file: BufferedReader) -> tuple[Pages, int | None, Cal
         )
         if not len(stack):
             raise EOFError("it ends before its first picture does")
-        announced = _announced(tiff)
+        announced = announced_pages(tiff)
         lost = announced - len(stack) if announced > len(stack) else None
     try:
         calibration = read_calibration(tiff)
@@ -367,7 +371,7 @@ def _find_run(
         return None, 0
     offset, nbytes = int(first.dataoffsets[0]), int(first.nbytes)
     there = (size - offset) // nbytes
-    announced = max(len(found) if found is not None else 1, _announced(tiff) if found else 0)
+    announced = max(len(found) if found is not None else 1, announced_pages(tiff) if found else 0)
     if stray is not None and stray >= size:
         announced = max(announced, (stray - offset) // nbytes)
     if announced <= 1 or (found is not None and len(found) == announced <= there):
@@ -377,21 +381,6 @@ def _find_run(
     axes = found.axes if found is not None and len(found) > 1 else f"Q{first.axes}"
     run = _Run(first, axes, min(there, announced), file, offset, tiff.byteorder)
     return run, announced - len(run)
-
-
-def _announced(tiff: tifffile.TiffFile) -> int:
-    """How many pictures the description says there are; 0 if it does not."""
-    try:
-        if tiff.is_imagej:
-            return int((tiff.imagej_metadata or {}).get("images", 0))
-        first: Any = tiff.pages.first
-        if first.is_shaped:
-            # what tifffile itself writes
-            shape = json.loads(first.shaped_description)["shape"]
-            return int(math.prod(shape) // math.prod(first.shape))
-    except PICTURE_ERRORS:
-        pass
-    return 0
 
 
 def _page(tiff: tifffile.TiffFile, number: int) -> Any | None:

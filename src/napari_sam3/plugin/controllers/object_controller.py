@@ -11,14 +11,7 @@ from napari.layers import Labels
 from psygnal import Signal
 
 from napari_sam3.labels.objects import ObjectTable, TableChange
-from napari_sam3.plugin.controllers.commands import (
-    ClassifyObject,
-    EditTable,
-    MarkDivision,
-    MergeObjects,
-    RenameObject,
-    UnmarkDivision,
-)
+from napari_sam3.plugin.controllers.commands import EditTable, MergeObjects
 from napari_sam3.plugin.layers.features_table import make_features, table_of, take_edits
 from napari_sam3.plugin.layers.label_planes import planes_of
 from napari_sam3.plugin.layers.prompt_items import PromptLayer
@@ -84,12 +77,13 @@ class ObjectController:
     # --------------------------------------------------------------- changes
 
     def rename(self, layer: Labels, obj_id: int, name: str) -> None:
-        """Give an object a name."""
-        self._do(layer, RenameObject(layer, obj_id, name))
+        """Give an object a name, or none by an empty one."""
+        self._edit(layer, f"rename object {obj_id}", lambda t: t.rename(obj_id, name))
 
     def classify(self, layer: Labels, obj_id: int, class_name: str) -> None:
-        """Say what an object is."""
-        self._do(layer, ClassifyObject(layer, obj_id, class_name))
+        """Say what an object is, or nothing by an empty string."""
+        label = f"say the class of object {obj_id}"
+        self._edit(layer, label, lambda t: t.classify(obj_id, class_name))
 
     def divide(
         self, layer: Labels, mother: int, daughters: Sequence[int], frame_index: int
@@ -101,11 +95,13 @@ class ObjectController:
         LineageError
             If it can't be.
         """
-        self._do(layer, MarkDivision(layer, mother, daughters, frame_index))
+        label = f"divide object {mother}"
+        self._edit(layer, label, lambda t: t.mark_division(mother, daughters, frame_index))
 
     def undivide(self, layer: Labels, mother: int) -> None:
         """Take the mark of a division back."""
-        self._do(layer, UnmarkDivision(layer, mother))
+        label = f"take back the division of object {mother}"
+        self._edit(layer, label, lambda t: t.unmark_division(mother))
 
     def merge(
         self, layer: Labels, obj_id: int, into: int, prompt_layers: Iterable[PromptLayer] = ()

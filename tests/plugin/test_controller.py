@@ -7,8 +7,7 @@ import pytest
 
 from napari_sam3.models.fake import FakeModel
 from napari_sam3.plugin.controllers.session_controller import LoadedModel, SessionController
-from napari_sam3.plugin.layers.layer_prompts import TargetPrompts
-from napari_sam3.plugin.layers.prompt_reader import LayerPrompt
+from napari_sam3.plugin.layers.layer_prompts import LayerPrompt, TargetPrompts
 from napari_sam3.plugin.model.events import ModelReady, Planned, Renumbered, TextMissed, Tracked
 from napari_sam3.video import as_video
 

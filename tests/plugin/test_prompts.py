@@ -3,12 +3,8 @@ import pytest
 from napari.layers import Image, Labels, Points, Shapes
 
 from napari_sam3.errors import LayerError
-from napari_sam3.plugin.layers.prompt_reader import (
-    Source,
-    prompts_from_labels,
-    prompts_from_layers,
-    read_object_id,
-)
+from napari_sam3.plugin.layers.layer_prompts import Source, read_object_id
+from napari_sam3.plugin.layers.prompt_reader import prompts_from_labels, prompts_from_layers
 from napari_sam3.plugin.layers.stack_axes import StackAxes, guess_axes
 
 SIZE = (60, 80)

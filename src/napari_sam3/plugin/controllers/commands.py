@@ -135,8 +135,7 @@ class RemovePrompts(Command):
     def do(self) -> bool:
         """Delete them."""
         self._items = read_items(self._layer, self._indices)
-        if self._indices:
-            delete_items(self._layer, self._indices)
+        delete_items(self._layer, self._indices)
         return bool(self._indices)
 
     def undo(self) -> None:

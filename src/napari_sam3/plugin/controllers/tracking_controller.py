@@ -25,12 +25,9 @@ from napari_sam3.plugin.controllers.session_controller import LoadedModel, Sessi
 from napari_sam3.plugin.controllers.tracking_job import TrackingJob
 from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.layer_prompts import Skipped, TargetPrompts
+from napari_sam3.plugin.layers.prompt_items import delete_items, find_items
 from napari_sam3.plugin.layers.prompt_layers import make_prompt_layers
-from napari_sam3.plugin.layers.prompt_snapshot import (
-    describe_skipped,
-    read_prompts,
-    remove_items,
-)
+from napari_sam3.plugin.layers.prompt_snapshot import describe_skipped, read_prompts
 from napari_sam3.plugin.layers.results_layer import ResultsLayer
 from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count, layer_video
 from napari_sam3.plugin.layers.viewer_frame import frame_on_screen
@@ -329,7 +326,7 @@ class TrackingController:
         self.check_writable()
         for layer in (self.state.points, self.state.boxes):
             if layer is not None:
-                remove_items(layer, number)
+                delete_items(layer, find_items(layer, number))
         session = self.session
         self.state.outcome = Outcome.NONE
         frames = self.forget_object(number)

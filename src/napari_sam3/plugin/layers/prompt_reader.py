@@ -34,16 +34,6 @@ from napari_sam3.plugin.layers.transforms import api_points, layer_shape, map_po
 from napari_sam3.plugin.layers.untimed_layers import position_meant
 from napari_sam3.values import BoolArray, FloatArray, no_labels, no_points
 
-__all__ = [
-    "LayerPrompt",
-    "LayerPrompts",
-    "Skipped",
-    "Source",
-    "prompts_from_labels",
-    "prompts_from_layers",
-    "read_object_id",
-]
-
 
 def prompts_from_layers(
     image_layer: Any,

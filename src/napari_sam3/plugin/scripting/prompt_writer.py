@@ -11,19 +11,16 @@ from napari.layers import Image, Labels, Points, Shapes
 
 from napari_sam3.errors import LayerError
 from napari_sam3.labels.label_stack import LabelStack
+from napari_sam3.plugin.controllers.commands import AddPrompts
 from napari_sam3.plugin.controllers.session_controller import SessionController
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.layers.exemplars import COUNTEREXAMPLE, EXAMPLE
-from napari_sam3.plugin.layers.layer_prompts import TargetPrompts
+from napari_sam3.plugin.layers.layer_prompts import Skipped, TargetPrompts
 from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
+from napari_sam3.plugin.layers.prompt_items import delete_items, find_items, find_names
 from napari_sam3.plugin.layers.prompt_layers import EXCLUDE, INCLUDE, NEW_OBJECT
-from napari_sam3.plugin.layers.prompt_reader import Skipped, prompts_from_layers
-from napari_sam3.plugin.layers.prompt_snapshot import (
-    name_objects,
-    objects_named,
-    read_prompts,
-    remove_items,
-)
+from napari_sam3.plugin.layers.prompt_reader import prompts_from_layers
+from napari_sam3.plugin.layers.prompt_snapshot import name_objects, read_prompts
 from napari_sam3.plugin.layers.results_layer import LABEL_DTYPE
 from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count, frame_position
 from napari_sam3.plugin.layers.transforms import layer_shape, map_points, napari_points
@@ -120,7 +117,7 @@ class PromptWriter:
         named: set[int] = set()
         for layer in (self.points, self.shapes):
             if layer is not None:
-                named |= objects_named(layer)
+                named |= find_names(layer)
         if self.masks is not None and self.mask_frames:
             read = self._read_masks(self.mask_frames)
             named |= {key[1] for key in read.objects}
@@ -192,14 +189,14 @@ class PromptWriter:
             for kind, layer in (("points", self.points), ("shapes", self.shapes)):
                 items = {source.index for source in prompt.sources if source.kind == kind}
                 if items and layer is not None:
-                    _remove(layer, items)
+                    delete_items(layer, items)
         return self._wipe(obj_id, [frame_index]) or found
 
     def remove(self, obj_id: int) -> None:
         """Take an object off the layers."""
         for layer in (self.points, self.shapes):
             if layer is not None:
-                remove_items(layer, obj_id)
+                delete_items(layer, find_items(layer, obj_id))
         self._wipe(obj_id, list(self.mask_frames))
         self._removed.add(obj_id)  # a layer of the person's own stays as it is painted
 
@@ -220,20 +217,10 @@ class PromptWriter:
         here = np.tile(position, (len(points_xy), 1))
         here[:, -2:] = napari_points(points_xy)
         places = map_points(self._image, layer, here)
-        before = {c: layer.feature_defaults[c].iloc[0] for c in layer.feature_defaults.columns}
-        layer.feature_defaults = {
-            **before,
-            "object": obj_id,
-            "label": label,
-        }
-        if isinstance(layer, Shapes):
-            layer.add_rectangles([places])
-        else:
-            layer.add(places)
-        layer.selected_data = set()
-        layer.feature_defaults = before
-        added = set(range(n_before, len(layer.data)))
-        return lambda: _remove(layer, added)
+        said = {"object": obj_id, "label": label}
+        added = AddPrompts(layer, [places] if isinstance(layer, Shapes) else [*places], said)
+        added.do()
+        return added.undo
 
     def _paint(self, frame_index: int, mask: BoolArray, obj_id: int) -> Undo:
         layer = self._mask_layer()
@@ -300,8 +287,3 @@ class PromptWriter:
 def _corners(box_xyxy: FloatArray) -> FloatArray:
     x0, y0, x1, y1 = box_xyxy
     return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
-
-
-def _remove(layer: Points | Shapes, items: set[int]) -> None:
-    layer.selected_data = items
-    layer.remove_selected()

@@ -30,7 +30,7 @@ def offered(dock) -> dict[str, str]:
 def choose(dock, name, qtbot) -> None:
     """Choose as a person does, and wait until all is known of it."""
     dock.model_panel.model.value = name
-    qtbot.waitUntil(lambda: not dock.models.is_looking)
+    qtbot.waitUntil(lambda: not dock.models.survey.is_running)
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def test_a_wish_for_a_device_outlives_models_that_can_not_use_it(open_dock, qtbo
     dock = open_dock()
     assert dock.settings_panel.device.value == "auto"  # the fake model runs on the CPU alone
     dock.models.choose("optical-flow")
-    qtbot.waitUntil(lambda: not dock.models.is_looking)
+    qtbot.waitUntil(lambda: not dock.models.survey.is_running)
     assert read_settings().device == "cuda"
 
 

@@ -8,7 +8,7 @@ from napari.utils.notifications import show_error
 from psygnal import Signal
 
 from napari_sam3.errors import Sam3Error
-from napari_sam3.plugin.controllers.worker import Run, run_once
+from napari_sam3.plugin.controllers.worker import Errand
 from napari_sam3.plugin.model.app_state import AppState
 from napari_sam3.settings import Settings, read_settings, save_settings
 
@@ -29,7 +29,7 @@ class SettingsController:
 
     def __init__(self, state: AppState) -> None:
         self.settings: Settings = read_settings()
-        self._run: Run | None = None
+        self._errand = Errand()
         state.update(
             model=self.settings.model,
             device=self.settings.device,
@@ -58,14 +58,14 @@ class SettingsController:
 
     def close(self) -> None:
         """Hear no more of what is being looked up."""
-        if self._run is not None:
-            self._run.drop()
-        self._run = None
+        self._errand.drop()
 
     def _send(self, call: Callable[[], tuple[int, int]]) -> None:
         # in a thread: the first one imports torch, and files take their time
-        self.close()
-        self._run = run_once(call, lambda used: self.features_measured.emit(*used), self._on_failed)
+        self._errand.start(call, self._on_measured, self._on_failed)
+
+    def _on_measured(self, used: tuple[int, int]) -> None:
+        self.features_measured.emit(*used)
 
     def _on_failed(self, error: Sam3Error) -> None:
         self.features_failed.emit()

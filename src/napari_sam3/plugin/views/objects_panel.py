@@ -16,7 +16,7 @@ from napari_sam3.plugin.controllers.frame_lock import FrameLock, count_locked, l
 from napari_sam3.plugin.controllers.object_picker import ObjectPicker
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.controllers.tracks_layer import CentroidTracks
-from napari_sam3.plugin.controllers.worker import Run, run_once
+from napari_sam3.plugin.controllers.worker import Errand
 from napari_sam3.plugin.layers.features_table import OBJECTS
 from napari_sam3.plugin.layers.label_planes import find_highest_id
 from napari_sam3.plugin.layers.results_layer import HIGHEST_ID
@@ -53,7 +53,7 @@ class ObjectsPanel(QObject):
         self.fields = fields = ObjectsForm()
         self._lock = FrameLock(tracking)
         self._shown: tuple[Labels | None, int] = (None, 0)
-        self._search: Run | None = None  # for ids of new daughters
+        self._search = Errand()  # for ids of new daughters
         self._watched: Labels | None = None
         self._settled = QTimer(self)
         self._settled.setSingleShot(True)
@@ -125,12 +125,11 @@ class ObjectsPanel(QObject):
             )
 
         def end(act: Callable[[], object]) -> None:
-            self._search = None
             _show_errors(act)
             self.refresh()
 
-        if self._search is None:
-            self._search = run_once(
+        if not self._search.is_running:
+            self._search.start(
                 lambda: find_highest_id(layer),
                 lambda highest: end(lambda: divide(highest)),
                 lambda error: end(lambda: show_error(str(error))),
@@ -154,8 +153,7 @@ class ObjectsPanel(QObject):
         self.picker.stop()
         self.tracks.close()
         self._settled.stop()
-        if self._search is not None:
-            self._search.drop()
+        self._search.drop()
         self._watch(None)
         self._viewer.dims.events.current_step.disconnect(self._show_lock)
         self._viewer.layers.selection.events.active.disconnect(self._on_active)
@@ -193,7 +191,7 @@ class ObjectsPanel(QObject):
         for field in (fields.name, fields.class_name, fields.daughters, fields.divide):
             field.enabled = can_change
         fields.pick.setEnabled(can_change)
-        fields.show_search(self._search is not None, can_change)
+        fields.show_search(self._search.is_running, can_change)
         fields.tracks.enabled = layer is not None
         fields.subject.setText(f"Object {obj_id} of {layer.name}" if layer and is_known else "")
         fields.subject.setVisible(bool(layer and is_known))

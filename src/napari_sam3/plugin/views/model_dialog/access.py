@@ -16,7 +16,7 @@ from napari_sam3.models.weights import (
     save_token,
     who_am_i,
 )
-from napari_sam3.plugin.controllers.worker import Run, run_once
+from napari_sam3.plugin.controllers.worker import Errand
 from napari_sam3.plugin.views.model_dialog.text import (
     BAD,
     GOOD,
@@ -65,7 +65,7 @@ class AccessPart(QGroupBox):
         layout.addLayout(row)
         layout.addWidget(self.answer)
         self._weights: Weights | None = None
-        self._run: Run | None = None
+        self.errand = Errand()
         self.check.clicked.connect(self._on_check_pressed)
         self.token.returnPressed.connect(self._on_check_pressed)
 
@@ -80,10 +80,9 @@ class AccessPart(QGroupBox):
 
     def drop(self) -> None:
         """Hear no more of what was asked, and ask nothing before the next `show_state`."""
-        if self._run is not None:
-            self._run.drop()
+        if self.errand.is_running:
+            self.errand.drop()
             self.answer.clear()
-        self._run = None
         self._weights = None
         self.check.setEnabled(True)
 
@@ -98,11 +97,10 @@ class AccessPart(QGroupBox):
             account = save_token(token) if token else who_am_i()
             return account, ask_hub(weights)
 
-        self._run = run_once(ask, self._on_answer, self._on_failed)
+        self.errand.start(ask, self._on_answer, self._on_failed)
 
     def _on_answer(self, answer: tuple[Account, WeightsState]) -> None:
         account, now = answer
-        self._run = None
         self.check.setEnabled(True)
         self.token.clear()
         self.show_state(now)
@@ -115,7 +113,6 @@ class AccessPart(QGroupBox):
         self.told.emit(now)
 
     def _on_failed(self, error: Sam3Error) -> None:
-        self._run = None
         self.check.setEnabled(True)
         self._say(Line("✗", BAD, say_error(error)).html())
         self.failed.emit()

@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
 
 from napari_sam3.errors import Sam3Error
 from napari_sam3.models.weights import Weights, WeightsState, state_of
-from napari_sam3.plugin.controllers.worker import Run, run_once
+from napari_sam3.plugin.controllers.worker import Errand
 from napari_sam3.plugin.views.model_dialog.access import AccessPart
 from napari_sam3.plugin.views.model_dialog.download import DownloadPart
 from napari_sam3.plugin.views.model_dialog.folder import FolderPart
@@ -41,6 +41,11 @@ class GetModelDialog(QDialog):
     ----------
     parent : QWidget
         The dock that it belongs to.
+
+    Attributes
+    ----------
+    look : Errand
+        That looks on the disk.
     """
 
     arrived = Signal(str)
@@ -79,7 +84,7 @@ class GetModelDialog(QDialog):
         self.folder.began.connect(self._forget_trouble)
         self.folder.named.connect(self._on_named)
         self.folder.failed.connect(self._on_failed)
-        self._look: Run | None = None
+        self.look = Errand()
         self._forget_trouble()
 
     def event(self, event: QEvent | None) -> bool:
@@ -113,8 +118,7 @@ class GetModelDialog(QDialog):
 
     def abandon(self) -> None:
         """Stop what is under way, and listen no more; what has come is kept."""
-        if self._look is not None:
-            self._look.drop()
+        self.look.drop()
         self.access.drop()
         self.folder.drop()
         self.download.abandon()
@@ -139,18 +143,11 @@ class GetModelDialog(QDialog):
             self._say_licence(weights)
             self.refresh()
 
-    @property
-    def is_looking(self) -> bool:
-        """Whether the disk is being looked at."""
-        return self._look is not None
-
     def refresh(self) -> None:
         """Look on the disk again; the hub is not asked."""
         if self.weights is not None:
             weights = self.weights
-            if self._look is not None:
-                self._look.drop()
-            self._look = run_once(lambda: state_of(weights), self._show_state, self._say_error)
+            self.look.start(lambda: state_of(weights), self._show_state, self._say_error)
 
     def _say_licence(self, weights: Weights) -> None:
         licence = weights.licence
@@ -165,13 +162,11 @@ class GetModelDialog(QDialog):
         self.licence_name.setText(text)
 
     def _show_state(self, now: WeightsState) -> None:
-        self._look = None
         self.access.show_state(now)
         self.access.setVisible(now.weights.is_gated and not now.is_ready)
         self.download.show_state(now)
 
     def _say_error(self, error: Sam3Error) -> None:
-        self._look = None
         self.trouble.setText(say_error(error))
         self.trouble.setVisible(True)
 

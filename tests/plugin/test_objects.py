@@ -68,7 +68,7 @@ def test_what_is_typed_is_known_of_the_object_and_shown(tracked, qtbot):
 
 
 def test_names_survive_runs_and_go_with_their_object(tracked, work):
-    tracked.objects_panel.rename("Ann")
+    type_in(tracked.objects_panel.fields.name, "Ann")
     work(tracked, tracked.propagate)
     layer = results_of(tracked).layer
     assert row_of(layer, 2)["name"] == "Ann"

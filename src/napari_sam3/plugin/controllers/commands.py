@@ -22,7 +22,7 @@ from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.object_notes import PAINTED, ObjectNote, pack_notes, unpack_notes
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.layers.features_table import table_of
-from napari_sam3.plugin.layers.label_planes import planes_of
+from napari_sam3.plugin.layers.label_planes import is_read_only, planes_of
 from napari_sam3.plugin.layers.prompt_items import (
     PromptItems,
     PromptLayer,
@@ -225,7 +225,11 @@ class EditTable(Command):
         self._change(lambda table: _carry_over(table, after, self._before))
 
     def _change(self, edit: Callable[[ObjectTable], object]) -> None:
-        check_writable(self._layer)
+        if is_read_only(self._layer):
+            raise StoreReadOnlyError(
+                f"the objects of {self._layer.name!r} can't be changed: the project is open "
+                "elsewhere; close it there, or save a copy"
+            )
         table = table_of(self._layer)
         before = table.copy()
         with table.as_one_change():
@@ -234,22 +238,6 @@ class EditTable(Command):
             except BaseException:
                 table.restore(before)
                 raise
-
-
-def check_writable(layer: Labels) -> None:
-    """Make sure that the objects of a layer may be changed.
-
-    Raises
-    ------
-    StoreReadOnlyError
-        If another window holds the project.
-    """
-    planes = planes_of(layer)
-    if planes is not None and planes.is_read_only:
-        raise StoreReadOnlyError(
-            f"the objects of {layer.name!r} can't be changed: the project is open elsewhere; "
-            "close it there, or save a copy"
-        )
 
 
 def _carry_over(table: ObjectTable, before: ObjectTable, after: ObjectTable) -> None:

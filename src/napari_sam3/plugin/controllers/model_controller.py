@@ -23,16 +23,13 @@ class ModelController:
 
     Attributes
     ----------
-    is_surveyed : bool
-        Whether it was looked what is on this machine.
     survey : Errand
-        That looks.
+        That looks what is on this machine.
     """
 
     def __init__(self, state: AppState) -> None:
         self._state = state
         self.survey = Errand()
-        self.is_surveyed = False
         state.events.model.connect(self._on_model_changed)
         self.refresh()
 
@@ -76,7 +73,6 @@ class ModelController:
         self.refresh()  # for its devices
 
     def _on_surveyed(self, catalog: ModelCatalog) -> None:
-        self.is_surveyed = True
         before = self._state.catalog.auto
         # not another one in the midst of work, for more or less memory is free
         self._state.catalog = catalog if before is None else replace(catalog, auto=before)

@@ -17,8 +17,8 @@ from napari_sam3.plugin.controllers.object_picker import ObjectPicker
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.controllers.tracks_layer import CentroidTracks
 from napari_sam3.plugin.controllers.worker import Errand
-from napari_sam3.plugin.layers.features_table import OBJECTS
-from napari_sam3.plugin.layers.label_planes import find_highest_id
+from napari_sam3.plugin.layers.features_table import OBJECTS, table_of
+from napari_sam3.plugin.layers.label_planes import find_highest_id, is_read_only
 from napari_sam3.plugin.layers.results_layer import HIGHEST_ID
 from napari_sam3.plugin.model.lineage_text import format_lineage, parse_ids
 from napari_sam3.plugin.views.objects_form import ObjectsForm
@@ -84,16 +84,6 @@ class ObjectsPanel(QObject):
             return before
         return active if isinstance(active, Labels) else None
 
-    def rename(self, name: str) -> None:
-        """Give the current object a name."""
-        layer, obj_id = self._subject()
-        self._objects.rename(layer, obj_id, name)
-
-    def classify(self, class_name: str) -> None:
-        """Say what the current object is."""
-        layer, obj_id = self._subject()
-        self._objects.classify(layer, obj_id, class_name)
-
     def divide(self, daughters: Sequence[int]) -> None:
         """The current object divides into these; their first frame is on screen.
 
@@ -115,7 +105,7 @@ class ObjectsPanel(QObject):
         frame_index = self._frame_of(layer)
 
         def divide(highest: int) -> None:
-            one = 1 + max((highest, *self._objects.table(layer).ids, *self._taken()))
+            one = 1 + max((highest, *table_of(layer).ids, *self._taken()))
             self._objects.divide(layer, mother, [one, one + 1], frame_index)
             if self._shown == (layer, mother):
                 self._state.object_in_hand = one
@@ -187,7 +177,7 @@ class ObjectsPanel(QObject):
             self.fields.pick.setChecked(False)
         self._shown = (layer, obj_id)
         fields, is_known = self.fields, layer is not None and obj_id > 0
-        can_change = is_known and layer is not None and not self._objects.is_read_only(layer)
+        can_change = is_known and layer is not None and not is_read_only(layer)
         for field in (fields.name, fields.class_name, fields.daughters, fields.divide):
             field.enabled = can_change
         fields.pick.setEnabled(can_change)
@@ -195,7 +185,7 @@ class ObjectsPanel(QObject):
         fields.tracks.enabled = layer is not None
         fields.subject.setText(f"Object {obj_id} of {layer.name}" if layer and is_known else "")
         fields.subject.setVisible(bool(layer and is_known))
-        table = ObjectTable() if layer is None else self._objects.table(layer)
+        table = ObjectTable() if layer is None else table_of(layer)
         info, division = table[max(1, obj_id)], table.division_of(obj_id)
         born = () if division is None else division.daughters
         texts = (info.name, info.class_name, ", ".join(map(str, born)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout
 
 from napari_sam3.errors import Sam3Error
@@ -27,6 +27,7 @@ from napari_sam3.plugin.views.model_dialog.text import (
     say_error,
     say_place,
 )
+from napari_sam3.plugin.views.widgets.groups import paragraph
 
 
 class AccessPart(QGroupBox):
@@ -51,10 +52,7 @@ class AccessPart(QGroupBox):
         )
         self.check = QPushButton("Check")
         self.check.setToolTip("Ask the hub whether the token is right and access was granted.")
-        self.answer = QLabel()
-        self.answer.setWordWrap(True)
-        self.answer.setOpenExternalLinks(True)
-        self.answer.setTextFormat(Qt.TextFormat.RichText)
+        self.answer = paragraph()
         hint = QLabel(f"A token of kind 'read', from {link(TOKEN_PAGE, 'your account')}:")
         hint.setOpenExternalLinks(True)
         row = QHBoxLayout()

@@ -5,14 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import QEvent, Qt, Signal
-from qtpy.QtWidgets import (
-    QDialog,
-    QGroupBox,
-    QLabel,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QDialog, QGroupBox, QPushButton, QVBoxLayout, QWidget
 
 from napari_sam3.errors import Sam3Error
 from napari_sam3.models.weights import Weights, WeightsState, state_of
@@ -27,6 +20,7 @@ from napari_sam3.plugin.views.model_dialog.text import (
     say_error,
     say_what_it_is,
 )
+from napari_sam3.plugin.views.widgets.groups import paragraph
 
 _WIDTH = 520
 
@@ -57,14 +51,14 @@ class GetModelDialog(QDialog):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self.weights: Weights | None = None
-        self.about = _paragraph()
-        self.licence_name = _paragraph()
+        self.about = paragraph()
+        self.licence_name = paragraph()
         self.licence = QGroupBox("Licence")
         QVBoxLayout(self.licence).addWidget(self.licence_name)
         self.access = AccessPart()
         self.download = DownloadPart()
         self.folder = FolderPart()
-        self.trouble = _paragraph()
+        self.trouble = paragraph()
         self.trouble.setStyleSheet(f"border-left: 3px solid {BAD}; padding: 2px 0 2px 6px;")
         close = QPushButton("Close")
         close.setAutoDefault(False)  # Enter in the token field means Check
@@ -199,11 +193,3 @@ class GetModelDialog(QDialog):
         self._say_error(error)
         self.refresh()
         self.changed.emit()
-
-
-def _paragraph() -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setOpenExternalLinks(True)
-    label.setTextFormat(Qt.TextFormat.RichText)
-    return label

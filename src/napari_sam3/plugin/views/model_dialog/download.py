@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from threading import Event
 
-from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout
 
 from napari_sam3.errors import Sam3Error
 from napari_sam3.models.weights import State, WeightsState, download, format_bytes
 from napari_sam3.plugin.controllers.worker import Errand
 from napari_sam3.plugin.views.model_dialog.text import say_place, say_size
+from napari_sam3.plugin.views.widgets.groups import paragraph
 
 LOOK_MS = 100
 _PARTS = 1000  # of the bar; bytes are too many for Qt's numbers
@@ -33,10 +34,7 @@ class DownloadPart(QGroupBox):
 
     def __init__(self) -> None:
         super().__init__("Weights")
-        self.where = QLabel()
-        self.where.setWordWrap(True)
-        self.where.setOpenExternalLinks(True)
-        self.where.setTextFormat(Qt.TextFormat.RichText)
+        self.where = paragraph()
         self.get = QPushButton("Download")
         self.cancel = QPushButton("Cancel")
         self.cancel.setToolTip("Stop the download; what has come is kept.")

@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QGroupBox,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QPushButton,
     QVBoxLayout,
@@ -20,6 +19,7 @@ from qtpy.QtWidgets import (
 from napari_sam3.errors import Sam3Error
 from napari_sam3.models.weights import Weights, use_folder
 from napari_sam3.plugin.controllers.worker import Errand
+from napari_sam3.plugin.views.widgets.groups import paragraph
 
 
 class FolderPart(QGroupBox):
@@ -35,9 +35,7 @@ class FolderPart(QGroupBox):
 
     def __init__(self) -> None:
         super().__init__("Without a download")
-        self.hint = QLabel()
-        self.hint.setWordWrap(True)
-        self.hint.setTextFormat(Qt.TextFormat.PlainText)
+        self.hint = paragraph(Qt.TextFormat.PlainText)
         self.browse = QPushButton("Use a local folder…")
         self.browse.setToolTip(
             "A folder in transformers' format: config.json, model.safetensors and what is beside "

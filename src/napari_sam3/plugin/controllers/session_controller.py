@@ -14,16 +14,8 @@ from napari_sam3.models.registry import load_model
 from napari_sam3.plugin.controllers.project_recorder import KnownPrompts, ProjectRecorder
 from napari_sam3.plugin.layers.exemplars import search_for
 from napari_sam3.plugin.layers.layer_prompts import Key, LayerPrompt, TargetPrompts, is_same_prompt
-from napari_sam3.plugin.model.events import (
-    Erased,
-    JobEvent,
-    ModelReady,
-    Planned,
-    Prompted,
-    Renumbered,
-    TextMissed,
-    Tracked,
-)
+from napari_sam3.plugin.model import events
+from napari_sam3.plugin.model.events import JobEvent
 from napari_sam3.plugin.model.object_matching import Remembered
 from napari_sam3.session.session import VideoSession
 from napari_sam3.values import Direction, ObjectMask
@@ -146,7 +138,7 @@ class SessionController:
         """Bring the prompts in line, then show the frame."""
         yield from self.sync_prompts(target)
         self.recorder.save_prompts(self._open())
-        yield Prompted(self._open().result(frame_index))
+        yield events.Prompted(self._open().result(frame_index))
 
     def track(
         self,
@@ -179,10 +171,10 @@ class SessionController:
         for number, (way, start) in enumerate(runs[done:]):
             with self.recorder.propagate(session, way, start, max_frames) as propagation:
                 if number == 0:
-                    yield Planned(len(propagation) + (0 if done else n_later))
+                    yield events.Planned(len(propagation) + (0 if done else n_later))
                 for result in propagation:
                     self.recorder.save_found_objects(session)
-                    yield Tracked(result, self.recorder.run_number)
+                    yield events.Tracked(result, self.recorder.run_number)
                 if propagation.is_cancelled:
                     return
 
@@ -198,7 +190,7 @@ class SessionController:
         if self.session is not None:
             self.recorder.save_prompts(self.session)
         for frame_index in frames:
-            yield Erased(frame_index, obj_id)
+            yield events.Erased(frame_index, obj_id)
 
     def cancel(self) -> None:
         """Stop a propagation before its next frame; callable from any thread."""
@@ -218,7 +210,7 @@ class SessionController:
         if self.session is None:
             model = self._models.get(self._model_name, self._device, self._resolution)
             self.session = self.recorder.open_session(self.video, model, self._contrast_limits)
-            yield ModelReady(model.name, model.device)
+            yield events.ModelReady(model.name, model.device)
 
     def sync_prompts(self, target: TargetPrompts) -> Iterator[JobEvent]:
         """Make the session's prompts those target, with as little work as possible."""
@@ -246,7 +238,7 @@ class SessionController:
             found_now = self._found_by_text()
             same = remembered.new_ids(found_now)
             if same != {obj_id: obj_id for obj_id in found_before}:
-                yield Renumbered(found_before, found_now, same)
+                yield events.Renumbered(found_before, found_now, same)
 
     def _order(self, target: TargetPrompts) -> list[Key]:
         """Keys target: those told before in that order, so that ids come out the same again."""
@@ -276,11 +268,11 @@ class SessionController:
         if isinstance(name, str):
             if key not in self._told:
                 before = session.object_ids
-                yield Prompted(search_for(session, frame_index, name))
+                yield events.Prompted(search_for(session, frame_index, name))
                 self._told[key] = None
                 if session.object_ids == before:
                     self._missed.add(key)
-                    yield TextMissed(name, frame_index)
+                    yield events.TextMissed(name, frame_index)
             return
         prompt = target.objects[frame_index, name]
         told = self._told.get(key)
@@ -304,7 +296,7 @@ class SessionController:
             clear_old_points=True,
         )
         self._told[key] = prompt
-        yield Prompted(result)
+        yield events.Prompted(result)
 
     def _found_by_text(self) -> tuple[int, ...]:
         if not any(isinstance(key[1], str) for key in self._told):

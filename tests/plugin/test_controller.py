@@ -30,11 +30,9 @@ def wanted(*clicks, texts=()):
 
 @pytest.fixture
 def controller():
-    model = LoadedModel()
-    controller = SessionController(as_video(np.zeros((20, 80, 120), np.uint8)), model, "fake")
+    controller = SessionController(as_video(np.zeros((20, 80, 120), np.uint8)), FakeModel)
     yield controller
     controller.close()
-    model.close()
 
 
 def bring(controller, prompts):

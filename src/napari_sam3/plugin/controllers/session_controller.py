@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
-from napari_sam3.plugin.controllers.project_recorder import KnownPrompts, ProjectRecorder
+from napari_sam3.plugin.controllers.project_recorder import ProjectRecorder
 from napari_sam3.plugin.layers.exemplars import search_for
 from napari_sam3.plugin.layers.layer_prompts import Key, LayerPrompt, TargetPrompts, is_same_prompt
 from napari_sam3.plugin.model import events
@@ -60,14 +60,10 @@ class SessionController:
     ----------
     video : Video
         Closed with the controller.
-    models : LoadedModel
-        Where the model comes from.
-    model_name, device : str
-        As `load_model` takes them.
+    load : callable
+        Gives the model; called once, when it is needed.
     contrast_limits : (float, float), optional
         As `VideoSession` takes them.
-    resolution : int
-        As `load_model` takes it.
     recorder : ProjectRecorder, optional
         The project of the work; nothing is kept if left out.
     """
@@ -75,12 +71,8 @@ class SessionController:
     def __init__(
         self,
         video: Video,
-        models: LoadedModel,
-        model_name: str = "auto",
-        device: str = "auto",
+        load: Callable[[], VideoModel],
         contrast_limits: tuple[float, float] | None = None,
-        *,
-        resolution: int = 0,
         recorder: ProjectRecorder | None = None,
     ) -> None:
         self.video = video
@@ -88,21 +80,16 @@ class SessionController:
         self.session: VideoSession | None = None
         # says of an object and a frame whether it may be seen there
         self.is_alive: Callable[[int, int], bool] | None = None
-        self._models = models
-        self._model_name = model_name
-        self._device = device
-        self._resolution = resolution
+        self._load = load
         self._contrast_limits = contrast_limits
         self._missed: set[Key] = set()
         self._priors_lost: set[Key] = set()
-        self._take_over(self.recorder.known)
-
-    def _take_over(self, told: KnownPrompts) -> None:
+        known = self.recorder.known
         # what the session was told, in the order it was told; None stands for a text
-        self._told: dict[Key, LayerPrompt | None] = told.prompts
-        self._removed: set[int] = told.removed
+        self._told: dict[Key, LayerPrompt | None] = known.prompts
+        self._removed: set[int] = known.removed
         # what was shown of an object when its prompt on a frame began to correct it
-        self._priors: dict[Key, ObjectMask] = told.priors
+        self._priors: dict[Key, ObjectMask] = known.priors
 
     @property
     def object_ids(self) -> tuple[int, ...]:
@@ -137,7 +124,7 @@ class SessionController:
     def segment(self, target: TargetPrompts, frame_index: int) -> Iterator[JobEvent]:
         """Bring the prompts in line, then show the frame."""
         yield from self.sync_prompts(target)
-        self.recorder.save_prompts(self._open())
+        self.recorder.save_prompts()
         yield events.Prompted(self._open().result(frame_index))
 
     def track(
@@ -154,7 +141,7 @@ class SessionController:
         """
         yield from self.sync_prompts(target)
         session = self._open()
-        self.recorder.save_prompts(session)
+        self.recorder.save_prompts()
         runs: list[tuple[Direction, int | None]] = [(direction, start_frame_index)]
         n_later = 0
         named = session.first_frames.values()
@@ -167,13 +154,13 @@ class SessionController:
             runs = [("backward", max(named)), ("forward", None)]
             n_later = len(session.video) - min(named)
             n_later = n_later if max_frames is None else min(n_later, max_frames)
-        done = self.recorder.count_done(session, runs, max_frames)
+        done = self.recorder.count_done(runs, max_frames)
         for number, (way, start) in enumerate(runs[done:]):
-            with self.recorder.propagate(session, way, start, max_frames) as propagation:
+            with self.recorder.propagate(way, start, max_frames) as propagation:
                 if number == 0:
                     yield events.Planned(len(propagation) + (0 if done else n_later))
                 for result in propagation:
-                    self.recorder.save_found_objects(session)
+                    self.recorder.save_found_objects()
                     yield events.Tracked(result, self.recorder.run_number)
                 if propagation.is_cancelled:
                     return
@@ -187,8 +174,7 @@ class SessionController:
         if obj_id in self.object_ids:
             self._open().remove_object(obj_id)  # found by text, which shall not find it again
             self._removed.add(obj_id)
-        if self.session is not None:
-            self.recorder.save_prompts(self.session)
+        self.recorder.save_prompts()
         for frame_index in frames:
             yield events.Erased(frame_index, obj_id)
 
@@ -208,7 +194,7 @@ class SessionController:
 
     def _begin_session(self) -> Iterator[JobEvent]:
         if self.session is None:
-            model = self._models.get(self._model_name, self._device, self._resolution)
+            model = self._load()
             self.session = self.recorder.open_session(self.video, model, self._contrast_limits)
             yield events.ModelReady(model.name, model.device)
 

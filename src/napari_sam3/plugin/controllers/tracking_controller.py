@@ -448,12 +448,9 @@ class TrackingController:
             opened = tracked.project_read_as(axes)
             self.session = SessionController(
                 layer_video(image_layer, axes),
-                self._models,
-                setup.model,
-                setup.device,
+                lambda: self._models.get(setup.model, setup.device, setup.resolution),
                 tracked.contrast_limits,
-                resolution=setup.resolution,
-                recorder=ProjectRecorder(None if opened is None else opened.project),
+                ProjectRecorder(None if opened is None else opened.project),
             )
             self.setup, self._data = setup, data
         results = tracked.results_in(self.viewer.layers, axes)

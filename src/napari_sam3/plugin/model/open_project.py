@@ -13,8 +13,7 @@ from napari_sam3.plugin.layers.stack_axes import StackAxes
 from napari_sam3.video import Video
 
 if TYPE_CHECKING:
-    from napari_sam3.labels.objects import ObjectTable
-    from napari_sam3.projects import Project, ProjectState
+    from napari_sam3.projects import Project
 
 
 @dataclass(eq=False)
@@ -66,19 +65,8 @@ class OpenProject:
         return (leg[done - 1] if done else None), n_left
 
 
-@dataclass
-class ProjectSnapshot:
-    """What is to be saved; None: as it was.
-
-    Attributes
-    ----------
-    state, layers, objects
-        As `Project` takes them.
-    """
-
-    state: ProjectState | None = None
-    layers: dict[str, Any] | None = None
-    objects: ObjectTable | None = None
+Snapshot = dict[str, Any]
+"""What is to be saved: "layers", "state" and "objects", as `Project` takes them; others stay."""
 
 
 def video_path(image_layer: Image | None) -> Path | None:

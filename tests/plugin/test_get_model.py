@@ -26,8 +26,7 @@ from napari_sam3.models.weights import (
     save_token,
 )
 from napari_sam3.models.weights.availability import describe
-from napari_sam3.plugin.views.model_dialog import access as access_part
-from napari_sam3.plugin.views.model_dialog import download as download_part
+from napari_sam3.plugin.views.model_dialog import access as access_part, download as download_part
 from napari_sam3.plugin.views.model_dialog.text import link, say_error, say_place
 from tests.hub_server import Repo
 from tests.models.weights.folders import model_files, write_model

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari.layers import Layer
 from napari.utils.notifications import show_error, show_info
@@ -15,9 +15,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_sam3.errors import Sam3Error
 from napari_sam3.plugin.model.open_project import Snapshot
-
-if TYPE_CHECKING:
-    from napari_sam3.projects import Project
+from napari_sam3.projects import Project
 
 logger = logging.getLogger(__name__)
 

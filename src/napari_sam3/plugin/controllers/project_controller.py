@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_warning
@@ -22,9 +22,7 @@ from napari_sam3.plugin.model.events import ProjectMade, ProjectRefused
 from napari_sam3.plugin.model.open_project import OpenProject, video_path
 from napari_sam3.plugin.model.project_lookup import make_project
 from napari_sam3.plugin.model.project_status import ProjectStatus
-
-if TYPE_CHECKING:
-    from napari_sam3.projects import Project
+from napari_sam3.projects import Project
 
 _SAVED_FIELDS = {
     "object_in_hand",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakSet
 
 from napari.layers import Image, Layer
@@ -37,9 +37,9 @@ from napari_sam3.plugin.layers.stack_axes import frame_count
 from napari_sam3.plugin.layers.transforms import layer_shape
 from napari_sam3.plugin.model.open_project import OpenProject, video_path
 from napari_sam3.plugin.model.project_lookup import EarlierProject, find_earlier
-
-if TYPE_CHECKING:
-    from napari_sam3.projects import Project
+from napari_sam3.projects import Project
+from napari_sam3.video import open_video
+from napari_sam3.video.proxy import show_proxy
 
 
 class ProjectOpener(QObject):
@@ -271,9 +271,6 @@ class ProjectOpener(QObject):
             return
 
         def look() -> LoadedProject:
-            from napari_sam3.video import open_video
-            from napari_sam3.video.proxy import show_proxy
-
             opened.project.point_to(path)
             loaded = LoadedProject(opened.project, show_proxy(open_video(path)), path)
             loaded.layers = project_layers(loaded)

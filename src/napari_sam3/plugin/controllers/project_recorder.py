@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from napari_sam3.errors import Sam3Error
+from napari_sam3.models.base import VideoModel
 from napari_sam3.plugin.layers.exemplars import Exemplars
 from napari_sam3.plugin.layers.layer_prompts import LayerPrompt, Source
+from napari_sam3.plugin.layers.mask_state import masked_frames
 from napari_sam3.plugin.model.events import ProjectMade, ProjectRefused
+from napari_sam3.projects import Project
+from napari_sam3.projects.session import ProjectSession, open_session
+from napari_sam3.session.propagation import Propagation
+from napari_sam3.session.saved_prompts import SavedPrompt
 from napari_sam3.session.session import VideoSession
 from napari_sam3.values import Direction, ObjectMask
-
-if TYPE_CHECKING:
-    from napari_sam3.models.base import VideoModel
-    from napari_sam3.projects import Project
-    from napari_sam3.projects.session import ProjectSession
-    from napari_sam3.session.propagation import Propagation
-    from napari_sam3.session.saved_prompts import SavedPrompt
-    from napari_sam3.video import Video
+from napari_sam3.video import Video
 
 logger = logging.getLogger(__name__)
 
@@ -97,8 +95,6 @@ class ProjectRecorder:
         """What an earlier session was told."""
         if self.project is None:
             return KnownPrompts()
-        from napari_sam3.plugin.layers.mask_state import masked_frames
-
         prompts = self.project.prompts
         return KnownPrompts(prompts, prompts.removed, masked_frames(self.project))
 
@@ -118,8 +114,6 @@ class ProjectRecorder:
         if self.project is None:
             self._session = VideoSession(video, model, contrast_limits=contrast_limits)
         else:
-            from napari_sam3.projects.session import open_session
-
             self._session = open_session(
                 self.project, model, video=video, contrast_limits=contrast_limits
             )
@@ -140,8 +134,6 @@ class ProjectRecorder:
             yield ProjectMade(self.project)
 
     def _keep(self, project: Project) -> None:
-        from napari_sam3.projects.session import ProjectSession
-
         assert self._session is not None, "it is opened first"
         self._of_project = ProjectSession(project, self._session)
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari.layers import Image, Layer
 
 from napari_sam3.plugin.layers.stack_axes import StackAxes
+from napari_sam3.projects import Project
 from napari_sam3.video import Video
-
-if TYPE_CHECKING:
-    from napari_sam3.projects import Project
 
 
 @dataclass(eq=False)

@@ -49,7 +49,7 @@ def test_the_session_is_made_with_what_is_set(open_dock, film, work):
     dock.settings_panel.resolution.value = 768
     work(dock, dock.segment_frame)
     before = dock.tracking.session
-    assert dock.tracking.setup.resolution == 768
+    assert dock.tracking.session.setup.resolution == 768
     dock.settings_panel.resolution.value = 0
     work(dock, dock.segment_frame)
     assert dock.tracking.session is not before

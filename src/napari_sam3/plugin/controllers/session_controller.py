@@ -8,18 +8,40 @@ steps are iterators, so that a thread can use them up one by one and stop in bet
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from napari.layers import Image
 
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
 from napari_sam3.plugin.controllers.project_recorder import ProjectRecorder
 from napari_sam3.plugin.layers.exemplars import search_for
 from napari_sam3.plugin.layers.layer_prompts import Key, LayerPrompt, TargetPrompts, is_same_prompt
+from napari_sam3.plugin.layers.stack_axes import StackAxes, layer_video
 from napari_sam3.plugin.model import events
 from napari_sam3.plugin.model.events import JobEvent
 from napari_sam3.plugin.model.object_matching import Remembered
 from napari_sam3.session.session import VideoSession
 from napari_sam3.values import Direction, ObjectMask
-from napari_sam3.video import Video
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a session is made for; with another one it is made anew.
+
+    Attributes
+    ----------
+    image_layer, axes
+        The video and how it is read.
+    model, device, resolution
+        As `load_model` takes them.
+    """
+
+    image_layer: Image
+    axes: StackAxes
+    model: str = "auto"
+    device: str = "auto"
+    resolution: int = 0
 
 
 class LoadedModel:
@@ -58,10 +80,10 @@ class SessionController:
 
     Parameters
     ----------
-    video : Video
-        Closed with the controller.
-    load : callable
-        Gives the model; called once, when it is needed.
+    setup : Setup
+        What it is made for.
+    models : LoadedModel
+        Where the model comes from.
     contrast_limits : (float, float), optional
         As `VideoSession` takes them.
     recorder : ProjectRecorder, optional
@@ -70,17 +92,18 @@ class SessionController:
 
     def __init__(
         self,
-        video: Video,
-        load: Callable[[], VideoModel],
+        setup: Setup,
+        models: LoadedModel,
         contrast_limits: tuple[float, float] | None = None,
         recorder: ProjectRecorder | None = None,
     ) -> None:
-        self.video = video
+        self.setup = setup
+        self.video = layer_video(setup.image_layer, setup.axes)
         self.recorder = ProjectRecorder() if recorder is None else recorder
         self.session: VideoSession | None = None
         # says of an object and a frame whether it may be seen there
         self.is_alive: Callable[[int, int], bool] | None = None
-        self._load = load
+        self._models = models
         self._contrast_limits = contrast_limits
         self._missed: set[Key] = set()
         self._priors_lost: set[Key] = set()
@@ -194,7 +217,8 @@ class SessionController:
 
     def _begin_session(self) -> Iterator[JobEvent]:
         if self.session is None:
-            model = self._load()
+            setup = self.setup
+            model = self._models.get(setup.model, setup.device, setup.resolution)
             self.session = self.recorder.open_session(self.video, model, self._contrast_limits)
             yield events.ModelReady(model.name, model.device)
 

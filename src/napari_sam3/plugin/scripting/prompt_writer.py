@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from napari.layers import Image, Labels, Points, Shapes
+from napari.layers import Image, Labels, Shapes
 
 from napari_sam3.errors import LayerError
 from napari_sam3.labels.label_stack import LabelStack
@@ -56,21 +56,6 @@ class PromptWriter:
 
     # --------------------------------------------------------------- layers
 
-    @property
-    def points(self) -> Points | None:
-        """Where clicks are."""
-        return self._state.points
-
-    @property
-    def shapes(self) -> Shapes | None:
-        """Where boxes are."""
-        return self._state.boxes
-
-    @property
-    def masks(self) -> Labels | None:
-        """Where masks are painted."""
-        return self._state.masks
-
     def choose(self, **layers: Any) -> None:
         """Go by these layers from now on: `points`, `boxes`, `masks`; None keeps what is."""
         for name, layer in layers.items():
@@ -80,18 +65,17 @@ class PromptWriter:
                 self._tracking.viewer.add_layer(layer)
             setattr(self._state, name, layer)
 
-    def _click_layers(self) -> tuple[Points, Shapes]:
-        if self.points is None or self.shapes is None:
-            tracked = self._state.tracked(self._image)
+    def _click_layers(self) -> tuple[Any, Any]:
+        state = self._state
+        if state.points is None or state.boxes is None:
+            tracked = state.tracked(self._image)
             made = tracked.prompt_layers_in(self._tracking.viewer.layers)
             points, shapes = made or self._tracking.make_prompt_layers(self.axes)
-            self.choose(points=self.points or points, boxes=self.shapes or shapes)
-        assert self.points is not None, "chosen or made"
-        assert self.shapes is not None, "chosen or made"
-        return self.points, self.shapes
+            self.choose(points=state.points or points, boxes=state.boxes or shapes)
+        return state.points, state.boxes
 
     def _mask_layer(self) -> Labels:
-        masks = self.masks
+        masks = self._state.masks
         if masks is None:
             size = layer_shape(self._image)[-2:]
             shape = (frame_count(self._image, self.axes), size[0], size[1])
@@ -115,10 +99,10 @@ class PromptWriter:
     def ids_named(self) -> set[int]:
         """Ids that the layers name."""
         named: set[int] = set()
-        for layer in (self.points, self.shapes):
+        for layer in (self._state.points, self._state.boxes):
             if layer is not None:
                 named |= find_names(layer)
-        if self.masks is not None and self.mask_frames:
+        if self._state.masks is not None and self.mask_frames:
             read = self._read_masks(self.mask_frames)
             named |= {key[1] for key in read.objects}
         return named
@@ -179,14 +163,14 @@ class PromptWriter:
     def take_back(self, frame_index: int, obj_id: int) -> bool:
         """Take all that was said of an object on a frame off the layers; whether it was there."""
         read = prompts_from_layers(
-            self._image, self.axes, self.points, self.shapes, current_frame=frame_index
+            self._image, self.axes, self._state.points, self._state.boxes, current_frame=frame_index
         )
         found = False
         for prompt in read:
             if (prompt.frame_index, prompt.obj_id) != (frame_index, obj_id):
                 continue
             found = True
-            for kind, layer in (("points", self.points), ("shapes", self.shapes)):
+            for kind, layer in (("points", self._state.points), ("shapes", self._state.boxes)):
                 items = {source.index for source in prompt.sources if source.kind == kind}
                 if items and layer is not None:
                     delete_items(layer, items)
@@ -194,7 +178,7 @@ class PromptWriter:
 
     def remove(self, obj_id: int) -> None:
         """Take an object off the layers."""
-        for layer in (self.points, self.shapes):
+        for layer in (self._state.points, self._state.boxes):
             if layer is not None:
                 delete_items(layer, find_items(layer, obj_id))
         self._wipe(obj_id, list(self.mask_frames))
@@ -277,7 +261,7 @@ class PromptWriter:
         wanted, _ = read_prompts(
             self._image,
             self.axes,
-            labels_layer=self.masks,
+            labels_layer=self._state.masks,
             mask_frames=frames,
             takes_screen=False,
         )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+from magicgui.widgets import LineEdit
 from napari.layers import Labels
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject, QStringListModel, Qt, QTimer
@@ -146,7 +148,7 @@ class ObjectsPanel(QObject):
         self._search.drop()
         self._watch(None)
         self._viewer.dims.events.current_step.disconnect(self._show_lock)
-        self._viewer.layers.selection.events.active.disconnect(self._on_active)
+        self._viewer.layers.selection.events.active.disconnect(self.refresh)
         self._lock.close()
 
     # ------------------------------------------------------------ what is seen
@@ -207,8 +209,11 @@ class ObjectsPanel(QObject):
 
     def _connect(self) -> None:
         fields = self.fields
-        fields.name.native.editingFinished.connect(self._on_name_typed)
-        fields.class_name.native.editingFinished.connect(self._on_class_typed)
+        for field, change in (
+            (fields.name, self._objects.rename),
+            (fields.class_name, self._objects.classify),
+        ):
+            field.native.editingFinished.connect(partial(self._commit, change, field))
         fields.daughters.native.returnPressed.connect(self._on_divide_pressed)
         fields.pick.toggled.connect(self._on_pick_toggled)
         fields.divide.changed.connect(lambda _pressed: self._on_divide_pressed())
@@ -229,7 +234,7 @@ class ObjectsPanel(QObject):
             events[name].connect(self.refresh)
         events.n_locked.connect(self._show_lock)
         self._viewer.dims.events.current_step.connect(self._show_lock)
-        self._viewer.layers.selection.events.active.connect(self._on_active)
+        self._viewer.layers.selection.events.active.connect(self.refresh)
 
     def _taken(self) -> Sequence[int]:
         session = self._tracking.session
@@ -263,17 +268,11 @@ class ObjectsPanel(QObject):
             layer.events.labels_update.connect(self._on_painted)
             self._objects.show(layer)
 
-    def _on_name_typed(self) -> None:
-        self._commit(self._objects.rename, self.fields.name.native.text())
-
-    def _on_class_typed(self) -> None:
-        self._commit(self._objects.classify, self.fields.class_name.native.text())
-
-    def _commit(self, change: Callable[[Labels, int, str], None], text: str) -> None:
+    def _commit(self, change: Callable[[Labels, int, str], None], field: LineEdit) -> None:
         # the object that was shown while it was typed, which may be another one than the next
         layer, obj_id = self._shown
         if layer is not None and obj_id > 0:
-            _show_errors(lambda: change(layer, obj_id, text))
+            _show_errors(lambda: change(layer, obj_id, field.native.text()))
 
     def _on_divide_pressed(self) -> None:
         _show_errors(lambda: self.divide(parse_ids(self.fields.daughters.native.text())))
@@ -311,9 +310,6 @@ class ObjectsPanel(QObject):
         is_locked = planes.is_locked(frame_index)
         self.fields.show_lock(frame_index, is_locked, count_locked(self._tracking))
         self.fields.lock.enabled = not planes.is_read_only
-
-    def _on_active(self, _event: Any) -> None:
-        self.refresh()
 
     def _on_label_chosen(self, event: Any) -> None:
         label = int(event.source.selected_label)

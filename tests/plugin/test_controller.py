@@ -7,7 +7,8 @@ import pytest
 from napari.layers import Image
 
 from napari_sam3.models.fake import FakeModel
-from napari_sam3.plugin.controllers.session_controller import LoadedModel, SessionController, Setup
+from napari_sam3.models.registry import LoadedModel
+from napari_sam3.plugin.controllers.session_controller import SessionController, Setup
 from napari_sam3.plugin.layers.layer_prompts import LayerPrompt, TargetPrompts
 from napari_sam3.plugin.layers.stack_axes import StackAxes
 from napari_sam3.plugin.model.events import ModelReady, Planned, Renumbered, TextMissed, Tracked

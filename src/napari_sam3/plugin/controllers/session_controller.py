@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 from napari.layers import Image
 
-from napari_sam3.models.base import VideoModel
-from napari_sam3.models.registry import load_model
+from napari_sam3.models.registry import LoadedModel
 from napari_sam3.plugin.controllers.project_recorder import ProjectRecorder
 from napari_sam3.plugin.layers.exemplars import search_for
 from napari_sam3.plugin.layers.layer_prompts import Key, LayerPrompt, TargetPrompts, is_same_prompt
@@ -42,37 +41,6 @@ class Setup:
     model: str = "auto"
     device: str = "auto"
     resolution: int = 0
-
-
-class LoadedModel:
-    """The model in use, kept from one session to the next; another one takes its place."""
-
-    def __init__(self) -> None:
-        self._model: VideoModel | None = None
-        self._asked: tuple[str, str, int] | None = None
-
-    def get(self, name: str, device: str, resolution: int = 0) -> VideoModel:
-        """Give the model, loading it if need be.
-
-        Raises
-        ------
-        ModelUnavailableError
-            If there is no such model, or not on that device.
-        WeightsMissingError
-            If its weights are not on this machine.
-        """
-        asked = (name, device, resolution)
-        if self._model is None or self._asked != asked:
-            self.close()
-            self._model = load_model(name, device, resolution=resolution)
-            self._asked = asked
-        return self._model
-
-    def close(self) -> None:
-        """Give its memory back."""
-        if self._model is not None:
-            self._model.close()
-        self._model, self._asked = None, None
 
 
 class SessionController:

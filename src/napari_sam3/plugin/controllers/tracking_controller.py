@@ -17,10 +17,11 @@ from napari_sam3.errors import (
     Sam3Error,
     WeightsMissingError,
 )
+from napari_sam3.models.registry import LoadedModel
 from napari_sam3.plugin.controllers.axes_controller import NOTHING_TO_ASK, AxesController
 from napari_sam3.plugin.controllers.object_controller import ObjectController
 from napari_sam3.plugin.controllers.project_recorder import ProjectRecorder
-from napari_sam3.plugin.controllers.session_controller import LoadedModel, SessionController, Setup
+from napari_sam3.plugin.controllers.session_controller import SessionController, Setup
 from napari_sam3.plugin.controllers.tracking_job import TrackingJob
 from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.layer_prompts import Skipped, TargetPrompts

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from napari.utils.notifications import show_error
 
-from napari_sam3.errors import Sam3Error
 from napari_sam3.plugin.controllers.worker import Errand
 from napari_sam3.plugin.model.app_state import AppState, Outcome
 from napari_sam3.plugin.model.model_catalog import AUTO, ModelCatalog, survey_models
@@ -61,7 +60,7 @@ class ModelController:
     def refresh(self) -> None:
         """Look again what is on the disk; the catalog follows within a moment."""
         model = self._state.model
-        self.survey.start(lambda: survey_models(model), self._on_surveyed, _show)
+        self.survey.start(lambda: survey_models(model), self._on_surveyed)
 
     def close(self) -> None:
         """Hear no more of a survey that is under way."""
@@ -76,7 +75,3 @@ class ModelController:
         before = self._state.catalog.auto
         # not another one in the midst of work, for more or less memory is free
         self._state.catalog = catalog if before is None else replace(catalog, auto=before)
-
-
-def _show(error: Sam3Error) -> None:
-    show_error(str(error))

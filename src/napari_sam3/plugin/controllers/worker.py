@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from napari.qt.threading import GeneratorWorker, create_worker
+from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, QThreadPool, Signal
 
 from napari_sam3.errors import PropagationError, Sam3Error
@@ -121,7 +122,7 @@ class Errand:
         self,
         call: Callable[[], Any],
         on_done: Callable[[Any], object],
-        on_failed: Callable[[Sam3Error], object],
+        on_failed: Callable[[Sam3Error], object] = lambda error: show_error(str(error)),
         cancel: Callable[[], object] = lambda: None,
     ) -> None:
         """Begin; one of the others is called with what the call gave or raised."""

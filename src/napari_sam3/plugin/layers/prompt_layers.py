@@ -159,24 +159,6 @@ def _follow_objects(layer: Points | Shapes) -> None:
     layer.events.features.connect(on_features_changed)
 
 
-def set_current_prompt(layer: Points | Shapes, obj_id: int | None, include: bool = True) -> None:
-    """Say what the next item drawn in a prompt layer means; items drawn already stay as they are.
-
-    Parameters
-    ----------
-    layer : Points or Shapes
-        Made by `make_prompt_layers`.
-    obj_id : int or None
-        The object that it will belong to; None: each item a new one.
-    include : bool
-        Whether it will show the object, or what is not the object.
-    """
-    layer.feature_defaults = {
-        "object": obj_id or NEW_OBJECT,
-        "label": INCLUDE if include else EXCLUDE,
-    }
-
-
 def _mark_size(short_side: int) -> float:
     return max(3.0, short_side / 40)
 

@@ -117,7 +117,8 @@ class DecodedStart:
 
     def drop_after(self, stamp: int) -> None:
         """Forget frames shown after a stamp: of a file that breaks off they do not count."""
-        kept = [n for n, s in enumerate(self.stamps) if s is None or s <= stamp] or [0]
+        numbers = range(len(self.stamps))
+        kept = [n for n in numbers if (s := self.stamps[n]) is None or s <= stamp] or numbers[:1]
         self.frames = [self.frames[n] for n in kept if n < len(self.frames)]
         self.stamps = [self.stamps[n] for n in kept]
 

@@ -124,3 +124,15 @@ def warn_of_gaps(path: Path, n_frames: int, n_places: int) -> None:
             "that are there are counted on without a gap",
             stacklevel=4,
         )
+
+
+def warn_of_missing_pages(path: Path, n_frames: int, n_places: int, why: str) -> None:
+    """Tell the user of frames of a film that are announced but not there."""
+    if n_frames:
+        warnings.warn(
+            f"{n_frames} frame{'s' * (n_frames != 1)} of {path.name!r} "
+            f"{'is' if n_frames == 1 else 'are'} missing in {n_places} "
+            f"place{'s' * (n_places != 1)}: {why}; the frames that are there are counted on "
+            "without a gap",
+            stacklevel=4,
+        )

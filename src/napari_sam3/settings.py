@@ -64,7 +64,7 @@ class Settings:
     features_disk_mb: int = 8192
     keep_results: bool = True
     projects_folder: str = "auto"
-    frame_megapixels: int = 64
+    frame_megapixels: int = 96
 
 
 def settings_path() -> Path:

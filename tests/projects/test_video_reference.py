@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import pytest
@@ -36,6 +37,14 @@ def test_where_it_was(work):
 def test_moved_along_with_the_project(work, tmp_path):
     moved = work.rename(tmp_path / "elsewhere")
     assert find(moved / "film.sam3") == (moved / "film.mp4", None)
+
+
+def test_film_whose_name_is_no_utf8(tmp_path):
+    film = tmp_path / os.fsdecode(b"Gel\xe4nde.mp4")
+    film.write_bytes(b"film" * 1000)
+    Project.create(tmp_path / "film.sam3", film, SHAPE).close()
+    assert find(tmp_path / "film.sam3") == (film, None)
+    (tmp_path / "film.sam3" / "project.json").read_text("utf-8")
 
 
 @pytest.mark.parametrize("place", ["beside", "film.sam3"])

@@ -183,13 +183,15 @@ class PacketReader(Iterator[Any]):
     ----------
     errors : int
         Failures since the last packet.
+    n_errors : int
+        Failures so far.
     """
 
     def __init__(self, container: Any, stream: Any) -> None:
         self._container = container
         self._stream = stream
         self._packets = container.demux(stream)
-        self.errors = 0
+        self.errors = self.n_errors = 0
 
     def __next__(self) -> Any:
         while self.errors < _MOST_ERRORS:
@@ -201,6 +203,7 @@ class PacketReader(Iterator[Any]):
             except FFMPEG_ERRORS:
                 # a damaged stretch: the demuxer finds its way, or says again that it can't
                 self.errors += 1
+                self.n_errors += 1
                 self._packets = self._container.demux(self._stream)
             else:
                 if packet.size:

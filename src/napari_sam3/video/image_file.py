@@ -113,12 +113,14 @@ def read_head(path: Path) -> PictureHead:
     Raises
     ------
     VideoError
-        If it can't be read.
+        If it can't be read, or has too many pixels.
     """
     try:
         if path.suffix.lower() in TIFF_SUFFIXES:
             return _read_tiff_head(path)
         return _read_pillow_head(path)
+    except VideoError:
+        raise
     except PICTURE_ERRORS as exc:
         raise unreadable(path, exc) from exc
 
@@ -129,6 +131,7 @@ def _read_tiff_head(path: Path) -> PictureHead:
         may_be_stack = _has_second_page(tiff) or announced_pages(tiff) > 1
         if not _is_plain(page):
             return replace(_read_pillow_head(path), may_be_stack=may_be_stack)
+        check_picture_size(path, page.imagelength, page.imagewidth)
         samples = page.samplesperpixel
         if page.dtype is None or samples > 4:
             raise ValueError(f"it has {samples} channels of {page.bitspersample} bits")
@@ -142,7 +145,7 @@ def _read_tiff_head(path: Path) -> PictureHead:
 
 def _read_pillow_head(path: Path) -> PictureHead:
     deep = _deep_png_format(path) if path.suffix.lower() == ".png" else None
-    with Image.open(path) as image:
+    with open_picture(path) as image:
         width, height = image.size
         may_be_stack = image.format != "MPO" and getattr(image, "n_frames", 1) > 1
         if deep is not None:

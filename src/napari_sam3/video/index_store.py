@@ -28,7 +28,7 @@ from napari_sam3.whole_files import written_whole
 MOST_BYTES = 256 * 2**20
 """All records together; the one not used for longest makes room."""
 
-_VERSION = 3
+_VERSION = 4
 _HEAD = 2**16
 _ARRAYS = {
     "stamps": np.int64,

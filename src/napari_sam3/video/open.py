@@ -8,8 +8,9 @@ from typing import Any
 
 from napari_sam3.errors import VideoError
 from napari_sam3.video.array_video import ArrayVideo
-from napari_sam3.video.base import Video
+from napari_sam3.video.base import Video, out_of_memory
 from napari_sam3.video.folder_contents import IMAGE_SUFFIXES, is_pattern
+from napari_sam3.video.paths import as_path
 
 
 def open_video(path: str | os.PathLike[str]) -> Video:
@@ -33,11 +34,13 @@ def open_video(path: str | os.PathLike[str]) -> Video:
     VideoError
         If there is no such file, or it is no video; the message says why.
     """
-    place = Path(path).expanduser()
+    place = as_path(path)
     try:
         return _open(place)
     except VideoError:
         raise
+    except MemoryError as exc:
+        raise out_of_memory(repr(str(place)), "be opened") from exc
     except OSError as exc:
         raise VideoError(
             f"{str(place)!r} can't be read ({exc.strerror or exc}); check that you may read it"
@@ -58,6 +61,8 @@ def _open(place: Path) -> Video:
         raise VideoError(f"there is no file or folder {str(place)!r}; check the path")
     if place.is_dir():
         return ImageFolder.open(place)
+    if not place.is_file():
+        raise VideoError(f"{str(place)!r} is a device or a pipe; copy it to a file")
     if not place.stat().st_size:
         raise VideoError(f"{str(place)!r} is empty (0 bytes); get a whole copy of it")
     suffix = place.suffix.lower()

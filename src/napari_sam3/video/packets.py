@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_sam3.video.demuxer import PacketReader, open_container
 from napari_sam3.video.h264 import SequenceParameters
-from napari_sam3.video.truncation import count_gif_pictures, is_cut_short
+from napari_sam3.video.truncation import count_gif_pictures, is_cut_short, is_sound
 
 Int64Array = NDArray[np.int64]
 StampKind = Literal["pts", "dts", "pos", "count"]
@@ -40,6 +40,8 @@ class PacketTable:
         So many bytes before `pos` the packet's own header starts.
     has_fields : bool
         Whether some packets hold half a frame, each second line of it.
+    is_damaged : bool
+        Whether something between the packets is not as it should be, so that some may be lost.
     """
 
     pts: Int64Array
@@ -51,6 +53,7 @@ class PacketTable:
     cut_short: bool | None = False
     header: int = 0
     has_fields: bool = False
+    is_damaged: bool = False
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -74,6 +77,7 @@ def read_packets(path: Path, stream_number: int) -> PacketTable:
     """Demux all packets of a stream; none is decoded."""
     numbers = array("q")
     n_corrupt = 0  # at the end
+    is_damaged = False
     has_fields = False
     with open_container(path) as container:
         stream, kind = container.streams[stream_number], container.format.name
@@ -87,8 +91,10 @@ def read_packets(path: Path, stream_number: int) -> PacketTable:
             numbers.append(packet.is_keyframe)
             numbers.append(packet.is_discard)
             n_corrupt = n_corrupt + 1 if packet.is_corrupt else 0
+            is_damaged = is_damaged or packet.is_corrupt
         time_base = stream.time_base
     cut_short = is_cut_short(path, kind)
+    is_damaged = is_damaged or reader.n_errors > 0 or not is_sound(path, kind)
     if reader.errors or n_corrupt:
         cut_short = True
     if cut_short and kind in ("mpegts", "nut"):
@@ -108,4 +114,5 @@ def read_packets(path: Path, stream_number: int) -> PacketTable:
         time_base,
         cut_short,
         has_fields=has_fields,
+        is_damaged=is_damaged,
     )

@@ -18,7 +18,15 @@ from napari_sam3.video.frame_format import FrameFormat, coded_format, frame_nbyt
 from napari_sam3.video.frame_index import FrameIndex, index_by_order, index_by_pts
 from napari_sam3.video.h264 import SequenceParameters
 from napari_sam3.video.index_store import StreamInfo, load_stream_info, save_stream_info
-from napari_sam3.video.missing_frames import count_gaps, count_lost, count_whole, read_announced
+from napari_sam3.video.missing_frames import (
+    count_after,
+    count_before,
+    count_lost,
+    count_whole,
+    lasts_as_announced,
+    measure_steps,
+    read_announced,
+)
 from napari_sam3.video.packets import PacketTable, StampKind, read_packets
 from napari_sam3.video.sample_table import read_sample_table
 
@@ -36,6 +44,9 @@ START_BYTES = 256 * 2**20
 
 WORTH_KEEPING = 0.5
 """Seconds; an index that took longer to make is kept for the next opening."""
+
+_TIMED_BY_HAND = ("gif", "apng")
+"""Formats in which each picture is shown as long as somebody wanted."""
 
 _CHUNK_HEADER = 8
 """Bytes before the contents of an AVI's chunk."""
@@ -117,7 +128,8 @@ class DecodedStart:
 
     def drop_after(self, stamp: int) -> None:
         """Forget frames shown after a stamp: of a file that breaks off they do not count."""
-        kept = [n for n, s in enumerate(self.stamps) if s is None or s <= stamp] or [0]
+        numbers = range(len(self.stamps))
+        kept = [n for n in numbers if (s := self.stamps[n]) is None or s <= stamp] or numbers[:1]
         self.frames = [self.frames[n] for n in kept if n < len(self.frames)]
         self.stamps = [self.stamps[n] for n in kept]
 
@@ -155,6 +167,8 @@ class Probe(StreamInfo):
         Frames found out later not to be decodable, and what is shown for them (None: black).
     warned : bool
         Whether the user was told of them.
+    false_alarms : int
+        How often the decoder called a frame damaged that was not.
     """
 
     identity: tuple[int, int]
@@ -162,6 +176,7 @@ class Probe(StreamInfo):
     frame_nbytes: int
     stand_ins: dict[int, int | None] = field(default_factory=dict)
     warned: bool = False
+    false_alarms: int = 0
 
 
 def probe_file(path: Path) -> tuple[Probe, DecodedStart]:
@@ -223,6 +238,8 @@ def _index_file(path: Path) -> tuple[StreamInfo, DecodedStart]:
         table = None if may_have_fields else read_sample_table(path, container, stream)
         packets = read_packets(path, number) if table is None else table
         announced = read_announced(container, stream, table)
+        lasts = announced[1] if lasts_as_announced(container, stream) else 0.0
+        delay = stream.codec_context.has_b_frames
         is_damaged_avi, n_chunks = _check_avi(container, stream, packets)
         n_verified = VERIFIED_INTRA if is_intra else VERIFIED
         if table is not None and (table.reorders or not stream.codec_context.has_b_frames):
@@ -232,6 +249,7 @@ def _index_file(path: Path) -> tuple[StreamInfo, DecodedStart]:
     except BaseException:
         container.close()
         raise
+    n_skipped, is_through_damaged = 0, False
     if is_damaged_avi or not is_at_start:
         container.close()
         container = None
@@ -248,10 +266,15 @@ def _index_file(path: Path) -> tuple[StreamInfo, DecodedStart]:
         if index is not None:
             if packets.cut_short is not False:
                 start.drop_after(int(index.stamps[-1]))
+            n_listed = len(index)
             index = None if packets.has_fields else start.confirm(index)
+            # a broadcast is recorded from anywhere on, others begin with what can be decoded
+            if index is not None and seeks_by_pts:
+                n_skipped = n_listed - len(index)
         if index is None and len(packets):
             start.close()
             index, start = _decode_through(path, number, packets, rate or 25.0, ("dts", "pos"))
+            is_through_damaged = start.is_damaged
     breaks_off = packets.cut_short
     if index is not None and len(index) and packets.cut_short is not False:
         whole = count_whole(path, number, index) if may_end_in_part else len(index)
@@ -268,12 +291,19 @@ def _index_file(path: Path) -> tuple[StreamInfo, DecodedStart]:
     metadata |= {"constant_frame_rate": constant, "frames": len(index)}
     if fps:
         metadata["duration"] = float(index.times[-1] - index.times[0]) + 1 / fps
-    if index.kind == "pts" and (left_out := count_gaps(index.times))[0]:
-        metadata["left_out"] = left_out
     lost = count_lost(index, replace(packets, cut_short=breaks_off), fps, announced)
+    left_out, after = _find_gaps(
+        index, metadata["container"], float(packets.time_base), n_skipped, delay, lasts
+    )
+    if left_out[0]:
+        metadata["left_out"] = left_out
     has_holes = lost == 0 and is_damaged_avi
     if has_holes:
         lost = max(0, n_chunks - len(index))
+    elif lost == 0 and after:
+        lost = after
+    elif lost == 0 and not left_out[0] and (packets.is_damaged or is_through_damaged):
+        lost, has_holes = None, True
     info = StreamInfo(
         stream_number=number,
         index=index,
@@ -283,6 +313,28 @@ def _index_file(path: Path) -> tuple[StreamInfo, DecodedStart]:
         has_holes=has_holes,
     )
     return info, start
+
+
+def _find_gaps(
+    index: FrameIndex, container: str, tick: float, n_skipped: int, delay: int, lasts: float
+) -> tuple[tuple[int, int], int]:
+    """Tell by times which frames are missing.
+
+    Returns
+    -------
+    tuple of (int, int)
+        How many before and among others, and in how many places.
+    int
+        How many behind the last one, for the film should last `lasts` seconds.
+    """
+    is_timed = index.kind == "pts" and container not in _TIMED_BY_HAND
+    steps = measure_steps(index.times, tick) if is_timed else None
+    before, missing, places, after = n_skipped, 0, 0, 0
+    if steps is not None:
+        before = max(before, count_before(index.times, steps.usual, container, delay))
+        missing, places = steps.missing, steps.places
+        after = count_after(index.times, steps.usual, lasts) if lasts else 0
+    return (before + missing, places + (before > 0)), after
 
 
 def _check_avi(container: Any, stream: Any, packets: PacketTable) -> tuple[bool, int]:
@@ -336,6 +388,8 @@ def _decode_through(
                 keys.add(stamp)
             if len(start.stamps) < VERIFIED:
                 start.add(stamp, frame)
+            start.is_damaged = start.is_damaged or frame.is_corrupt
+        start.is_damaged = start.is_damaged or decoder.errors > 0
     if len(set(stamps)) < len(stamps):
         kind = "count"
     if kind == "count":

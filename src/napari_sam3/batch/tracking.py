@@ -166,7 +166,7 @@ def prompts_for(prompt_list: PromptList, video: Path) -> PromptList:
         named = [repr(name) for name in dict.fromkeys(p.video for p in prompt_list)]
         more = ", ..." if len(named) > 3 else ""
         raise PromptFileError(
-            f"there are no prompts for {str(video)!r}; they name other videos "
+            f"there are no prompts for {video.name!r}; they name other videos "
             f"({', '.join(named[:3])}{more}), and must name this one or the end of its path"
         )
     return mine

@@ -94,8 +94,8 @@ def run_batch(
     Parameters
     ----------
     videos : iterable of path-like
-        Video files, folders of frames, folders of video files. Empty: those that the file of
-        prompts names, beside it.
+        Video files, folders of frames, patterns of frames (`frames/cam1_*.png`), folders of video
+        files. Empty: those that the file of prompts names, beside it.
     prompts : list of dict, or path
         As `track_video` takes them, for all videos; or a file in which they name their video (JSON
         `videos` or `video`, column `video` of CSV).

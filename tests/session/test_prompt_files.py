@@ -307,6 +307,14 @@ def test_which_video_a_name_means(tmp_path, name, is_it, form):
     assert (find_meant(tmp_path, name) == place) == (is_it and "films" in name)
 
 
+def test_a_pattern_in_another_folder_is_found(tmp_path):
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "cam1_0.png").touch()
+    for name in ("frames/cam1_*.png", "frames\\cam1_*.png"):
+        assert find_meant(tmp_path, name) == tmp_path / "frames" / "cam1_*.png"
+        assert is_meant(name, tmp_path / "frames" / "cam1_*.png")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="a backslash parts folders there")
 def test_a_backslash_in_a_name_is_part_of_it_where_a_file_is_called_so(tmp_path):
     place = tmp_path / "a\\b.mp4"

@@ -29,6 +29,7 @@ from napari_sam3.values import (
     no_labels,
     no_points,
 )
+from napari_sam3.video.folder_contents import files_at, is_pattern
 
 FORMAT, VERSION = "napari-sam3 prompts", 1
 _KEYS = (
@@ -335,12 +336,12 @@ def is_meant(name: str, video: str | os.PathLike[str]) -> bool:
 
 
 def find_meant(folder: Path, name: str) -> Path:
-    """Where the video of that name is, seen from a folder; as it is said where there is none."""
+    """Where the video or pattern of that name is, seen from a folder; as said if it is nowhere."""
     for parts in _parts_of(name):
         place = folder
         for part in parts:
             place = _member(place, part)
-        if place.exists():
+        if place.exists() or (is_pattern(place) and files_at(place)):
             return place
     return folder / name
 

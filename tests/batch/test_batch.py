@@ -17,12 +17,13 @@ import numpy as np
 import pytest
 
 from napari_sam3 import run_batch
-from napari_sam3.batch import task, worker, workers
+from napari_sam3.batch import worker, workers
 from napari_sam3.batch.plan import plan_batch
 from napari_sam3.batch.summary import BatchRow, format_summary
 from napari_sam3.cli import main
 from napari_sam3.errors import ModelUnavailableError, PromptFileError, RequestError, VideoError
 from napari_sam3.imports import open_labels
+from napari_sam3.models import registry
 from napari_sam3.models.fake import FakeTracker
 from napari_sam3.projects import Project
 from tests.batch.conftest import N_FRAMES
@@ -399,8 +400,8 @@ def test_no_model_is_loaded_and_a_project_read_once_for_what_is_done(films, tmp_
     (tmp_path / "films" / "a.prompts.json").write_text(said)
     run_batch(films[:1], out=tmp_path / "out", beside=True, model="fake")
     loaded, opened = [], []
-    load, open_project = task.load_model, Project.open
-    monkeypatch.setattr(task, "load_model", lambda *args: loaded.append(args) or load(*args))
+    open_project = Project.open
+    monkeypatch.setattr(registry, "load_model", lambda *args, **options: loaded.append(args))
 
     def open_counted(*args, **options):
         opened.append(args)

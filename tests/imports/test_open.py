@@ -167,8 +167,8 @@ def test_labels_inside_an_ome_zarr_are_found(tmp_path):
         ('{"videos": [], "annotations": []}', "of 0 videos"),
         (
             '{"images": [{"id": 1, "height": 4, "width": 4}], "annotations": '
-            '[{"id": 0, "image_id": 1, "segmentation": [[0, 0, 1, 0, 1, 1]]}]}',
-            "count from 1",
+            '[{"id": -1, "image_id": 1, "segmentation": [[0, 0, 1, 0, 1, 1]]}]}',
+            "ids go from 1",
         ),
         (
             '{"images": [{"id": 1, "height": 4, "width": 4}], "annotations": '
@@ -223,7 +223,7 @@ def test_files_that_are_no_labels_are_refused(tmp_path):
     Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "rgb.png")
     (tmp_path / "damaged.png").write_bytes(b"\x89PNG nothing")
     (tmp_path / "damaged.tif").write_bytes(b"II*\x00nothing")
-    tifffile.imwrite(tmp_path / "float.tif", np.zeros((2, 4, 4), np.float32))
+    tifffile.imwrite(tmp_path / "float.tif", np.full((2, 4, 4), 0.5, np.float32))
     tifffile.imwrite(tmp_path / "four.tif", np.zeros((2, 3, 4, 4), np.uint8))
     tifffile.imwrite(tmp_path / "negative.tif", np.full((2, 4, 4), -1, np.int16))
     (tmp_path / "empty").mkdir()

@@ -3,12 +3,9 @@ import pytest
 from napari.layers import Image, Labels, Points, Shapes
 
 from napari_sam3.errors import LayerError
-from napari_sam3.plugin.layers.prompt_reader import (
-    Source,
-    prompts_from_labels,
-    prompts_from_layers,
-    read_object_id,
-)
+from napari_sam3.plugin.layers.layer_prompts import Source, read_object_id
+from napari_sam3.plugin.layers.prompt_reader import prompts_from_labels, prompts_from_layers
+from napari_sam3.plugin.layers.prompt_snapshot import read_prompts
 from napari_sam3.plugin.layers.stack_axes import StackAxes, guess_axes
 
 SIZE = (60, 80)
@@ -18,8 +15,8 @@ def _video(**place):
     return Image(np.zeros((10, *SIZE), np.uint8), contrast_limits=(0, 255), **place)
 
 
-def _read(image, points=None, shapes=None, labels=None, **options):
-    return prompts_from_layers(image, guess_axes(image), points, shapes, labels, **options)
+def _read(image, points=None, shapes=None, **options):
+    return prompts_from_layers(image, guess_axes(image), points, shapes, **options)
 
 
 def _box(t, top, left, bottom, right):
@@ -75,8 +72,9 @@ def test_each_point_without_an_object_makes_one(nothing):
 
 def test_points_of_a_plain_layer_belong_to_the_current_object():
     points = Points([[5, 1, 1], [5, 2, 2], [6, 3, 3]])
-    read = _read(_video(), points, default_object=3)
-    assert [(p.frame_index, p.obj_id, len(p.points_xy)) for p in read] == [(5, 3, 2), (6, 3, 1)]
+    image = _video()
+    read, _ = read_prompts(image, guess_axes(image), points, current_object=3)
+    assert {key: len(p.points_xy) for key, p in read.objects.items()} == {(5, 3): 2, (6, 3): 1}
 
 
 def test_points_of_a_plain_layer_make_one_object_where_none_is_current():
@@ -336,12 +334,6 @@ def test_painted_labels_are_masks_of_the_objects_of_their_ids():
     assert np.array_equal(read[1].mask, _painted()[4] == 9)
 
 
-def test_one_label_may_be_read_alone():
-    image = _video()
-    read = prompts_from_labels(image, guess_axes(image), Labels(_painted()), 4, only=9)
-    assert [p.obj_id for p in read] == [9]
-
-
 def test_labels_of_another_scale_are_read_at_the_videos_pixels():
     image = _video(scale=(0.1, 1, 1), translate=(0, 5, 5))
     coarse = Labels(_painted()[:, ::2, ::2], scale=(0.1, 2, 2), translate=(0, 5.5, 5.5))
@@ -368,10 +360,11 @@ def test_flat_labels_speak_of_any_frame():
 
 def test_painted_masks_join_what_is_drawn():
     points = Points([[4, 50, 50]], features={"object": [3], "label": [0]})
-    read = _read(_video(), points, labels=Labels(_painted()), current_frame=4)
-    assert [p.obj_id for p in read] == [3, 9]
-    assert read[0].mask is not None
-    assert read[0].point_labels.tolist() == [False]
+    image, painted = _video(), Labels(_painted())
+    read, _ = read_prompts(image, guess_axes(image), points, None, painted, current_frame=4)
+    assert sorted(read.objects) == [(4, 3), (4, 9)]
+    assert read.objects[4, 3].mask is not None
+    assert read.objects[4, 3].point_labels.tolist() == [False]
 
 
 def test_object_ids_are_read_as_numbers():

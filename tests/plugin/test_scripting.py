@@ -340,7 +340,7 @@ def test_a_dock_on_the_same_layer_shares_all(viewer, open_dock, work, qtbot):
         dock.objects_panel.show_tracks()
     assert session.tracks() is tracks
     assert [layer for layer in viewer.layers if isinstance(layer, Tracks)] == [tracks]
-    dock.objects_panel.rename("Ann")  # of 2
+    dock.tracking.objects.rename(session.labels, 2, "Ann")
     assert set(tracks.features["name"]) == {"", "Ann"}
     dock.propagate()
     with pytest.raises(PropagationRunningError):

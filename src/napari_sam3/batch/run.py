@@ -16,12 +16,12 @@ from tqdm import tqdm
 from napari_sam3.batch.interrupts import noting_interrupts
 from napari_sam3.batch.plan import plan_batch
 from napari_sam3.batch.summary import BatchRow, format_summary, write_summary
-from napari_sam3.batch.task import LoadedOnce, Task, TaskSettings, do_task
+from napari_sam3.batch.task import Task, TaskSettings, do_task
 from napari_sam3.batch.tracking import Prompts
 from napari_sam3.batch.workers import do_in_processes
 from napari_sam3.errors import RequestError, VideoError
 from napari_sam3.export.registry import FORMATS
-from napari_sam3.models.registry import find_model
+from napari_sam3.models.registry import LoadedModel, find_model
 from napari_sam3.models.weights import state_of
 from napari_sam3.session.validation import (
     check_contrast_limits,
@@ -198,7 +198,7 @@ def do_here(
     tasks: dict[int, Task], stop: threading.Event, show: Callable[[int, int], object]
 ) -> Generator[tuple[int, BatchRow]]:
     """Do tasks in this process, one after the other."""
-    models = LoadedOnce()
+    models = LoadedModel()
     try:
         for number, task in tasks.items():
             if stop.is_set():

@@ -10,8 +10,9 @@ import threading
 from dataclasses import asdict
 from typing import IO, Any
 
-from napari_sam3.batch.task import LoadedOnce, Task, do_task
+from napari_sam3.batch.task import Task, do_task
 from napari_sam3.batch.workers import THREADS
+from napari_sam3.models.registry import LoadedModel
 
 
 def main() -> None:
@@ -23,7 +24,7 @@ def main() -> None:
     os.dup2(2, 1)
     _bound_threads()
     threading.Thread(target=_hear, args=(sys.stdin, tasks, stop), daemon=True).start()
-    models = LoadedOnce()
+    models = LoadedModel()
     while (task := tasks.get()) is not None:
         row = do_task(task, models, stop, lambda n_frames: voice.tell({"frames": n_frames}))
         voice.tell({"row": asdict(row)})

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
             facts = replace(facts, pixel_size=size, unit=unit)
         scene = make_scene(facts, video, labels.objects)
         writers = stack.enter_context(opened_writers(targets, scene, arguments.overwrite))
-        write_frames(writers, labels, labels.known_frames)
+        write_frames(writers, labels, labels.processed_frames())
     return 0
 
 

@@ -280,6 +280,29 @@ def load_model(
     return loaded
 
 
+class LoadedModel:
+    """The model in use, kept from one piece of work to the next; another one takes its place."""
+
+    def __init__(self) -> None:
+        self._model: VideoModel | None = None
+        self._asked: tuple[str, str | None, int | None] | None = None
+
+    def get(self, name: str, device: str | None, resolution: int | None = None) -> VideoModel:
+        """Give the model, as `load_model` loads it if need be."""
+        asked = (name, device, resolution)
+        if self._model is None or self._asked != asked:
+            self.close()
+            self._model = load_model(name, device, resolution=resolution)
+            self._asked = asked
+        return self._model
+
+    def close(self) -> None:
+        """Give its memory back."""
+        if self._model is not None:
+            self._model.close()
+        self._model, self._asked = None, None
+
+
 def _choose_device(entry: ModelEntry, wish: str, *, is_asked: bool) -> str:
     """The device to use: the one wished for; where it is only a setting, as far as it can be."""
     devices = entry.devices()

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from napari_sam3.errors import ProjectError, PromptFileError, StoreError
+from napari_sam3.errors import ProjectError, PromptFileError, StoreError, UnsafeFileError
 from napari_sam3.labels.frame_records import read_header
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.label_store import CHUNKS_NAME, RECORDS_NAME, LabelStore
@@ -22,6 +22,7 @@ from napari_sam3.projects.small_files import SmallFiles, set_aside
 from napari_sam3.projects.state import ProjectState, RunNote
 from napari_sam3.projects.video_reference import Shape, VideoReference
 from napari_sam3.session.saved_prompts import PromptList, prompts_from_json
+from napari_sam3.values import LABEL_DTYPE
 
 T = TypeVar("T")
 
@@ -62,6 +63,8 @@ def load(
     ------
     ProjectError
         If it is of a newer version, or not even the video's size is left.
+    UnsafeFileError
+        If a small file is a link or no plain file, or too large.
     """
     problems: list[str] = []
     head, wrong = files.read(PROJECT, _parse_head)
@@ -189,7 +192,7 @@ def _open_labels(
     """The labels; new ones where they are lost and the size of the video is not."""
     try:
         read_header(folder / RECORDS_NAME)
-    except StoreError as exc:  # of a newer version
+    except (StoreError, UnsafeFileError) as exc:  # of a newer version, or no plain file
         raise ProjectError(f"{exc}. Nothing was changed") from exc
     try:
         labels = LabelStore.open(folder, read_only=read_only)
@@ -203,10 +206,10 @@ def _open_labels(
             ) from exc
         problems.append(f"{CHUNKS_NAME} can't be read: the results are lost ({exc})")
         if read_only:
-            return LabelStack(shape)
+            return LabelStack(shape, LABEL_DTYPE)
         kept = [set_aside(folder / name) for name in (CHUNKS_NAME, RECORDS_NAME)]
         if names := [place.name for place in kept if place is not None]:
             problems.append(f"what is left of them is kept as {' and '.join(names)}")
-        return LabelStore.create(folder, shape)
+        return LabelStore.create(folder, shape, LABEL_DTYPE)
     problems += labels.problems
     return labels

@@ -15,8 +15,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-
 from napari_sam3.errors import ProjectError, RequestError
 from napari_sam3.labels.drawing import draw_result
 from napari_sam3.labels.label_stack import LabelStack
@@ -30,7 +28,7 @@ from napari_sam3.session.saved_prompts import SavedPrompt
 from napari_sam3.session.session import VideoSession
 from napari_sam3.session.session_prompts import apply_prompts
 from napari_sam3.session.validation import check_contrast_limits, check_range
-from napari_sam3.values import Direction, FrameResult
+from napari_sam3.values import LABEL_DTYPE, Direction, FrameResult
 from napari_sam3.video import Video
 
 Say = Callable[[VideoSession, Sequence[SavedPrompt]], object]
@@ -155,9 +153,7 @@ class MemoryRun(LabelRun):
         try:
             say(self.session, prompts)
             self.propagation = self.session.propagate(direction, start, limit)
-            greatest = np.min_scalar_type(max(self.session.object_ids, default=0))
-            shape = (len(video), *self.session.frame_size)
-            self.labels = LabelStack(shape, np.promote_types(np.uint16, greatest))
+            self.labels = LabelStack((len(video), *self.session.frame_size), LABEL_DTYPE)
             for result in self._prompted_results():
                 self.keep(result)
         except BaseException:

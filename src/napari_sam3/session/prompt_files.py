@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from napari_sam3.errors import PromptFileError
+from napari_sam3.plain_files import MOST_TEXT, check_text, read_plain
 from napari_sam3.session.json_text import to_text
 from napari_sam3.session.prompt_tables import TABLE_SUFFIXES, prompts_from_table
 from napari_sam3.session.saved_prompts import (
@@ -40,21 +41,22 @@ def read_prompts(path: str | os.PathLike[str]) -> PromptList:
     PromptFileError
         If it can't be read, or something in it can't be a prompt; says which entry and field.
     """
-    place = Path(path).expanduser()
+    place = file = Path(path).expanduser()
     if place.is_dir():
-        place = place / "prompts.json"
+        place = file = place / "prompts.json"
+    elif place.is_symlink():  # the person's own, for it was named
+        file = place.resolve()
     suffix = place.suffix.lower()
     try:
-        data = place.read_bytes()
-    except OSError as exc:
-        reason = exc.strerror or exc
+        text = check_text(_decode(read_plain(file, MOST_TEXT), place))
+    except (OSError, ValueError) as exc:
+        reason = getattr(exc, "strerror", None) or exc
         raise PromptFileError(f"the prompts {str(place)!r} can't be read ({reason})") from exc
     if suffix not in (".json", *TABLE_SUFFIXES):
         raise PromptFileError(
             f"{str(place)!r} is no file of prompts; they are .json or .csv (or a table with tabs, "
             ".tsv or .txt)"
         )
-    text = _decode(data, place)
     if suffix != ".json":
         return prompts_from_table(text, place.name)
     try:

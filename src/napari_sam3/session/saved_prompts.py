@@ -19,8 +19,9 @@ import numpy as np
 
 from napari_sam3.errors import PromptFileError
 from napari_sam3.session.run_lengths import decode_runs, run_lengths
-from napari_sam3.session.validation import MAX_OBJECT_ID
 from napari_sam3.values import (
+    MAX_OBJECT_ID,
+    MOST_PIXELS,
     BoolArray,
     FloatArray,
     Keyframe,
@@ -36,7 +37,7 @@ _KEYS = (
     "video, frame, object, points, point_labels, box, mask, text, boxes, box_labels, exemplar, "
     "answer, prior"
 )
-_MOST_PIXELS = 2**28
+_MOST_MASKED = 2**31  # pixels of all masks of a file, each a byte of memory
 
 
 def _no_boxes() -> FloatArray:
@@ -292,10 +293,19 @@ def prompts_from_json(
             f"{name} is of version {data.get('version')!r}, known here is {VERSION}; update "
             "napari-sam3"
         )
-    prompts = []
+    prompts: list[SavedPrompt] = []
+    masked = 0
     for origin, entry in _entries(data, name):
         try:
-            prompts.append(SavedPrompt.from_json(entry, origin))
+            prompt = SavedPrompt.from_json(entry, origin)
+            masks = (prompt.mask, prompt.answer, prompt.prior)
+            if masked + (more := sum(m.crop.size for m in masks if m is not None)) > _MOST_MASKED:
+                raise PromptFileError(
+                    f"{origin}: the masks of a file may have {_MOST_MASKED:,} pixels in all; give "
+                    "fewer in one file"
+                )
+            masked += more
+            prompts.append(prompt)
         except PromptFileError as exc:
             if problems is None:
                 raise
@@ -499,7 +509,7 @@ class _Entry:
             if (
                 height is None
                 or width is None
-                or not 0 < height * width < _MOST_PIXELS
+                or not 0 < height * width < MOST_PIXELS
                 or min(height, width) < 1
             ):
                 raise ValueError(f"its size is {value['size']}")

@@ -22,9 +22,15 @@ from napari_sam3.errors import (
 )
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import models_that_take
-from napari_sam3.values import BoolArray, Concept, FloatArray, no_labels, no_points
+from napari_sam3.values import (
+    MAX_OBJECT_ID,
+    BoolArray,
+    Concept,
+    FloatArray,
+    no_labels,
+    no_points,
+)
 
-MAX_OBJECT_ID = 2**31 - 1
 _TOLERANCE = 1e-6  # of a normalised coordinate: what float32 arithmetic leaves
 
 _KINDS = {  # capability: what it is called, and why a model may lack it

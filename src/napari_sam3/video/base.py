@@ -81,6 +81,11 @@ class Video(ABC):
         """The video whose values are true: this one, unless it is only good for showing."""
         return self
 
+    @property
+    def file_names(self) -> tuple[str, ...] | None:
+        """Of the pictures that are the frames, as seen from beside `path`; None without any."""
+        return None
+
     def _release(self) -> None:  # noqa: B027  (many sources hold nothing)
         """Give back what the source holds; called once."""
 

@@ -17,7 +17,8 @@ from PIL import Image, ImageOps
 
 from napari_sam3.errors import VideoError
 from napari_sam3.video.base import Frame
-from napari_sam3.video.demuxer import FFMPEG_ERRORS, open_container
+from napari_sam3.video.demuxer import FFMPEG_ERRORS, limit_pictures, open_container
+from napari_sam3.video.limits import check_picture_size, open_picture
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 
@@ -73,8 +74,10 @@ def is_animated_png(path: Path) -> bool:
         If it can't be read.
     """
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             return getattr(image, "n_frames", 1) > 1 and image.format == "PNG"
+    except VideoError:
+        raise
     except PICTURE_ERRORS as exc:
         raise unreadable(path, exc) from exc
 
@@ -205,7 +208,7 @@ def read_image(path: Path) -> Frame:
             array = _read_deep_png(path)
             if array is not None:
                 return array
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             return from_pillow(ImageOps.exif_transpose(image))
     except VideoError:
         raise
@@ -219,6 +222,7 @@ def _read_tiff(path: Path) -> Frame | None:
         page = tiff.pages.first
         if not _is_plain(page):
             return None
+        check_picture_size(path, page.imagelength, page.imagewidth)
         try:
             array: Frame = page.asarray()
         except ValueError:
@@ -233,7 +237,8 @@ def _read_deep_png(path: Path) -> Frame | None:
     format_name = _deep_png_format(path)
     if format_name is None:
         return None
-    with open_container(path) as container:
+    with open_container(path, "png_pipe") as container:
+        limit_pictures(path, container.streams.video[0].codec_context)
         frame = next(container.decode(video=0), None)
         if frame is None:
             raise ValueError("it ends before its picture does")

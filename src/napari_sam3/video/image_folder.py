@@ -81,6 +81,13 @@ class ImageFolder(Video):
             warn_of_number_gaps(path, folder.metadata["gaps"])
         return folder
 
+    @property
+    def file_names(self) -> tuple[str, ...]:
+        """Of the pictures, as seen from beside the folder, or beside the one picture."""
+        assert self.path is not None
+        beside = self.path.absolute().parent
+        return tuple(file.absolute().relative_to(beside).as_posix() for file in self._files)
+
     def reopen(self) -> ImageFolder:
         """Open the same pictures once more."""
         assert self.path is not None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from napari_sam3.video.truncation import count_gif_pictures, is_cut_short
 Int64Array = NDArray[np.int64]
 StampKind = Literal["pts", "dts", "pos", "count"]
 
-NO_STAMP = np.iinfo(np.int64).min
+NO_STAMP = int(np.iinfo(np.int64).min)
 """Stands for a time stamp that a packet does not carry."""
 
 
@@ -71,7 +72,7 @@ class PacketTable:
 
 def read_packets(path: Path, stream_number: int) -> PacketTable:
     """Demux all packets of a stream; none is decoded."""
-    rows: list[tuple[Any, ...]] = []
+    numbers = array("q")
     n_corrupt = 0  # at the end
     has_fields = False
     with open_container(path) as container:
@@ -81,11 +82,10 @@ def read_packets(path: Path, stream_number: int) -> PacketTable:
         for packet in reader:
             if parameters is not None and parameters.may_have_fields and not has_fields:
                 has_fields = parameters.has_field(bytes(packet))
-            stamps = (
-                NO_STAMP if stamp is None else stamp
-                for stamp in (packet.pts, packet.dts, packet.pos)
-            )
-            rows.append((*stamps, packet.is_keyframe, packet.is_discard))
+            for stamp in (packet.pts, packet.dts, packet.pos):
+                numbers.append(NO_STAMP if stamp is None else stamp)
+            numbers.append(packet.is_keyframe)
+            numbers.append(packet.is_discard)
             n_corrupt = n_corrupt + 1 if packet.is_corrupt else 0
         time_base = stream.time_base
     cut_short = is_cut_short(path, kind)
@@ -94,10 +94,11 @@ def read_packets(path: Path, stream_number: int) -> PacketTable:
     if cut_short and kind in ("mpegts", "nut"):
         # of these nobody says that the end of the last one is missing
         n_corrupt = max(1, n_corrupt)
+    rows = np.array(numbers, np.int64).reshape(-1, 5)
     rows = rows[: len(rows) - n_corrupt]
     if cut_short and kind == "gif":
         rows = rows[: count_gif_pictures(path)]
-    pts, dts, pos, is_key, is_discarded = np.array(rows, np.int64).reshape(-1, 5).T.copy()
+    pts, dts, pos, is_key, is_discarded = rows.T.copy()
     return PacketTable(
         pts,
         dts,

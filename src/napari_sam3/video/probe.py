@@ -31,6 +31,9 @@ VERIFIED_INTRA = 6
 VERIFIED_OF_TABLE = 1
 """So many where the file has a table of its frames (MP4): time stamps are not invented there."""
 
+START_BYTES = 256 * 2**20
+"""Of the first frames as many are kept as this holds; four times as many are decoded at most."""
+
 WORTH_KEEPING = 0.5
 """Seconds; an index that took longer to make is kept for the next opening."""
 
@@ -45,22 +48,39 @@ class DecodedStart:
     Attributes
     ----------
     frames : list of av.VideoFrame
-        In the order in which the decoder gave them.
+        In the order in which the decoder gave them; the first ones of those decoded.
+    stamps : list of int or None
+        Of all that were decoded.
     decoder : Decoder or None
         Which goes on from there.
     is_damaged : bool
         Whether packets among them could not be decoded.
     """
 
-    frames: list[av.VideoFrame]
+    frames: list[av.VideoFrame] = field(default_factory=list)
+    stamps: list[int | None] = field(default_factory=list)
     decoder: Decoder | None = None
     is_damaged: bool = False
 
     @classmethod
     def decode(cls, decoder: Decoder, n_frames: int) -> DecodedStart:
         """Decode the first frames; the decoder has given none yet."""
-        frames = [frame for _, (_, frame) in zip(range(n_frames), decoder.decode(), strict=False)]
-        return cls(frames, decoder, decoder.errors > 0)
+        start = cls(decoder=decoder)
+        for stamp, frame in decoder.decode():
+            start.add(stamp, frame)
+            nbytes = len(start.stamps) * frame_nbytes(frame)
+            if len(start.stamps) == n_frames or nbytes > 4 * START_BYTES:
+                break
+        start.is_damaged = decoder.errors > 0
+        return start
+
+    def add(self, stamp: int | None, frame: av.VideoFrame) -> None:
+        """Take note of the next frame, and keep it as long as there are few."""
+        is_next = len(self.frames) == len(self.stamps)
+        self.stamps.append(stamp)
+        kept = (len(self.frames) + 1) * frame_nbytes(frame)
+        if not self.frames or (is_next and kept <= START_BYTES):
+            self.frames.append(frame)
 
     def close(self) -> None:
         """Close the decoder."""
@@ -70,34 +90,40 @@ class DecodedStart:
 
     def number(self, index: FrameIndex) -> list[tuple[int, av.VideoFrame]]:
         """The frames with their numbers, without those that are none of the video."""
+        numbers = self._numbers(index)
+        return [(n, f) for n, f in zip(numbers, self.frames, strict=False) if n is not None]
+
+    def _numbers(self, index: FrameIndex) -> list[int | None]:
+        """The numbers of all that were decoded; None for what is no frame of the video."""
         if index.kind == "count":
-            return list(enumerate(self.frames[: len(index)]))
-        places = [None if frame.pts is None else index.frame_of(frame.pts) for frame in self.frames]
-        return [(n, frame) for n, frame in zip(places, self.frames, strict=True) if n is not None]
+            return [n if n < len(index) else None for n in range(len(self.stamps))]
+        return [None if stamp is None else index.frame_of(stamp) for stamp in self.stamps]
 
     def take_decoder(self, index: FrameIndex) -> Decoder | None:
         """The decoder, for whoever reads the frames that follow; None if it is not fit for that."""
         decoder = self.decoder
-        numbers = [number for number, _ in self.number(index)]
+        n_decoded = len(self.stamps)
         if (
             decoder is None
             or self.is_damaged
             or decoder.kind != index.kind
-            or numbers != list(range(len(self.frames)))
+            or self._numbers(index) != list(range(n_decoded))
         ):
             self.close()
             return None
-        decoder.last = numbers[-1]
+        decoder.last = n_decoded - 1
         self.decoder = None
         return decoder
 
     def drop_after(self, stamp: int) -> None:
         """Forget frames shown after a stamp: of a file that breaks off they do not count."""
-        self.frames = [f for f in self.frames if f.pts is None or f.pts <= stamp] or self.frames[:1]
+        kept = [n for n, s in enumerate(self.stamps) if s is None or s <= stamp] or [0]
+        self.frames = [self.frames[n] for n in kept if n < len(self.frames)]
+        self.stamps = [self.stamps[n] for n in kept]
 
     def confirm(self, index: FrameIndex) -> FrameIndex | None:
         """The index, if the stamps of the decoded frames agree with it; else None."""
-        decoded = [frame.pts for frame in self.frames]
+        decoded = self.stamps
         # a recording may start between keyframes: what comes before the first one can't be decoded
         first = index.frame_of(decoded[0]) if decoded and decoded[0] is not None else None
         if first is None:
@@ -235,7 +261,8 @@ def _index_file(path: Path) -> tuple[StreamInfo, DecodedStart]:
         start.close()
         raise VideoError(
             f"not one frame of {str(path)!r} can be decoded (codec {metadata['codec']!r}): the "
-            "file is damaged or incomplete; get a whole copy of it"
+            "file is damaged, incomplete, or refers to another one, which is not opened; get a "
+            "whole copy of it"
         )
     fps, constant = _measure_rate(index.times, rate)
     metadata |= {"constant_frame_rate": constant, "frames": len(index)}
@@ -281,7 +308,7 @@ def _index_by_place(
 ) -> tuple[FrameIndex | None, DecodedStart]:
     """Tell frames apart by where in the file they lie, which damage can't change."""
     if not len(packets):
-        return None, DecodedStart([])
+        return None, DecodedStart()
     if is_intra and packets.has_unique("pos"):
         # frames are stored in the order they are shown, and each stands by itself
         start = DecodedStart.decode(Decoder(path, number, "pos"), VERIFIED_INTRA)
@@ -296,7 +323,7 @@ def _decode_through(
     kind: StampKind = next((kind for kind in kinds if packets.has_unique(kind)), "count")
     stamps: list[int] = []
     keys: set[int] | None = set() if packets.header else None
-    frames: list[av.VideoFrame] = []
+    start = DecodedStart()
     with closing(Decoder(path, number, kind)) as decoder:
         for stamp, frame in decoder.decode():
             if keys is not None and (stamp is None or stamp in stamps[-READ_ON:]):
@@ -307,14 +334,14 @@ def _decode_through(
             stamps.append(stamp)
             if keys is not None and frame.key_frame:
                 keys.add(stamp)
-            if len(frames) < VERIFIED:
-                frames.append(frame)
+            if len(start.stamps) < VERIFIED:
+                start.add(stamp, frame)
     if len(set(stamps)) < len(stamps):
         kind = "count"
     if kind == "count":
         stamps = list(range(len(stamps)))
     index = index_by_order(packets, kind, np.array(stamps, np.int64), rate, keys)
-    return index, DecodedStart(frames)
+    return index, start
 
 
 def _measure_rate(times: Any, declared: float | None) -> tuple[float | None, bool]:

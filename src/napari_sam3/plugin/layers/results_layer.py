@@ -16,10 +16,14 @@ from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
 from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count
 from napari_sam3.plugin.layers.transforms import layer_shape
-from napari_sam3.values import BoolArray, FrameResult, ObjectMask, PackedMask, label_image
-
-LABEL_DTYPE = np.uint16
-HIGHEST_ID = int(np.iinfo(LABEL_DTYPE).max)
+from napari_sam3.values import (
+    LABEL_DTYPE,
+    BoolArray,
+    FrameResult,
+    ObjectMask,
+    PackedMask,
+    label_image,
+)
 
 Key = tuple[int, int]
 """Frame index, object id."""
@@ -80,7 +84,8 @@ class ResultsLayer:
         layer.events.n_edit_dimensions.connect(_keep_to_frame)
         # writers tell it beside what they write
         layer.metadata["video"] = {
-            key: image_layer.metadata.get(key) for key in ("path", "fps", "timestamps")
+            key: image_layer.metadata.get(key)
+            for key in ("path", "fps", "timestamps", "file_names")
         }
         layer.metadata["objects"] = ObjectTable() if objects is None else objects
         self._recollect()
@@ -118,7 +123,7 @@ class ResultsLayer:
         if self.planes.is_edited(frame_index):
             return  # being painted in just now: the next run hears of it
         shown = {i: m for i, m in result.objects.items() if (frame_index, i) not in self._wiped}
-        frame = label_image(shown, self.planes.shape[1:], LABEL_DTYPE)
+        frame = label_image(shown, self.planes.shape[1:], self.planes.dtype)
         painted = self._without_own(self.planes[frame_index])
         notes = self._kept_notes(frame_index)
         for obj_id, mask in shown.items():
@@ -194,9 +199,7 @@ class ResultsLayer:
     def _without_own(self, frame: NDArray[Any]) -> NDArray[Any]:
         """The labels of a frame that are not the session's; `frame` is changed."""
         if frame.any():
-            is_own = np.zeros(np.iinfo(LABEL_DTYPE).max + 1, bool)
-            is_own[list(self._own_ids)] = True
-            frame[is_own[frame]] = 0
+            frame[np.isin(frame, list(self._own_ids))] = 0
         return frame
 
 

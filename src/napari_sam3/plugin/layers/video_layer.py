@@ -25,7 +25,8 @@ def video_layer(video: Video) -> LayerData:
     Time is in seconds where every frame lasts equally long (scale 1/fps); else, or where the rate
     is not known, it is in frames. Then the slider's steps are frames either way. Height and width
     are in the unit that the file gives its pixels' size in, else in pixels. `metadata` holds
-    `fps`, `timestamps` (s, for each frame), `path` and what the file says of itself.
+    `fps`, `timestamps` (s, for each frame), `path`, `file_names` (of a folder's pictures) and what
+    the file says of itself.
 
     Parameters
     ----------
@@ -56,6 +57,7 @@ def video_layer(video: Video) -> LayerData:
             "fps": video.fps,
             "timestamps": video.timestamps,
             "path": str(video.path) if video.path is not None else None,
+            "file_names": video.original.file_names,
         },
     }
     return video, arguments, "image"

@@ -282,6 +282,30 @@ def test_a_parent_that_was_killed_amid_a_word_ends_the_work(told):
     assert tasks.get_nowait() is None
 
 
+MAKING = """
+import os, signal, sys
+from napari_sam3 import run_batch
+from napari_sam3.projects import project
+
+def die(*args, **options):
+    os.kill(os.getpid(), signal.SIGKILL)
+project.Project.save_objects = die
+run_batch([sys.argv[3]], sys.argv[1], sys.argv[2], model="fake")
+"""
+
+
+@pytest.mark.sweep
+@pytest.mark.skipif(os.name == "nt", reason="there is no such signal")
+def test_a_kill_while_a_project_is_made_leaves_nothing_for_good(films, prompts, tmp_path):
+    out = tmp_path / "out"
+    arguments = [sys.executable, "-c", MAKING, str(prompts), str(out), str(films[0])]
+    assert subprocess.run(arguments, check=False).returncode == -signal.SIGKILL
+    assert [path.name[:8] for path in out.iterdir()] == [".a.sam3-"]
+    (row,) = run_batch(films[:1], prompts, out, model="fake").rows
+    assert row.state == "done"
+    assert sorted(path.name for path in out.iterdir()) == ["a.sam3", "summary.csv"]
+
+
 def test_other_prompts_or_models_are_not_mixed(films, prompts, tmp_path):
     out = tmp_path / "out"
     run_batch(films[:1], prompts, out, model="fake")

@@ -436,6 +436,8 @@ class _Entry:
         points = self._rows("points", 2, "[[x, y], ...]")
         boxes = self._rows("boxes", 4, "[[x0, y0, x1, y1], ...]")
         box = self._field("box", partial(_is_row, columns=4), "[x0, y0, x1, y1] in px")
+        if box is not None and not (box[0] < box[2] and box[1] < box[3]):
+            raise self._wrong("box", box, "[x0, y0, x1, y1] with x0 < x1 and y0 < y1")
         obj_id = self._integer("object", 1, MAX_OBJECT_ID)
         is_exemplar = self._field("exemplar", partial(_is_a, bool), "true or false")
         if len(boxes) and text is None and not is_exemplar:

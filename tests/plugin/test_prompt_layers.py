@@ -3,7 +3,7 @@ import pytest
 from napari.layers import Image, Labels
 
 from napari_sam3.plugin.layers.prompt_layers import EXCLUDE, INCLUDE, make_prompt_layers
-from napari_sam3.plugin.layers.prompt_reader import prompts_from_layers
+from napari_sam3.plugin.layers.prompt_snapshot import read_prompts
 from napari_sam3.plugin.layers.stack_axes import StackAxes, guess_axes
 from napari_sam3.plugin.layers.transforms import data_to_world_matrix
 
@@ -54,12 +54,12 @@ def test_what_is_drawn_takes_what_is_current(image):
 
     assert points.features["object"].tolist() == [0, 2, 2]
     assert points.features["label"].tolist() == ["include", "include", "exclude"]
-    read = prompts_from_layers(image, axes, points, shapes)
-    assert [(p.obj_id, p.point_labels.tolist()) for p in read] == [
-        (2, [True, False]),
-        (7, []),
-        (None, [True]),
-    ]
+    target, _ = read_prompts(image, axes, points, shapes)
+    assert {obj_id: p.point_labels.tolist() for (_, obj_id), p in target.objects.items()} == {
+        2: [True, False],
+        7: [],
+        8: [True],
+    }
 
 
 def test_items_drawn_and_selected_keep_their_meaning(image):

@@ -46,11 +46,10 @@ def prompts_from_layers(
 ) -> LayerPrompts:
     """Read layers as prompts.
 
-    The feature `object` (a whole number from 1) names the object that an item belongs to; 0 or
-    nothing makes a new object of each item. In a layer without that feature, the points of a frame
-    make one new object, and each shape makes one. The feature `label` says whether an item shows
-    the object (1, "include") or what is not the object (0, "exclude"); without it, everything
-    shows the object.
+    The feature `object` (a whole number from 1) names the object that an item belongs to; items
+    that name none are left out (`prompt_snapshot.read_prompts` names them first). The feature
+    `label` says whether an item shows the object (1, "include") or what is not the object (0,
+    "exclude"); without it, everything shows the object.
 
     Rectangles are boxes. Ellipses, polygons, turned rectangles and lines drawn as a loop are
     filled to masks; several of one object on one frame are joined, excluded ones cut out, or
@@ -138,7 +137,7 @@ class _Item(NamedTuple):
     source: Source
     frame_index: int
     outline: FloatArray
-    obj_id: int | None
+    obj_id: int
     include: bool
 
 
@@ -150,8 +149,7 @@ class _Reader:
         height, width = layer_shape(image_layer)[-2:]
         self._size = (height, width)
         self._current_frame = current_frame
-        self._groups: dict[tuple[int, int, int], PromptGroup] = {}
-        self._new = 0
+        self._groups: dict[tuple[int, int], PromptGroup] = {}
         self._skipped: list[Skipped] = []
         self._examples: dict[int, tuple[list[FloatArray], list[bool]]] = {}
 
@@ -159,7 +157,6 @@ class _Reader:
         position = position_meant(layer, self._image, self._axes, self._current_frame)
         placed = map_points(layer, self._image, layer.data, position)
         is_shown = np.broadcast_to(layer.shown, len(placed))
-        unnamed: dict[int, int] = {}  # frame -> key of the new object of a layer without ids
         for index, place in enumerate(placed):
             source = Source("points", index)
             reason = self._reason_against(place[None])
@@ -168,16 +165,8 @@ class _Reader:
             if reason is None and not self._inside(place[None, -2:]).all():
                 reason = self._outside(place[-2:])
             item = self._read_item(layer, source, place[None], reason)
-            if item is None:
-                continue
-            if item.obj_id is None and "object" not in layer.features:
-                if item.frame_index not in unnamed:
-                    self._new += 1
-                    unnamed[item.frame_index] = self._new
-                group = self._group_of(item, unnamed[item.frame_index])
-            else:
-                group = self._group(item)
-            group.add_points(item.outline, item.include)
+            if item is not None:
+                self._group(item).add_points(item.outline, item.include)
 
     def read_shapes(self, layer: Any) -> None:
         position = position_meant(layer, self._image, self._axes, self._current_frame)
@@ -208,31 +197,18 @@ class _Reader:
 
     def finish(self) -> LayerPrompts:
         prompts = []
-        # new objects (id 0 in the key) come last on their frame, in the order drawn
-        order = sorted(self._groups, key=lambda key: (key[0], key[1] == 0, key[1], key[2]))
-        for frame_index, obj_id, new in order:
-            group = self._groups[frame_index, obj_id, new]
+        for frame_index, obj_id in sorted(self._groups):
+            group = self._groups[frame_index, obj_id]
             group.finish()
             if group.mask is not None and not group.mask.any():
                 for source in group.sources:
                     self._skip(source, "the excluded areas leave nothing of the mask")
                 continue
-            points = np.concatenate(group.points) if group.points else no_points()
-            labels = np.concatenate(group.labels) if group.labels else no_labels()
-            if not obj_id and group.box is None and group.mask is None and not labels.any():
-                for source in group.sources:
-                    self._skip(source, "it excludes, but from no object; set its feature 'object'")
-                continue
+            points = np.concatenate([no_points(), *group.points])
+            labels = np.concatenate([no_labels(), *group.labels])
+            sources = tuple(group.sources)
             prompts.append(
-                LayerPrompt(
-                    frame_index,
-                    obj_id or None,
-                    points,
-                    labels,
-                    group.box,
-                    group.mask,
-                    tuple(group.sources),
-                )
+                LayerPrompt(frame_index, obj_id, points, labels, group.box, group.mask, sources)
             )
         return LayerPrompts(tuple(prompts), tuple(self._skipped), self._examples)
 
@@ -290,14 +266,8 @@ class _Reader:
     # --------------------------------------------------------------- groups
 
     def _group(self, item: _Item) -> PromptGroup:
-        """The group that an item belongs to; a new one for an item of no object."""
-        if item.obj_id is None:
-            self._new += 1
-        return self._group_of(item, self._new if item.obj_id is None else 0)
-
-    def _group_of(self, item: _Item, new: int) -> PromptGroup:
-        key = (item.frame_index, item.obj_id or 0, new)
-        group = self._groups.setdefault(key, PromptGroup())
+        """What is said of an item's object on its frame."""
+        group = self._groups.setdefault((item.frame_index, item.obj_id), PromptGroup())
         group.sources.append(item.source)
         return group
 
@@ -341,7 +311,7 @@ class _Reader:
     def _read_item(
         self, layer: Any, source: Source, placed: FloatArray, reason: str | None
     ) -> _Item | None:
-        """What an item says; None if it was skipped, for that reason or for its features."""
+        """What an item says; None if it names no object, or was skipped."""
         said: dict[str, Any] = {}
         for name, (read, remedy) in _FEATURES.items():
             if reason is None and name in layer.features:
@@ -353,8 +323,10 @@ class _Reader:
         if reason is not None:
             self._skip(source, reason)
             return None
+        if said.get("object") is None:
+            return None
         frame_index, outline = self._frame_of(placed[0]), placed[:, -2:]
-        return _Item(source, frame_index, outline, said.get("object"), said.get("label", True))
+        return _Item(source, frame_index, outline, said["object"], said.get("label", True))
 
 
 class PromptGroup:

@@ -78,14 +78,13 @@ def read_prompts(
         image_layer, axes, points_layer, shapes_layer, current_frame=current_frame
     )
     skipped, found = list(read.skipped), read.examples
-    objects = {(p.frame_index, p.obj_id): p for p in read if p.obj_id is not None}
+    objects = {(p.frame_index, p.obj_id): p for p in read}
     if labels_layer is not None:
         on_screen = {current_frame} if takes_screen else set()
         for frame_index in sorted({*on_screen, *mask_frames}):
             read = prompts_from_labels(image_layer, axes, labels_layer, frame_index)
             skipped.extend(read.skipped)
             for prompt in read:
-                assert prompt.obj_id is not None, "a label is an id"
                 key = (frame_index, prompt.obj_id)
                 objects[key] = _join(objects.get(key), prompt)
     for (frame_index, obj_id), mask in (painted or {}).items():
@@ -147,7 +146,7 @@ def _labels_painted(
     labels_layer: Labels, image_layer: Image, axes: StackAxes, frame_index: int
 ) -> set[int]:
     painted = prompts_from_labels(image_layer, axes, labels_layer, frame_index)
-    return {p.obj_id for p in painted if p.obj_id is not None}
+    return {p.obj_id for p in painted}
 
 
 def _is_unnamed(value: Any) -> bool:

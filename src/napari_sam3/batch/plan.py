@@ -147,4 +147,4 @@ def _name_all(places: Sequence[Path]) -> list[str]:
 
 
 def _tag(place: Path) -> str:
-    return hashlib.sha256(str(place.absolute()).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return hashlib.sha256(os.fsencode(place.absolute())).hexdigest()[:8]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -33,9 +34,7 @@ def hash_content(path: Path) -> str:
             return _hash_whole_file(path)
         lines = hashlib.sha256()
         for file in sorted(files_at(path)):
-            lines.update(
-                f"{_hash_whole_file(file)}  {file.name}\n".encode("utf-8", "surrogateescape")
-            )
+            lines.update(f"{_hash_whole_file(file)}  ".encode() + os.fsencode(file.name) + b"\n")
         return lines.hexdigest()
 
 

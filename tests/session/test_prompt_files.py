@@ -241,6 +241,8 @@ WRONG_TABLES = {
     "half an object": (HEAD + "0,1.5,point,1,5\n", ("line 2", "object is '1.5'", "whole")),
     "an empty frame": (HEAD + "\n,1,point,1,5\n", ("line 3", "frame is ''", "whole")),
     "an endless frame": (HEAD + "inf,1,point,1,5\n", ("line 2", "frame is 'inf'", "whole")),
+    "a box from right to left": (HEAD + "0,1,box,9,2,3,4\n", ("line 2", "box", "x0 < x1")),
+    "another sign between": (HEAD.replace(",", "|"), ("'frame'", "commas, semicolons or tabs")),
     "a negative box": (HEAD + "0,1,box,1,2,3,4,0,\n", ("line 2", "label is '0'", "points")),
     "a column twice": ("frame,kind,x,x\n0,point,1,2\n", ("column 'x' twice",)),
     "a column without a name": (",frame,kind,x,y\na,0,point,1,2\n", ("without a name", "'a'")),
@@ -307,6 +309,14 @@ def test_which_video_a_name_means(tmp_path, name, is_it, form):
     assert (find_meant(tmp_path, name) == place) == (is_it and "films" in name)
 
 
+def test_a_pattern_in_another_folder_is_found(tmp_path):
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "cam1_0.png").touch()
+    for name in ("frames/cam1_*.png", "frames\\cam1_*.png"):
+        assert find_meant(tmp_path, name) == tmp_path / "frames" / "cam1_*.png"
+        assert is_meant(name, tmp_path / "frames" / "cam1_*.png")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="a backslash parts folders there")
 def test_a_backslash_in_a_name_is_part_of_it_where_a_file_is_called_so(tmp_path):
     place = tmp_path / "a\\b.mp4"
@@ -332,6 +342,8 @@ WRONG = [
     ({"frame": 0, "points": [[1, 2]], "point_labels": [2]}, "'point_labels'"),
     ({"frame": 0, "points": [[1, 2]], "point_labels": [1, 1]}, "'point_labels'"),
     ({"frame": 0, "box": [1, 2, 3]}, "'box'"),
+    ({"frame": 0, "box": [5, 2, 3, 4]}, "x0 < x1"),
+    ({"frame": 0, "box": [1, 2, 3, 2]}, "y0 < y1"),
     ({"frame": 0, "boxes": [[1, 2, 3, 4]]}, "exemplar"),
     ({"frame": 0, "boxes": [[1, 2, 3, 4]], "exemplar": 1}, "'exemplar'"),
     ({"frame": 0, "mask": [1, 2]}, "'mask'"),

@@ -15,6 +15,7 @@ from PIL import Image
 
 from napari_sam3.errors import VideoError
 from napari_sam3.video import animated_webp, open_video
+from napari_sam3.video.image_file import read_head, read_image
 
 from .clips import draw, forget, read_number
 
@@ -153,6 +154,48 @@ def test_deep_grey_among_deep_colours_keeps_its_depth(tmp_path: Path) -> None:
         assert video.dtype == np.uint16
         np.testing.assert_array_equal(video[0], colour)
         np.testing.assert_array_equal(video[1], np.repeat(colour[..., :1], 3, axis=2))
+
+
+def test_too_many_channels_are_refused_by_name_wherever_they_are(tmp_path: Path) -> None:
+    save(tmp_path / "0.tif", 0)
+    five = np.zeros((48, 96, 5), np.uint8)
+    tifffile.imwrite(tmp_path / "1.tif", five, photometric="minisblack", planarconfig="contig")
+    with pytest.raises(VideoError, match=r"1\.tif.*\(48, 96, 5\).*choose one channel"):
+        open_video(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["I;16 I", "F I", "L I;16"])
+def test_pictures_of_several_modes_are_refused_by_name(kind: str, tmp_path: Path) -> None:
+    for number, mode in enumerate(kind.split()):
+        dtype = {"I;16": np.uint16, "I": np.int32, "F": np.float32, "L": np.uint8}[mode]
+        Image.fromarray(draw(number).astype(dtype)).save(tmp_path / f"{number}.tif")
+    with pytest.raises(VideoError, match=r"one size and type: '0\.tif' .* '1\.tif'"):
+        open_video(tmp_path)
+
+
+MODES = {
+    ".png": "1 L LA I;16 P RGB RGBA",
+    ".jpg": "1 L RGB CMYK",
+    ".tif": "1 L LA I;16 F P RGB RGBA CMYK",
+    ".bmp": "1 L P RGB",
+    ".webp": "L RGB RGBA",
+}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "mode"), [(suffix, mode) for suffix in MODES for mode in MODES[suffix].split()]
+)
+def test_a_head_tells_what_reading_gives(suffix: str, mode: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a{suffix}"
+    deep = {"I;16": np.uint16, "F": np.float32}
+    if mode in deep:
+        Image.fromarray(draw(3).astype(deep[mode])).save(path)
+    else:
+        save(path, 3, mode)
+    head, picture = read_head(path), read_image(path)
+    assert head.size == picture.shape[:2]
+    assert head.is_rgb == (picture.ndim == 3)
+    assert head.dtype == picture.dtype
 
 
 def test_folder_without_pictures(tmp_path: Path) -> None:

@@ -142,8 +142,19 @@ def do_task(
         error = f"something went wrong that should not have: {type(exc).__name__}: {exc}"
     if error:
         state = "failed"
+        if next(numbers) > 1:  # what was done before it went wrong stays
+            frames, objects = count_kept(task)
     seconds = time.perf_counter() - began
     return BatchRow(str(task.video), frames, objects, seconds, state, error)
+
+
+def count_kept(task: Task) -> tuple[int, int]:
+    """Frames, and objects on them, that the project of a video holds by now; 0 without one."""
+    try:
+        with Project.open(task.project, read_only=True) as project:
+            return len(project.labels.processed_frames()), len(project.labels.mean_scores())
+    except (Sam3Error, OSError):
+        return 0, 0
 
 
 def _track(task: Task, models: LoadedModel, goes_on: Callable[[FrameResult], bool]) -> TrackedVideo:

@@ -21,6 +21,7 @@ from napari_sam3.projects.project import Project
 from napari_sam3.projects.tracking import LabelRun, MemoryRun, ProjectRun, open_or_create
 from napari_sam3.session.prompt_files import read_prompts
 from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
+from napari_sam3.session.validation import check_contrast_limits, check_range
 from napari_sam3.values import Direction, FrameResult, ObjectMask
 from napari_sam3.video import Video, as_video
 
@@ -88,13 +89,15 @@ def track_video(
             stack.callback(film.close)
         if prompt_list is not None and film.path is not None:
             prompt_list = prompts_for(prompt_list, film.path)
+        start, limit = check_range(len(film), direction, start_frame_index, max_frame_num_to_track)
+        contrast_limits = check_contrast_limits(contrast_limits)
         loaded = load_model(model, device)
         if loaded is not model:
             stack.callback(loaded.close)
         settings: dict[str, Any] = {
             "direction": direction,
-            "start": start_frame_index,
-            "limit": max_frame_num_to_track,
+            "start": start,
+            "limit": limit,
             "contrast_limits": contrast_limits,
         }
         if project is None or isinstance(project, Project):
@@ -166,7 +169,7 @@ def prompts_for(prompt_list: PromptList, video: Path) -> PromptList:
         named = [repr(name) for name in dict.fromkeys(p.video for p in prompt_list)]
         more = ", ..." if len(named) > 3 else ""
         raise PromptFileError(
-            f"there are no prompts for {str(video)!r}; they name other videos "
+            f"there are no prompts for {video.name!r}; they name other videos "
             f"({', '.join(named[:3])}{more}), and must name this one or the end of its path"
         )
     return mine

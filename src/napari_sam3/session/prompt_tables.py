@@ -116,8 +116,8 @@ class _Table:
                 else f"has the column {twice[0]!r} twice"
             )
             raise PromptFileError(
-                f"{self._name} {wrong}; prompts are .json or .csv with the columns "
-                f"{', '.join(COLUMNS)}"
+                f"{self._name} {wrong}; prompts are .json or .csv, with the columns "
+                f"{', '.join(COLUMNS)}, parted by commas, semicolons or tabs"
             )
         return columns
 

@@ -30,6 +30,7 @@ from napari_sam3.values import (
     no_labels,
     no_points,
 )
+from napari_sam3.video.folder_contents import files_at, is_pattern
 
 FORMAT, VERSION = "napari-sam3 prompts", 1
 _KEYS = (
@@ -345,12 +346,12 @@ def is_meant(name: str, video: str | os.PathLike[str]) -> bool:
 
 
 def find_meant(folder: Path, name: str) -> Path:
-    """Where the video of that name is, seen from a folder; as it is said where there is none."""
+    """Where the video or pattern of that name is, seen from a folder; as said if it is nowhere."""
     for parts in _parts_of(name):
         place = folder
         for part in parts:
             place = _member(place, part)
-        if place.exists():
+        if place.exists() or (is_pattern(place) and files_at(place)):
             return place
     return folder / name
 
@@ -435,6 +436,8 @@ class _Entry:
         points = self._rows("points", 2, "[[x, y], ...]")
         boxes = self._rows("boxes", 4, "[[x0, y0, x1, y1], ...]")
         box = self._field("box", partial(_is_row, columns=4), "[x0, y0, x1, y1] in px")
+        if box is not None and not (box[0] < box[2] and box[1] < box[3]):
+            raise self._wrong("box", box, "[x0, y0, x1, y1] with x0 < x1 and y0 < y1")
         obj_id = self._integer("object", 1, MAX_OBJECT_ID)
         is_exemplar = self._field("exemplar", partial(_is_a, bool), "true or false")
         if len(boxes) and text is None and not is_exemplar:

@@ -246,7 +246,11 @@ def check_contrast_limits(limits: Any) -> tuple[float, float] | None:
         return None
     try:
         low, high = limits
-        numbers = tuple(n if isinstance(n, int) else float(n) for n in (low, high))
+        # a float may be too coarse for an integer of 64 bits
+        numbers = tuple(
+            int(n) if isinstance(n, Integral) and abs(int(n)) > 2**53 else float(n)
+            for n in (low, high)
+        )
         is_right = all(isinstance(n, Real) and not isinstance(n, bool) for n in (low, high))
         is_right = is_right and numbers[0] < numbers[1] and math.isfinite(numbers[1] - numbers[0])
     except (TypeError, ValueError, OverflowError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -60,10 +61,11 @@ class ArrayVideo(Video):
 
     def _dtype_of(self) -> np.dtype[Any]:
         # what numpy can't read by itself is tried on a frame now, not in the middle of a run
-        if isinstance(self._array.dtype, np.dtype) and not hasattr(
-            self._array, "__cuda_array_interface__"
-        ):
-            return self._array.dtype
+        array = self._array
+        if array.dtype is not None and not hasattr(array, "__cuda_array_interface__"):
+            with suppress(TypeError):
+                dtype: np.dtype[Any] = np.dtype(array.dtype)
+                return dtype
         return self._fetch(0).dtype
 
     def _read(self, frame_index: int) -> Frame:

@@ -133,8 +133,10 @@ def _read_tiff_head(path: Path) -> PictureHead:
             return replace(_read_pillow_head(path), may_be_stack=may_be_stack)
         check_picture_size(path, page.imagelength, page.imagewidth)
         samples = page.samplesperpixel
-        if page.dtype is None or samples > 4:
-            raise ValueError(f"it has {samples} channels of {page.bitspersample} bits")
+        if samples > 4:
+            raise _too_many_channels(path, page.shape)
+        if page.dtype is None:
+            raise ValueError(f"its values are of {page.bitspersample} bits")
         return PictureHead(
             (page.imagelength, page.imagewidth),
             samples > 2,
@@ -270,7 +272,11 @@ def _plain(array: Frame, path: Path) -> Frame:
         array = array[..., :3]
     if array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3):
         return np.ascontiguousarray(array)
-    raise VideoError(
-        f"{str(path)!r} holds a picture of shape {array.shape}, but a frame is (H, W) or "
-        "(H, W, 3); choose one channel and save it again"
+    raise _too_many_channels(path, array.shape)
+
+
+def _too_many_channels(path: Path, shape: tuple[int, ...]) -> VideoError:
+    return VideoError(
+        f"{str(path)!r} holds a picture of shape {shape}, but a frame is (H, W) or (H, W, 3); "
+        "choose one channel and save it again"
     )

@@ -229,6 +229,7 @@ def test_a_long_writing_can_be_stopped(tmp_path, qtbot, monkeypatch):
 
     QTimer.singleShot(20, press_stop)
     planes = Slow((4, 48, 64))
+    planes[:] = _labels()
     with pytest.raises(VideoError, match="stopped"):
         write_label_tiff(str(path), planes, {})
     assert path.read_bytes() == b"before"

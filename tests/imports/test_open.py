@@ -90,17 +90,29 @@ def test_labels_above_65535_come_back(tmp_path):
             np.testing.assert_array_equal(labels[3], large[3])
 
 
-def test_pictures_that_begin_later_keep_their_frames_with_the_facts(tmp_path):
+def test_pictures_that_begin_later_keep_their_frames(tmp_path):
+    """Those made here tell them, and so do facts beside them; those of others begin a series."""
     path = tmp_path / "labels"
     with open_writer("png", path, Scene(shape=SHAPE, facts=FACTS)) as writer:
         writer.write_labels(3, LABELS[3])
-    with open_labels(path) as labels:
-        assert labels.shape == SHAPE
-        np.testing.assert_array_equal(labels[3], LABELS[3])
-        assert not labels[0].any()
+    facts = sidecar_path(path).read_text()
+    plain = path / "00003.png"
+
+    def check():
+        with open_labels(path) as labels:
+            assert labels.shape == SHAPE
+            np.testing.assert_array_equal(labels[3], LABELS[3])
+            assert not labels[0].any()
+            assert labels.processed_frames().tolist() == [3]
+
+    check()
     sidecar_path(path).unlink()
-    with open_labels(path) as labels:
+    check()
+    Image.fromarray(LABELS[3].astype(np.uint8)).save(plain)
+    with pytest.warns(UserWarning, match="first_number"), open_labels(path) as labels:
         assert labels.shape == (1, *SHAPE[1:])
+    sidecar_path(path).write_text(facts)
+    check()
 
 
 def test_uncompressed_imagej_stacks_are_read_a_frame_at_a_time(tmp_path):

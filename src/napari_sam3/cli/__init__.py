@@ -271,6 +271,12 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="SIZE",
         help="of a pixel, as 0.65um, or height,width as 0.65,0.6um (default: as the video says)",
     )
+    export.add_argument(
+        "--first-number",
+        type=parse_index,
+        metavar="N",
+        help="the number that frame 0 has in the names of pictures (default: as they tell)",
+    )
 
 
 def _add_proxy(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from napari_sam3.export.sidecar import OWN
 from napari_sam3.export.whole_folder import ANYTHING, folder_written_whole
 from napari_sam3.export.writer import LabelWriter, exporter
 
@@ -18,8 +20,8 @@ class LabelPngWriter(LabelWriter):
     """Writes one PNG a frame, named by its 0-based number: 00000.png, 00001.png, ...
 
     All are of 8 bits, or of 16 where there is a label above 255. A frame that never comes has no
-    picture. They are put in place together, and replace earlier ones; other files in the folder
-    stay.
+    picture. Each picture says in a text, under "napari-sam3", which frame it is of how many. They
+    are put in place together, and replace earlier ones; other files in the folder stay.
 
     Parameters are those of `ResultWriter`.
     """
@@ -34,7 +36,10 @@ class LabelPngWriter(LabelWriter):
         with folder_written_whole(self.path, FRAMES, keeps_others=keeps_others) as folder:
             for frame_index in self._frames_to_write():
                 picture = self._draw(self._frames.get(frame_index))
-                picture.save(folder / f"{frame_index:0{digits}d}.png", compress_level=1)
+                said = PngInfo()
+                said.add_text(OWN, f"frame {frame_index} of {self.shape[0]}")
+                place = folder / f"{frame_index:0{digits}d}.png"
+                picture.save(place, compress_level=1, pnginfo=said)
 
     def _frames_to_write(self) -> list[int]:
         return self.processed

@@ -97,8 +97,9 @@ class ResultWriter(ABC):
         self._held = ExitStack()
         self._processed: set[int] = set()
         with explain_write_errors(self.path):
-            with suppress(FileNotFoundError, NotADirectoryError):
-                self.path.lstat()  # refuses a name that is too long
+            for place in (self.path, sidecar_path(self.path))[: 1 if facts is None else 2]:
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    place.lstat()  # refuses a name that is too long
             if self.own_names:
                 check_replaceable(self.path, self.own_names)
             elif self.path.is_dir():

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
-from napari_sam3.export.sidecar import PROCESSED, read_sidecar
+from napari_sam3.export.sidecar import OWN, PROCESSED, read_sidecar
 from napari_sam3.imports.ctc_lineage import Lineage, read_lineage
-from napari_sam3.imports.frame_numbers import FrameNumbers, number_frames
+from napari_sam3.imports.frame_numbers import MOST_FRAMES, FrameNumbers, number_frames
 from napari_sam3.imports.label_file import LabelFile, explain_read_errors
 from napari_sam3.labels.frame_ranges import read_frames
 from napari_sam3.values import MAX_OBJECT_ID
@@ -83,8 +83,8 @@ class TiffLabels(LabelFile):
 class PictureLabels(LabelFile):
     """Labels with a picture a frame; frames without one were never processed.
 
-    Where the facts of the video lie beside the folder, the number of a picture is its frame; else
-    see `number_frames`.
+    In folders that were written here, or have the facts of the video beside them, the number of a
+    picture is its frame; else see `number_frames`.
 
     Parameters
     ----------
@@ -99,11 +99,12 @@ class PictureLabels(LabelFile):
     def __init__(
         self, path: Path, files: Sequence[Path], *, first_number: int | None = None
     ) -> None:
-        numbers = FrameNumbers((0,))
+        numbers, length = FrameNumbers((0,)), 1
         if path not in files:
-            facts = read_sidecar(path)
+            length = _length_said(files[0])
+            is_sure = length > 0 or read_sidecar(path) is not None
             names = [file.name for file in files]
-            numbers = number_frames(names, first=first_number, is_sure=facts is not None)
+            numbers = number_frames(names, first=first_number, is_sure=is_sure)
         self._files = dict(zip(numbers.frames, files, strict=True))
         lineage = self._read_lineage(path, numbers.first)
         self._renamed = lineage.renamed
@@ -113,7 +114,7 @@ class PictureLabels(LabelFile):
         greatest = MAX_OBJECT_ID if is_tiff and len(files) > 1 else greatest_of(first.dtype)
         super().__init__(
             path,
-            (max(self._files) + 1, first.shape[0], first.shape[1]),
+            (max(max(self._files) + 1, length), first.shape[0], first.shape[1]),
             greatest=greatest,
             known=sorted(self._files),
             objects=lineage.objects,
@@ -187,6 +188,20 @@ def read_picture(path: Path) -> NDArray[Any]:
             "palette picture of whole numbers, without colour or transparency"
         )
     return labels.astype(np.uint8) if labels.dtype == bool else labels
+
+
+def _length_said(file: Path) -> int:
+    """Frames of the video as pictures that were written here tell; 0 of those of others."""
+    if file.suffix.lower() != ".png":
+        return 0
+    from PIL import Image
+
+    try:
+        with Image.open(file) as image:
+            said = re.fullmatch(r"frame [0-9]+ of ([0-9]+)", str(image.info.get(OWN)))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return 0  # it will be said when it is read
+    return int(said[1]) if said and int(said[1]) <= MOST_FRAMES else 0
 
 
 def _read_by_pillow(path: Path) -> NDArray[Any]:

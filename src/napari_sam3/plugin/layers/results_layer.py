@@ -10,6 +10,7 @@ from napari.layers import Image, Labels
 from napari.utils.notifications import show_warning
 from numpy.typing import NDArray
 
+from napari_sam3.errors import LayerError
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.object_notes import ObjectNote, Source
 from napari_sam3.labels.objects import ObjectTable
@@ -117,7 +118,18 @@ class ResultsLayer:
             Of a frame index and an object id: whether there is a prompt.
         run : int
             Number of the propagation that it is of; 0: of none.
+
+        Raises
+        ------
+        LayerError
+            If the labels, which are those of an older project, can't hold an id.
         """
+        highest = np.iinfo(self.planes.dtype).max
+        if max(result.objects, default=0) > highest:
+            raise LayerError(
+                f"object {max(result.objects)} can't be shown: ids in this project go up to "
+                f"{highest}; give it a smaller one, or begin a new project"
+            )
         frame_index = result.frame_index
         self._own_ids.update(result.objects)
         if self.planes.is_edited(frame_index):

@@ -19,6 +19,8 @@ from platformdirs import user_cache_path
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from napari_sam3.plain_files import read_plain
+
 Encoded = Mapping[str, torch.Tensor]
 """What is kept of one frame: everything of the encoder that does not depend on prompts."""
 
@@ -77,7 +79,7 @@ class FeatureFiles:
             return None
         place = self._place(key)
         try:
-            payload = place.read_bytes()
+            payload = read_plain(place, self.budget)
         except OSError:
             return None
         check, body = payload[:_CHECK], memoryview(payload)[_CHECK:]

@@ -16,8 +16,10 @@ from typing import Any
 
 from platformdirs import user_config_path, user_data_path
 
+from napari_sam3.plain_files import read_json
 from napari_sam3.whole_files import written_whole
 
+_MOST_BYTES = 2**20
 logger = logging.getLogger(__name__)
 
 VARIABLES = {
@@ -113,10 +115,10 @@ def settings_from_environment() -> frozenset[str]:
 def _from_file() -> dict[str, Any]:
     path = settings_path()
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = read_json(path.resolve(), most_bytes=_MOST_BYTES)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as exc:
+    except (OSError, ValueError) as exc:
         logger.warning("the settings in %s can't be read and are left out: %s", path, exc)
         return {}
     if not isinstance(said, dict):

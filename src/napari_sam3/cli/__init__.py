@@ -273,7 +273,7 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     export.add_argument(
         "--first-number",
-        type=parse_index,
+        type=parse.index,
         metavar="N",
         help="the number that frame 0 has in the names of pictures (default: as they tell)",
     )

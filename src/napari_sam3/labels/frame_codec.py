@@ -46,7 +46,7 @@ class FrameCodec:
         """
         labels = np.empty(self._size, self._stored)
         # what does not say its size is inflated before it is known to fit
-        if _inflated_size(packed) != labels.nbytes:
+        if inflated_size(packed) != labels.nbytes:
             raise ValueError("damaged: it is not of that size")
         try:
             self._zstd.decode(packed, labels)
@@ -55,7 +55,7 @@ class FrameCodec:
         return labels.astype(self._dtype, copy=False)
 
 
-def _inflated_size(packed: bytes) -> int | None:
+def inflated_size(packed: bytes) -> int | None:
     """What the head of a zstd frame says (RFC 8878, 3.1.1.1); None where it does not."""
     if len(packed) < 5 or packed[:4] != b"\x28\xb5\x2f\xfd":
         return None

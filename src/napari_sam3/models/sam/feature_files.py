@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from napari_sam3.cache_folder import cache_folder
+from napari_sam3.plain_files import read_plain
 from napari_sam3.whole_files import written_whole
 
 Encoded = Mapping[str, torch.Tensor]
@@ -78,7 +79,7 @@ class FeatureFiles:
             return None
         place = self._place(key)
         try:
-            payload = place.read_bytes()
+            payload = read_plain(place, self.budget)
         except OSError:
             return None
         check, body = payload[:_CHECK], memoryview(payload)[_CHECK:]

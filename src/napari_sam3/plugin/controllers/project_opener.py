@@ -24,6 +24,7 @@ from napari_sam3.plugin.controllers.project_snapshot import (
 )
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.controllers.worker import Errand
+from napari_sam3.plugin.layers.carried_layers import carry, lay_on
 from napari_sam3.plugin.layers.layer_roles import BOXES, FOLDER, MASKS, POINTS, RESULTS, ROLE, VIDEO
 from napari_sam3.plugin.layers.mask_state import masks_entry
 from napari_sam3.plugin.layers.project_layers import (
@@ -31,6 +32,7 @@ from napari_sam3.plugin.layers.project_layers import (
     open_project,
     open_to_editing,
     project_layers,
+    video_of_then,
 )
 from napari_sam3.plugin.layers.prompt_layers import colour_prompts
 from napari_sam3.plugin.layers.stack_axes import frame_count
@@ -234,6 +236,7 @@ class ProjectOpener(QObject):
         results = tracking.adopt_results(image_layer, axes, layers[RESULTS])
         opened.layers = [results.layer]
         self._choose_prompts(image_layer, layers, project)
+        self._lay_on_video(image_layer, layers, project)
         opened.masks = masks_entry(project)
         if saved.contrast_limits is not None and not image_layer.rgb:
             image_layer.contrast_limits = saved.contrast_limits  # the model saw it like that
@@ -245,6 +248,16 @@ class ProjectOpener(QObject):
         tracking.objects.show(results.layer)
         self._projects.attach(opened, image_layer, axes)
         open_to_editing(layers, not project.is_read_only)
+
+    def _lay_on_video(self, image_layer: Image, layers: dict[str, Layer], project: Project) -> None:
+        """Put the layers onto a video that may lie elsewhere than when they were kept."""
+        if layers[RESULTS].ndim > 3:
+            lay_on(layers[RESULTS], image_layer)
+        before = video_of_then(project)
+        if before is not None and image_layer.ndim == before.ndim:
+            for role in (RESULTS, POINTS, BOXES, MASKS):
+                if layers.get(role) is not None:
+                    carry(layers[role], before, image_layer)
 
     def _choose_prompts(
         self, image_layer: Image, layers: dict[str, Layer], project: Project

@@ -108,6 +108,15 @@ def carry(layer: Layer, before: Any, base: Layer) -> None:
             plain = _plain_matrix(place)
             there = place.get("affine", np.eye(layer.ndim + 1)) @ plain
             place["affine"] = there @ shift @ np.linalg.inv(plain)
+    _put(layer, place)
+
+
+def lay_on(layer: Layer, base: Layer) -> None:
+    """Put a layer exactly onto another, on the axes that both have."""
+    _put(layer, place_over(base, layer.ndim))
+
+
+def _put(layer: Layer, place: dict[str, Any]) -> None:
     for name, value in {
         "rotate": np.eye(layer.ndim),
         "shear": np.zeros(layer.ndim * (layer.ndim - 1) // 2),

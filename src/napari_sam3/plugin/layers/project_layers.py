@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Layer
+from napari.layers import Image, Layer
 
 from napari_sam3.errors import VideoError
 from napari_sam3.plugin.layers.layer_roles import BOXES, FOLDER, MASKS, POINTS, RESULTS, ROLE, VIDEO
@@ -246,6 +246,21 @@ def _place_of_video(opened: LoadedProject) -> dict[str, Any]:
             with suppress(KeyError, TypeError, ValueError, AttributeError):  # told with its layer
                 place.update(_told_place(entry))
     return place
+
+
+def video_of_then(project: Project) -> Image | None:
+    """A layer that lies where the video lay for which the layers of a project were told.
+
+    None where it had other axes than a film has.
+    """
+    place: dict[str, Any] = {}
+    for entry in _entries(project.layers):
+        if entry.get("role") == VIDEO:
+            with suppress(KeyError, TypeError, ValueError, AttributeError):
+                place = _told_place(entry)
+                if not place:
+                    return None
+    return Image(np.zeros((1, 1, 1), np.uint8), rgb=False, contrast_limits=(0, 1), **place)
 
 
 def _told_place(told: Mapping[str, Any]) -> dict[str, Any]:

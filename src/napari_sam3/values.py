@@ -29,6 +29,11 @@ MOST_FRAMES, MOST_PIXELS = 10**7, 2**28
 """Of a video, and of a frame, that a file may tell of; more is damage, or meant to do some."""
 
 
+def label_dtype(highest_id: int) -> np.dtype[Any]:
+    """The type for labels up to an id: 16 bits where they do, which napari draws twice as fast."""
+    return np.dtype(np.uint16 if highest_id <= np.iinfo(np.uint16).max else LABEL_DTYPE)
+
+
 def no_points() -> FloatArray:
     """An empty list of points, (0, 2) float64."""
     return np.zeros((0, 2))

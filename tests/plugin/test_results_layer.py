@@ -48,6 +48,18 @@ def test_the_highest_id_is_drawn_painted_and_drawn_over(video):
     assert (layer.data[1][HERE] == 7).all()
 
 
+def test_labels_take_16_bits_until_an_id_needs_more(video):
+    results = ResultsLayer(video, StackAxes(0))
+    results.write(result(7))
+    assert results.layer.data.dtype == np.uint16
+    results.layer.data_setitem((np.array([0]), np.array([0]), np.array([0])), 7)
+    results.write(result(7, 65536))
+    assert results.is_whole
+    assert results.layer.data.dtype == np.uint32
+    assert (results.layer.data[1][HERE] == 7).all()
+    assert results.painted().keys() == {(0, 7)}
+
+
 def test_an_older_project_says_which_ids_it_holds(video):
     results = ResultsLayer(video, StackAxes(0), LabelStack(SHAPE, np.uint16))
     with pytest.raises(LayerError, match="up to 65535"):

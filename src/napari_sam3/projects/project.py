@@ -54,7 +54,7 @@ from napari_sam3.projects.state import ProjectState, RunNote
 from napari_sam3.projects.video_reference import Shape, VideoReference
 from napari_sam3.session.json_text import to_text
 from napari_sam3.session.saved_prompts import PromptList, SavedPrompt, prompts_to_json
-from napari_sam3.values import LABEL_DTYPE, Direction, FrameResult
+from napari_sam3.values import MAX_OBJECT_ID, Direction, FrameResult, label_dtype
 from napari_sam3.video.base import Video
 
 logger = logging.getLogger(__name__)
@@ -110,6 +110,8 @@ class Project:
         folder: str | os.PathLike[str],
         video: Video | str | os.PathLike[str] | None,
         shape: Shape,
+        *,
+        highest_id: int = MAX_OBJECT_ID,
     ) -> Project:
         """Make a new project, open for writing.
 
@@ -121,6 +123,8 @@ class Project:
             What it is of; None for an array that is no file.
         shape : (T, H, W)
             Of the video's frames.
+        highest_id : int
+            The highest that an object may ever have there; see `label_dtype`.
 
         Raises
         ------
@@ -138,7 +142,7 @@ class Project:
                 draft.mkdir()
                 lock = ProjectLock(draft)
                 lock.take()
-                LabelStore.create(draft, shape, LABEL_DTYPE).close()
+                LabelStore.create(draft, shape, label_dtype(highest_id)).close()
                 labels = LabelStore.open(draft)
                 with cls(draft, SmallFiles(draft), labels, Contents(reference), lock, None) as new:
                     new._save_head()

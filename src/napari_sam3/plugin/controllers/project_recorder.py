@@ -69,6 +69,10 @@ class KnownPrompts:
                     self.priors[key] = prompt.prior
 
 
+_ROOM = 65535
+"""Ids that a project of the window holds in any case; see `values.label_dtype`."""
+
+
 class ProjectRecorder:
     """The project of one session, if there is one or is to be one.
 
@@ -80,12 +84,13 @@ class ProjectRecorder:
     Attributes
     ----------
     make : callable or None
-        Makes a project, called before the first result; None: results are not kept.
+        Makes a project for ids up to the one given, called before the first result; None: results
+        are not kept.
     """
 
     def __init__(self, project: Project | None = None) -> None:
         self.project = project
-        self.make: Callable[[], Project] | None = None
+        self.make: Callable[[int], Project] | None = None
         self._is_claimed = project is not None
         self._session: VideoSession | None = None
         self._of_project: ProjectSession | None = None  # the session as the project keeps it
@@ -120,13 +125,19 @@ class ProjectRecorder:
             self._keep(self.project)
         return self._session
 
-    def begin(self) -> Iterator[ProjectMade | ProjectRefused]:
-        """Make the project if there is to be one; before the first result."""
+    def begin(self, highest_id: int) -> Iterator[ProjectMade | ProjectRefused]:
+        """Make the project if there is to be one; before the first result.
+
+        Parameters
+        ----------
+        highest_id : int
+            That there is a prompt for.
+        """
         make, self.make = self.make, None
         if self.project is not None or make is None:
             return
         try:
-            self.project = make()
+            self.project = make(max(highest_id, _ROOM))
         except (Sam3Error, OSError) as exc:
             yield ProjectRefused(str(exc))
         else:

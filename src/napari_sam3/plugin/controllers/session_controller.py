@@ -195,7 +195,7 @@ class SessionController:
         yield from self._begin_session()
         session = self._open()
         session.limit_lives(self.is_alive)
-        yield from self.recorder.begin()
+        yield from self.recorder.begin(max((i for _, i in target.objects), default=0))
         keys = self._order(target)
         found_before = self._found_by_text()
         gone = [key for key in self._told if key not in keys]

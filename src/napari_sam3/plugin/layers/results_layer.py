@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+from weakref import ref
 
 import numpy as np
 from napari.layers import Image, Labels
@@ -18,11 +19,11 @@ from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
 from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count
 from napari_sam3.plugin.layers.transforms import layer_shape
 from napari_sam3.values import (
-    LABEL_DTYPE,
     BoolArray,
     FrameResult,
     ObjectMask,
     PackedMask,
+    label_dtype,
     label_image,
 )
 
@@ -66,7 +67,10 @@ class ResultsLayer:
     ) -> None:
         height, width = layer_shape(image_layer)[-2:]
         shape = (frame_count(image_layer, axes), height, width)
-        self.planes = LabelStack(shape, LABEL_DTYPE) if planes is None else planes
+        self.planes = LabelStack(shape, label_dtype(0)) if planes is None else planes
+        self._can_widen = planes is None
+        self._image_layer = ref(image_layer)
+        self._axes = axes
         self._data = overlay_labels(self.planes, image_layer, axes)
         self._own_ids = {int(i) for i in own_ids}
         self._painted: dict[Key, PackedMask] = {}
@@ -122,14 +126,9 @@ class ResultsLayer:
         Raises
         ------
         LayerError
-            If the labels, which are those of an older project, can't hold an id.
+            If the labels are those of a project that can't hold an id.
         """
-        highest = np.iinfo(self.planes.dtype).max
-        if max(result.objects, default=0) > highest:
-            raise LayerError(
-                f"object {max(result.objects)} can't be shown: ids in this project go up to "
-                f"{highest}; give it a smaller one, or begin a new project"
-            )
+        self._make_room(max(result.objects, default=0))
         frame_index = result.frame_index
         self._own_ids.update(result.objects)
         if self.planes.is_edited(frame_index):
@@ -143,6 +142,22 @@ class ResultsLayer:
                 source: Source = "prompt" if is_prompted(frame_index, obj_id) else "propagated"
                 notes[obj_id] = ObjectNote(mask.score, source)
         self.planes.draw(frame_index, np.where(painted == 0, frame, painted), notes, run=run)
+
+    def _make_room(self, obj_id: int) -> None:
+        """Let the labels hold an id."""
+        highest = np.iinfo(self.planes.dtype).max
+        if obj_id <= highest:
+            return
+        if not self._can_widen:
+            raise LayerError(
+                f"object {obj_id} can't be shown: ids in this project go up to {highest}; give it "
+                "a smaller one, or begin a new project with it"
+            )
+        self.painted()  # a copy knows nothing of what was painted
+        self.planes = self.planes.astype(label_dtype(obj_id))
+        image_layer, was_whole = self._image_layer(), self.is_whole
+        if was_whole and image_layer is not None:
+            self.layer.data = self._data = overlay_labels(self.planes, image_layer, self._axes)
 
     def erase(self, frame_index: int, obj_id: int) -> None:
         """Take an object off a frame."""

@@ -61,10 +61,13 @@ def _is_of(folder: Path, home: Path) -> bool:
     return folder.stem.startswith(home.stem) and (not rest or is_numbered)
 
 
-def make_project(path: Path, shape: tuple[int, int, int]) -> Callable[[], Project]:
-    """What makes a new project of a video, beside those there are; slow, for a thread."""
+def make_project(path: Path, shape: tuple[int, int, int]) -> Callable[[int], Project]:
+    """What makes a new project of a video for ids up to the one given, beside those there are.
 
-    def make() -> Project:
-        return Project.create(free_folder(path), path, shape)
+    Slow, for a thread.
+    """
+
+    def make(highest_id: int) -> Project:
+        return Project.create(free_folder(path), path, shape, highest_id=highest_id)
 
     return make

@@ -41,11 +41,13 @@ def open_labels(path: str | os.PathLike[str]) -> LabelFile:
     place = Path(path).expanduser()
     if not place.exists():
         raise VideoError(f"there is no file or folder {str(place)!r}; check the path")
+    if not (place.is_dir() or place.is_file()):  # a pipe would be waited for
+        raise VideoError(f"{str(place)!r} is no file or folder, but a pipe or a device")
     suffix = place.suffix.lower()
     if place.is_dir():
         if any((place / name).is_file() for name in ("zarr.json", ".zgroup")):
             return ZarrLabels(place)
-        if tables := sorted(place.glob("*_track.txt")):
+        if tables := sorted(t for t in place.glob("*_track.txt") if t.is_file()):
             return open_ctc(place, tables[0])
         files = [f for f in place.iterdir() if f.is_file() and not f.name.startswith(".")]
         kinds = {f.suffix.lower() for f in files} & PICTURE_SUFFIXES

@@ -29,6 +29,7 @@ VARIABLES = {
     "features_disk_mb": "NAPARI_SAM3_FEATURES_DISK_MB",
     "keep_results": "NAPARI_SAM3_KEEP_RESULTS",
     "projects_folder": "NAPARI_SAM3_PROJECTS",
+    "frame_megapixels": "NAPARI_SAM3_FRAME_MEGAPIXELS",
 }
 """The environment variable of each setting that has one."""
 
@@ -53,6 +54,9 @@ class Settings:
         Whether the window keeps the work on a video file as a project, without being asked.
     projects_folder : str
         Where it keeps them; "auto": in the user's data folder (see `projects_path`).
+    frame_megapixels : int
+        Most pixels that a frame of a video or a picture may have to be decoded, in millions; 0:
+        any number. 8K has 33.
     """
 
     model: str = "auto"
@@ -62,6 +66,7 @@ class Settings:
     features_disk_mb: int = 8192
     keep_results: bool = True
     projects_folder: str = "auto"
+    frame_megapixels: int = 96
 
 
 def settings_path() -> Path:

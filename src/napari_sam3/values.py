@@ -19,6 +19,12 @@ FloatArray = NDArray[np.float64]
 Direction = Literal["forward", "backward", "both"]
 Box = tuple[int, int, int, int]
 
+MAX_OBJECT_ID = 2**31 - 1
+"""Ids of objects, which are labels as well, count from 1 to this."""
+
+LABEL_DTYPE = np.uint32
+"""Of labels that may be of any object."""
+
 MOST_FRAMES, MOST_PIXELS = 10**7, 2**28
 """Of a video, and of a frame, that a file may tell of; more is damage, or meant to do some."""
 

@@ -32,7 +32,7 @@ def written_whole(path: Path, *, is_durable: bool = False) -> Iterator[Path]:
     OSError
         If it can't be written; what was at `path` is as it was.
     """
-    part = path.with_name(f".{path.stem}-{secrets.token_hex(8)}{path.suffix}")
+    part = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(8)}{path.suffix}")
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
     os.close(os.open(part, flags, 0o666))
     try:

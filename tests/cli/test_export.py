@@ -177,3 +177,40 @@ def test_a_file_of_others_is_never_replaced(tmp_path, capsys):
     assert export(tmp_path / "a.tif", *arguments) == 1
     assert "would be lost" in capsys.readouterr().err
     assert (tmp_path / "out" / SHARED).read_text() == "{}"
+
+
+def test_the_number_of_frame_0_can_be_said(tmp_path):
+    folder = tmp_path / "01_RES"
+    folder.mkdir()
+    for number in (1, 2):
+        tifffile.imwrite(folder / f"mask{number:03d}.tif", LABELS[number])
+    (folder / "res_track.txt").write_text("4 1 2 0\n9 1 2 0\n")
+    out = ("-o", tmp_path / "out", "--formats", "coco", "--first-number", "1")
+    assert export(folder, *out) == 0
+    said = json.loads((tmp_path / "out" / "coco.json").read_text())
+    assert [image["frame_index"] for image in said["images"]] == [0, 1]
+
+
+def test_frames_that_were_never_processed_stay_so(tmp_path):
+    folder = tmp_path / "SEG"
+    folder.mkdir()
+    tifffile.imwrite(folder / "man_seg003.tif", LABELS[3])
+    tifffile.imwrite(folder / "man_seg001.tif", LABELS[1])
+    formats = ("tiff", "png", "coco", "ytvis", "ctc", "davis", "ome-zarr")
+    assert export(folder, "-o", tmp_path / "out", "--formats", ",".join(formats)) == 0
+    for name in formats:
+        with open_labels(tmp_path / "out" / FORMATS[name].target) as labels:
+            assert labels.processed_frames().tolist() == [1, 3]
+            np.testing.assert_array_equal(labels[3], LABELS[3])
+
+
+def test_a_format_that_can_not_be_written_does_not_take_the_others(tmp_path, capsys):
+    export_labels_tiff(tmp_path / "labels.tif", LABELS.astype(np.uint32) * 1000)
+    out = tmp_path / "out"
+    assert export(tmp_path / "labels.tif", "-o", out, "--formats", "davis,coco,png,mot") == 1
+    printed = capsys.readouterr()
+    (line,) = [one for one in printed.err.splitlines() if "error" in one]
+    assert "label 4000 can't be written" in line
+    assert line.endswith("written: coco.json, labels, mot.txt")
+    assert "wrote" in printed.out
+    assert {path.name for path in out.iterdir()} == {"coco.json", "labels", "mot.txt", SHARED}

@@ -261,5 +261,24 @@ def test_one_format_that_fails_does_not_take_the_others(run, tmp_path, monkeypat
     ]
 
 
+def test_a_full_disk_is_one_line_that_says_what_was_written(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_sam3.export.temporary_frames.TemporaryFrames.append", _disk_full)
+    code, _, err = run("--point", "20,20", "--formats", "tiff,csv,mot")
+    assert code == 1
+    (line,) = [one for one in err.splitlines() if "error" in one]
+    assert "labels.tif' can't be written (No space left on device)" in line
+    assert line.endswith("nor can objects.csv; nor can mot.txt; written: nothing")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_an_id_that_a_format_does_not_hold_is_refused_before_tracking(run, tmp_path):
+    code, out, err = run("--point", "70000:20,20", "--formats", "tiff,ctc")
+    assert code == 1
+    assert "label 70000" in err
+    assert "frames" not in out
+    assert run("--point", f"{2**31 - 1}:20,20", "--formats", "tiff")[0] == 0
+    assert tifffile.imread(tmp_path / "out" / "labels.tif").max() == 2**31 - 1
+
+
 def _disk_full(*args):
     raise OSError(28, "No space left on device")

@@ -91,17 +91,29 @@ def test_labels_above_65535_come_back(tmp_path):
             np.testing.assert_array_equal(labels[3], large[3])
 
 
-def test_pictures_that_begin_later_keep_their_frames_with_the_facts(tmp_path):
+def test_pictures_that_begin_later_keep_their_frames(tmp_path):
+    """Those made here tell them, and so do facts beside them; those of others begin a series."""
     path = tmp_path / "labels"
     with open_writer("png", path, Scene(shape=SHAPE, facts=FACTS)) as writer:
         writer.write_labels(3, LABELS[3])
-    with open_labels(path) as labels:
-        assert labels.shape == SHAPE
-        np.testing.assert_array_equal(labels[3], LABELS[3])
-        assert not labels[0].any()
+    facts = sidecar_path(path).read_text()
+    plain = path / "00003.png"
+
+    def check():
+        with open_labels(path) as labels:
+            assert labels.shape == SHAPE
+            np.testing.assert_array_equal(labels[3], LABELS[3])
+            assert not labels[0].any()
+            assert labels.processed_frames().tolist() == [3]
+
+    check()
     sidecar_path(path).unlink()
-    with open_labels(path) as labels:
+    check()
+    Image.fromarray(LABELS[3].astype(np.uint8)).save(plain)
+    with pytest.warns(UserWarning, match="first_number"), open_labels(path) as labels:
         assert labels.shape == (1, *SHAPE[1:])
+    sidecar_path(path).write_text(facts)
+    check()
 
 
 def test_uncompressed_imagej_stacks_are_read_a_frame_at_a_time(tmp_path):
@@ -168,8 +180,8 @@ def test_labels_inside_an_ome_zarr_are_found(tmp_path):
         ('{"videos": [], "annotations": []}', "of 0 videos"),
         (
             '{"images": [{"id": 1, "height": 4, "width": 4}], "annotations": '
-            '[{"id": 0, "image_id": 1, "segmentation": [[0, 0, 1, 0, 1, 1]]}]}',
-            "count from 1",
+            '[{"id": -1, "image_id": 1, "segmentation": [[0, 0, 1, 0, 1, 1]]}]}',
+            "ids go from 1",
         ),
         (
             '{"images": [{"id": 1, "height": 4, "width": 4}], "annotations": '
@@ -224,7 +236,7 @@ def test_files_that_are_no_labels_are_refused(tmp_path):
     Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "rgb.png")
     (tmp_path / "damaged.png").write_bytes(b"\x89PNG nothing")
     (tmp_path / "damaged.tif").write_bytes(b"II*\x00nothing")
-    tifffile.imwrite(tmp_path / "float.tif", np.zeros((2, 4, 4), np.float32))
+    tifffile.imwrite(tmp_path / "float.tif", np.full((2, 4, 4), 0.5, np.float32))
     tifffile.imwrite(tmp_path / "four.tif", np.zeros((2, 3, 4, 4), np.uint8))
     tifffile.imwrite(tmp_path / "negative.tif", np.full((2, 4, 4), -1, np.int16))
     (tmp_path / "empty").mkdir()

@@ -94,6 +94,18 @@ def test_labels_are_found_through_npe2(tmp_path, npe2pm, name):
     assert data.shape == SHAPE
 
 
+def test_hidden_files_do_not_hide_labels_and_are_none(tmp_path):
+    path = write(tmp_path, "davis")
+    for file in list(path.iterdir()):
+        (path / f"._{file.name}").write_bytes(b"Mac OS X")
+    assert get_label_reader(path) is not None
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    (pictures / "._res_track.txt").write_bytes(b"Mac OS X")
+    Image.fromarray(np.zeros((4, 5), np.uint8)).save(pictures / "0.png")
+    assert get_label_reader(pictures) is None
+
+
 def test_what_holds_no_labels_is_left_to_others(tmp_path):
     (tmp_path / "a.json").write_text("{}")
     (tmp_path / "b.txt").touch()

@@ -1,4 +1,5 @@
 import csv
+import json
 import threading
 
 import geff
@@ -229,6 +230,7 @@ def test_a_long_writing_can_be_stopped(tmp_path, qtbot, monkeypatch):
 
     QTimer.singleShot(20, press_stop)
     planes = Slow((4, 48, 64))
+    planes[:] = _labels()
     with pytest.raises(VideoError, match="stopped"):
         write_label_tiff(str(path), planes, {})
     assert path.read_bytes() == b"before"
@@ -257,6 +259,23 @@ def test_labels_of_a_video_bring_its_facts(tmp_path):
     layers = [one.as_layer_data_tuple() for one in (layer, image)]
     write_overlay(str(tmp_path / "o.mp4"), layers)
     assert read_sidecar(tmp_path / "o.mp4") == facts
+
+
+def test_labels_of_a_folder_of_pictures_name_them(tmp_path):
+    folder = tmp_path / "cam1"
+    folder.mkdir()
+    for number in (7, 8, 10, 11):
+        Picture.fromarray(np.zeros((48, 64), np.uint8)).save(folder / f"IMG_{number:04d}.JPG")
+    ((video, attributes, _),) = read_layers(folder)
+    image = Image(video, **attributes)
+    results = ResultsLayer(image, guess_axes(image))
+    results.planes[2:] = _labels()[2:]
+    write_coco(str(tmp_path / "c.json"), *_data_of(results.layer))
+    images = json.loads((tmp_path / "c.json").read_text())["images"]
+    assert [one["file_name"] for one in images] == ["cam1/IMG_0010.JPG", "cam1/IMG_0011.JPG"]
+    with open_labels(tmp_path / "c.json") as labels:
+        assert labels.processed_frames().tolist() == [2, 3]
+        np.testing.assert_array_equal(labels[2], _labels()[2])
 
 
 def test_the_hash_of_a_large_video_is_left_out(tmp_path, monkeypatch):

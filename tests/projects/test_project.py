@@ -16,6 +16,7 @@ import pytest
 
 from napari_sam3.errors import ProjectError, ProjectReadOnlyError, StoreError, StoreReadOnlyError
 from napari_sam3.labels.chunk_folder import ChunkFolder
+from napari_sam3.labels.label_store import LabelStore
 from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.projects import Project, is_project, list_projects, project_for
@@ -340,10 +341,20 @@ def test_ended_at_any_moment_a_small_file_is_as_before_or_as_after(folder, monke
     assert seen == {"before", "after"}
 
 
-def test_an_id_that_labels_can_not_hold_is_refused(tmp_path):
+def test_ids_go_up_to_the_highest_that_a_prompt_may_name(tmp_path):
     mask = ObjectMask.from_mask(np.ones((H, W), bool))
-    with (
-        Project.create(tmp_path / "a.sam3", None, SHAPE) as project,
-        pytest.raises(ProjectError, match="65535"),
-    ):
+    with Project.create(tmp_path / "a.sam3", None, SHAPE) as project:
+        project.keep(FrameResult(0, {2**31 - 1: mask}))
+    with Project.open(tmp_path / "a.sam3") as project:
+        assert (project.labels[0] == 2**31 - 1).all()
+
+
+def test_an_id_that_an_older_project_can_not_hold_is_refused(tmp_path):
+    mask = ObjectMask.from_mask(np.ones((H, W), bool))
+    folder = tmp_path / "a.sam3"
+    Project.create(folder, None, SHAPE).close()
+    shutil.rmtree(folder / "labels.zarr")
+    (folder / "frames.jsonl").unlink()
+    LabelStore.create(folder, SHAPE, np.uint16).close()
+    with Project.open(folder) as project, pytest.raises(ProjectError, match="65535"):
         project.keep(FrameResult(0, {65536: mask}))

@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise RequestError(f"{str(path)!r} is what is read; name another folder for results")
     check_free(targets.values(), arguments.overwrite)
     with ExitStack() as stack:
-        labels = stack.enter_context(_open(arguments.labels))
+        labels = stack.enter_context(_open(arguments.labels, arguments.first_number))
         video = None
         place = _find_video(labels, arguments.video, arguments.formats)
         if place is not None:
@@ -44,14 +44,14 @@ def run(arguments: argparse.Namespace) -> int:
             facts = replace(facts, pixel_size=size, unit=unit)
         scene = make_scene(facts, video, labels.objects)
         writers = stack.enter_context(opened_writers(targets, scene, arguments.overwrite))
-        write_frames(writers, labels, labels.known_frames)
+        write_frames(writers, labels, labels.processed_frames())
     return 0
 
 
-def _open(path: Path) -> LabelFile:
+def _open(path: Path, first_number: int | None) -> LabelFile:
     place = path.expanduser()
     if not is_project(place):
-        return open_labels(place)
+        return open_labels(place, first_number=first_number)
     labels = ProjectLabels.open(place)
     for problem in labels.project.problems:
         print(f"warning: {problem}", file=sys.stderr)

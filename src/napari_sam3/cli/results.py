@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -100,8 +101,6 @@ def opened_writers(
     with ExitStack() as stack:
         writers: list[ResultWriter] = []
         for name, path in targets.items():
-            if name == "png":
-                _remove_old_frames(path)
             writers.append(open_writer(name, path, scene))
             stack.callback(writers[-1].discard)  # does nothing after `close`
             writers[-1].writes_sidecar = False
@@ -111,33 +110,44 @@ def opened_writers(
 def write_frames(
     writers: Sequence[ResultWriter], labels: LabelFile | LabelStack, frames: Iterable[int]
 ) -> None:
-    """Write frames of labels in every format, finish them, and print where they are."""
+    """Write frames of labels in every format, finish them, and print where they are.
+
+    Raises
+    ------
+    VideoError
+        If a format can't be written. The others are finished; it says which.
+    """
+    failures: dict[Path, Sam3Error] = {}
+    going = list(writers)
+
+    def attempt(writer: ResultWriter, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Sam3Error as exc:
+            failures[writer.path] = exc
+            writer.discard()  # what it holds on the disk is room for the others
+            going.remove(writer)
+
     for t in tqdm(list(frames), "writing", unit="frame", disable=None):
         frame, notes = labels[t], labels.notes(t)
-        for writer in writers:
-            writer.write_labels(int(t), frame, notes)
-    close_writers(writers)
-    for writer in writers:
-        print(f"wrote {writer.path}")
-
-
-def close_writers(writers: Sequence[ResultWriter]) -> None:
-    """Finish every format, also where another one fails; then say so."""
-    failures: list[Sam3Error] = []
-    for place, facts in {w.path.with_name(SHARED): w.facts for w in writers}.items():
+        for writer in tuple(going):
+            attempt(writer, partial(writer.write_labels, int(t), frame, notes))
+    for writer in tuple(going):
+        attempt(writer, writer.close)
+    for place, facts in {w.path.with_name(SHARED): w.facts for w in going}.items():
         if facts is not None:
             try:
                 with explain_write_errors(place):
                     write_sidecar(place, facts)
             except Sam3Error as exc:
-                failures.append(exc)
-    for writer in writers:
-        try:
-            writer.close()
-        except Sam3Error as exc:
-            failures.append(exc)
+                failures[place] = exc
+    for writer in going:
+        print(f"wrote {writer.path}")
     if failures:
-        raise failures[0]
+        first, *others = failures
+        also = "".join(f"; nor can {path.name}" for path in others)
+        done = ", ".join(writer.path.name for writer in going)
+        raise VideoError(f"{failures[first]}{also}; written: {done or 'nothing'}")
 
 
 def _check_shared(place: Path, scene: Scene, overwrite: bool) -> None:
@@ -155,11 +165,3 @@ def _check_shared(place: Path, scene: Scene, overwrite: bool) -> None:
             f"{str(place.parent)!r} has results of another video ({known.name or known.shape}); "
             "add --overwrite if they are not needed any more, or name another folder"
         )
-
-
-def _remove_old_frames(folder: Path) -> None:
-    """Frames of an earlier, longer run would be taken for part of this one."""
-    with explain_write_errors(folder):
-        for old in folder.glob("*.png"):
-            if old.stem.isdigit():
-                old.unlink()

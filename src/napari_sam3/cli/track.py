@@ -57,6 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
                 arguments.contrast if project is None else project.state.contrast_limits,
             )
             writers = stack.enter_context(opened_writers(targets, scene, arguments.overwrite))
+            for writer in writers:
+                writer.check_ids(0, max(run.session.object_ids, default=0))
         try:
             was_interrupted = _follow(run)
         except Sam3Error:

@@ -17,14 +17,13 @@ UNNAMED = "object"
 
 def write_annotations(
     path: Path,
-    facts: VideoFacts | None,
+    facts: VideoFacts,
     categories: Mapping[str, int],
     lists: Mapping[str, Iterable[Any]],
 ) -> None:
     """Write COCO's JSON, item by item: what is known of the video, `lists`, and the categories."""
     info: dict[str, Any] = {"description": "made with napari-sam3", "version": "1.0"}
-    if facts is not None:
-        info["video"] = {"name": facts.name, "sha256": facts.sha256, "frames": facts.frames}
+    info["video"] = {"name": facts.name, "sha256": facts.sha256, "frames": facts.frames}
     named = [{"id": n, "name": name, "supercategory": ""} for name, n in categories.items()]
     with written_whole(path) as part, part.open("w", encoding="utf-8") as file:
         file.write('{"info": ')
@@ -38,6 +37,13 @@ def write_annotations(
                 separator = ",\n"
             file.write("]")
         file.write("}\n")
+
+
+def name_picture(facts: VideoFacts, frame_index: int) -> str:
+    """The name of a frame's own picture; of a frame without one a made-up one, film/00007.png."""
+    if facts.file_names is not None:
+        return facts.file_names[frame_index]
+    return f"{Path(facts.name or 'video').stem}/{frame_index:05d}.png"
 
 
 def number_categories(classes: Mapping[int, str]) -> dict[str, int]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 from napari_sam3.export.annotations import (
     UNNAMED,
     describe_object,
     encode_mask,
+    name_picture,
     number_categories,
     write_annotations,
 )
@@ -26,11 +26,11 @@ Segmentation = Literal["rle", "polygon"]
 class CocoWriter(ObjectWriter):
     """Writes COCO's format for instance segmentation.
 
-    `images` are the frames that came, with id frame index + 1, `frame_index` and `time_s`; an
-    annotation has the object's id as `track_id`, its `score` where there is one, and its mask as
-    run lengths or polygons. Either gives back the exact mask. An
-    object without a class is "object". Beyond the format it has `name`, and
-    of a daughter `mother` and `born_at` (frame), where known.
+    `images` are the frames that came, with id frame index + 1, `frame_index` and `time_s`, named
+    as the pictures of a folder are, or by a name that is made up. An annotation has the object's
+    id as `track_id`, its `score` where there is one, and its mask as run lengths or polygons.
+    Either gives back the exact mask. An object without a class is "object". Beyond the format it
+    has `name`, and of a daughter `mother` and `born_at` (frame), where known.
 
     Parameters
     ----------
@@ -39,6 +39,8 @@ class CocoWriter(ObjectWriter):
     segmentation : "rle" or "polygon"
         How masks are written.
     """
+
+    tells_frames = True  # frames without an image were not processed
 
     def __init__(
         self,
@@ -79,15 +81,14 @@ class CocoWriter(ObjectWriter):
         categories = number_categories(self._objects.classes)
         images = (self._image(frame_index) for frame_index in self._frames.frames)
         lists = {"images": images, "annotations": self._annotations(categories)}
-        write_annotations(self.path, self.facts, categories, lists)
+        write_annotations(self.path, self.known_facts, categories, lists)
 
     def _image(self, frame_index: int) -> dict[str, Any]:
         _, height, width = self.shape
-        stem = "frame" if self.facts is None or not self.facts.name else Path(self.facts.name).stem
-        time = None if self.facts is None else self.facts.time_of(frame_index)
+        time = self.known_facts.time_of(frame_index)
         return {
             "id": frame_index + 1,
-            "file_name": f"{stem}/{frame_index:05d}.png",
+            "file_name": name_picture(self.known_facts, frame_index),
             "height": height,
             "width": width,
             "frame_index": frame_index,

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from napari_sam3.errors import VideoError
 from napari_sam3.export.whole_folder import folder_written_whole
 from napari_sam3.export.writer import LabelWriter, PathLike, label_shape, write_all
-from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.labels.tracks import plan_tracks
 from napari_sam3.video.video_facts import VideoFacts
 
 TRACKS = "res_track.txt"
-MOST = np.iinfo(np.uint16).max
 
 
 class CtcWriter(LabelWriter):
@@ -34,12 +29,8 @@ class CtcWriter(LabelWriter):
     Parameters are those of `ResultWriter`; of `objects`, the divisions count.
     """
 
-    own_names = r"mask\d{3,}\.tif|res_track\.txt"
-
-    def _add(self, frame_index: int, labels: NDArray[Any], notes: Mapping[int, ObjectNote]) -> None:
-        if labels.min() < 0:
-            raise VideoError(f"label {int(labels.min())} can't be written; labels count from 1")
-        super()._add(frame_index, labels, notes)
+    own_names = r"mask[0-9]{3,}\.tif|res_track\.txt"
+    highest_id = int(np.iinfo(np.uint16).max)
 
     def _finish(self) -> None:
         import tifffile
@@ -49,13 +40,7 @@ class CtcWriter(LabelWriter):
             for obj_id in self._frames.ids(frame_index):
                 seen[obj_id].append(frame_index)
         tracks = plan_tracks(seen, self._objects.divisions, ends_at_gaps=True)
-        if tracks and tracks[-1].label > MOST:
-            greatest = max(track.obj_id for track in tracks)
-            wrong = greatest if greatest > MOST else tracks[-1].label
-            raise VideoError(
-                f"label {wrong} does not fit into the challenge's 16-bit masks (1..{MOST}); "
-                "renumber the objects from 1"
-            )
+        self.check_ids(0, max((track.label for track in tracks), default=0))
         renamed: dict[int, dict[int, int]] = defaultdict(dict)
         for track in tracks:
             if track.label != track.obj_id:

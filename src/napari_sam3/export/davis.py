@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from napari_sam3.errors import VideoError
-from napari_sam3.export.whole_folder import folder_written_whole
-from napari_sam3.export.writer import LabelWriter, PathLike, label_shape, write_all
-from napari_sam3.labels.object_notes import ObjectNote
-from napari_sam3.video.video_facts import VideoFacts
-
-MOST_OBJECTS = 255
+from napari_sam3.export.png import FRAMES, LabelPngWriter
+from napari_sam3.export.writer import exporter
 
 
-class DavisWriter(LabelWriter):
+class DavisWriter(LabelPngWriter):
     """Writes 00000.png, 00001.png, ... for all frames of the video, indexed, 0 is background.
 
     The palette is that of DAVIS (and PASCAL VOC), so that the pictures show their objects in
@@ -28,25 +22,17 @@ class DavisWriter(LabelWriter):
     Parameters are those of `ResultWriter`.
     """
 
-    own_names = r"\d{5,}\.png"
+    own_names = FRAMES
+    highest_id = 255
+    tells_frames = False  # its other readers want a picture of each frame
 
-    def _add(self, frame_index: int, labels: NDArray[Any], notes: Mapping[int, ObjectNote]) -> None:
-        least, greatest = int(labels.min()), int(labels.max())
-        if least < 0 or greatest > MOST_OBJECTS:
-            raise VideoError(
-                f"label {least if least < 0 else greatest} does not fit into DAVIS's pictures "
-                f"(0..{MOST_OBJECTS}); write another format, or renumber the objects from 1"
-            )
-        super()._add(frame_index, labels, notes)
+    def _frames_to_write(self) -> list[int]:
+        return list(range(self.shape[0]))
 
-    def _finish(self) -> None:
-        palette = voc_palette().ravel().tolist()
-        digits = max(5, len(str(self.shape[0] - 1)))
-        with folder_written_whole(self.path, self.own_names) as folder:
-            for frame_index in range(self.shape[0]):
-                picture = Image.fromarray(self._frames.get(frame_index).astype(np.uint8))
-                picture.putpalette(palette)
-                picture.save(folder / f"{frame_index:0{digits}d}.png")
+    def _draw(self, labels: NDArray[Any]) -> Image.Image:
+        picture = Image.fromarray(labels.astype(np.uint8))
+        picture.putpalette(voc_palette().ravel().tolist())
+        return picture
 
 
 def voc_palette() -> NDArray[np.uint8]:
@@ -60,14 +46,4 @@ def voc_palette() -> NDArray[np.uint8]:
     return colors
 
 
-def export_davis(folder: PathLike, labels: Any, *, facts: VideoFacts | None = None) -> None:
-    """Write a whole (T, H, W) label array as a DAVIS folder (see `DavisWriter`).
-
-    Raises
-    ------
-    VideoError
-        If it can't be written, or a label is above 255.
-    ValueError
-        If `labels` has another shape or type.
-    """
-    write_all(DavisWriter(folder, label_shape(labels), facts=facts), labels)
+export_davis = exporter(DavisWriter)

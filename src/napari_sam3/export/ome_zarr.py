@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from napari_sam3.errors import VideoError
 from napari_sam3.export.annotations import UNNAMED, describe_object
 from napari_sam3.export.colors import label_colors
-from napari_sam3.export.whole_folder import folder_written_whole
+from napari_sam3.export.sidecar import OWN, PROCESSED
+from napari_sam3.export.whole_folder import ANYTHING, NOTHING, folder_written_whole
 from napari_sam3.export.writer import LabelWriter, PathLike, Shape, exporter
-from napari_sam3.labels.object_notes import ObjectNote
+from napari_sam3.labels.frame_ranges import say_frames
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.video.video_facts import VideoFacts
 
 VERSION = "0.5"
 NAME = "objects"
-NOTHING, ANYTHING = r"(?!)", r".*"
 
 # as the specification spells units (those of UDUNITS-2)
 _UNITS = {
@@ -41,7 +41,8 @@ class OmeZarrWriter(LabelWriter):
     If `path` is an OME-Zarr image (0.5), the labels are added to it and become labels of that
     image; labels of the same name are replaced. Else a group that holds labels alone is made.
     The array is (T, H, W), one resolution, so that napari can paint in it.
-    An object without a class is "object".
+    An object without a class is "object". The group's attributes tell which frames were
+    processed, under "napari-sam3".
 
     Parameters
     ----------
@@ -55,6 +56,9 @@ class OmeZarrWriter(LabelWriter):
     VideoError
         If `path` is another kind of Zarr, or something else.
     """
+
+    own_names = ANYTHING  # it is added to
+    tells_frames = True
 
     def __init__(
         self,
@@ -74,13 +78,6 @@ class OmeZarrWriter(LabelWriter):
         self._group = _find_group(self.path)
         super()._prepare()
 
-    def _add(self, frame_index: int, labels: NDArray[Any], notes: Mapping[int, ObjectNote]) -> None:
-        if labels.min() < 0 or labels.max() > np.iinfo(np.uint32).max:
-            raise VideoError(
-                f"labels {labels.min()}..{labels.max()} can't be written; renumber them from 1"
-            )
-        super()._add(frame_index, labels, notes)
-
     def _finish(self) -> None:
         if self._group is not None:
             self._add_to_group(self.path)
@@ -99,7 +96,9 @@ class OmeZarrWriter(LabelWriter):
         group = zarr.open_group(folder, mode="a")
         with folder_written_whole(folder / self._name, ANYTHING) as target:
             ids = self._write_array(target)
-            zarr.open_group(target, mode="a").attrs["ome"] = self._describe(ids)
+            attributes = zarr.open_group(target, mode="a").attrs
+            attributes["ome"] = self._describe(ids)
+            attributes[OWN] = {PROCESSED: say_frames(self.processed)}
         said: Any = group.attrs.get("ome", {})
         listed = said.get("labels", [])
         names = list(dict.fromkeys([*listed, self._name]))

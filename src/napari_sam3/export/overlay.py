@@ -122,6 +122,9 @@ class OverlayWriter(LabelWriter):
         Called at `close` for each frame with (frames written, frames to write).
     """
 
+    tells_frames = True  # there is nothing to be read back
+    takes_all_frames = True
+
     def __init__(
         self,
         path: PathLike,

@@ -2,71 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from napari_sam3.errors import VideoError
-from napari_sam3.export.writer import PathLike, ResultWriter, label_shape, write_all
-from napari_sam3.labels.object_notes import ObjectNote
-from napari_sam3.video.video_facts import VideoFacts
-from napari_sam3.whole_files import written_whole
+from napari_sam3.export.sidecar import OWN
+from napari_sam3.export.whole_folder import ANYTHING, folder_written_whole
+from napari_sam3.export.writer import LabelWriter, exporter
+
+FRAMES = r"[0-9]{5,}\.png"
 
 
-class LabelPngWriter(ResultWriter):
-    """Writes one PNG a frame as it comes, named by its 0-based number: 00000.png, 00001.png, ...
+class LabelPngWriter(LabelWriter):
+    """Writes one PNG a frame, named by its 0-based number: 00000.png, 00001.png, ...
 
-    All files are 8-bit; 16-bit once a label above 255 has come (earlier ones are rewritten).
-    A frame that never comes has no file. What was written stays, however the run ends.
+    All are of 8 bits, or of 16 where there is a label above 255. A frame that never comes has no
+    picture. Each picture says in a text, under "napari-sam3", which frame it is of how many. They
+    are put in place together, and replace earlier ones; other files in the folder stay.
 
     Parameters are those of `ResultWriter`.
     """
 
-    def _prepare(self) -> None:
-        self._digits = max(5, len(str(self.shape[0] - 1)))
-        self._dtype: type[np.uint8 | np.uint16] = np.uint8
-        self._written: set[int] = set()
-
-    def _add(self, frame_index: int, labels: NDArray[Any], notes: Mapping[int, ObjectNote]) -> None:
-        least, greatest = int(labels.min()), int(labels.max())
-        if least < 0 or greatest > np.iinfo(np.uint16).max:
-            wrong = least if least < 0 else greatest
-            raise VideoError(
-                f"label {wrong} does not fit into a PNG (0..65535); write a TIFF instead"
-            )
-        if greatest > np.iinfo(self._dtype).max:
-            self._dtype = np.uint16
-            for earlier in self._written:
-                with Image.open(self._name(earlier)) as image:
-                    self._save(earlier, np.asarray(image))
-        self._save(frame_index, labels)
-        self._written.add(frame_index)
-
-    def _name(self, frame_index: int) -> Path:
-        return self.path / f"{frame_index:0{self._digits}d}.png"
-
-    def _save(self, frame_index: int, labels: NDArray[Any]) -> None:
-        self.path.mkdir(parents=True, exist_ok=True)
-        with written_whole(self._name(frame_index)) as part:
-            Image.fromarray(labels.astype(self._dtype)).save(part, compress_level=1)
+    own_names = ANYTHING
+    highest_id = int(np.iinfo(np.uint16).max)
+    tells_frames = True
 
     def _finish(self) -> None:
-        """All is written already."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        digits = max(5, len(str(self.shape[0] - 1)))
+        keeps_others = self.own_names == ANYTHING
+        with folder_written_whole(self.path, FRAMES, keeps_others=keeps_others) as folder:
+            for frame_index in self._frames_to_write():
+                picture = self._draw(self._frames.get(frame_index))
+                said = PngInfo()
+                said.add_text(OWN, f"frame {frame_index} of {self.shape[0]}")
+                place = folder / f"{frame_index:0{digits}d}.png"
+                picture.save(place, compress_level=1, pnginfo=said)
+
+    def _frames_to_write(self) -> list[int]:
+        return self.processed
+
+    def _draw(self, labels: NDArray[Any]) -> Image.Image:
+        is_small = self._frames.greatest <= np.iinfo(np.uint8).max
+        return Image.fromarray(labels.astype(np.uint8 if is_small else np.uint16))
 
 
-def export_labels_png(folder: PathLike, labels: Any, *, facts: VideoFacts | None = None) -> None:
-    """Write every frame of a (T, H, W) label array as PNG (see `LabelPngWriter`).
-
-    Raises
-    ------
-    VideoError
-        If it can't be written, or a label is above 65535.
-    ValueError
-        If `labels` has another shape or type.
-    """
-    write_all(LabelPngWriter(folder, label_shape(labels), facts=facts), labels)
+export_labels_png = exporter(LabelPngWriter)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,15 +55,15 @@ class TemporaryFrames:
 
     def close(self) -> None:
         """Forget everything."""
-        self._file.close()
+        with suppress(OSError):  # what did not get to a full disk is not wanted any more
+            self._file.close()
 
 
 class _Runs(NamedTuple):
-    """Of a squeezed label frame: how many runs, their dtype, least and greatest label."""
+    """Of a squeezed label frame: how many runs, their dtype, and the greatest label."""
 
     number: int
     dtype: np.dtype[Any]
-    least: int
     greatest: int
 
 
@@ -92,9 +93,8 @@ class TemporaryLabels:
         values = flat[starts]
         lengths = np.diff(starts, append=flat.size).astype(np.uint32)
         content = zlib.compress(lengths.tobytes() + values.tobytes(), 1)
-        extremes = int(values.min()), int(values.max())
         self._content.put(frame_index, content)
-        self._runs[frame_index] = _Runs(len(starts), labels.dtype, *extremes)
+        self._runs[frame_index] = _Runs(len(starts), labels.dtype, int(values.max()))
 
     def get(self, frame_index: int) -> NDArray[Any]:
         """A frame, a new array; background if it never came."""
@@ -119,11 +119,6 @@ class TemporaryLabels:
     def frames(self) -> list[int]:
         """Frames that have come, rising."""
         return self._content.frames
-
-    @property
-    def least(self) -> int:
-        """Lowest label of all frames."""
-        return min((runs.least for runs in self._runs.values()), default=0)
 
     @property
     def greatest(self) -> int:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam3.errors import VideoError
+from napari_sam3.export.sidecar import PROCESSED
 from napari_sam3.export.writer import LabelWriter, PathLike, Shape, exporter
+from napari_sam3.labels.frame_ranges import say_frames
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.video.video_facts import VideoFacts
 from napari_sam3.whole_files import written_whole
@@ -21,6 +22,7 @@ IMAGEJ_BYTES = 4 * 10**9
 class LabelTiffWriter(LabelWriter):
     """Writes a deflated TIFF of axes TYX with all frames of the video, 0 where there is nothing.
 
+    Where some frames were never processed, its description tells the others: processed_frames.
     16-bit labels are written as ImageJ does, so that Fiji shows a calibrated time series;
     32-bit labels and more than 4 GB as OME-TIFF (BigTIFF where needed).
 
@@ -37,6 +39,8 @@ class LabelTiffWriter(LabelWriter):
     facts : VideoFacts, optional
         Of the video; its times and scale are taken where they are not given here.
     """
+
+    tells_frames = True
 
     def __init__(
         self,
@@ -63,7 +67,8 @@ class LabelTiffWriter(LabelWriter):
     def _finish(self) -> None:
         import tifffile
 
-        dtype = self._dtype()
+        is_small = self._frames.greatest <= np.iinfo(np.uint16).max
+        dtype = np.dtype(np.uint16 if is_small else np.uint32)
         is_imagej = dtype == np.uint16 and np.prod(self.shape) * dtype.itemsize < IMAGEJ_BYTES
         metadata = self._imagej_metadata() if is_imagej else self._ome_metadata()
         options: dict[str, Any] = {"imagej": True} if is_imagej else {"ome": True}
@@ -82,14 +87,6 @@ class LabelTiffWriter(LabelWriter):
                 **options,
             )
 
-    def _dtype(self) -> np.dtype[Any]:
-        least, greatest = self._frames.least, self._frames.greatest
-        if least < 0 or greatest > np.iinfo(np.uint32).max:
-            raise VideoError(
-                f"labels {least}..{greatest} can't be written as TIFF; renumber them from 1"
-            )
-        return np.dtype(np.uint16 if greatest <= np.iinfo(np.uint16).max else np.uint32)
-
     def _read_frames(self, dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
         for frame_index in range(self.shape[0]):
             yield self._frames.get(frame_index).astype(dtype, copy=False)
@@ -100,6 +97,8 @@ class LabelTiffWriter(LabelWriter):
             metadata |= {"finterval": self._interval, "fps": 1 / self._interval, "tunit": "sec"}
         if self._pixel_size is not None:
             metadata["unit"] = self._unit
+        if len(self.processed) < self.shape[0]:
+            metadata[PROCESSED] = say_frames(self.processed)
         return metadata
 
     def _ome_metadata(self) -> dict[str, Any]:
@@ -111,6 +110,8 @@ class LabelTiffWriter(LabelWriter):
             unit = {"um": "µm"}.get(self._unit, self._unit)
             metadata |= {"PhysicalSizeX": x, "PhysicalSizeXUnit": unit}
             metadata |= {"PhysicalSizeY": y, "PhysicalSizeYUnit": unit}
+        if len(self.processed) < self.shape[0]:
+            metadata["Description"] = f"{PROCESSED}={say_frames(self.processed)}"
         return metadata
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Concatenate, NamedTuple, ParamSpec, Self
@@ -13,14 +13,15 @@ from typing import Any, ClassVar, Concatenate, NamedTuple, ParamSpec, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam3.export.sidecar import sidecar_path, write_sidecar
+from napari_sam3.errors import VideoError
+from napari_sam3.export.sidecar import remove_sidecar, sidecar_path, write_sidecar
 from napari_sam3.export.temporary_frames import TemporaryFrames, TemporaryLabels
 from napari_sam3.export.whole_folder import check_replaceable
 from napari_sam3.export.write_errors import explain_write_errors
 from napari_sam3.labels.measures import Measure, measure_labels, measure_result
 from napari_sam3.labels.object_notes import ObjectNote, Source
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.values import BoolArray, FrameResult, label_image
+from napari_sam3.values import MAX_OBJECT_ID, BoolArray, FrameResult, label_image
 from napari_sam3.video.video_facts import VideoFacts
 
 PathLike = str | os.PathLike[str]
@@ -50,8 +51,15 @@ class ResultWriter(ABC):
     Attributes
     ----------
     own_names : str
-        Where the results are a folder that is replaced as a whole: the names in it, as a regular
-        expression. A folder that holds anything else is refused. Empty for other results.
+        Where the results are a folder: the names in it, as a regular expression. A folder that
+        holds anything else is refused. Empty where they are a file.
+    highest_id : int
+        The greatest label that the format holds.
+    tells_frames : bool
+        Whether the results themselves tell which frames were processed. If not, and some were not,
+        the file beside `path` does.
+    takes_all_frames : bool
+        Whether `write_all` hands over frames that were never processed, too.
     writes_sidecar : bool
         Whether `facts` are written beside `path`; False where one file tells them for a folder.
 
@@ -64,6 +72,9 @@ class ResultWriter(ABC):
     """
 
     own_names: ClassVar[str] = ""
+    highest_id: ClassVar[int] = MAX_OBJECT_ID
+    tells_frames: ClassVar[bool] = False
+    takes_all_frames: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -84,12 +95,44 @@ class ResultWriter(ABC):
         self._objects = ObjectTable() if objects is None else objects
         self._is_open = True
         self._held = ExitStack()
-        if self.own_names:
-            check_replaceable(self.path, self.own_names)
-        self._prepare()
+        self._processed: set[int] = set()
+        with explain_write_errors(self.path):
+            for place in (self.path, sidecar_path(self.path))[: 1 if facts is None else 2]:
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    place.lstat()  # refuses a name that is too long
+            if self.own_names:
+                check_replaceable(self.path, self.own_names)
+            elif self.path.is_dir():
+                raise VideoError(f"{str(self.path)!r} is a folder; name a file for the results")
+            self._prepare()
 
     def _prepare(self) -> None:  # noqa: B027 - not every writer needs something
         """Make what is needed before the first frame; what must be closed goes into `_held`."""
+
+    @property
+    def processed(self) -> list[int]:
+        """Frames that have come, rising."""
+        return sorted(self._processed)
+
+    @property
+    def known_facts(self) -> VideoFacts:
+        """Of the video; its shape alone where no more is known."""
+        return self.facts or VideoFacts(*self.shape)
+
+    def check_ids(self, least: int, greatest: int) -> None:
+        """Make sure that the format holds labels up to a number.
+
+        Raises
+        ------
+        VideoError
+            If it does not, or one is under 0.
+        """
+        if least < 0 or greatest > self.highest_id:
+            raise VideoError(
+                f"label {least if least < 0 else greatest} can't be written to {str(self.path)!r}: "
+                f"labels go up to {self.highest_id} there; write a TIFF, or renumber the objects "
+                "from 1"
+            )
 
     def write(self, result: FrameResult, sources: Mapping[int, Source] | None = None) -> None:
         """Add a frame.
@@ -138,7 +181,7 @@ class ResultWriter(ABC):
         Raises
         ------
         VideoError
-            If it can't be written.
+            If it can't be written, or the format does not hold a label.
         ValueError
             If the writer is closed, or the frame does not fit.
         """
@@ -149,8 +192,10 @@ class ResultWriter(ABC):
                 f"a label frame of shape {labels.shape} and {labels.dtype} does not fit into "
                 f"{self.shape[1:]} of integers"
             )
+        self.check_ids(int(labels.min()), int(labels.max()))
         with explain_write_errors(self.path):
             self._add(frame_index, labels, notes or {})
+        self._processed.add(frame_index)
 
     @abstractmethod
     def _add(self, frame_index: int, labels: NDArray[Any], notes: Mapping[int, ObjectNote]) -> None:
@@ -174,10 +219,19 @@ class ResultWriter(ABC):
         try:
             with explain_write_errors(self.path):
                 self._finish()
-                if self.facts is not None and self.writes_sidecar and self.path.exists():
-                    write_sidecar(sidecar_path(self.path), self.facts)
+                if self.path.exists():
+                    self._tell_facts()
         finally:
             self._held.close()
+
+    def _tell_facts(self) -> None:
+        """Write what is to be told beside the results; leave nothing of earlier ones there."""
+        is_told = self.tells_frames or len(self._processed) == self.shape[0]
+        if not is_told or (self.facts is not None and self.writes_sidecar):
+            processed = None if is_told else self.processed
+            write_sidecar(sidecar_path(self.path), self.known_facts, processed)
+        else:
+            remove_sidecar(self.path)
 
     def discard(self) -> None:
         """Close without a file."""
@@ -246,10 +300,13 @@ class ObjectWriter(ResultWriter):
     def write(self, result: FrameResult, sources: Mapping[int, Source] | None = None) -> None:
         """Add a frame, with its scores; without drawing it first."""
         self._check(result.frame_index)
+        ids = result.objects.keys()
+        self.check_ids(min(ids, default=0), max(ids, default=0))
         measures = measure_result(result, sources)
         found = [FoundObject(m, result.objects[m.obj_id].crop) for m in measures]
         with explain_write_errors(self.path):
             self._add_objects(result.frame_index, found)
+        self._processed.add(result.frame_index)
 
     def _add(self, frame_index: int, labels: NDArray[Any], notes: Mapping[int, ObjectNote]) -> None:
         found = []
@@ -266,18 +323,25 @@ class ObjectWriter(ResultWriter):
 def write_all(
     writer: ResultWriter, labels: Any, *, on_progress: Callable[[int, int], None] | None = None
 ) -> None:
-    """Hand every frame of a (T, H, W) label array to a writer, and close it.
+    """Hand the frames of a (T, H, W) label array to a writer, and close it.
 
     `on_progress` is called with (frames handed over, frames); what it raises ends the writing.
     Labels that know their scores and sources by `notes` (`LabelStack`, `LabelFile`) hand them on.
+    Of those that know which frames were ever processed only these are handed over.
     """
     notes = getattr(labels, "notes", None)
+    processed = getattr(labels, "processed_frames", None)
+    frames: Sequence[int]
+    if processed is None or writer.takes_all_frames:
+        frames = range(writer.shape[0])
+    else:
+        frames = processed().tolist()
     with writer:
-        for frame_index in range(writer.shape[0]):
+        for done, frame_index in enumerate(frames, 1):
             known = None if notes is None else notes(frame_index)
             writer.write_labels(frame_index, np.asarray(labels[frame_index]), known)
             if on_progress is not None:
-                on_progress(frame_index + 1, writer.shape[0])
+                on_progress(done, len(frames))
 
 
 def label_shape(labels: Any) -> Shape:

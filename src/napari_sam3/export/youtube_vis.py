@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,13 @@ from napari_sam3.export.annotations import (
     UNNAMED,
     describe_object,
     encode_mask,
+    name_picture,
     number_categories,
     write_annotations,
 )
+from napari_sam3.export.sidecar import PROCESSED
 from napari_sam3.export.writer import FoundObject, ObjectWriter, exporter
+from napari_sam3.labels.frame_ranges import say_frames
 from napari_sam3.session.run_lengths import run_lengths
 
 
@@ -27,10 +29,13 @@ class YoutubeVisWriter(ObjectWriter):
     The video has id 1; an annotation's id is the object's. `segmentations`, `bboxes` and `areas`
     have an entry for every frame, null where the object is not seen; `score` is the mean.
     An object without a class is "object". Beyond the format it has `name`, and of a daughter
-    `mother` and `born_at` (frame), where known.
+    `mother` and `born_at` (frame), where known; the video has `processed_frames`, as "0-99,120".
+    Files are named as the pictures of a folder are, or by names that are made up.
 
     Parameters are those of `ResultWriter`.
     """
+
+    tells_frames = True
 
     def _prepare(self) -> None:
         super()._prepare()
@@ -57,18 +62,18 @@ class YoutubeVisWriter(ObjectWriter):
     def _finish(self) -> None:
         categories = number_categories(self._objects.classes)
         lists = {"videos": [self._video()], "annotations": self._annotations(categories)}
-        write_annotations(self.path, self.facts, categories, lists)
+        write_annotations(self.path, self.known_facts, categories, lists)
 
     def _video(self) -> dict[str, Any]:
         length, height, width = self.shape
-        stem = "video" if self.facts is None or not self.facts.name else Path(self.facts.name).stem
-        times = None if self.facts is None else self.facts.timestamps
+        times = self.known_facts.timestamps
         return {
             "id": 1,
             "height": height,
             "width": width,
             "length": length,
-            "file_names": [f"{stem}/{n:05d}.png" for n in range(length)],
+            "file_names": [name_picture(self.known_facts, n) for n in range(length)],
+            PROCESSED: say_frames(self.processed),
             **({} if times is None else {"timestamps_s": list(times)}),
         }
 

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
+from napari_sam3.export.sidecar import PROCESSED, read_sidecar
+from napari_sam3.imports.frame_numbers import MOST_FRAMES, FrameNumbers, number_frames
 from napari_sam3.imports.label_file import LabelFile, draw_masks, explain_read_errors
 from napari_sam3.imports.object_facts import read_objects
+from napari_sam3.labels.frame_ranges import read_frames
 from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.session.run_lengths import decode_runs
-from napari_sam3.values import BoolArray, ObjectMask
+from napari_sam3.values import MAX_OBJECT_ID, BoolArray, ObjectMask
+from napari_sam3.video.video_facts import VideoFacts
 
 
 class AnnotatedLabels(LabelFile):
@@ -39,68 +45,106 @@ class AnnotatedLabels(LabelFile):
 
 
 class CocoLabels(AnnotatedLabels):
-    """COCO annotations: every image a frame.
+    """COCO annotations: every image a frame; frames without one were never processed.
 
-    Frames are the images' `frame_index`, or their order by id where they have none. An object's id
-    is the annotation's `track_id`; where no annotation has one, each is an object of its own.
-    Annotations without a mask are left out.
+    Frames are the images' `frame_index`, else the numbers of `frame_id` or in the files' names (see
+    `number_frames`), else their order by id. An object's id is the annotation's `track_id` or
+    `instance_id`, of its own or among its `attributes`; where no annotation has one, each is an
+    object of its own. Ids that count from 0 are raised by one. Annotations without a mask are left
+    out.
     """
 
-    def __init__(self, path: Path, content: dict[str, Any]) -> None:
+    def __init__(
+        self, path: Path, content: dict[str, Any], *, first_number: int | None = None
+    ) -> None:
         with explain_read_errors(path):
-            images = sorted(content["images"], key=lambda image: image["id"])
+            images = list(content["images"])
             if not images:
                 raise ValueError("there are no images")
             sizes = {(int(i["height"]), int(i["width"])) for i in images}
             if len(sizes) > 1:
                 raise ValueError(f"its images are of {len(sizes)} sizes, a video's are of one")
-            frames = {
-                image["id"]: int(image.get("frame_index", n)) for n, image in enumerate(images)
-            }
+            numbers = _number_images(images, read_sidecar(path), first_number)
+            frames = {i["id"]: n for i, n in zip(images, numbers.frames, strict=True)}
+            if len(set(frames.values())) < len(images):
+                raise ValueError("two of its images have one id, or are of one frame")
             kept = [a for a in content["annotations"] if a.get("segmentation")]
-            is_tracked = any("track_id" in a for a in kept)
-            key = "track_id" if is_tracked else "id"
+            ids = _number_objects(kept, many_frames=len(images) > 1)
             names = {c["id"]: str(c["name"]) for c in content.get("categories", [])}
             has_scores = any("score" in a for a in kept)
             self._found = defaultdict(list)
-            entries = [(_check_id(a[key]), a, names.get(a.get("category_id"))) for a in kept]
-            for obj_id, a, _ in entries:
+            for obj_id, a in zip(ids.ids, kept, strict=True):
                 score = float(a.get("score", 1.0)) if has_scores else None
                 self._found[frames[a["image_id"]]].append((obj_id, score, a["segmentation"]))
-            objects, problems = read_objects(entries)
+            classes = (names.get(a.get("category_id")) for a in kept)
+            entries = zip(ids.ids, kept, classes, strict=True)
+            objects, problems = read_objects(entries, ids.raised, numbers.first)
+            length = max(max(frames.values()) + 1, _length_said(content))
+        told = [*filter(None, [numbers.doubt]), *ids.told, *problems]
+        if left_out := len(content["annotations"]) - len(kept):
+            told.append(f"annotations without a mask are left out ({left_out})")
         (size,) = sizes
-        greatest = max((obj_id for obj_id, *_ in entries), default=0)
-        shape = (max(frames.values()) + 1, *size)
-        super().__init__(path, shape, greatest=greatest, objects=objects, problems=problems)
+        super().__init__(
+            path,
+            (length, *size),
+            greatest=max(ids.ids, default=0),
+            known=sorted(frames.values()),
+            objects=objects,
+            told=told,
+        )
 
 
 class YoutubeVisLabels(AnnotatedLabels):
-    """YouTube-VIS annotations of one video: every annotation an object, its id the label."""
+    """YouTube-VIS annotations of one video: every annotation an object, its id the label.
 
-    def __init__(self, path: Path, content: dict[str, Any]) -> None:
+    Frames are the numbers in the files' names (see `number_frames`), or their places in the list
+    where there are no names, where it was written here, or where the facts of the video lie beside
+    it. Ids that count from 0 are raised by one.
+    """
+
+    def __init__(
+        self, path: Path, content: dict[str, Any], *, first_number: int | None = None
+    ) -> None:
         with explain_read_errors(path):
             videos = content["videos"]
             if len(videos) != 1:
                 raise ValueError(f"it is of {len(videos)} videos; give a file of one")
             (video,) = videos
-            shape = int(video["length"]), int(video["height"]), int(video["width"])
+            length = _whole(video["length"], "length")
+            if not 0 < length <= MOST_FRAMES:
+                raise ValueError(f"its length is {length}; that is no number of frames")
+            numbers, known = _number_listed(video, length, read_sidecar(path), first_number)
             names = {c["id"]: str(c["name"]) for c in content.get("categories", [])}
             annotations = [a for a in content["annotations"] if a["video_id"] == video["id"]]
-            entries = [
-                (_check_id(a["id"]), a, names.get(a.get("category_id"))) for a in annotations
-            ]
+            ids = _check_ids([_whole(a["id"], "id") for a in annotations])
             self._found = defaultdict(list)
-            for obj_id, a, _ in entries:
+            for obj_id, a in zip(ids.ids, annotations, strict=True):
+                if len(a["segmentations"]) != length:
+                    raise ValueError(
+                        f"object {a['id']} has {len(a['segmentations'])} masks, the video {length} "
+                        "frames"
+                    )
                 score = float(a["score"]) if "score" in a else None
-                for frame_index, segmentation in enumerate(a["segmentations"]):
+                for frame_index, segmentation in zip(
+                    numbers.frames, a["segmentations"], strict=True
+                ):
                     if segmentation:
                         self._found[frame_index].append((obj_id, score, segmentation))
-            objects, problems = read_objects(entries)
-        greatest = max((obj_id for obj_id, *_ in entries), default=0)
-        super().__init__(path, shape, greatest=greatest, objects=objects, problems=problems)
+            classes = (names.get(a.get("category_id")) for a in annotations)
+            entries = zip(ids.ids, annotations, classes, strict=True)
+            objects, problems = read_objects(entries, ids.raised, numbers.first)
+            size = int(video["height"]), int(video["width"])
+        super().__init__(
+            path,
+            (max(numbers.frames) + 1, *size),
+            greatest=max(ids.ids, default=0),
+            known=known,
+            objects=objects,
+            told=[*filter(None, [numbers.doubt]), *ids.told, *problems],
+        )
 
 
-def open_json(path: Path) -> LabelFile:
+def open_json(path: Path, *, first_number: int | None = None) -> LabelFile:
     """Open a JSON file of COCO or YouTube-VIS; it is read whole.
 
     Raises
@@ -108,26 +152,142 @@ def open_json(path: Path) -> LabelFile:
     VideoError
         If it is something else.
     """
-    with explain_read_errors(path), path.open(encoding="utf-8") as file:
+    with explain_read_errors(path), path.open(encoding="utf-8-sig") as file:
         content = json.load(file)
     if isinstance(content, dict) and "annotations" in content:
+        if "images" in content:  # COCO of videos lists those as well
+            return CocoLabels(path, content, first_number=first_number)
         if "videos" in content:
-            return YoutubeVisLabels(path, content)
-        if "images" in content:
-            return CocoLabels(path, content)
+            return YoutubeVisLabels(path, content, first_number=first_number)
     raise VideoError(f"{str(path)!r} is neither COCO nor YouTube-VIS: it has no images or videos")
+
+
+def _number_images(
+    images: Sequence[Mapping[str, Any]], facts: VideoFacts | None, first: int | None
+) -> FrameNumbers:
+    """Which frame each image is of."""
+    if len({image.get("video_id") for image in images}) > 1:
+        raise ValueError("its images are of several videos; give a file of one")
+    for key, is_sure in (("frame_index", True), ("frame_id", False)):
+        has = [key in image for image in images]
+        if all(has):
+            said = [_whole(image[key], key) for image in images]
+            if min(said) < 0:
+                raise ValueError(f"a {key} is {min(said)}; frames count from 0")
+            if max(said) >= MOST_FRAMES:
+                raise ValueError(f"a {key} is {max(said)}; that is no number of a frame")
+            return number_frames([str(n) for n in said], first=first, is_sure=is_sure)
+        if any(has):
+            raise ValueError(f"only some of its images have a {key}; give it to all or none")
+    names = [image.get("file_name") for image in images]
+    if all(isinstance(name, str) and name for name in names):
+        return _number_names([str(name) for name in names], facts, first)
+    order = {id_: n for n, id_ in enumerate(sorted(image["id"] for image in images))}
+    doubt = (
+        "its images do not tell their frames; they are taken as frames from 0 on, in order of id"
+    )
+    frames = tuple(order[image["id"]] for image in images)
+    return FrameNumbers(frames, 0, doubt if len(images) > 1 else "")
+
+
+def _number_names(
+    names: Sequence[str], facts: VideoFacts | None, first: int | None
+) -> FrameNumbers:
+    """Which frame each picture is of by its name, or by those of the video's own pictures."""
+    if facts is not None and facts.file_names is not None:
+        places = {name: n for n, name in enumerate(facts.file_names)}
+        if places.keys() >= set(names):
+            return FrameNumbers(tuple(places[name] for name in names))
+    is_sure = facts is not None and facts.file_names is None
+    return number_frames(names, first=first, is_sure=is_sure, is_series=False)
+
+
+def _number_listed(
+    video: Mapping[str, Any], length: int, facts: VideoFacts | None, first: int | None
+) -> tuple[FrameNumbers, list[int]]:
+    """Which frame each file of a video is of, and which frames were processed."""
+    every = FrameNumbers(tuple(range(length)))
+    if PROCESSED in video:
+        return every, read_frames(video[PROCESSED], length)
+    names = video.get("file_names")
+    if not names or facts is not None:
+        return every, list(every.frames)
+    if len(names) != length:
+        raise ValueError(f"it names {len(names)} files, but says that it has {length} frames")
+    numbers = number_frames([str(name) for name in names], first=first, is_series=False)
+    return numbers, sorted(numbers.frames)
+
+
+def _length_said(content: Mapping[str, Any]) -> int:
+    """Frames of the video, where files of ours tell of it; 0 where they don't."""
+    info = content.get("info")
+    video = info.get("video") if isinstance(info, dict) else None
+    length = video.get("frames") if isinstance(video, dict) else None
+    return length if isinstance(length, int) and 0 < length <= MOST_FRAMES else 0
+
+
+class _ObjectIds(NamedTuple):
+    """Ids of annotations; `raised` is what was added to each."""
+
+    ids: list[int]
+    raised: int = 0
+    told: tuple[str, ...] = ()
+
+
+def _number_objects(annotations: Sequence[Mapping[str, Any]], *, many_frames: bool) -> _ObjectIds:
+    """Which object each annotation is of."""
+    tracks = [_track_of(a) for a in annotations]
+    known = [track for track in tracks if track is not None]
+    if not known:
+        ids = [_whole(a["id"], "id") for a in annotations]
+        if len(set(ids)) < len(ids):
+            raise ValueError("two annotations have one id, and none has a track_id")
+        found = _check_ids(ids)
+        if not many_frames or not ids:
+            return found
+        doubt = "no annotation has a track_id; each is an object of its own"
+        return found._replace(told=(doubt, *found.told))
+    fresh = count(max(known) + 1)
+    found = _check_ids([next(fresh) if track is None else track for track in tracks])
+    if len(known) == len(tracks):
+        return found
+    without = len(tracks) - len(known)
+    doubt = f"annotations without a track_id ({without}) are objects of their own, with new ids"
+    return found._replace(told=(doubt, *found.told))
+
+
+def _track_of(annotation: Mapping[str, Any]) -> int | None:
+    more = annotation.get("attributes")
+    for said in (annotation, more if isinstance(more, dict) else {}):
+        for key in ("track_id", "instance_id"):
+            if said.get(key) is not None:
+                return _whole(said[key], key)
+    return None
+
+
+def _check_ids(ids: list[int]) -> _ObjectIds:
+    """Ids from 1: 0 is the background, so that ids that count from 0 are raised by one."""
+    least, greatest = min(ids, default=1), max(ids, default=1)
+    raised = 1 if least == 0 else 0
+    if least < 0 or greatest + raised > MAX_OBJECT_ID:
+        wrong = least if least < 0 else greatest
+        raise ValueError(f"{wrong} can't be the id of an object; ids go from 1 to {MAX_OBJECT_ID}")
+    told = ("its ids count from 0, the background; each is raised by one here",) if raised else ()
+    return _ObjectIds([obj_id + raised for obj_id in ids], raised, told)
+
+
+def _whole(value: Any, name: str) -> int:
+    """A whole number, however it is written."""
+    if isinstance(value, str):
+        value = float(value) if "." in value else int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+        raise ValueError(f"a {name} is {value!r}; give a whole number")
+    return int(value)
 
 
 def _note(score: float) -> ObjectNote:
     # what others call a score may be on a scale of their own
     return ObjectNote(score if 0 <= score <= 1 else None, "imported")
-
-
-def _check_id(value: Any) -> int:
-    obj_id = int(value)
-    if not 0 < obj_id <= np.iinfo(np.uint32).max:
-        raise ValueError(f"{value!r} can't be the id of an object; ids count from 1")
-    return obj_id
 
 
 def decode_mask(segmentation: Any, size: tuple[int, int]) -> BoolArray:

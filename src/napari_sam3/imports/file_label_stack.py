@@ -17,7 +17,7 @@ class FileLabelStack(LabelStack):
     """The labels of a file, for a napari Labels layer; the file itself is never changed.
 
     A frame is read when it is first looked at, and kept squeezed from then on. What concerns all
-    frames, as `max`, reads them all. Every frame counts as processed.
+    frames, as `max`, reads them all. Frames count as processed where the file says so.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class FileLabelStack(LabelStack):
         super().__init__(file.shape, file.dtype)
         self.file = file
         self._unread = np.ones(file.shape[0], bool)
-        self._facts["is_processed"] = True
+        self._facts["is_processed"][file.processed_frames()] = True
 
     def notes(self, frame_index: int) -> Mapping[int, ObjectNote]:
         """What is known of the objects on a frame; their source is "imported" until changed."""

@@ -14,11 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
-from napari_sam3.export.sidecar import read_sidecar
+from napari_sam3.export.sidecar import read_processed, read_sidecar
 from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.values import ObjectMask
+from napari_sam3.values import MAX_OBJECT_ID, ObjectMask
 from napari_sam3.video.video_facts import VideoFacts
+
+MOST_PIXELS = 2**30
+"""Of a frame; a file of few bytes may say that it has more."""
 
 
 class LabelFile(ABC):
@@ -32,10 +35,13 @@ class LabelFile(ABC):
         Of what it holds; more frames are background where the facts beside it tell of more.
     greatest : int
         No label is larger.
+    known : sequence of int, optional
+        Frames that were labelled, if only with background, where the format tells; all that it
+        holds if left out.
     objects : ObjectTable, optional
         See below.
-    problems : sequence of str
-        What can't be used of what the file tells of the objects; warned of.
+    told : sequence of str
+        What is not sure of the file, was changed, or can't be used; warned of, together.
 
     Attributes
     ----------
@@ -59,10 +65,16 @@ class LabelFile(ABC):
         shape: tuple[int, int, int],
         *,
         greatest: int,
+        known: Sequence[int] | None = None,
         objects: ObjectTable | None = None,
-        problems: Sequence[str] = (),
+        told: Sequence[str] = (),
     ) -> None:
         self.path = path
+        if shape[1] * shape[2] > MOST_PIXELS:
+            raise VideoError(
+                f"{str(path)!r} says that its frames have {shape[1]} x {shape[2]} px; at most "
+                f"{MOST_PIXELS} px can be labelled"
+            )
         self.facts: VideoFacts | None = read_sidecar(path)
         self._frames_there = shape[0]
         if self.facts is not None:
@@ -73,11 +85,15 @@ class LabelFile(ABC):
                 )
             shape = self.facts.shape
         self.shape = shape
+        processed = read_processed(path, shape[0])
+        if processed is not None:
+            known = processed
+        self._known: Sequence[int] = range(self._frames_there) if known is None else known
         is_small = greatest <= np.iinfo(np.uint16).max
         self.dtype: np.dtype[Any] = np.dtype(np.uint16 if is_small else np.uint32)
         self.objects = ObjectTable() if objects is None else objects
-        for problem in problems:
-            warnings.warn(f"{str(path)!r}: {problem}; this is left out", stacklevel=3)
+        for one in told:
+            warnings.warn(f"{str(path)!r}: {one}", stacklevel=3)
 
     @abstractmethod
     def _read(self, frame_index: int) -> NDArray[Any]:
@@ -87,10 +103,12 @@ class LabelFile(ABC):
         """Scores of the objects on a frame, where the format tells; their source is "imported"."""
         return {}
 
-    @property
-    def known_frames(self) -> Sequence[int]:
-        """Frames that were labelled; all, where the format does not tell those from background."""
-        return range(len(self))
+    def processed_frames(self) -> NDArray[np.intp]:
+        """Frames that were labelled, if only with background, rising; the others never were.
+
+        Where neither the format nor a file beside it tells, they are all that it holds.
+        """
+        return np.asarray(self._known, np.intp)
 
     def close(self) -> None:  # noqa: B027 - not every file is held open
         """Give back what is held."""
@@ -124,15 +142,25 @@ class LabelFile(ABC):
         return self._check(labels)
 
     def _check(self, labels: NDArray[Any]) -> NDArray[Any]:
-        if labels.dtype.kind not in "iub":
+        greatest = min(np.iinfo(self.dtype).max, MAX_OBJECT_ID)
+        if labels.dtype.kind == "f":
+            # beyond, a float skips whole numbers: two labels may have become one
+            greatest = min(greatest, 2 ** (np.finfo(labels.dtype).nmant + 1))
+            is_whole = np.isfinite(labels) & (labels == np.round(labels))
+            if not is_whole.all():
+                wrong = labels[~is_whole][0]
+                raise VideoError(
+                    f"{str(self.path)!r} holds the value {wrong}; labels are whole numbers, 0 the "
+                    "background"
+                )
+        elif labels.dtype.kind not in "iub":
             raise VideoError(
                 f"{str(self.path)!r} has {labels.dtype} values; labels are whole numbers"
             )
-        greatest = np.iinfo(self.dtype).max
         if labels.size and (labels.min() < 0 or labels.max() > greatest):
             raise VideoError(
-                f"{str(self.path)!r} holds the values {labels.min()} to {labels.max()}; labels lie "
-                f"in 0..{greatest}"
+                f"{str(self.path)!r} holds the values {labels.min()} to {labels.max()} as "
+                f"{labels.dtype}; labels there lie in 0..{greatest}, renumber them"
             )
         return labels.astype(self.dtype)
 

@@ -10,7 +10,7 @@ from napari_sam3.labels.objects import ObjectTable
 
 
 def read_objects(
-    entries: Iterable[tuple[int, Mapping[str, Any], str | None]],
+    entries: Iterable[tuple[int, Mapping[str, Any], str | None]], raised: int = 0, first: int = 0
 ) -> tuple[ObjectTable, list[str]]:
     """Make a table of what a file says of objects, as `export.annotations.describe_object` says it.
 
@@ -18,11 +18,15 @@ def read_objects(
     ----------
     entries : iterable of (id, mapping, class)
         What is said of each object, as often as it is said; the class is None where there is none.
+    raised : int
+        What was added to ids, and is to be added to those of mothers.
+    first : int
+        The number that frame 0 has in the file.
 
     Returns
     -------
     ObjectTable, list of str
-        All that can be, and what could not be used.
+        All that can be, and what is left out of it, in words.
 
     Raises
     ------
@@ -38,10 +42,11 @@ def read_objects(
             names[obj_id] = str(entry["name"])
         if class_name and class_name != UNNAMED:
             classes[obj_id] = class_name
-        if entry.get("mother") and entry.get("born_at"):
-            parents[obj_id], begins[obj_id] = int(entry["mother"]), int(entry["born_at"])
+        mother = int(entry.get("mother") or 0) + raised
+        if mother and entry.get("mother") is not None and entry.get("born_at"):
+            parents[obj_id], begins[obj_id] = mother, int(entry["born_at"]) - first
     problems: list[str] = []
     table = ObjectTable.from_parents(
         parents, begins, names=names, classes=classes, problems=problems
     )
-    return table, problems
+    return table, [f"{one}; this is left out" for one in problems]

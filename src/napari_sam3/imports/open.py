@@ -9,7 +9,7 @@ from napari_sam3.errors import VideoError
 from napari_sam3.imports.label_file import LabelFile
 
 
-def open_labels(path: str | os.PathLike[str]) -> LabelFile:
+def open_labels(path: str | os.PathLike[str], *, first_number: int | None = None) -> LabelFile:
     """Open labels of any format that is known here.
 
     Parameters
@@ -17,6 +17,9 @@ def open_labels(path: str | os.PathLike[str]) -> LabelFile:
     path : path-like
         A TIFF stack; a picture; a folder of numbered PNG (DAVIS's too) or TIFF; a Cell Tracking
         Challenge folder; an OME-Zarr with labels, or the labels in it; COCO or YouTube-VIS JSON.
+    first_number : int, optional
+        Of pictures whose names tell their frames by a number: the number that frame 0 has. What
+        is not sure without it is warned of (see `number_frames`).
 
     Returns
     -------
@@ -27,14 +30,20 @@ def open_labels(path: str | os.PathLike[str]) -> LabelFile:
     ------
     VideoError
         If there is no such file, or it holds no labels.
+
+    Warns
+    -----
+    UserWarning
+        Of what is not sure, was changed, or can't be used: frame numbers, ids, divisions.
     """
     from napari_sam3.imports.coco import open_json
     from napari_sam3.imports.pictures import (
         PICTURE_SUFFIXES,
         TIFF_SUFFIXES,
+        CtcLabels,
         PictureLabels,
         TiffLabels,
-        open_ctc,
+        visible_files,
     )
     from napari_sam3.imports.zarr_labels import ZarrLabels
 
@@ -45,24 +54,29 @@ def open_labels(path: str | os.PathLike[str]) -> LabelFile:
         raise VideoError(f"{str(place)!r} is no file or folder, but a pipe or a device")
     suffix = place.suffix.lower()
     if place.is_dir():
-        if any((place / name).is_file() for name in ("zarr.json", ".zgroup")):
+        files = visible_files(place)
+        if not {"zarr.json", ".zgroup"}.isdisjoint(f.name for f in place.iterdir()):
             return ZarrLabels(place)
-        if tables := sorted(t for t in place.glob("*_track.txt") if t.is_file()):
-            return open_ctc(place, tables[0])
-        files = [f for f in place.iterdir() if f.is_file() and not f.name.startswith(".")]
-        kinds = {f.suffix.lower() for f in files} & PICTURE_SUFFIXES
+        tables = [f for f in files if f.name.endswith("_track.txt")]
+        if len(tables) > 1:
+            names = " and ".join(f.name for f in tables)
+            raise VideoError(f"{str(place)!r} has two tables of tracks, {names}; remove one")
+        if tables:
+            return CtcLabels(place, tables[0], first_number=first_number)
+        pictures = [f for f in files if f.suffix.lower() in PICTURE_SUFFIXES]
+        kinds = {f.suffix.lower().replace("tiff", "tif") for f in pictures}
         if len(kinds) == 1:
-            return PictureLabels(place, [f for f in files if f.suffix.lower() in kinds])
+            return PictureLabels(place, pictures, first_number=first_number)
         what = f"pictures of {len(kinds)} kinds" if kinds else "no pictures"
         raise VideoError(
             f"{str(place)!r} has {what}; labels are a folder of PNG or of TIFF, or an OME-Zarr"
         )
-    if suffix in TIFF_SUFFIXES:
-        return TiffLabels(place)
-    if suffix in PICTURE_SUFFIXES:
-        return PictureLabels(place, [place])
     if suffix == ".json":
-        return open_json(place)
+        return open_json(place, first_number=first_number)
+    if suffix in PICTURE_SUFFIXES:
+        if first_number is not None:
+            raise VideoError(f"{str(place)!r} tells its frames itself; leave first_number out")
+        return TiffLabels(place) if suffix in TIFF_SUFFIXES else PictureLabels(place, [place])
     raise VideoError(
         f"{str(place)!r} is of no format of labels that is known here: TIFF, PNG, OME-Zarr, COCO "
         "or YouTube-VIS JSON, or a folder of pictures"

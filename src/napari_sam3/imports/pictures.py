@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
-from napari_sam3.export.sidecar import read_sidecar
+from napari_sam3.export.sidecar import OWN, PROCESSED, read_sidecar
+from napari_sam3.imports.ctc_lineage import Lineage, read_lineage
+from napari_sam3.imports.frame_numbers import MOST_FRAMES, FrameNumbers, number_frames
 from napari_sam3.imports.label_file import LabelFile, explain_read_errors
-from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.video.numbered_files import natural_key
+from napari_sam3.labels.frame_ranges import read_frames
+from napari_sam3.values import MAX_OBJECT_ID
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 PICTURE_SUFFIXES = TIFF_SUFFIXES | {".png", ".bmp"}
+PROCESSED_IN_TIFF = re.compile(rf"{PROCESSED}=([0-9,-]*)")
 
 
 class TiffLabels(LabelFile):
@@ -28,10 +30,16 @@ class TiffLabels(LabelFile):
         import tifffile
 
         with explain_read_errors(path):
-            self._tiff = tifffile.TiffFile(path)
+            # names of other files, which may lie anywhere, are not followed
+            self._tiff = tifffile.TiffFile(path, _multifile=False)
         try:
             with explain_read_errors(path):
                 series = self._tiff.series[0]
+                if self._tiff.is_ome and series.kind != "ome":
+                    raise VideoError(
+                        f"{str(path)!r} is one of several files of a stack (OME-TIFF); save the "
+                        "labels as one file"
+                    )
                 shape = tuple(n for n in series.shape if n != 1)
             height, width = series.shape[-2:]
             frames = int(np.prod(series.shape[:-2], dtype=np.int64))
@@ -41,7 +49,11 @@ class TiffLabels(LabelFile):
                     "(frames, height, width): save one channel and plane alone"
                 )
             size = (int(height), int(width))
-            super().__init__(path, (frames, *size), greatest=greatest_of(series.dtype))
+            with explain_read_errors(path):
+                said = PROCESSED_IN_TIFF.search(str(self._tiff.pages.first.description))
+                known = None if said is None else read_frames(said[1], frames)
+            greatest = greatest_of(series.dtype)
+            super().__init__(path, (frames, *size), greatest=greatest, known=known)
             self._series = series
             # ImageJ writes one page for many frames, all in one piece
             self._whole: NDArray[Any] | None = None
@@ -69,11 +81,10 @@ class TiffLabels(LabelFile):
 
 
 class PictureLabels(LabelFile):
-    """Labels with a picture a frame.
+    """Labels with a picture a frame; frames without one were never processed.
 
-    Where the facts of the video lie beside the folder, or the numbers begin with 0, the number of a
-    picture is its frame, and frames without one are background. Else they follow each other from
-    frame 0 on.
+    In folders that were written here, or have the facts of the video beside them, the number of a
+    picture is its frame; else see `number_frames`.
 
     Parameters
     ----------
@@ -81,35 +92,38 @@ class PictureLabels(LabelFile):
         The folder, or the one picture.
     files : sequence of Path
         At least one.
-    objects : ObjectTable, optional
-        As `LabelFile` takes it.
-    problems : sequence of str
-        As `LabelFile` takes them.
-    renamed : mapping of int to int, optional
-        Ids of objects whose labels in the pictures are others.
+    first_number : int, optional
+        The number that frame 0 has.
     """
 
     def __init__(
-        self,
-        path: Path,
-        files: Sequence[Path],
-        *,
-        objects: ObjectTable | None = None,
-        problems: Sequence[str] = (),
-        renamed: Mapping[int, int] | None = None,
+        self, path: Path, files: Sequence[Path], *, first_number: int | None = None
     ) -> None:
-        self._renamed = dict(renamed or {})
-        files = sorted(files, key=natural_key)
-        numbers = [_number(file) for file in files]
-        are_frames = None not in numbers and len(set(numbers)) == len(files)
-        if are_frames and (numbers[0] == 0 or read_sidecar(path) is not None):
-            self._files = {n: file for n, file in zip(numbers, files, strict=True) if n is not None}
-        else:
-            self._files = dict(enumerate(files))
-        first = read_picture(files[0])
-        greatest = greatest_of(first.dtype)
-        shape = (max(self._files) + 1, first.shape[0], first.shape[1])
-        super().__init__(path, shape, greatest=greatest, objects=objects, problems=problems)
+        numbers, length = FrameNumbers((0,)), 1
+        if path not in files:
+            length = _length_said(files[0])
+            is_sure = length > 0 or read_sidecar(path) is not None
+            names = [file.name for file in files]
+            numbers = number_frames(names, first=first_number, is_sure=is_sure)
+        self._files = dict(zip(numbers.frames, files, strict=True))
+        lineage = self._read_lineage(path, numbers.first)
+        self._renamed = lineage.renamed
+        first = read_picture(self._files[min(self._files)])
+        # what follows may be of more bits, but PNG has no more than 16
+        is_tiff = any(file.suffix.lower() in TIFF_SUFFIXES for file in files)
+        greatest = MAX_OBJECT_ID if is_tiff and len(files) > 1 else greatest_of(first.dtype)
+        super().__init__(
+            path,
+            (max(max(self._files) + 1, length), first.shape[0], first.shape[1]),
+            greatest=greatest,
+            known=sorted(self._files),
+            objects=lineage.objects,
+            told=[*filter(None, [numbers.doubt]), *lineage.told],
+        )
+
+    def _read_lineage(self, path: Path, first: int) -> Lineage:
+        """What lies beside the pictures of tracks; `first` is the number of frame 0."""
+        return Lineage()
 
     def _read(self, frame_index: int) -> NDArray[Any]:
         file = self._files.get(frame_index)
@@ -124,35 +138,33 @@ class PictureLabels(LabelFile):
         return objects
 
 
-def open_ctc(folder: Path, table: Path) -> PictureLabels:
-    """Open a folder of the Cell Tracking Challenge with its table of tracks.
+class CtcLabels(PictureLabels):
+    """A folder of the Cell Tracking Challenge with its table of tracks.
 
-    The only child of a track that ended earlier than a frame before is no daughter: that is how
-    the challenge says that an object was away. It gets its first track's label.
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    table : Path
+        The table, as res_track.txt or man_track.txt; its frames have the pictures' numbers.
+    first_number : int, optional
+        The number that frame 0 has, in both.
     """
-    files = [f for f in folder.iterdir() if f.suffix.lower() in TIFF_SUFFIXES and f.is_file()]
-    if not files:
-        raise VideoError(f"{str(folder)!r} has {table.name}, but no masks (mask000.tif, ...)")
-    with explain_read_errors(table):
-        lines = table.read_text(encoding="utf-8").splitlines()
-        rows = [[int(n) for n in line.split()] for line in lines if line.strip()]
-        tracks = {label: (begin, end, parent) for label, begin, end, parent in rows}
-    children = Counter(parent for _, _, parent in tracks.values())
-    parents: dict[int, int] = {}
-    renamed: dict[int, int] = {}
-    begins: dict[int, int] = {}
-    for label, (begin, _, parent) in sorted(tracks.items(), key=lambda item: item[1]):
-        if parent not in tracks:
-            continue
-        obj_id = renamed.get(parent, parent)
-        if children[parent] == 1 and begin > tracks[parent][1] + 1:
-            renamed[label] = obj_id
-        else:
-            parents[label], begins[label] = obj_id, begin
-    problems: list[str] = []
-    with explain_read_errors(table):
-        objects = ObjectTable.from_parents(parents, begins, problems=problems)
-    return PictureLabels(folder, files, objects=objects, problems=problems, renamed=renamed)
+
+    def __init__(self, path: Path, table: Path, *, first_number: int | None = None) -> None:
+        files = [f for f in visible_files(path) if f.suffix.lower() in TIFF_SUFFIXES]
+        if not files:
+            raise VideoError(f"{str(path)!r} has {table.name}, but no masks (mask000.tif, ...)")
+        self._table = table
+        super().__init__(path, files, first_number=first_number)
+
+    def _read_lineage(self, path: Path, first: int) -> Lineage:
+        return read_lineage(self._table, self._files.keys(), first)
+
+
+def visible_files(folder: Path) -> list[Path]:
+    """The files of a folder without hidden ones, as "._mask000.tif" of macOS; by name."""
+    return sorted(f for f in folder.iterdir() if not f.name.startswith(".") and f.is_file())
 
 
 def read_picture(path: Path) -> NDArray[Any]:
@@ -167,13 +179,10 @@ def read_picture(path: Path) -> NDArray[Any]:
         if path.suffix.lower() in TIFF_SUFFIXES:
             import tifffile
 
-            labels = np.asarray(tifffile.imread(path))
+            labels = np.asarray(tifffile.imread(path, _multifile=False))
         else:
-            from PIL import Image
-
-            with Image.open(path) as image:
-                labels = np.asarray(image)
-    if labels.ndim != 2 or labels.dtype.kind not in "iub":
+            labels = _read_by_pillow(path)
+    if labels.ndim != 2 or labels.dtype.kind not in "iubf":
         raise VideoError(
             f"the mask {str(path)!r} has shape {labels.shape} and {labels.dtype}; give a grey or "
             "palette picture of whole numbers, without colour or transparency"
@@ -181,11 +190,34 @@ def read_picture(path: Path) -> NDArray[Any]:
     return labels.astype(np.uint8) if labels.dtype == bool else labels
 
 
+def _length_said(file: Path) -> int:
+    """Frames of the video as pictures that were written here tell; 0 of those of others."""
+    if file.suffix.lower() != ".png":
+        return 0
+    from PIL import Image
+
+    try:
+        with Image.open(file) as image:
+            said = re.fullmatch(r"frame [0-9]+ of ([0-9]+)", str(image.info.get(OWN)))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return 0  # it will be said when it is read
+    return int(said[1]) if said and int(said[1]) <= MOST_FRAMES else 0
+
+
+def _read_by_pillow(path: Path) -> NDArray[Any]:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image)
+    except Image.DecompressionBombError as exc:
+        raise VideoError(
+            f"{str(path)!r} says that it has too many pixels ({exc}); give a picture of the "
+            "video's size"
+        ) from exc
+
+
 def greatest_of(dtype: Any) -> int:
-    """The greatest label that a type of number holds; of what is no whole number, 0."""
-    return int(np.iinfo(dtype).max) if np.dtype(dtype).kind in "iu" else 0
-
-
-def _number(file: Path) -> int | None:
-    found = re.findall(r"\d+", file.stem)
-    return int(found[-1]) if found else None
+    """The greatest label that numbers of a type can be; those of floats are known when read."""
+    kind = np.dtype(dtype)
+    return min(int(np.iinfo(kind).max), MAX_OBJECT_ID) if kind.kind in "iu" else MAX_OBJECT_ID

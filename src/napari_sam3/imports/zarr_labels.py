@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
+from napari_sam3.export.sidecar import OWN, PROCESSED
 from napari_sam3.imports.label_file import LabelFile, explain_read_errors
 from napari_sam3.imports.object_facts import read_objects
 from napari_sam3.imports.pictures import greatest_of
+from napari_sam3.labels.frame_ranges import read_frames
 from napari_sam3.labels.frame_records import check_shape
 
 
@@ -37,6 +39,8 @@ class ZarrLabels(LabelFile):
             described = image.get("image-label", {}).get("properties") or []
             entries = ((int(p["label-value"]), p, str(p.get("class", ""))) for p in described)
             objects, problems = read_objects(entry for entry in entries if entry[0] > 0)
+            said = dict(group.attrs).get(OWN, {}).get(PROCESSED)
+            known = None if said is None else read_frames(said, lengths.get("t", 1))
         if others or named not in (["t", "y", "x"], ["y", "x"]):
             raise VideoError(
                 f"{str(path)!r} has labels of the axes {''.join(axes)} {array.shape}; only t, y "
@@ -47,7 +51,9 @@ class ZarrLabels(LabelFile):
         greatest = greatest_of(array.dtype)
         with explain_read_errors(path):
             shape = check_shape((lengths.get("t", 1), lengths["y"], lengths["x"]))
-        super().__init__(path, shape, greatest=greatest, objects=objects, problems=problems)
+        super().__init__(
+            path, shape, greatest=greatest, objects=objects, told=problems, known=known
+        )
 
     def _read(self, frame_index: int) -> NDArray[Any]:
         key: tuple[Any, ...] = self._key

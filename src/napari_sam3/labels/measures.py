@@ -111,9 +111,10 @@ def measure_labels(
 
 def _number_labels(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """The labels there are, rising, and which of them each value is; as `np.unique`, but faster."""
-    if values.dtype.kind != "u" or values.dtype.itemsize > 2:
+    greatest = int(values.max(initial=0))
+    if values.dtype.kind != "u" or greatest > np.iinfo(np.uint16).max:
         return np.unique(values, return_inverse=True)
     ids = np.flatnonzero(np.bincount(values))
-    places = np.zeros(np.iinfo(values.dtype).max + 1, np.intp)
+    places = np.zeros(greatest + 1, np.intp)
     places[ids] = np.arange(len(ids))
     return ids, places[values]

@@ -16,6 +16,7 @@ from napari_sam3.plain_files import copy_folder
 from napari_sam3.projects.lock import HOLDER, LOCK, ProjectLock
 from napari_sam3.settings import projects_path
 from napari_sam3.video.content_hash import hash_samples
+from napari_sam3.video.folder_contents import is_pattern, name_of
 
 SUFFIX = ".sam3"
 PROJECT, PROMPTS, LAYERS, OBJECTS = "project.json", "prompts.json", "layers.json", "objects.csv"
@@ -56,7 +57,7 @@ def project_for(video_path: str | os.PathLike[str], folder: Path | None = None) 
     Parameters
     ----------
     video_path : path-like
-        The video file, or folder of frames.
+        The video file, folder of frames, or pattern.
     folder : Path, optional
         That holds projects; `projects_path()` if left out.
 
@@ -71,11 +72,10 @@ def project_for(video_path: str | os.PathLike[str], folder: Path | None = None) 
         If the video can't be read.
     """
     place = Path(video_path).expanduser()
-    if not place.exists():
+    if not (place.exists() or is_pattern(place)):
         raise VideoError(f"there is no file or folder {str(place)!r}; check the path")
-    stem = place.name if place.is_dir() else place.stem
     parent = projects_path() if folder is None else folder
-    return parent / f"{stem}-{hash_samples(place)[:8]}{SUFFIX}"
+    return parent / f"{name_of(place)}-{hash_samples(place)[:8]}{SUFFIX}"
 
 
 def list_projects(folder: Path | None = None) -> list[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +32,11 @@ class ProjectLabels(LabelFile):
         self.project = project
         shape = project.video.shape
         super().__init__(
-            project.folder, shape, greatest=int(project.labels.max()), objects=project.objects
+            project.folder,
+            shape,
+            greatest=int(project.labels.max()),
+            known=project.labels.processed_frames().tolist(),
+            objects=project.objects,
         )
         self.facts = VideoFacts(*shape, name=project.video.name, fps=project.video.fps)
 
@@ -47,11 +50,6 @@ class ProjectLabels(LabelFile):
             If it can't be opened.
         """
         return cls(Project.open(folder, read_only=True))
-
-    @property
-    def known_frames(self) -> Sequence[int]:
-        """Frames that were processed, if only to find nothing."""
-        return [int(t) for t in self.project.labels.processed_frames()]
 
     def _read(self, frame_index: int) -> NDArray[Any]:
         return np.asarray(self.project.labels[frame_index])

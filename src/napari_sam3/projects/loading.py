@@ -22,6 +22,7 @@ from napari_sam3.projects.small_files import SmallFiles, set_aside
 from napari_sam3.projects.state import ProjectState, RunNote
 from napari_sam3.projects.video_reference import Shape, VideoReference
 from napari_sam3.session.saved_prompts import PromptList, prompts_from_json
+from napari_sam3.values import LABEL_DTYPE
 
 T = TypeVar("T")
 
@@ -205,10 +206,10 @@ def _open_labels(
             ) from exc
         problems.append(f"{CHUNKS_NAME} can't be read: the results are lost ({exc})")
         if read_only:
-            return LabelStack(shape)
+            return LabelStack(shape, LABEL_DTYPE)
         kept = [set_aside(folder / name) for name in (CHUNKS_NAME, RECORDS_NAME)]
         if names := [place.name for place in kept if place is not None]:
             problems.append(f"what is left of them is kept as {' and '.join(names)}")
-        return LabelStore.create(folder, shape)
+        return LabelStore.create(folder, shape, LABEL_DTYPE)
     problems += labels.problems
     return labels

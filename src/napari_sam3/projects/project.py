@@ -54,7 +54,7 @@ from napari_sam3.projects.state import ProjectState, RunNote
 from napari_sam3.projects.video_reference import Shape, VideoReference
 from napari_sam3.session.json_text import to_text
 from napari_sam3.session.saved_prompts import PromptList, SavedPrompt, prompts_to_json
-from napari_sam3.values import Direction, FrameResult
+from napari_sam3.values import LABEL_DTYPE, Direction, FrameResult
 from napari_sam3.video.base import Video
 
 logger = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ class Project:
                 draft.mkdir()
                 lock = ProjectLock(draft)
                 lock.take()
-                LabelStore.create(draft, shape).close()
+                LabelStore.create(draft, shape, LABEL_DTYPE).close()
                 labels = LabelStore.open(draft)
                 with cls(draft, SmallFiles(draft), labels, Contents(reference), lock, None) as new:
                     new._save_head()

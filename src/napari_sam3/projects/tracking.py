@@ -15,8 +15,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-
 from napari_sam3.errors import ProjectError, RequestError
 from napari_sam3.labels.drawing import draw_result
 from napari_sam3.labels.label_stack import LabelStack
@@ -29,8 +27,8 @@ from napari_sam3.session.propagation import Propagation
 from napari_sam3.session.saved_prompts import SavedPrompt
 from napari_sam3.session.session import VideoSession
 from napari_sam3.session.session_prompts import apply_prompts
-from napari_sam3.session.validation import check_range
-from napari_sam3.values import Direction, FrameResult
+from napari_sam3.session.validation import check_contrast_limits, check_range
+from napari_sam3.values import LABEL_DTYPE, Direction, FrameResult
 from napari_sam3.video import Video
 
 Say = Callable[[VideoSession, Sequence[SavedPrompt]], object]
@@ -155,9 +153,7 @@ class MemoryRun(LabelRun):
         try:
             say(self.session, prompts)
             self.propagation = self.session.propagate(direction, start, limit)
-            greatest = np.min_scalar_type(max(self.session.object_ids, default=0))
-            shape = (len(video), *self.session.frame_size)
-            self.labels = LabelStack(shape, np.promote_types(np.uint16, greatest))
+            self.labels = LabelStack((len(video), *self.session.frame_size), LABEL_DTYPE)
             for result in self._prompted_results():
                 self.keep(result)
         except BaseException:
@@ -229,6 +225,8 @@ class ProjectRun(LabelRun):
                 f"the project {str(project.folder)!r} can't be written: {project.why_read_only}"
             )
         self.project = project
+        start, limit = check_range(project.labels.shape[0], direction, start, limit)
+        contrast_limits = check_contrast_limits(contrast_limits)
         request = describe_request(prompts, direction, start, limit, contrast_limits)
         run = project.run
         if prompts and len(project.prompts) and (run is None or run.request != request):
@@ -252,8 +250,6 @@ class ProjectRun(LabelRun):
         try:
             is_new = not len(project.prompts)
             self.is_resumed = not is_new and bool(prompts or project.frames_to_do)
-            if not self.is_resumed:
-                check_range(len(self.session.video), direction, start, limit)
             if is_new:
                 say(self.session, prompts)
             self._recorder = ProjectSession(project, self.session)

@@ -12,6 +12,7 @@ from napari_sam3.errors import ProjectError, VideoError
 from napari_sam3.values import MOST_FRAMES, MOST_PIXELS
 from napari_sam3.video.base import Video
 from napari_sam3.video.content_hash import count_bytes, hash_samples
+from napari_sam3.video.folder_contents import is_pattern
 
 Shape = tuple[int, int, int]
 
@@ -202,7 +203,8 @@ class VideoReference:
             yield folder / name
 
     def _is_at(self, place: Path) -> bool:
-        if not (place.is_file() or place.is_dir()):  # what a damaged project names may block
+        # what a damaged project names may block
+        if not (place.is_file() or place.is_dir() or is_pattern(place)):
             raise FileNotFoundError(place)
         if self.n_bytes is not None and place.is_file() and place.stat().st_size != self.n_bytes:
             return False

@@ -30,7 +30,7 @@ MOST_BYTES = 256 * 2**20
 """All records together; the one not used for longest makes room."""
 
 _MOST_UNPACKED = 2**31
-_VERSION = 3
+_VERSION = 4
 _HEAD = 2**16
 _ARRAYS = {
     "stamps": np.int64,

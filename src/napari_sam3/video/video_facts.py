@@ -35,6 +35,9 @@ class VideoFacts:
         Height and width of a pixel in `unit`.
     unit : str or None
         Of length, as "um", "nm", "mm".
+    file_names : tuple of str or None
+        Of the pictures that are the frames, as seen from beside the folder ("cam1/IMG_0007.JPG");
+        None where frames have no files of their own.
 
     Raises
     ------
@@ -51,6 +54,7 @@ class VideoFacts:
     timestamps: tuple[float, ...] | None = None
     pixel_size: tuple[float, float] | None = None
     unit: str | None = None
+    file_names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if min(self.shape) < 1:
@@ -59,6 +63,11 @@ class VideoFacts:
             raise ValueError(
                 f"there are {len(self.timestamps)} timestamps, but the video has {self.frames} "
                 "frames"
+            )
+        if self.file_names is not None and len(self.file_names) != self.frames:
+            raise ValueError(
+                f"there are {len(self.file_names)} names of pictures, but the video has "
+                f"{self.frames} frames"
             )
         positive = [self.fps, *(self.pixel_size or ())]
         if not all(n is None or (math.isfinite(n) and n > 0) for n in positive):
@@ -94,6 +103,8 @@ class VideoFacts:
         fields["timestamps_s"] = fields.pop("timestamps")
         if self.pixel_size is not None:
             fields["pixel_size"] = dict(zip("yx", self.pixel_size, strict=True))
+        if self.file_names is None:
+            del fields["file_names"]
         return json.dumps({"kind": KIND, "version": VERSION, **fields}, indent=1)
 
     @classmethod
@@ -119,6 +130,7 @@ class VideoFacts:
             ):
                 raise ValueError("a video of that size can't be")
             times, size = fields.get("timestamps_s"), fields.get("pixel_size")
+            names = fields.get("file_names")
             return cls(
                 frames=int(fields["frames"]),
                 height=int(fields["height"]),
@@ -126,6 +138,7 @@ class VideoFacts:
                 **{name: fields.get(name) for name in ("name", "sha256", "fps", "unit")},
                 timestamps=None if times is None else tuple(float(t) for t in times),
                 pixel_size=None if size is None else (float(size["y"]), float(size["x"])),
+                file_names=None if names is None else tuple(map(str, names)),
             )
         except (KeyError, TypeError) as exc:
             raise ValueError(f"the {KIND} are damaged ({exc!r})") from exc
@@ -161,4 +174,5 @@ def describe_video(video: Video, *, with_hash: bool = True) -> VideoFacts:
         timestamps=None if video.timestamps is None else tuple(video.timestamps.tolist()),
         pixel_size=None if size is None else (float(size[0]), float(size[1])),
         unit=unit,
+        file_names=video.file_names,
     )

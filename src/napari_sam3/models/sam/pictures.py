@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2 import functional as transforms
+from torchvision.transforms.v2 import InterpolationMode, functional as transforms
 
 from napari_sam3.models.weights.model_files import read_model_text
 

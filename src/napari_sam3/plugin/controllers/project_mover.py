@@ -5,12 +5,9 @@ from __future__ import annotations
 import errno
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from napari_sam3.errors import ProjectError
-
-if TYPE_CHECKING:
-    from napari_sam3.projects import Project
+from napari_sam3.projects import Project
 
 
 def move_project(project: Project, target: Path) -> tuple[Project, str | None]:
@@ -32,8 +29,6 @@ def move_project(project: Project, target: Path) -> tuple[Project, str | None]:
     problem : str or None
         Why it was not moved.
     """
-    from napari_sam3.projects import Project
-
     source = project.folder
     try:
         _check_target(source, target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakSet
 
 from napari.layers import Image, Layer
@@ -23,7 +23,7 @@ from napari_sam3.plugin.controllers.project_snapshot import (
     restore_state,
 )
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
-from napari_sam3.plugin.controllers.worker import Run, run_once
+from napari_sam3.plugin.controllers.worker import Errand
 from napari_sam3.plugin.layers.carried_layers import carry, lay_on
 from napari_sam3.plugin.layers.layer_roles import BOXES, FOLDER, MASKS, POINTS, RESULTS, ROLE, VIDEO
 from napari_sam3.plugin.layers.mask_state import masks_entry
@@ -39,9 +39,9 @@ from napari_sam3.plugin.layers.stack_axes import frame_count
 from napari_sam3.plugin.layers.transforms import layer_shape
 from napari_sam3.plugin.model.open_project import OpenProject, video_path
 from napari_sam3.plugin.model.project_lookup import EarlierProject, find_earlier
-
-if TYPE_CHECKING:
-    from napari_sam3.projects import Project
+from napari_sam3.projects import Project
+from napari_sam3.video import open_video
+from napari_sam3.video.proxy import show_proxy
 
 
 class ProjectOpener(QObject):
@@ -59,8 +59,7 @@ class ProjectOpener(QObject):
         super().__init__()
         self._tracking, self._state, self._viewer = tracking, tracking.state, tracking.viewer
         self._projects = projects
-        self._run: Run | None = None
-        self._search: Run | None = None
+        self._errand, self._search = Errand(), Errand()
         self._earlier: EarlierProject | None = None
         self._refused: WeakSet[Layer] = WeakSet()  # of projects that could not be opened
         self._state.events.video.connect(self._on_video_chosen)
@@ -71,7 +70,7 @@ class ProjectOpener(QObject):
 
     def _on_video_chosen(self, image_layer: Image | None) -> None:
         """See whether there is earlier work on a video; said within a moment."""
-        self._drop_search()
+        self._search.drop()
         self._offer(None)
         self.follow_layers()  # the dock may be opened after them
         self._take_for_array(image_layer)
@@ -80,12 +79,11 @@ class ProjectOpener(QObject):
         if image_layer is None or path is None or self._state.tracked(image_layer).project:
             return
         held = tuple(opened.project.folder for opened in self._projects.open)
-        self._search = run_once(
+        self._search.start(
             lambda: find_earlier(path, but=held), self._on_found, lambda _error: None
         )
 
     def _on_found(self, earlier: EarlierProject | None) -> None:
-        self._search = None
         if self._projects.project is None and not self._waiting():
             self._offer(earlier)
 
@@ -99,20 +97,15 @@ class ProjectOpener(QObject):
         if self._earlier is not None:
             self.open(self._earlier.folder)
 
-    def _drop_search(self) -> None:
-        if self._search is not None:
-            self._search.drop()
-        self._search = None
-
     def close(self) -> None:
         """Look for nothing more."""
-        self._drop_search()
+        self._search.drop()
 
     # --------------------------------------------------------------- opening
 
     def open(self, folder: Path) -> None:
         """Open a project; its layers and state are there within a moment."""
-        if self._run is not None or self._tracking.job is not None:
+        if self._errand.is_running or self._tracking.job is not None:
             return
         folder = Path(folder).expanduser().absolute()
         if any(
@@ -141,7 +134,7 @@ class ProjectOpener(QObject):
 
     def follow_layers(self) -> None:
         """Take over what a reader has opened."""
-        if self._waiting() and self._run is None:
+        if self._waiting() and not self._errand.is_running:
             # when the last of its layers is there
             QTimer.singleShot(0, self._open_waiting)
 
@@ -166,21 +159,18 @@ class ProjectOpener(QObject):
         on_done: Callable[[Any], None],
         on_failed: Callable[[], None] = lambda: None,
     ) -> None:
-        def end() -> None:
-            self._run, self._projects.is_busy = None, False
-
         def finish(result: Any) -> None:
-            end()
+            self._projects.is_busy = False
             on_done(result)
             self._projects.refresh()
 
         def fail(error: Sam3Error) -> None:
-            end()
+            self._projects.is_busy = False
             show_error(str(error))
             on_failed()
             self._projects.refresh()
 
-        self._run = run_once(call, finish, fail)
+        self._errand.start(call, finish, fail)
         self._projects.is_busy = True
         self._projects.refresh()
 
@@ -294,13 +284,10 @@ class ProjectOpener(QObject):
     def point_to(self, path: Path) -> None:
         """Say where the video of the project is now; its layers come to life within a moment."""
         opened = self._projects.current
-        if opened is None or opened.image_layer is not None or self._run is not None:
+        if opened is None or opened.image_layer is not None or self._errand.is_running:
             return
 
         def look() -> LoadedProject:
-            from napari_sam3.video import open_video
-            from napari_sam3.video.proxy import show_proxy
-
             opened.project.point_to(path)
             loaded = LoadedProject(opened.project, show_proxy(open_video(path)), path)
             loaded.layers = project_layers(loaded)
@@ -342,7 +329,7 @@ class ProjectOpener(QObject):
     def move_to(self, folder: Path) -> None:
         """Move the project; the work goes on there."""
         opened = self._projects.current
-        if opened is None or self._run is not None or self._tracking.job is not None:
+        if opened is None or self._errand.is_running or self._tracking.job is not None:
             return
         self._projects.stop_saving(opened)
         self._tracking.close_session()

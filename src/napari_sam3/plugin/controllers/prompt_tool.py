@@ -8,8 +8,8 @@ from napari.layers import Points, Shapes
 
 from napari_sam3.plugin.layers.exemplars import COUNTEREXAMPLE, EXAMPLE
 from napari_sam3.plugin.layers.prompt_layers import EXCLUDE, INCLUDE, NEW_OBJECT
-from napari_sam3.plugin.layers.results_layer import HIGHEST_ID
 from napari_sam3.plugin.model.app_state import AppState
+from napari_sam3.values import MAX_OBJECT_ID
 
 NEXT_OBJECT_KEY = "N"
 SWITCH_SIGN_KEY = "W"
@@ -78,7 +78,7 @@ class PromptTool:
 
     def _take_next_object(self, _layer: Any) -> None:
         """Go on to the next object."""
-        self._state.object_in_hand = min(self._state.object_in_hand + 1, HIGHEST_ID)
+        self._state.object_in_hand = min(self._state.object_in_hand + 1, MAX_OBJECT_ID)
 
     def _switch_sign(self, _layer: Any) -> None:
         """Switch between include and exclude."""

@@ -109,7 +109,9 @@ def _looks_like_labels(path: Path) -> bool:
     if path.is_dir():
         if (path / "zarr.json").is_file() or (path / ".zgroup").is_file():
             return _is_label_zarr(path)
-        return any(path.glob("*_track.txt")) or _is_palette_folder(path)
+        # hidden files, as macOS leaves them beside others, are none
+        files = [f for f in path.iterdir() if not f.name.startswith(".")]
+        return any(f.name.endswith("_track.txt") for f in files) or _is_palette_folder(files)
     if path.suffix.lower() != ".json" or not path.is_file():
         return False
     with path.open(encoding="utf-8") as file:
@@ -129,8 +131,8 @@ def _is_label_zarr(path: Path) -> bool:
     return (path / "labels").is_dir() and '"multiscales"' not in said
 
 
-def _is_palette_folder(path: Path) -> bool:
-    first = next((f for f in path.iterdir() if f.suffix.lower() == ".png"), None)
+def _is_palette_folder(files: Iterable[Path]) -> bool:
+    first = next((f for f in files if f.suffix.lower() == ".png"), None)
     if first is None:
         return False
     with open_plain(first.resolve()) as file:

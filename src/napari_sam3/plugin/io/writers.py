@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from napari_sam3.labels.label_stack import LabelStack
     from napari_sam3.labels.object_notes import ObjectNote
     from napari_sam3.plugin.layers.stack_axes import StackAxes
     from napari_sam3.video.video_facts import VideoFacts
@@ -24,8 +25,11 @@ MOST_HASHED = 4 * 2**30
 """Bytes; the content hash of a larger video is left out of what is saved from the window."""
 
 
-def write_label_tiff(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Save labels as one TIFF, with the time and pixel spacing that the layer's units tell.
+def _writer(name: str, what: str) -> Callable[[str, Any, dict[str, Any]], list[str]]:
+    def write(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+        return _write(name, path, data, attributes)
+
+    write.__doc__ = f"""Save labels as {what}, with what the layer tells of units and objects.
 
     Parameters
     ----------
@@ -48,57 +52,21 @@ def write_label_tiff(path: str, data: Any, attributes: dict[str, Any]) -> list[s
     LayerError
         If the labels are no stack of frames.
     """
-    return _write("tiff", path, data, attributes)
+    return write
 
 
-def write_label_folder(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Save labels as a folder of PNG, one a frame; parameters as for `write_label_tiff`."""
-    return _write("png", path, data, attributes)
-
-
-def write_table(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Save a CSV of the objects on each frame; parameters as for `write_label_tiff`."""
-    return _write("csv", path, data, attributes)
-
-
-def write_coco(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Save COCO JSON with run lengths; parameters as for `write_label_tiff`."""
-    return _write("coco", path, data, attributes)
-
-
-def write_coco_polygons(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Save COCO JSON with polygons; parameters as for `write_label_tiff`."""
-    return _write("coco-polygons", path, data, attributes)
-
-
-def write_youtube_vis(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Save YouTube-VIS JSON; parameters as for `write_label_tiff`."""
-    return _write("ytvis", path, data, attributes)
-
-
-def write_ctc(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Save a Cell Tracking Challenge folder; parameters as for `write_label_tiff`."""
-    return _write("ctc", path, data, attributes)
-
-
-def write_mot(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Save MOTChallenge CSV; parameters as for `write_label_tiff`."""
-    return _write("mot", path, data, attributes)
-
-
-def write_davis(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Save a DAVIS folder; parameters as for `write_label_tiff`."""
-    return _write("davis", path, data, attributes)
-
-
-def write_ome_zarr(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Save OME-Zarr labels; parameters as for `write_label_tiff`."""
-    return _write("ome-zarr", path, data, attributes)
-
-
-def write_geff(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Save the tracks as GEFF; parameters as for `write_label_tiff`."""
-    return _write("geff", path, data, attributes)
+# as the manifest names them
+write_label_tiff = _writer("tiff", "one TIFF")
+write_label_folder = _writer("png", "a folder of PNG, one a frame")
+write_table = _writer("csv", "a CSV of the objects on each frame")
+write_coco = _writer("coco", "COCO JSON with run lengths")
+write_coco_polygons = _writer("coco-polygons", "COCO JSON with polygons")
+write_youtube_vis = _writer("ytvis", "YouTube-VIS JSON")
+write_ctc = _writer("ctc", "a Cell Tracking Challenge folder")
+write_mot = _writer("mot", "a MOTChallenge CSV")
+write_davis = _writer("davis", "a DAVIS folder")
+write_ome_zarr = _writer("ome-zarr", "OME-Zarr labels")
+write_geff = _writer("geff", "tracks in GEFF")
 
 
 def _write(name: str, path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
@@ -239,13 +207,21 @@ class _LabelsOnVideo:
 
     def notes(self, frame_index: int) -> Mapping[int, ObjectNote]:
         """Scores and sources, if the labels are frame by frame those of the video."""
+        planes = self._planes()
+        return {} if planes is None else planes.notes(frame_index)
+
+    def processed_frames(self) -> NDArray[np.intp]:
+        """Frames ever processed, if the labels are frame by frame those of the video; else all."""
+        planes = self._planes()
+        return np.arange(self.shape[0]) if planes is None else planes.processed_frames()
+
+    def _planes(self) -> LabelStack | None:
+        from napari_sam3.labels.label_stack import LabelStack
         from napari_sam3.plugin.layers.label_planes import frames_of
 
         planes = frames_of(self._layers[2].data)
-        notes = getattr(planes, "notes", None)
-        if notes is None or planes.shape[0] != self.shape[0]:
-            return {}
-        return notes(frame_index)
+        is_same = isinstance(planes, LabelStack) and planes.shape[0] == self.shape[0]
+        return planes if is_same else None
 
 
 def _facts_of(shape: tuple[int, int, int], attributes: dict[str, Any]) -> VideoFacts | None:
@@ -255,14 +231,15 @@ def _facts_of(shape: tuple[int, int, int], attributes: dict[str, Any]) -> VideoF
     labels, or what the layer of the video knew.
     """
     from napari_sam3.video.content_hash import hash_content
+    from napari_sam3.video.folder_contents import is_pattern
     from napari_sam3.video.video_facts import VideoFacts
 
     metadata = attributes.get("metadata") or {}
     known, video = metadata.get("video_facts"), metadata.get("video") or {}
     if not isinstance(known, VideoFacts) or known.shape != shape:
-        path, times = video.get("path"), video.get("timestamps")
+        path, times, names = (video.get(key) for key in ("path", "timestamps", "file_names"))
         place = Path(path) if path else None
-        if place is not None and not place.exists():
+        if place is not None and not (place.exists() or is_pattern(place)):
             place = None
         known = VideoFacts(
             *shape,
@@ -270,6 +247,7 @@ def _facts_of(shape: tuple[int, int, int], attributes: dict[str, Any]) -> VideoF
             sha256=None if place is None or _is_large(place) else hash_content(place),
             fps=video.get("fps") or None,
             timestamps=tuple(times) if times is not None and len(times) == shape[0] else None,
+            file_names=tuple(names) if names is not None and len(names) == shape[0] else None,
         )
     size, interval = _pixel_size_um(attributes), _frame_interval(attributes)
     if size is not None:
@@ -283,8 +261,9 @@ def _facts_of(shape: tuple[int, int, int], attributes: dict[str, Any]) -> VideoF
 
 def _is_large(path: Path) -> bool:
     """Whether reading all of a video to hash it would make the window wait for long."""
-    files = path.iterdir() if path.is_dir() else [path]
-    return sum(f.stat().st_size for f in files if f.is_file()) > MOST_HASHED
+    from napari_sam3.video.content_hash import count_bytes
+
+    return count_bytes(path) > MOST_HASHED
 
 
 def _frame_interval(attributes: dict[str, Any]) -> float | None:

@@ -13,7 +13,7 @@ from napari_sam3.plugin.layers.layer_roles import MASKS
 from napari_sam3.plugin.layers.overlay import labels_on_frame
 from napari_sam3.plugin.layers.stack_axes import StackAxes
 from napari_sam3.session.run_lengths import decode_runs, run_lengths
-from napari_sam3.values import ObjectMask
+from napari_sam3.values import LABEL_DTYPE, ObjectMask
 
 if TYPE_CHECKING:
     from napari_sam3.projects import Project
@@ -65,7 +65,7 @@ def draw_masks(told: Mapping[str, Any], shape: tuple[int, int, int]) -> LabelSta
     KeyError, TypeError, ValueError
         If they can't be understood.
     """
-    planes = LabelStack(shape)
+    planes = LabelStack(shape, LABEL_DTYPE)
     for number, masks in told["frames"].items():
         plane = np.zeros(shape[1:], planes.dtype)
         for label, counts in masks.items():

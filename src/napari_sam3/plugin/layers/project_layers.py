@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -183,23 +184,6 @@ def _make_masks(told: Mapping[str, Any] | None, opened: LoadedProject) -> LayerD
     return planes, {"name": str(told["name"]), "opacity": 0.5, **_place_of_video(opened)}, "labels"
 
 
-def _make_points(told: Mapping[str, Any] | None, opened: LoadedProject) -> LayerData | None:
-    return _make_prompts("points", told, opened)
-
-
-def _make_boxes(told: Mapping[str, Any] | None, opened: LoadedProject) -> LayerData | None:
-    return _make_prompts("shapes", told, opened)
-
-
-_MAKERS = {
-    VIDEO: _make_video,
-    MASKS: _make_masks,
-    RESULTS: _make_results,
-    BOXES: _make_boxes,
-    POINTS: _make_points,
-}
-
-
 def _make_prompts(
     kind: str, told: Mapping[str, Any] | None, opened: LoadedProject
 ) -> LayerData | None:
@@ -212,6 +196,15 @@ def _make_prompts(
     if told.get("type") != kind:
         raise ValueError(f"it is told as {told.get('type')!r}")
     return prompt_layer_data(told, min(opened.project.video.shape[1:]))
+
+
+_MAKERS: dict[str, Callable[..., LayerData | None]] = {
+    VIDEO: _make_video,
+    MASKS: _make_masks,
+    RESULTS: _make_results,
+    BOXES: partial(_make_prompts, "shapes"),
+    POINTS: partial(_make_prompts, "points"),
+}
 
 
 def _drawn_anew(kind: str, opened: LoadedProject) -> dict[str, Any] | None:

@@ -10,16 +10,21 @@ from napari.layers import Image, Labels
 from napari.utils.notifications import show_warning
 from numpy.typing import NDArray
 
+from napari_sam3.errors import LayerError
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.object_notes import ObjectNote, Source
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
 from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count
 from napari_sam3.plugin.layers.transforms import layer_shape
-from napari_sam3.values import BoolArray, FrameResult, ObjectMask, PackedMask, label_image
-
-LABEL_DTYPE = np.uint16
-HIGHEST_ID = int(np.iinfo(LABEL_DTYPE).max)
+from napari_sam3.values import (
+    LABEL_DTYPE,
+    BoolArray,
+    FrameResult,
+    ObjectMask,
+    PackedMask,
+    label_image,
+)
 
 Key = tuple[int, int]
 """Frame index, object id."""
@@ -80,7 +85,8 @@ class ResultsLayer:
         layer.events.n_edit_dimensions.connect(_keep_to_frame)
         # writers tell it beside what they write
         layer.metadata["video"] = {
-            key: image_layer.metadata.get(key) for key in ("path", "fps", "timestamps")
+            key: image_layer.metadata.get(key)
+            for key in ("path", "fps", "timestamps", "file_names")
         }
         layer.metadata["objects"] = ObjectTable() if objects is None else objects
         self._recollect()
@@ -112,13 +118,24 @@ class ResultsLayer:
             Of a frame index and an object id: whether there is a prompt.
         run : int
             Number of the propagation that it is of; 0: of none.
+
+        Raises
+        ------
+        LayerError
+            If the labels, which are those of an older project, can't hold an id.
         """
+        highest = np.iinfo(self.planes.dtype).max
+        if max(result.objects, default=0) > highest:
+            raise LayerError(
+                f"object {max(result.objects)} can't be shown: ids in this project go up to "
+                f"{highest}; give it a smaller one, or begin a new project"
+            )
         frame_index = result.frame_index
         self._own_ids.update(result.objects)
         if self.planes.is_edited(frame_index):
             return  # being painted in just now: the next run hears of it
         shown = {i: m for i, m in result.objects.items() if (frame_index, i) not in self._wiped}
-        frame = label_image(shown, self.planes.shape[1:], LABEL_DTYPE)
+        frame = label_image(shown, self.planes.shape[1:], self.planes.dtype)
         painted = self._without_own(self.planes[frame_index])
         notes = self._kept_notes(frame_index)
         for obj_id, mask in shown.items():
@@ -194,9 +211,7 @@ class ResultsLayer:
     def _without_own(self, frame: NDArray[Any]) -> NDArray[Any]:
         """The labels of a frame that are not the session's; `frame` is changed."""
         if frame.any():
-            is_own = np.zeros(np.iinfo(LABEL_DTYPE).max + 1, bool)
-            is_own[list(self._own_ids)] = True
-            frame[is_own[frame]] = 0
+            frame[np.isin(frame, list(self._own_ids))] = 0
         return frame
 
 

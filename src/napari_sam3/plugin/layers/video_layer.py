@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sam3.video.folder_contents import name_of
+
 if TYPE_CHECKING:
     from napari_sam3.video import Video
 
@@ -23,7 +25,8 @@ def video_layer(video: Video) -> LayerData:
     Time is in seconds where every frame lasts equally long (scale 1/fps); else, or where the rate
     is not known, it is in frames. Then the slider's steps are frames either way. Height and width
     are in the unit that the file gives its pixels' size in, else in pixels. `metadata` holds
-    `fps`, `timestamps` (s, for each frame), `path` and what the file says of itself.
+    `fps`, `timestamps` (s, for each frame), `path`, `file_names` (of a folder's pictures) and what
+    the file says of itself.
 
     Parameters
     ----------
@@ -54,6 +57,7 @@ def video_layer(video: Video) -> LayerData:
             "fps": video.fps,
             "timestamps": video.timestamps,
             "path": str(video.path) if video.path is not None else None,
+            "file_names": video.original.file_names,
         },
     }
     return video, arguments, "image"
@@ -85,4 +89,4 @@ def contrast_limits(video: Video) -> tuple[float, float]:
 def _name_of(path: Path | None) -> str:
     if path is None:
         return "video"
-    return path.name if path.is_dir() else path.stem
+    return name_of(path)

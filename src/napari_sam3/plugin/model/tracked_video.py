@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import ref
 
 import numpy as np
@@ -13,9 +13,7 @@ from napari_sam3.plugin.layers.carried_layers import CarriedLayers
 from napari_sam3.plugin.layers.results_layer import ResultsLayer
 from napari_sam3.plugin.layers.stack_axes import StackAxes, video_contrast_limits
 from napari_sam3.plugin.model.command_history import CommandHistory
-
-if TYPE_CHECKING:
-    from napari_sam3.plugin.model.open_project import OpenProject
+from napari_sam3.plugin.model.open_project import OpenProject
 
 _OWNER = "sam3_owner"
 """In a layer's metadata: weak references to the layer, for a copy has them too, and its owner."""

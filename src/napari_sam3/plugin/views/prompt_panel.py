@@ -12,13 +12,13 @@ from qtpy.QtWidgets import QLabel
 from napari_sam3.models.registry import ModelEntry, models_that_take
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.layers.prompt_layers import EXCLUDE, INCLUDE
-from napari_sam3.plugin.layers.results_layer import HIGHEST_ID
 from napari_sam3.plugin.model.app_state import NEW_EACH, split_text
 from napari_sam3.plugin.model.model_catalog import KINDS_OF_PROMPTS, format_kinds
 from napari_sam3.plugin.views.widgets.binding import bind
 from napari_sam3.plugin.views.widgets.groups import FieldGroup
 from napari_sam3.plugin.views.widgets.layer_combo import LayerCombo
 from napari_sam3.plugin.views.widgets.spin_box import NumberField
+from napari_sam3.values import MAX_OBJECT_ID
 
 
 class PromptPanel:
@@ -72,7 +72,7 @@ class PromptPanel:
             "The object that the next click or box belongs to. 'each new': every click and every "
             "box is an object of its own. Key N: next object.",
             min=NEW_EACH,
-            max=HIGHEST_ID,
+            max=MAX_OBJECT_ID,
             lowest="each new",
         )
         self.sign = RadioButtons(
@@ -94,22 +94,22 @@ class PromptPanel:
         self.group = FieldGroup("Prompts")
         rows = self.group.rows
         rows.add_row(self.new.native)
-        for field in (self.points.box, self.boxes.box, self.masks.box, self.text):
+        for field in (self.points, self.boxes, self.masks, self.text):
             rows.add(field)
         rows.add(self.object, self.swatch)
         rows.add(self.sign)
         rows.add_row(self.exemplars.native)
         self._natives = {
             "text": self.text.native,
-            "points": self.points.box.native,
-            "boxes": self.boxes.box.native,
-            "masks": self.masks.box.native,
+            "points": self.points.native,
+            "boxes": self.boxes.native,
+            "masks": self.masks.native,
             "exemplars": self.exemplars.native,
         }
         self._tooltips = {kind: native.toolTip() for kind, native in self._natives.items()}
         for name in ("points", "boxes", "masks"):
             combo: LayerCombo = getattr(self, name)
-            state.events[name].connect(combo.show)
+            state.events[name].connect(combo.choose)
             combo.changed.connect(lambda layer, name=name: setattr(state, name, layer))
         bind(state, "object_in_hand", self.object)
         bind(state, "sign", self.sign)

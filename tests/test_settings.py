@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,14 @@ def test_projects_are_kept_where_it_is_said(monkeypatch):
     assert projects_path() == Path("/data/kept")
     monkeypatch.setenv("NAPARI_SAM3_KEEP_RESULTS", "perhaps")
     assert not read_settings().keep_results
+
+
+def test_a_file_that_is_no_plain_one_stops_nothing(tmp_path, caplog):
+    settings_path().parent.mkdir()
+    os.mkfifo(settings_path())
+    assert read_settings() == Settings()
+    settings_path().unlink()
+    with settings_path().open("wb") as file:
+        file.truncate(8 * 2**30)
+    assert read_settings() == Settings()
+    assert "MB" in caplog.text

@@ -146,8 +146,9 @@ def copy_plain(source: Path, target: Path) -> None:
     OSError
         As `open_plain`, or if it can't be written.
     """
-    with open_plain(source) as file, written_whole(target) as part:
-        with part.open("wb") as copy:
+    with written_whole(target) as part:
+        # closed before it takes its place: Windows replaces no file that is open
+        with open_plain(source) as file, part.open("wb") as copy:
             shutil.copyfileobj(file, copy, 2**20)
         shutil.copystat(source, part, follow_symlinks=False)
 

@@ -105,6 +105,28 @@ def test_a_chunk_that_inflates_beyond_its_size_is_not_unpacked(tmp_path, kind, p
         labels[1]
 
 
+@pytest.mark.parametrize("is_whole", [False, True])
+@pytest.mark.parametrize("at_start", [False, True])
+def test_a_chunk_in_a_shard_is_not_unpacked_either(tmp_path, at_start, is_whole):
+    path = write(tmp_path / "a.zarr", **KINDS["v3 shards"])
+    place = path / "0" / "zarr.json"
+    said = json.loads(place.read_text())
+    told = said["codecs"][0]["configuration"]
+    told["index_codecs"] = [{"name": "bytes", "configuration": {"endian": "little"}}]
+    told["index_location"] = "start" if at_start else "end"
+    if is_whole:
+        told["chunk_shape"] = list(SHAPE)
+    place.write_text(json.dumps(said))
+    bomb = bytes(Zstd().encode(bytes(2**26)))
+    n_chunks = 1 if is_whole else 3
+    begin = 16 * n_chunks if at_start else 0
+    index = np.array([[begin, len(bomb)]] * n_chunks, "<u8").tobytes()
+    (shard,) = (p for p in (path / "0").rglob("*") if p.is_file() and p.name != "zarr.json")
+    shard.write_bytes(index + bomb if at_start else bomb + index)
+    with open_labels(path) as labels, pytest.raises(VideoError, match="should"):
+        labels[1]
+
+
 @pytest.mark.parametrize("name", ["zarr.json", "0", "0/zarr.json", "0/c"])
 def test_a_link_to_a_part_is_refused(tmp_path, name):
     path = write(tmp_path / "a.zarr")

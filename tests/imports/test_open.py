@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -261,3 +262,13 @@ def test_facts_of_another_video_are_refused(tmp_path):
     sidecar_path(tmp_path / "a.tif").write_text(VideoFacts(6, 40, 53).to_json())
     with pytest.raises(VideoError, match="delete the wrong one"):
         open_labels(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(
+    "name", ["a.json", "a.tif", "a.png", "folder/man_track.txt", "folder/0.png"]
+)
+def test_a_pipe_is_not_waited_for(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(VideoError, match=r"pipe|no pictures"):
+        open_labels((tmp_path / name).parent if "/" in name else tmp_path / name)

@@ -137,6 +137,33 @@ def test_results_and_prompts_follow_and_mean_the_same(ready, work, change):
     assert ((frame == 2) == disc(0, 60, 90)).all()
 
 
+@pytest.mark.parametrize("shape", ["tcyx", "tzyx", "ctyx"])
+def test_stacks_in_the_window(open_dock, film, work, shape):
+    dock = open_dock()
+    stack = {
+        "tcyx": np.repeat(film[:, None], 2, 1),
+        "tzyx": np.repeat(film[:, None], 6, 1),
+        "ctyx": np.repeat(film[None], 2, 0),
+    }[shape]
+    layer = dock.viewer.add_image(
+        stack, name="stack", axis_labels=tuple(shape), contrast_limits=(0, 255), rgb=False
+    )
+    dock.viewer.dims.current_step = (0,) * 4
+    dock.new_prompts()
+    points = dock.prompt_panel.points.value
+    points.add([[0] * (points.ndim - 2) + [30, 40]])
+    work(dock, dock.segment_frame)
+    results = labels_of(dock)
+    before = map_points(results, layer, [[0] * (results.ndim - 2) + [30, 40]])
+    layer.scale, layer.units = (3, 0.5, 2, 2), ("pixel", "s", "um", "um")
+    after = map_points(results, layer, [[0] * (results.ndim - 2) + [30, 40]])
+    np.testing.assert_allclose(after, before, atol=1e-9)
+    work(dock, dock.segment_frame)
+    plane = np.asarray(results.data)[(0,) * (results.ndim - 2)]
+    assert ((plane == 1) == disc(0, 30, 40)).all()
+    assert set(np.unique(plane)) == {0, 1}
+
+
 def test_tracks_follow_the_results(ready, work):
     work(ready, ready.segment_frame)
     results = labels_of(ready)

@@ -410,3 +410,25 @@ def test_twins_that_are_no_pairs_of_ids_are_told_and_left_out():
     problems = []
     assert prompts_from_json(told, problems=problems).twins == {(1, 2)}
     assert len(problems) == 4
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.csv", "folder"])
+@pytest.mark.parametrize("kind", ["pipe", "large", "link in a folder"])
+def test_what_is_no_plain_file_of_prompts_is_refused_at_once(tmp_path, name, kind):
+    place = tmp_path / name
+    if name == "folder":
+        place.mkdir()
+    file = place / "prompts.json" if name == "folder" else place
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "large":
+        with file.open("wb") as made:
+            made.truncate(8 * 2**30)
+    else:
+        write_prompts(tmp_path / "mine.json", [SavedPrompt(0, 1, np.array([[1.0, 2]]))])
+        file.symlink_to(tmp_path / "mine.json")
+        if name == "a.json":  # one that the person names is the person's
+            assert len(read_prompts(place)) == 1
+            return
+    with pytest.raises(PromptFileError):
+        read_prompts(place)

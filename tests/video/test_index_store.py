@@ -174,3 +174,21 @@ def test_quick_files_leave_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(probe, "WORTH_KEEPING", 1e9)
     open_video(encode(tmp_path / "clip.mp4")).close()
     assert not store_folder().exists()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "large"])
+def test_a_record_that_is_no_plain_file_is_as_good_as_none(tmp_path: Path, kind: str) -> None:
+    path = encode(tmp_path / "clip.mkv", **KINDS["clip.mkv"])
+    open_video(path).close()
+    (record,) = store_folder().glob("*.npz")
+    assert load_stream_info(path) is not None
+    if kind == "large":
+        with record.open("ab") as file:
+            file.truncate(8 * 2**30)
+    else:
+        record.rename(tmp_path / "mine")
+        if kind == "link":
+            record.symlink_to(tmp_path / "mine")
+        else:
+            os.mkfifo(record)
+    assert load_stream_info(path) is None

@@ -50,6 +50,8 @@ def open_labels(path: str | os.PathLike[str], *, first_number: int | None = None
     place = Path(path).expanduser()
     if not place.exists():
         raise VideoError(f"there is no file or folder {str(place)!r}; check the path")
+    if not (place.is_dir() or place.is_file()):  # a pipe would be waited for
+        raise VideoError(f"{str(place)!r} is no file or folder, but a pipe or a device")
     suffix = place.suffix.lower()
     if place.is_dir():
         files = visible_files(place)

@@ -127,7 +127,8 @@ class ChunkFolder:
     def remove_parts(self) -> None:
         """Remove what a killed process has left of chunks."""
         for part in self.path.glob(_PARTS):
-            part.unlink(missing_ok=True)
+            with suppress(OSError):  # no file at all, say
+                part.unlink()
 
     def read(self, frame_index: int) -> bytes:
         """The chunk of a frame; OSError where there is none, or none that can be."""

@@ -42,7 +42,18 @@ _CODE = {
     "use_pretrained_backbone",
 }
 _ENCODER = re.compile(r"(timm/)?repvit_\w+(\.\w+)?")
-_ENCODER_ARGUMENTS = {"depth", "embed_dim", "features_only", "in_chans", "out_indices"}
+_ENCODER_ARGUMENTS = {
+    "depth",
+    "distillation",
+    "drop_path_rate",
+    "embed_dim",
+    "features_only",
+    "in_chans",
+    "legacy",
+    "mlp_ratio",
+    "out_indices",
+    "output_stride",
+}
 _LARGEST, _MOST_LAYERS = 2**17, 512
 _LAYERS = re.compile("layers|blocks|depth")
 

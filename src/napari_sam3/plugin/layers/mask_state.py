@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from napari_sam3.projects import Project
 
 
+_MOST_DIGITS = 10  # of a frame's number
+
+
 def describe_masks(
     layer: Labels, image_layer: Image, axes: StackAxes, frames: Iterable[int]
 ) -> dict[str, Any]:
@@ -51,7 +54,7 @@ def masked_frames(project: Project) -> frozenset[int]:
     frames = {} if entry is None else entry.get("frames")
     if not isinstance(frames, dict):
         return frozenset()
-    return frozenset(int(number) for number in frames if number.isdecimal())
+    return frozenset(int(n) for n in frames if n.isdecimal() and len(n) < _MOST_DIGITS)
 
 
 def draw_masks(told: Mapping[str, Any], shape: tuple[int, int, int]) -> LabelStack:

@@ -131,9 +131,13 @@ def project_layers(opened: LoadedProject) -> list[LayerData]:
 
 def _make(role: str, told: Mapping[str, Any] | None, opened: LoadedProject) -> LayerData | None:
     try:
-        return _MAKERS[role](told, opened)
-    except (KeyError, TypeError, ValueError, AttributeError) as exc:
-        # the file may say anything: what it says of one layer must not cost the others
+        made = _MAKERS[role](told, opened)
+        if made is not None and told is not None:
+            Layer.create(*made)  # else napari would refuse it when all others are there
+        return made
+    # the file may say anything, and napari raises anything of it: what it says of one layer
+    # must not cost the others
+    except Exception as exc:
         reason = f"{type(exc).__name__}: {exc}"
         opened.problems.append(f"the layer of {role} can't be shown as it was ({reason})")
     return _MAKERS[role](None, opened)

@@ -151,9 +151,7 @@ class ResultWriter(ABC):
         ValueError
             If the writer is closed or there is no such frame.
         """
-        highest = max(result.objects, default=0)
-        dtype = np.uint16 if highest <= np.iinfo(np.uint16).max else np.uint32
-        labels = label_image(result.objects, self.shape[1:], dtype)
+        labels = label_image(result.objects, self.shape[1:])
         known = sources or {}
         notes = {
             obj_id: ObjectNote(mask.score, known.get(obj_id, "propagated"))

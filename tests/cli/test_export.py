@@ -157,6 +157,19 @@ def test_labels_are_taken_on_their_own_frame(tmp_path, video, capsys):
     assert "3 frames of labels, the video 5" in capsys.readouterr().err
 
 
+def test_pictures_of_some_frames_are_taken_on_theirs(tmp_path, video, capsys):
+    folder = tmp_path / "SEG"
+    folder.mkdir()
+    for number in (1, 3):
+        tifffile.imwrite(folder / f"man_seg{number:03d}.tif", LABELS[number])
+    out = ("-o", str(tmp_path / "out"), "--model", "fake", "--formats", "tiff")
+    assert main(["track", str(video), "--mask", f"{folder}@3", *out]) == 0
+    found = tifffile.imread(tmp_path / "out" / "labels.tif")
+    np.testing.assert_array_equal(found[3], LABELS[3])
+    assert main(["track", str(video), "--mask", f"{folder}@2", *out, "--overwrite"]) == 2
+    assert "empty on frame 2" in capsys.readouterr().err
+
+
 def test_a_folder_has_the_results_of_one_video(tmp_path, capsys):
     for name, digit in (("a", "0"), ("b", "1")):
         facts = VideoFacts(T, H, W, name=f"{name}.mp4", sha256=digit * 64)

@@ -38,6 +38,8 @@ class LabelFile(ABC):
     known : sequence of int, optional
         Frames that were labelled, if only with background, where the format tells; all that it
         holds if left out.
+    may_go_on : bool
+        Whether nothing tells the length of the video.
     objects : ObjectTable, optional
         See below.
     told : sequence of str
@@ -53,6 +55,8 @@ class LabelFile(ABC):
         uint16, or uint32 where labels are larger.
     facts : VideoFacts or None
         Of the video, where they lie beside the file.
+    may_go_on : bool
+        Whether the video may have more frames: only some are known, and nothing tells its length.
     objects : ObjectTable
         Names, classes and divisions, where the format tells.
     """
@@ -66,6 +70,7 @@ class LabelFile(ABC):
         *,
         greatest: int,
         known: Sequence[int] | None = None,
+        may_go_on: bool = False,
         objects: ObjectTable | None = None,
         told: Sequence[str] = (),
     ) -> None:
@@ -85,6 +90,8 @@ class LabelFile(ABC):
                 )
             shape = self.facts.shape
         self.shape = shape
+        is_partial = known is not None and len(known) < self._frames_there
+        self.may_go_on = may_go_on and is_partial and self.facts is None
         processed = read_processed(path, shape[0])
         if processed is not None:
             known = processed

@@ -117,6 +117,7 @@ class PictureLabels(LabelFile):
             (max(max(self._files) + 1, length), first.shape[0], first.shape[1]),
             greatest=greatest,
             known=sorted(self._files),
+            may_go_on=not length,
             objects=lineage.objects,
             told=[*filter(None, [numbers.doubt]), *lineage.told],
         )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import operator
+import struct
 import warnings
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -189,6 +191,13 @@ def draw_masks(
     return labels
 
 
+_DAMAGE = (
+    *(OSError, ValueError, LookupError, TypeError, SyntaxError, ArithmeticError),
+    *(RuntimeError, AttributeError, struct.error, zlib.error),
+)
+"""What the readers of TIFF, PNG, Zarr and JSON raise on damaged files."""
+
+
 @contextmanager
 def explain_read_errors(path: Path) -> Iterator[None]:
     """Turn what libraries say about a file into a `VideoError` that names it."""
@@ -196,8 +205,7 @@ def explain_read_errors(path: Path) -> Iterator[None]:
         yield
     except VideoError:
         raise
-    # what the readers of TIFF, PNG, Zarr and JSON raise on damaged files
-    except (OSError, ValueError, LookupError, TypeError, SyntaxError, ArithmeticError) as exc:
+    except _DAMAGE as exc:
         reason = getattr(exc, "strerror", None) or f"{type(exc).__name__}: {exc}"
         raise VideoError(
             f"the labels in {str(path)!r} can't be read ({reason}); the file may be damaged"

@@ -1,6 +1,6 @@
 # make demo          install into .venv and track the cells of the sample video
 # make test          install what the tests need, check the code's form, run the tests
-# make test-sweeps   the tests that go through many cases of a kind, which make test leaves out
+# make test-sweeps   the tests that go through many cases or run whole programs, left out by make test
 # make test-lowest   all tests with the oldest releases that pyproject.toml allows, in .venv-lowest
 # make test-newest   the tests with the newest ones, in .venv-newest
 # make test-kernels  the tests of what computes, as other processors would, on one thread and two

@@ -53,7 +53,7 @@ def main() -> None:
     viewer.add_image(film, name="film")
     dock = SegmentAndTrackWidget(viewer)
     viewer.window.add_dock_widget(dock, name="Segment and track")
-    wait_until(lambda: dock.models.is_surveyed)
+    wait_until(lambda: not dock.models.survey.is_running)
     viewer.dims.set_current_step(0, 0)
     dock.new_prompts()
     points = dock.state.points

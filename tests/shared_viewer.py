@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 CALLBACKS = ("mouse_drag", "mouse_move", "mouse_wheel", "mouse_double_click")
 THREADS_MAY_TAKE = 20
@@ -175,6 +175,7 @@ def _enter_test_application() -> ExitStack:
     from napari._qt._qapp_model.qactions import init_qactions  # noqa: TID251
     from napari._qt.qt_viewer import QtViewer  # noqa: TID251
     from napari._qt.threads.status_checker import StatusChecker  # noqa: TID251
+    from napari._vispy import canvas  # noqa: TID251
     from napari.plugins import _initialize_plugins  # noqa: TID251
     from qtpy.QtWidgets import QWidget  # noqa: TID251
 
@@ -195,6 +196,8 @@ def _enter_test_application() -> ExitStack:
     )
     patches.enter_context(patch.object(StatusChecker, "start", lambda *_: None))
     patches.enter_context(patch.object(QtViewer, "_get_console", make_console))
+    # napari collects garbage with every layer that goes; here that is done once, after each test
+    patches.enter_context(patch.object(canvas, "gc", Mock(), create=True))
     return patches
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.sweep
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 
 

@@ -52,6 +52,7 @@ def blocks_of(page):
     ]
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_page(page, place, request, monkeypatch):
     blocks = blocks_of(page)

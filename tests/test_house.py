@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import napari_sam3
+from tests.sweeps import sweep
 
 BLOCK = """
 import sys
@@ -69,7 +70,7 @@ with VideoSession(film, "optical-flow") as session:
 }
 
 
-@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("use", sweep(USES, ["the package", "one video and many"]))
 def test_works_without_napari_qt_and_torch(use):
     code = (
         BLOCK.format(names=CORE)
@@ -83,7 +84,7 @@ def test_works_without_napari_qt_and_torch(use):
 
 # a room may import itself and those in the lines above it
 ROOMS = (
-    ("errors", "values", "whole_files", "cache_folder", "settings"),
+    ("errors", "values", "whole_files", "plain_files", "cache_folder", "settings"),
     ("video",),
     ("models",),
     ("session",),
@@ -105,16 +106,19 @@ HOME = Path(napari_sam3.__file__).parent
 def imports_by_module():
     """Every module of the package, and all names that its import statements say, late ones too."""
     found = {}
-    for file in sorted(HOME.rglob("*.py")):
+    for file in sorted([*HOME.rglob("*.py"), *HOME.rglob("*.pyi")]):
         parts = file.relative_to(HOME.parent).with_suffix("").parts
-        names = set()
+        module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        names = found.setdefault(module, set())
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 names |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
-                assert not node.level, f"{file} imports relatively"
-                names |= {f"{node.module}.{alias.name}" for alias in node.names}
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = names
+                # lazy_loader wants what a package hands on named so
+                is_handed_on = file.suffix == ".pyi" and node.level == 1
+                assert is_handed_on or not node.level, f"{file} imports relatively"
+                home = f"{module}." if node.level else ""
+                names |= {f"{home}{node.module}.{alias.name}" for alias in node.names}
     return found
 
 

@@ -4,6 +4,8 @@ Each message says what was wrong, the value, and the remedy. An error about a re
 `RuntimeError` too, as the SAM 3 video API promises its callers.
 """
 
+import errno
+
 
 class Sam3Error(Exception):
     """Root of all errors raised by napari-sam3."""
@@ -60,6 +62,17 @@ class ProjectReadOnlyError(ProjectError):
 
 class VideoError(Sam3Error, OSError):
     """A video, image or folder that can't be read or written."""
+
+
+class UnsafeFileError(Sam3Error, OSError):
+    """A file that is a link, a pipe or a device, or larger than any of its kind; left alone.
+
+    Who reads a project, labels, a model or prompts says it as an error of these.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        self.errno = errno.EPERM  # the file is there, and nothing of it is lost
 
 
 # ---------------------------------------------------------------- lineage

@@ -16,8 +16,10 @@ from typing import Any
 
 from platformdirs import user_config_path, user_data_path
 
+from napari_sam3.plain_files import read_json
 from napari_sam3.whole_files import written_whole
 
+_MOST_BYTES = 2**20
 logger = logging.getLogger(__name__)
 
 VARIABLES = {
@@ -27,6 +29,7 @@ VARIABLES = {
     "features_disk_mb": "NAPARI_SAM3_FEATURES_DISK_MB",
     "keep_results": "NAPARI_SAM3_KEEP_RESULTS",
     "projects_folder": "NAPARI_SAM3_PROJECTS",
+    "frame_megapixels": "NAPARI_SAM3_FRAME_MEGAPIXELS",
 }
 """The environment variable of each setting that has one."""
 
@@ -51,6 +54,9 @@ class Settings:
         Whether the window keeps the work on a video file as a project, without being asked.
     projects_folder : str
         Where it keeps them; "auto": in the user's data folder (see `projects_path`).
+    frame_megapixels : int
+        Most pixels that a frame of a video or a picture may have to be decoded, in millions; 0:
+        any number. 8K has 33.
     """
 
     model: str = "auto"
@@ -60,6 +66,7 @@ class Settings:
     features_disk_mb: int = 8192
     keep_results: bool = True
     projects_folder: str = "auto"
+    frame_megapixels: int = 96
 
 
 def settings_path() -> Path:
@@ -108,10 +115,10 @@ def settings_from_environment() -> frozenset[str]:
 def _from_file() -> dict[str, Any]:
     path = settings_path()
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = read_json(path.resolve(), most_bytes=_MOST_BYTES)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as exc:
+    except (OSError, ValueError) as exc:
         logger.warning("the settings in %s can't be read and are left out: %s", path, exc)
         return {}
     if not isinstance(said, dict):

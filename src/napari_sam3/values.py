@@ -25,6 +25,9 @@ MAX_OBJECT_ID = 2**31 - 1
 LABEL_DTYPE = np.uint32
 """Of labels that may be of any object."""
 
+MOST_FRAMES, MOST_PIXELS = 10**7, 2**28
+"""Of a video, and of a frame, that a file may tell of; more is damage, or meant to do some."""
+
 
 def no_points() -> FloatArray:
     """An empty list of points, (0, 2) float64."""

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import queue
 import signal
 import subprocess
 import sys
+import threading
+import unicodedata
 
 import numpy as np
 import pytest
 
 from napari_sam3 import run_batch
-from napari_sam3.batch import task, workers
+from napari_sam3.batch import worker, workers
 from napari_sam3.batch.plan import plan_batch
 from napari_sam3.batch.summary import BatchRow, format_summary
 from napari_sam3.cli import main
-from napari_sam3.errors import ModelUnavailableError, PromptFileError, RequestError
+from napari_sam3.errors import ModelUnavailableError, PromptFileError, RequestError, VideoError
 from napari_sam3.imports import open_labels
+from napari_sam3.models import registry
 from napari_sam3.models.fake import FakeTracker
 from napari_sam3.projects import Project
 from tests.batch.conftest import N_FRAMES
@@ -168,6 +172,140 @@ def test_a_process_that_is_killed_takes_no_other_video_with_it(
     assert sorted(row.state for row in report.rows) == ["done", "skipped"]
 
 
+DIES_LATE = """
+import os, signal, sys
+from pathlib import Path
+from napari_sam3.batch import worker
+from napari_sam3.models.fake import FakeTracker
+
+step = FakeTracker.step
+def die(self, source, target, *args):
+    if target == 3:
+        while not (Path(sys.argv[1]) / "labels.zarr" / "c.2.0.0").exists():
+            pass  # frames are written behind
+        os.write(int(sys.argv[2]), b'{"frames": ')
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, source, target, *args)
+FakeTracker.step = die
+sys.argv[2:] = [str(os.dup(1))]
+worker.main()
+"""
+
+
+def test_the_row_of_a_killed_process_tells_what_is_kept(films, prompts, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    command = [sys.executable, "-c", DIES_LATE, str(out / "a.sam3")]
+    monkeypatch.setattr("napari_sam3.batch.workers.COMMAND", command)
+    (row,) = run_batch(films[:1], prompts, out, model="fake", jobs=2).rows
+    assert (row.state, row.frames, row.objects, row.seconds > 0) == ("failed", 3, 1, True)
+    assert "3 frames are kept" in row.error
+    assert read_summary(out)[0]["frames"] == "3"
+
+
+def test_the_row_of_a_film_that_breaks_off_tells_what_is_kept(
+    films, prompts, tmp_path, monkeypatch
+):
+    step = FakeTracker.step
+
+    def fail(self, source, target, *args):
+        if target == 4:
+            raise VideoError("'4.png' can't be read")
+        return step(self, source, target, *args)
+
+    monkeypatch.setattr(FakeTracker, "step", fail)
+    (row,) = run_batch(films[:1], prompts, tmp_path / "out", model="fake").rows
+    assert (row.state, row.frames, row.objects) == ("failed", 4, 1)
+    assert "4.png" in row.error
+
+
+ORPHAN = """
+import os, sys
+from pathlib import Path
+from napari_sam3.batch import worker
+from napari_sam3.models.fake import FakeTracker
+
+step, parent = FakeTracker.step, os.getppid()
+def wait(self, source, target, *args):
+    if target == 2:
+        Path(sys.argv[1]).touch()
+        while os.getppid() == parent:
+            pass
+    return step(self, source, target, *args)
+FakeTracker.step = wait
+worker.main()
+"""
+PARENT = """
+import sys
+from napari_sam3 import run_batch
+from napari_sam3.batch import workers
+
+workers.COMMAND = [sys.executable, "-c", sys.argv[1], sys.argv[2]]
+run_batch(sys.argv[5:], sys.argv[3], sys.argv[4], model="fake", jobs=2)
+"""
+
+
+@pytest.mark.sweep
+@pytest.mark.skipif(os.name == "nt", reason="an orphan can't tell there")
+def test_a_process_whose_parent_is_killed_ends_quietly(films, prompts, tmp_path):
+    here, out = tmp_path / "here", tmp_path / "out"
+    arguments = [ORPHAN, str(here), str(prompts), str(out), str(films[0])]
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, *arguments], stderr=subprocess.PIPE, text=True
+    )
+    while not here.exists():
+        assert parent.poll() is None
+    parent.kill()
+    _, said = parent.communicate()  # until the orphan has ended, too
+    assert not said
+    (row,) = run_batch(films[:1], prompts, out, model="fake").rows
+    assert (row.state, row.frames) == ("done", N_FRAMES)
+
+
+def test_nobody_hears_the_process_any_more():
+    stop = threading.Event()
+    ear, mouth = os.pipe()
+    voice = worker._Voice(mouth, stop)
+    voice.tell({"frames": 1})
+    assert json.loads(os.read(ear, 99)) == {"frames": 1}
+    assert not stop.is_set()
+    os.close(ear)
+    voice.tell({"frames": 2})
+    assert stop.is_set()
+    os.close(mouth)
+
+
+@pytest.mark.parametrize("told", ["", '{"task": {"vid', "\n"])
+def test_a_parent_that_was_killed_amid_a_word_ends_the_work(told):
+    tasks, stop = queue.Queue(), threading.Event()
+    worker._hear(io.StringIO(told), tasks, stop)
+    assert stop.is_set()
+    assert tasks.get_nowait() is None
+
+
+MAKING = """
+import os, signal, sys
+from napari_sam3 import run_batch
+from napari_sam3.projects import project
+
+def die(*args, **options):
+    os.kill(os.getpid(), signal.SIGKILL)
+project.Project.save_objects = die
+run_batch([sys.argv[3]], sys.argv[1], sys.argv[2], model="fake")
+"""
+
+
+@pytest.mark.sweep
+@pytest.mark.skipif(os.name == "nt", reason="there is no such signal")
+def test_a_kill_while_a_project_is_made_leaves_nothing_for_good(films, prompts, tmp_path):
+    out = tmp_path / "out"
+    arguments = [sys.executable, "-c", MAKING, str(prompts), str(out), str(films[0])]
+    assert subprocess.run(arguments, check=False).returncode == -signal.SIGKILL
+    assert [path.name[:8] for path in out.iterdir()] == [".a.sam3-"]
+    (row,) = run_batch(films[:1], prompts, out, model="fake").rows
+    assert row.state == "done"
+    assert sorted(path.name for path in out.iterdir()) == ["a.sam3", "summary.csv"]
+
+
 def test_other_prompts_or_models_are_not_mixed(films, prompts, tmp_path):
     out = tmp_path / "out"
     run_batch(films[:1], prompts, out, model="fake")
@@ -221,11 +359,22 @@ def test_processes_share_the_processor(monkeypatch):
 
 
 def test_what_can_be_for_no_video_is_said_before_the_first(films, prompts, tmp_path):
-    for wrong in ({"jobs": 0}, {"formats": ["avi"]}, {"text": "cell"}):
+    for wrong in (
+        *[{"jobs": 0}, {"formats": ["avi"]}, {"text": "cell"}, {"jobs": 1.5}, {"jobs": "2"}],
+        *[{"direction": "sideways"}, {"direction": np.array(["forward", "both"])}],
+        *[{"start_frame_index": -1}, {"max_frame_num_to_track": 0}, {"contrast_limits": (5, 5)}],
+        *[{"formats": "tiff"}, {"overwrite": "no"}, {"beside": np.ones(2)}],
+    ):
         with pytest.raises(RequestError):
             run_batch(films, prompts, tmp_path / "out", **{"model": "fake", **wrong})
     with pytest.raises(ModelUnavailableError):
         run_batch(films, prompts, tmp_path / "out", model="no-such-model")
+    for videos in (None, 5):
+        with pytest.raises(RequestError, match="list of paths"):
+            run_batch(videos, prompts, tmp_path / "out", model="fake")
+    for strange in (5, {"frame": 0, "points": [[1, 1]]}):
+        with pytest.raises(PromptFileError, match="prompts must be a list"):
+            run_batch(films, strange, tmp_path / "out", model="fake")
     with pytest.raises(RequestError, match="no videos"):
         run_batch([], prompts, tmp_path / "out", model="fake")
     assert not (tmp_path / "out").exists()
@@ -275,8 +424,8 @@ def test_no_model_is_loaded_and_a_project_read_once_for_what_is_done(films, tmp_
     (tmp_path / "films" / "a.prompts.json").write_text(said)
     run_batch(films[:1], out=tmp_path / "out", beside=True, model="fake")
     loaded, opened = [], []
-    load, open_project = task.load_model, Project.open
-    monkeypatch.setattr(task, "load_model", lambda *args: loaded.append(args) or load(*args))
+    open_project = Project.open
+    monkeypatch.setattr(registry, "load_model", lambda *args, **options: loaded.append(args))
 
     def open_counted(*args, **options):
         opened.append(args)
@@ -312,6 +461,50 @@ def test_a_folder_of_videos(tmp_path, prompts):
     for name in ("x.mp4", "y.MOV", "notes.txt", "._x.mp4"):
         (tmp_path / name).write_bytes(b"?")
     assert [one.path.name for one in plan_batch([tmp_path], prompts)] == ["x.mp4", "y.MOV"]
+
+
+@pytest.mark.parametrize("pictures", [["poster.jpg"], ["x.jpg", "y.jpg"], ["still.png"]])
+def test_pictures_among_films_are_told_and_not_tracked_in(tmp_path, prompts, pictures):
+    for name in ("x.mp4", "y.mp4", *pictures):
+        (tmp_path / name).write_bytes(b"?")
+    with pytest.warns(UserWarning, match=f"not tracked in: '{pictures[0]}'") as caught:
+        planned = plan_batch([tmp_path], prompts)
+    assert len(caught) == 1
+    assert [one.path.name for one in planned] == ["x.mp4", "y.mp4"]
+
+
+def test_films_and_frames_in_one_folder_are_a_row_that_says_so(films, prompts, tmp_path):
+    for name in ("x.mp4", "y.mp4"):
+        (films[0] / name).write_bytes(b"?")
+    (row,) = run_batch(films[:1], prompts, tmp_path / "out", model="fake").rows
+    assert row.state == "failed"
+    assert "2 films ('x.mp4', 'y.mp4')" in row.error
+    pattern = films[0] / "*.png"
+    report = run_batch(str(pattern), prompts, tmp_path / "out", model="fake", formats=["csv"])
+    assert [(row.state, row.frames) for row in report.rows] == [("done", N_FRAMES)]
+    assert (tmp_path / "out" / "a" / "objects.csv").is_file()
+    report = run_batch([pattern], prompts, tmp_path / "out", model="fake", formats=["csv"])
+    assert [row.state for row in report.rows] == ["skipped"]
+
+
+def test_prompts_name_films_as_another_system_does(tmp_path):
+    home = tmp_path / "films"
+    home.mkdir()
+    there = home / unicodedata.normalize("NFD", "vidéo.tif")
+    for place in (there, home / "b.tif"):
+        place.touch()
+    click = {"frame": 0, "points": [[1, 1]]}
+    said = {unicodedata.normalize("NFC", "films\\vidéo.tif"): [click], "films\\b.tif": [click]}
+    (tmp_path / "p.json").write_text(json.dumps({**HEAD, "videos": said}))
+    planned = plan_batch([], tmp_path / "p.json")
+    assert [one.path for one in planned] == [there, home / "b.tif"]
+    assert all(len(one.prompts) == 1 for one in planned)
+    beside = there.with_name(unicodedata.normalize("NFC", there.name) + ".prompts.json")
+    beside.write_text(json.dumps({**HEAD, "prompts": [click]}))
+    assert len(plan_batch([there], beside=True)[0].prompts) == 1
+    (tmp_path / "p.json").write_text(json.dumps({**HEAD, "videos": {"C:\\b.tif": [click]}}))
+    (planned,) = plan_batch([home / "b.tif"], tmp_path / "p.json")
+    assert "name other videos ('C:" in planned.problem
 
 
 # ---------------------------------------------------------------- command line

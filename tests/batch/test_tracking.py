@@ -7,7 +7,7 @@ import pytest
 
 import napari_sam3
 from napari_sam3 import track_video
-from napari_sam3.errors import ProjectError, PromptFileError, RequestError, VideoError
+from napari_sam3.errors import ProjectError, PromptFileError, RequestError, Sam3Error, VideoError
 from napari_sam3.imports import open_labels
 from napari_sam3.models.fake import FakeModel
 from napari_sam3.projects import Project
@@ -133,3 +133,37 @@ def test_an_export_that_can_not_be_written_says_where_and_what_to_do(tmp_path, f
 def test_it_is_public_and_asks_for_no_window():
     assert napari_sam3.track_video is track_video
     assert "track_video" in dir(napari_sam3)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"direction": np.array(["forward", "both"])}, "must be 'forward'"),
+        ({"start_frame_index": N_FRAMES}, "out of range"),
+        ({"max_frame_num_to_track": np.arange(2)}, "must be an integer"),
+        ({"contrast_limits": "ab"}, "two rising finite numbers"),
+        ({"model": 5}, "no model"),
+        ({"prompts": 5}, "prompts must be a list"),
+        ({"prompts": {"frame": 0, "points": [[1, 1]]}}, "prompts must be a list"),
+    ],
+)
+def test_a_wrong_argument_is_refused_before_a_project_is_made(films, tmp_path, wrong, message):
+    project = tmp_path / "a.sam3"
+    with pytest.raises(Sam3Error, match=message):
+        track_video(films[0], **{"prompts": [CLICK], "model": "fake", "project": project, **wrong})
+    assert not project.exists()
+
+
+def test_numbers_of_numpy_are_numbers(films, tmp_path):
+    numbers = {"start_frame_index": np.int64(1), "max_frame_num_to_track": np.int16(2)}
+    limits = np.array([0, 255], np.uint8)
+    for _ in range(2):  # the second time it is gone on with
+        with track_video(
+            films[0],
+            [CLICK],
+            model="fake",
+            project=tmp_path / "a.sam3",
+            contrast_limits=limits,
+            **numbers,
+        ) as tracked:
+            assert tracked.labels.processed_frames().tolist() == [0, 1, 2]

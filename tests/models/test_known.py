@@ -144,6 +144,7 @@ def test_optical_flow_is_equal_if_all_since_the_prompt_is_known(step):
     assert_same(rest, {i: shown[i] for i in frames[8:]})
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("step", [1, -1])
 def test_optical_flow_learns_again_what_it_had_learnt_on_the_known_frames(step):
     """Things with a look, whose classifier goes on learning; their colours change all the time."""

@@ -11,18 +11,16 @@ from napari_sam3.labels.lineage import Division
 from napari_sam3.labels.object_notes import PAINTED, ObjectNote
 from napari_sam3.plugin.controllers.commands import (
     AddPrompts,
-    ClassifyObject,
     DrawResult,
+    EditTable,
     FrameState,
     LockFrame,
-    MarkDivision,
     MergeObjects,
     MovePrompt,
     RemoveObject,
     RemovePrompts,
-    RenameObject,
-    UnmarkDivision,
 )
+from napari_sam3.plugin.controllers.object_controller import ObjectController
 from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.prompt_items import read_items
 from napari_sam3.plugin.layers.prompt_layers import make_prompt_layers
@@ -289,26 +287,48 @@ def frames_of(layer):
     return [(planes[n].tolist(), planes.notes(n), planes.is_locked(n)) for n in range(SHAPE[0])]
 
 
+def rename(layer, obj_id, name):
+    return EditTable(layer, "rename", lambda table: table.rename(obj_id, name))
+
+
+def divide(layer, mother, daughters, frame_index):
+    mark = (mother, daughters, frame_index)
+    return EditTable(layer, "divide", lambda table: table.mark_division(*mark))
+
+
+def undivide(layer, mother):
+    return EditTable(layer, "unmark", lambda table: table.unmark_division(mother))
+
+
 @pytest.mark.parametrize(
-    ("make", "label"),
+    ("change", "label"),
     [
-        (lambda layer: RenameObject(layer, 1, "Bob"), "rename object 1"),
-        (lambda layer: RenameObject(layer, 1, ""), "rename object 1"),
-        (lambda layer: ClassifyObject(layer, 1, "dog"), "say the class of object 1"),
-        (lambda layer: MarkDivision(layer, 2, [5, 4], 3), "divide object 2"),
+        (lambda objects, layer: objects.rename(layer, 1, "Bob"), "rename object 1"),
+        (lambda objects, layer: objects.rename(layer, 1, ""), "rename object 1"),
+        (lambda objects, layer: objects.classify(layer, 1, "dog"), "say the class of object 1"),
+        (lambda objects, layer: objects.divide(layer, 2, [5, 4], 3), "divide object 2"),
     ],
 )
-def test_what_is_known_of_objects_changes(history, results, make, label):
-    check_both_ways(history, make(results), lambda: rows_of(results))
+def test_what_is_known_of_objects_changes(results, change, label):
+    objects = ObjectController()
+    history = objects.history(results)
+    before = rows_of(results)
+    change(objects, results)
+    after = rows_of(results)
     assert history.undo_label == label
+    for _ in range(2):
+        history.undo()
+        assert rows_of(results) == before
+        history.redo()
+        assert rows_of(results) == after != before
 
 
 def test_divisions_are_marked_changed_and_unmarked(history, results):
-    history.do(MarkDivision(results, 1, [4, 5], 2))
+    history.do(divide(results, 1, [4, 5], 2))
     table = table_of(results)
-    check_both_ways(history, MarkDivision(results, 1, [5, 6], 3), lambda: rows_of(results))
+    check_both_ways(history, divide(results, 1, [5, 6], 3), lambda: rows_of(results))
     assert table.divisions == (Division(1, (5, 6), 3),)
-    check_both_ways(history, UnmarkDivision(results, 1), lambda: rows_of(results))
+    check_both_ways(history, undivide(results, 1), lambda: rows_of(results))
     assert table.divisions == ()
     for _ in range(3):
         history.undo()
@@ -319,17 +339,17 @@ def test_divisions_are_marked_changed_and_unmarked(history, results):
 def test_what_can_not_be_changes_nothing(history, results):
     before = rows_of(results)
     with pytest.raises(LineageError, match="own daughter"):
-        history.do(MarkDivision(results, 1, [1], 2))
+        history.do(divide(results, 1, [1], 2))
     assert rows_of(results) == before
     assert not history.can_undo
-    assert not history.do(RenameObject(results, 1, " Ann "))
+    assert not history.do(rename(results, 1, " Ann "))
     assert not history.can_undo
 
 
 def test_what_others_said_since_of_objects_stays(history, results):
     table = table_of(results)
-    history.do(RenameObject(results, 1, "Bob"))
-    history.do(MarkDivision(results, 1, [4, 5], 2))
+    history.do(rename(results, 1, "Bob"))
+    history.do(divide(results, 1, [4, 5], 2))
     table.classify(1, "dog")
     table.rename(5, "Sue")
     history.undo()
@@ -344,8 +364,8 @@ def test_what_others_said_since_of_objects_stays(history, results):
 
 def test_an_undo_that_can_not_be_any_more_says_so(history, results):
     table = table_of(results)
-    history.do(MarkDivision(results, 1, [4, 5], 2))
-    history.do(UnmarkDivision(results, 1))
+    history.do(divide(results, 1, [4, 5], 2))
+    history.do(undivide(results, 1))
     table.mark_division(2, [4], 3)  # by somebody else
     before = rows_of(results)
     with pytest.raises(RequestError, match="can't be undone: object 4 is a daughter of 2 already"):
@@ -359,7 +379,7 @@ def test_an_undo_that_can_not_be_any_more_says_so(history, results):
 def test_a_change_of_several_things_is_told_once(history, results):
     heard = []
     table_of(results).changed.connect(heard.append)
-    history.do(MarkDivision(results, 1, [4, 5], 2))
+    history.do(divide(results, 1, [4, 5], 2))
     history.undo()
     assert [change.ids for change in heard] == [(1, 4, 5), (1, 4, 5)]
 
@@ -370,9 +390,9 @@ def test_what_is_open_elsewhere_is_not_changed(history):
 
     planes = Elsewhere(SHAPE)
     layer = Labels(planes)
-    history.do(RenameObject(layer, 1, "Bob"))
+    history.do(rename(layer, 1, "Bob"))
     planes.is_read_only = True
-    for command in (RenameObject(layer, 1, "Ann"), RemoveObject(layer, 1)):
+    for command in (rename(layer, 1, "Ann"), RemoveObject(layer, 1)):
         with pytest.raises(StoreReadOnlyError, match="open elsewhere"):
             history.do(command)
     with pytest.raises(RequestError, match=r"can't be undone.*open elsewhere"):
@@ -462,7 +482,7 @@ def test_plain_labels_have_no_frames_to_draw(history):
     for make in (lambda: LockFrame(layer, 0).do(), lambda: RemoveObject(layer, 1)):
         with pytest.raises(LayerError, match="plain array"):
             make()
-    assert history.do(RenameObject(layer, 1, "Bob"))
+    assert history.do(rename(layer, 1, "Bob"))
 
 
 # -------------------------------------------------------------------- whole objects
@@ -612,8 +632,8 @@ def test_a_whole_story_is_undone_step_by_step(history, results, prompts, everyth
         lambda: AddPrompts(points, [[1, 3, 3.0]], {"object": 2}),
         lambda: MovePrompt(shapes, {0: square(2, 6)}),
         lambda: DrawResult(results, {2: FrameState.pack(planes, frame_of(3), {1: FOUND})}),
-        lambda: RenameObject(results, 2, "Bob"),
-        lambda: MarkDivision(results, 2, [4, 5], 4),
+        lambda: rename(results, 2, "Bob"),
+        lambda: divide(results, 2, [4, 5], 4),
         lambda: LockFrame(results, 2),
         lambda: RemoveObject(results, 1, prompts),
         lambda: MergeObjects(results, 3, 2, prompts),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from napari.layers import Image
 
 from napari_sam3.models.fake import FakeModel
-from napari_sam3.plugin.controllers.session_controller import LoadedModel, SessionController
-from napari_sam3.plugin.layers.layer_prompts import TargetPrompts
-from napari_sam3.plugin.layers.prompt_reader import LayerPrompt
+from napari_sam3.models.registry import LoadedModel
+from napari_sam3.plugin.controllers.session_controller import SessionController, Setup
+from napari_sam3.plugin.layers.layer_prompts import LayerPrompt, TargetPrompts
+from napari_sam3.plugin.layers.stack_axes import StackAxes
 from napari_sam3.plugin.model.events import ModelReady, Planned, Renumbered, TextMissed, Tracked
-from napari_sam3.video import as_video
 
 
 def wanted(*clicks, texts=()):
@@ -31,11 +32,12 @@ def wanted(*clicks, texts=()):
 
 @pytest.fixture
 def controller():
-    model = LoadedModel()
-    controller = SessionController(as_video(np.zeros((20, 80, 120), np.uint8)), model, "fake")
+    models = LoadedModel()
+    film = Image(np.zeros((20, 80, 120), np.uint8))
+    controller = SessionController(Setup(film, StackAxes(0), "fake"), models)
     yield controller
     controller.close()
-    model.close()
+    models.close()
 
 
 def bring(controller, prompts):

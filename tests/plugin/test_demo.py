@@ -10,6 +10,8 @@ from napari_sam3.plugin.views import demo
 from napari_sam3.video import open_video
 from tests.conftest import N_FRAMES, disc_mask
 
+pytestmark = pytest.mark.sweep
+
 
 @pytest.fixture
 def in_test_viewer(make_napari_viewer, monkeypatch):

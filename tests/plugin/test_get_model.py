@@ -26,8 +26,7 @@ from napari_sam3.models.weights import (
     save_token,
 )
 from napari_sam3.models.weights.availability import describe
-from napari_sam3.plugin.views.model_dialog import access as access_part
-from napari_sam3.plugin.views.model_dialog import download as download_part
+from napari_sam3.plugin.views.model_dialog import access as access_part, download as download_part
 from napari_sam3.plugin.views.model_dialog.text import link, say_error, say_place
 from tests.hub_server import Repo
 from tests.models.weights.folders import model_files, write_model
@@ -60,10 +59,10 @@ def open_dialog(server, open_dock, qtbot):
     def open_dialog(name: str):
         dock = open_dock()
         dock.models.choose(name)
-        qtbot.waitUntil(lambda: not dock.models.is_looking)
+        qtbot.waitUntil(lambda: not dock.models.survey.is_running)
         dock.model_panel.get.native.click()
         dialog = dock.model_panel.dialog
-        qtbot.waitUntil(lambda: not dialog.is_looking)
+        qtbot.waitUntil(lambda: not dialog.look.is_running)
         return dock, dialog
 
     return open_dialog
@@ -104,7 +103,7 @@ def test_the_token_is_checked_and_access_is_told(server, open_dialog, qtbot, acc
     assert dialog.access.token.text() == ""
     assert dialog.download.get.isEnabled() is is_open
     assert server.downloads() == []
-    qtbot.waitUntil(lambda: not dock.models.is_looking)
+    qtbot.waitUntil(lambda: not dock.models.survey.is_running)
     brief = dock.model_panel.model.native.currentText()
     assert is_open or "gated: " in brief
 
@@ -144,11 +143,11 @@ def test_an_answer_about_access_comes_too_late_for_a_folder_named_meanwhile(
     folder = write_model(tmp_path / "copied", "sam3_video")
     _, dialog = open_dialog("sam3")
     dialog.access.check.click()
-    run = dialog.access._run
+    run = dialog.access.errand._run
     with qtbot.waitSignal(dialog.folder.named, timeout=30_000):
         dialog.folder.use(str(folder))
     answer_now.set()
-    qtbot.waitUntil(lambda: not run.is_running and not dialog.is_looking, timeout=30_000)
+    qtbot.waitUntil(lambda: not run.is_running and not dialog.look.is_running, timeout=30_000)
     assert answered == [True]
     assert "On this machine" in dialog.download.where.text()
     assert not dialog.access.isVisibleTo(dialog)
@@ -225,17 +224,17 @@ def test_a_download_that_breaks_off_is_gone_on_with(server, open_dialog, qtbot):
     assert "The download broke off at" in dialog.trouble.text()
     assert "it goes on from there" in dialog.trouble.text()
     qtbot.waitUntil(lambda: dialog.download.get.text().startswith("Resume"))
-    qtbot.waitUntil(lambda: not dock.models.is_looking)
+    qtbot.waitUntil(lambda: not dock.models.survey.is_running)
     assert dock.model_panel.model.native.currentText() == "sam2.1-tiny  ·  ↓ 156 MB, begun"
     with qtbot.waitSignal(dialog.arrived):
         dialog.download.get.click()
     assert server.downloads()[-1].range is not None
     assert not dialog.trouble.isVisibleTo(dialog)
-    qtbot.waitUntil(lambda: not dock.models.is_looking)
+    qtbot.waitUntil(lambda: not dock.models.survey.is_running)
     assert dock.model_panel.model.native.currentText() == "sam2.1-tiny  ·  ✓ on disk"
     assert dock.state.is_model_ready
     assert dock.model_panel.get.text == "About …"
-    qtbot.waitUntil(lambda: not dialog.is_looking)
+    qtbot.waitUntil(lambda: not dialog.look.is_running)
     assert "On this machine" in dialog.download.where.text()
     assert not dialog.download.get.isVisibleTo(dialog)
 
@@ -284,7 +283,7 @@ def test_a_folder_stands_in_for_a_model(open_dialog, qtbot, monkeypatch, tmp_pat
     dock, dialog = open_dialog("sam2.1-tiny")
     with qtbot.waitSignal(dialog.arrived):
         dialog.folder.browse.click()
-    qtbot.waitUntil(lambda: not dock.models.is_looking)
+    qtbot.waitUntil(lambda: not dock.models.survey.is_running)
     assert dock.state.is_model_ready
     assert find_weights(find_source("sam2.1-tiny")) == folder
     assert server.requests == []
@@ -308,7 +307,7 @@ def test_a_model_of_ones_own_gets_the_name_of_its_folder(open_dock, qtbot, tmp_p
     with qtbot.waitSignal(dialog.arrived):
         dialog.folder.use(str(folder))
     assert dock.state.model == "my-cells-2026"
-    qtbot.waitUntil(lambda: not dock.models.is_looking)
+    qtbot.waitUntil(lambda: not dock.models.survey.is_running)
     assert dock.model_panel.model.native.currentText() == "my-cells-2026  ·  ✓ on disk"
 
 
@@ -321,7 +320,7 @@ def test_a_hub_id_is_added_without_its_weights(server, open_dock, qtbot):
     with qtbot.waitSignal(dialog.folder.named):
         dialog.folder.add.click()
     assert dialog.weights.name == "cells"
-    qtbot.waitUntil(lambda: not dialog.is_looking)
+    qtbot.waitUntil(lambda: not dialog.look.is_running)
     assert dialog.download.get.isEnabled()
     assert dialog.download._now.state is State.TO_DOWNLOAD
     assert server.downloads() == []

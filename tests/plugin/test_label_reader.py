@@ -1,5 +1,7 @@
 """Labels of other programs become layers; what holds none is left to other readers."""
 
+import os
+
 import npe2
 import numpy as np
 import pytest
@@ -116,3 +118,13 @@ def test_what_holds_no_labels_is_left_to_others(tmp_path):
     for path in [*tmp_path.iterdir(), tmp_path / "missing.json"]:
         assert get_label_reader(str(path)) is None
     assert get_label_reader([]) is None
+
+
+def test_what_never_ends_is_declined_at_once(tmp_path):
+    (tmp_path / "frames").mkdir()
+    os.mkfifo(tmp_path / "frames" / "0.png")
+    (tmp_path / "a.zarr").mkdir()
+    with (tmp_path / "a.zarr" / "zarr.json").open("wb") as file:
+        file.truncate(8 * 2**30)
+    for name in ("frames", "a.zarr"):
+        assert get_label_reader(str(tmp_path / name)) is None

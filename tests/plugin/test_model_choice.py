@@ -30,7 +30,7 @@ def offered(dock) -> dict[str, str]:
 def choose(dock, name, qtbot) -> None:
     """Choose as a person does, and wait until all is known of it."""
     dock.model_panel.model.value = name
-    qtbot.waitUntil(lambda: not dock.models.is_looking)
+    qtbot.waitUntil(lambda: not dock.models.survey.is_running)
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_a_model_without_masks_closes_their_field(open_dock, qtbot, monkeypatch)
     entry = replace(registry.find_model("fake"), capabilities=Capabilities(masks=False))
     monkeypatch.setitem(registry._ENTRIES, "fake", entry)
     dock = open_dock()
-    masks = dock.prompt_panel.masks.box
+    masks = dock.prompt_panel.masks
     assert not masks.enabled
     assert "fake takes no painted masks; it takes clicks, boxes" in masks.tooltip
     choose(dock, "optical-flow", qtbot)

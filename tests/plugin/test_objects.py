@@ -15,8 +15,10 @@ from napari_sam3.imports.label_file import LabelFile
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.lineage import Division
 from napari_sam3.labels.objects import ObjectTable
+from napari_sam3.plugin.controllers.commands import MergeObjects
 from napari_sam3.plugin.controllers.object_controller import ObjectController
 from napari_sam3.plugin.controllers.tracks_layer import CentroidTracks
+from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.model.command_history import CommandHistory
 from tests.plugin.conftest import SHAPE, disc
 
@@ -68,7 +70,7 @@ def test_what_is_typed_is_known_of_the_object_and_shown(tracked, qtbot):
 
 
 def test_names_survive_runs_and_go_with_their_object(tracked, work):
-    tracked.objects_panel.rename("Ann")
+    type_in(tracked.objects_panel.fields.name, "Ann")
     work(tracked, tracked.propagate)
     layer = results_of(tracked).layer
     assert row_of(layer, 2)["name"] == "Ann"
@@ -236,7 +238,7 @@ def test_tracks_follow_the_objects_and_their_divisions(tracked, qtbot, work):
     tracked.prompt_panel.object.value = 1
     with qtbot.waitSignal(controls.tracks.shown):
         controls.divide([2])
-    controls.rename("Ann")
+    type_in(controls.fields.name, "Ann")
     assert set(tracks.features["name"][tracks.features["id"] == 1]) == {"Ann"}
     assert tracks.graph == {4: [1], 3: [1]}  # 1 and 2 were there all the time
     assert sorted(set(tracks.features["id"])) == [1, 2]
@@ -285,7 +287,7 @@ def test_what_is_open_elsewhere_is_not_changed(open_dock):
     assert controls.layer is layer
     assert not controls.fields.name.enabled
     with pytest.raises(StoreReadOnlyError, match="open elsewhere"):
-        controls.rename("Ann")
+        dock.tracking.objects.rename(layer, 1, "Ann")
 
 
 def test_names_follow_objects_that_get_other_numbers():
@@ -334,7 +336,7 @@ def test_changes_are_undone_and_shown_in_every_window():
     history.undo()
     history.undo()
     assert len(layer.features) == 1
-    assert one.table(layer) == ObjectTable()
+    assert table_of(layer) == ObjectTable()
 
 
 def test_what_is_typed_into_the_features_is_undone():
@@ -356,14 +358,14 @@ def test_what_others_change_in_a_table_is_shown():
     controller = ObjectController()
     controller.objects_changed.connect(heard.append)
     controller.show(layer)
-    controller.table(layer).rename(1, "Ann")
+    table_of(layer).rename(1, "Ann")
     assert row_of(layer, 1)["name"] == "Ann"
-    before = controller.table(layer)
+    before = table_of(layer)
     layer.metadata["objects"] = ObjectTable()  # as when its project is opened
     controller.show(layer)
-    controller.table(layer).rename(2, "Eve")
+    table_of(layer).rename(2, "Eve")
     before.rename(1, "Bob")
-    assert controller.table(layer).names == {2: "Eve"}
+    assert table_of(layer).names == {2: "Eve"}
     assert layer.features["name"].dropna().tolist() == ["Eve"]
     assert heard == [layer, layer]
 
@@ -374,7 +376,7 @@ def test_objects_are_merged_by_the_controller():
     layer = Labels(planes)
     controller = ObjectController()
     controller.rename(layer, 2, "Eve")
-    controller.merge(layer, 2, 1)
+    controller.history(layer).do(MergeObjects(layer, 2, 1))
     assert (planes[0] == 1).sum() == 4
     assert row_of(layer, 1)["name"] == "Eve"
     controller.history(layer).undo()
@@ -386,7 +388,7 @@ def test_a_layer_is_not_held_by_its_table():
     layer = Labels(np.ones(SHAPE, np.uint16))
     controller = ObjectController()
     controller.show(layer)
-    table, gone = controller.table(layer), ref(layer)
+    table, gone = table_of(layer), ref(layer)
     del layer
     gc.collect()
     assert gone() is None

@@ -2,15 +2,18 @@
 
 import threading
 
+import napari
 import numpy as np
 import pytest
 from napari.layers import Image
+from PIL import Image as Picture
 from qtpy.QtCore import QTimer
 
 from napari_sam3.errors import VideoError
 from napari_sam3.plugin.io import deferred_video as opening
 from napari_sam3.plugin.io.video_reader import read_layers
 from napari_sam3.plugin.layers.stack_axes import guess_axes, layer_video
+from napari_sam3.plugin.views.open_window import open_window
 from napari_sam3.video import as_video
 from napari_sam3.video.first_frame import FirstFrame
 from tests.video.clips import encode, read_number
@@ -135,3 +138,12 @@ def test_file_that_can_not_be_opened_is_refused_at_once(
 
     QTimer.singleShot(0, read)
     qtbot.waitUntil(lambda: bool(raised), timeout=10_000)
+
+
+def test_the_command_opens_a_pattern(make_napari_viewer, monkeypatch, tmp_path):
+    for name, value in (("a0", 1), ("a1", 2), ("b0", 9)):
+        Picture.fromarray(np.full((8, 9), value, np.uint8)).save(tmp_path / f"{name}.png")
+    monkeypatch.setattr(napari, "Viewer", make_napari_viewer)
+    viewer = open_window(tmp_path / "a*.png")
+    (layer,) = viewer.layers
+    assert [int(frame[0, 0]) for frame in layer.data] == [1, 2]

@@ -11,6 +11,8 @@ import pytest
 from napari_sam3.projects import Project, list_projects
 from napari_sam3.video.video_writer import VideoWriter
 
+pytestmark = pytest.mark.sweep
+
 BEGIN = """
 import sys, time
 import napari
@@ -26,7 +28,7 @@ def wait_until(is_so):
 viewer = napari.Viewer()
 viewer.open(sys.argv[1], plugin="napari-sam3")
 _, dock = viewer.window.add_plugin_dock_widget("napari-sam3")
-wait_until(lambda: dock.models.is_surveyed)
+wait_until(lambda: not dock.models.survey.is_running)
 dock.new_prompts()
 dock.prompt_panel.points.value.add([[0, 20, 30]])
 dock.segment_frame()

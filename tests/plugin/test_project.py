@@ -7,6 +7,7 @@ import pytest
 
 from napari_sam3.errors import ProjectReadOnlyError, StoreError
 from napari_sam3.labels.label_store import LabelStore
+from napari_sam3.plugin.layers.transforms import map_points
 from napari_sam3.plugin.model.app_state import Outcome
 from napari_sam3.projects import Project, list_projects
 from napari_sam3.video.video_writer import VideoWriter
@@ -162,6 +163,30 @@ def test_a_project_comes_back_as_it_was(begin, open_again, work, own_projects, q
     np.testing.assert_allclose(new_points.border_color[-1], layer.get_color(5), atol=1e-6)
     work(again, again.segment_frame)
     assert results(again).planes[7][50, 80] == 5
+
+
+@pytest.mark.parametrize("is_shown", [False, True])
+def test_a_video_that_was_given_a_scale_lies_under_its_layers_again(
+    begin, open_dock, open_again, clip, work, own_projects, qtbot, is_shown
+):
+    dock = begin()
+    work(dock, dock.propagate)
+    film = dock.tracking.video()
+    film.scale, film.translate, film.units = (0.5, 2, 3), (0, 5, 6), ("s", "um", "um")
+    dock.prompt_panel.points.value.add([[1, 22, 33]])
+    close(dock)
+    (folder,) = list_projects(own_projects)
+    if is_shown:  # where the file says that it is
+        again = open_dock()
+        again.viewer.open(str(clip), plugin="napari-sam3")
+        again.project_opener.open(folder)
+        qtbot.waitUntil(lambda: again.projects.project is not None)
+    else:
+        again = open_again(folder)
+    film = again.tracking.video()
+    np.testing.assert_allclose(film.scale[1:], (1, 1) if is_shown else (2, 3))
+    for layer in (again.prompt_panel.points.value, results(again).layer):
+        np.testing.assert_allclose(map_points(layer, film, [[1, 22, 33]]), [[1, 22, 33]], atol=1e-9)
 
 
 def test_what_was_painted_and_wiped_is_a_prompt_again(begin, open_again, work, own_projects):

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels
 
-from napari_sam3.plugin.layers.prompt_layers import make_prompt_layers, set_current_prompt
-from napari_sam3.plugin.layers.prompt_reader import prompts_from_layers
+from napari_sam3.plugin.layers.prompt_layers import EXCLUDE, INCLUDE, make_prompt_layers
+from napari_sam3.plugin.layers.prompt_snapshot import read_prompts
 from napari_sam3.plugin.layers.stack_axes import StackAxes, guess_axes
 from napari_sam3.plugin.layers.transforms import data_to_world_matrix
 
@@ -37,47 +37,52 @@ def test_layers_over_channels_show_on_all_of_them():
     assert (points.ndim, shapes.ndim) == (3, 3)
 
 
+def say_of_the_next(layer, obj_id, include=True):
+    layer.feature_defaults = {"object": obj_id, "label": INCLUDE if include else EXCLUDE}
+
+
 def test_what_is_drawn_takes_what_is_current(image):
     axes = guess_axes(image)
     points, shapes = make_prompt_layers(image, axes)
     points.add([[3, 5, 5]])
-    set_current_prompt(points, 2)
+    say_of_the_next(points, 2)
     points.add([[3, 40, 40]])
-    set_current_prompt(points, 2, include=False)
+    say_of_the_next(points, 2, include=False)
     points.add([[3, 50, 50]])
-    set_current_prompt(shapes, 7)
+    say_of_the_next(shapes, 7)
     shapes.add_rectangles(BOX)
 
     assert points.features["object"].tolist() == [0, 2, 2]
     assert points.features["label"].tolist() == ["include", "include", "exclude"]
-    read = prompts_from_layers(image, axes, points, shapes)
-    assert [(p.obj_id, p.point_labels.tolist()) for p in read] == [
-        (2, [True, False]),
-        (7, []),
-        (None, [True]),
-    ]
+    target, _ = read_prompts(image, axes, points, shapes)
+    assert {obj_id: p.point_labels.tolist() for (_, obj_id), p in target.objects.items()} == {
+        2: [True, False],
+        7: [],
+        8: [True],
+    }
 
 
 def test_items_drawn_and_selected_keep_their_meaning(image):
     points, _ = make_prompt_layers(image, guess_axes(image))
     points.add([[3, 5, 5]])
     points.selected_data = {0}
-    set_current_prompt(points, 9, include=False)
+    say_of_the_next(points, 9, include=False)
     assert points.features.to_dict("records") == [{"object": 0, "label": "include"}]
 
 
 def test_colours_show_object_and_label(image):
     points, shapes = make_prompt_layers(image, guess_axes(image))
     labels = Labels(np.zeros((4, 4), int))
-    for obj_id, include in ((3, True), (0, True), (60, False)):
-        set_current_prompt(points, obj_id, include)
+    ids = 3, 0, 2**31 - 1
+    for obj_id, include in zip(ids, (True, True, False), strict=True):
+        say_of_the_next(points, obj_id, include)
         points.add([[3, 5, 5]])
-        set_current_prompt(shapes, obj_id, include)
+        say_of_the_next(shapes, obj_id, include)
         shapes.add_rectangles(BOX)
     for borders in (points.border_color, shapes.edge_color):
         assert np.allclose(borders[0], labels.get_color(3), atol=0.01)
         assert np.allclose(borders[1], (1, 1, 1, 1))
-        assert np.allclose(borders[2], labels.get_color(60), atol=0.01)
+        assert np.allclose(borders[2], labels.get_color(ids[2]), atol=0.01)
     for faces in (points.face_color, shapes.face_color):
         assert np.allclose(faces[0], faces[1])
         assert not np.allclose(faces[0, :3], faces[2, :3], atol=0.2)

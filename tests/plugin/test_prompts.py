@@ -3,12 +3,9 @@ import pytest
 from napari.layers import Image, Labels, Points, Shapes
 
 from napari_sam3.errors import LayerError
-from napari_sam3.plugin.layers.prompt_reader import (
-    Source,
-    prompts_from_labels,
-    prompts_from_layers,
-    read_object_id,
-)
+from napari_sam3.plugin.layers.layer_prompts import LayerPrompts, Source, read_object_id
+from napari_sam3.plugin.layers.prompt_reader import prompts_from_labels, prompts_from_layers
+from napari_sam3.plugin.layers.prompt_snapshot import read_prompts
 from napari_sam3.plugin.layers.stack_axes import StackAxes, guess_axes
 
 SIZE = (60, 80)
@@ -18,8 +15,11 @@ def _video(**place):
     return Image(np.zeros((10, *SIZE), np.uint8), contrast_limits=(0, 255), **place)
 
 
-def _read(image, points=None, shapes=None, labels=None, **options):
-    return prompts_from_layers(image, guess_axes(image), points, shapes, labels, **options)
+def _read(image, points=None, shapes=None, axes=None, **options):
+    """What the layers say, once items without an object have got one."""
+    axes = guess_axes(image) if axes is None else axes
+    target, skipped = read_prompts(image, axes, points, shapes, **options)
+    return LayerPrompts(tuple(target.objects[key] for key in sorted(target.objects)), skipped)
 
 
 def _box(t, top, left, bottom, right):
@@ -70,18 +70,26 @@ def test_points_come_by_frame_and_object():
 def test_each_point_without_an_object_makes_one(nothing):
     points = Points([[5, 1, 1], [5, 2, 2], [5, 3, 3]])
     points.features = {"object": np.array([nothing, nothing, 4], object)}
-    assert [p.obj_id for p in _read(_video(), points)] == [4, None, None]
+    assert [p.obj_id for p in _read(_video(), points)] == [4, 5, 6]
 
 
 def test_points_of_a_plain_layer_belong_to_the_current_object():
     points = Points([[5, 1, 1], [5, 2, 2], [6, 3, 3]])
-    read = _read(_video(), points, default_object=3)
-    assert [(p.frame_index, p.obj_id, len(p.points_xy)) for p in read] == [(5, 3, 2), (6, 3, 1)]
+    image = _video()
+    read, _ = read_prompts(image, guess_axes(image), points, current_object=3)
+    assert {key: len(p.points_xy) for key, p in read.objects.items()} == {(5, 3): 2, (6, 3): 1}
 
 
-def test_points_of_a_plain_layer_make_one_object_where_none_is_current():
+def test_each_point_of_a_plain_layer_makes_an_object_where_none_is_current():
     read = _read(_video(), Points([[5, 1, 1], [5, 2, 2]]))
-    assert [(p.obj_id, len(p.points_xy)) for p in read] == [(None, 2)]
+    assert [(p.obj_id, len(p.points_xy)) for p in read] == [(1, 1), (2, 1)]
+
+
+def test_items_that_name_no_object_are_left_out_until_they_do():
+    image, points = _video(), Points([[5, 1, 1], [5, 2, 2]], features={"object": [0, 3]})
+    read = prompts_from_layers(image, guess_axes(image), points)
+    assert [p.obj_id for p in read] == [3]
+    assert read.skipped == ()
 
 
 @pytest.mark.parametrize(
@@ -148,19 +156,12 @@ def test_unreadable_features_are_reported():
     assert "'label' is 'maybe'" in reasons[Source("points", 3)]
 
 
-def test_excluding_from_no_object_is_reported():
-    points = Points([[3, 5, 5]], features={"object": [0], "label": ["exclude"]})
-    read = _read(_video(), points)
-    assert len(read) == 0
-    assert "set its feature 'object'" in read.skipped[0].reason
-
-
 # ------------------------------------------------------------------- shapes
 
 
 def test_rectangle_is_a_box_between_the_pixel_borders_it_is_drawn_on():
     (prompt,) = _read(_video(), shapes=Shapes(_box(4, 9.5, 19.5, 29.5, 39.5)))
-    assert (prompt.frame_index, prompt.obj_id, prompt.mask) == (4, None, None)
+    assert (prompt.frame_index, prompt.obj_id, prompt.mask) == (4, 1, None)
     assert prompt.box_xyxy.tolist() == [20, 10, 40, 30]
 
 
@@ -179,7 +180,7 @@ def test_box_is_cut_at_the_rim():
 
 def test_every_rectangle_without_an_object_makes_one():
     read = _read(_video(), shapes=Shapes([_box(0, 1, 1, 9, 9), _box(0, 20, 20, 30, 30)]))
-    assert [p.obj_id for p in read] == [None, None]
+    assert [p.obj_id for p in read] == [1, 2]
 
 
 def test_later_box_of_an_object_holds():
@@ -295,16 +296,15 @@ def _volume():
 
 
 def test_points_on_other_slices_are_reported():
-    read = prompts_from_layers(
-        _volume(), StackAxes(0, None, {1: 3}), Points([[2, 3, 8, 9], [2, 4, 8, 9]])
-    )
+    points = Points([[2, 3, 8, 9], [2, 4, 8, 9]])
+    read = _read(_volume(), points, axes=StackAxes(0, None, {1: 3}))
     assert [p.frame_index for p in read] == [2]
     assert "slice 3 of axis 'z'" in read.skipped[0].reason
 
 
 def test_points_on_other_channels_count():
     image = Image(np.zeros((6, 2, *SIZE), np.uint8), contrast_limits=(0, 255))
-    read = prompts_from_layers(image, StackAxes(0, 1, {1: 0}), Points([[2, 1, 8, 9]]))
+    read = _read(image, Points([[2, 1, 8, 9]]), axes=StackAxes(0, 1, {1: 0}))
     assert [(p.frame_index, p.points_xy.tolist()) for p in read] == [(2, [[9.5, 8.5]])]
 
 
@@ -336,12 +336,6 @@ def test_painted_labels_are_masks_of_the_objects_of_their_ids():
     assert np.array_equal(read[1].mask, _painted()[4] == 9)
 
 
-def test_one_label_may_be_read_alone():
-    image = _video()
-    read = prompts_from_labels(image, guess_axes(image), Labels(_painted()), 4, only=9)
-    assert [p.obj_id for p in read] == [9]
-
-
 def test_labels_of_another_scale_are_read_at_the_videos_pixels():
     image = _video(scale=(0.1, 1, 1), translate=(0, 5, 5))
     coarse = Labels(_painted()[:, ::2, ::2], scale=(0.1, 2, 2), translate=(0, 5.5, 5.5))
@@ -368,10 +362,11 @@ def test_flat_labels_speak_of_any_frame():
 
 def test_painted_masks_join_what_is_drawn():
     points = Points([[4, 50, 50]], features={"object": [3], "label": [0]})
-    read = _read(_video(), points, labels=Labels(_painted()), current_frame=4)
-    assert [p.obj_id for p in read] == [3, 9]
-    assert read[0].mask is not None
-    assert read[0].point_labels.tolist() == [False]
+    image, painted = _video(), Labels(_painted())
+    read, _ = read_prompts(image, guess_axes(image), points, None, painted, current_frame=4)
+    assert sorted(read.objects) == [(4, 3), (4, 9)]
+    assert read.objects[4, 3].mask is not None
+    assert read.objects[4, 3].point_labels.tolist() == [False]
 
 
 def test_object_ids_are_read_as_numbers():

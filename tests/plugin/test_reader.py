@@ -204,3 +204,18 @@ def test_reading_loads_neither_torch_nor_napari_nor_qt(clip):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_pattern_is_a_layer_of_its_pictures(tmp_path):
+    for camera in (1, 2):
+        for number in range(3):
+            picture = np.full((8, 9), 10 * camera + number, np.uint8)
+            Picture.fromarray(picture).save(tmp_path / f"cam{camera}_{number}.png")
+    pattern = str(tmp_path / "cam2_*.png")
+    assert get_reader(pattern) is read_layers
+    ((video, arguments, _),) = read_layers(pattern)
+    assert [int(frame[0, 0]) for frame in video] == [20, 21, 22]
+    assert (arguments["name"], arguments["metadata"]["path"]) == (f"{tmp_path.name}-cam2", pattern)
+    with pytest.raises(VideoError, match="2 series"):
+        read_layers(str(tmp_path))
+    assert get_reader(str(tmp_path / "*.txt")) is None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 CODE = """
 import numpy as np, napari
 from qtpy.QtWidgets import QApplication
@@ -17,6 +19,7 @@ print("done")
 """
 
 
+@pytest.mark.sweep
 def test_sam_can_be_loaded_where_a_window_is_open():
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=False)
     # a clash of libraries ends the process without a word

@@ -129,5 +129,5 @@ def test_prompt_propagate_correct_and_propagate_again(
         np.testing.assert_array_equal(second[t], first[t])
     assert not np.array_equal(second[4], first[4])
     assert encoded == []  # no frame is encoded twice
-    qtbot.waitUntil(lambda: not dock.models.is_looking)
+    qtbot.waitUntil(lambda: not dock.models.survey.is_running)
     assert dock.model_panel.model.native.currentText() == "tiny-sam2  ·  ● loaded"

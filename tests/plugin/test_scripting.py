@@ -23,6 +23,7 @@ from napari_sam3.errors import (
 from napari_sam3.imports import open_labels
 from napari_sam3.models.fake import FakeTracker
 from napari_sam3.plugin.controllers.live_drawing import LiveDrawing
+from napari_sam3.plugin.layers.stack_axes import StackAxes
 from napari_sam3.projects import Project
 
 from .conftest import SHAPE, disc
@@ -339,7 +340,7 @@ def test_a_dock_on_the_same_layer_shares_all(viewer, open_dock, work, qtbot):
         dock.objects_panel.show_tracks()
     assert session.tracks() is tracks
     assert [layer for layer in viewer.layers if isinstance(layer, Tracks)] == [tracks]
-    dock.objects_panel.rename("Ann")  # of 2
+    dock.tracking.objects.rename(session.labels, 2, "Ann")
     assert set(tracks.features["name"]) == {"", "Ann"}
     dock.propagate()
     with pytest.raises(PropagationRunningError):
@@ -360,3 +361,19 @@ def test_a_dock_that_comes_later_is_kept_away(viewer, open_dock, session, notes)
     session.close()
     dock.propagate()
     assert dock.is_running
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [
+        *["t", 0, {"time": 0}, np.arange(2), (0,)],
+        *[StackAxes("t"), StackAxes(True), StackAxes(0, "c"), StackAxes(0, fixed=[1])],
+        *[StackAxes(np.arange(2)), StackAxes(0, fixed={"z": 0}), StackAxes(7)],
+    ],
+    ids=repr,
+)
+def test_axes_of_a_wrong_kind_are_refused_before_anything_is_done(viewer, axes):
+    with pytest.raises(LayerError, match=r"axes must be a StackAxes|axis 7 .* can't be time"):
+        napari_sam3.attach(viewer, "film", "fake", axes=axes)
+    with napari_sam3.attach(viewer, "film", "fake", axes=StackAxes(np.int64(0))) as session:
+        assert session.axes.time == 0

@@ -37,7 +37,7 @@ def test_a_wish_for_a_device_outlives_models_that_can_not_use_it(open_dock, qtbo
     dock = open_dock()
     assert dock.settings_panel.device.value == "auto"  # the fake model runs on the CPU alone
     dock.models.choose("optical-flow")
-    qtbot.waitUntil(lambda: not dock.models.is_looking)
+    qtbot.waitUntil(lambda: not dock.models.survey.is_running)
     assert read_settings().device == "cuda"
 
 
@@ -49,7 +49,7 @@ def test_the_session_is_made_with_what_is_set(open_dock, film, work):
     dock.settings_panel.resolution.value = 768
     work(dock, dock.segment_frame)
     before = dock.tracking.session
-    assert dock.tracking.setup.resolution == 768
+    assert dock.tracking.session.setup.resolution == 768
     dock.settings_panel.resolution.value = 0
     work(dock, dock.segment_frame)
     assert dock.tracking.session is not before

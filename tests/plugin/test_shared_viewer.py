@@ -77,6 +77,7 @@ def test_the_window_is_hidden_again(shared):
     assert not viewer.window._qt_window.isVisible()
 
 
+@pytest.mark.sweep
 def test_one_that_was_used_says_what_a_new_one_says(shared):
     use_all(shared.lend())
     shared.clean()

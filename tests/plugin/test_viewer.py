@@ -5,8 +5,9 @@ import copy
 import numpy as np
 import pytest
 
-from napari_sam3.plugin.layers.prompt_layers import make_prompt_layers, set_current_prompt
+from napari_sam3.plugin.layers.prompt_layers import make_prompt_layers
 from napari_sam3.plugin.layers.prompt_reader import prompts_from_layers
+from napari_sam3.plugin.layers.prompt_snapshot import read_prompts
 from napari_sam3.plugin.layers.stack_axes import guess_axes
 from tests.video.clips import encode, read_number
 
@@ -83,7 +84,7 @@ def test_click_on_the_canvas_is_a_prompt_there(viewer, clip):
     viewer.add_layer(points)
     viewer.dims.set_current_step(0, 31)
     points.mode = "add"
-    set_current_prompt(points, 4, include=False)
+    points.feature_defaults = {"object": 4, "label": "exclude"}
     # what napari does on a click at this place of the world
     points.add([points.world_to_data((viewer.dims.point[0], 20, 33))])
 
@@ -103,5 +104,5 @@ def test_points_layer_of_napari_itself_takes_prompts_on_the_right_frames(viewer,
         points = viewer.layers[-1]
         viewer.dims.set_current_step(0, 31)
         points.add([points.world_to_data((viewer.dims.point[0], 20, 33))])
-        (prompt,) = prompts_from_layers(image, guess_axes(image), points)
-        assert prompt.frame_index == 31
+        target, _ = read_prompts(image, guess_axes(image), points)
+        assert [frame_index for frame_index, _ in target.objects] == [31]

@@ -16,7 +16,7 @@ FILM = Image(np.zeros((3, 20, 30), np.uint8))
 def fields_of(dock):
     video, prompts, track = dock.video_panel, dock.prompt_panel, dock.tracking_panel
     return {
-        "video": video.video.box,
+        "video": video.video,
         "time axis": video.time_axis,
         "channel": video.channel,
         "model": dock.model_panel.model,
@@ -27,9 +27,9 @@ def fields_of(dock):
         "disk": dock.settings_panel.disk,
         "empty": dock.settings_panel.empty,
         "new": prompts.new,
-        "points": prompts.points.box,
-        "boxes": prompts.boxes.box,
-        "masks": prompts.masks.box,
+        "points": prompts.points,
+        "boxes": prompts.boxes,
+        "masks": prompts.masks,
         "text": prompts.text,
         "object": prompts.object,
         "sign": prompts.sign,
@@ -55,7 +55,7 @@ def test_choices_follow_the_layers_of_the_viewer(open_dock, open_viewer, film):
     dock.prompt_panel.points.value = mine
     mine.name = "renamed"
     assert dock.prompt_panel.points.value is mine
-    assert dock.prompt_panel.points.box.current_choice == "renamed"
+    assert dock.prompt_panel.points.current_choice == "renamed"
     viewer.layers.remove(mine)
     assert dock.prompt_panel.points.value is None
     viewer.layers.remove(before)
@@ -70,7 +70,7 @@ def test_results_are_no_masks_to_choose(open_dock, film, work):
     dock.prompt_panel.points.value.add([[0, 30, 40]])
     work(dock, dock.segment_frame)
     assert "film objects" in dock.viewer.layers
-    assert list(dock.prompt_panel.masks.box.choices) == [None]
+    assert list(dock.prompt_panel.masks.choices) == [None]
 
 
 def test_every_field_has_a_tooltip_and_the_dock_is_narrow(open_dock, film):

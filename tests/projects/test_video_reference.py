@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import pytest
@@ -36,6 +37,14 @@ def test_where_it_was(work):
 def test_moved_along_with_the_project(work, tmp_path):
     moved = work.rename(tmp_path / "elsewhere")
     assert find(moved / "film.sam3") == (moved / "film.mp4", None)
+
+
+def test_film_whose_name_is_no_utf8(tmp_path):
+    film = tmp_path / os.fsdecode(b"Gel\xe4nde.mp4")
+    film.write_bytes(b"film" * 1000)
+    Project.create(tmp_path / "film.sam3", film, SHAPE).close()
+    assert find(tmp_path / "film.sam3") == (film, None)
+    (tmp_path / "film.sam3" / "project.json").read_text("utf-8")
 
 
 @pytest.mark.parametrize("place", ["beside", "film.sam3"])
@@ -132,3 +141,18 @@ def test_a_folder_is_told_by_names_sizes_and_three_files(video):
     assert hash_samples(video) == before
     (video / "001.png").rename(video / "001b.png")
     assert hash_samples(video) != before
+
+
+def test_pictures_named_by_a_pattern_are_found_where_they_are_moved_to(tmp_path):
+    home = tmp_path / "work"
+    (home / "frames").mkdir(parents=True)
+    for name in ("cam1_0.png", "cam1_1.png", "cam2_0.png"):
+        (home / "frames" / name).write_bytes(name.encode())
+    Project.create(home / "a.sam3", home / "frames" / "cam1_*.png", SHAPE).close()
+    (home / "frames" / "cam2_0.png").unlink()  # it is not of the video
+    moved = home.rename(tmp_path / "elsewhere")
+    assert find(moved / "a.sam3") == (moved / "frames" / "cam1_*.png", None)
+    (moved / "frames" / "cam1_1.png").write_bytes(b"another")
+    place, problem = find(moved / "a.sam3")
+    assert place is None
+    assert "its content has changed" in problem

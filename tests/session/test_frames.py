@@ -52,10 +52,75 @@ def test_bool_film_is_black_and_white():
     assert set(np.unique(RgbFrames(as_video(film))[0])) == {0, 255}
 
 
-@pytest.mark.parametrize("limits", [(5, 5), (6, 5), (float("nan"), 5)])
+FAR = {
+    "uint32": (np.uint32, 4_000_000_000),
+    "int32": (np.int32, -2_000_000_000),
+    "int64": (np.int64, 10**10),
+    "int64 from below": (np.int64, -(2**63)),
+    "uint64": (np.uint64, 2**63 + 1),
+    "uint64 to the top": (np.uint64, 2**64 - 51),
+}
+
+
+@pytest.mark.parametrize(("dtype", "offset"), FAR.values(), ids=FAR)
+def test_integers_far_from_0_keep_their_contrast(dtype, offset):
+    near = np.arange(51, dtype=np.uint8).reshape(1, 3, 17)
+    far = near.astype(dtype) + np.array(offset).astype(dtype)
+    expected = np.rint(near[0] * 5.1).astype(np.uint8)
+    measured = RgbFrames(as_video(far))
+    assert np.abs(measured[0][..., 0].astype(int) - expected).max() <= 1
+    given = RgbFrames(as_video(far), (offset, offset + 50))
+    assert np.array_equal(given[0][..., 0], expected)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e9, -1e12])
+def test_floats_far_from_0_keep_their_contrast(offset):
+    film = offset + np.linspace(0, 1, 64).reshape(1, 8, 8)
+    assert np.array_equal(
+        RgbFrames(as_video(film), (offset, offset + 1))[0][..., 0],
+        np.rint((film[0] - offset) * 255).astype(np.uint8),
+    )
+    assert len(np.unique(RgbFrames(as_video(film))[0])) == 64
+
+
+def test_values_beyond_the_limits_are_black_and_white():
+    film = np.array([[[0, 2**62, 2**62 + 10, 2**63 - 1]]], np.int64)
+    frames = RgbFrames(as_video(film), (2**62, 2**62 + 10))
+    assert frames[0][0, :, 0].tolist() == [0, 0, 255, 255]
+    frames = RgbFrames(as_video(film), (-1e30, 1e30))
+    assert frames[0][0, :, 0].tolist() == [128] * 4  # 127.5
+
+
+@pytest.mark.parametrize("value", [2**60, 1e300, -1e17, 3e38])
+def test_a_flat_film_of_large_values_is_black(value):
+    film = np.full((2, 4, 4), value, np.int64 if isinstance(value, int) else np.float64)
+    assert RgbFrames(as_video(film))[1].max() == 0
+
+
+def test_values_that_span_all_floats_need_limits():
+    film = np.zeros((1, 2, 2))
+    film[0, 0], film[0, 1] = -1.7e308, 1.7e308
+    with pytest.raises(RequestError, match="contrast_limits must be"):
+        RgbFrames(as_video(film))[0]
+    assert RgbFrames(as_video(film), (0, 1))[0][:, 0, 0].tolist() == [0, 255]
+
+
+WRONG_LIMITS = [
+    *[(5, 5), (6, 5), (float("nan"), 5), (0, float("inf")), (-1.7e308, 1.7e308)],
+    *[5, (5,), (1, 2, 3), (None, 5), "ab", ("1", "2"), (False, True), {}, np.zeros((2, 2))],
+]
+
+
+@pytest.mark.parametrize("limits", WRONG_LIMITS, ids=repr)
 def test_wrong_limits(limits):
     with pytest.raises(RequestError, match="two rising finite numbers"):
         RgbFrames(as_video(np.zeros((2, 4, 4), np.uint16)), limits)
+
+
+@pytest.mark.parametrize("limits", [[0, 100], np.array([0, 100]), np.array([0, 100], np.float32)])
+def test_limits_may_be_any_two_numbers(limits):
+    film = np.full((2, 4, 4), 20, np.uint16)
+    assert RgbFrames(as_video(film), limits)[0].max() == 51
 
 
 def test_identity_is_of_the_file_and_how_its_values_are_scaled(disc_folder, tmp_path):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import unicodedata
 
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ from napari_sam3.session.prompt_files import read_prompts, write_prompts
 from napari_sam3.session.saved_prompts import (
     PromptList,
     SavedPrompt,
+    find_meant,
+    is_meant,
     prompts_from_json,
     prompts_to_json,
 )
@@ -168,6 +172,159 @@ def test_a_wrong_row_is_named(tmp_path, row):
     assert all(word in str(caught.value) for word in WRONG_ROWS[row])
 
 
+PLAIN = "frame,object,kind,x,y,x1,y1,label,text\n0,1,point,20.5,30,,,1,\n0,1,point,7,8,,,0,\n"
+ROWS = [(0, 1, [[20.5, 30.0], [7.0, 8.0]], [True, False])]
+TABLES = {
+    "plain": PLAIN,
+    "semicolons": PLAIN.replace(",", ";"),
+    "decimal commas": PLAIN.replace(",", ";").replace("20.5", "20,5"),
+    "tabs": PLAIN.replace(",", "\t"),
+    "tabs and decimal commas": PLAIN.replace(",", "\t").replace("20.5", "20,5"),
+    "quoted decimal commas": PLAIN.replace("20.5", '"20,5"'),
+    "all quoted": "\n".join(
+        ",".join(f'"{cell}"' for cell in line.split(",")) for line in PLAIN.split("\n")
+    ),
+    "pandas": PLAIN.replace("0,1,point", "0.0,1.0,point").replace(",1,\n", ",1.0,\n"),
+    "pandas with its index": ",frame,object,kind,x,y,label\n"
+    "0,0,1,point,20.5,30,1\n1,0,1,point,7,8,0\n",
+    "pandas' index of some rows": "Unnamed: 0,frame,object,kind,x,y,label\n"
+    "3,0,1,point,20.5,30,1\n8,0,1,point,7,8,0\n",
+    "whole numbers with a decimal comma": PLAIN.replace(",", ";").replace("0;1;p", "0,0;1,0;p"),
+    "empty last rows": PLAIN + ",,,,,,,,\n\n , ,,,,,,,\n",
+    "empty first rows": ",,,,,,,,\n\n" + PLAIN,
+    "empty last columns": PLAIN.replace("\n", ",,\n"),
+    "short rows": "frame,object,kind,x,y,label,text\n0,1,point,20.5,30\n0,1,point,7,8,0\n",
+    "Windows": PLAIN.replace("\n", "\r\n"),
+    "an old Mac": PLAIN.replace("\n", "\r"),
+    "spaces": PLAIN.replace(",", " , "),
+    "a hint for Excel": "sep=;\n" + PLAIN.replace(",", ";"),
+    "capitals": PLAIN.replace("frame,object,kind", "Frame,Object,KIND").replace("point", "Point"),
+    "no last line end": PLAIN.rstrip("\n"),
+}
+
+
+def read_rows(path):
+    return [
+        (p.frame_index, p.obj_id, p.points_xy.tolist(), p.point_labels.tolist())
+        for p in read_prompts(path)
+    ]
+
+
+@pytest.mark.parametrize("text", TABLES.values(), ids=TABLES)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_table_as_other_programs_write_it(tmp_path, text, encoding):
+    (tmp_path / "p.csv").write_bytes(text.encode(encoding))
+    assert read_rows(tmp_path / "p.csv") == ROWS
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-8"])
+@pytest.mark.parametrize("suffix", [".txt", ".tsv"])
+def test_a_text_with_tabs(tmp_path, suffix, encoding):
+    mark = "" if encoding == "utf-8" else "\ufeff"
+    data = (mark + PLAIN.replace(",", "\t")).encode(encoding)
+    (tmp_path / f"p{suffix}").write_bytes(data)
+    assert read_rows(tmp_path / f"p{suffix}") == ROWS
+
+
+HEAD = "frame,object,kind,x,y,x1,y1,label,text\n"
+WRONG_TABLES = {
+    "a decimal comma that is not quoted": (
+        HEAD + "0,1,point,20,5,30,2,,,\n0,1,box,1,5,2,5,3,5,4,5\n",
+        ("line 3", "11 cells for 9", "quoted"),
+    ),
+    "thousands": (
+        HEAD.replace(",", "\t") + "0\t1\tpoint\t1,234\t5\n",
+        ("line 2", "x is '1,234'", "decimal"),
+    ),
+    "thousands and decimals": (HEAD + '0,1,point,"1.234,5",5\n', ("line 2", "x is '1.234,5'")),
+    "underscores": (HEAD + "0,1,point,1_0,5\n", ("line 2", "x is '1_0'")),
+    "half an object": (HEAD + "0,1.5,point,1,5\n", ("line 2", "object is '1.5'", "whole")),
+    "an empty frame": (HEAD + "\n,1,point,1,5\n", ("line 3", "frame is ''", "whole")),
+    "an endless frame": (HEAD + "inf,1,point,1,5\n", ("line 2", "frame is 'inf'", "whole")),
+    "a box from right to left": (HEAD + "0,1,box,9,2,3,4\n", ("line 2", "box", "x0 < x1")),
+    "another sign between": (HEAD.replace(",", "|"), ("'frame'", "commas, semicolons or tabs")),
+    "a negative box": (HEAD + "0,1,box,1,2,3,4,0,\n", ("line 2", "label is '0'", "points")),
+    "a column twice": ("frame,kind,x,x\n0,point,1,2\n", ("column 'x' twice",)),
+    "a column without a name": (",frame,kind,x,y\na,0,point,1,2\n", ("without a name", "'a'")),
+    "another one": ("frame,kind,,x,y\n0,point,a,1,2\n", ("a column ''",)),
+    "an unknown column": ("frame;kind;colour\n0;point;red\n", ("column 'colour'",)),
+}
+
+
+@pytest.mark.parametrize(("text", "words"), WRONG_TABLES.values(), ids=WRONG_TABLES)
+def test_what_is_wrong_in_a_table_is_one_error_with_its_place(tmp_path, text, words):
+    (tmp_path / "p.csv").write_text(text)
+    with pytest.raises(PromptFileError) as caught:
+        read_prompts(tmp_path / "p.csv")
+    assert all(word in str(caught.value) for word in words), caught.value
+
+
+def test_a_table_of_another_code_page_is_refused(tmp_path):
+    (tmp_path / "p.csv").write_bytes(f"{HEAD}0,,text,,,,,,vidéo\n".encode("cp1252"))
+    with pytest.raises(PromptFileError, match=r"line 2 is no utf-8 text.*UTF-8"):
+        read_prompts(tmp_path / "p.csv")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_json_as_other_programs_write_it(tmp_path, encoding):
+    entry = {"frame": 3.0, "object": 2.0, "points": [[1, 2.0]], "point_labels": [1.0]}
+    said = {"format": "napari-sam3 prompts", "version": 1.0, "next_id": 9.0, "prompts": [entry]}
+    (tmp_path / "p.json").write_bytes(json.dumps(said).encode(encoding))
+    prompts = read_prompts(tmp_path / "p.json")
+    assert read_rows(tmp_path / "p.json") == [(3, 2, [[1.0, 2.0]], [True])]
+    assert type(prompts[0].frame_index) is type(prompts[0].obj_id) is type(prompts.next_id) is int
+    for field, value in (("frame", 3.5), ("object", 1e300), ("frame", float("inf"))):
+        wrong = {**said, "prompts": [{**entry, field: value}]}
+        with pytest.raises(PromptFileError, match=f"'{field}' must be a whole number"):
+            prompts_from_json(wrong)
+
+
+@pytest.mark.parametrize("size", [[60.5, 90], [60, True], ["60", 90], [60]])
+def test_a_mask_of_half_a_pixel_is_refused(size):
+    mask = {"size": size, "counts": [0, 5400]}
+    with pytest.raises(PromptFileError, match="'mask' must be"):
+        SavedPrompt.from_json({"frame": 0, "mask": mask}, "here")
+
+
+MEANT = {
+    "as it is": ("films/vidéo.mp4", True),
+    "the other accents": ("films/vide\u0301o.mp4", True),
+    "backslashes": ("films\\vidéo.mp4", True),
+    "backslashes, the other accents": (".\\films\\vide\u0301o.mp4", True),
+    "the name alone": ("vidéo.mp4", True),
+    "another folder": ("other\\vidéo.mp4", False),
+    "no accent": ("video.mp4", False),
+    "another computer's root": ("C:\\films\\vidéo.mp4", False),
+    "nothing": ("", False),
+}
+
+
+@pytest.mark.parametrize(("name", "is_it"), MEANT.values(), ids=MEANT)
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_which_video_a_name_means(tmp_path, name, is_it, form):
+    place = tmp_path / "films" / unicodedata.normalize(form, "vidéo.mp4")
+    assert is_meant(name, place) == is_it
+    place.parent.mkdir()
+    place.touch()
+    assert (find_meant(tmp_path, name) == place) == (is_it and "films" in name)
+
+
+def test_a_pattern_in_another_folder_is_found(tmp_path):
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "cam1_0.png").touch()
+    for name in ("frames/cam1_*.png", "frames\\cam1_*.png"):
+        assert find_meant(tmp_path, name) == tmp_path / "frames" / "cam1_*.png"
+        assert is_meant(name, tmp_path / "frames" / "cam1_*.png")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a backslash parts folders there")
+def test_a_backslash_in_a_name_is_part_of_it_where_a_file_is_called_so(tmp_path):
+    place = tmp_path / "a\\b.mp4"
+    place.touch()
+    assert is_meant("a\\b.mp4", place)
+    assert find_meant(tmp_path, "a\\b.mp4") == place
+
+
 SIZE = [60, 90]
 WRONG = [
     (5, "a table such as"),
@@ -185,6 +342,8 @@ WRONG = [
     ({"frame": 0, "points": [[1, 2]], "point_labels": [2]}, "'point_labels'"),
     ({"frame": 0, "points": [[1, 2]], "point_labels": [1, 1]}, "'point_labels'"),
     ({"frame": 0, "box": [1, 2, 3]}, "'box'"),
+    ({"frame": 0, "box": [5, 2, 3, 4]}, "x0 < x1"),
+    ({"frame": 0, "box": [1, 2, 3, 2]}, "y0 < y1"),
     ({"frame": 0, "boxes": [[1, 2, 3, 4]]}, "exemplar"),
     ({"frame": 0, "boxes": [[1, 2, 3, 4]], "exemplar": 1}, "'exemplar'"),
     ({"frame": 0, "mask": [1, 2]}, "'mask'"),

@@ -10,6 +10,7 @@ import pytest
 from napari_sam3.errors import (
     FrameIndexError,
     RequestError,
+    Sam3Error,
     SessionNotFoundError,
     UnknownObjectError,
     UnsupportedPromptError,
@@ -17,6 +18,7 @@ from napari_sam3.errors import (
 )
 from napari_sam3.models.base import Capabilities
 from napari_sam3.models.fake import FakeModel
+from napari_sam3.models.registry import load_model
 from napari_sam3.session.saved_prompts import prompts_from_json, prompts_to_json
 from napari_sam3.session.session import VideoSession
 from napari_sam3.video import open_video
@@ -217,3 +219,36 @@ def test_the_highest_id_is_followed_and_no_higher_one_is_issued(disc_folder, mod
         assert highest in results[1].objects
         kept = prompts_from_json(prompts_to_json(session.list_prompts()))
         assert {prompt.obj_id for prompt in kept} == {7, highest}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"model": 5}, "a int is no model"),
+        ({"model": np.arange(3)}, "a ndarray is no model"),
+        ({"contrast_limits": 5}, "two rising finite numbers"),
+        ({"contrast_limits": np.arange(3)}, "two rising finite numbers"),
+        ({"hold_back": np.ones(2)}, "True or False"),
+        ({"video": np.zeros((64, 96, 3))}, "colour picture"),
+        ({"video": None}, "a NoneType is no video"),
+    ],
+)
+def test_an_argument_of_a_wrong_kind_is_refused_at_the_start(arguments, message):
+    with pytest.raises(Sam3Error, match=message):
+        VideoSession(**{"video": np.zeros((2, 8, 8), np.uint8), "model": "fake", **arguments})
+
+
+@pytest.mark.parametrize("legs", [[5], [range(0, 4, 2)], [range(9)], "ab"])
+def test_frames_to_follow_of_a_wrong_kind_are_refused(legs):
+    with VideoSession(np.zeros((3, 40, 50), np.uint8), "fake") as session:
+        session.add_prompt(0, points=[[9, 9]])
+        with pytest.raises(RequestError):
+            session.follow(legs)
+        with pytest.raises(RequestError, match="must be 'forward'"):
+            session.propagate(np.array(["forward", "both"]))
+        assert len(list(session.propagate())) == 3
+
+
+def test_a_device_of_a_wrong_kind_is_refused():
+    with pytest.raises(Sam3Error, match="device must be a name"):
+        load_model("fake", np.arange(2))

@@ -15,6 +15,7 @@ from PIL import Image
 
 from napari_sam3.errors import VideoError
 from napari_sam3.video import animated_webp, open_video
+from napari_sam3.video.image_file import read_head, read_image
 
 from .clips import draw, forget, read_number
 
@@ -126,11 +127,75 @@ def test_mixed_sizes_are_refused_by_name(tmp_path: Path) -> None:
         open_video(tmp_path)
 
 
-def test_mixed_depths_are_refused_by_name(tmp_path: Path) -> None:
-    save(tmp_path / "a.png", 0)
-    save(tmp_path / "b.png", 1, "L")
-    with open_video(tmp_path) as video, pytest.raises(VideoError, match=r"a\.png.*b\.png"):
-        video[1]
+@pytest.mark.parametrize("kind", ["uint8 uint16", "uint16 float32"])
+def test_mixed_depths_are_refused_by_name_on_opening(kind: str, tmp_path: Path) -> None:
+    for name, dtype in zip("ab", kind.split(), strict=True):
+        tifffile.imwrite(tmp_path / f"{name}.tif", draw(0).astype(dtype))
+    with pytest.raises(VideoError, match=r"'a\.tif' is .*int.*'b\.tif' is .*(uint16|float32)"):
+        open_video(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif"])
+@pytest.mark.parametrize("grey", [0, 1])
+def test_grey_among_colours_is_shown_as_colour(suffix: str, grey: int, tmp_path: Path) -> None:
+    for number in range(3):
+        save(tmp_path / f"{number}{suffix}", number, "L" if number == grey else "RGB")
+    with open_video(tmp_path) as opened, opened.reopen() as video:
+        assert video.shape == (3, 48, 96, 3)
+        assert [read_number(frame) for frame in video] == [0, 1, 2]
+        assert (video[grey] == video[grey][..., :1]).all()
+
+
+def test_deep_grey_among_deep_colours_keeps_its_depth(tmp_path: Path) -> None:
+    colour = np.random.default_rng(0).integers(0, 2**16, (48, 96, 3), np.uint16)
+    write_png(tmp_path / "0.png", colour, "rgb48")
+    Image.fromarray(colour[..., 0]).save(tmp_path / "1.png")
+    with open_video(tmp_path) as video:
+        assert video.dtype == np.uint16
+        np.testing.assert_array_equal(video[0], colour)
+        np.testing.assert_array_equal(video[1], np.repeat(colour[..., :1], 3, axis=2))
+
+
+def test_too_many_channels_are_refused_by_name_wherever_they_are(tmp_path: Path) -> None:
+    save(tmp_path / "0.tif", 0)
+    five = np.zeros((48, 96, 5), np.uint8)
+    tifffile.imwrite(tmp_path / "1.tif", five, photometric="minisblack", planarconfig="contig")
+    with pytest.raises(VideoError, match=r"1\.tif.*\(48, 96, 5\).*choose one channel"):
+        open_video(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["I;16 I", "F I", "L I;16"])
+def test_pictures_of_several_modes_are_refused_by_name(kind: str, tmp_path: Path) -> None:
+    for number, mode in enumerate(kind.split()):
+        dtype = {"I;16": np.uint16, "I": np.int32, "F": np.float32, "L": np.uint8}[mode]
+        Image.fromarray(draw(number).astype(dtype)).save(tmp_path / f"{number}.tif")
+    with pytest.raises(VideoError, match=r"one size and type: '0\.tif' .* '1\.tif'"):
+        open_video(tmp_path)
+
+
+MODES = {
+    ".png": "1 L LA I;16 P RGB RGBA",
+    ".jpg": "1 L RGB CMYK",
+    ".tif": "1 L LA I;16 F P RGB RGBA CMYK",
+    ".bmp": "1 L P RGB",
+    ".webp": "L RGB RGBA",
+}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "mode"), [(suffix, mode) for suffix in MODES for mode in MODES[suffix].split()]
+)
+def test_a_head_tells_what_reading_gives(suffix: str, mode: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a{suffix}"
+    deep = {"I;16": np.uint16, "F": np.float32}
+    if mode in deep:
+        Image.fromarray(draw(3).astype(deep[mode])).save(path)
+    else:
+        save(path, 3, mode)
+    head, picture = read_head(path), read_image(path)
+    assert head.size == picture.shape[:2]
+    assert head.is_rgb == (picture.ndim == 3)
+    assert head.dtype == picture.dtype
 
 
 def test_folder_without_pictures(tmp_path: Path) -> None:
@@ -154,6 +219,45 @@ def test_photo_is_turned_as_its_exif_says(tmp_path: Path) -> None:
     with open_video(tmp_path / "photo.jpg") as video:
         assert video.shape == (1, 48, 96)
         assert read_number(video[0]) == 9
+
+
+def save_turned(path: Path, number: int, orientation: int) -> None:
+    """A picture that looks upright once it is turned as its EXIF says."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    turns = {1: 0, 3: 2, 6: 1, 8: 3}[orientation]
+    stored = Image.fromarray(np.ascontiguousarray(np.rot90(draw(number), turns)))
+    stored.save(path, exif=exif, **({"quality": 95} if path.suffix == ".jpg" else {}))
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+def test_pictures_that_fit_once_they_are_turned(suffix: str, tmp_path: Path) -> None:
+    for number, orientation in enumerate([1, 6, 8]):
+        save_turned(tmp_path / f"{number}{suffix}", number, orientation)
+    with pytest.warns(UserWarning, match=r"orientation 1, .* 6") as caught:
+        video = open_video(tmp_path)
+    assert len(caught) == 1
+    assert [read_number(frame) for frame in video] == [0, 1, 2]
+    video.close()
+
+
+def test_all_pictures_turned_alike_say_nothing(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    for number in range(3):
+        save_turned(tmp_path / f"{number}.jpg", number, 6)
+    with open_video(tmp_path) as video:
+        assert [read_number(frame) for frame in video] == [0, 1, 2]
+    assert not recwarn
+
+
+def test_pictures_that_do_not_fit_once_they_are_turned(tmp_path: Path) -> None:
+    save(tmp_path / "0.jpg", 0)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(draw(1)).save(tmp_path / "1.jpg", exif=exif)
+    with pytest.raises(VideoError, match=r"96 x 48 px.*'1\.jpg' is 48 x 96 px as EXIF turns it"):
+        open_video(tmp_path)
 
 
 def test_single_picture_is_one_frame(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
 import sys
@@ -11,9 +12,15 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+import tifffile
+from PIL import Image
 
 from napari_sam3.errors import VideoError
 from napari_sam3.video import as_video, open_video
+from napari_sam3.video.content_hash import hash_content, hash_samples
+from napari_sam3.video.proxy import proxy_path
+from napari_sam3.video.video_facts import VideoFacts, describe_video
+from napari_sam3.video.video_writer import VideoWriter
 
 from .clips import draw, encode, picture_frame, read_number
 
@@ -136,7 +143,7 @@ def test_what_may_not_be_read(name: str, tmp_path: Path, monkeypatch: pytest.Mon
     def refuse(*_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
-    for owner, method in ((Path, "open"), (Path, "iterdir"), (av, "open")):
+    for owner, method in ((Path, "open"), (Path, "iterdir"), (os, "open"), (av, "open")):
         monkeypatch.setattr(owner, method, refuse)
     with pytest.raises(VideoError, match=f"{name}.*Permission denied"):
         open_video(path)
@@ -217,3 +224,57 @@ def test_importing_it_brings_neither_opencv_nor_torch_nor_qt() -> None:
         "sys.exit(str(bad) if bad else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "path", ["", "  ", b"film.mp4", "a\0b.mp4", "~nobody-of-that-name/a.mp4", 3]
+)
+def test_what_is_no_path(path: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(draw(0)).save("frame0.png")
+    with pytest.raises(VideoError, match=r"is no path|no such home folder"):
+        open_video(path)
+    with pytest.raises(VideoError, match=r"is no path|no such home folder"):
+        VideoWriter(path, 25)
+
+
+def test_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "film.mp4")
+    with pytest.raises(VideoError, match=r"film\.mp4.* is a device or a pipe"):
+        open_video(tmp_path / "film.mp4")
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".tif", ".gif"])
+def test_film_whose_name_is_no_utf8_or_holds_other_digits(suffix: str, tmp_path: Path) -> None:
+    for name in (os.fsdecode(b"Gel\xe4nde"), "film①²٣"):
+        path = tmp_path / (name + suffix)
+        if suffix == ".tif":
+            tifffile.imwrite(tmp_path / "a.tif", np.stack([draw(n) for n in range(5)]))
+            (tmp_path / "a.tif").rename(path)
+        else:
+            encode(tmp_path / f"a{suffix}", n_frames=5, format="mp4").rename(path)
+        with open_video(path) as video:
+            assert [read_number(frame) for frame in video] == list(range(5))
+            assert VideoFacts.from_json(describe_video(video).to_json()).name == path.name
+            if suffix == ".mp4":
+                assert proxy_path(video).suffix == ".mp4"
+        assert len(hash_samples(tmp_path)) == len(hash_content(tmp_path)) == 64
+
+
+def test_memory_that_does_not_suffice_is_an_error_of_the_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = encode(tmp_path / "a.mp4", n_frames=5)
+
+    def fail(*_: Any) -> None:
+        raise MemoryError
+
+    with open_video(path) as video:
+        with pytest.raises(VideoError, match=r"10{15} frames of .*'a.mp4'.* not enough memory"):
+            video._stack(np.broadcast_to(np.intp(0), 10**15), ())
+        monkeypatch.setattr(video, "_read", fail)
+        with pytest.raises(VideoError, match=r"frame 3 of .*'a.mp4'.* not enough memory"):
+            video[3]
+    monkeypatch.setattr("napari_sam3.video.open._open", fail)
+    with pytest.raises(VideoError, match=r"a\.mp4' can't be opened: there is not enough memory"):
+        open_video(path)

@@ -62,6 +62,22 @@ def test_closing_while_others_read(clip: Path, small_cache: None) -> None:
         assert all("closed" in reader.result(timeout=60) for reader in readers)
 
 
+def test_threads_share_one_iterator(clip: Path) -> None:
+    with open_video(clip) as video, video.frames() as frames, ThreadPoolExecutor(4) as pool:
+        shares = pool.map(lambda _: [read_number(frame) for frame in frames], range(4), timeout=60)
+        assert sorted(number for share in shares for number in share) == list(range(80))
+
+
+def test_iterator_that_another_thread_closes_ends(clip: Path) -> None:
+    with open_video(clip) as video:
+        frames = video.frames()
+        with ThreadPoolExecutor(2) as pool:
+            readers = [pool.submit(list, frames) for _ in range(2)]
+            frames.close()
+            read = [read_number(frame) for reader in readers for frame in reader.result(timeout=60)]
+        assert sorted(read) == list(range(len(read)))
+
+
 def test_nobody_is_overtaken_who_waits_for_a_decoder() -> None:
     lock, order = FairLock(), []
 

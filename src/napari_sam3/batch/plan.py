@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,9 +12,8 @@ from pathlib import Path
 
 from napari_sam3.batch.tracking import Prompts, gather_prompts, prompts_for
 from napari_sam3.errors import PromptFileError, RequestError
-from napari_sam3.session.saved_prompts import PromptList, SavedPrompt, is_meant
-from napari_sam3.video.image_folder import IMAGE_SUFFIXES
-from napari_sam3.video.open import VIDEO_SUFFIXES
+from napari_sam3.session.saved_prompts import PromptList, SavedPrompt, find_meant, is_meant
+from napari_sam3.video.folder_contents import look_into, name_of
 
 BESIDE = ".prompts.json"
 """What the file of prompts beside a video is called: film.mp4.prompts.json."""
@@ -78,7 +78,7 @@ def plan_batch(
         if not places and isinstance(prompts, str | os.PathLike):
             home = Path(prompts).expanduser().parent
             named = dict.fromkeys(p.video for p in prompt_list if p.video is not None)
-            places = [home / name for name in named]
+            places = [find_meant(home, name) for name in named]
     if not places:
         raise RequestError("there are no videos to track in; name files or folders")
     _check_names(prompt_list, places)
@@ -90,7 +90,7 @@ def plan_batch(
 
 
 def find_videos(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """The videos that paths stand for: a folder without pictures for the video files in it."""
+    """The videos that paths stand for: a folder of films for the films in it."""
     found: list[Path] = []
     for path in paths:
         place = Path(path).expanduser()
@@ -101,19 +101,27 @@ def find_videos(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
 def _films_in(place: Path) -> list[Path]:
     """The video files of a folder, if it holds such and is no folder of frames."""
     try:
-        files = [f for f in place.iterdir() if not f.name.startswith(".")]
+        contents = look_into(place) if place.is_dir() else None
     except OSError:
-        return []  # no folder, or a closed one: opening it as a video says so
-    if any(f.suffix.lower() in IMAGE_SUFFIXES for f in files):
+        return []  # a closed folder: opening it as a video says so
+    if contents is None or not contents.is_of_films:
         return []
-    return sorted(f for f in files if f.suffix.lower() in VIDEO_SUFFIXES and f.is_file())
+    if contents.pictures:
+        names = ", ".join(repr(file.name) for file in contents.pictures[:4])
+        more = ", ..." if len(contents.pictures) > 4 else ""
+        warnings.warn(
+            f"{str(place)!r} is taken for a folder of films; the pictures in it are not tracked "
+            f"in: {names}{more}",
+            stacklevel=4,
+        )
+    return list(contents.films)
 
 
 def _plan(place: Path, name: str, prompt_list: PromptList | None) -> PlannedVideo:
     """Choose the prompts of a video: from a list for all, or else from the file beside it."""
     try:
         if prompt_list is None:
-            prompt_list = gather_prompts(place.with_name(place.name + BESIDE))
+            prompt_list = gather_prompts(find_meant(place.parent, place.name + BESIDE))
         return PlannedVideo(place, name, prompts_for(prompt_list, place))
     except PromptFileError as exc:
         return PlannedVideo(place, name, None, str(exc))
@@ -130,7 +138,7 @@ def _check_names(prompt_list: PromptList, places: Sequence[Path]) -> None:
 
 
 def _name_all(places: Sequence[Path]) -> list[str]:
-    stems = [place.name if place.is_dir() else place.stem for place in places]
+    stems = [name_of(place) for place in places]
     taken = Counter(stem.casefold() for stem in stems)  # some disks take a.tif and A.tif for one
     return [
         stem if taken[stem.casefold()] == 1 else f"{stem}-{_tag(place)}"
@@ -139,4 +147,4 @@ def _name_all(places: Sequence[Path]) -> list[str]:
 
 
 def _tag(place: Path) -> str:
-    return hashlib.sha256(str(place.absolute()).encode()).hexdigest()[:8]
+    return hashlib.sha256(os.fsencode(place.absolute())).hexdigest()[:8]

@@ -16,13 +16,19 @@ from tqdm import tqdm
 from napari_sam3.batch.interrupts import noting_interrupts
 from napari_sam3.batch.plan import plan_batch
 from napari_sam3.batch.summary import BatchRow, format_summary, write_summary
-from napari_sam3.batch.task import LoadedOnce, Task, TaskSettings, do_task
+from napari_sam3.batch.task import Task, TaskSettings, do_task
 from napari_sam3.batch.tracking import Prompts
 from napari_sam3.batch.workers import do_in_processes
 from napari_sam3.errors import RequestError, VideoError
 from napari_sam3.export.registry import FORMATS
-from napari_sam3.models.registry import find_model
+from napari_sam3.models.registry import LoadedModel, find_model
 from napari_sam3.models.weights import state_of
+from napari_sam3.session.validation import (
+    check_contrast_limits,
+    check_flag,
+    check_int,
+    check_range,
+)
 from napari_sam3.values import Direction
 
 SUMMARY = "summary.csv"
@@ -88,8 +94,8 @@ def run_batch(
     Parameters
     ----------
     videos : iterable of path-like
-        Video files, folders of frames, folders of video files. Empty: those that the file of
-        prompts names, beside it.
+        Video files, folders of frames, patterns of frames (`frames/cam1_*.png`), folders of video
+        files. Empty: those that the file of prompts names, beside it.
     prompts : list of dict, or path
         As `track_video` takes them, for all videos; or a file in which they name their video (JSON
         `videos` or `video`, column `video` of CSV).
@@ -130,15 +136,22 @@ def run_batch(
     VideoError
         If `out` can't be written.
     """
+    if isinstance(videos, str | os.PathLike):
+        videos = [videos]
+    if not isinstance(videos, Iterable):
+        raise RequestError(f"videos must be a list of paths, not {videos!r}")
+    jobs = check_int(jobs, "jobs")
+    check_flag(beside, "beside")
+    start, limit = check_range(2**31, direction, start_frame_index, max_frame_num_to_track)
     settings = TaskSettings(
         str(model),
         device,
         _check_formats(formats),
         direction,
-        start_frame_index,
-        max_frame_num_to_track,
-        contrast_limits,
-        overwrite,
+        start,
+        limit,
+        check_contrast_limits(contrast_limits),
+        check_flag(overwrite, "overwrite"),
     )
     if jobs < 1:
         raise RequestError(f"jobs is {jobs}; give a number of processes from 1")
@@ -185,7 +198,7 @@ def do_here(
     tasks: dict[int, Task], stop: threading.Event, show: Callable[[int, int], object]
 ) -> Generator[tuple[int, BatchRow]]:
     """Do tasks in this process, one after the other."""
-    models = LoadedOnce()
+    models = LoadedModel()
     try:
         for number, task in tasks.items():
             if stop.is_set():
@@ -196,6 +209,8 @@ def do_here(
 
 
 def _check_formats(formats: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(formats, str):
+        raise RequestError(f"formats must be a list of names, as [{formats!r}], not {formats!r}")
     names = tuple(dict.fromkeys(formats))
     for name in names:
         if name not in FORMATS:

@@ -18,8 +18,7 @@ from napari_sam3.batch.tracked_video import TrackedVideo
 from napari_sam3.batch.tracking import track_video
 from napari_sam3.errors import ProjectError, RequestError, Sam3Error
 from napari_sam3.export.registry import FORMATS
-from napari_sam3.models.base import VideoModel
-from napari_sam3.models.registry import find_model, load_model
+from napari_sam3.models.registry import LoadedModel, find_model
 from napari_sam3.projects.folders import SUFFIX, is_project
 from napari_sam3.projects.lock import ProjectLock
 from napari_sam3.projects.project import Project
@@ -94,27 +93,8 @@ class Task:
         )
 
 
-class LoadedOnce:
-    """A model that is loaded for the first video that needs it, and kept for the others."""
-
-    def __init__(self) -> None:
-        self._model: VideoModel | None = None
-
-    def get(self, settings: TaskSettings) -> VideoModel:
-        """The model."""
-        if self._model is None:
-            self._model = load_model(settings.model, settings.device)
-        return self._model
-
-    def close(self) -> None:
-        """Give its memory back."""
-        if self._model is not None:
-            self._model.close()
-        self._model = None
-
-
 def do_task(
-    task: Task, models: LoadedOnce, stop: threading.Event, on_frames: Callable[[int], object]
+    task: Task, models: LoadedModel, stop: threading.Event, on_frames: Callable[[int], object]
 ) -> BatchRow:
     """Track and export a video. Nothing is raised: what goes wrong is in the row.
 
@@ -122,7 +102,7 @@ def do_task(
     ----------
     task : Task
         What to do.
-    models : LoadedOnce
+    models : LoadedModel
         Where the model comes from.
     stop : Event
         Once it is set it ends after the frame under way.
@@ -162,16 +142,27 @@ def do_task(
         error = f"something went wrong that should not have: {type(exc).__name__}: {exc}"
     if error:
         state = "failed"
+        if next(numbers) > 1:  # what was done before it went wrong stays
+            frames, objects = count_kept(task)
     seconds = time.perf_counter() - began
     return BatchRow(str(task.video), frames, objects, seconds, state, error)
 
 
-def _track(task: Task, models: LoadedOnce, goes_on: Callable[[FrameResult], bool]) -> TrackedVideo:
+def count_kept(task: Task) -> tuple[int, int]:
+    """Frames, and objects on them, that the project of a video holds by now; 0 without one."""
+    try:
+        with Project.open(task.project, read_only=True) as project:
+            return len(project.labels.processed_frames()), len(project.labels.mean_scores())
+    except (Sam3Error, OSError):
+        return 0, 0
+
+
+def _track(task: Task, models: LoadedModel, goes_on: Callable[[FrameResult], bool]) -> TrackedVideo:
     settings = task.settings
     return track_video(
         task.video,
         task.prompts,
-        model=models.get(settings),
+        model=models.get(settings.model, settings.device),
         direction=settings.direction,
         start_frame_index=settings.start_frame_index,
         max_frame_num_to_track=settings.max_frame_num_to_track,

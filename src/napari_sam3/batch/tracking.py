@@ -21,6 +21,7 @@ from napari_sam3.projects.project import Project
 from napari_sam3.projects.tracking import LabelRun, MemoryRun, ProjectRun, open_or_create
 from napari_sam3.session.prompt_files import read_prompts
 from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
+from napari_sam3.session.validation import check_contrast_limits, check_range
 from napari_sam3.values import Direction, FrameResult, ObjectMask
 from napari_sam3.video import Video, as_video
 
@@ -88,13 +89,15 @@ def track_video(
             stack.callback(film.close)
         if prompt_list is not None and film.path is not None:
             prompt_list = prompts_for(prompt_list, film.path)
+        start, limit = check_range(len(film), direction, start_frame_index, max_frame_num_to_track)
+        contrast_limits = check_contrast_limits(contrast_limits)
         loaded = load_model(model, device)
         if loaded is not model:
             stack.callback(loaded.close)
         settings: dict[str, Any] = {
             "direction": direction,
-            "start": start_frame_index,
-            "limit": max_frame_num_to_track,
+            "start": start,
+            "limit": limit,
             "contrast_limits": contrast_limits,
         }
         if project is None or isinstance(project, Project):
@@ -135,6 +138,11 @@ def gather_prompts(prompts: Prompts) -> PromptList:
     elif isinstance(prompts, PromptList):
         prompt_list = prompts
     else:
+        if not isinstance(prompts, Iterable) or isinstance(prompts, Mapping):
+            raise PromptFileError(
+                "prompts must be a list of dictionaries, as [{'frame': 0, 'points': [[x, y]]}], or "
+                f"a file, not a {type(prompts).__name__}"
+            )
         prompt_list = PromptList(
             one
             if isinstance(one, SavedPrompt)
@@ -158,7 +166,12 @@ def prompts_for(prompt_list: PromptList, video: Path) -> PromptList:
     """
     mine = prompt_list.for_video(video)
     if not len(mine):
-        raise PromptFileError(f"there are no prompts for {video.name!r}; they name other videos")
+        named = [repr(name) for name in dict.fromkeys(p.video for p in prompt_list)]
+        more = ", ..." if len(named) > 3 else ""
+        raise PromptFileError(
+            f"there are no prompts for {video.name!r}; they name other videos "
+            f"({', '.join(named[:3])}{more}), and must name this one or the end of its path"
+        )
     return mine
 
 
@@ -178,6 +191,8 @@ def _plain(value: Any) -> Any:
     """A prompt as JSON has it, from one with arrays and NumPy's numbers."""
     if isinstance(value, Mapping):
         return {key: _plain_mask(v) if key == "mask" else _plain(v) for key, v in value.items()}
+    if hasattr(value, "detach") or hasattr(value, "__array__"):
+        value = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
     if isinstance(value, np.ndarray | np.generic):
         return value.astype(int).tolist() if value.dtype == bool else value.tolist()
     if isinstance(value, list | tuple):

@@ -13,13 +13,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from typing import Any
 
 from napari_sam3.batch.summary import BatchRow
-from napari_sam3.batch.task import Task
+from napari_sam3.batch.task import Task, count_kept
 
 THREADS = "NAPARI_SAM3_BATCH_THREADS"
 COMMAND = [sys.executable, "-m", "napari_sam3.batch.worker"]
@@ -83,10 +84,7 @@ def do_in_processes(
             if "row" in said:
                 yield number, BatchRow(**said["row"])
             else:  # it has ended amid a task
-                yield (
-                    number,
-                    BatchRow(str(tasks[number].video), state="failed", error=process.say_end()),
-                )
+                yield number, process.row_at_end(tasks[number])
             if "row" not in said or not waiting:
                 running.discard(process)
                 process.close()
@@ -105,6 +103,7 @@ class _Process:
 
     def __init__(self, heard: queue.Queue[tuple[_Process, dict[str, Any]]], n_threads: int) -> None:
         self.number = -1
+        self._began = 0.0
         self._heard = heard
         self._is_stopping = False
         threads = dict.fromkeys((*_LIBRARIES, THREADS), str(n_threads))
@@ -123,6 +122,7 @@ class _Process:
 
     def begin(self, number: int, tasks: dict[int, Task]) -> None:
         self.number = number
+        self._began = time.perf_counter()
         self._say({"task": tasks[number].to_json()})
 
     def stop(self) -> None:
@@ -141,16 +141,21 @@ class _Process:
         if self._process.stdout is not None:
             self._process.stdout.close()
 
-    def say_end(self) -> str:
+    def row_at_end(self, task: Task) -> BatchRow:
+        """How it went with the task that it ended amid: why, and what of it is kept."""
         code = self._process.wait()
+        seconds = time.perf_counter() - self._began
         if code < 0:
-            name = signal.Signals(-code).name
+            name = _name_signal(-code)
             why = f"was killed by {name}"
             if name == "SIGKILL":
                 why += "; perhaps the machine's memory was used up (fewer --jobs need less)"
         else:
             why = f"ended with code {code}"
-        return f"the process that worked on it {why}; run the batch again to go on with it"
+        frames, objects = count_kept(task)
+        kept = f"{frames} frames are kept" if frames != 1 else "1 frame is kept"
+        error = f"the process that worked on it {why}; {kept}, run the batch again to go on"
+        return BatchRow(str(task.video), frames, objects, seconds, "failed", error)
 
     def _say(self, message: dict[str, Any]) -> None:
         assert self._process.stdin is not None, "a pipe"
@@ -160,6 +165,17 @@ class _Process:
 
     def _listen(self) -> None:
         assert self._process.stdout is not None, "a pipe"
-        for line in self._process.stdout:
-            self._heard.put((self, json.loads(line)))
-        self._heard.put((self, {}))
+        try:
+            for line in self._process.stdout:
+                self._heard.put((self, json.loads(line)))
+        except ValueError:
+            pass  # half a line: it was killed
+        finally:
+            self._heard.put((self, {}))
+
+
+def _name_signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

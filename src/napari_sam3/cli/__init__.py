@@ -14,21 +14,7 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from napari_sam3 import __version__
-from napari_sam3.cli.arguments import (
-    DEFAULT_FORMATS,
-    FORMATS_HELP,
-    parse_box,
-    parse_contrast,
-    parse_count,
-    parse_formats,
-    parse_index,
-    parse_jobs,
-    parse_mask,
-    parse_pixel_size,
-    parse_pixels,
-    parse_point,
-    parse_text,
-)
+from napari_sam3.cli import parse
 from napari_sam3.errors import RequestError, Sam3Error
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
@@ -169,22 +155,22 @@ def _add_track(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     track.add_argument("video", metavar="VIDEO", type=Path)
     prompts = track.add_argument_group("prompts (see below)")
     kinds = (
-        ("--point", parse_point, "[ID:]X,Y[,+|-][@N]", "a click on the object (-: off it)"),
-        ("--box", parse_box, "[ID:]X0,Y0,X1,Y1[@N]", "a box round the object"),
+        ("--point", parse.point, "[ID:]X,Y[,+|-][@N]", "a click on the object (-: off it)"),
+        ("--box", parse.box, "[ID:]X0,Y0,X1,Y1[@N]", "a box round the object"),
         (
             "--mask",
-            parse_mask,
+            parse.mask,
             "[ID:]FILE[@N]",
             "labels, drawn or tracked before: each value but 0 an object",
         ),
-        ("--text", parse_text, "WORDS", "all objects that the words name"),
+        ("--text", parse.text, "WORDS", "all objects that the words name"),
     )
-    for name, parse, form, help_ in kinds:
+    for name, read, form, help_ in kinds:
         prompts.add_argument(
-            *(name,), dest="prompts", action="append", type=parse, metavar=form, help=help_
+            name, dest="prompts", action="append", type=read, metavar=form, help=help_
         )
     prompts.add_argument(
-        "--frame", type=parse_index, default=0, metavar="N", help="their frame, from 0 (default 0)"
+        "--frame", type=parse.index, default=0, metavar="N", help="their frame, from 0 (default 0)"
     )
     prompts.add_argument(
         "--prompts",
@@ -195,7 +181,7 @@ def _add_track(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="prompts in a file: JSON or CSV (docs/projects.md), or those of a project, its folder",
     )
     _add_range(track)
-    _add_results(track, formats=DEFAULT_FORMATS)
+    _add_results(track, formats=parse.DEFAULT_FORMATS)
     track.add_argument(
         "--project",
         type=Path,
@@ -227,7 +213,7 @@ def _add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     _add_results(batch, is_needed=True, formats=(), overwrite="begin all videos anew")
     batch.add_argument(
-        "--jobs", type=parse_jobs, default=1, metavar="N", help="processes at once (default 1)"
+        "--jobs", type=parse.jobs, default=1, metavar="N", help="processes at once (default 1)"
     )
     _add_range(batch)
     _add_model(batch)
@@ -235,17 +221,17 @@ def _add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _add_range(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--start", type=parse_index, metavar="N", help="first frame (default: the first prompted)"
+        "--start", type=parse.index, metavar="N", help="first frame (default: the first prompted)"
     )
     command.add_argument(
         "--direction", choices=("forward", "backward", "both"), default="forward", help="in time"
     )
     command.add_argument(
-        "--frames", type=parse_count, metavar="N", help="at most so many frames in each direction"
+        "--frames", type=parse.count, metavar="N", help="at most so many frames in each direction"
     )
     command.add_argument(
         "--contrast",
-        type=parse_contrast,
+        type=parse.contrast,
         metavar="LOW,HIGH",
         help="values seen as black and white, in video that is not 8-bit (default: measured)",
     )
@@ -281,13 +267,13 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     export.add_argument(
         "--pixel-size",
-        type=parse_pixel_size,
+        type=parse.pixel_size,
         metavar="SIZE",
         help="of a pixel, as 0.65um, or height,width as 0.65,0.6um (default: as the video says)",
     )
     export.add_argument(
         "--first-number",
-        type=parse_index,
+        type=parse.index,
         metavar="N",
         help="the number that frame 0 has in the names of pictures (default: as they tell)",
     )
@@ -355,10 +341,10 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     doctor.add_argument("--run", metavar="MODEL", help="track the sample video with this model")
     doctor.add_argument("--device", help="where it runs, as cpu or cuda (default: the best)")
     doctor.add_argument(
-        "--frames", type=parse_count, default=24, metavar="N", help="of the sample (default 24)"
+        "--frames", type=parse.count, default=24, metavar="N", help="of the sample (default 24)"
     )
     doctor.add_argument(
-        "--resolution", type=parse_pixels, metavar="PX", help="side of what the model sees"
+        "--resolution", type=parse.pixels, metavar="PX", help="side of what the model sees"
     )
     doctor.add_argument("--json", action="store_true", help="print JSON")
 
@@ -388,10 +374,10 @@ def _add_results(
     default = f"; default {','.join(formats)}" if formats else ""
     command.add_argument(
         "--formats",
-        type=parse_formats,
+        type=parse.formats,
         required=formats is None,
         default=formats,
         metavar="LIST",
-        help=FORMATS_HELP + default,
+        help=parse.FORMATS_HELP + default,
     )
     command.add_argument("--overwrite", action="store_true", help=overwrite)

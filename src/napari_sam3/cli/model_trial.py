@@ -14,7 +14,6 @@ from typing import Any
 
 from napari_sam3.cli.progress import RunReport, follow
 from napari_sam3.errors import ModelUnavailableError, Sam3Error
-from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
 from napari_sam3.samples import sample_paths
 from napari_sam3.samples.ground_truth import OverlapScore, inner_points
@@ -101,7 +100,11 @@ def _measure(
         if hasattr(model, told):
             figures[told] = getattr(model, told)
     figures["loading, s"] = _since(began)
-    memory = _Memory(model)
+    device_facts: Any = None  # of an accelerator, whose memory is of interest
+    if model.device != "cpu":
+        from napari_sam3.models.sam import device_facts
+
+        device_facts.reset_peak(model.device)
     clicks = list(inner_points(truth[0]).items())[:OBJECTS]
     figures["objects, frames"] = f"{len(clicks)}, {n_frames}"
     film: Any = _Anonymous(video)
@@ -133,9 +136,12 @@ def _measure(
             figures[f"objects found by the word {WORDS!r}"] = len(found.objects)
             figures["finding them, s"] = _since(began)
     figures["peak of the process's memory, bytes"] = peak_of_process()
-    memory.tell(figures)
+    if device_facts is not None:
+        figures["peak of the device's memory, bytes"] = device_facts.peak_bytes(model.device)
     model.close()
-    memory.tell_after_close(figures)
+    if device_facts is not None:
+        memory = device_facts.Device(model.device).memory()
+        figures["device's memory in use after closing, bytes"] = memory and memory.used
 
 
 def _tell_pass(figures: dict[str, Any], title: str, report: RunReport) -> None:
@@ -143,30 +149,6 @@ def _tell_pass(figures: dict[str, Any], title: str, report: RunReport) -> None:
     figures[f"{title}, frames a second"] = round(report.fps, 3)
     if report.was_interrupted:
         raise KeyboardInterrupt
-
-
-class _Memory:
-    """An accelerator's memory while a model runs; says nothing of models that use none."""
-
-    def __init__(self, model: VideoModel) -> None:
-        self._device = None if model.device == "cpu" else model.device
-        if self._device is not None:
-            from napari_sam3.models.sam.device_facts import reset_peak
-
-            reset_peak(self._device)
-
-    def tell(self, figures: dict[str, Any]) -> None:
-        if self._device is not None:
-            from napari_sam3.models.sam.device_facts import peak_bytes
-
-            figures["peak of the device's memory, bytes"] = peak_bytes(self._device)
-
-    def tell_after_close(self, figures: dict[str, Any]) -> None:
-        if self._device is not None:
-            from napari_sam3.models.sam.device import Device
-
-            memory = Device(self._device).memory()
-            figures["device's memory in use after closing, bytes"] = memory and memory.used
 
 
 def peak_of_process() -> int | None:

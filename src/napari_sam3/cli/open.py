@@ -6,12 +6,13 @@ import argparse
 
 from napari_sam3.cli.display import why_no_window
 from napari_sam3.errors import ProjectError, VideoError
+from napari_sam3.video.folder_contents import is_pattern
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Open it, and stay until the window is closed. Returns the exit code."""
     path = arguments.path.expanduser()
-    if not path.exists():
+    if not (path.exists() or is_pattern(path)):
         raise VideoError(f"there is no file or folder {str(path)!r}; check the path")
     reason = why_no_window()
     if reason is not None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam3.cli.arguments import GivenPrompt
+from napari_sam3.cli.parse import GivenPrompt
 from napari_sam3.errors import RequestError
 from napari_sam3.imports import open_labels
 from napari_sam3.session.prompt_files import read_prompts

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from napari_sam3.errors import VideoError
 from napari_sam3.labels.frame_ranges import read_frames, say_frames
+from napari_sam3.plain_files import read_text
 from napari_sam3.video.video_facts import KIND, VideoFacts
 from napari_sam3.whole_files import written_whole
 
@@ -100,7 +101,7 @@ def read_sidecar(path: Path) -> VideoFacts | None:
     """
     for place in (sidecar_path(path), path.with_name(SHARED)):
         try:
-            text = place.read_text(encoding="utf-8")
+            text = read_text(place)
             if place.name != SHARED or KIND in text:  # others use the name too
                 return VideoFacts.from_json(text)
         except FileNotFoundError:

@@ -14,6 +14,7 @@ from napari_sam3.imports.label_file import LabelFile, explain_read_errors
 from napari_sam3.imports.object_facts import read_objects
 from napari_sam3.imports.pictures import greatest_of
 from napari_sam3.labels.frame_ranges import read_frames
+from napari_sam3.labels.frame_records import check_shape
 
 
 class ZarrLabels(LabelFile):
@@ -22,10 +23,14 @@ class ZarrLabels(LabelFile):
     def __init__(self, path: Path) -> None:
         import zarr
 
+        from napari_sam3.imports.plain_zarr import PlainStore
+
         with explain_read_errors(path):
-            group, image = _find_labels(zarr.open_group(path, mode="r"), path)
+            store = PlainStore(path)
+            group, image = _find_labels(zarr.open_group(store, mode="r"), path)
             multiscale = image["multiscales"][0]
             array: Any = group[multiscale["datasets"][0]["path"]]
+            store.expect(array)
             axes = [axis["name"] for axis in multiscale["axes"]]
             self._key = tuple(slice(None) if name in "tyx" else 0 for name in axes)
             lengths = dict(zip(axes, array.shape, strict=True))
@@ -44,7 +49,8 @@ class ZarrLabels(LabelFile):
         self._array = array
         self._has_time = "t" in named
         greatest = greatest_of(array.dtype)
-        shape = (lengths.get("t", 1), lengths["y"], lengths["x"])
+        with explain_read_errors(path):
+            shape = check_shape((lengths.get("t", 1), lengths["y"], lengths["x"]))
         super().__init__(
             path, shape, greatest=greatest, objects=objects, told=problems, known=known
         )

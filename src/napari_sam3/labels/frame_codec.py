@@ -45,8 +45,23 @@ class FrameCodec:
             If it is damaged.
         """
         labels = np.empty(self._size, self._stored)
+        # what does not say its size is inflated before it is known to fit
+        if inflated_size(packed) != labels.nbytes:
+            raise ValueError("damaged: it is not of that size")
         try:
             self._zstd.decode(packed, labels)
         except (RuntimeError, ValueError) as error:
             raise ValueError(f"damaged: {error}") from error
         return labels.astype(self._dtype, copy=False)
+
+
+def inflated_size(packed: bytes) -> int | None:
+    """What the head of a zstd frame says (RFC 8878, 3.1.1.1); None where it does not."""
+    if len(packed) < 5 or packed[:4] != b"\x28\xb5\x2f\xfd":
+        return None
+    is_single, kind = packed[4] >> 5 & 1, packed[4] >> 6
+    begin = 5 + (not is_single) + (0, 1, 2, 4)[packed[4] & 3]
+    n_bytes = (is_single, 2, 4, 8)[kind]
+    if not n_bytes or len(packed) < begin + n_bytes:
+        return None
+    return int.from_bytes(packed[begin : begin + n_bytes], "little") + (256 if kind == 1 else 0)

@@ -9,19 +9,24 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from napari_sam3.errors import StoreError
+from napari_sam3.errors import StoreError, UnsafeFileError
 from napari_sam3.labels.object_notes import pack_notes, unpack_notes
+from napari_sam3.plain_files import open_plain
+from napari_sam3.values import MOST_FRAMES, MOST_PIXELS
 from napari_sam3.whole_files import written_whole
 
 FORMAT = "napari-sam3 frames"
 VERSION = 1
+
+MOST_BYTES = 4 * 2**30  # of a file: 250 objects on each of 400,000 frames
+MOST_LINE = 16 * 2**20  # bytes: some 300,000 objects on a frame
 
 
 class ChunkFacts(NamedTuple):
@@ -109,20 +114,27 @@ class FoundRecords(NamedTuple):
 
     Attributes
     ----------
-    records : list of FrameRecord
-        What could be read, in order.
-    begins : list of int
-        Where in the file each begins.
+    records : dict of int to FrameRecord
+        What the newest line of each frame says.
+    n_lines : int
+        How many lines could be read.
+    last, before : FrameRecord or None
+        The last one, and the one before it of the same frame.
+    last_begin : int
+        Where in the file the last one begins.
     damaged : int
         How many lines can't be read; a last one that was not written to its end does not count.
     end : int
         Where in the file the last line that has an end ends.
     """
 
-    records: list[FrameRecord]
-    begins: list[int]
-    damaged: int
-    end: int
+    records: dict[int, FrameRecord]
+    n_lines: int = 0
+    last: FrameRecord | None = None
+    before: FrameRecord | None = None
+    last_begin: int = 0
+    damaged: int = 0
+    end: int = 0
 
 
 def read_header(path: Path) -> Header | None:
@@ -132,15 +144,21 @@ def read_header(path: Path) -> Header | None:
     ------
     StoreError
         If a newer napari-sam3 has written the file.
+    UnsafeFileError
+        If it is no plain file, or larger than any of its kind.
     """
     try:
-        with path.open("rb") as file:
-            said = _as_mapping(json.loads(file.readline()))
+        with open_plain(path, most_bytes=MOST_BYTES) as file:
+            said = _as_mapping(json.loads(file.readline(MOST_LINE)))
         if said.get("format") != FORMAT:
             return None
         version = _as_integer(said["version"], 1)
-        frames, height, width = (_as_integer(n, 1) for n in said["shape"])
+        shape = check_shape(said["shape"])
         dtype = np.dtype(str(said["dtype"]))
+        if dtype.kind not in "iu":
+            return None
+    except UnsafeFileError:
+        raise
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
     if version > VERSION:
@@ -148,29 +166,61 @@ def read_header(path: Path) -> Header | None:
             f"{str(path)!r} was written by a newer napari-sam3 (version {version} of the format, "
             f"this one knows {VERSION}); update napari-sam3"
         )
-    return Header((frames, height, width), dtype.name)
+    return Header(shape, dtype.name)
+
+
+def check_shape(said: Any) -> tuple[int, int, int]:
+    """The shape that a file tells of; ValueError where there is no memory for such labels."""
+    frames, height, width = (_as_integer(n, 1) for n in said)
+    if frames > MOST_FRAMES or height * width > MOST_PIXELS:
+        raise ValueError(
+            f"labels of shape {(frames, height, width)} are too large; at most {MOST_FRAMES:,} "
+            f"frames of {MOST_PIXELS:,} pixels are kept"
+        )
+    return frames, height, width
 
 
 def read_records(path: Path, frames: int, dtype: np.dtype[Any]) -> FoundRecords:
     """Read a file of so many frames of labels as far as it goes; a missing one is empty."""
-    records: list[FrameRecord] = []
-    begins: list[int] = []
-    damaged = end = 0
+    records: dict[int, FrameRecord] = {}
+    last = before = None
+    n_lines = last_begin = damaged = end = 0
     header = read_header(path)
     try:
-        content = path.read_bytes()
+        file = open_plain(path, most_bytes=MOST_BYTES)
     except FileNotFoundError:
-        content = b""
-    for number, line in enumerate(content.split(b"\n")[:-1]):
-        begin, end = end, end + len(line) + 1
-        if number == 0 and header is not None:
-            continue
-        try:
-            records.append(FrameRecord.from_line(line, frames, dtype))
-            begins.append(begin)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            damaged += 1
-    return FoundRecords(records, begins, damaged, end)
+        return FoundRecords(records)
+    with file:
+        for number, (line, length) in enumerate(_whole_lines(file)):
+            begin, end = end, end + length
+            if number == 0 and header is not None:
+                continue
+            try:
+                record = FrameRecord.from_line(line, frames, dtype)
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                damaged += 1
+                continue
+            n_lines += 1
+            last, before, last_begin = record, records.get(record.frame_index), begin
+            records[record.frame_index] = record
+    return FoundRecords(records, n_lines, last, before, last_begin, damaged, end)
+
+
+def _whole_lines(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Each line that has an end, and its length; of one that is too long nothing but that."""
+    while line := file.readline(MOST_LINE):
+        length = len(line)
+        if length == MOST_LINE:
+            line = b""
+            while rest := file.readline(MOST_LINE):
+                length += len(rest)
+                if rest.endswith(b"\n"):
+                    break
+            else:
+                return
+        elif not line.endswith(b"\n"):
+            return
+        yield line, length
 
 
 def write_records(path: Path, header: Header, records: Iterable[FrameRecord]) -> None:
@@ -184,7 +234,7 @@ class RecordFile:
     """A file of records that is written on, one line at a time."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("r+b", buffering=0)
+        self._file = open_plain(path, writable=True)
         self._end = self._file.seek(0, os.SEEK_END)
 
     def append(self, record: FrameRecord) -> None:

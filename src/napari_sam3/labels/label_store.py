@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from napari_sam3.errors import StoreError, StoreReadOnlyError
+from napari_sam3.errors import StoreError, StoreReadOnlyError, UnsafeFileError
 from napari_sam3.labels.background_writer import BackgroundWriter, Job
 from napari_sam3.labels.chunk_folder import ChunkFolder, explain_failure
 from napari_sam3.labels.frame_records import (
@@ -23,6 +23,7 @@ from napari_sam3.labels.frame_records import (
     FrameRecord,
     Header,
     RecordFile,
+    check_shape,
     write_records,
 )
 from napari_sam3.labels.label_stack import CACHE_BYTES, LabelStack
@@ -102,12 +103,14 @@ class LabelStore(LabelStack):
         StoreError
             If there is a store, or the folder can't be written to.
         ValueError
-            If `shape` is not three positive numbers or `dtype` is not an integer type.
+            If `shape` is not three positive numbers, or more than `MOST_FRAMES` and
+            `MOST_PIXELS` of `napari_sam3.values`; if `dtype` is not an integer type.
         """
         folder = Path(folder)
         # looks at shape and dtype
         plan = LabelStack(shape, np.dtype(dtype).newbyteorder("="))
-        if (folder / CHUNKS_NAME).exists() or (folder / RECORDS_NAME).exists():
+        check_shape(plan.shape)
+        if any(os.path.lexists(folder / name) for name in (CHUNKS_NAME, RECORDS_NAME)):
             raise StoreError(f"{str(folder)!r} holds labels already; open them, or choose another")
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -136,7 +139,8 @@ class LabelStore(LabelStack):
         ------
         StoreError
             If there is none, if neither of its parts tells what labels it holds, or if a newer
-            version has written it. With an `errno` if the disk is to blame: then nothing is lost.
+            version has written it. With an `errno` if the disk is to blame, or something in it
+            is a link or no plain file: then nothing is lost, and nothing was changed.
         """
         folder = Path(folder)
         try:
@@ -293,7 +297,7 @@ class LabelStore(LabelStack):
             return chunk
         try:
             return self._chunks.read(frame_index)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, UnsafeFileError) as error:
             self._lose(frame_index, error)
             return None
         except OSError as error:  # which may pass: the frame must not be taken for lost

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import os
-import shutil
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from napari_sam3.errors import StoreError
+from napari_sam3.errors import StoreError, UnsafeFileError
 from napari_sam3.labels.chunk_folder import ChunkFolder
 from napari_sam3.labels.frame_records import (
     ChunkFacts,
+    FoundRecords,
     FrameRecord,
     Header,
     read_header,
     read_records,
     write_records,
 )
+from napari_sam3.plain_files import copy_plain, open_plain
 
 
 class FoundStore(NamedTuple):
@@ -66,8 +67,8 @@ def find_store(chunks_path: Path, records_path: Path, *, mend: bool) -> FoundSto
     # somebody may be writing what is only looked at: then the next look finds all in order
     for _ in range(1 if mend else 3):
         found = read_records(records_path, chunks.shape[0], chunks.dtype)
-        records = {record.frame_index: record for record in found.records}
-        is_ahead = _take_back_last(found.records, records, chunks)
+        records = dict(found.records)
+        is_ahead = _take_back_last(found, records, chunks)
         sizes = chunks.sizes()
         told = {i: record.chunk.size for i, record in records.items() if record.chunk is not None}
         doubtful = [i for i in sizes.keys() | told.keys() if sizes.get(i) != told.get(i)]
@@ -91,11 +92,12 @@ def find_store(chunks_path: Path, records_path: Path, *, mend: bool) -> FoundSto
         is_damaged = found.damaged > 0 or (header is None and records_path.exists())
         if is_damaged:
             with suppress(OSError):
-                shutil.copy2(records_path, records_path.with_name(records_path.name + ".damaged"))
-        end = found.begins[-1] if is_ahead else found.end
-        if records_path.exists() and records_path.stat().st_size > end:
-            os.truncate(records_path, end)
-        if is_damaged or header is None or unnoted or len(found.records) > len(records):
+                copy_plain(records_path, records_path.with_name(records_path.name + ".damaged"))
+        end = found.last_begin if is_ahead else found.end
+        with suppress(FileNotFoundError), open_plain(records_path, writable=True) as file:
+            if file.seek(0, os.SEEK_END) > end:
+                file.truncate(end)
+        if is_damaged or header is None or unnoted or found.n_lines > len(records):
             whole = Header(chunks.shape, chunks.dtype.name)
             with suppress(OSError):  # on a full disk it can be read and added to as it is
                 write_records(records_path, whole, (records[i] for i in sorted(records)))
@@ -125,16 +127,14 @@ def _open_chunks(
 
 
 def _take_back_last(
-    lines: Sequence[FrameRecord], records: dict[int, FrameRecord], chunks: ChunkFolder
+    found: FoundRecords, records: dict[int, FrameRecord], chunks: ChunkFolder
 ) -> bool:
     """Leave out the last line if its chunk did not come; give whether it is left out."""
-    if not lines or lines[-1].chunk is None:
+    last, before = found.last, found.before
+    if last is None or last.chunk is None:
         return False
-    *earlier, last = lines
-    assert last.chunk is not None
-    before = next((r for r in reversed(earlier) if r.frame_index == last.frame_index), None)
     crc = None
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, UnsafeFileError):
         crc = zlib.crc32(chunks.read(last.frame_index))
     if crc == last.chunk.crc:
         return False

@@ -250,7 +250,13 @@ def load_model(
     WeightsMissingError
         If its weights are not here; which one says why, its message what to do.
     """
+    if not isinstance(device, str | None):
+        raise ModelUnavailableError(f"device must be a name as 'cpu' or 'cuda', not {device!r}")
     if not isinstance(model, str | Path):
+        if not all(hasattr(model, name) for name in ("name", "capabilities", "device", "start")):
+            raise ModelUnavailableError(
+                f"a {type(model).__name__} is no model; give a name, a folder or a loaded model"
+            )
         return model
     settings = read_settings()
     wish = settings.device if device is None else device
@@ -272,6 +278,29 @@ def load_model(
         loaded = factory(state.folder, where, resolution=side or None, name=entry.name)
     note_loaded(loaded, entry.name)
     return loaded
+
+
+class LoadedModel:
+    """The model in use, kept from one piece of work to the next; another one takes its place."""
+
+    def __init__(self) -> None:
+        self._model: VideoModel | None = None
+        self._asked: tuple[str, str | None, int | None] | None = None
+
+    def get(self, name: str, device: str | None, resolution: int | None = None) -> VideoModel:
+        """Give the model, as `load_model` loads it if need be."""
+        asked = (name, device, resolution)
+        if self._model is None or self._asked != asked:
+            self.close()
+            self._model = load_model(name, device, resolution=resolution)
+            self._asked = asked
+        return self._model
+
+    def close(self) -> None:
+        """Give its memory back."""
+        if self._model is not None:
+            self._model.close()
+        self._model, self._asked = None, None
 
 
 def _choose_device(entry: ModelEntry, wish: str, *, is_asked: bool) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from napari_sam3.errors import ProjectError, PromptFileError, StoreError
+from napari_sam3.errors import ProjectError, PromptFileError, StoreError, UnsafeFileError
 from napari_sam3.labels.frame_records import read_header
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.label_store import CHUNKS_NAME, RECORDS_NAME, LabelStore
@@ -63,6 +63,8 @@ def load(
     ------
     ProjectError
         If it is of a newer version, or not even the video's size is left.
+    UnsafeFileError
+        If a small file is a link or no plain file, or too large.
     """
     problems: list[str] = []
     head, wrong = files.read(PROJECT, _parse_head)
@@ -190,7 +192,7 @@ def _open_labels(
     """The labels; new ones where they are lost and the size of the video is not."""
     try:
         read_header(folder / RECORDS_NAME)
-    except StoreError as exc:  # of a newer version
+    except (StoreError, UnsafeFileError) as exc:  # of a newer version, or no plain file
         raise ProjectError(f"{exc}. Nothing was changed") from exc
     try:
         labels = LabelStore.open(folder, read_only=read_only)

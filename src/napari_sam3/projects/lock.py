@@ -12,6 +12,10 @@ from typing import Any
 
 from filelock import FileLock, SoftFileLock, Timeout
 
+from napari_sam3.errors import UnsafeFileError
+from napari_sam3.plain_files import open_plain, read_json
+from napari_sam3.whole_files import written_whole
+
 LOCK, HOLDER = "lock", "lock.json"
 
 
@@ -38,7 +42,12 @@ class ProjectLock:
             None if it is ours now; else why not, in words.
         """
         try:
+            # what is laid in its place would be followed, or cut to nothing
+            with suppress(FileNotFoundError):
+                open_plain(self.folder / LOCK, most_bytes=0).close()
             self._lock.acquire(timeout=0)
+        except UnsafeFileError as exc:
+            return str(exc)
         except Timeout:
             return f"it is open for writing {self._holder()}; close it there, and open it again"
         except (OSError, NotImplementedError) as exc:
@@ -61,8 +70,9 @@ class ProjectLock:
             "pid": os.getpid(),
             "since": datetime.now().astimezone().isoformat(timespec="seconds"),
         }
-        with suppress(OSError):  # only a courtesy to others
-            (self.folder / HOLDER).write_text(json.dumps(holder), encoding="utf-8")
+        # only a courtesy to others
+        with suppress(OSError), written_whole(self.folder / HOLDER) as part:
+            part.write_text(json.dumps(holder), encoding="utf-8")
         return None
 
     def give_back(self) -> None:
@@ -74,9 +84,9 @@ class ProjectLock:
 
     def _holder(self) -> str:
         try:
-            holder = json.loads((self.folder / HOLDER).read_text(encoding="utf-8"))
+            holder = read_json(self.folder / HOLDER, most_bytes=2**12)
             host, pid, since = str(holder["host"]), int(holder["pid"]), str(holder["since"])
-        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        except (OSError, ValueError, LookupError, TypeError):
             return "in another window or program"
         if host == socket.gethostname():
             where = "in this program" if pid == os.getpid() else f"by process {pid} here"

@@ -9,7 +9,6 @@ import logging
 import os
 import shutil
 import threading
-import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -19,7 +18,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from napari_sam3.errors import ProjectError, ProjectReadOnlyError, StoreError
+from napari_sam3.errors import (
+    ProjectError,
+    ProjectReadOnlyError,
+    StoreError,
+    UnsafeFileError,
+)
 from napari_sam3.labels.drawing import draw_result
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.label_store import LabelStore
@@ -30,10 +34,12 @@ from napari_sam3.projects.folders import (
     PROJECT,
     PROMPTS,
     check_free,
+    copy_project,
     is_project,
+    made_whole,
 )
 from napari_sam3.projects.loading import Contents, load
-from napari_sam3.projects.lock import HOLDER, LOCK, ProjectLock
+from napari_sam3.projects.lock import ProjectLock
 from napari_sam3.projects.migrate import FORMAT, VERSION
 from napari_sam3.projects.run_progress import (
     changed_frames,
@@ -126,29 +132,26 @@ class Project:
         place = Path(folder).expanduser().absolute()
         check_free(place)
         reference = VideoReference.of(video, shape, place)
-        # made under another name: a process that is killed leaves no half a project
-        draft = _draft_of(place)
         try:
-            draft.mkdir(parents=True)
-            LabelStore.create(draft, shape, LABEL_DTYPE).close()
-            project = cls(
-                draft, SmallFiles(draft), LabelStore.open(draft), Contents(reference), None, None
-            )
-            with project:
-                project._save_head()
-                project.save_prompts(PromptList())
-                project.save_objects(ObjectTable())
-                project.save_layers({})
-            if place.exists():
-                place.rmdir()
-            draft.rename(place)
+            # made under another name: a process that is killed leaves no half a project
+            with made_whole(place) as draft:
+                draft.mkdir()
+                lock = ProjectLock(draft)
+                lock.take()
+                LabelStore.create(draft, shape, LABEL_DTYPE).close()
+                labels = LabelStore.open(draft)
+                with cls(draft, SmallFiles(draft), labels, Contents(reference), lock, None) as new:
+                    new._save_head()
+                    new.save_prompts(PromptList())
+                    new.save_objects(ObjectTable())
+                    new.save_layers({})
+                if place.exists():
+                    place.rmdir()
         except OSError as exc:
             raise ProjectError(
                 f"a project can't be made at {str(place)!r} ({exc.strerror or exc}); check the "
                 "folder's rights and the room on the disk"
             ) from exc
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
         return cls.open(place)
 
     @classmethod
@@ -163,7 +166,8 @@ class Project:
         Raises
         ------
         ProjectError
-            If it is no project, of a newer version, or not even the video's size is left of it.
+            If it is no project, of a newer version, or not even the video's size is left of it;
+            if a part of it is a link, a pipe or a device, or too large. Nothing was changed then.
         ProjectError, StoreError
             If this program could not close it before, and still can't.
         """
@@ -182,9 +186,11 @@ class Project:
             why = lock.take()
         try:
             return cls._load(place, lock if why is None else None, why)
-        except BaseException:
+        except BaseException as exc:
             if lock is not None:
                 lock.give_back()
+            if isinstance(exc, UnsafeFileError):
+                raise ProjectError(f"the project {str(place)!r} can't be opened: {exc}") from exc
             raise
 
     @classmethod
@@ -514,20 +520,17 @@ class Project:
     def _carry_to(self, place: Path) -> None:
         check_free(place)
         assert isinstance(self.labels, LabelStore), "open for writing"
-        draft = _draft_of(place)
         unwritten = self.labels.unwritten()  # first: some may reach the disk while it is copied
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            ours = shutil.ignore_patterns(LOCK, HOLDER, ".*")  # hidden: half written
-            shutil.copytree(self.folder, draft, ignore=ours)
-            self._files.write_waiting(SmallFiles(draft))
-            labels = LabelStore.open(draft)
-            try:
-                labels.take(unwritten)
-                labels.flush()
-            finally:
-                labels.abandon()
-            draft.rename(place)
+            with made_whole(place) as draft:
+                copy_project(self.folder, draft)
+                self._files.write_waiting(SmallFiles(draft))
+                labels = LabelStore.open(draft)
+                try:
+                    labels.take(unwritten)
+                    labels.flush()
+                finally:
+                    labels.abandon()
         except OSError as exc:
             # of a copy that fails: from, to and why of each file
             why = exc.args[0][0][-1] if isinstance(exc, shutil.Error) else exc.strerror or exc
@@ -535,8 +538,6 @@ class Project:
                 f"the project can't be copied to {str(place)!r} ({why}); choose a folder with room "
                 "that can be written to"
             ) from exc
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
         self.labels.abandon()
         self._let_go()
 
@@ -562,10 +563,6 @@ class Project:
     def __repr__(self) -> str:
         how = ", read-only" if self.is_read_only else ""
         return f"<Project {str(self.folder)!r}{how}>"
-
-
-def _draft_of(place: Path) -> Path:
-    return place.with_name(f".{place.name}-{uuid.uuid4().hex[:12]}")
 
 
 if hasattr(os, "register_at_fork"):  # they stay the business of the process that opened them

@@ -62,7 +62,9 @@ def open_session(
     if model is None:
         device = None if state.device == "auto" else state.device
         model = load_model(state.model or "auto", device)
-    session = VideoSession(video, model, contrast_limits=contrast_limits or state.contrast_limits)
+    if contrast_limits is None:
+        contrast_limits = state.contrast_limits
+    session = VideoSession(video, model, contrast_limits=contrast_limits)
     try:
         shape = (len(session.video), *session.frame_size)
         if shape != tuple(project.labels.shape):

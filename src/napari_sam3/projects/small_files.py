@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from napari_sam3.errors import ProjectError
+from napari_sam3.errors import ProjectError, UnsafeFileError
+from napari_sam3.plain_files import check_text, copy_plain, is_plain, read_text
 from napari_sam3.whole_files import written_whole
 
 T = TypeVar("T")
@@ -50,14 +50,19 @@ class SmallFiles:
             None if neither is there, or neither can be understood.
         problem : str or None
             What is lost, in words; None if nothing is.
+
+        Raises
+        ------
+        UnsafeFileError
+            If it is a link or no plain file, or larger than what `write` writes.
         """
         place = self.folder / name
         try:
-            text = place.read_text(encoding="utf-8")
+            text = check_text(read_text(place))
             parsed = parse(text)
         except FileNotFoundError:
             wrong = "is missing"
-        except ProjectError:
+        except (ProjectError, UnsafeFileError):
             raise
         except DAMAGE as exc:
             wrong = f"is damaged ({_reason(exc)})"
@@ -66,7 +71,9 @@ class SmallFiles:
             self._written[name] = text
             return parsed, None
         try:
-            parsed = parse(place.with_name(name + BACKUP).read_text(encoding="utf-8"))
+            parsed = parse(check_text(read_text(place.with_name(name + BACKUP))))
+        except UnsafeFileError:
+            raise
         except DAMAGE:
             return None, f"{name} {wrong}"
         return parsed, f"{name} {wrong}; the one saved before it was taken, the last change is lost"
@@ -79,10 +86,17 @@ class SmallFiles:
         ProjectError
             If it can't be written; what was there stays, and `write_waiting` tries again.
         """
-        if self._written.get(name) == text and (self.folder / name).exists():
+        place = self.folder / name
+        if self._written.get(name) == text and is_plain(place):
             self._waiting.pop(name, None)
             return
-        place = self.folder / name
+        try:
+            check_text(text)
+        except ValueError as exc:
+            raise ProjectError(
+                f"{str(place)!r} can't be written, since it could not be read again ({exc}); "
+                "divide the work among several projects. What was saved before is still there"
+            ) from exc
         try:
             with written_whole(place) as part:
                 with part.open("w", encoding="utf-8", newline="") as file:
@@ -92,8 +106,8 @@ class SmallFiles:
                 if name in self._damaged:
                     set_aside(place)
                     self._damaged.discard(name)
-                elif place.exists():
-                    _copy(place, place.with_name(name + BACKUP))
+                elif os.path.lexists(place):
+                    copy_plain(place, place.with_name(name + BACKUP))
         except OSError as exc:
             self._waiting[name] = text
             raise ProjectError(
@@ -126,10 +140,10 @@ class SmallFiles:
         ProjectError
             If it can't be written.
         """
-        if (self.folder / copy).exists() or not (self.folder / name).exists():
+        if os.path.lexists(self.folder / copy) or not is_plain(self.folder / name):
             return
         try:
-            _copy(self.folder / name, self.folder / copy)
+            copy_plain(self.folder / name, self.folder / copy)
         except OSError as exc:
             raise ProjectError(
                 f"{name!r} can't be copied to {copy!r} ({exc.strerror or exc}); check the room on "
@@ -141,11 +155,6 @@ class SmallFiles:
         self._damaged.add(name)
 
 
-def _copy(place: Path, copy: Path) -> None:
-    with written_whole(copy) as part:
-        shutil.copyfile(place, part)
-
-
 def set_aside(place: Path) -> Path | None:
     """Keep a damaged file or folder under another name; None if there is none.
 
@@ -154,10 +163,10 @@ def set_aside(place: Path) -> Path | None:
     OSError
         If it can't be renamed.
     """
-    if not place.exists():
+    if not os.path.lexists(place):
         return None
     number, kept = 1, place.with_name(place.name + DAMAGED)
-    while kept.exists():
+    while os.path.lexists(kept):
         number += 1
         kept = place.with_name(f"{place.name}{DAMAGED}-{number}")
     place.rename(kept)

@@ -27,7 +27,7 @@ from napari_sam3.session.propagation import Propagation
 from napari_sam3.session.saved_prompts import SavedPrompt
 from napari_sam3.session.session import VideoSession
 from napari_sam3.session.session_prompts import apply_prompts
-from napari_sam3.session.validation import check_range
+from napari_sam3.session.validation import check_contrast_limits, check_range
 from napari_sam3.values import LABEL_DTYPE, Direction, FrameResult
 from napari_sam3.video import Video
 
@@ -225,6 +225,8 @@ class ProjectRun(LabelRun):
                 f"the project {str(project.folder)!r} can't be written: {project.why_read_only}"
             )
         self.project = project
+        start, limit = check_range(project.labels.shape[0], direction, start, limit)
+        contrast_limits = check_contrast_limits(contrast_limits)
         request = describe_request(prompts, direction, start, limit, contrast_limits)
         run = project.run
         if prompts and len(project.prompts) and (run is None or run.request != request):
@@ -248,8 +250,6 @@ class ProjectRun(LabelRun):
         try:
             is_new = not len(project.prompts)
             self.is_resumed = not is_new and bool(prompts or project.frames_to_do)
-            if not self.is_resumed:
-                check_range(len(self.session.video), direction, start, limit)
             if is_new:
                 say(self.session, prompts)
             self._recorder = ProjectSession(project, self.session)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from napari_sam3.errors import ProjectError, VideoError
+from napari_sam3.values import MOST_FRAMES, MOST_PIXELS
 from napari_sam3.video.base import Video
 from napari_sam3.video.content_hash import count_bytes, hash_samples
+from napari_sam3.video.folder_contents import is_pattern
 
 Shape = tuple[int, int, int]
-
-_LARGEST = (10**7, 10**6, 10**6)  # more, and a damaged number takes all memory
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,9 @@ class VideoReference:
         """Look for the video.
 
         Where it was; where it would be if it had been moved along with the project; beside the
-        project and in it, under its name. What is found must have the same content.
+        project and in it, under its name. What is found must have the same content, so that a
+        stranger's project opens nothing that the stranger did not have. Network places are not
+        asked (Windows tells them who asks), unless the project lies on the same one.
 
         Returns
         -------
@@ -93,9 +95,16 @@ class VideoReference:
             return None, (
                 "the video was no file but an array in memory; open it as a layer, and choose it"
             )
+        if self.content_hash is None:
+            return None, (
+                f"the project does not tell the content of its video {self.name!r}, so nothing is "
+                "taken for it; say where it is (point_to(path))"
+            )
         changed: Path | None = None
         looked: list[Path] = []
         for place in self._candidates(folder):
+            if _is_foreign(str(place), str(folder)) or _leads_out(place, folder):
+                continue
             looked.append(place)
             try:
                 if self._is_at(place):
@@ -162,7 +171,9 @@ class VideoReference:
             isinstance(shape, list)
             and len(shape) == 3
             and all(isinstance(n, int) and not isinstance(n, bool) for n in shape)
-            and all(0 < n <= most for n, most in zip(shape, _LARGEST, strict=True))
+            and min(shape) > 0
+            and shape[0] <= MOST_FRAMES
+            and shape[1] * shape[2] <= MOST_PIXELS
         ):
             return None
         texts: dict[str, str | None] = {}
@@ -187,15 +198,14 @@ class VideoReference:
         if self.relative_path is not None:
             yield Path(os.path.normpath(folder / self.relative_path))
         name = self.name
-        if name:
+        if name and name != "..":
             yield folder.parent / name
             yield folder / name
 
     def _is_at(self, place: Path) -> bool:
-        if not (place.is_file() or place.is_dir()):  # what a damaged project names may block
+        # what a damaged project names may block
+        if not (place.is_file() or place.is_dir() or is_pattern(place)):
             raise FileNotFoundError(place)
-        if self.content_hash is None:
-            return True
         if self.n_bytes is not None and place.is_file() and place.stat().st_size != self.n_bytes:
             return False
         return hash_samples(place) == self.content_hash
@@ -206,3 +216,17 @@ def _relative(place: Path, folder: Path) -> str | None:
         return Path(os.path.relpath(place, folder.absolute())).as_posix()
     except ValueError:  # another drive
         return None
+
+
+def _is_foreign(path: str, folder: str, *, is_windows: bool = os.name == "nt") -> bool:
+    """Whether a path leads to a computer, or a device, that the project's own folder is not on."""
+    if not is_windows:
+        return False
+    drive, home = (PureWindowsPath(p).drive.lower().replace("/", "\\") for p in (path, folder))
+    return drive.startswith("\\\\") and drive != home
+
+
+def _leads_out(place: Path, folder: Path) -> bool:
+    """Whether a path into the project's folder goes over a link that lies in it."""
+    ways = (place, *place.parents)
+    return folder in ways and any(way.is_symlink() for way in ways[: ways.index(folder)])

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam3.errors import RequestError
+from napari_sam3.session.validation import check_contrast_limits
 from napari_sam3.video import Video
+from napari_sam3.video.folder_contents import files_at, is_pattern
 
 _SAMPLES = 5
-_VERSION = 1  # to be raised when the same file gives other pixels
+_VERSION = 2  # to be raised when the same file gives other pixels
 _HEAD = 2**16
+_MOST_FLOAT32 = 1e38  # a difference of larger values overflows
 
 
 class RgbFrames:
@@ -33,14 +37,8 @@ class RgbFrames:
     """
 
     def __init__(self, video: Video, contrast_limits: tuple[float, float] | None = None) -> None:
-        if contrast_limits is not None:
-            low, high = contrast_limits
-            if not (np.isfinite(low) and np.isfinite(high) and low < high):
-                raise RequestError(
-                    f"contrast_limits must be two rising finite numbers, not {contrast_limits!r}"
-                )
         self._video = video
-        self._limits = contrast_limits
+        self._limits = check_contrast_limits(contrast_limits)
         self._lock = threading.Lock()
 
     @property
@@ -76,16 +74,17 @@ class RgbFrames:
         if frame.dtype == np.uint8 and self._limits is None:
             return frame.view(np.uint8)
         low, high = self._contrast_limits()
-        scaled = frame.astype(np.float32)  # in place from here on: a third of the time
-        scaled -= low
+        scaled = _difference(frame, low, high)  # in place from here on: a third of the time
         scaled *= 255 / (high - low)
         np.nan_to_num(scaled, copy=False)
-        return np.rint(scaled.clip(0, 255, out=scaled), out=scaled).astype(np.uint8)
+        whole: NDArray[np.uint8] = np.rint(scaled.clip(0, 255, out=scaled)).astype(np.uint8)
+        return whole
 
     def _contrast_limits(self) -> tuple[float, float]:
         with self._lock:
             if self._limits is None:
-                self._limits = measure_contrast(self._video)
+                self._limits = check_contrast_limits(measure_contrast(self._video))
+                assert self._limits is not None, "measured"
             return self._limits
 
 
@@ -98,7 +97,8 @@ def source_identity(path: Path | None) -> str | None:
         return None
     digest = hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape"))
     try:
-        members = sorted(path.iterdir()) if path.is_dir() else [path]
+        is_of_files = path.is_dir() or is_pattern(path)
+        members = sorted(files_at(path)) if is_of_files else [path]
         for member in members:
             status = member.stat()
             digest.update(repr((member.name, status.st_size, status.st_mtime_ns)).encode())
@@ -111,11 +111,52 @@ def source_identity(path: Path | None) -> str | None:
 
 
 def measure_contrast(video: Video) -> tuple[float, float]:
-    """The 0.1st and 99.9th percentile of five frames spread over a video; always low < high."""
+    """The 0.1st and 99.9th percentile of five frames spread over a video; always low < high.
+
+    Of integers of 64 bits they are integers: a float may be too coarse to tell them apart.
+    """
     indices = np.unique(np.linspace(0, len(video) - 1, _SAMPLES).astype(int))
-    values = np.concatenate([video.frame(int(i)).astype(np.float32).ravel() for i in indices])
+    frames = [video.frame(int(i)) for i in indices]
+    base = min(int(frame.min()) for frame in frames) if _is_long(frames[0]) else 0
+    exact = np.float64 if _is_wide(frames[0].dtype) else np.float32
+    values = np.concatenate([_less(frame, base).astype(exact).ravel() for frame in frames])
     values = values[np.isfinite(values)]
     if values.size == 0:
         return 0.0, 1.0
     low, high = (float(v) for v in np.percentile(values, (0.1, 99.9)))
-    return (low, high) if low < high else (low, low + 1.0)
+    if _is_long(frames[0]):
+        return base + int(low), base + max(math.ceil(high), int(low) + 1)
+    return (low, high) if low < high else (low, max(low + 1.0, float(np.nextafter(low, np.inf))))
+
+
+def _difference(frame: NDArray[Any], low: float, high: float) -> NDArray[Any]:
+    """A frame less `low`, new, in floats that are fine enough for its values."""
+    if _is_long(frame):
+        limits = np.iinfo(frame.dtype)
+        base = min(max(math.floor(low), int(limits.min)), int(limits.max))
+        difference: NDArray[Any] = _less(frame, base).astype(np.float64)
+        difference -= float(low - base)
+        return difference
+    is_wide = _is_wide(frame.dtype) or max(abs(low), abs(high)) > _MOST_FLOAT32
+    floats: NDArray[Any] = frame.astype(np.float64 if is_wide else np.float32)
+    floats -= low
+    return floats
+
+
+def _less(frame: NDArray[Any], base: int) -> NDArray[Any]:
+    """Integers less one of them, what is below it as 0, without overflow."""
+    if base == 0:
+        return frame
+    least = frame.dtype.type(base)
+    rest: NDArray[Any] = np.maximum(frame, least) - least
+    return rest.view(np.uint64)
+
+
+def _is_long(frame: NDArray[Any]) -> bool:
+    """Whether values are integers that float64 may not tell apart."""
+    return frame.dtype.kind in "iu" and frame.dtype.itemsize == 8
+
+
+def _is_wide(dtype: np.dtype[Any]) -> bool:
+    """Whether float32 may not tell the values apart."""
+    return dtype.itemsize > 4 or (dtype.kind in "iu" and dtype.itemsize == 4)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 _WIDTH = 96
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 def to_text(data: Any) -> str:
@@ -16,7 +18,8 @@ def to_text(data: Any) -> str:
     ValueError
         If something in it can't be said in JSON, NaN included.
     """
-    return _lay_out(data, "") + "\n"
+    # a name that is no UTF-8 holds halves of characters, which no file of text can
+    return _HALVES.sub(lambda half: f"\\u{ord(half[0]):04x}", _lay_out(data, "")) + "\n"
 
 
 def _lay_out(data: Any, indent: str) -> str:

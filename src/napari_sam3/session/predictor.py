@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -98,9 +98,7 @@ class Sam3VideoPredictor:
                 request.get("start_frame_index"),
                 request.get("max_frame_num_to_track"),
             )
-        stream = _stream(propagation)
-        next(stream)
-        return stream
+        return ResponseStream(propagation)
 
     # ------------------------------------------------------------ requests
 
@@ -186,12 +184,28 @@ class Sam3VideoPredictor:
             )
 
 
-def _stream(propagation: Propagation) -> Iterator[Response]:
-    with propagation, _as_request_errors():
-        # closing a generator ends its `with` block only once that has been entered
-        yield {}
-        for result in propagation:
-            yield _response(result)
+class ResponseStream(Generator[Response, None, None]):
+    """The responses of a propagation, as a generator that several threads may ask at once.
+
+    Each response goes to one of them.
+    """
+
+    def __init__(self, propagation: Propagation) -> None:
+        self._propagation = propagation
+
+    def send(self, value: None) -> Response:
+        """Compute the next response."""
+        with _as_request_errors():
+            return _response(next(self._propagation))
+
+    def throw(self, *error: Any) -> Response:
+        """End the propagation, and raise what is given."""
+        self._propagation.close()
+        return super().throw(*error)
+
+    def close(self) -> None:
+        """End the propagation; what was given stays."""
+        self._propagation.close()
 
 
 def _response(result: FrameResult) -> Response:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import codecs
 import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from napari_sam3.errors import PromptFileError
+from napari_sam3.plain_files import MOST_TEXT, check_text, read_plain
 from napari_sam3.session.json_text import to_text
+from napari_sam3.session.prompt_tables import TABLE_SUFFIXES, prompts_from_table
 from napari_sam3.session.saved_prompts import (
     PromptList,
     SavedPrompt,
@@ -20,34 +20,50 @@ from napari_sam3.session.saved_prompts import (
 )
 from napari_sam3.whole_files import written_whole
 
-COLUMNS = ("video", "frame", "object", "kind", "x", "y", "x1", "y1", "label", "text")
+# UTF-32 before UTF-16, whose mark it begins with
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 
 
 def read_prompts(path: str | os.PathLike[str]) -> PromptList:
-    """Read a file of prompts: JSON or CSV, told by its ending; or those of a project, its folder.
+    """Read a file of prompts, JSON or a table, told by its ending; or those of a project's folder.
+
+    Tables are .csv, .tsv or .txt, as spreadsheets and pandas write them: with commas, semicolons or
+    tabs; text is UTF-8, or what its byte order mark says.
 
     Raises
     ------
     PromptFileError
         If it can't be read, or something in it can't be a prompt; says which entry and field.
     """
-    place = Path(path).expanduser()
+    place = file = Path(path).expanduser()
     if place.is_dir():
-        place = place / "prompts.json"
+        place = file = place / "prompts.json"
+    elif place.is_symlink():  # the person's own, for it was named
+        file = place.resolve()
+    suffix = place.suffix.lower()
     try:
-        text = place.read_text(encoding="utf-8-sig")
+        text = check_text(_decode(read_plain(file, MOST_TEXT), place))
     except (OSError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or exc
         raise PromptFileError(f"the prompts {str(place)!r} can't be read ({reason})") from exc
-    if place.suffix.lower() == ".csv":
-        return _from_csv(text, place.name)
-    if place.suffix.lower() != ".json":
-        raise PromptFileError(f"{str(place)!r} is no file of prompts; they are .json or .csv")
+    if suffix not in (".json", *TABLE_SUFFIXES):
+        raise PromptFileError(
+            f"{str(place)!r} is no file of prompts; they are .json or .csv (or a table with tabs, "
+            ".tsv or .txt)"
+        )
+    if suffix != ".json":
+        return prompts_from_table(text, place.name)
     try:
-        data = json.loads(text)
+        parsed = json.loads(text)
     except (ValueError, RecursionError) as exc:
         raise PromptFileError(f"{str(place)!r} is no JSON ({exc})") from exc
-    return prompts_from_json(data, place.name)
+    return prompts_from_json(parsed, place.name)
 
 
 def write_prompts(path: str | os.PathLike[str], prompts: Iterable[SavedPrompt]) -> None:
@@ -71,61 +87,13 @@ def write_prompts(path: str | os.PathLike[str], prompts: Iterable[SavedPrompt]) 
         raise PromptFileError(f"{str(place)!r} can't be written ({exc.strerror or exc})") from exc
 
 
-def _from_csv(text: str, name: str) -> PromptList:
-    reader = csv.DictReader(io.StringIO(text), skipinitialspace=True)
-    columns = [c.strip().lower() for c in reader.fieldnames or ()]
-    missing = [c for c in ("frame", "kind") if c not in columns]
-    unknown = [c for c in columns if c not in COLUMNS]
-    if missing or unknown:
-        wrong = f"has no column {missing[0]!r}" if missing else f"has a column {unknown[0]!r}"
-        raise PromptFileError(f"{name} {wrong}; the columns: {', '.join(COLUMNS)}")
-    reader.fieldnames = columns
-    entries: dict[Any, tuple[str, dict[str, Any]]] = {}
+def _decode(data: bytes, place: Path) -> str:
+    mark = next((mark for mark in _MARKS if data.startswith(mark)), b"")
     try:
-        for row in reader:
-            _add_row(entries, row, f"{name}, line {reader.line_num}")
-    except csv.Error as exc:
-        raise PromptFileError(f"{name}, line {reader.line_num}: {exc}") from exc
-    return PromptList(SavedPrompt.from_json(data, origin) for origin, data in entries.values())
-
-
-def _add_row(
-    entries: dict[Any, tuple[str, dict[str, Any]]], row: dict[str, str | None], origin: str
-) -> None:
-    """Add a row to its object's entry on its frame; without an object it is an entry of its own."""
-    cells = {key: (row.get(key) or "").strip() for key in COLUMNS}
-    kind = cells["kind"].lower()
-    if kind not in ("point", "box", "text"):
-        raise PromptFileError(f"{origin}: kind is {cells['kind']!r}; it must be point, box or text")
-    place: dict[str, Any] = {"frame": _number(cells, "frame", origin, whole=True)}
-    if cells["object"]:
-        place["object"] = _number(cells, "object", origin, whole=True)
-    if cells["video"]:
-        place["video"] = cells["video"]
-    key = (*place.items(), kind == "text") if cells["object"] and kind != "text" else origin
-    _, data = entries.setdefault(key, (origin, dict(place)))
-    if kind == "text":
-        data["text"] = cells["text"]
-    elif kind == "box":
-        if "box" in data:
-            raise PromptFileError(
-                f"{origin}: a second box of object {cells['object']} on its frame"
-            )
-        data["box"] = [_number(cells, c, origin) for c in ("x", "y", "x1", "y1")]
-    else:
-        if cells["label"] not in ("", "0", "1"):
-            raise PromptFileError(
-                f"{origin}: label is {cells['label']!r}; it must be 1 (on the object) or 0 (off it)"
-            )
-        data.setdefault("points", []).append([_number(cells, c, origin) for c in ("x", "y")])
-        data.setdefault("point_labels", []).append(int(cells["label"] or 1))
-
-
-def _number(cells: dict[str, str], column: str, origin: str, *, whole: bool = False) -> float:
-    try:
-        return int(cells[column]) if whole else float(cells[column])
-    except ValueError:
-        kind = "a whole number" if whole else "a number"
+        return data.decode(_MARKS.get(mark, "utf-8"))
+    except UnicodeDecodeError as exc:
+        line = data.count(b"\n", 0, exc.start) + 1
         raise PromptFileError(
-            f"{origin}: {column} is {cells[column]!r}; it must be {kind}"
-        ) from None
+            f"the prompts {str(place)!r} can't be read: line {line} is no {exc.encoding} text; "
+            'save them as UTF-8 (in Excel: "CSV UTF-8")'
+        ) from exc

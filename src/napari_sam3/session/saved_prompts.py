@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 import os
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any, overload
 
 import numpy as np
@@ -19,6 +21,7 @@ from napari_sam3.errors import PromptFileError
 from napari_sam3.session.run_lengths import decode_runs, run_lengths
 from napari_sam3.values import (
     MAX_OBJECT_ID,
+    MOST_PIXELS,
     BoolArray,
     FloatArray,
     Keyframe,
@@ -27,13 +30,14 @@ from napari_sam3.values import (
     no_labels,
     no_points,
 )
+from napari_sam3.video.folder_contents import files_at, is_pattern
 
 FORMAT, VERSION = "napari-sam3 prompts", 1
 _KEYS = (
     "video, frame, object, points, point_labels, box, mask, text, boxes, box_labels, exemplar, "
     "answer, prior"
 )
-_MOST_PIXELS = 2**28
+_MOST_MASKED = 2**31  # pixels of all masks of a file, each a byte of memory
 
 
 def _no_boxes() -> FloatArray:
@@ -289,10 +293,19 @@ def prompts_from_json(
             f"{name} is of version {data.get('version')!r}, known here is {VERSION}; update "
             "napari-sam3"
         )
-    prompts = []
+    prompts: list[SavedPrompt] = []
+    masked = 0
     for origin, entry in _entries(data, name):
         try:
-            prompts.append(SavedPrompt.from_json(entry, origin))
+            prompt = SavedPrompt.from_json(entry, origin)
+            masks = (prompt.mask, prompt.answer, prompt.prior)
+            if masked + (more := sum(m.crop.size for m in masks if m is not None)) > _MOST_MASKED:
+                raise PromptFileError(
+                    f"{origin}: the masks of a file may have {_MOST_MASKED:,} pixels in all; give "
+                    "fewer in one file"
+                )
+            masked += more
+            prompts.append(prompt)
         except PromptFileError as exc:
             if problems is None:
                 raise
@@ -328,8 +341,44 @@ def _entries(data: dict[str, Any], name: str) -> list[tuple[str, Any]]:
 
 def is_meant(name: str, video: str | os.PathLike[str]) -> bool:
     """Whether a name in a file of prompts means a video: the name, or the end of the path."""
-    parts = Path(name).parts
-    return Path(video).absolute().parts[-len(parts) :] == parts
+    place = Path(video).absolute().parts
+    return any(_end_alike(place, parts) for parts in _parts_of(name))
+
+
+def find_meant(folder: Path, name: str) -> Path:
+    """Where the video or pattern of that name is, seen from a folder; as said if it is nowhere."""
+    for parts in _parts_of(name):
+        place = folder
+        for part in parts:
+            place = _member(place, part)
+        if place.exists() or (is_pattern(place) and files_at(place)):
+            return place
+    return folder / name
+
+
+def _parts_of(name: str) -> list[tuple[str, ...]]:
+    """The parts of a path, as written here and, with backslashes, as written under Windows."""
+    here = Path(name).parts
+    return [here, PureWindowsPath(name).parts] if "\\" in name else [here]
+
+
+def _end_alike(place: Sequence[str], parts: Sequence[str]) -> bool:
+    """Whether a path ends in some parts, however accents are composed: disks differ in that."""
+    ends = place[-len(parts) :] if parts else ()
+    return bool(parts) and list(map(_composed, ends)) == list(map(_composed, parts))
+
+
+def _member(folder: Path, name: str) -> Path:
+    place = folder / name
+    if not place.exists():
+        with suppress(OSError):
+            alike = (f for f in folder.iterdir() if _composed(f.name) == _composed(name))
+            return next(alike, place)
+    return place
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
 
 
 def _mask_to_json(mask: ObjectMask) -> dict[str, Any]:
@@ -349,8 +398,8 @@ def _ids(
     for value in values if isinstance(values, list) else [values]:
         if value is None and instead is not None:
             found.append(instead)
-        elif isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31:
-            found.append(value)
+        elif (number := _as_whole(value)) is not None and 0 < number < 2**31:
+            found.append(number)
         elif problems is None:
             raise PromptFileError(f"{name}: {key!r} must hold ids from 1, not {value!r:.80}")
         else:
@@ -387,6 +436,8 @@ class _Entry:
         points = self._rows("points", 2, "[[x, y], ...]")
         boxes = self._rows("boxes", 4, "[[x0, y0, x1, y1], ...]")
         box = self._field("box", partial(_is_row, columns=4), "[x0, y0, x1, y1] in px")
+        if box is not None and not (box[0] < box[2] and box[1] < box[3]):
+            raise self._wrong("box", box, "[x0, y0, x1, y1] with x0 < x1 and y0 < y1")
         obj_id = self._integer("object", 1, MAX_OBJECT_ID)
         is_exemplar = self._field("exemplar", partial(_is_a, bool), "true or false")
         if len(boxes) and text is None and not is_exemplar:
@@ -430,10 +481,11 @@ class _Entry:
 
     def _integer(self, key: str, low: int, high: int) -> int | None:
         def is_right(value: Any) -> bool:
-            return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+            number = _as_whole(value)
+            return number is not None and low <= number <= high
 
-        value: int | None = self._field(key, is_right, f"a whole number from {low} to {high}")
-        return value
+        value = self._field(key, is_right, f"a whole number from {low} to {high}")
+        return _as_whole(value)
 
     def _rows(self, key: str, columns: int, form: str) -> FloatArray:
         def is_right(value: Any) -> bool:
@@ -455,8 +507,13 @@ class _Entry:
         if value is None:
             return None
         try:
-            height, width = (int(n) for n in value["size"])
-            if not 0 < height * width < _MOST_PIXELS or min(height, width) < 1:
+            height, width = map(_as_whole, value["size"])
+            if (
+                height is None
+                or width is None
+                or not 0 < height * width < MOST_PIXELS
+                or min(height, width) < 1
+            ):
                 raise ValueError(f"its size is {value['size']}")
             score = float(value.get("score", 1.0))
             if not 0 <= score <= 1:
@@ -478,6 +535,13 @@ class _Entry:
 
 def _is_a(kind: type, value: Any) -> bool:
     return isinstance(value, kind)
+
+
+def _as_whole(value: Any) -> int | None:
+    """A whole number, which other programs write as 1.0; None if it is something else."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _is_text(value: Any) -> bool:

@@ -19,6 +19,7 @@ from napari_sam3.session.propagation import Propagation, plan_frames
 from napari_sam3.session.saved_prompts import PromptList
 from napari_sam3.session.session_state import SessionState
 from napari_sam3.session.validation import (
+    check_contrast_limits,
     check_flag,
     check_frame_index,
     check_legs,
@@ -68,10 +69,11 @@ class VideoSession:
         hold_back: bool = False,
     ) -> None:
         check_flag(hold_back, "hold_back")
-        self.model = load_model(model)
+        check_contrast_limits(contrast_limits)
         self._owns_video = not isinstance(video, Video)
         self.video = as_video(video)
         try:
+            self.model = load_model(model)
             self._frames = RgbFrames(self.video, contrast_limits)
             self._tracker = self.model.start(self._frames)
         except BaseException:

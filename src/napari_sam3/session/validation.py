@@ -5,9 +5,10 @@ Nothing in this module changes anything; a session first checks all of a call, t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -201,7 +202,7 @@ def check_range(
     RequestError
         If one is wrong; a frame outside the video is a `FrameIndexError`.
     """
-    if direction not in ("forward", "backward", "both"):
+    if not isinstance(direction, str) or direction not in ("forward", "backward", "both"):
         raise RequestError(
             f"propagation_direction must be 'forward', 'backward' or 'both', not {direction!r}"
         )
@@ -222,6 +223,8 @@ def check_legs(n_frames: int, legs: Sequence[range]) -> tuple[range, ...]:
     RequestError
         If a leg has another step than 1 or -1, or a frame that the video has not.
     """
+    if not all(isinstance(leg, range) for leg in legs):
+        raise RequestError(f"the frames to follow must be ranges, as [range(5, 20)], not {legs!r}")
     kept = tuple(leg for leg in legs if leg)
     for leg in kept:
         if leg.step not in (1, -1):
@@ -229,6 +232,34 @@ def check_legs(n_frames: int, legs: Sequence[range]) -> tuple[range, ...]:
         for frame_index in (leg[0], leg[-1]):
             check_frame_index(frame_index, n_frames)
     return kept
+
+
+def check_contrast_limits(limits: Any) -> tuple[float, float] | None:
+    """Values to be seen as black and white, None where they are left out.
+
+    Raises
+    ------
+    RequestError
+        If they are not two rising finite numbers.
+    """
+    if limits is None:
+        return None
+    try:
+        low, high = limits
+        # a float may be too coarse for an integer of 64 bits
+        numbers = tuple(
+            int(n) if isinstance(n, Integral) and abs(int(n)) > 2**53 else float(n)
+            for n in (low, high)
+        )
+        is_right = all(isinstance(n, Real) and not isinstance(n, bool) for n in (low, high))
+        is_right = is_right and numbers[0] < numbers[1] and math.isfinite(numbers[1] - numbers[0])
+    except (TypeError, ValueError, OverflowError):
+        is_right = False
+    if not is_right:
+        raise RequestError(
+            f"contrast_limits must be two rising finite numbers, as (0, 4095), not {limits!r}"
+        )
+    return numbers[0], numbers[1]
 
 
 def check_int(value: Any, name: str) -> int:
@@ -294,7 +325,7 @@ def check_normalised_boxes(boxes: Any, size: tuple[int, int]) -> FloatArray | No
 def _as_array(value: Any, form: str) -> NDArray[Any]:
     try:
         return np.asarray(value)
-    except (ValueError, TypeError) as exc:
+    except (ValueError, TypeError, RuntimeError) as exc:  # the last: a tensor with a gradient
         raise RequestError(f"{form}, not {value!r}") from exc
 
 

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from napari_sam3.errors import VideoError
 from napari_sam3.video.base import Frame, Video
 from napari_sam3.video.fair_lock import FairLock
 from napari_sam3.video.frame_cache import SHARED_CACHE, FrameCache
 from napari_sam3.video.image_file import PICTURE_ERRORS, unreadable
+from napari_sam3.video.limits import open_picture
 from napari_sam3.video.missing_frames import warn_of_loss
 
 
@@ -37,9 +38,11 @@ class AnimatedWebp(Video):
         self._warned = False
         try:
             data, durations, self._breaks_off = _read_chunks(path.read_bytes())
-            self._image = Image.open(io.BytesIO(data))
+            self._image = open_picture(path, io.BytesIO(data))
             n_frames = min(getattr(self._image, "n_frames", 1), len(durations))
             first = self._decode_next(0)
+        except VideoError:
+            raise
         except PICTURE_ERRORS as exc:
             raise unreadable(path, exc) from exc
         steps = np.array(durations[:n_frames]) / 1000

@@ -152,13 +152,16 @@ class Video(ABC):
         IndexError
             If there is no such frame.
         VideoError
-            If the video is closed or can't be read any more.
+            If the video is closed or can't be read any more, or memory does not suffice.
         """
         number = operator.index(frame_index)
         if not -len(self) <= number < len(self):
             raise IndexError(f"index {number} is out of bounds for axis 0 with size {len(self)}")
         self._check_open()
-        return self._read(number % len(self))
+        try:
+            return self._read(number % len(self))
+        except MemoryError as exc:
+            raise out_of_memory(f"frame {number % len(self)} of {self._name}", "be read") from exc
 
     def frames(
         self, start: int | None = None, stop: int | None = None, step: int | None = None
@@ -238,7 +241,11 @@ class Video(ABC):
     def _stack(self, numbers: NDArray[np.intp], rest: tuple[Any, ...]) -> NDArray[Any]:
         """Read the frames `numbers` (in 0..T-1), cut each with `rest`, and stack them."""
         probe = np.broadcast_to(np.zeros((), self.dtype), self.shape[1:])[rest]
-        out = np.empty((numbers.size, *probe.shape), self.dtype)
+        try:
+            out = np.empty((numbers.size, *probe.shape), self.dtype)
+        except (MemoryError, ValueError) as exc:
+            # more than numpy can count is a ValueError
+            raise out_of_memory(f"{numbers.size} frames of {self._name}", "be read") from exc
         # in rising order, whatever was asked for: forwards is how files are read fastest
         done = -1
         for place in np.argsort(numbers, kind="stable"):
@@ -260,6 +267,14 @@ class Video(ABC):
         rate = f", {self.fps:.6g} fps" if self.fps else ""
         state = ", closed" if self._closed else ""
         return f"<{type(self).__name__} {name}: {self.shape} {self.dtype}{rate}{state}>"
+
+
+def out_of_memory(what: str, verb: str) -> VideoError:
+    """Say that memory does not suffice for something."""
+    return VideoError(
+        f"{what} can't {verb}: there is not enough memory; take fewer frames or smaller ones, or "
+        "close other programs"
+    )
 
 
 def _is_integer(key: Any) -> bool:

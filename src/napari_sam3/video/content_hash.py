@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
 from napari_sam3.errors import VideoError
+from napari_sam3.video.folder_contents import files_at, is_pattern
 from napari_sam3.video.numbered_files import natural_key
 
 SAMPLE = 2**20
@@ -18,8 +20,9 @@ SAMPLE = 2**20
 def hash_content(path: Path) -> str:
     """SHA-256 of a file, as `sha256sum` prints it; of a folder's files by name, see below.
 
-    Of a folder the lines "<sha256 of the file>  <name>" of its files in order of their names, each
-    with a line feed, are hashed. An unchanged file is read once in a run of the program.
+    Of a folder, or a pattern that names files, the lines "<sha256 of the file>  <name>" of its
+    files in order of their names, each with a line feed, are hashed. An unchanged file is read once
+    in a run of the program.
 
     Raises
     ------
@@ -27,16 +30,16 @@ def hash_content(path: Path) -> str:
         If it can't be read.
     """
     with _reading(path):
-        if not path.is_dir():
+        if not _is_of_files(path):
             return _hash_whole_file(path)
         lines = hashlib.sha256()
-        for file in sorted(_files_in(path)):
-            lines.update(f"{_hash_whole_file(file)}  {file.name}\n".encode())
+        for file in sorted(files_at(path)):
+            lines.update(f"{_hash_whole_file(file)}  ".encode() + os.fsencode(file.name) + b"\n")
         return lines.hexdigest()
 
 
 def hash_samples(path: Path) -> str:
-    """A hash of what a video file, or a folder of frames, holds; wherever it lies.
+    """A hash of what a video file, a folder of frames or a pattern holds; wherever it lies.
 
     Of a file SHA-256 of the number of its bytes as a decimal with a line feed, then its first,
     middle and last MiB (the middle one begins at half the size less half a MiB); of a file of at
@@ -55,9 +58,9 @@ def hash_samples(path: Path) -> str:
         If it can't be read.
     """
     with _reading(path):
-        if not path.is_dir():
+        if not _is_of_files(path):
             return _hash_file_samples(path)
-        files = [file for file in _files_in(path) if not file.name.startswith(".")]
+        files = [file for file in files_at(path) if not file.name.startswith(".")]
         files.sort(key=natural_key)
         digest = hashlib.sha256()
         for file in files:
@@ -68,7 +71,7 @@ def hash_samples(path: Path) -> str:
 
 
 def count_bytes(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder.
+    """Bytes of a file, or of all files in a folder or of a pattern.
 
     Raises
     ------
@@ -76,7 +79,7 @@ def count_bytes(path: Path) -> int:
         If it can't be read.
     """
     with _reading(path):
-        files = _files_in(path) if path.is_dir() else [path]
+        files = files_at(path) if _is_of_files(path) else [path]
         return sum(file.stat().st_size for file in files)
 
 
@@ -88,8 +91,8 @@ def _reading(path: Path) -> Iterator[None]:
         raise VideoError(f"{str(path)!r} can't be read ({exc.strerror or exc})") from exc
 
 
-def _files_in(folder: Path) -> list[Path]:
-    return [file for file in folder.iterdir() if file.is_file()]
+def _is_of_files(path: Path) -> bool:
+    return path.is_dir() or is_pattern(path)
 
 
 def _hash_file_samples(path: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import av
 import av.error
 
-from napari_sam3.video.demuxer import FFMPEG_ERRORS, PacketReader, open_container
+from napari_sam3.video.demuxer import FFMPEG_ERRORS, PacketReader, limit_pictures, open_container
 from napari_sam3.video.frame_index import FrameIndex
 from napari_sam3.video.packets import StampKind
 
@@ -62,6 +62,7 @@ class Decoder:
         self._container = container
         self._stream = container.streams[self._stream_number]
         self._stream.thread_type = self._threads
+        limit_pictures(self._path, self._stream.codec_context)
         self._start()
 
     def _reopen(self) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import av.error
 from av.stream import Disposition
 
 from napari_sam3.errors import VideoError
+from napari_sam3.video.limits import check_picture_size, most_pixels
 
 # some of FFmpeg's errors arrive as a plain OSError
 FFMPEG_ERRORS = (av.error.FFmpegError, OSError)
@@ -20,8 +23,39 @@ _OPENING: dict[str, Any] = (
     {"metadata_errors": "surrogateescape"} if int(av.__version__.split(".")[0]) < 19 else {}
 )
 
-_TEXT_ART = {"tty", "bin", "xbin", "adf", "idf", "rcwtenc", "txd"}
-"""What FFmpeg makes moving pictures of though nobody would call it a video."""
+DEMUXERS = (
+    # containers
+    *("mov", "matroska", "avi", "mpegts", "mpeg", "flv", "live_flv", "asf", "asf_o", "mxf", "nut"),
+    *("ogg", "ivf", "dv", "gxf", "lxf", "wtv", "ty", "rm", "ivr", "swf", "nsv", "nuv", "pva"),
+    *("amv", "kux", "dhav", "mpjpeg", "smjpeg", "lmlm4", "vividas", "vivo", "moflex", "mods"),
+    # of cameras and instruments
+    *("cine", "ser", "r3d", "mgsts", "mvi", "mtv", "ifv", "lvf", "xmv", "thp", "usm", "cdxl"),
+    # raw streams
+    *("h264", "hevc", "vvc", "evc", "obu", "av1", "apv", "mpegvideo", "m4v", "mjpeg", "ingenient"),
+    *("mjpeg_2000", "h261", "h263", "vc1", "vc1test", "dirac", "dnxhd", "avs2", "avs3"),
+    *("cavsvideo", "yuv4mpegpipe", "ipu", "iv8"),
+    # animations
+    *("gif", "apng", "flic", "anm", "smk", "bink", "filmstrip", "rpl", "film_cpk", "roq"),
+)
+"""FFmpeg's readers that read the file they are given and no other.
+
+Left out are playlists, manifests and patterns of names (hls, concat, dash, sdp, image2, mlv, ...),
+scripts and devices (lavfi, vapoursynth, x11grab, ...), text as pictures (tty, ...), pictures and
+sound.
+"""
+
+# whatever is in a file, FFmpeg opens no other one, no pipe and no address for it
+_ALONE = {
+    "format_whitelist": ",".join((*DEMUXERS, "png_pipe")),
+    "protocol_whitelist": "file",
+    "enable_drefs": "0",
+}
+
+_LISTS = (b"#extm3u", b"ffconcat", b"<mpd", b"v=0", b"<smoothstreamingmedia", b"[playlist]")
+"""How files begin that only name others."""
+
+_PATTERN = frozenset("%*?[{")
+"""What FFmpeg may take a name for a pattern by."""
 
 _MOST_ERRORS = 100
 """In a row; then there is nothing behind a damaged stretch."""
@@ -36,28 +70,66 @@ def identify(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def open_container(path: Path) -> Any:
-    """Open a file with FFmpeg.
+def open_container(path: Path, demuxer: str | None = None) -> Any:
+    """Open a file with FFmpeg, and no other file whatever it says; see `DEMUXERS`.
+
+    Parameters
+    ----------
+    path : Path
+    demuxer : str, optional
+        FFmpeg's name of the format, where it is known; by default it is told by the content.
 
     Raises
     ------
     VideoError
         If it can't be opened, or is no video.
     """
-    # an absolute path, so that a colon in a name is never taken for a protocol
+    most = most_pixels()
+    limits = {} if most is None else {"max_pixels": str(most)}
     try:
-        return av.open(str(path.absolute()), **_OPENING)
+        if demuxer is None and _PATTERN & set(path.name):
+            # as a pattern of names it would stand for others, so its name may not be seen
+            with path.open("rb") as file, av.open(file, container_options=_ALONE) as container:
+                demuxer = container.format.name.split(",")[0]
+        return _open(path, demuxer, **limits)
     except FFMPEG_ERRORS as exc:
+        if _only_names_others(path):
+            raise VideoError(
+                f"{str(path)!r} is a list of other files, not a video; such lists are not "
+                "followed: open the files that it names, or make one file of them"
+            ) from exc
+        if exc.errno == errno.EINVAL:
+            raise VideoError(
+                f"{str(path)!r} can't be read as a video: it is of a kind that is not read here, "
+                "for it is no video or opens other files; convert it to MP4"
+            ) from exc
         raise VideoError(
             f"{str(path)!r} can't be read as a video ({exc.strerror}): the file is damaged, or of "
             "a kind that FFmpeg does not know; get a whole copy, or convert it to MP4"
         ) from exc
 
 
+def _open(path: Path, demuxer: str | None, **options: str) -> Any:
+    # an absolute path, so that a colon in a name is never taken for a protocol
+    return av.open(
+        str(path.absolute()),
+        format=demuxer,
+        options=options,
+        container_options=_ALONE,
+        **_OPENING,
+    )
+
+
+def _only_names_others(path: Path) -> bool:
+    """Whether a file begins as a playlist or a manifest does."""
+    with suppress(OSError), path.open("rb") as file:
+        head = file.read(1024).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+        return head.startswith(_LISTS) or (head.startswith(b"<?xml") and b"<mpd" in head)
+    return False
+
+
 def choose_stream(container: Any, path: Path) -> Any:
     """The video stream that is meant; a cover picture is none."""
-    if container.format.name in _TEXT_ART:
-        raise VideoError(f"{path.name!r} is a text, not a video; choose a video file")
     streams = [
         stream
         for stream in container.streams.video
@@ -75,7 +147,28 @@ def choose_stream(container: Any, path: Path) -> Any:
             f"{path.name!r} is coded in a way that this FFmpeg can't decode; convert it to H.264"
         )
     default = [stream for stream in known if stream.disposition & Disposition.default]
-    return (default or known)[0]
+    stream = (default or known)[0]
+    if not stream.width:
+        # forgotten by FFmpeg where they are too large
+        with _open(path, container.format.name.split(",")[0], codec_whitelist="none") as told:
+            size = told.streams.video[0]
+            check_picture_size(path, size.height, size.width)
+    limit_pictures(path, stream.codec_context)
+    return stream
+
+
+def limit_pictures(path: Path, context: Any) -> None:
+    """Refuse pictures too large; have the decoder, not open yet, refuse those to come.
+
+    Raises
+    ------
+    VideoError
+        If the stream says that its pictures have too many pixels; it may say so later on too.
+    """
+    check_picture_size(path, context.height, context.width)
+    most = most_pixels()
+    if most is not None:
+        context.options = context.options | {"max_pixels": str(most)}
 
 
 def declared_rate(stream: Any) -> float | None:
@@ -90,13 +183,15 @@ class PacketReader(Iterator[Any]):
     ----------
     errors : int
         Failures since the last packet.
+    n_errors : int
+        Failures so far.
     """
 
     def __init__(self, container: Any, stream: Any) -> None:
         self._container = container
         self._stream = stream
         self._packets = container.demux(stream)
-        self.errors = 0
+        self.errors = self.n_errors = 0
 
     def __next__(self) -> Any:
         while self.errors < _MOST_ERRORS:
@@ -108,6 +203,7 @@ class PacketReader(Iterator[Any]):
             except FFMPEG_ERRORS:
                 # a damaged stretch: the demuxer finds its way, or says again that it can't
                 self.errors += 1
+                self.n_errors += 1
                 self._packets = self._container.demux(self._stream)
             else:
                 if packet.size:

@@ -21,6 +21,7 @@ import av
 import numpy as np
 
 from napari_sam3.cache_folder import cache_folder, make_room
+from napari_sam3.plain_files import open_plain
 from napari_sam3.video.frame_index import FrameIndex
 from napari_sam3.video.packets import StampKind
 from napari_sam3.whole_files import written_whole
@@ -28,7 +29,8 @@ from napari_sam3.whole_files import written_whole
 MOST_BYTES = 256 * 2**20
 """All records together; the one not used for longest makes room."""
 
-_VERSION = 3
+_MOST_UNPACKED = 2**31
+_VERSION = 4
 _HEAD = 2**16
 _ARRAYS = {
     "stamps": np.int64,
@@ -87,7 +89,12 @@ def load_stream_info(path: Path) -> StreamInfo | None:
     """What is known of a file; None if nothing, or if it is another file by now."""
     try:
         place = _place(path)
-        with np.load(place, allow_pickle=False) as record:
+        with (
+            open_plain(place, most_bytes=MOST_BYTES) as file,
+            np.load(file, allow_pickle=False) as record,
+        ):
+            if sum(member.file_size for member in record.zip.infolist()) > _MOST_UNPACKED:
+                return None
             fields = json.loads(record["fields"].tobytes())
             if fields.pop("identity") != _identity(path):
                 return None

@@ -14,7 +14,9 @@ import numpy as np
 def natural_key(path: Path) -> tuple[Any, ...]:
     """Sort key by which frame2 comes before frame10."""
     parts = re.split(r"(\d+)", path.name.casefold())
-    return tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in parts), path.name
+    # every second part is digits; what else looks like a number (²,①) is text
+    keys = ((0, int(p), "") if n % 2 else (1, 0, p) for n, p in enumerate(parts))
+    return tuple(keys), path.name
 
 
 def find_gaps(files: Sequence[Path]) -> tuple[tuple[int, int], ...]:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.video.demuxer import PacketReader, open_container
 from napari_sam3.video.h264 import SequenceParameters
-from napari_sam3.video.truncation import count_gif_pictures, is_cut_short
+from napari_sam3.video.truncation import count_gif_pictures, is_cut_short, is_sound
 
 Int64Array = NDArray[np.int64]
 StampKind = Literal["pts", "dts", "pos", "count"]
 
-NO_STAMP = np.iinfo(np.int64).min
+NO_STAMP = int(np.iinfo(np.int64).min)
 """Stands for a time stamp that a packet does not carry."""
 
 
@@ -39,6 +40,8 @@ class PacketTable:
         So many bytes before `pos` the packet's own header starts.
     has_fields : bool
         Whether some packets hold half a frame, each second line of it.
+    is_damaged : bool
+        Whether something between the packets is not as it should be, so that some may be lost.
     """
 
     pts: Int64Array
@@ -50,6 +53,7 @@ class PacketTable:
     cut_short: bool | None = False
     header: int = 0
     has_fields: bool = False
+    is_damaged: bool = False
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -71,8 +75,9 @@ class PacketTable:
 
 def read_packets(path: Path, stream_number: int) -> PacketTable:
     """Demux all packets of a stream; none is decoded."""
-    rows: list[tuple[Any, ...]] = []
+    numbers = array("q")
     n_corrupt = 0  # at the end
+    is_damaged = False
     has_fields = False
     with open_container(path) as container:
         stream, kind = container.streams[stream_number], container.format.name
@@ -81,23 +86,25 @@ def read_packets(path: Path, stream_number: int) -> PacketTable:
         for packet in reader:
             if parameters is not None and parameters.may_have_fields and not has_fields:
                 has_fields = parameters.has_field(bytes(packet))
-            stamps = (
-                NO_STAMP if stamp is None else stamp
-                for stamp in (packet.pts, packet.dts, packet.pos)
-            )
-            rows.append((*stamps, packet.is_keyframe, packet.is_discard))
+            for stamp in (packet.pts, packet.dts, packet.pos):
+                numbers.append(NO_STAMP if stamp is None else stamp)
+            numbers.append(packet.is_keyframe)
+            numbers.append(packet.is_discard)
             n_corrupt = n_corrupt + 1 if packet.is_corrupt else 0
+            is_damaged = is_damaged or packet.is_corrupt
         time_base = stream.time_base
     cut_short = is_cut_short(path, kind)
+    is_damaged = is_damaged or reader.n_errors > 0 or not is_sound(path, kind)
     if reader.errors or n_corrupt:
         cut_short = True
     if cut_short and kind in ("mpegts", "nut"):
         # of these nobody says that the end of the last one is missing
         n_corrupt = max(1, n_corrupt)
+    rows = np.array(numbers, np.int64).reshape(-1, 5)
     rows = rows[: len(rows) - n_corrupt]
     if cut_short and kind == "gif":
         rows = rows[: count_gif_pictures(path)]
-    pts, dts, pos, is_key, is_discarded = np.array(rows, np.int64).reshape(-1, 5).T.copy()
+    pts, dts, pos, is_key, is_discarded = rows.T.copy()
     return PacketTable(
         pts,
         dts,
@@ -107,4 +114,5 @@ def read_packets(path: Path, stream_number: int) -> PacketTable:
         time_base,
         cut_short,
         has_fields=has_fields,
+        is_damaged=is_damaged,
     )

@@ -6,6 +6,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import RLock
 from typing import Any, Self
 
 from numpy.typing import NDArray
@@ -18,8 +19,9 @@ _MOST_FRAMES = 16
 class Prefetch(Iterator[NDArray[Any]]):
     """Frames of a video in a given order; made by `Video.frames`.
 
-    A context manager too. The thread starts with the first frame asked for and ends after the
-    last one, with `close`, or when nobody holds the iterator any more.
+    A context manager too. Several threads may ask it: each frame goes to one of them. The thread
+    that reads starts with the first frame asked for and ends after the last one, with `close`, or
+    when nobody holds the iterator any more.
 
     Parameters
     ----------
@@ -44,6 +46,7 @@ class Prefetch(Iterator[NDArray[Any]]):
         self._numbers = numbers  # not given to the thread yet
         self._depth = min(_MOST_FRAMES, max(1, PREFETCH_BYTES // max(1, frame_nbytes)))
         self._pending: deque[Future[NDArray[Any]]] = deque()
+        self._lock = RLock()
         self._pool = ThreadPoolExecutor(1, "prefetch")
         # the thread does not know the iterator, so that dropping the iterator ends it
         self._finalizer = weakref.finalize(self, _end, self._pool, on_close)
@@ -53,17 +56,18 @@ class Prefetch(Iterator[NDArray[Any]]):
         return len(self._pending) + len(self._numbers)
 
     def __next__(self) -> NDArray[Any]:
-        if not len(self):
-            self.close()
-            raise StopIteration
-        self._fill()
-        try:
-            frame = self._pending.popleft().result()
-        except BaseException:
-            self.close()
-            raise
-        self._fill()
-        return frame
+        with self._lock:
+            if not len(self):
+                self.close()
+                raise StopIteration
+            self._fill()
+            try:
+                frame = self._pending.popleft().result()
+            except BaseException:
+                self.close()
+                raise
+            self._fill()
+            return frame
 
     def _fill(self) -> None:
         while self._numbers and len(self._pending) < self._depth:
@@ -72,9 +76,10 @@ class Prefetch(Iterator[NDArray[Any]]):
 
     def close(self) -> None:
         """End the thread, and wait for that; closing twice does no harm."""
-        self._finalizer()
-        self._pending.clear()
-        self._numbers = range(0)
+        with self._lock:
+            self._finalizer()
+            self._pending.clear()
+            self._numbers = range(0)
 
     def __enter__(self) -> Self:
         return self

@@ -18,7 +18,15 @@ from napari_sam3.video.frame_format import FrameFormat, coded_format, frame_nbyt
 from napari_sam3.video.frame_index import FrameIndex, index_by_order, index_by_pts
 from napari_sam3.video.h264 import SequenceParameters
 from napari_sam3.video.index_store import StreamInfo, load_stream_info, save_stream_info
-from napari_sam3.video.missing_frames import count_gaps, count_lost, count_whole, read_announced
+from napari_sam3.video.missing_frames import (
+    count_after,
+    count_before,
+    count_lost,
+    count_whole,
+    lasts_as_announced,
+    measure_steps,
+    read_announced,
+)
 from napari_sam3.video.packets import PacketTable, StampKind, read_packets
 from napari_sam3.video.sample_table import read_sample_table
 
@@ -31,8 +39,14 @@ VERIFIED_INTRA = 6
 VERIFIED_OF_TABLE = 1
 """So many where the file has a table of its frames (MP4): time stamps are not invented there."""
 
+START_BYTES = 256 * 2**20
+"""Of the first frames as many are kept as this holds; four times as many are decoded at most."""
+
 WORTH_KEEPING = 0.5
 """Seconds; an index that took longer to make is kept for the next opening."""
+
+_TIMED_BY_HAND = ("gif", "apng")
+"""Formats in which each picture is shown as long as somebody wanted."""
 
 _CHUNK_HEADER = 8
 """Bytes before the contents of an AVI's chunk."""
@@ -45,22 +59,39 @@ class DecodedStart:
     Attributes
     ----------
     frames : list of av.VideoFrame
-        In the order in which the decoder gave them.
+        In the order in which the decoder gave them; the first ones of those decoded.
+    stamps : list of int or None
+        Of all that were decoded.
     decoder : Decoder or None
         Which goes on from there.
     is_damaged : bool
         Whether packets among them could not be decoded.
     """
 
-    frames: list[av.VideoFrame]
+    frames: list[av.VideoFrame] = field(default_factory=list)
+    stamps: list[int | None] = field(default_factory=list)
     decoder: Decoder | None = None
     is_damaged: bool = False
 
     @classmethod
     def decode(cls, decoder: Decoder, n_frames: int) -> DecodedStart:
         """Decode the first frames; the decoder has given none yet."""
-        frames = [frame for _, (_, frame) in zip(range(n_frames), decoder.decode(), strict=False)]
-        return cls(frames, decoder, decoder.errors > 0)
+        start = cls(decoder=decoder)
+        for stamp, frame in decoder.decode():
+            start.add(stamp, frame)
+            nbytes = len(start.stamps) * frame_nbytes(frame)
+            if len(start.stamps) == n_frames or nbytes > 4 * START_BYTES:
+                break
+        start.is_damaged = decoder.errors > 0
+        return start
+
+    def add(self, stamp: int | None, frame: av.VideoFrame) -> None:
+        """Take note of the next frame, and keep it as long as there are few."""
+        is_next = len(self.frames) == len(self.stamps)
+        self.stamps.append(stamp)
+        kept = (len(self.frames) + 1) * frame_nbytes(frame)
+        if not self.frames or (is_next and kept <= START_BYTES):
+            self.frames.append(frame)
 
     def close(self) -> None:
         """Close the decoder."""
@@ -70,34 +101,41 @@ class DecodedStart:
 
     def number(self, index: FrameIndex) -> list[tuple[int, av.VideoFrame]]:
         """The frames with their numbers, without those that are none of the video."""
+        numbers = self._numbers(index)
+        return [(n, f) for n, f in zip(numbers, self.frames, strict=False) if n is not None]
+
+    def _numbers(self, index: FrameIndex) -> list[int | None]:
+        """The numbers of all that were decoded; None for what is no frame of the video."""
         if index.kind == "count":
-            return list(enumerate(self.frames[: len(index)]))
-        places = [None if frame.pts is None else index.frame_of(frame.pts) for frame in self.frames]
-        return [(n, frame) for n, frame in zip(places, self.frames, strict=True) if n is not None]
+            return [n if n < len(index) else None for n in range(len(self.stamps))]
+        return [None if stamp is None else index.frame_of(stamp) for stamp in self.stamps]
 
     def take_decoder(self, index: FrameIndex) -> Decoder | None:
         """The decoder, for whoever reads the frames that follow; None if it is not fit for that."""
         decoder = self.decoder
-        numbers = [number for number, _ in self.number(index)]
+        n_decoded = len(self.stamps)
         if (
             decoder is None
             or self.is_damaged
             or decoder.kind != index.kind
-            or numbers != list(range(len(self.frames)))
+            or self._numbers(index) != list(range(n_decoded))
         ):
             self.close()
             return None
-        decoder.last = numbers[-1]
+        decoder.last = n_decoded - 1
         self.decoder = None
         return decoder
 
     def drop_after(self, stamp: int) -> None:
         """Forget frames shown after a stamp: of a file that breaks off they do not count."""
-        self.frames = [f for f in self.frames if f.pts is None or f.pts <= stamp] or self.frames[:1]
+        numbers = range(len(self.stamps))
+        kept = [n for n in numbers if (s := self.stamps[n]) is None or s <= stamp] or numbers[:1]
+        self.frames = [self.frames[n] for n in kept if n < len(self.frames)]
+        self.stamps = [self.stamps[n] for n in kept]
 
     def confirm(self, index: FrameIndex) -> FrameIndex | None:
         """The index, if the stamps of the decoded frames agree with it; else None."""
-        decoded = [frame.pts for frame in self.frames]
+        decoded = self.stamps
         # a recording may start between keyframes: what comes before the first one can't be decoded
         first = index.frame_of(decoded[0]) if decoded and decoded[0] is not None else None
         if first is None:
@@ -129,6 +167,8 @@ class Probe(StreamInfo):
         Frames found out later not to be decodable, and what is shown for them (None: black).
     warned : bool
         Whether the user was told of them.
+    false_alarms : int
+        How often the decoder called a frame damaged that was not.
     """
 
     identity: tuple[int, int]
@@ -136,6 +176,7 @@ class Probe(StreamInfo):
     frame_nbytes: int
     stand_ins: dict[int, int | None] = field(default_factory=dict)
     warned: bool = False
+    false_alarms: int = 0
 
 
 def probe_file(path: Path) -> tuple[Probe, DecodedStart]:
@@ -197,6 +238,8 @@ def _index_file(path: Path) -> tuple[StreamInfo, DecodedStart]:
         table = None if may_have_fields else read_sample_table(path, container, stream)
         packets = read_packets(path, number) if table is None else table
         announced = read_announced(container, stream, table)
+        lasts = announced[1] if lasts_as_announced(container, stream) else 0.0
+        delay = stream.codec_context.has_b_frames
         is_damaged_avi, n_chunks = _check_avi(container, stream, packets)
         n_verified = VERIFIED_INTRA if is_intra else VERIFIED
         if table is not None and (table.reorders or not stream.codec_context.has_b_frames):
@@ -206,6 +249,7 @@ def _index_file(path: Path) -> tuple[StreamInfo, DecodedStart]:
     except BaseException:
         container.close()
         raise
+    n_skipped, is_through_damaged = 0, False
     if is_damaged_avi or not is_at_start:
         container.close()
         container = None
@@ -222,10 +266,15 @@ def _index_file(path: Path) -> tuple[StreamInfo, DecodedStart]:
         if index is not None:
             if packets.cut_short is not False:
                 start.drop_after(int(index.stamps[-1]))
+            n_listed = len(index)
             index = None if packets.has_fields else start.confirm(index)
+            # a broadcast is recorded from anywhere on, others begin with what can be decoded
+            if index is not None and seeks_by_pts:
+                n_skipped = n_listed - len(index)
         if index is None and len(packets):
             start.close()
             index, start = _decode_through(path, number, packets, rate or 25.0, ("dts", "pos"))
+            is_through_damaged = start.is_damaged
     breaks_off = packets.cut_short
     if index is not None and len(index) and packets.cut_short is not False:
         whole = count_whole(path, number, index) if may_end_in_part else len(index)
@@ -235,18 +284,26 @@ def _index_file(path: Path) -> tuple[StreamInfo, DecodedStart]:
         start.close()
         raise VideoError(
             f"not one frame of {str(path)!r} can be decoded (codec {metadata['codec']!r}): the "
-            "file is damaged or incomplete; get a whole copy of it"
+            "file is damaged, incomplete, or refers to another one, which is not opened; get a "
+            "whole copy of it"
         )
     fps, constant = _measure_rate(index.times, rate)
     metadata |= {"constant_frame_rate": constant, "frames": len(index)}
     if fps:
         metadata["duration"] = float(index.times[-1] - index.times[0]) + 1 / fps
-    if index.kind == "pts" and (left_out := count_gaps(index.times))[0]:
-        metadata["left_out"] = left_out
     lost = count_lost(index, replace(packets, cut_short=breaks_off), fps, announced)
+    left_out, after = _find_gaps(
+        index, metadata["container"], float(packets.time_base), n_skipped, delay, lasts
+    )
+    if left_out[0]:
+        metadata["left_out"] = left_out
     has_holes = lost == 0 and is_damaged_avi
     if has_holes:
         lost = max(0, n_chunks - len(index))
+    elif lost == 0 and after:
+        lost = after
+    elif lost == 0 and not left_out[0] and (packets.is_damaged or is_through_damaged):
+        lost, has_holes = None, True
     info = StreamInfo(
         stream_number=number,
         index=index,
@@ -256,6 +313,28 @@ def _index_file(path: Path) -> tuple[StreamInfo, DecodedStart]:
         has_holes=has_holes,
     )
     return info, start
+
+
+def _find_gaps(
+    index: FrameIndex, container: str, tick: float, n_skipped: int, delay: int, lasts: float
+) -> tuple[tuple[int, int], int]:
+    """Tell by times which frames are missing.
+
+    Returns
+    -------
+    tuple of (int, int)
+        How many before and among others, and in how many places.
+    int
+        How many behind the last one, for the film should last `lasts` seconds.
+    """
+    is_timed = index.kind == "pts" and container not in _TIMED_BY_HAND
+    steps = measure_steps(index.times, tick) if is_timed else None
+    before, missing, places, after = n_skipped, 0, 0, 0
+    if steps is not None:
+        before = max(before, count_before(index.times, steps.usual, container, delay))
+        missing, places = steps.missing, steps.places
+        after = count_after(index.times, steps.usual, lasts) if lasts else 0
+    return (before + missing, places + (before > 0)), after
 
 
 def _check_avi(container: Any, stream: Any, packets: PacketTable) -> tuple[bool, int]:
@@ -281,7 +360,7 @@ def _index_by_place(
 ) -> tuple[FrameIndex | None, DecodedStart]:
     """Tell frames apart by where in the file they lie, which damage can't change."""
     if not len(packets):
-        return None, DecodedStart([])
+        return None, DecodedStart()
     if is_intra and packets.has_unique("pos"):
         # frames are stored in the order they are shown, and each stands by itself
         start = DecodedStart.decode(Decoder(path, number, "pos"), VERIFIED_INTRA)
@@ -296,7 +375,7 @@ def _decode_through(
     kind: StampKind = next((kind for kind in kinds if packets.has_unique(kind)), "count")
     stamps: list[int] = []
     keys: set[int] | None = set() if packets.header else None
-    frames: list[av.VideoFrame] = []
+    start = DecodedStart()
     with closing(Decoder(path, number, kind)) as decoder:
         for stamp, frame in decoder.decode():
             if keys is not None and (stamp is None or stamp in stamps[-READ_ON:]):
@@ -307,14 +386,16 @@ def _decode_through(
             stamps.append(stamp)
             if keys is not None and frame.key_frame:
                 keys.add(stamp)
-            if len(frames) < VERIFIED:
-                frames.append(frame)
+            if len(start.stamps) < VERIFIED:
+                start.add(stamp, frame)
+            start.is_damaged = start.is_damaged or frame.is_corrupt
+        start.is_damaged = start.is_damaged or decoder.errors > 0
     if len(set(stamps)) < len(stamps):
         kind = "count"
     if kind == "count":
         stamps = list(range(len(stamps)))
     index = index_by_order(packets, kind, np.array(stamps, np.int64), rate, keys)
-    return index, DecodedStart(frames)
+    return index, start
 
 
 def _measure_rate(times: Any, declared: float | None) -> tuple[float | None, bool]:

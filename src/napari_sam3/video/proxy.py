@@ -8,6 +8,7 @@ Who computes with frames reads the original.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -59,7 +60,7 @@ def proxy_path(video: Video) -> Path:
     place = video.path.resolve()
     n_bytes, changed_ns = identify(place)
     identity = f"{_VERSION}\n{place}\n{n_bytes}\n{changed_ns}"
-    digest = hashlib.sha256(identity.encode()).hexdigest()
+    digest = hashlib.sha256(os.fsencode(identity)).hexdigest()
     return cache_folder("proxies") / f"{digest[:32]}.mp4"
 
 

@@ -6,32 +6,39 @@ pages that are whole, and says how many are missing where it can.
 
 from __future__ import annotations
 
-import json
 import math
-import os
+import re
 import warnings
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 from io import BufferedReader
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import tifffile
-from PIL import Image
 
 from napari_sam3.errors import VideoError
 from napari_sam3.video.base import Frame, Video
 from napari_sam3.video.fair_lock import FairLock
-from napari_sam3.video.image_file import PICTURE_ERRORS, from_pillow, unreadable
-from napari_sam3.video.missing_frames import warn_of_loss
+from napari_sam3.video.image_file import (
+    PICTURE_ERRORS,
+    announced_pages,
+    from_pillow,
+    unreadable,
+)
+from napari_sam3.video.limits import check_picture_size, open_picture
+from napari_sam3.video.missing_frames import warn_of_loss, warn_of_missing_pages
 from napari_sam3.video.tiff_calibration import Calibration, read_calibration
+from napari_sam3.video.tiff_files import LoneFile, OmePlan, TiffFiles, read_plan
 
 # the ends of tifffile's words for the axes of a stack that a frame can take up
 _FRAME_AXES = ("YXS", "SYX", "YX")
 _MOST_TAGS = 4096
+_OF_A_SET = re.compile(r".*_(?:MMStack|NDTiffStack)")
 # colours that Pillow turns into red, green and blue
 _NO_RGB = (tifffile.PHOTOMETRIC.SEPARATED, tifffile.PHOTOMETRIC.CIELAB)
 
@@ -47,7 +54,7 @@ class TiffStack(Video):
 
     def __init__(self, path: Path) -> None:
         self._lock = FairLock()
-        self._file = path.open("rb")
+        self._file = LoneFile(path)
         weakref.finalize(self, self._file.close).atexit = False
         try:
             self._source, self._lost, calibration = open_stack(path, self._file)
@@ -60,18 +67,22 @@ class TiffStack(Video):
         self._identity = self._identify()
         self._warned = False
         n_frames, step = len(self._source), calibration.step
+        # what is missing among them took its time
+        times = np.asarray(self._source.numbers, np.float64) * step if step else None
+        weakref.finalize(self, self._source.close).atexit = False
         super().__init__(
             (n_frames, *self._source.frame_shape),
             self._source.dtype.newbyteorder("="),
             path=path,
             fps=1 / step if step else None,
-            timestamps=np.arange(n_frames, dtype=np.float64) * step if step else None,
+            timestamps=times,
             metadata={
                 "container": "tiff",
                 "axes": self._source.axes,
                 "frames": n_frames,
                 "duration": n_frames * step if step else None,
                 **calibration.metadata,
+                **({"left_out": left_out} if (left_out := self._source.left_out)[0] else {}),
             },
         )
 
@@ -80,12 +91,15 @@ class TiffStack(Video):
         """Open a file, and tell the user of frames that are missing."""
         stack = cls(path)
         warn_of_loss(path, stack._lost, len(stack), has_holes=False)
+        warn_of_missing_pages(path, *stack._source.left_out, stack._source.why)
+        if stack._source.note:
+            warnings.warn(f"{path.name!r} {stack._source.note}", stacklevel=3)
         return stack
 
     @property
     def breaks_off(self) -> bool:
-        """Whether frames are missing at the end."""
-        return self._lost != 0
+        """Whether frames are missing."""
+        return self._lost != 0 or self._source.left_out[0] > 0 or bool(self._source.note)
 
     def reopen(self) -> TiffStack:
         """Open the same file once more."""
@@ -94,7 +108,7 @@ class TiffStack(Video):
 
     def _identify(self) -> tuple[int, int]:
         # of the open file: one that was moved away or deleted can be read on
-        status = os.fstat(self._file.fileno())
+        status = self._file.status
         return status.st_size, status.st_mtime_ns
 
     def _read(self, frame_index: int) -> Frame:
@@ -110,6 +124,8 @@ class TiffStack(Video):
                 if page.shape == self._source.page_shape:
                     return as_frame(page, self._source.axes).astype(self.dtype, order="C")
                 reason = f"it is {page.shape}, the first one {self._source.page_shape}"
+            except VideoError:
+                raise
             except PICTURE_ERRORS as exc:
                 reason = str(exc)
             self._warn_of_page(frame_index, reason)
@@ -126,6 +142,7 @@ class TiffStack(Video):
 
     def _release(self) -> None:
         with self._lock:
+            self._source.close()
             self._file.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -144,9 +161,32 @@ class Pages(ABC):
     axes : str
         tifffile's words for the axes of the stack.
     n_frames : int
+    numbers : sequence of int, optional
+        Which pages of those announced they are, where some are missing; rising.
+    n_announced : int, optional
+        How many there should be.
+
+    Attributes
+    ----------
+    why : str
+        Why some are missing, in words.
+    note : str
+        What else is to be told of the file; empty if nothing is.
     """
 
-    def __init__(self, first: Any, axes: str, n_frames: int) -> None:
+    why = ""
+    note = ""
+
+    def __init__(
+        self,
+        first: Any,
+        axes: str,
+        n_frames: int,
+        numbers: Sequence[int] | None = None,
+        n_announced: int | None = None,
+    ) -> None:
+        self._numbers = numbers
+        self._n_announced = n_announced
         self.page_shape: tuple[int, ...] = tuple(first.shape)
         self.dtype = np.dtype(first.dtype)
         self.axes = axes
@@ -154,6 +194,28 @@ class Pages(ABC):
 
     def __len__(self) -> int:
         return self._n_frames
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """Which of the pages announced they are."""
+        return range(len(self)) if self._numbers is None else self._numbers[: len(self)]
+
+    @property
+    def n_announced(self) -> int:
+        """How many there should be."""
+        return len(self) if self._n_announced is None else self._n_announced
+
+    @property
+    def left_out(self) -> tuple[int, int]:
+        """How many of the pages announced are missing, and in how many places."""
+        if self._n_announced is None or self._numbers is None:
+            return 0, 0
+        bounds = [-1, *self._numbers, self._n_announced]
+        steps = [stop - start for start, stop in pairwise(bounds)]
+        return sum(steps) - len(steps), sum(step > 1 for step in steps)
+
+    def close(self) -> None:  # noqa: B027  (most hold nothing)
+        """Give back what is held beside the file itself."""
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
@@ -193,34 +255,76 @@ class _Run(Pages):
 class _TiffPages(Pages):
     """Pages that tifffile knows where to find, and to unpack."""
 
+    why = "the file announces them, but has no pages for them"
+
     def __init__(self, first: Any, axes: str, pages: Sequence[Any]) -> None:
-        super().__init__(first, axes, len(pages))
-        self._pages = pages
+        numbers = [number for number, page in enumerate(pages) if page is not None]
+        super().__init__(first, axes, len(numbers), numbers, len(pages))
+        self._pages = [pages[number] for number in numbers]
 
     def drop_cut(self, size: int) -> int:
         """Leave out pages at the end that the file breaks off in; how many these are."""
         whole = len(self)
-        while whole > 1 and self._pages[whole - 1] is not None:
-            if _is_whole(self._pages[whole - 1].aspage(), size):
-                break
+        while whole > 1 and not _is_whole(self._pages[whole - 1].aspage(), size):
             whole -= 1
         lost, self._n_frames = len(self) - whole, whole
         return lost
 
     def read(self, frame_index: int) -> Frame:
-        page = self._pages[frame_index]
-        if page is None:
-            # it may be left out of a file where it would be empty
-            return np.zeros(self.page_shape, self.dtype)
-        array: Frame = page.asarray()
-        return array
+        return _unpack(self._pages[frame_index], self)
+
+
+class _SeveralFiles(Pages):
+    """Pages here and in other files beside this one.
+
+    Parameters
+    ----------
+    first : tifffile.TiffPage
+    axes : str
+    pages : dict of int to (str or None, int)
+        For each frame of the film that is there the file, None for the one that tells of it, and
+        the page in it.
+    n_announced : int
+    tiff : tifffile.TiffFile
+    files : TiffFiles
+    """
+
+    def __init__(
+        self,
+        first: Any,
+        axes: str,
+        pages: dict[int, tuple[str | None, int]],
+        n_announced: int,
+        tiff: tifffile.TiffFile,
+        files: TiffFiles,
+    ) -> None:
+        numbers = sorted(pages)
+        super().__init__(first, axes, len(numbers), numbers, n_announced)
+        self._pages = [pages[number] for number in numbers]
+        self._tiff, self._files = tiff, files
+
+    def read(self, frame_index: int) -> Frame:
+        name, page = self._pages[frame_index]
+        tiff = self._tiff if name is None else self._files.get(name)[1]
+        return _unpack(tiff.pages[page].aspage(), self)
+
+    def close(self) -> None:
+        self._files.close()
+
+
+def _unpack(page: Any, pages: Pages) -> Frame:
+    # by its tags, before memory is taken for what they say
+    if tuple(page.shape) != pages.page_shape:
+        raise ValueError(f"it is {page.shape}, the first one {pages.page_shape}")
+    array: Frame = page.asarray()
+    return array
 
 
 class _PillowPages(Pages):
     """Pages that are packed in a way that tifffile needs another package for, and Pillow none."""
 
-    def __init__(self, axes: str, n_frames: int, file: BufferedReader) -> None:
-        self._image = Image.open(file)
+    def __init__(self, axes: str, n_frames: int, path: Path, file: BufferedReader) -> None:
+        self._image = open_picture(path, file)
         super().__init__(self.read(0), axes, n_frames)
 
     def read(self, frame_index: int) -> Frame:
@@ -240,9 +344,9 @@ def as_frame(page: Frame, axes: str) -> Frame:
 # --------------------------------------------------------------------------------- opening
 
 
-def open_stack(path: Path, file: BufferedReader) -> tuple[Pages, int | None, Calibration]:
+def open_stack(path: Path, file: LoneFile) -> tuple[Pages, int | None, Calibration]:
     """Find the pages of a file; how many are lost, None if some but who knows how many."""
-    size = os.fstat(file.fileno()).st_size
+    size = file.status.st_size
     n_pages, stray = _walk_pages(file, size)
     # tifffile takes the file to begin where it stands
     file.seek(0)
@@ -250,11 +354,17 @@ def open_stack(path: Path, file: BufferedReader) -> tuple[Pages, int | None, Cal
     first: Any = tiff.pages.first
     if math.prod(first.shape) == 0:
         raise ValueError("its pictures have no pixels")
+    check_picture_size(path, first.imagelength, first.imagewidth)
     lost: int | None = 0
-    stack = _find_series(path, tiff, file) if stray is None else None
+    plan = _read_plan(path, tiff)
+    stack: Pages | None = None
+    if plan is not None and (plan.names_others or (stray is None and plan.exceeds(n_pages))):
+        stack = _follow_plan(path, plan, tiff, file, n_pages)
+    elif stray is None:
+        stack = _find_series(path, tiff, file)
     if isinstance(stack, _TiffPages):
         lost = stack.drop_cut(size)
-    if n_pages == 1 or isinstance(stack, _Run):
+    if (n_pages == 1 or isinstance(stack, _Run)) and not (plan and plan.names_others):
         run, missing = _find_run(tiff, file, size, stray, stack)
         if run is not None:
             stack, lost = run, missing
@@ -266,8 +376,9 @@ def open_stack(path: Path, file: BufferedReader) -> tuple[Pages, int | None, Cal
         )
         if not len(stack):
             raise EOFError("it ends before its first picture does")
-        announced = _announced(tiff)
+        announced = announced_pages(tiff)
         lost = announced - len(stack) if announced > len(stack) else None
+    stack.note = _tell_of_others(path, plan)
     try:
         calibration = read_calibration(tiff)
     except PICTURE_ERRORS:
@@ -312,6 +423,86 @@ def _walk_pages(file: BufferedReader, size: int) -> tuple[int, int | None]:
     return len(passed), place or None
 
 
+def _read_plan(path: Path, tiff: tifffile.TiffFile) -> OmePlan | None:
+    """What OME-XML tells of the pages; None if there is none, or it can't be understood."""
+    try:
+        return read_plan(tiff.ome_metadata or "", path.name) if tiff.is_ome else None
+    except PICTURE_ERRORS:
+        return None
+
+
+def _follow_plan(
+    path: Path, plan: OmePlan, tiff: tifffile.TiffFile, file: LoneFile, n_pages: int
+) -> Pages | None:
+    """Find the pages that a plan tells of, here and beside; None if not one is there."""
+    files = TiffFiles(path.parent)
+    pages: dict[int, tuple[str | None, int]] = {}
+    first: Any = None
+    missing: dict[str, str] = {}
+    for run in plan.runs:
+        found: tuple[LoneFile, tifffile.TiffFile] = file, tiff
+        n_there = n_pages
+        if run.file is not None:
+            try:
+                found = files.get(run.file)
+                n_there, _ = _walk_pages(found[0], found[0].status.st_size)
+            except PICTURE_ERRORS as exc:
+                missing.setdefault(run.file, getattr(exc, "strerror", None) or str(exc))
+                continue
+        there = range(run.page, n_there if run.count is None else run.page + run.count)
+        there = there[: max(0, min(n_there - run.page, plan.n_planes - run.frame))]
+        while there and not _is_whole(_page(found[1], there[-1]), found[0].status.st_size):
+            there = there[:-1]
+        for frame, page in enumerate(there, run.frame):
+            pages.setdefault(frame, (run.file, page))
+        if there and first is None:
+            first = _page(found[1], there[0])
+    if first is None:
+        files.close()
+        return None
+    if len(plan.axes) > 1:
+        files.close()
+        shape = (*(plan.sizes[axis] for axis in plan.axes), *first.shape)
+        raise _not_a_video(path, shape, f"{plan.axes}{first.axes}")
+    axes = f"{plan.axes or 'T'}{first.axes}"
+    stack = _SeveralFiles(first, axes, pages, plan.n_planes, tiff, files)
+    stack.why = _TiffPages.why
+    if missing:
+        named = ", ".join(f"{name!r} ({reason})" for name, reason in list(missing.items())[:3])
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        stack.why = f"the file names others that can't be had beside it: {named}{more}"
+    return stack
+
+
+def _tell_of_others(path: Path, plan: OmePlan | None) -> str:
+    """What is to be told of a file that is one of several, and tells of itself alone."""
+    if plan is not None and plan.whole is not None:
+        return (
+            f"is one of several files of a film that {plan.whole!r} describes; only its own frames "
+            "are read: open that one if it is a TIFF file"
+        )
+    set_name = _OF_A_SET.match(path.name)
+    if (plan is None or not plan.names_others) and set_name:
+        others = [
+            other.name
+            for other in path.parent.iterdir()
+            if other.name.startswith(set_name[0]) and other.suffix == path.suffix
+        ]
+        if len(others) > 1:
+            return (
+                f"is one of {len(others)} files of a Micro-Manager set; only its own frames are "
+                "read: save the set as one file, or as OME-TIFF"
+            )
+    return ""
+
+
+def _not_a_video(path: Path, shape: tuple[int, ...], axes: str) -> VideoError:
+    return VideoError(
+        f"{path.name!r} is a stack of shape {shape} with axes {axes}, but a video is (T, H, W) or "
+        "(T, H, W, 3); open it in napari and choose the axes there, or pass the array that you mean"
+    )
+
+
 def _find_series(path: Path, tiff: tifffile.TiffFile, file: BufferedReader) -> Pages | None:
     """The pages as tifffile orders them; None where it can't."""
     try:
@@ -325,11 +516,7 @@ def _find_series(path: Path, tiff: tifffile.TiffFile, file: BufferedReader) -> P
         (len(end) for end in _FRAME_AXES if axes.endswith(end)), len(shape)
     )
     if n_leading > 1 or not axes.endswith(_FRAME_AXES):
-        raise VideoError(
-            f"{path.name!r} is a stack of shape {shape} with axes {axes}, but a video is (T, H, W) "
-            "or (T, H, W, 3); open it in napari and choose the axes there, or pass the array that "
-            "you mean"
-        )
+        raise _not_a_video(path, shape, axes)
     if n_leading == 0 and len(series) > 1:
         # written page by page, each as a series of its own
         alike = [s for s in series if (s.shape, s.dtype) == (first.shape, first.dtype)]
@@ -346,7 +533,7 @@ def _find_series(path: Path, tiff: tifffile.TiffFile, file: BufferedReader) -> P
         # most likely a compression that needs the package imagecodecs; Pillow knows the usual ones
         pass
     with suppress(*PICTURE_ERRORS):
-        return _PillowPages(axes, n_frames, file)
+        return _PillowPages(axes, n_frames, path, file)
     return stack
 
 
@@ -367,7 +554,7 @@ def _find_run(
         return None, 0
     offset, nbytes = int(first.dataoffsets[0]), int(first.nbytes)
     there = (size - offset) // nbytes
-    announced = max(len(found) if found is not None else 1, _announced(tiff) if found else 0)
+    announced = max(found.n_announced, announced_pages(tiff)) if found is not None else 1
     if stray is not None and stray >= size:
         announced = max(announced, (stray - offset) // nbytes)
     if announced <= 1 or (found is not None and len(found) == announced <= there):
@@ -379,21 +566,6 @@ def _find_run(
     return run, announced - len(run)
 
 
-def _announced(tiff: tifffile.TiffFile) -> int:
-    """How many pictures the description says there are; 0 if it does not."""
-    try:
-        if tiff.is_imagej:
-            return int((tiff.imagej_metadata or {}).get("images", 0))
-        first: Any = tiff.pages.first
-        if first.is_shaped:
-            # what tifffile itself writes
-            shape = json.loads(first.shaped_description)["shape"]
-            return int(math.prod(shape) // math.prod(first.shape))
-    except PICTURE_ERRORS:
-        pass
-    return 0
-
-
 def _page(tiff: tifffile.TiffFile, number: int) -> Any | None:
     try:
         return tiff.pages[number].aspage()
@@ -401,7 +573,9 @@ def _page(tiff: tifffile.TiffFile, number: int) -> Any | None:
         return None
 
 
-def _is_whole(page: Any, size: int) -> bool:
+def _is_whole(page: Any | None, size: int) -> bool:
     """Whether a page's picture lies within the file."""
+    if page is None:
+        return False
     places = zip(page.dataoffsets, page.databytecounts, strict=False)
     return max((offset + length for offset, length in places), default=size + 1) <= size

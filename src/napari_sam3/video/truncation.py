@@ -1,4 +1,4 @@
-"""Whether a file is shorter than it says itself, as far as its bytes tell."""
+"""Whether a file is shorter than it says itself, or damaged, as far as its bytes tell."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ _SEGMENT = bytes.fromhex("18538067")
 
 _NUT_INDEX = bytes.fromhex("4e58dd672f23e64e")
 """What the index starts with that FFmpeg writes last into a NUT file."""
+
+_LOOKED_AT = 2**16
+"""Bytes behind the end of a GIF that are looked through for more of it."""
 
 _FILLER = 0x7FFFFFFF
 """No length of an AVI: its parts are split long before."""
@@ -48,6 +51,136 @@ def is_cut_short(path: Path, container: str) -> bool | None:
             end = _segment_end(file)
             return None if end is None else end > length
     return None
+
+
+def is_sound(path: Path, container: str) -> bool:
+    """Whether the parts of a file follow each other as they say of themselves.
+
+    Demuxers find their way past damage without a word, so this walks from part to part, where a
+    format has such; what is in them is not looked at, nor whether the last one is whole.
+
+    Parameters
+    ----------
+    path : Path
+    container : str
+        FFmpeg's name of the format.
+    """
+    with path.open("rb") as file:
+        end = file.seek(0, 2)
+        if "matroska" in container:
+            return _walk_matroska(file, end)
+        if container == "flv":
+            return _walk_flv(file, end)
+        if "mp4" in container:
+            return _walk_mp4(file, end)
+        if container == "apng":
+            return _walk_png(file, end)
+    return True
+
+
+_CLUSTER = 0x1F43B675
+_IN_SEGMENT = frozenset(
+    {0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1C53BB6B, _CLUSTER, 0x1941A469, 0x1043A770, 0x1254C367}
+)
+_IN_CLUSTER = frozenset({0xE7, 0xA3, 0xA0, 0xAB, 0xA7, 0x5854, 0xAF})
+_ANYWHERE = frozenset({0xEC, 0xBF})
+
+
+def _walk_matroska(file: BinaryIO, end: int) -> bool:
+    """Walk over the elements of the segment and its clusters (RFC 9559, 5.1)."""
+    file.seek(0)
+    place = file.read(4096).find(_SEGMENT)
+    if place < 0:
+        return False
+    file.seek(place)
+    element = _read_element(file)
+    place = file.tell()
+    while place < end:
+        file.seek(place)
+        element = _read_element(file)
+        if element is None:
+            # what is left is less than a head
+            return end - place < 12
+        kind, size = element
+        place = file.tell()
+        if kind == _CLUSTER:
+            # its parts are walked over one by one
+            continue
+        if kind not in _IN_SEGMENT | _IN_CLUSTER | _ANYWHERE or size is None:
+            return False
+        place += size
+    return True
+
+
+def _read_element(file: BinaryIO) -> tuple[int, int | None] | None:
+    """The kind and size of an element, None for one without an end; None where there is none."""
+    head = file.read(12)
+    if len(head) < 2:
+        return None
+    width = 9 - head[0].bit_length()
+    if width > 4 or len(head) <= width:
+        return None
+    kind = int.from_bytes(head[:width], "big")
+    length = 9 - head[width].bit_length()
+    if length > 8 or len(head) < width + length:
+        return None
+    size = int.from_bytes(head[width : width + length], "big") & ((1 << 7 * length) - 1)
+    file.seek(width + length - len(head), 1)
+    return kind, None if size == (1 << 7 * length) - 1 else size
+
+
+def _walk_flv(file: BinaryIO, end: int) -> bool:
+    """Walk over the tags: each is followed by its length (Flash Video specification, annex E)."""
+    file.seek(5)
+    place = int.from_bytes(file.read(4), "big") + 4
+    while place + 15 <= end:
+        file.seek(place)
+        head = file.read(4)
+        size = 11 + int.from_bytes(head[1:4], "big")
+        place += size + 4
+        if place > end:
+            break
+        file.seek(place - 4)
+        if int.from_bytes(file.read(4), "big") != size:
+            return False
+    return True
+
+
+def _walk_mp4(file: BinaryIO, end: int) -> bool:
+    """Walk over the boxes (ISO/IEC 14496-12, 4.2)."""
+    place = 0
+    while place + 8 <= end:
+        file.seek(place)
+        head = file.read(16)
+        size, kind, least = int.from_bytes(head[:4], "big"), head[4:8], 8
+        if size == 0:
+            return True
+        if size == 1:
+            size, least = int.from_bytes(head[8:16], "big"), 16
+        if size < least or not all(32 <= sign < 127 or sign == 0xA9 for sign in kind):
+            # zeros behind the last box do no harm
+            file.seek(place)
+            return not file.read(_LOOKED_AT).strip(b"\0")
+        place += size
+    return True
+
+
+def _walk_png(file: BinaryIO, end: int) -> bool:
+    """Count the pictures an animated PNG announces, and those that begin (PNG, third edition)."""
+    announced, begun, place = None, 0, 8
+    while place + 12 <= end:
+        file.seek(place)
+        head = file.read(12)
+        size, kind = int.from_bytes(head[:4], "big"), head[4:8]
+        if not kind.isalpha():
+            return False
+        if kind == b"acTL":
+            announced = int.from_bytes(head[8:12], "big")
+        begun += kind == b"fcTL"
+        place += 12 + size
+        if kind == b"IEND":
+            break
+    return announced is None or announced == begun
 
 
 def _ends_with_nut_index(file: BinaryIO) -> bool:
@@ -104,8 +237,10 @@ def _walk_gif(file: BinaryIO) -> tuple[int, bool]:
                 return n_pictures, False
             file.seek(_n_bytes_of_colours(head[8]) + 1, 1)
         else:
-            # some programs write zeros behind the last picture
-            return n_pictures, kind in (b"\x3b", b"\x00")
+            # some programs write zeros behind the last picture, and others other things
+            rest = file.read(_LOOKED_AT)
+            is_end = kind == b"\x3b" or (kind == b"\x00" and not rest.strip(b"\0\x3b"))
+            return n_pictures, is_end and b"\x21\xf9\x04" not in rest
         while length := file.read(1):
             if length == b"\0":
                 break

@@ -7,6 +7,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Self
 
+from napari_sam3.values import MOST_FRAMES, MOST_PIXELS
 from napari_sam3.video.base import Video
 from napari_sam3.video.content_hash import hash_content
 
@@ -124,6 +125,10 @@ class VideoFacts:
                 "update napari-sam3"
             )
         try:
+            if int(fields["frames"]) > MOST_FRAMES or (
+                int(fields["height"]) * int(fields["width"]) > MOST_PIXELS
+            ):
+                raise ValueError("a video of that size can't be")
             times, size = fields.get("timestamps_s"), fields.get("pixel_size")
             names = fields.get("file_names")
             return cls(

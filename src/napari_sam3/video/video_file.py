@@ -44,6 +44,9 @@ BATCH = 48
 """Frames that are decoded in one go for who goes backwards: seeking stops the decoder's threads,
 and costs as much as decoding several frames."""
 
+FALSE_ALARMS = 3
+"""So often a frame called damaged may prove healthy; then the file is one where decoders err."""
+
 STEP_BACK = 64
 """So many frames back are a step; more is a jump."""
 
@@ -91,6 +94,8 @@ class VideoFile(Video):
             search.add(frame_index, frame)
         search.finish()
         video._at_start = start.take_decoder(probe.index)
+        if search.corrupt is not None:
+            video._check_damage(search.corrupt)
         warn_of_loss(path, probe.lost, len(video), has_holes=probe.has_holes)
         if probe.lost == 0:
             warn_of_gaps(path, *probe.metadata.get("left_out", (0, 0)))
@@ -157,6 +162,8 @@ class VideoFile(Video):
                 self._decoder = self._start_decoder("AUTO")
             follows = 0 < frame_index - self._decoder.last <= READ_ON and budget != NOTHING
             search = self._search(self._decoder, frame_index, None if follows else budget)
+            if search.corrupt is not None and not self._probe.warned:
+                self._check_damage(search.corrupt)
             if search.found:
                 if follows:
                     self._drop_behind(search.cached)
@@ -167,6 +174,28 @@ class VideoFile(Video):
             if not search.found:
                 self._add_stand_ins(frame_index, search)
         return search.frame
+
+    def _check_damage(self, frame_index: int) -> None:
+        """Warn, once, of a frame that the decoder calls damaged, if it surely is.
+
+        After a start between keyframes decoders call healthy ones so: it is decoded anew from
+        further back.
+        """
+        if self._probe.false_alarms == FALSE_ALARMS:
+            return
+        key = max(0, self._index.key_before(frame_index) - 2)
+        with closing(self._start_decoder("SLICE")) as decoder:
+            come = decoder.read_to_end(key, self._index)
+            found = next((frame for number, frame in come if number == frame_index), None)
+        if found is not None and not found.is_corrupt:
+            self._probe.false_alarms += 1
+            return
+        self._probe.warned = True
+        warnings.warn(
+            f"frame {frame_index} of {self._path.name!r} is damaged: it, and those that build on "
+            "it or are damaged like it, are shown as the decoder makes them",
+            stacklevel=6,
+        )
 
     def _drop_behind(self, added: list[int]) -> None:
         """Let go of frames that someone who reads forwards has left behind."""
@@ -233,12 +262,15 @@ class _Search:
         self.frame: av.VideoFrame | None = None
         self.next: int | None = None
         self.cached: list[int] = []
+        self.corrupt: int | None = None
 
     @property
     def found(self) -> bool:
         return self.number == self._wanted
 
     def add(self, number: int, frame: av.VideoFrame) -> None:
+        if self.corrupt is None and frame.is_corrupt:
+            self.corrupt = number
         if number > self._wanted:
             self.next = number if self.next is None else min(number, self.next)
         elif self.number is None or number > self.number:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from fractions import Fraction
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
 from napari_sam3.video.audio_track import AudioTrack
+from napari_sam3.video.paths import as_path
 from napari_sam3.whole_files import written_whole
 
 _CLOCK = Fraction(1, 90_000)
@@ -70,7 +70,7 @@ class VideoWriter:
             raise VideoError(
                 f"a video of {fps} frames a second can't be written; give 0 < fps <= 10000"
             )
-        self.path = Path(path).expanduser()
+        self.path = as_path(path)
         self._rate = Fraction(fps).limit_denominator(1001)
         self._size = size
         self._codec = codec

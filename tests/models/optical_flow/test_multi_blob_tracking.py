@@ -8,8 +8,15 @@ import pytest
 from napari_sam3.models.optical_flow import blobs
 from napari_sam3.models.optical_flow.division import Form, one_daughter
 from napari_sam3.values import ObjectMask
-from tests.models.optical_flow.scenes import COLONY as SIZE
-from tests.models.optical_flow.scenes import cells, disc, follow, overlap, phase_contrast, rod
+from tests.models.optical_flow.scenes import (
+    COLONY as SIZE,
+    cells,
+    disc,
+    follow,
+    overlap,
+    phase_contrast,
+    rod,
+)
 
 
 def colony(t):

@@ -28,6 +28,13 @@ def test_a_click_takes_the_cell(level, ground, radius):
     assert overlap(segment(frame, **click((90 - radius / 3, 80))), truth) > 0.75
 
 
+@pytest.mark.parametrize(("level", "ground"), [(50, 0), (255, 0), (10, 200)])
+def test_a_drawn_cell_is_taken_to_the_pixel(level, ground):
+    truth = disc(SIZE, 90, 80, 8)
+    frame = np.where(truth, level, ground).astype(np.uint8)[..., None].repeat(3, axis=-1)
+    assert np.array_equal(segment(frame, **click((90, 80))).mask, truth)
+
+
 def test_a_click_takes_one_of_two_touching_cells():
     left, right = disc(SIZE, 78, 80, 15), disc(SIZE, 106, 80, 15)
     frame = cells(SIZE, [left, right], 180, 20)

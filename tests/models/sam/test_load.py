@@ -181,3 +181,23 @@ def test_out_of_memory_ends_the_propagation_and_keeps_what_is_done(folders, disc
         kept = session.result(3).objects[1].mask
         assert np.array_equal(kept, done[3].objects[1].mask)
         assert len(list(session.propagate(start_frame_index=4))) == len(disc_film) - 4
+
+
+def test_a_network_far_larger_than_its_weights_takes_no_memory(broken):
+    path = broken / "config.json"
+    config = json.loads(path.read_text())
+    config["memory_attention_feed_forward_hidden_size"] = 10**5
+    path.write_text(json.dumps(config))
+    with pytest.raises(ModelUnavailableError, match="bytes of weights"):
+        load_sam(broken, "cpu")
+
+
+@pytest.mark.parametrize("said", [{"image_mean": ["a", "b", "c"]}, {"resample": []}])
+def test_a_processor_that_makes_no_sense(broken, said):
+    (broken / "video_preprocessor_config.json").unlink(missing_ok=True)
+    for path in broken.glob("*processor*.json"):
+        path.unlink()
+    told = {"image_mean": [0, 0, 0], "image_std": [1, 1, 1], **said}
+    (broken / "processor_config.json").write_text(json.dumps(told))
+    with pytest.raises(ModelUnavailableError, match="can't be loaded"):
+        load_sam(broken, "cpu")

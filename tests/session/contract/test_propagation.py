@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -159,6 +160,15 @@ def test_cancel_while_on_the_way_to_the_first_frame(fake_talk):
     fake_talk.click()
     stream = fake_talk.stream(start_frame_index=11)
     fake_talk.send("cancel_propagation", session_id=fake_talk.id)
+    assert list(stream) == []
+
+
+def test_threads_share_one_stream(fake_talk):
+    fake_talk.click()
+    stream = fake_talk.stream()
+    with ThreadPoolExecutor(4) as pool:
+        shares = list(pool.map(lambda _: list(stream), range(4), timeout=60))
+    assert sorted(r["frame_index"] for share in shares for r in share) == list(range(N_FRAMES))
     assert list(stream) == []
 
 

@@ -144,7 +144,7 @@ def _opinions_on_box(place: _BoxInWindow, seeds: Pixels, against: Pixels) -> Ite
     inside, middle, edges = place.inside, place.middle, place.window.edges
     least = 0.1 * float(inside.sum())
     sides = np.where(inside, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
-    mixtures = grab(place.window.lab, sides, seeds, against, 3)
+    mixtures = grab(place.window.lab, sides, seeds, against)
     if mixtures is not None and mixtures.sum() > least:
         yield mixtures
     # colours of the surroundings are ground inside too

@@ -36,6 +36,7 @@ _NEAR = 16  # a window's side over the neighbourhood that lightness is held agai
 _NOISE = 3.0  # lightness; contrast against a neighbourhood is not blown up beyond it
 _SAME = 1.12  # areas of one region on two levels
 _HALF = 0.42  # of the way from ground to cell, where its outline is
+_PURE = 0.1  # of the step from ground to cell, that greys without noise may vary
 _LEAST_RIVAL = 0.08  # of a core's area, for another one to bound it
 
 PartImage = NDArray[np.int32]
@@ -80,6 +81,8 @@ def propose_cells(window: Window, clicks: Clicks, *, is_smallest: bool) -> Itera
         value = window.lightness * np.float32(sign)
         for core in _cores(window, value, seeds, is_smallest):
             mask = grow_core(value, core)
+            if mask is not None:
+                mask = step_of(window.lab[..., 0] * np.float32(sign), mask)
             if mask is not None and mask[seeds].all() and not mask[against].any():
                 yield Proposal(window, mask, _judge(window, value, core, mask, seeds))
 
@@ -127,6 +130,29 @@ def grow_core(value: FloatImage, core: Core) -> BoolArray | None:
     mask = np.zeros(value.shape, bool)
     mask[where] = fill_holes(wide)
     return mask
+
+
+def step_of(value: FloatImage, mask: BoolArray) -> BoolArray:
+    """Move a cell's outline to the pixel on which its picture steps, if that is without noise.
+
+    A picture that was drawn, or cut at a level before, has two greys; smoothing would round the
+    cell off. Where the greys of the cell or of its ground vary, the mask stays.
+
+    Parameters
+    ----------
+    value : (h, w) float32
+        Lightness before it was smoothed, with its sign changed for what is dark.
+    mask : (h, w) bool
+    """
+    near = grow(mask, 2)
+    inside, outside = value[~grow(~mask, 2)], value[ring_round(mask, 2, 2 + _reach(mask))]
+    if not inside.size or not outside.size:
+        return mask
+    levels = np.median(inside), np.median(outside)
+    step = float(levels[0] - levels[1])
+    if np.ptp(inside) + np.ptp(outside) > _PURE * step:
+        return mask
+    return np.asarray(near & (value > sum(levels) / 2))
 
 
 def _cores(window: Window, value: FloatImage, seeds: Pixels, is_smallest: bool) -> Iterator[Core]:

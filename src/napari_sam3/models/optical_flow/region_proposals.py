@@ -27,6 +27,7 @@ from napari_sam3.values import BoolArray
 _HALF = 0.42  # of the way from ground to object
 _LEAST_AREA = 12  # px of a window; less says nothing, a smaller window sees it larger
 _MOST = 0.6  # of a window; what fills more of it is ground, or fits a larger one
+_ROUNDS = 3  # turns of learning colours and cutting
 _LEVELS = 20  # thresholds tried between a click and its surroundings
 
 
@@ -65,9 +66,7 @@ def _judge(
         yield Proposal(window, joined, score)
 
 
-def grab(
-    lab: np.ndarray, sides: np.ndarray, seeds: Pixels, against: Pixels, rounds: int
-) -> BoolArray | None:
+def grab(lab: np.ndarray, sides: np.ndarray, seeds: Pixels, against: Pixels) -> BoolArray | None:
     """Colour mixtures learnt in turns with a cut, from a first guess of the sides."""
     sides = sides.copy()
     sides[seeds] = cv2.GC_FGD
@@ -78,7 +77,7 @@ def grab(
     cv2.setRNGSeed(1)
     try:
         cv2.grabCut(
-            lab, sides, None, np.zeros((1, 65)), np.zeros((1, 65)), rounds, cv2.GC_INIT_WITH_MASK
+            lab, sides, None, np.zeros((1, 65)), np.zeros((1, 65)), _ROUNDS, cv2.GC_INIT_WITH_MASK
         )
     except cv2.error:  # a side ran empty in one of the turns
         return None
@@ -97,7 +96,7 @@ def _cut_region(window: Window, seeds: Pixels, against: Pixels) -> BoolArray | N
     for strip in window.inner_sides(max(1, side // 24)):
         sides[strip] = cv2.GC_BGD
     sides[distance < max(1.0, side / 40)] = cv2.GC_FGD
-    return grab(window.lab, sides, seeds, against, 3)
+    return grab(window.lab, sides, seeds, against)
 
 
 def _threshold_regions(window: Window, seeds: Pixels) -> Iterator[tuple[BoolArray, BoolArray]]:

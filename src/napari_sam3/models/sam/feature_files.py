@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import time
 import zlib
 from collections.abc import Callable, Mapping
@@ -15,9 +14,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from platformdirs import user_cache_path
 from safetensors import SafetensorError
 from safetensors.torch import load, save
+
+from napari_sam3.cache_folder import cache_folder
+from napari_sam3.plain_files import read_plain
+from napari_sam3.whole_files import written_whole
 
 Encoded = Mapping[str, torch.Tensor]
 """What is kept of one frame: everything of the encoder that does not depend on prompts."""
@@ -52,7 +54,7 @@ class FeatureKey(NamedTuple):
 
 def features_folder() -> Path:
     """Where the files are."""
-    return user_cache_path("napari-sam3", appauthor=False) / "features"
+    return cache_folder("features")
 
 
 class FeatureFiles:
@@ -77,7 +79,7 @@ class FeatureFiles:
             return None
         place = self._place(key)
         try:
-            payload = place.read_bytes()
+            payload = read_plain(place, self.budget)
         except OSError:
             return None
         check, body = payload[:_CHECK], memoryview(payload)[_CHECK:]
@@ -115,14 +117,9 @@ class FeatureFiles:
             self._make_room(len(body) + _CHECK, is_wanted)
             if shutil.disk_usage(place.parent).free < LEAST_FREE + len(body):
                 return
-            handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=place.parent)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(zlib.crc32(body).to_bytes(_CHECK, "little"))
-                    file.write(body)
-                Path(name).replace(place)
-            finally:
-                Path(name).unlink(missing_ok=True)
+            with written_whole(place) as part, part.open("wb") as file:
+                file.write(zlib.crc32(body).to_bytes(_CHECK, "little"))
+                file.write(body)
 
     @property
     def used(self) -> int:
@@ -152,7 +149,7 @@ class FeatureFiles:
         # looked up each time: other processes write and delete here too
         kept, now = [], time.time()
         for path, status in self._files():
-            if path.suffix == _SUFFIX:
+            if not path.name.startswith("."):
                 kept.append((path, status))
             elif now - status.st_mtime > _ABANDONED:
                 path.unlink(missing_ok=True)

@@ -22,6 +22,8 @@ from napari_sam3.models.sam.pictures import Pictures
 from napari_sam3.models.sam.upstream import check_upstream
 from napari_sam3.models.weights.catalogue import Family
 from napari_sam3.models.weights.local_files import CONFIG, read_family, what_is_missing
+from napari_sam3.models.weights.model_files import read_model_text
+from napari_sam3.plain_files import open_plain
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +50,8 @@ _VERSION = 1  # of what is kept of a frame; to be raised when the encoders keep 
 _HEAD = 2**20
 _LEAST_PATCHES = 4
 _SPARE = 0.02  # of the parameters that may be missing from the weights
+_LARGEST_SIDE = 4096
+_MOST_BUFFERS = 2**28  # numbers
 
 
 @dataclass(eq=False)
@@ -115,27 +119,33 @@ def load_network(
     with place.telling_of_memory(), _quietly(folder):
         config = kind.config_class.from_pretrained(folder, local_files_only=True)
         side = _native_side(config)
+        if not 0 < side <= _LARGEST_SIDE:
+            raise ValueError(f"its image_size is {side}")
         if resolution:
             side = fit_resolution(family, config, resolution)
             set_resolution(config, side)
+        _check_size(kind, config, folder)
         network, told = kind.from_pretrained(
             folder,
             config=config,
             dtype=torch.float32,
             local_files_only=True,
+            use_safetensors=True,
             output_loading_info=True,
         )
     _check_complete(network, told["missing_keys"], folder)
     check_upstream(network)
     with place.telling_of_memory():
         network = network.to(place.torch).eval().requires_grad_(False)
+    with _quietly(folder):
+        pictures = Pictures.of_folder(folder, family.model_type, side)
     return LoadedSam(
         network,
         folder,
         family,
         place,
         side,
-        Pictures.of_folder(folder, family.model_type, side),
+        pictures,
         _key(folder, side, place),
     )
 
@@ -217,6 +227,19 @@ def _quietly(folder: Path) -> Iterator[None]:
             transformers.utils.logging.enable_progress_bar()
 
 
+def _check_size(kind: Any, config: PretrainedConfig, folder: Path) -> None:
+    """Refuse a config of a network far larger than the weights, before memory is taken for it."""
+    with torch.device("meta"):
+        network = kind(config)
+    needed = sum(one.numel() for one in network.parameters())
+    # at least one byte a number
+    there = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    if needed > there or sum(one.numel() for one in network.buffers()) > _MOST_BUFFERS:
+        raise ValueError(
+            f"{CONFIG} tells of a network of {needed:,} parameters, for {there:,} bytes of weights"
+        )
+
+
 def _check_complete(network: PreTrainedModel, missing: Any, folder: Path) -> None:
     names = sorted(missing)
     if not names:
@@ -231,12 +254,12 @@ def _check_complete(network: PreTrainedModel, missing: Any, folder: Path) -> Non
 
 
 def _key(folder: Path, side: int, device: Device) -> str:
-    digest = hashlib.sha256((folder / CONFIG).read_bytes())
-    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")]):
+    digest = hashlib.sha256(read_model_text(folder / CONFIG).encode())
+    for path in sorted(folder.glob("*.safetensors")):
         # in the hub's cache a file is a link, and what it links to is called by its hash
         status, name = path.stat(), path.resolve().name
         digest.update(repr((path.name, name, status.st_size, status.st_mtime_ns)).encode())
-        with path.open("rb") as file:
+        with open_plain(path.resolve()) as file:
             digest.update(file.read(_HEAD))
     told = (
         _VERSION,

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2 import functional as transforms
+from torchvision.transforms.v2 import InterpolationMode, functional as transforms
+
+from napari_sam3.models.weights.model_files import read_model_text
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -104,8 +105,8 @@ class Pictures:
 def _read_processor(folder: Path) -> Mapping[str, Any]:
     for name in _FILES:
         try:
-            told = json.loads((folder / name).read_text("utf-8"))
-        except (OSError, ValueError):
+            told = json.loads(read_model_text(folder / name))
+        except (OSError, ValueError, RecursionError):
             continue
         for part in _PARTS:
             if isinstance(told, dict) and isinstance(told.get(part), dict):

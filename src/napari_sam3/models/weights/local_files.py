@@ -9,12 +9,20 @@ from __future__ import annotations
 import json
 import logging
 import struct
+from os import SEEK_END
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any
 
 from napari_sam3.errors import ModelUnavailableError
 from napari_sam3.models.weights.catalogue import FAMILIES, Family, Weights
+from napari_sam3.models.weights.model_files import (
+    WEIGHTS_NAME,
+    check_config,
+    check_folder_of_model,
+    read_model_text,
+)
+from napari_sam3.plain_files import open_plain
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +48,7 @@ NEEDED = (
 """Names of the files that are downloaded, as patterns."""
 
 _ASIDE = "__metadata__"
-_LONGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
+_LONGEST_HEADER = 16 * 2**20  # bytes; the largest model here has half a million
 # what reading JSON that is not as it should be ends in
 _DAMAGE = (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError)
 
@@ -109,13 +117,15 @@ def _lack(folder: Path) -> str | None:
         if not (folder / INDEX).is_file():
             return f"{SINGLE} is missing in {str(folder)!r}"
         try:
-            index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+            index = json.loads(read_model_text(folder / INDEX))
             names = sorted({str(name) for name in index["weight_map"].values()})
         except (OSError, *_DAMAGE) as exc:
             return f"{INDEX} in {str(folder)!r} can't be read: {exc}"
         if not names:
             return f"{INDEX} in {str(folder)!r} names no file"
     for name in names:
+        if not WEIGHTS_NAME.fullmatch(name):
+            return f"{INDEX} in {str(folder)!r} names {name!r}, which is no safetensors file in it"
         fault = _fault(folder / name)
         if fault is not None:
             return f"{name} in {str(folder)!r} {fault}"
@@ -157,8 +167,9 @@ def _snapshots(folder: Path, revision: str) -> list[Path]:
 def _fault(path: Path) -> str | None:
     """What is wrong with a weights file, as far as its header and length tell."""
     try:
-        length = path.stat().st_size
-        with path.open("rb") as file:
+        with open_plain(path.resolve()) as file:
+            length = file.seek(0, SEEK_END)
+            file.seek(0)
             (header_length,) = struct.unpack("<Q", file.read(8))
             if not 2 <= header_length <= min(length - 8, _LONGEST_HEADER):
                 return "is no safetensors file, or cut off"
@@ -187,12 +198,14 @@ def read_family(folder: str | Path) -> Family:
     Raises
     ------
     ModelUnavailableError
-        If there is none, it can't be read, or its architecture is not one of `FAMILIES`.
+        If there is none, it can't be read, its architecture is not one of `FAMILIES`, or
+        something in the folder would have code fetched or run.
     """
     folder = Path(folder)
     path = folder / CONFIG
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_model_text(path)
+        check_folder_of_model(folder)
     except FileNotFoundError:
         raise ModelUnavailableError(
             f"the folder {str(folder)!r} holds no model: there is no {CONFIG} in it. "
@@ -215,6 +228,7 @@ def family_of(config_text: str, where: str) -> Family:
             f"{where!r} names no model_type; a model in transformers' format does"
         )
     if model_type in FAMILIES:
+        check_config(config, where)
         return FAMILIES[model_type]
     known = ", ".join(f"{family.title} ({name})" for name, family in FAMILIES.items())
     if model_type in _RELATIVES:

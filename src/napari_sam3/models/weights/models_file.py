@@ -14,9 +14,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from napari_sam3.plain_files import read_json
 from napari_sam3.settings import settings_path
 from napari_sam3.whole_files import written_whole
 
+_MOST_BYTES = 16 * 2**20
 logger = logging.getLogger(__name__)
 
 _PATIENCE = 10.0  # seconds to wait for another process
@@ -107,10 +109,10 @@ def write_answer(repo_id: str, state: str, account: str) -> None:
 def _read() -> dict[str, Any]:
     path = models_path()
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = read_json(path.resolve(), most_bytes=_MOST_BYTES)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as exc:
+    except (OSError, ValueError) as exc:
         logger.warning("the models named in %s can't be read and are left out: %s", path, exc)
         return {}
     return said if isinstance(said, dict) else {}

@@ -7,17 +7,15 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari.layers import Layer
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_sam3.errors import Sam3Error
-from napari_sam3.plugin.model.open_project import ProjectSnapshot
-
-if TYPE_CHECKING:
-    from napari_sam3.projects import Project
+from napari_sam3.plugin.model.open_project import Snapshot
+from napari_sam3.projects import Project
 
 logger = logging.getLogger(__name__)
 
@@ -50,12 +48,12 @@ class Autosave(QObject):
     _done = Signal(str)  # from the writer's thread: why it failed, or nothing
 
     def __init__(
-        self, project: Project, take_snapshot: Callable[[], ProjectSnapshot], parent: QObject
+        self, project: Project, take_snapshot: Callable[[], Snapshot], parent: QObject
     ) -> None:
         super().__init__(parent)
         self._project = project
         self._take_snapshot = take_snapshot
-        self._last = ProjectSnapshot()
+        self._last: Snapshot = {}
         self._is_closed = False
         self._watched: list[Layer] = []
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="saving a project")
@@ -86,7 +84,7 @@ class Autosave(QObject):
         if self._is_closed:
             return
         changed = self._take_changed()
-        if changed != ProjectSnapshot():
+        if changed:
             self._submit(lambda: self._write(changed))
 
     def end_run(self) -> None:
@@ -113,29 +111,19 @@ class Autosave(QObject):
         except Exception:
             logger.exception("the last changes of %s are not saved", self._project.folder)
 
-    def _take_changed(self) -> ProjectSnapshot:
+    def _take_changed(self) -> Snapshot:
         """What is to be saved, and is known for saved from here on."""
         now, last = self._take_snapshot(), self._last
         self._last = now
-        return ProjectSnapshot(
-            None if now.state == last.state else now.state,
-            None if now.layers == last.layers else now.layers,
-            None if now.objects == last.objects else now.objects,
-        )
+        return {name: value for name, value in now.items() if value != last.get(name)}
 
-    def _write(self, changed: ProjectSnapshot) -> None:
-        project, failure = self._project, None
-        tasks: tuple[tuple[Any, Callable[[Any], None]], ...] = (
-            (changed.layers, project.save_layers),
-            (changed.state, project.save_state),
-            (changed.objects, project.save_objects),
-        )
-        for value, save in tasks:
-            if value is not None:
-                try:
-                    save(value)
-                except OSError as exc:  # the project keeps it until it can be written
-                    failure = failure or exc
+    def _write(self, changed: Snapshot) -> None:
+        failure = None
+        for name, value in changed.items():
+            try:
+                getattr(self._project, f"save_{name}")(value)
+            except OSError as exc:  # the project keeps it until it can be written
+                failure = failure or exc
         if failure is not None:
             raise failure
 
@@ -154,7 +142,7 @@ class Autosave(QObject):
 
     def _on_done(self, failure: str) -> None:
         if failure:
-            self._last = ProjectSnapshot()  # all of it again
+            self._last = {}  # all of it again
             if not self._is_closed:  # else closing the project says it
                 self._retry.start()
                 self.failed.emit(failure)

@@ -8,7 +8,6 @@ before. Undoing a change of prompts or of the table leaves alone what others cha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -23,7 +22,7 @@ from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.object_notes import PAINTED, ObjectNote, pack_notes, unpack_notes
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.layers.features_table import table_of
-from napari_sam3.plugin.layers.label_planes import planes_of
+from napari_sam3.plugin.layers.label_planes import is_read_only, planes_of
 from napari_sam3.plugin.layers.prompt_items import (
     PromptItems,
     PromptLayer,
@@ -136,8 +135,7 @@ class RemovePrompts(Command):
     def do(self) -> bool:
         """Delete them."""
         self._items = read_items(self._layer, self._indices)
-        if self._indices:
-            delete_items(self._layer, self._indices)
+        delete_items(self._layer, self._indices)
         return bool(self._indices)
 
     def undo(self) -> None:
@@ -206,91 +204,40 @@ class EditTable(Command):
         self.label = label
         self._layer = layer
         self._edit = edit
-        self._before: ObjectTable | None = None
-        self._after: ObjectTable | None = None
+        self._before = ObjectTable()
+        self._after: ObjectTable | None = None  # until it is done
 
     def do(self) -> bool:
         """Change it; again, so that it comes to the same."""
-        if self._before is None or self._after is None:
-            before = table_of(self._layer).copy()
-            with self._changing() as table:
-                self._edit(table)
-            self._before, self._after = before, table_of(self._layer).copy()
+        after = self._after
+        if after is None:
+            self._before = table_of(self._layer).copy()
+            self._change(self._edit)
+            self._after = after = table_of(self._layer).copy()
         else:
-            with self._changing() as table:
-                _carry_over(table, self._before, self._after)
-        return self._before != self._after
+            self._change(lambda table: _carry_over(table, self._before, after))
+        return self._before != after
 
     def undo(self) -> None:
         """Say of these objects what was said before."""
-        assert self._before is not None, "it was done before it is undone"
-        assert self._after is not None, "it was done before it is undone"
-        with self._changing() as table:
-            _carry_over(table, self._after, self._before)
+        after = self._after
+        assert after is not None, "it was done before it is undone"
+        self._change(lambda table: _carry_over(table, after, self._before))
 
-    @contextmanager
-    def _changing(self) -> Iterator[ObjectTable]:
-        check_writable(self._layer)
+    def _change(self, edit: Callable[[ObjectTable], object]) -> None:
+        if is_read_only(self._layer):
+            raise StoreReadOnlyError(
+                f"the objects of {self._layer.name!r} can't be changed: the project is open "
+                "elsewhere; close it there, or save a copy"
+            )
         table = table_of(self._layer)
         before = table.copy()
         with table.as_one_change():
             try:
-                yield table
+                edit(table)
             except BaseException:
                 table.restore(before)
                 raise
-
-
-class RenameObject(EditTable):
-    """Give an object a name, or none by an empty one."""
-
-    def __init__(self, layer: Labels, obj_id: int, name: str) -> None:
-        super().__init__(layer, f"rename object {obj_id}", lambda t: t.rename(obj_id, name))
-
-
-class ClassifyObject(EditTable):
-    """Say what an object is, or nothing by an empty string."""
-
-    def __init__(self, layer: Labels, obj_id: int, class_name: str) -> None:
-        label = f"say the class of object {obj_id}"
-        super().__init__(layer, label, lambda t: t.classify(obj_id, class_name))
-
-
-class MarkDivision(EditTable):
-    """Say that an object became others on a frame."""
-
-    def __init__(
-        self, layer: Labels, mother: int, daughters: Sequence[int], frame_index: int
-    ) -> None:
-        super().__init__(
-            layer,
-            f"divide object {mother}",
-            lambda t: t.mark_division(mother, daughters, frame_index),
-        )
-
-
-class UnmarkDivision(EditTable):
-    """Say that an object does not divide."""
-
-    def __init__(self, layer: Labels, mother: int) -> None:
-        label = f"take back the division of object {mother}"
-        super().__init__(layer, label, lambda t: t.unmark_division(mother))
-
-
-def check_writable(layer: Labels) -> None:
-    """Make sure that the objects of a layer may be changed.
-
-    Raises
-    ------
-    StoreReadOnlyError
-        If another window holds the project.
-    """
-    planes = planes_of(layer)
-    if planes is not None and planes.is_read_only:
-        raise StoreReadOnlyError(
-            f"the objects of {layer.name!r} can't be changed: the project is open elsewhere; "
-            "close it there, or save a copy"
-        )
 
 
 def _carry_over(table: ObjectTable, before: ObjectTable, after: ObjectTable) -> None:

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 from napari.utils.notifications import show_error
 
-from napari_sam3.errors import Sam3Error
-from napari_sam3.plugin.controllers.worker import Run, run_once
+from napari_sam3.plugin.controllers.worker import Errand
 from napari_sam3.plugin.model.app_state import AppState, Outcome
 from napari_sam3.plugin.model.model_catalog import AUTO, ModelCatalog, survey_models
 from napari_sam3.settings import save_settings
@@ -23,21 +22,15 @@ class ModelController:
 
     Attributes
     ----------
-    is_surveyed : bool
-        Whether it was looked what is on this machine.
+    survey : Errand
+        That looks what is on this machine.
     """
 
     def __init__(self, state: AppState) -> None:
         self._state = state
-        self._run: Run | None = None
-        self.is_surveyed = False
+        self.survey = Errand()
         state.events.model.connect(self._on_model_changed)
         self.refresh()
-
-    @property
-    def is_looking(self) -> bool:
-        """Whether a survey is under way."""
-        return self._run is not None
 
     def choose(self, model: str, device: str | None = None) -> None:
         """Choose a model; a name that is not offered is said to be wrong when it is used."""
@@ -66,15 +59,12 @@ class ModelController:
 
     def refresh(self) -> None:
         """Look again what is on the disk; the catalog follows within a moment."""
-        self.close()
         model = self._state.model
-        self._run = run_once(lambda: survey_models(model), self._on_surveyed, self._on_failed)
+        self.survey.start(lambda: survey_models(model), self._on_surveyed)
 
     def close(self) -> None:
         """Hear no more of a survey that is under way."""
-        if self._run is not None:
-            self._run.drop()
-        self._run = None
+        self.survey.drop()
 
     def _on_model_changed(self, _model: str) -> None:
         if self._state.outcome is Outcome.FAILED:
@@ -82,12 +72,6 @@ class ModelController:
         self.refresh()  # for its devices
 
     def _on_surveyed(self, catalog: ModelCatalog) -> None:
-        self._run = None
-        self.is_surveyed = True
         before = self._state.catalog.auto
         # not another one in the midst of work, for more or less memory is free
         self._state.catalog = catalog if before is None else replace(catalog, auto=before)
-
-    def _on_failed(self, error: Sam3Error) -> None:
-        self._run = None
-        show_error(str(error))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from weakref import ReferenceType, WeakKeyDictionary, ref
@@ -11,18 +11,10 @@ from napari.layers import Labels
 from psygnal import Signal
 
 from napari_sam3.labels.objects import ObjectTable, TableChange
-from napari_sam3.plugin.controllers.commands import (
-    ClassifyObject,
-    EditTable,
-    MarkDivision,
-    MergeObjects,
-    RenameObject,
-    UnmarkDivision,
-)
+from napari_sam3.plugin.controllers.commands import EditTable
 from napari_sam3.plugin.layers.features_table import make_features, table_of, take_edits
-from napari_sam3.plugin.layers.label_planes import planes_of
-from napari_sam3.plugin.layers.prompt_items import PromptLayer
-from napari_sam3.plugin.model.command_history import Command, CommandHistory
+from napari_sam3.plugin.layers.label_planes import is_read_only, planes_of
+from napari_sam3.plugin.model.command_history import CommandHistory
 
 
 class ObjectController:
@@ -58,16 +50,12 @@ class ObjectController:
         found = self._history_of(layer)
         return self._histories.setdefault(layer, CommandHistory()) if found is None else found
 
-    def table(self, layer: Labels) -> ObjectTable:
-        """What is known of a layer's objects."""
-        return table_of(layer)
-
     def show(self, layer: Labels) -> None:
         """Bring a layer's features in line with its objects; after results came in, too."""
         self._watch(layer)
         planes = planes_of(layer)
         scores = {} if planes is None else planes.mean_scores()
-        features = make_features(scores, self.table(layer), scores)
+        features = make_features(scores, table_of(layer), scores)
         if features.equals(layer.features):
             return
         self._is_showing = True
@@ -76,20 +64,16 @@ class ObjectController:
         finally:
             self._is_showing = False
 
-    def is_read_only(self, layer: Labels) -> bool:
-        """Whether nothing can be changed: another window holds the project."""
-        planes = planes_of(layer)
-        return planes is not None and planes.is_read_only
-
     # --------------------------------------------------------------- changes
 
     def rename(self, layer: Labels, obj_id: int, name: str) -> None:
-        """Give an object a name."""
-        self._do(layer, RenameObject(layer, obj_id, name))
+        """Give an object a name, or none by an empty one."""
+        self._edit(layer, f"rename object {obj_id}", lambda t: t.rename(obj_id, name))
 
     def classify(self, layer: Labels, obj_id: int, class_name: str) -> None:
-        """Say what an object is."""
-        self._do(layer, ClassifyObject(layer, obj_id, class_name))
+        """Say what an object is, or nothing by an empty string."""
+        label = f"say the class of object {obj_id}"
+        self._edit(layer, label, lambda t: t.classify(obj_id, class_name))
 
     def divide(
         self, layer: Labels, mother: int, daughters: Sequence[int], frame_index: int
@@ -101,25 +85,13 @@ class ObjectController:
         LineageError
             If it can't be.
         """
-        self._do(layer, MarkDivision(layer, mother, daughters, frame_index))
+        label = f"divide object {mother}"
+        self._edit(layer, label, lambda t: t.mark_division(mother, daughters, frame_index))
 
     def undivide(self, layer: Labels, mother: int) -> None:
         """Take the mark of a division back."""
-        self._do(layer, UnmarkDivision(layer, mother))
-
-    def merge(
-        self, layer: Labels, obj_id: int, into: int, prompt_layers: Iterable[PromptLayer] = ()
-    ) -> None:
-        """Make one object of two; see `MergeObjects`.
-
-        Raises
-        ------
-        LineageError
-            If their divisions don't go together.
-        LayerError
-            If it is no layer of results.
-        """
-        self._do(layer, MergeObjects(layer, obj_id, into, prompt_layers))
+        label = f"take back the division of object {mother}"
+        self._edit(layer, label, lambda t: t.unmark_division(mother))
 
     def remove(self, layer: Labels, obj_id: int) -> None:
         """Forget what is known of an object; its labels and prompts stay (see `RemoveObject`)."""
@@ -146,17 +118,14 @@ class ObjectController:
         self._edit(layer, "give objects other numbers", change)
 
     def _edit(self, layer: Labels, label: str, edit: Callable[[ObjectTable], object]) -> None:
-        self._do(layer, EditTable(layer, label, edit))
-
-    def _do(self, layer: Labels, command: Command) -> None:
         self._watch(layer)
-        self.history(layer).do(command)
+        self.history(layer).do(EditTable(layer, label, edit))
 
     # --------------------------------------------------------------- in line
 
     def _watch(self, layer: Labels) -> None:
         """Hear of changes of a layer's features, and of its table, which may be another by now."""
-        table, known = self.table(layer), self._watched.get(layer)
+        table, known = table_of(layer), self._watched.get(layer)
         if known is None:
             layer.events.features.connect(self._on_features_changed)
         if known is None or known() is not table:
@@ -171,15 +140,15 @@ class ObjectController:
         _change: TableChange,
     ) -> None:
         layer = shown_in()
-        if layer is not None and self.table(layer) is changed():
+        if layer is not None and table_of(layer) is changed():
             self.show(layer)
             self.objects_changed.emit(layer)
 
     def _on_features_changed(self, event: Any) -> None:
         layer = event.source
-        if self._is_showing or self.is_read_only(layer):
+        if self._is_showing or is_read_only(layer):
             return
-        features, table = layer.features, self.table(layer)
+        features, table = layer.features, table_of(layer)
         edited = table.copy()
         take_edits(edited, features)
         if edited != table:

@@ -65,12 +65,12 @@ class Prefetch(QObject):
 
     def look(self) -> None:
         """Tell the session now, if there is one and nobody works."""
-        session, setup = self._tracking.session, self._tracking.setup
-        if session is None or session.session is None or setup is None or not self._state.is_idle:
+        session, viewer = self._tracking.session, self._tracking.viewer
+        if session is None or session.session is None or not self._state.is_idle:
             return
-        if setup.image_layer not in self._tracking.viewer.layers:
+        if session.setup.image_layer not in viewer.layers:
             return
-        frame_index = frame_on_screen(setup.image_layer, setup.axes, self._tracking.viewer)
+        frame_index = frame_on_screen(session.setup.image_layer, session.setup.axes, viewer)
         try:
             session.session.prefetch(frame_index)
         except Sam3Error:  # nobody asked for it: it is told where the frame is really needed

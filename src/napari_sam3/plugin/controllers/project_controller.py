@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_warning
@@ -22,9 +22,7 @@ from napari_sam3.plugin.model.events import ProjectMade, ProjectRefused
 from napari_sam3.plugin.model.open_project import OpenProject, video_path
 from napari_sam3.plugin.model.project_lookup import make_project
 from napari_sam3.plugin.model.project_status import ProjectStatus
-
-if TYPE_CHECKING:
-    from napari_sam3.projects import Project
+from napari_sam3.projects import Project
 
 _SAVED_FIELDS = {
     "object_in_hand",
@@ -162,8 +160,9 @@ class ProjectController(QObject):
 
     def _on_job_told(self, event: object) -> None:
         if isinstance(event, ProjectMade):
-            setup = self._tracking.setup
-            assert setup is not None, "its session has one"
+            session = self._tracking.session
+            assert session is not None, "it has told of it"
+            setup = session.setup
             self.attach(OpenProject(event.project), setup.image_layer, setup.axes)
             self.earlier = ""
         elif isinstance(event, ProjectRefused):
@@ -183,12 +182,12 @@ class ProjectController(QObject):
 
     def _describe_masks(self, opened: OpenProject) -> None:
         """Remember what is painted as prompts: it changes what is done with the work alone."""
-        layer, session, setup = self._state.masks, self._tracking.session, self._tracking.setup
-        if session is None or setup is None or setup.image_layer is not opened.image_layer:
+        layer, session = self._state.masks, self._tracking.session
+        if session is None or session.setup.image_layer is not opened.image_layer:
             return
         opened.masks = None
         if layer is not None:
-            frames = session.painted_frames
+            setup, frames = session.setup, session.painted_frames
             opened.masks = describe_masks(layer, setup.image_layer, setup.axes, frames)
 
     # ---------------------------------------------------------------- keeping
@@ -197,8 +196,8 @@ class ProjectController(QObject):
         """Keep the work on a video in a project from now on."""
         opened.image_layer, opened.axes = image_layer, axes
         self._state.tracked(image_layer).project = opened
-        session, setup = self._tracking.session, self._tracking.setup
-        if session is not None and setup is not None and setup.image_layer is image_layer:
+        session = self._tracking.session
+        if session is not None and session.setup.image_layer is image_layer:
             if session.recorder.project is opened.project:
                 session.recorder.claim()
             else:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import errno
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from napari_sam3.errors import ProjectError
-
-if TYPE_CHECKING:
-    from napari_sam3.projects import Project
+from napari_sam3.projects import Project
 
 
 def move_project(project: Project, target: Path) -> tuple[Project, str | None]:
@@ -32,8 +29,6 @@ def move_project(project: Project, target: Path) -> tuple[Project, str | None]:
     problem : str or None
         Why it was not moved.
     """
-    from napari_sam3.projects import Project
-
     source = project.folder
     try:
         _check_target(source, target)
@@ -70,6 +65,8 @@ def _check_target(source: Path, target: Path) -> None:
 
 def _move(source: Path, target: Path) -> None:
     """Move a folder, also to another disk: the original goes only when all of it is there."""
+    from napari_sam3.projects.folders import copy_project, made_whole
+
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         source.rename(target)
@@ -77,12 +74,10 @@ def _move(source: Path, target: Path) -> None:
     except OSError as exc:
         if exc.errno != errno.EXDEV:
             raise
-    draft = target.with_name(f".{target.name}.part")
     try:
-        shutil.copytree(source, draft)
-        draft.rename(target)
+        with made_whole(target) as draft:
+            copy_project(source, draft)
     except (OSError, shutil.Error) as exc:
-        shutil.rmtree(draft, ignore_errors=True)
         number = getattr(exc, "errno", None) or errno.EIO
         raise OSError(number, f"it can't be copied ({exc})") from exc
     shutil.rmtree(source, ignore_errors=True)

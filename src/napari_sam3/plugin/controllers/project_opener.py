@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakSet
 
 from napari.layers import Image, Layer
@@ -23,7 +23,8 @@ from napari_sam3.plugin.controllers.project_snapshot import (
     restore_state,
 )
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
-from napari_sam3.plugin.controllers.worker import Run, run_once
+from napari_sam3.plugin.controllers.worker import Errand
+from napari_sam3.plugin.layers.carried_layers import carry, lay_on
 from napari_sam3.plugin.layers.layer_roles import BOXES, FOLDER, MASKS, POINTS, RESULTS, ROLE, VIDEO
 from napari_sam3.plugin.layers.mask_state import masks_entry
 from napari_sam3.plugin.layers.project_layers import (
@@ -31,15 +32,16 @@ from napari_sam3.plugin.layers.project_layers import (
     open_project,
     open_to_editing,
     project_layers,
+    video_of_then,
 )
 from napari_sam3.plugin.layers.prompt_layers import colour_prompts
 from napari_sam3.plugin.layers.stack_axes import frame_count
 from napari_sam3.plugin.layers.transforms import layer_shape
 from napari_sam3.plugin.model.open_project import OpenProject, video_path
 from napari_sam3.plugin.model.project_lookup import EarlierProject, find_earlier
-
-if TYPE_CHECKING:
-    from napari_sam3.projects import Project
+from napari_sam3.projects import Project
+from napari_sam3.video import open_video
+from napari_sam3.video.proxy import show_proxy
 
 
 class ProjectOpener(QObject):
@@ -57,8 +59,7 @@ class ProjectOpener(QObject):
         super().__init__()
         self._tracking, self._state, self._viewer = tracking, tracking.state, tracking.viewer
         self._projects = projects
-        self._run: Run | None = None
-        self._search: Run | None = None
+        self._errand, self._search = Errand(), Errand()
         self._earlier: EarlierProject | None = None
         self._refused: WeakSet[Layer] = WeakSet()  # of projects that could not be opened
         self._state.events.video.connect(self._on_video_chosen)
@@ -69,7 +70,7 @@ class ProjectOpener(QObject):
 
     def _on_video_chosen(self, image_layer: Image | None) -> None:
         """See whether there is earlier work on a video; said within a moment."""
-        self._drop_search()
+        self._search.drop()
         self._offer(None)
         self.follow_layers()  # the dock may be opened after them
         self._take_for_array(image_layer)
@@ -78,12 +79,11 @@ class ProjectOpener(QObject):
         if image_layer is None or path is None or self._state.tracked(image_layer).project:
             return
         held = tuple(opened.project.folder for opened in self._projects.open)
-        self._search = run_once(
+        self._search.start(
             lambda: find_earlier(path, but=held), self._on_found, lambda _error: None
         )
 
     def _on_found(self, earlier: EarlierProject | None) -> None:
-        self._search = None
         if self._projects.project is None and not self._waiting():
             self._offer(earlier)
 
@@ -97,20 +97,15 @@ class ProjectOpener(QObject):
         if self._earlier is not None:
             self.open(self._earlier.folder)
 
-    def _drop_search(self) -> None:
-        if self._search is not None:
-            self._search.drop()
-        self._search = None
-
     def close(self) -> None:
         """Look for nothing more."""
-        self._drop_search()
+        self._search.drop()
 
     # --------------------------------------------------------------- opening
 
     def open(self, folder: Path) -> None:
         """Open a project; its layers and state are there within a moment."""
-        if self._run is not None or self._tracking.job is not None:
+        if self._errand.is_running or self._tracking.job is not None:
             return
         folder = Path(folder).expanduser().absolute()
         if any(
@@ -139,7 +134,7 @@ class ProjectOpener(QObject):
 
     def follow_layers(self) -> None:
         """Take over what a reader has opened."""
-        if self._waiting() and self._run is None:
+        if self._waiting() and not self._errand.is_running:
             # when the last of its layers is there
             QTimer.singleShot(0, self._open_waiting)
 
@@ -164,21 +159,18 @@ class ProjectOpener(QObject):
         on_done: Callable[[Any], None],
         on_failed: Callable[[], None] = lambda: None,
     ) -> None:
-        def end() -> None:
-            self._run, self._projects.is_busy = None, False
-
         def finish(result: Any) -> None:
-            end()
+            self._projects.is_busy = False
             on_done(result)
             self._projects.refresh()
 
         def fail(error: Sam3Error) -> None:
-            end()
+            self._projects.is_busy = False
             show_error(str(error))
             on_failed()
             self._projects.refresh()
 
-        self._run = run_once(call, finish, fail)
+        self._errand.start(call, finish, fail)
         self._projects.is_busy = True
         self._projects.refresh()
 
@@ -244,6 +236,7 @@ class ProjectOpener(QObject):
         results = tracking.adopt_results(image_layer, axes, layers[RESULTS])
         opened.layers = [results.layer]
         self._choose_prompts(image_layer, layers, project)
+        self._lay_on_video(image_layer, layers, project)
         opened.masks = masks_entry(project)
         if saved.contrast_limits is not None and not image_layer.rgb:
             image_layer.contrast_limits = saved.contrast_limits  # the model saw it like that
@@ -255,6 +248,16 @@ class ProjectOpener(QObject):
         tracking.objects.show(results.layer)
         self._projects.attach(opened, image_layer, axes)
         open_to_editing(layers, not project.is_read_only)
+
+    def _lay_on_video(self, image_layer: Image, layers: dict[str, Layer], project: Project) -> None:
+        """Put the layers onto a video that may lie elsewhere than when they were kept."""
+        if layers[RESULTS].ndim > 3:
+            lay_on(layers[RESULTS], image_layer)
+        before = video_of_then(project)
+        if before is not None and image_layer.ndim == before.ndim:
+            for role in (RESULTS, POINTS, BOXES, MASKS):
+                if layers.get(role) is not None:
+                    carry(layers[role], before, image_layer)
 
     def _choose_prompts(
         self, image_layer: Image, layers: dict[str, Layer], project: Project
@@ -270,6 +273,10 @@ class ProjectOpener(QObject):
         if points is not None and boxes is not None and is_made_here:
             self._state.tracked(image_layer).prompt_layers = (points, boxes)
         chosen = {"points": points, "boxes": boxes, "masks": layers.get(MASKS)}
+        ours = (points, boxes) if is_made_here else ()
+        self._state.tracked(image_layer).carried.add(
+            *(one for one in (*ours, layers.get(MASKS)) if one is not None)
+        )
         self._state.update(**{name: one for name, one in chosen.items() if one is not None})
 
     # ----------------------------------------------------------- a lost video
@@ -277,13 +284,10 @@ class ProjectOpener(QObject):
     def point_to(self, path: Path) -> None:
         """Say where the video of the project is now; its layers come to life within a moment."""
         opened = self._projects.current
-        if opened is None or opened.image_layer is not None or self._run is not None:
+        if opened is None or opened.image_layer is not None or self._errand.is_running:
             return
 
         def look() -> LoadedProject:
-            from napari_sam3.video import open_video
-            from napari_sam3.video.proxy import show_proxy
-
             opened.project.point_to(path)
             loaded = LoadedProject(opened.project, show_proxy(open_video(path)), path)
             loaded.layers = project_layers(loaded)
@@ -325,7 +329,7 @@ class ProjectOpener(QObject):
     def move_to(self, folder: Path) -> None:
         """Move the project; the work goes on there."""
         opened = self._projects.current
-        if opened is None or self._run is not None or self._tracking.job is not None:
+        if opened is None or self._errand.is_running or self._tracking.job is not None:
             return
         self._projects.stop_saving(opened)
         self._tracking.close_session()

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from napari_sam3.errors import Sam3Error
+from napari_sam3.models.base import VideoModel
 from napari_sam3.plugin.layers.exemplars import Exemplars
 from napari_sam3.plugin.layers.layer_prompts import LayerPrompt, Source
+from napari_sam3.plugin.layers.mask_state import masked_frames
 from napari_sam3.plugin.model.events import ProjectMade, ProjectRefused
+from napari_sam3.projects import Project
+from napari_sam3.projects.session import ProjectSession, open_session
+from napari_sam3.session.propagation import Propagation
+from napari_sam3.session.saved_prompts import SavedPrompt
 from napari_sam3.session.session import VideoSession
 from napari_sam3.values import Direction, ObjectMask
-
-if TYPE_CHECKING:
-    from napari_sam3.models.base import VideoModel
-    from napari_sam3.projects import Project
-    from napari_sam3.projects.session import ProjectSession
-    from napari_sam3.session.propagation import Propagation
-    from napari_sam3.session.saved_prompts import SavedPrompt
-    from napari_sam3.video import Video
+from napari_sam3.video import Video
 
 logger = logging.getLogger(__name__)
 
@@ -89,15 +87,14 @@ class ProjectRecorder:
         self.project = project
         self.make: Callable[[], Project] | None = None
         self._is_claimed = project is not None
-        self._session: ProjectSession | None = None
+        self._session: VideoSession | None = None
+        self._of_project: ProjectSession | None = None  # the session as the project keeps it
 
     @property
     def known(self) -> KnownPrompts:
         """What an earlier session was told."""
         if self.project is None:
             return KnownPrompts()
-        from napari_sam3.plugin.layers.mask_state import masked_frames
-
         prompts = self.project.prompts
         return KnownPrompts(prompts, prompts.removed, masked_frames(self.project))
 
@@ -115,10 +112,13 @@ class ProjectRecorder:
     ) -> VideoSession:
         """A new session, or the earlier one as it was."""
         if self.project is None:
-            return VideoSession(video, model, contrast_limits=contrast_limits)
-        from napari_sam3.projects.session import open_session
-
-        return open_session(self.project, model, video=video, contrast_limits=contrast_limits)
+            self._session = VideoSession(video, model, contrast_limits=contrast_limits)
+        else:
+            self._session = open_session(
+                self.project, model, video=video, contrast_limits=contrast_limits
+            )
+            self._keep(self.project)
+        return self._session
 
     def begin(self) -> Iterator[ProjectMade | ProjectRefused]:
         """Make the project if there is to be one; before the first result."""
@@ -130,61 +130,46 @@ class ProjectRecorder:
         except (Sam3Error, OSError) as exc:
             yield ProjectRefused(str(exc))
         else:
+            self._keep(self.project)
             yield ProjectMade(self.project)
+
+    def _keep(self, project: Project) -> None:
+        assert self._session is not None, "it is opened first"
+        self._of_project = ProjectSession(project, self._session)
 
     def claim(self) -> None:
         """Say that somebody else will close the project."""
         self._is_claimed = True
 
-    def save_prompts(self, session: VideoSession) -> None:
+    def save_prompts(self) -> None:
         """Keep what the session was told."""
-        of_project = self._of_project(session)
-        if of_project is not None:
-            of_project.save_prompts()
+        if self._of_project is not None:
+            self._of_project.save_prompts()
 
-    def save_found_objects(self, session: VideoSession) -> None:
+    def save_found_objects(self) -> None:
         """Keep the ids of objects that were found on the way, before they are shown."""
-        of_project = self._of_project(session)
-        if of_project is not None:
-            of_project.save_found_objects()
+        if self._of_project is not None:
+            self._of_project.save_found_objects()
 
-    def count_done(
-        self,
-        session: VideoSession,
-        runs: Sequence[tuple[Direction, int | None]],
-        limit: int | None,
-    ) -> int:
+    def count_done(self, runs: Sequence[tuple[Direction, int | None]], limit: int | None) -> int:
         """How many of several runs, planned one after the other, came before the one stopped."""
-        of_project = self._of_project(session)
-        if of_project is None:
+        kept = self._of_project
+        if kept is None:
             return 0
-        stopped = [n for n, run in enumerate(runs) if of_project.is_stopped(*run, limit)]
+        stopped = [n for n, run in enumerate(runs) if kept.is_stopped(*run, limit)]
         return stopped[-1] if stopped else 0
 
-    def propagate(
-        self,
-        session: VideoSession,
-        direction: Direction,
-        start: int | None,
-        limit: int | None,
-    ) -> Propagation:
+    def propagate(self, direction: Direction, start: int | None, limit: int | None) -> Propagation:
         """Begin a run; or go on with the one that was stopped, if it is the same."""
-        of_project = self._of_project(session)
-        return (of_project or session).propagate(direction, start, limit)
+        session = self._of_project or self._session
+        assert session is not None, "it is opened first"
+        return session.propagate(direction, start, limit)
 
     @property
     def run_number(self) -> int:
         """Of the project's run; 0 where nothing is kept."""
         run = None if self.project is None else self.project.run
         return 0 if run is None else run.number
-
-    def _of_project(self, session: VideoSession) -> ProjectSession | None:
-        """The session as the project keeps it; None where nothing is kept."""
-        if self.project is not None and self._session is None:
-            from napari_sam3.projects.session import ProjectSession
-
-            self._session = ProjectSession(self.project, session)
-        return self._session
 
     def close(self) -> None:
         """Close a project that nobody has heard of."""

@@ -15,7 +15,7 @@ from napari_sam3.plugin.layers.layer_state import describe_place, describe_promp
 from napari_sam3.plugin.layers.stack_axes import StackAxes, check_axes, frame_count
 from napari_sam3.plugin.layers.viewer_frame import frame_on_screen, show_frame
 from napari_sam3.plugin.model.app_state import NEW_EACH, split_text
-from napari_sam3.plugin.model.open_project import OpenProject, ProjectSnapshot
+from napari_sam3.plugin.model.open_project import OpenProject, Snapshot
 from napari_sam3.projects.state import ProjectState
 
 _LAYERS_VERSION = 1
@@ -23,9 +23,7 @@ _LAYERS_VERSION = 1
 Size = tuple[int, int]
 
 
-def take_snapshot(
-    tracking: TrackingController, opened: OpenProject, canvas_size: Size
-) -> ProjectSnapshot:
+def take_snapshot(tracking: TrackingController, opened: OpenProject, canvas_size: Size) -> Snapshot:
     """Read all that a project of a video keeps beside labels and prompts.
 
     Parameters
@@ -44,11 +42,13 @@ def take_snapshot(
     is_chosen = tracking.state.video is image_layer
     results = tracking.state.tracked(image_layer).results_in(tracking.viewer.layers)
     table = None if results is None else results.layer.metadata.get("objects")
-    return ProjectSnapshot(
-        _describe_state(tracking, image_layer, axes) if is_chosen else None,
-        _describe_layers(tracking, image_layer, opened.masks, canvas_size) if is_chosen else None,
-        None if table is None else table.copy(),
-    )
+    snapshot: Snapshot = {}
+    if is_chosen:
+        snapshot["layers"] = _describe_layers(tracking, image_layer, opened.masks, canvas_size)
+        snapshot["state"] = _describe_state(tracking, image_layer, axes)
+    if table is not None:
+        snapshot["objects"] = table.copy()
+    return snapshot
 
 
 def _describe_state(

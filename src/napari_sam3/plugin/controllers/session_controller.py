@@ -8,57 +8,39 @@ steps are iterators, so that a thread can use them up one by one and stop in bet
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-from napari_sam3.models.base import VideoModel
-from napari_sam3.models.registry import load_model
-from napari_sam3.plugin.controllers.project_recorder import KnownPrompts, ProjectRecorder
+from napari.layers import Image
+
+from napari_sam3.models.registry import LoadedModel
+from napari_sam3.plugin.controllers.project_recorder import ProjectRecorder
 from napari_sam3.plugin.layers.exemplars import search_for
 from napari_sam3.plugin.layers.layer_prompts import Key, LayerPrompt, TargetPrompts, is_same_prompt
-from napari_sam3.plugin.model.events import (
-    Erased,
-    JobEvent,
-    ModelReady,
-    Planned,
-    Prompted,
-    Renumbered,
-    TextMissed,
-    Tracked,
-)
+from napari_sam3.plugin.layers.stack_axes import StackAxes, layer_video
+from napari_sam3.plugin.model import events
+from napari_sam3.plugin.model.events import JobEvent
 from napari_sam3.plugin.model.object_matching import Remembered
 from napari_sam3.session.session import VideoSession
 from napari_sam3.values import Direction, ObjectMask
-from napari_sam3.video import Video
 
 
-class LoadedModel:
-    """The model in use, kept from one session to the next; another one takes its place."""
+@dataclass(frozen=True)
+class Setup:
+    """What a session is made for; with another one it is made anew.
 
-    def __init__(self) -> None:
-        self._model: VideoModel | None = None
-        self._asked: tuple[str, str, int] | None = None
+    Attributes
+    ----------
+    image_layer, axes
+        The video and how it is read.
+    model, device, resolution
+        As `load_model` takes them.
+    """
 
-    def get(self, name: str, device: str, resolution: int = 0) -> VideoModel:
-        """Give the model, loading it if need be.
-
-        Raises
-        ------
-        ModelUnavailableError
-            If there is no such model, or not on that device.
-        WeightsMissingError
-            If its weights are not on this machine.
-        """
-        asked = (name, device, resolution)
-        if self._model is None or self._asked != asked:
-            self.close()
-            self._model = load_model(name, device, resolution=resolution)
-            self._asked = asked
-        return self._model
-
-    def close(self) -> None:
-        """Give its memory back."""
-        if self._model is not None:
-            self._model.close()
-        self._model, self._asked = None, None
+    image_layer: Image
+    axes: StackAxes
+    model: str = "auto"
+    device: str = "auto"
+    resolution: int = 0
 
 
 class SessionController:
@@ -66,51 +48,39 @@ class SessionController:
 
     Parameters
     ----------
-    video : Video
-        Closed with the controller.
+    setup : Setup
+        What it is made for.
     models : LoadedModel
         Where the model comes from.
-    model_name, device : str
-        As `load_model` takes them.
     contrast_limits : (float, float), optional
         As `VideoSession` takes them.
-    resolution : int
-        As `load_model` takes it.
     recorder : ProjectRecorder, optional
         The project of the work; nothing is kept if left out.
     """
 
     def __init__(
         self,
-        video: Video,
+        setup: Setup,
         models: LoadedModel,
-        model_name: str = "auto",
-        device: str = "auto",
         contrast_limits: tuple[float, float] | None = None,
-        *,
-        resolution: int = 0,
         recorder: ProjectRecorder | None = None,
     ) -> None:
-        self.video = video
+        self.setup = setup
+        self.video = layer_video(setup.image_layer, setup.axes)
         self.recorder = ProjectRecorder() if recorder is None else recorder
         self.session: VideoSession | None = None
         # says of an object and a frame whether it may be seen there
         self.is_alive: Callable[[int, int], bool] | None = None
         self._models = models
-        self._model_name = model_name
-        self._device = device
-        self._resolution = resolution
         self._contrast_limits = contrast_limits
         self._missed: set[Key] = set()
         self._priors_lost: set[Key] = set()
-        self._take_over(self.recorder.known)
-
-    def _take_over(self, told: KnownPrompts) -> None:
+        known = self.recorder.known
         # what the session was told, in the order it was told; None stands for a text
-        self._told: dict[Key, LayerPrompt | None] = told.prompts
-        self._removed: set[int] = told.removed
+        self._told: dict[Key, LayerPrompt | None] = known.prompts
+        self._removed: set[int] = known.removed
         # what was shown of an object when its prompt on a frame began to correct it
-        self._priors: dict[Key, ObjectMask] = told.priors
+        self._priors: dict[Key, ObjectMask] = known.priors
 
     @property
     def object_ids(self) -> tuple[int, ...]:
@@ -145,8 +115,8 @@ class SessionController:
     def segment(self, target: TargetPrompts, frame_index: int) -> Iterator[JobEvent]:
         """Bring the prompts in line, then show the frame."""
         yield from self.sync_prompts(target)
-        self.recorder.save_prompts(self._open())
-        yield Prompted(self._open().result(frame_index))
+        self.recorder.save_prompts()
+        yield events.Prompted(self._open().result(frame_index))
 
     def track(
         self,
@@ -162,7 +132,7 @@ class SessionController:
         """
         yield from self.sync_prompts(target)
         session = self._open()
-        self.recorder.save_prompts(session)
+        self.recorder.save_prompts()
         runs: list[tuple[Direction, int | None]] = [(direction, start_frame_index)]
         n_later = 0
         named = session.first_frames.values()
@@ -175,14 +145,14 @@ class SessionController:
             runs = [("backward", max(named)), ("forward", None)]
             n_later = len(session.video) - min(named)
             n_later = n_later if max_frames is None else min(n_later, max_frames)
-        done = self.recorder.count_done(session, runs, max_frames)
+        done = self.recorder.count_done(runs, max_frames)
         for number, (way, start) in enumerate(runs[done:]):
-            with self.recorder.propagate(session, way, start, max_frames) as propagation:
+            with self.recorder.propagate(way, start, max_frames) as propagation:
                 if number == 0:
-                    yield Planned(len(propagation) + (0 if done else n_later))
+                    yield events.Planned(len(propagation) + (0 if done else n_later))
                 for result in propagation:
-                    self.recorder.save_found_objects(session)
-                    yield Tracked(result, self.recorder.run_number)
+                    self.recorder.save_found_objects()
+                    yield events.Tracked(result, self.recorder.run_number)
                 if propagation.is_cancelled:
                     return
 
@@ -195,10 +165,9 @@ class SessionController:
         if obj_id in self.object_ids:
             self._open().remove_object(obj_id)  # found by text, which shall not find it again
             self._removed.add(obj_id)
-        if self.session is not None:
-            self.recorder.save_prompts(self.session)
+        self.recorder.save_prompts()
         for frame_index in frames:
-            yield Erased(frame_index, obj_id)
+            yield events.Erased(frame_index, obj_id)
 
     def cancel(self) -> None:
         """Stop a propagation before its next frame; callable from any thread."""
@@ -216,9 +185,10 @@ class SessionController:
 
     def _begin_session(self) -> Iterator[JobEvent]:
         if self.session is None:
-            model = self._models.get(self._model_name, self._device, self._resolution)
+            setup = self.setup
+            model = self._models.get(setup.model, setup.device, setup.resolution)
             self.session = self.recorder.open_session(self.video, model, self._contrast_limits)
-            yield ModelReady(model.name, model.device)
+            yield events.ModelReady(model.name, model.device)
 
     def sync_prompts(self, target: TargetPrompts) -> Iterator[JobEvent]:
         """Make the session's prompts those target, with as little work as possible."""
@@ -246,7 +216,7 @@ class SessionController:
             found_now = self._found_by_text()
             same = remembered.new_ids(found_now)
             if same != {obj_id: obj_id for obj_id in found_before}:
-                yield Renumbered(found_before, found_now, same)
+                yield events.Renumbered(found_before, found_now, same)
 
     def _order(self, target: TargetPrompts) -> list[Key]:
         """Keys target: those told before in that order, so that ids come out the same again."""
@@ -276,11 +246,11 @@ class SessionController:
         if isinstance(name, str):
             if key not in self._told:
                 before = session.object_ids
-                yield Prompted(search_for(session, frame_index, name))
+                yield events.Prompted(search_for(session, frame_index, name))
                 self._told[key] = None
                 if session.object_ids == before:
                     self._missed.add(key)
-                    yield TextMissed(name, frame_index)
+                    yield events.TextMissed(name, frame_index)
             return
         prompt = target.objects[frame_index, name]
         told = self._told.get(key)
@@ -304,7 +274,7 @@ class SessionController:
             clear_old_points=True,
         )
         self._told[key] = prompt
-        yield Prompted(result)
+        yield events.Prompted(result)
 
     def _found_by_text(self) -> tuple[int, ...]:
         if not any(isinstance(key[1], str) for key in self._told):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from napari.utils.notifications import show_error
 from psygnal import Signal
 
 from napari_sam3.errors import Sam3Error
-from napari_sam3.plugin.controllers.worker import Run, run_once
+from napari_sam3.plugin.controllers.worker import Errand
 from napari_sam3.plugin.model.app_state import AppState
 from napari_sam3.settings import Settings, read_settings, save_settings
 
@@ -29,7 +30,7 @@ class SettingsController:
 
     def __init__(self, state: AppState) -> None:
         self.settings: Settings = read_settings()
-        self._run: Run | None = None
+        self._errand = Errand()
         state.update(
             model=self.settings.model,
             device=self.settings.device,
@@ -46,47 +47,33 @@ class SettingsController:
 
     def limit_features(self, memory_mb: int, disk_mb: int) -> None:
         """Say what encoded frames may take."""
-        self._send(lambda: _limit_features(memory_mb, disk_mb))
+        self._send(lambda cache: cache.set_features_budget(memory_mb, disk_mb))
 
     def empty_features(self) -> None:
         """Delete all encoded frames."""
-        self._send(_empty_features)
+        self._send(lambda cache: cache.SHARED_FEATURES.clear())
 
     def measure_features(self) -> None:
         """Look what encoded frames take."""
-        self._send(_measure_features)
+        self._send(lambda cache: None)
 
     def close(self) -> None:
         """Hear no more of what is being looked up."""
-        if self._run is not None:
-            self._run.drop()
-        self._run = None
+        self._errand.drop()
 
-    def _send(self, call: Callable[[], tuple[int, int]]) -> None:
+    def _send(self, act: Callable[[Any], object]) -> None:
+        """Do something with the module of encoded frames, then measure them."""
+
+        def work() -> tuple[int, int]:
+            from napari_sam3.models.sam import feature_cache
+
+            act(feature_cache)
+            shared = feature_cache.SHARED_FEATURES
+            return shared.memory_used, shared.disk_used
+
         # in a thread: the first one imports torch, and files take their time
-        self.close()
-        self._run = run_once(call, lambda used: self.features_measured.emit(*used), self._on_failed)
+        self._errand.start(work, lambda used: self.features_measured.emit(*used), self._on_failed)
 
     def _on_failed(self, error: Sam3Error) -> None:
         self.features_failed.emit()
         show_error(str(error))
-
-
-def _limit_features(memory_mb: int, disk_mb: int) -> tuple[int, int]:
-    from napari_sam3.models.sam.feature_cache import set_features_budget
-
-    set_features_budget(memory_mb, disk_mb)
-    return _measure_features()
-
-
-def _empty_features() -> tuple[int, int]:
-    from napari_sam3.models.sam.feature_cache import SHARED_FEATURES
-
-    SHARED_FEATURES.clear()
-    return _measure_features()
-
-
-def _measure_features() -> tuple[int, int]:
-    from napari_sam3.models.sam.feature_cache import SHARED_FEATURES
-
-    return SHARED_FEATURES.memory_used, SHARED_FEATURES.disk_used

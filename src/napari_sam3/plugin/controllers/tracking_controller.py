@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from napari.layers import Image, Labels, Points, Shapes
@@ -18,21 +17,19 @@ from napari_sam3.errors import (
     Sam3Error,
     WeightsMissingError,
 )
+from napari_sam3.models.registry import LoadedModel
 from napari_sam3.plugin.controllers.axes_controller import NOTHING_TO_ASK, AxesController
 from napari_sam3.plugin.controllers.object_controller import ObjectController
 from napari_sam3.plugin.controllers.project_recorder import ProjectRecorder
-from napari_sam3.plugin.controllers.session_controller import LoadedModel, SessionController
+from napari_sam3.plugin.controllers.session_controller import SessionController, Setup
 from napari_sam3.plugin.controllers.tracking_job import TrackingJob
 from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.layer_prompts import Skipped, TargetPrompts
+from napari_sam3.plugin.layers.prompt_items import delete_items, find_items
 from napari_sam3.plugin.layers.prompt_layers import make_prompt_layers
-from napari_sam3.plugin.layers.prompt_snapshot import (
-    describe_skipped,
-    read_prompts,
-    remove_items,
-)
+from napari_sam3.plugin.layers.prompt_snapshot import describe_skipped, read_prompts
 from napari_sam3.plugin.layers.results_layer import ResultsLayer
-from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count, layer_video
+from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count
 from napari_sam3.plugin.layers.viewer_frame import frame_on_screen
 from napari_sam3.plugin.model.app_state import AppState, Outcome, Phase
 from napari_sam3.plugin.model.command_history import CommandHistory
@@ -40,17 +37,6 @@ from napari_sam3.plugin.model.events import JobEvent, Renumbered
 from napari_sam3.plugin.model.tracked_video import check_owner
 from napari_sam3.values import FrameResult
 from napari_sam3.video import Video
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What a session is made for; with another one it is made anew."""
-
-    image_layer: Image
-    axes: StackAxes
-    model: str
-    device: str
-    resolution: int
 
 
 class TrackingController:
@@ -73,8 +59,6 @@ class TrackingController:
         The one under way.
     session : SessionController or None
         Of the video worked on last, if it is open.
-    setup : Setup or None
-        What it was made for.
     error : exception or None
         What ended the last job, as it was raised.
     """
@@ -101,7 +85,6 @@ class TrackingController:
         self.objects = ObjectController(self._history_of)
         self.job: TrackingJob | None = None
         self.session: SessionController | None = None
-        self.setup: Setup | None = None
         self.error: BaseException | None = None
         self.is_closed = False
         self._models = LoadedModel()
@@ -168,7 +151,7 @@ class TrackingController:
         if self.job is not None:
             if self.job.has_lost_layer():
                 self.stop()
-        elif self.setup is not None and self.setup.image_layer not in layers:
+        elif self.session is not None and self.session.setup.image_layer not in layers:
             self.close_session()
 
     # ---------------------------------------------------------------- prompts
@@ -203,6 +186,7 @@ class TrackingController:
         self.viewer.add_layer(shapes)
         self.viewer.add_layer(points)
         tracked.prompt_layers = (points, shapes)
+        tracked.carried.add(points, shapes)
         return points, shapes
 
     def read_prompts(
@@ -224,8 +208,7 @@ class TrackingController:
         """
         self.check_writable()
         session, state = self.open_session(), self.state
-        assert self.setup is not None, "it comes with the session"
-        image_layer, axes = self.setup.image_layer, self.setup.axes
+        image_layer, axes = session.setup.image_layer, session.setup.axes
         results = state.tracked(image_layer).results_in(self.viewer.layers, axes)
         target, skipped = read_prompts(
             image_layer,
@@ -298,12 +281,12 @@ class TrackingController:
         is_quiet : bool
             Whether who began it tells what went wrong.
         """
-        image_layer, axes = self._subject()
+        setup = session.setup
         self.starting.emit(session)
         job = TrackingJob(
             self.viewer,
             self.state,
-            lambda: self.results_for(image_layer, axes),
+            lambda: self.results_for(setup.image_layer, setup.axes),
             steps,
             cancel or session.cancel,
             session.is_prompted,
@@ -329,7 +312,7 @@ class TrackingController:
         self.check_writable()
         for layer in (self.state.points, self.state.boxes):
             if layer is not None:
-                remove_items(layer, number)
+                delete_items(layer, find_items(layer, number))
         session = self.session
         self.state.outcome = Outcome.NONE
         frames = self.forget_object(number)
@@ -446,19 +429,12 @@ class TrackingController:
         # a proxy only shows the same video
         data = data.original if isinstance(data, Video) else data
         tracked = state.tracked(image_layer)
-        if self.session is None or self.setup != setup or self._data is not data:
+        if self.session is None or self.session.setup != setup or self._data is not data:
             self.close_session()
             opened = tracked.project_read_as(axes)
-            self.session = SessionController(
-                layer_video(image_layer, axes),
-                self._models,
-                setup.model,
-                setup.device,
-                tracked.contrast_limits,
-                resolution=setup.resolution,
-                recorder=ProjectRecorder(None if opened is None else opened.project),
-            )
-            self.setup, self._data = setup, data
+            recorder = ProjectRecorder(None if opened is None else opened.project)
+            self.session = SessionController(setup, self._models, tracked.contrast_limits, recorder)
+            self._data = data
         results = tracked.results_in(self.viewer.layers, axes)
         if results is not None:
             self.session.is_alive = table_of(results.layer).is_alive
@@ -466,8 +442,7 @@ class TrackingController:
 
     def close_session(self) -> None:
         """Forget the session; layers stay."""
-        session, self.session = self.session, None
-        self.setup, self._data = None, None
+        session, self.session, self._data = self.session, None, None
         if session is not None:
             session.close()
 
@@ -521,16 +496,13 @@ class TrackingController:
                 own_ids=ProjectRecorder(opened.project).ids_in_use,
             )
         tracked.results, tracked.results_axes = made, axes
+        tracked.carried.add(made.layer)
         return made
 
     def _history_of(self, layer: Labels) -> CommandHistory | None:
         """The history of the video that a layer has the results of."""
         shown = ((v.results, v.history) for v in self.state.videos if v.results is not None)
         return next((history for results, history in shown if results.layer is layer), None)
-
-    def _subject(self) -> tuple[Image, StackAxes]:
-        assert self.setup is not None, "it comes with the session"
-        return self.setup.image_layer, self.setup.axes
 
     def _lay_under_prompts(self, layer: Labels) -> None:
         """Clicks stay visible above the masks."""

@@ -14,19 +14,9 @@ from napari_sam3.plugin.controllers.activity_progress import ActivityProgress, f
 from napari_sam3.plugin.controllers.live_drawing import LiveDrawing
 from napari_sam3.plugin.controllers.worker import Run, as_propagation_error
 from napari_sam3.plugin.layers.results_layer import ResultsLayer
+from napari_sam3.plugin.model import events
 from napari_sam3.plugin.model.app_state import AppState, Outcome, Phase
-from napari_sam3.plugin.model.events import (
-    Erased,
-    JobEvent,
-    ModelReady,
-    Planned,
-    ProjectMade,
-    ProjectRefused,
-    Prompted,
-    Renumbered,
-    TextMissed,
-    Tracked,
-)
+from napari_sam3.plugin.model.events import JobEvent
 from napari_sam3.values import FrameResult
 
 
@@ -140,27 +130,27 @@ class TrackingJob:
 
     def _on_run_gave(self, event: JobEvent) -> None:
         state = self._state
-        if isinstance(event, ModelReady):
+        if isinstance(event, events.ModelReady):
             if state.phase is Phase.LOADING:
                 state.phase = state.job_phase
-        elif isinstance(event, Planned):
+        elif isinstance(event, events.Planned):
             self._began = perf_counter()
             if self._shows_bar:
                 self._bar = ActivityProgress(event.n_frames, self.stop)
             state.frames_planned = event.n_frames
-        elif isinstance(event, TextMissed):
+        elif isinstance(event, events.TextMissed):
             state.update(missed=(*state.missed, event.text), missed_on=event.frame_index)
-        elif isinstance(event, Renumbered | ProjectMade | ProjectRefused):
+        elif isinstance(event, events.Renumbered | events.ProjectMade | events.ProjectRefused):
             self.told.emit(event)
-            if isinstance(event, Renumbered):
+            if isinstance(event, events.Renumbered):
                 _warn_of_new_ids(event)
         else:
             if not self.has_lost_layer() and self.error is None:
                 self._try_to_draw(event)
-            if isinstance(event, Tracked):
+            if isinstance(event, events.Tracked):
                 self.tracked.emit(event.result)
 
-    def _try_to_draw(self, event: Prompted | Tracked | Erased) -> None:
+    def _try_to_draw(self, event: events.Prompted | events.Tracked | events.Erased) -> None:
         try:
             self._draw(event)
         except Exception as exc:
@@ -169,13 +159,13 @@ class TrackingJob:
             self.error = as_propagation_error(exc)
             self._run.stop()
 
-    def _draw(self, event: Prompted | Tracked | Erased) -> None:
+    def _draw(self, event: events.Prompted | events.Tracked | events.Erased) -> None:
         live = self._drawing()
-        if isinstance(event, Erased):
+        if isinstance(event, events.Erased):
             live.erase(event.frame_index, event.obj_id)
             return
         run = 0
-        if isinstance(event, Tracked):
+        if isinstance(event, events.Tracked):
             self.frames_done += 1
             run = event.run
         self._found_something = bool(event.result.objects)
@@ -241,7 +231,7 @@ class TrackingJob:
             bar.close()
 
 
-def _warn_of_new_ids(event: Renumbered) -> None:
+def _warn_of_new_ids(event: events.Renumbered) -> None:
     new = [f"{i} is now {j}" for i, j in sorted(event.same.items()) if i != j]
     if new:
         show_warning(

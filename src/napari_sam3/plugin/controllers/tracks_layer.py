@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threading import Event
 from typing import Any
-from weakref import ReferenceType, ref
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,8 @@ from psygnal import Signal
 
 from napari_sam3.errors import LayerError, PropagationError
 from napari_sam3.labels.tracks import Places, arrange_tracks, measure_places
-from napari_sam3.plugin.controllers.worker import Run, run_once
+from napari_sam3.plugin.controllers.worker import Errand
+from napari_sam3.plugin.layers.carried_layers import CarriedLayers
 from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.label_planes import frames_of
 
@@ -44,7 +45,7 @@ class CentroidTracks:
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
-        self._runs: dict[Labels, Run] = {}  # what is being measured
+        self._measuring: WeakKeyDictionary[Labels, Errand] = WeakKeyDictionary()
 
     def layer_of(self, labels: Labels) -> Tracks | None:
         """The layer of tracks made of a layer of labels, if it is there."""
@@ -77,16 +78,14 @@ class CentroidTracks:
                 raise PropagationError("the tracks are not wanted any more")
 
         def end(places: Places) -> None:
-            del self._runs[labels]
             if labels in self._viewer.layers:
                 self._put(labels, places)
 
         def fail(error: Exception) -> None:
-            del self._runs[labels]
             show_error(f"the tracks can't be made: {error}")
 
-        self._drop(labels)
-        self._runs[labels] = run_once(
+        errand = self._measuring.setdefault(labels, Errand())
+        errand.start(
             lambda: measure_places(frames, on_progress=check_wanted), end, fail, is_dropped.set
         )
 
@@ -107,13 +106,8 @@ class CentroidTracks:
 
     def close(self) -> None:
         """Wait for nothing more."""
-        for labels in list(self._runs):
-            self._drop(labels)
-
-    def _drop(self, labels: Labels) -> None:
-        run = self._runs.pop(labels, None)
-        if run is not None:
-            run.drop()
+        for errand in self._measuring.values():
+            errand.drop()
 
     def _put(self, labels: Labels, places: Places) -> Tracks | None:
         """Show what was measured; None if there is nothing to show."""
@@ -142,6 +136,7 @@ class CentroidTracks:
                 metadata={_LABELS: ref(labels)},
             )
             active = self._viewer.layers.selection.active
+            CarriedLayers.of(labels).add(layer)
             self._viewer.add_layer(layer)
             self._viewer.layers.selection.active = active  # the person goes on where they were
         else:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from napari.qt.threading import GeneratorWorker, create_worker
+from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, QThreadPool, Signal
 
 from napari_sam3.errors import PropagationError, Sam3Error
@@ -105,24 +107,40 @@ class Run(QObject):
         self.ended.emit()
 
 
-def run_once(
-    call: Callable[[], Any],
-    on_done: Callable[[Any], object],
-    on_failed: Callable[[Sam3Error], object],
-    cancel: Callable[[], object] = lambda: None,
-) -> Run:
-    """Call something in a thread; one of the others is called with what it gave or raised.
+class Errand:
+    """A call made in a thread; of several in a row only the newest is heard of."""
 
-    Returns
-    -------
-    Run
-        Started.
-    """
-    run = Run(_called(call), cancel)
-    run.gave.connect(on_done)
-    run.failed.connect(on_failed)
-    run.start()
-    return run
+    def __init__(self) -> None:
+        self._run: Run | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its end is waited for."""
+        return self._run is not None
+
+    def start(
+        self,
+        call: Callable[[], Any],
+        on_done: Callable[[Any], object],
+        on_failed: Callable[[Sam3Error], object] = lambda error: show_error(str(error)),
+        cancel: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Begin; one of the others is called with what the call gave or raised."""
+        self.drop()
+        self._run = run = Run(_called(call), cancel)
+        run.gave.connect(partial(self._end, on_done))
+        run.failed.connect(partial(self._end, on_failed))
+        run.start()
+
+    def drop(self) -> None:
+        """Hear no more of it."""
+        run, self._run = self._run, None
+        if run is not None:
+            run.drop()
+
+    def _end(self, tell: Callable[[Any], object], what: Any) -> None:
+        self._run = None
+        tell(what)
 
 
 def stop_all(longest_ms: int) -> None:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sam3.plain_files import open_plain, read_text
 from napari_sam3.plugin.layers.video_layer import LayerData, PathOrPaths
 
 if TYPE_CHECKING:
     from napari_sam3.video.video_facts import VideoFacts
 
 _SNIFFED = 2**18  # characters of a JSON file
+_MOST_DESCRIPTION = 64 * 2**20
 
 
 def get_label_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | None:
@@ -119,7 +121,7 @@ def _looks_like_labels(path: Path) -> bool:
 
 def _is_label_zarr(path: Path) -> bool:
     said = "".join(
-        (path / name).read_text(encoding="utf-8")
+        read_text(path / name, most_bytes=_MOST_DESCRIPTION)
         for name in ("zarr.json", ".zattrs")
         if (path / name).is_file()
     )
@@ -133,7 +135,7 @@ def _is_palette_folder(files: Iterable[Path]) -> bool:
     first = next((f for f in files if f.suffix.lower() == ".png"), None)
     if first is None:
         return False
-    with first.open("rb") as file:
+    with open_plain(first.resolve()) as file:
         head = file.read(26)
     # the header chunk's eighth byte but one: colour type 3 is indexed (PNG specification, 11.2.2)
     return len(head) == 26 and head[12:16] == b"IHDR" and head[25] == 3

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sam3.plugin.layers.video_layer import LayerData, PathOrPaths, video_layer
-from napari_sam3.video.open import VIDEO_SUFFIXES
+from napari_sam3.video.folder_contents import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_pattern
 
 if TYPE_CHECKING:
     from napari_sam3.video import Video
@@ -81,9 +81,9 @@ def _as_list(path: PathOrPaths) -> list[str | Path]:
 
 
 def _looks_like_video(path: Path) -> bool:
+    if is_pattern(path):
+        return path.suffix.lower() in IMAGE_SUFFIXES
     if path.is_dir():
-        from napari_sam3.video.image_folder import IMAGE_SUFFIXES
-
         return any(p.suffix.lower() in IMAGE_SUFFIXES and p.is_file() for p in path.iterdir())
     suffix = path.suffix.lower()
     if suffix not in VIDEO_SUFFIXES or not path.is_file():

@@ -231,6 +231,7 @@ def _facts_of(shape: tuple[int, int, int], attributes: dict[str, Any]) -> VideoF
     labels, or what the layer of the video knew.
     """
     from napari_sam3.video.content_hash import hash_content
+    from napari_sam3.video.folder_contents import is_pattern
     from napari_sam3.video.video_facts import VideoFacts
 
     metadata = attributes.get("metadata") or {}
@@ -238,7 +239,7 @@ def _facts_of(shape: tuple[int, int, int], attributes: dict[str, Any]) -> VideoF
     if not isinstance(known, VideoFacts) or known.shape != shape:
         path, times, names = (video.get(key) for key in ("path", "timestamps", "file_names"))
         place = Path(path) if path else None
-        if place is not None and not place.exists():
+        if place is not None and not (place.exists() or is_pattern(place)):
             place = None
         known = VideoFacts(
             *shape,
@@ -260,8 +261,9 @@ def _facts_of(shape: tuple[int, int, int], attributes: dict[str, Any]) -> VideoF
 
 def _is_large(path: Path) -> bool:
     """Whether reading all of a video to hash it would make the window wait for long."""
-    files = path.iterdir() if path.is_dir() else [path]
-    return sum(f.stat().st_size for f in files if f.is_file()) > MOST_HASHED
+    from napari_sam3.video.content_hash import count_bytes
+
+    return count_bytes(path) > MOST_HASHED
 
 
 def _frame_interval(attributes: dict[str, Any]) -> float | None:

@@ -17,6 +17,12 @@ def planes_of(layer: Labels) -> LabelStack | None:
     return planes if isinstance(planes, LabelStack) else None
 
 
+def is_read_only(layer: Labels) -> bool:
+    """Whether nothing can be changed: another window holds the project."""
+    planes = planes_of(layer)
+    return planes is not None and planes.is_read_only
+
+
 def frames_of(data: Any) -> Any:
     """Labels of any layer as (T, H, W), without reading them.
 

@@ -43,8 +43,7 @@ class LayerPrompt:
     ----------
     frame_index : int
         0-based.
-    obj_id : int or None
-        None: a new object.
+    obj_id : int
     points_xy : (N, 2) float64
         The API's pixels: the centre of the first is (0.5, 0.5).
     point_labels : (N,) bool
@@ -54,11 +53,11 @@ class LayerPrompt:
     mask : (H, W) bool or None
         At the video's size.
     sources : tuple of Source
-        The items that it was made of, so that an id issued by the session can be written back.
+        The items that it was made of.
     """
 
     frame_index: int
-    obj_id: int | None
+    obj_id: int
     points_xy: FloatArray = field(default_factory=no_points)
     point_labels: BoolArray = field(default_factory=no_labels)
     box_xyxy: FloatArray | None = None
@@ -68,7 +67,7 @@ class LayerPrompt:
 
 @dataclass(frozen=True, eq=False)
 class LayerPrompts(Sequence[LayerPrompt]):
-    """Prompts in order of frame, then of object (new ones last), and what was left out.
+    """Prompts in order of frame, then of object, and what was left out.
 
     `examples` are boxes that show what to look for, by frame: x0, y0, x1, y1 in the API's pixels,
     and whether it is that or what is not meant.

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
 FOLDER, ROLE = "sam3_project", "sam3_role"
 """Names in a layer's metadata: the project that it is of, and what it is there."""
 

@@ -17,6 +17,7 @@ from napari_sam3.plugin.layers.prompt_layers import colours_now, points_style, s
 from napari_sam3.plugin.layers.video_layer import LayerData
 
 _COLOUR_DIGITS = 4
+_LOOK = ("face_color", "border_color", "edge_color", "edge_width", "size", "symbol")
 
 
 def describe_place(layer: Layer) -> dict[str, Any]:
@@ -106,7 +107,8 @@ def prompt_layer_data(told: Mapping[str, Any], short_side: int) -> LayerData:
                 kind, told_features.get("object", unknown), told_features.get("label", unknown)
             )
     else:
-        arguments.update(told.get("look", {}))
+        look = told.get("look", {})
+        arguments.update({name: look[name] for name in _LOOK if name in look})
     if kind == "points":
         if "shown" in told:
             arguments["shown"] = np.asarray(told["shown"], bool)
@@ -123,6 +125,11 @@ def place_arguments(place: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("affine", "rotate"):
         if name in place:
             arguments[name] = np.asarray(place[name], float)
+    for name in ("scale", "translate", "shear", "affine", "rotate"):
+        if name in arguments and not np.isfinite(np.asarray(arguments[name], float)).all():
+            raise ValueError(f"{name} is {place[name]}")
+    if "scale" in arguments and not np.all(arguments["scale"]):
+        raise ValueError(f"scale is {place['scale']}")
     return arguments
 
 

@@ -30,7 +30,11 @@ def overlay_place(image_layer: Any, axes: StackAxes) -> dict[str, Any]:
         `scale`, `translate`, `units`, `axis_labels` for any layer type, and `affine` where the
         video layer has more to it (rotated, sheared).
     """
-    ndim = _overlay_ndim(image_layer, axes)
+    return place_over(image_layer, _overlay_ndim(image_layer, axes))
+
+
+def place_over(image_layer: Any, ndim: int) -> dict[str, Any]:
+    """The same for a layer of so many axes, the last ones of the video layer."""
     missing = max(0, ndim - image_layer.ndim)
     kept = image_layer.ndim - (ndim - missing)
     labels = tuple(image_layer.axis_labels[kept:])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Layer
+from napari.layers import Image, Layer
 
 from napari_sam3.errors import VideoError
 from napari_sam3.plugin.layers.layer_roles import BOXES, FOLDER, MASKS, POINTS, RESULTS, ROLE, VIDEO
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 
 _LOOK = ("name", "opacity", "visible", "blending")
+_PLACE = ("scale", "translate", "units", "axis_labels", "affine", "rotate", "shear")
 _IMAGE_LOOK = ("contrast_limits", "colormap", "gamma")
 
 
@@ -147,6 +150,7 @@ def _make_video(told: Mapping[str, Any] | None, opened: LoadedProject) -> LayerD
     data, arguments, kind = video_layer(opened.video)
     if told is not None:
         arguments.update({name: told["place"][name] for name in _LOOK if name in told["place"]})
+        arguments.update(_told_place(told))
         arguments.update({name: told[name] for name in _IMAGE_LOOK if name in told})
     return data, arguments, kind
 
@@ -160,7 +164,7 @@ def _make_results(told: Mapping[str, Any] | None, opened: LoadedProject) -> Laye
         arguments.update(place_arguments(told["place"]))
     ndim = len(arguments["scale"]) if "scale" in arguments else 3
     if ndim != 3:  # slices or channels between: the dock puts them there, knowing the video
-        for name in ("scale", "translate", "units", "axis_labels", "affine", "rotate", "shear"):
+        for name in _PLACE:
             arguments.pop(name, None)
     video = {"path": opened.video_path and str(opened.video_path), "fps": project.video.fps}
     arguments["metadata"] = {"video": video, "objects": project.objects}
@@ -176,23 +180,6 @@ def _make_masks(told: Mapping[str, Any] | None, opened: LoadedProject) -> LayerD
     return planes, {"name": str(told["name"]), "opacity": 0.5, **_place_of_video(opened)}, "labels"
 
 
-def _make_points(told: Mapping[str, Any] | None, opened: LoadedProject) -> LayerData | None:
-    return _make_prompts("points", told, opened)
-
-
-def _make_boxes(told: Mapping[str, Any] | None, opened: LoadedProject) -> LayerData | None:
-    return _make_prompts("shapes", told, opened)
-
-
-_MAKERS = {
-    VIDEO: _make_video,
-    MASKS: _make_masks,
-    RESULTS: _make_results,
-    BOXES: _make_boxes,
-    POINTS: _make_points,
-}
-
-
 def _make_prompts(
     kind: str, told: Mapping[str, Any] | None, opened: LoadedProject
 ) -> LayerData | None:
@@ -205,6 +192,15 @@ def _make_prompts(
     if told.get("type") != kind:
         raise ValueError(f"it is told as {told.get('type')!r}")
     return prompt_layer_data(told, min(opened.project.video.shape[1:]))
+
+
+_MAKERS: dict[str, Callable[..., LayerData | None]] = {
+    VIDEO: _make_video,
+    MASKS: _make_masks,
+    RESULTS: _make_results,
+    BOXES: partial(_make_prompts, "shapes"),
+    POINTS: partial(_make_prompts, "points"),
+}
 
 
 def _drawn_anew(kind: str, opened: LoadedProject) -> dict[str, Any] | None:
@@ -244,7 +240,36 @@ def _place_of_video(opened: LoadedProject) -> dict[str, Any]:
     if opened.video is None:
         return {}
     _, arguments, _ = video_layer(opened.video)
-    return {name: arguments[name] for name in ("scale", "units", "axis_labels")}
+    place = {name: arguments[name] for name in ("scale", "units", "axis_labels")}
+    for entry in _entries(opened.project.layers):
+        if entry.get("role") == VIDEO:
+            with suppress(KeyError, TypeError, ValueError, AttributeError):  # told with its layer
+                place.update(_told_place(entry))
+    return place
+
+
+def video_of_then(project: Project) -> Image | None:
+    """A layer that lies where the video lay for which the layers of a project were told.
+
+    None where it had other axes than a film has.
+    """
+    place: dict[str, Any] = {}
+    for entry in _entries(project.layers):
+        if entry.get("role") == VIDEO:
+            with suppress(KeyError, TypeError, ValueError, AttributeError):
+                place = _told_place(entry)
+                if not place:
+                    return None
+    return Image(np.zeros((1, 1, 1), np.uint8), rgb=False, contrast_limits=(0, 1), **place)
+
+
+def _told_place(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a person had put the video, if that is told of a layer with its axes."""
+    from napari_sam3.plugin.layers.layer_state import place_arguments
+
+    place = place_arguments(told["place"])
+    is_place = len(place.get("scale", ())) == len(place.get("units", ())) == 3
+    return {name: place[name] for name in _PLACE if name in place} if is_place else {}
 
 
 def _stem(project: Project) -> str:

@@ -13,6 +13,7 @@ from napari.layers.base import ActionType
 from numpy.typing import NDArray
 
 from napari_sam3.errors import LayerError
+from napari_sam3.plugin.layers.exemplars import read_example
 from napari_sam3.plugin.layers.layer_prompts import read_object_id
 
 PromptLayer: TypeAlias = Points | Shapes
@@ -61,9 +62,13 @@ class PromptItems:
 
 def find_items(layer: PromptLayer, obj_id: int) -> list[int]:
     """Indices of the items that belong to an object."""
-    if "object" not in layer.features:
-        return []
-    return [i for i, value in enumerate(layer.features["object"]) if _is_object(value, obj_id)]
+    return [i for i, named in enumerate(_names(layer)) if named == obj_id]
+
+
+def find_names(layer: PromptLayer) -> set[int]:
+    """Ids of objects that the items of a layer name; an example of what to look for names none."""
+    names = enumerate(_names(layer))
+    return {name for i, name in names if name is not None and read_example(layer, i) is None}
 
 
 def read_items(layer: PromptLayer, indices: Iterable[int] | None = None) -> PromptItems:
@@ -98,6 +103,8 @@ def delete_items(layer: PromptLayer, indices: Iterable[int]) -> None:
         If there are no such items.
     """
     chosen = set(indices)
+    if not chosen:
+        return
     _check_indices(layer, chosen, len(layer.data))
     defaults = layer.feature_defaults.copy()
     layer.selected_data = chosen
@@ -222,8 +229,13 @@ def _check_indices(layer: PromptLayer, indices: Iterable[int], n_items: int) -> 
         )
 
 
-def _is_object(value: Any, obj_id: int) -> bool:
+def _names(layer: PromptLayer) -> list[int | None]:
+    """The object that each item says it belongs to; None where it says none."""
+    return [_read_name(value) for value in layer.features.get("object", ())]
+
+
+def _read_name(value: Any) -> int | None:
     try:
-        return read_object_id(value) == obj_id
+        return read_object_id(value)
     except ValueError:
-        return False
+        return None

@@ -36,8 +36,6 @@ _NEW_OBJECT_COLOUR = np.ones(4)
 _SHAPE_ALPHA = 0.3
 # not all people tell the colours of objects apart
 _TEXT = {"string": "{object}", "size": 10, "color": "white", "anchor": "upper_left"}
-# objects of higher ids are drawn white
-_COLOURED_OBJECTS = 4096
 
 
 def make_prompt_layers(image_layer: Any, axes: StackAxes) -> tuple[Points, Shapes]:
@@ -95,8 +93,7 @@ def colours_now(
 
     `colour_prompts` does it for those that are drawn later, too.
     """
-    of_objects = _object_colours()
-    borders = np.array([of_objects.get(_number(i), _NEW_OBJECT_COLOUR) for i in objects])
+    borders = _object_colours([_number(i) for i in objects])
     faces = np.array([_LABEL_COLOURS.get(str(label), np.ones(4)) for label in labels])
     if kind == "points":
         return {"border_color": borders, "face_color": faces}
@@ -110,42 +107,56 @@ def colour_prompts(layer: Points | Shapes) -> None:
         warnings.filterwarnings("ignore", "Feature 'object' looks like categorical")
         if isinstance(layer, Points):
             layer.border_color = "object"
-            layer.border_color_cycle = _object_colours()
-            layer.border_color_mode = "cycle"  # of many ids it guesses that they are a measure
             layer.face_color = "label"
             layer.face_color_cycle = dict(_LABEL_COLOURS)
             layer.face_color_mode = "cycle"
-            layer.refresh_colors()
-            return
-        layer.edge_color = "object"
-        layer.edge_color_mode = "cycle"
-        layer.face_color = "label"
-        layer.face_color_mode = "cycle"
-    # unlike Points, Shapes takes no mapping as a cycle
-    layer.edge_color_cycle_map = _object_colours()
-    clear = np.array([1.0, 1.0, 1.0, _SHAPE_ALPHA])
-    layer.face_color_cycle_map = {label: c * clear for label, c in _LABEL_COLOURS.items()}
-    layer.refresh_colors()
-    # nor does it colour anew when a feature is edited in the table
-    layer.events.features.connect(_on_shapes_features_changed)
+        else:
+            layer.edge_color = "object"
+            layer.edge_color_mode = "cycle"
+            layer.face_color = "label"
+            layer.face_color_mode = "cycle"
+            clear = np.array([1.0, 1.0, 1.0, _SHAPE_ALPHA])
+            layer.face_color_cycle_map = {label: c * clear for label, c in _LABEL_COLOURS.items()}
+        _follow_objects(layer)
+        layer.refresh_colors()
 
 
-def set_current_prompt(layer: Points | Shapes, obj_id: int | None, include: bool = True) -> None:
-    """Say what the next item drawn in a prompt layer means; items drawn already stay as they are.
+def _follow_objects(layer: Points | Shapes) -> None:
+    """Let a layer know the colours of the objects that items are of, or that the next will be of.
 
-    Parameters
-    ----------
-    layer : Points or Shapes
-        Made by `make_prompt_layers`.
-    obj_id : int or None
-        The object that it will belong to; None: each item a new one.
-    include : bool
-        Whether it will show the object, or what is not the object.
+    napari takes the colours of categories as a mapping, and looks at each of them: with all that
+    an object may be numbered, that would take seconds.
     """
-    layer.feature_defaults = {
-        "object": obj_id or NEW_OBJECT,
-        "label": INCLUDE if include else EXCLUDE,
-    }
+    known: dict[int, NDArray[Any]] = {}
+
+    def learn(layer: Points | Shapes) -> bool:
+        said = [*layer.features["object"], *layer.feature_defaults["object"]]
+        new = {_number(value) for value in said} - known.keys()
+        if not new:
+            return False
+        known.update(zip(new, _object_colours(list(new)), strict=True))
+        if isinstance(layer, Points):
+            layer.border_color_cycle = dict(known)
+            layer.border_color_mode = "cycle"  # of many ids it guesses that they are a measure
+        else:  # which takes no mapping as a cycle
+            layer.edge_color_cycle_map = dict(known)
+        return True
+
+    def on_defaults_changed(event: Any) -> None:
+        learn(event.source)
+
+    def on_data_changed(event: Any) -> None:
+        if learn(event.source):  # of defaults that were edited in place, which nobody tells
+            event.source.refresh_colors()
+
+    def on_features_changed(event: Any) -> None:
+        learn(event.source)
+        event.source.refresh_colors()  # napari does not when a feature is edited in the table
+
+    learn(layer)
+    layer.events.feature_defaults.connect(on_defaults_changed)
+    layer.events.data.connect(on_data_changed)
+    layer.events.features.connect(on_features_changed)
 
 
 def _mark_size(short_side: int) -> float:
@@ -159,14 +170,9 @@ def _number(value: Any) -> int:
         return NEW_OBJECT
 
 
-def _on_shapes_features_changed(event: Any) -> None:
-    event.source.refresh_colors()
-
-
-def _object_colours() -> dict[int, NDArray[Any]]:
-    ids = np.arange(1, _COLOURED_OBJECTS + 1)
-    colours = label_colormap(49, 0.5, 0).map(ids)  # as a Labels layer has them
-    return {
-        NEW_OBJECT: _NEW_OBJECT_COLOUR,
-        **{int(i): colour for i, colour in zip(ids, colours, strict=True)},
-    }
+def _object_colours(obj_ids: Sequence[int]) -> NDArray[Any]:
+    """(N, 4) colours, as a Labels layer has them; white for none."""
+    ids = np.array(obj_ids, int)
+    colours = label_colormap(49, 0.5, 0).map(ids)
+    colours[ids == NEW_OBJECT] = _NEW_OBJECT_COLOUR
+    return colours

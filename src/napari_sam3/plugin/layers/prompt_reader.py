@@ -7,7 +7,8 @@ with the reason.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,34 +35,21 @@ from napari_sam3.plugin.layers.transforms import api_points, layer_shape, map_po
 from napari_sam3.plugin.layers.untimed_layers import position_meant
 from napari_sam3.values import BoolArray, FloatArray, no_labels, no_points
 
-__all__ = [
-    "LayerPrompt",
-    "LayerPrompts",
-    "Skipped",
-    "Source",
-    "prompts_from_labels",
-    "prompts_from_layers",
-    "read_object_id",
-]
-
 
 def prompts_from_layers(
     image_layer: Any,
     axes: StackAxes,
     points_layer: Any | None = None,
     shapes_layer: Any | None = None,
-    labels_layer: Any | None = None,
     *,
     current_frame: int = 0,
-    default_object: int | None = None,
 ) -> LayerPrompts:
     """Read layers as prompts.
 
-    The feature `object` (a whole number from 1) names the object that an item belongs to; 0 or
-    nothing makes a new object of each item. In a layer without that feature, points belong to
-    `default_object`, and each shape makes a new object. The feature `label` says whether an item
-    shows the object (1, "include") or what is not the object (0, "exclude"); without it,
-    everything shows the object.
+    The feature `object` (a whole number from 1) names the object that an item belongs to; items
+    that name none are left out (`prompt_snapshot.read_prompts` names them first). The feature
+    `label` says whether an item shows the object (1, "include") or what is not the object (0,
+    "exclude"); without it, everything shows the object.
 
     Rectangles are boxes. Ellipses, polygons, turned rectangles and lines drawn as a loop are
     filled to masks; several of one object on one frame are joined, excluded ones cut out, or
@@ -77,13 +65,9 @@ def prompts_from_layers(
         How to read it.
     points_layer, shapes_layer : napari Points and Shapes layer, optional
         Of any ndim, scale and place.
-    labels_layer : napari Labels layer, optional
-        Its labels on `current_frame` become masks of the objects of the same ids.
     current_frame : int
         The frame that layers without a time axis speak of (as long as they hold something, the
-        one at the first reading), and the one to read labels from.
-    default_object : int, optional
-        See above. None: the points of such a layer make one new object on each frame.
+        one at the first reading).
 
     Returns
     -------
@@ -97,12 +81,10 @@ def prompts_from_layers(
     """
     check_axes(image_layer, axes)
     reader = _Reader(image_layer, axes, current_frame)
-    if labels_layer is not None:
-        reader.take(prompts_from_labels(image_layer, axes, labels_layer, current_frame))
     if shapes_layer is not None:
         reader.read_shapes(shapes_layer)
     if points_layer is not None:
-        reader.read_points(points_layer, default_object)
+        reader.read_points(points_layer)
     return reader.finish()
 
 
@@ -111,7 +93,6 @@ def prompts_from_labels(
     axes: StackAxes,
     labels_layer: Any,
     frame_index: int,
-    only: int | None = None,
 ) -> LayerPrompts:
     """Read the labels painted on one frame as masks of the objects of the same ids.
 
@@ -125,8 +106,6 @@ def prompts_from_labels(
         Of any ndim, scale and place; read at the centres of the video's pixels.
     frame_index : int
         Of the video, 0-based.
-    only : int, optional
-        Read this label alone.
 
     Returns
     -------
@@ -135,7 +114,7 @@ def prompts_from_labels(
     """
     check_axes(image_layer, axes)
     labels = labels_on_frame(image_layer, axes, labels_layer, frame_index)
-    found = [int(i) for i in np.unique(labels) if i != 0 and only in (None, int(i))]
+    found = [int(i) for i in np.unique(labels) if i != 0]
     prompts, skipped = [], []
     for label in found:
         source = Source("labels", label)
@@ -146,6 +125,22 @@ def prompts_from_labels(
     return LayerPrompts(tuple(prompts), tuple(skipped))
 
 
+_FEATURES: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "label": (read_include, "write 'include' or 'exclude' (1, 0)"),
+    "object": (read_object_id, "write a whole number from 0"),
+}
+
+
+class _Item(NamedTuple):
+    """A point or shape on a frame; `outline` is (N, 2) y, x of the picture."""
+
+    source: Source
+    frame_index: int
+    outline: FloatArray
+    obj_id: int
+    include: bool
+
+
 class _Reader:
     def __init__(self, image_layer: Any, axes: StackAxes, current_frame: int) -> None:
         self._image = image_layer
@@ -154,117 +149,76 @@ class _Reader:
         height, width = layer_shape(image_layer)[-2:]
         self._size = (height, width)
         self._current_frame = current_frame
-        self._groups: dict[tuple[int, int, int], PromptGroup] = {}
-        self._new = 0
+        self._groups: dict[tuple[int, int], PromptGroup] = {}
         self._skipped: list[Skipped] = []
         self._examples: dict[int, tuple[list[FloatArray], list[bool]]] = {}
 
-    def read_points(self, layer: Any, default_object: int | None) -> None:
+    def read_points(self, layer: Any) -> None:
         position = position_meant(layer, self._image, self._axes, self._current_frame)
         placed = map_points(layer, self._image, layer.data, position)
-        has_object = "object" in layer.features
-        unnamed: dict[int, int] = {}  # frame -> key of the new object of a layer without ids
+        is_shown = np.broadcast_to(layer.shown, len(placed))
         for index, place in enumerate(placed):
             source = Source("points", index)
-            with_reason = self._reason_against(place[None])
-            if not bool(np.atleast_1d(layer.shown)[index]):
-                with_reason = "it is hidden"
-            if with_reason is None and not self._inside(place[None, -2:]).all():
-                with_reason = self._outside(place[-2:])
-            if with_reason is not None:
-                self._skip(source, with_reason)
-                continue
-            frame_index = self._frame_of(place)
-            read = self._read_features(layer, index, source, default_object)
-            if read is None:
-                continue
-            obj_id, include = read
-            if obj_id is None and not has_object:
-                if frame_index not in unnamed:
-                    self._new += 1
-                    unnamed[frame_index] = self._new
-                group = self._group_of(frame_index, None, unnamed[frame_index])
-                group.sources.append(source)
-            else:
-                group = self.group(frame_index, obj_id, source)
-            group.add_points(place[None, -2:], include)
+            reason = self._reason_against(place[None])
+            if not is_shown[index]:
+                reason = "it is hidden"
+            if reason is None and not self._inside(place[None, -2:]).all():
+                reason = self._outside(place[-2:])
+            item = self._read_item(layer, source, place[None], reason)
+            if item is not None:
+                self._group(item).add_points(item.outline, item.include)
 
     def read_shapes(self, layer: Any) -> None:
         position = position_meant(layer, self._image, self._axes, self._current_frame)
         for index, (kind, vertices) in enumerate(zip(layer.shape_type, layer.data, strict=True)):
-            source = Source("shapes", index)
             corners = ellipse_outline(vertices) if kind == "ellipse" else np.asarray(vertices)
             placed = map_points(layer, self._image, corners, position)
-            reason = self._reason_against(placed)
-            if reason is not None:
-                self._skip(source, reason)
-                continue
+            source, reason = Source("shapes", index), self._reason_against(placed)
             outline = placed[:, -2:]
-            frame_index = self._frame_of(placed[0])
+            is_box = kind == "rectangle" and is_level(outline)
             shows = read_example(layer, index)
             if shows is not None:
-                if kind == "rectangle" and is_level(outline):
-                    self._add_example(outline, frame_index, source, shows)
+                if reason is None and not is_box:
+                    reason = "only a rectangle can be an example of what to look for"
+                if reason is None:
+                    self._add_example(outline, self._frame_of(placed[0]), source, shows)
                 else:
-                    self._skip(source, "only a rectangle can be an example of what to look for")
+                    self._skip(source, reason)
                 continue
-            read = self._read_features(layer, index, source, None)
-            if read is None:
+            item = self._read_item(layer, source, placed, reason)
+            if item is None:
                 continue
             if kind == "line" or (kind == "path" and not is_loop(outline)):
-                self._add_line(outline, frame_index, source, *read)
-            elif kind == "rectangle" and is_level(outline) and read[1]:
-                self._add_box(outline, frame_index, source, read[0])
+                self._add_line(item)
+            elif is_box and item.include:
+                self._add_box(item)
             else:
-                self._add_area(outline, frame_index, source, *read)
-
-    def take(self, painted: LayerPrompts) -> None:
-        """Take masks that were read already."""
-        self._skipped.extend(painted.skipped)
-        for prompt in painted:
-            group = self.group(prompt.frame_index, prompt.obj_id, prompt.sources[0])
-            if prompt.mask is not None:
-                group.add_mask(prompt.mask)
+                self._add_area(item)
 
     def finish(self) -> LayerPrompts:
         prompts = []
-        # new objects (id 0 in the key) come last on their frame, in the order drawn
-        order = sorted(self._groups, key=lambda key: (key[0], key[1] == 0, key[1], key[2]))
-        for frame_index, obj_id, new in order:
-            group = self._groups[frame_index, obj_id, new]
+        for frame_index, obj_id in sorted(self._groups):
+            group = self._groups[frame_index, obj_id]
             group.finish()
             if group.mask is not None and not group.mask.any():
                 for source in group.sources:
                     self._skip(source, "the excluded areas leave nothing of the mask")
                 continue
-            points = np.concatenate(group.points) if group.points else no_points()
-            labels = np.concatenate(group.labels) if group.labels else no_labels()
-            if not obj_id and group.box is None and group.mask is None and not labels.any():
-                for source in group.sources:
-                    self._skip(source, "it excludes, but from no object; set its feature 'object'")
-                continue
+            points = np.concatenate([no_points(), *group.points])
+            labels = np.concatenate([no_labels(), *group.labels])
+            sources = tuple(group.sources)
             prompts.append(
-                LayerPrompt(
-                    frame_index,
-                    obj_id or None,
-                    points,
-                    labels,
-                    group.box,
-                    group.mask,
-                    tuple(group.sources),
-                )
+                LayerPrompt(frame_index, obj_id, points, labels, group.box, group.mask, sources)
             )
         return LayerPrompts(tuple(prompts), tuple(self._skipped), self._examples)
 
-    def _add_line(
-        self, line: FloatArray, frame_index: int, source: Source, obj_id: int | None, include: bool
-    ) -> None:
-        points = points_along(line)
+    def _add_line(self, item: _Item) -> None:
+        points = points_along(item.outline)
         inside = points[self._inside(points)]
         if len(inside) == 0:
-            self._skip(source, self._outside(line[0]))
+            self._skip(item.source, self._outside(item.outline[0]))
             return
-        self.group(frame_index, obj_id, source).add_points(inside, include)
+        self._group(item).add_points(inside, item.include)
 
     def _clip(self, corners: FloatArray, source: Source) -> FloatArray | None:
         """The part of a rectangle that lies in the picture, x0, y0, x1, y1 px."""
@@ -286,51 +240,36 @@ class _Reader:
             boxes.append(box)
             signs.append(shows)
 
-    def _add_box(
-        self, corners: FloatArray, frame_index: int, source: Source, obj_id: int | None
-    ) -> None:
-        box = self._clip(corners, source)
+    def _add_box(self, item: _Item) -> None:
+        box = self._clip(item.outline, item.source)
         if box is None:
             return
-        group = self.group(frame_index, obj_id, source)
+        group = self._group(item)
         if group.box_source is not None:
             group.sources.remove(group.box_source)
             self._skip(
                 group.box_source,
-                f"object {obj_id} has a later box on frame {frame_index}; an object has one box",
+                f"object {item.obj_id} has a later box on frame {item.frame_index}; an object has "
+                "one box",
             )
-        group.box, group.box_source = box, source
+        group.box, group.box_source = box, item.source
 
-    def _add_area(
-        self,
-        outline: FloatArray,
-        frame_index: int,
-        source: Source,
-        obj_id: int | None,
-        include: bool,
-    ) -> None:
-        mask = fill_outline(outline, self._size)
+    def _add_area(self, item: _Item) -> None:
+        mask = fill_outline(item.outline, self._size)
         if not mask.any():
-            self._skip(source, "it holds no pixel of the picture")
-            return
-        group = self.group(frame_index, obj_id, source)
-        if include:
-            group.add_mask(mask)
+            self._skip(item.source, "it holds no pixel of the picture")
+        elif item.include:
+            self._group(item).add_mask(mask)
         else:
-            group.excluded.append(mask)
+            self._group(item).excluded.append(mask)
 
     # --------------------------------------------------------------- groups
 
-    def group(self, frame_index: int, obj_id: int | None, source: Source) -> PromptGroup:
-        """The group that an item belongs to; a new one for an item of no object."""
-        if obj_id is None:
-            self._new += 1
-        group = self._group_of(frame_index, obj_id, self._new if obj_id is None else 0)
-        group.sources.append(source)
+    def _group(self, item: _Item) -> PromptGroup:
+        """What is said of an item's object on its frame."""
+        group = self._groups.setdefault((item.frame_index, item.obj_id), PromptGroup())
+        group.sources.append(item.source)
         return group
-
-    def _group_of(self, frame_index: int, obj_id: int | None, new: int) -> PromptGroup:
-        return self._groups.setdefault((frame_index, obj_id or 0, new), PromptGroup())
 
     def _skip(self, source: Source, reason: str) -> None:
         self._skipped.append(Skipped(source, reason))
@@ -369,32 +308,25 @@ class _Reader:
         height, width = self._size
         return f"({x:.1f}, {y:.1f}) is outside the picture ({width} x {height} px)"
 
-    def _read_features(
-        self, layer: Any, index: int, source: Source, default_object: int | None
-    ) -> tuple[int | None, bool] | None:
-        """(object or None, include) of an item; None if it was skipped."""
-        features = layer.features
-        include = True
-        if "label" in features:
-            word = features["label"].iloc[index]
-            try:
-                include = read_include(word)
-            except ValueError:
-                self._skip(
-                    source, f"its feature 'label' is {word!r}; write 'include' or 'exclude' (1, 0)"
-                )
-                return None
-        obj_id = default_object
-        if "object" in features:
-            value = features["object"].iloc[index]
-            try:
-                obj_id = read_object_id(value)
-            except ValueError:
-                self._skip(
-                    source, f"its feature 'object' is {value!r}; write a whole number from 0"
-                )
-                return None
-        return obj_id, include
+    def _read_item(
+        self, layer: Any, source: Source, placed: FloatArray, reason: str | None
+    ) -> _Item | None:
+        """What an item says; None if it names no object, or was skipped."""
+        said: dict[str, Any] = {}
+        for name, (read, remedy) in _FEATURES.items():
+            if reason is None and name in layer.features:
+                value = layer.features[name].iloc[source.index]
+                try:
+                    said[name] = read(value)
+                except ValueError:
+                    reason = f"its feature {name!r} is {value!r}; {remedy}"
+        if reason is not None:
+            self._skip(source, reason)
+            return None
+        if said.get("object") is None:
+            return None
+        frame_index, outline = self._frame_of(placed[0]), placed[:, -2:]
+        return _Item(source, frame_index, outline, said["object"], said.get("label", True))
 
 
 class PromptGroup:

@@ -11,14 +11,9 @@ import pandas as pd
 from napari.layers import Image, Labels, Points, Shapes
 
 from napari_sam3.plugin.layers.exemplars import join_text, read_example
-from napari_sam3.plugin.layers.layer_prompts import TargetPrompts
-from napari_sam3.plugin.layers.prompt_reader import (
-    LayerPrompt,
-    Skipped,
-    prompts_from_labels,
-    prompts_from_layers,
-    read_object_id,
-)
+from napari_sam3.plugin.layers.layer_prompts import LayerPrompt, Skipped, TargetPrompts
+from napari_sam3.plugin.layers.prompt_items import find_names
+from napari_sam3.plugin.layers.prompt_reader import prompts_from_labels, prompts_from_layers
 from napari_sam3.plugin.layers.stack_axes import StackAxes
 from napari_sam3.values import BoolArray
 
@@ -74,7 +69,7 @@ def read_prompts(
         taken.update(_labels_painted(labels_layer, image_layer, axes, current_frame))
     for layer in (points_layer, shapes_layer):
         if layer is not None:
-            taken.update(objects_named(layer))
+            taken.update(find_names(layer))
     if points_layer is not None:
         name_objects(points_layer, taken, current_object)
     if shapes_layer is not None:
@@ -83,14 +78,13 @@ def read_prompts(
         image_layer, axes, points_layer, shapes_layer, current_frame=current_frame
     )
     skipped, found = list(read.skipped), read.examples
-    objects = {(p.frame_index, p.obj_id): p for p in read if p.obj_id is not None}
+    objects = {(p.frame_index, p.obj_id): p for p in read}
     if labels_layer is not None:
         on_screen = {current_frame} if takes_screen else set()
         for frame_index in sorted({*on_screen, *mask_frames}):
             read = prompts_from_labels(image_layer, axes, labels_layer, frame_index)
             skipped.extend(read.skipped)
             for prompt in read:
-                assert prompt.obj_id is not None, "a label is an id"
                 key = (frame_index, prompt.obj_id)
                 objects[key] = _join(objects.get(key), prompt)
     for (frame_index, obj_id), mask in (painted or {}).items():
@@ -123,20 +117,11 @@ def name_objects(layer: Points | Shapes, taken: set[int], current_object: int = 
             named[index] = max(taken, default=0) + 1
             taken.add(named[index])
     if named != objects or "object" not in layer.features:
-        defaults = layer.feature_defaults
-        kept = {c: defaults[c].iloc[0] for c in defaults.columns}
+        defaults = layer.feature_defaults.copy()
+        if "object" not in defaults:
+            defaults = defaults.assign(object=current_object)
         layer.features = features.assign(object=named)
-        layer.feature_defaults = {**kept, "object": kept.get("object", current_object)}
-
-
-def remove_items(layer: Points | Shapes, obj_id: int) -> None:
-    """Delete the items of an object from a layer."""
-    if "object" not in layer.features:
-        return
-    items = {i for i, value in enumerate(layer.features["object"]) if _named(value) == obj_id}
-    if items:
-        layer.selected_data = items
-        layer.remove_selected()
+        layer.feature_defaults = defaults
 
 
 def describe_skipped(skipped: Iterable[Skipped]) -> str:
@@ -161,23 +146,7 @@ def _labels_painted(
     labels_layer: Labels, image_layer: Image, axes: StackAxes, frame_index: int
 ) -> set[int]:
     painted = prompts_from_labels(image_layer, axes, labels_layer, frame_index)
-    return {p.obj_id for p in painted if p.obj_id is not None}
-
-
-def objects_named(layer: Points | Shapes) -> set[int]:
-    """Ids that the items of a layer name."""
-    if "object" not in layer.features:
-        return set()
-    values = enumerate(layer.features["object"])
-    named = (_named(value) for i, value in values if read_example(layer, i) is None)
-    return {number for number in named if number is not None}
-
-
-def _named(value: Any) -> int | None:
-    try:
-        return read_object_id(value)
-    except ValueError:
-        return None
+    return {p.obj_id for p in painted}
 
 
 def _is_unnamed(value: Any) -> bool:

@@ -7,8 +7,9 @@ slices, stand still at one index.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,7 @@ def check_axes(layer: Any, axes: StackAxes) -> None:
         If the layer can't be used as a video, or `axes` does not fit it.
     """
     shape = layer_shape(_usable(layer))
+    _check_kind(axes)
     leading = set(range(layer.ndim - 2))
     if axes.time is not None and axes.time not in leading:
         raise LayerError(
@@ -113,6 +115,19 @@ def check_axes(layer: Any, axes: StackAxes) -> None:
                 f"index {index} on axis {axis} of layer {layer.name!r} does not exist; "
                 f"choose 0 to {shape[axis] - 1}"
             )
+
+
+def _check_kind(axes: Any) -> None:
+    """Refuse what says nothing of axes: a script may have handed over anything."""
+    is_right = isinstance(axes, StackAxes) and isinstance(axes.fixed, Mapping)
+    if is_right:
+        numbers = [axes.time, axes.channel, *axes.fixed, *axes.fixed.values()]
+        is_right = all(isinstance(n, Integral | None) and not isinstance(n, bool) for n in numbers)
+    if not is_right:
+        raise LayerError(
+            "axes must be a StackAxes of whole numbers, as StackAxes(time=0) or "
+            f"StackAxes(time=0, fixed={{1: 2}}), not {axes!r:.100} ({type(axes).__name__})"
+        )
 
 
 def frame_count(layer: Any, axes: StackAxes) -> int:

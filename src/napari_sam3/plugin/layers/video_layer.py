@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sam3.video.folder_contents import name_of
+
 if TYPE_CHECKING:
     from napari_sam3.video import Video
 
@@ -87,4 +89,4 @@ def contrast_limits(video: Video) -> tuple[float, float]:
 def _name_of(path: Path | None) -> str:
     if path is None:
         return "video"
-    return path.name if path.is_dir() else path.stem
+    return name_of(path)

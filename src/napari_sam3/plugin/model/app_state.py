@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ClassVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from napari.layers import Image, Labels, Points, Shapes
+from napari.utils.notifications import show_warning
 from psygnal import SignalGroupDescriptor
 
 from napari_sam3.plugin.layers.prompt_layers import INCLUDE
@@ -147,6 +148,7 @@ class AppState:
 
     def __post_init__(self) -> None:
         self._videos: WeakKeyDictionary[Image, TrackedVideo] = WeakKeyDictionary()
+        self._told: WeakSet[Any] = WeakSet()
 
     def update(self, **changes: Any) -> None:
         """Change several fields, then tell of those that have another value."""
@@ -162,8 +164,25 @@ class AppState:
     def tracked(self, image_layer: Image) -> TrackedVideo:
         """All that belongs to a video layer."""
         if image_layer not in self._videos:
-            self._videos[image_layer] = TrackedVideo(image_layer)
+            tracked = self._videos[image_layer] = TrackedVideo(image_layer)
+            tracked.carried.moved.connect(self._tell_of_own_layers)
         return self._videos[image_layer]
+
+    def _tell_of_own_layers(self, image_layer: Image) -> None:
+        """Say once of each layer of the person's own that it does not go where its video went."""
+        chosen = (self.points, self.boxes, self.masks) if image_layer is self.video else ()
+        for layer in chosen:
+            if layer is not None and layer not in self._told and not self.is_ours(layer):
+                self._told.add(layer)
+                show_warning(
+                    f"the layer {layer.name!r} is your own and stays where it is in the world "
+                    f"while {image_layer.name!r} goes elsewhere: its prompts lie on other pixels "
+                    "now; give it the same scale, translate and units to take it along"
+                )
+
+    def is_ours(self, layer: Any) -> bool:
+        """Whether a layer goes where its video goes."""
+        return any(layer in video.carried for video in self.videos)
 
     @property
     def current(self) -> TrackedVideo | None:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from napari_sam3.projects import Project
 from napari_sam3.values import FrameResult
-
-if TYPE_CHECKING:
-    from napari_sam3.projects import Project
 
 
 @dataclass(frozen=True)

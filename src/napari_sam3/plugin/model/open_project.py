@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari.layers import Image, Layer
 
 from napari_sam3.plugin.layers.stack_axes import StackAxes
+from napari_sam3.projects import Project
 from napari_sam3.video import Video
-
-if TYPE_CHECKING:
-    from napari_sam3.labels.objects import ObjectTable
-    from napari_sam3.projects import Project, ProjectState
 
 
 @dataclass(eq=False)
@@ -66,19 +63,8 @@ class OpenProject:
         return (leg[done - 1] if done else None), n_left
 
 
-@dataclass
-class ProjectSnapshot:
-    """What is to be saved; None: as it was.
-
-    Attributes
-    ----------
-    state, layers, objects
-        As `Project` takes them.
-    """
-
-    state: ProjectState | None = None
-    layers: dict[str, Any] | None = None
-    objects: ObjectTable | None = None
+Snapshot = dict[str, Any]
+"""What is to be saved: "layers", "state" and "objects", as `Project` takes them; others stay."""
 
 
 def video_path(image_layer: Image | None) -> Path | None:

@@ -6,12 +6,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from napari_sam3.projects import Project
 from napari_sam3.projects.folders import SUFFIX, list_projects, project_for
-
-if TYPE_CHECKING:
-    from napari_sam3.projects import Project
 
 
 @dataclass(frozen=True)
@@ -68,8 +65,6 @@ def make_project(path: Path, shape: tuple[int, int, int]) -> Callable[[], Projec
     """What makes a new project of a video, beside those there are; slow, for a thread."""
 
     def make() -> Project:
-        from napari_sam3.projects import Project
-
         return Project.create(free_folder(path), path, shape)
 
     return make

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import ref
 
 import numpy as np
 from napari.layers import Image, Points, Shapes
 
 from napari_sam3.errors import LayerError
+from napari_sam3.plugin.layers.carried_layers import CarriedLayers
 from napari_sam3.plugin.layers.results_layer import ResultsLayer
 from napari_sam3.plugin.layers.stack_axes import StackAxes, video_contrast_limits
 from napari_sam3.plugin.model.command_history import CommandHistory
-
-if TYPE_CHECKING:
-    from napari_sam3.plugin.model.open_project import OpenProject
+from napari_sam3.plugin.model.open_project import OpenProject
 
 _OWNER = "sam3_owner"
 """In a layer's metadata: weak references to the layer, for a copy has them too, and its owner."""
@@ -42,6 +41,8 @@ class TrackedVideo:
         What keeps its work.
     history : CommandHistory
         What a person did to it.
+    carried : CarriedLayers
+        All that were made for it; they go where it goes.
     """
 
     def __init__(self, image_layer: Image) -> None:
@@ -52,6 +53,7 @@ class TrackedVideo:
         self.results_axes: StackAxes | None = None
         self.project: OpenProject | None = None
         self.history = CommandHistory()
+        self.carried = CarriedLayers.of(image_layer)
 
     @property
     def image_layer(self) -> Image:

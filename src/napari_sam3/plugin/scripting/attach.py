@@ -9,7 +9,7 @@ from weakref import ref
 from napari.layers import Image, Layer
 
 from napari_sam3.errors import LayerError
-from napari_sam3.plugin.layers.stack_axes import StackAxes, guess_axes
+from napari_sam3.plugin.layers.stack_axes import StackAxes, check_axes, guess_axes
 from napari_sam3.plugin.scripting.event_loop import check_window
 from napari_sam3.plugin.scripting.viewer_session import ViewerSession
 from napari_sam3.projects import Project
@@ -61,14 +61,16 @@ def attach(
     Raises
     ------
     LayerError
-        If there is no such layer, it is no video, there is no window, or a dock that shows the
-        layer would have to keep its work elsewhere.
+        If there is no such layer, it is no video, `axes` do not fit it, there is no window, or a
+        dock that shows the layer would have to keep its work elsewhere.
     ProjectError
         If the project can't be made or opened, or is of another video.
     """
     check_window()
     viewer = getattr(viewer, "__wrapped__", viewer)  # the console hands out a proxy
     image_layer = _find_layer(viewer, layer)
+    if axes is not None:
+        check_axes(image_layer, axes)
     of_layer, of_session = image_layer.metadata.get(_SESSION, (None, None))
     known = of_session() if of_layer is not None and of_layer() is image_layer else None
     if known is not None and known.is_open:

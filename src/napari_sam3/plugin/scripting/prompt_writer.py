@@ -7,23 +7,20 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from napari.layers import Image, Labels, Points, Shapes
+from napari.layers import Image, Labels, Shapes
 
 from napari_sam3.errors import LayerError
 from napari_sam3.labels.label_stack import LabelStack
+from napari_sam3.plugin.controllers.commands import AddPrompts
 from napari_sam3.plugin.controllers.session_controller import SessionController
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.layers.exemplars import COUNTEREXAMPLE, EXAMPLE
-from napari_sam3.plugin.layers.layer_prompts import TargetPrompts
+from napari_sam3.plugin.layers.layer_prompts import Skipped, TargetPrompts
 from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
+from napari_sam3.plugin.layers.prompt_items import delete_items, find_items, find_names
 from napari_sam3.plugin.layers.prompt_layers import EXCLUDE, INCLUDE, NEW_OBJECT
-from napari_sam3.plugin.layers.prompt_reader import Skipped, prompts_from_layers
-from napari_sam3.plugin.layers.prompt_snapshot import (
-    name_objects,
-    objects_named,
-    read_prompts,
-    remove_items,
-)
+from napari_sam3.plugin.layers.prompt_reader import prompts_from_layers
+from napari_sam3.plugin.layers.prompt_snapshot import name_objects, read_prompts
 from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count, frame_position
 from napari_sam3.plugin.layers.transforms import layer_shape, map_points, napari_points
 from napari_sam3.session.saved_prompts import SavedPrompt
@@ -58,21 +55,6 @@ class PromptWriter:
 
     # --------------------------------------------------------------- layers
 
-    @property
-    def points(self) -> Points | None:
-        """Where clicks are."""
-        return self._state.points
-
-    @property
-    def shapes(self) -> Shapes | None:
-        """Where boxes are."""
-        return self._state.boxes
-
-    @property
-    def masks(self) -> Labels | None:
-        """Where masks are painted."""
-        return self._state.masks
-
     def choose(self, **layers: Any) -> None:
         """Go by these layers from now on: `points`, `boxes`, `masks`; None keeps what is."""
         for name, layer in layers.items():
@@ -82,18 +64,17 @@ class PromptWriter:
                 self._tracking.viewer.add_layer(layer)
             setattr(self._state, name, layer)
 
-    def _click_layers(self) -> tuple[Points, Shapes]:
-        if self.points is None or self.shapes is None:
-            tracked = self._state.tracked(self._image)
+    def _click_layers(self) -> tuple[Any, Any]:
+        state = self._state
+        if state.points is None or state.boxes is None:
+            tracked = state.tracked(self._image)
             made = tracked.prompt_layers_in(self._tracking.viewer.layers)
             points, shapes = made or self._tracking.make_prompt_layers(self.axes)
-            self.choose(points=self.points or points, boxes=self.shapes or shapes)
-        assert self.points is not None, "chosen or made"
-        assert self.shapes is not None, "chosen or made"
-        return self.points, self.shapes
+            self.choose(points=state.points or points, boxes=state.boxes or shapes)
+        return state.points, state.boxes
 
     def _mask_layer(self) -> Labels:
-        masks = self.masks
+        masks = self._state.masks
         if masks is None:
             size = layer_shape(self._image)[-2:]
             shape = (frame_count(self._image, self.axes), size[0], size[1])
@@ -104,6 +85,7 @@ class PromptWriter:
                 **overlay_place(self._image, self.axes),
             )
             self._own_masks = masks
+            self._state.tracked(self._image).carried.add(masks)
             self.choose(masks=masks)
         if masks is not self._own_masks:
             raise LayerError(
@@ -117,10 +99,10 @@ class PromptWriter:
     def ids_named(self) -> set[int]:
         """Ids that the layers name."""
         named: set[int] = set()
-        for layer in (self.points, self.shapes):
+        for layer in (self._state.points, self._state.boxes):
             if layer is not None:
-                named |= objects_named(layer)
-        if self.masks is not None and self.mask_frames:
+                named |= find_names(layer)
+        if self._state.masks is not None and self.mask_frames:
             read = self._read_masks(self.mask_frames)
             named |= {key[1] for key in read.objects}
         return named
@@ -181,24 +163,24 @@ class PromptWriter:
     def take_back(self, frame_index: int, obj_id: int) -> bool:
         """Take all that was said of an object on a frame off the layers; whether it was there."""
         read = prompts_from_layers(
-            self._image, self.axes, self.points, self.shapes, current_frame=frame_index
+            self._image, self.axes, self._state.points, self._state.boxes, current_frame=frame_index
         )
         found = False
         for prompt in read:
             if (prompt.frame_index, prompt.obj_id) != (frame_index, obj_id):
                 continue
             found = True
-            for kind, layer in (("points", self.points), ("shapes", self.shapes)):
+            for kind, layer in (("points", self._state.points), ("shapes", self._state.boxes)):
                 items = {source.index for source in prompt.sources if source.kind == kind}
                 if items and layer is not None:
-                    _remove(layer, items)
+                    delete_items(layer, items)
         return self._wipe(obj_id, [frame_index]) or found
 
     def remove(self, obj_id: int) -> None:
         """Take an object off the layers."""
-        for layer in (self.points, self.shapes):
+        for layer in (self._state.points, self._state.boxes):
             if layer is not None:
-                remove_items(layer, obj_id)
+                delete_items(layer, find_items(layer, obj_id))
         self._wipe(obj_id, list(self.mask_frames))
         self._removed.add(obj_id)  # a layer of the person's own stays as it is painted
 
@@ -219,20 +201,10 @@ class PromptWriter:
         here = np.tile(position, (len(points_xy), 1))
         here[:, -2:] = napari_points(points_xy)
         places = map_points(self._image, layer, here)
-        before = {c: layer.feature_defaults[c].iloc[0] for c in layer.feature_defaults.columns}
-        layer.feature_defaults = {
-            **before,
-            "object": obj_id,
-            "label": label,
-        }
-        if isinstance(layer, Shapes):
-            layer.add_rectangles([places])
-        else:
-            layer.add(places)
-        layer.selected_data = set()
-        layer.feature_defaults = before
-        added = set(range(n_before, len(layer.data)))
-        return lambda: _remove(layer, added)
+        said = {"object": obj_id, "label": label}
+        added = AddPrompts(layer, [places] if isinstance(layer, Shapes) else [*places], said)
+        added.do()
+        return added.undo
 
     def _paint(self, frame_index: int, mask: BoolArray, obj_id: int) -> Undo:
         layer = self._mask_layer()
@@ -289,7 +261,7 @@ class PromptWriter:
         wanted, _ = read_prompts(
             self._image,
             self.axes,
-            labels_layer=self.masks,
+            labels_layer=self._state.masks,
             mask_frames=frames,
             takes_screen=False,
         )
@@ -299,8 +271,3 @@ class PromptWriter:
 def _corners(box_xyxy: FloatArray) -> FloatArray:
     x0, y0, x1, y1 = box_xyxy
     return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
-
-
-def _remove(layer: Points | Shapes, items: set[int]) -> None:
-    layer.selected_data = items
-    layer.remove_selected()

@@ -116,9 +116,9 @@ class ScriptRunner:
     @property
     def session(self) -> SessionController | None:
         """The session, if there is one of this video now."""
-        setup = self.tracking.setup
-        is_ours = setup is not None and setup.image_layer is self.image_layer
-        return self.tracking.session if is_ours else None
+        session = self.tracking.session
+        is_ours = session is not None and session.setup.image_layer is self.image_layer
+        return session if is_ours else None
 
     def results(self) -> ResultsLayer | None:
         """Where results are drawn, if there are any."""

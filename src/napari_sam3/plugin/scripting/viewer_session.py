@@ -7,19 +7,26 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from napari.layers import Image, Labels, Points, Shapes
+from napari.layers import Image, Labels, Points, Shapes, Tracks
 from numpy.typing import ArrayLike
 
 from napari_sam3.errors import MissingPromptError, RequestError, UnknownObjectError
+from napari_sam3.export.registry import choose_format
+from napari_sam3.labels.label_stack import LabelStack
+from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.controllers.session_controller import SessionController
+from napari_sam3.plugin.controllers.tracks_layer import CentroidTracks
+from napari_sam3.plugin.io.writers import write_results
+from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.layer_prompts import Skipped, TargetPrompts
 from napari_sam3.plugin.layers.prompt_snapshot import describe_skipped
+from napari_sam3.plugin.layers.results_layer import ResultsLayer
 from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count
 from napari_sam3.plugin.layers.transforms import layer_shape
+from napari_sam3.plugin.layers.viewer_frame import frame_on_screen
 from napari_sam3.plugin.model.app_state import Phase
 from napari_sam3.plugin.scripting.event_loop import OnFrame
 from napari_sam3.plugin.scripting.prompt_writer import PromptWriter
-from napari_sam3.plugin.scripting.results import ScriptResults
 from napari_sam3.plugin.scripting.script_runner import ScriptRunner
 from napari_sam3.projects import Project
 from napari_sam3.session.validation import (
@@ -31,7 +38,7 @@ from napari_sam3.session.validation import (
 from napari_sam3.values import Direction, FrameResult
 
 
-class ViewerSession(ScriptResults):
+class ViewerSession:
     """One video layer of a viewer, prompted and tracked by a script; made by `attach`.
 
     What it is told is drawn into layers, as a person would, and what the person draws there counts
@@ -55,7 +62,9 @@ class ViewerSession(ScriptResults):
         axes: StackAxes | None = None,
         project: str | Path | Project | None = None,
     ) -> None:
-        super().__init__(ScriptRunner(viewer, image_layer, axes, project))
+        self._runner = ScriptRunner(viewer, image_layer, axes, project)
+        self.viewer, self.image_layer, self.axes = viewer, image_layer, self._runner.axes
+        self._tracks = CentroidTracks(viewer)
         self._prompts = PromptWriter(self._runner.tracking, image_layer, self.axes)
         if self._runner.project is not None:
             self._prompts.draw_kept(self._runner.project.prompts)
@@ -272,6 +281,76 @@ class ViewerSession(ScriptResults):
         """Stop a propagation before its next frame; for a button or a timer of the script."""
         self._runner.tracking.stop()
 
+    # --------------------------------------------------------------- results
+
+    @property
+    def labels(self) -> Labels:
+        """The Labels layer of results; id = label. Made empty if there are none yet."""
+        self._runner.check_open()
+        return self._results().layer
+
+    @property
+    def array(self) -> LabelStack:
+        """The results as a (T, H, W) array of labels, read frame by frame; see `LabelStack`."""
+        self._runner.check_open()
+        return self._results().planes
+
+    @property
+    def objects(self) -> ObjectTable:
+        """Names, classes and divisions of the objects; what is set there is exported too."""
+        return table_of(self.labels)
+
+    def result(self, frame_index: int) -> FrameResult:
+        """The newest masks of a frame, with their scores; empty if it has not been tracked.
+
+        Raises
+        ------
+        FrameIndexError
+            If there is no such frame.
+        """
+        self._runner.check_open()
+        number = check_frame_index(frame_index, frame_count(self.image_layer, self.axes))
+        session = self._runner.session
+        if session is None or session.session is None:
+            return FrameResult(number)
+        return session.session.result(number)
+
+    def tracks(self) -> Tracks:
+        """A Tracks layer of the centroids, with lineage; made, or brought up to date.
+
+        Raises
+        ------
+        MissingPromptError
+            If there are no results yet.
+        """
+        layer = self._tracks.show_now(self.labels)
+        if layer is None:
+            raise MissingPromptError("there are no objects to show tracks of; propagate first")
+        return layer
+
+    def export(self, path: str | Path, format: str | None = None) -> Path:
+        """Write the results; what is there under that name is replaced.
+
+        Parameters
+        ----------
+        path : path-like
+            The file or folder to make.
+        format : str, optional
+            A name of `napari_sam3.export.registry.FORMATS`; told by the path if left out.
+
+        Raises
+        ------
+        RequestError
+            If there is no such format, or the path does not tell it.
+        VideoError
+            If it can't be written.
+        """
+        self._runner.check_open()
+        place = Path(path).expanduser()
+        name = choose_format(place, format)
+        write_results(name, str(place), self.image_layer, self.labels, self.axes)
+        return place
+
     # ------------------------------------------------------------------- end
 
     @property
@@ -304,6 +383,16 @@ class ViewerSession(ScriptResults):
         return f"<ViewerSession on layer {self.image_layer.name!r}, objects {self.object_ids}>"
 
     # --------------------------------------------------------------- checks
+
+    def _results(self) -> ResultsLayer:
+        found = self._runner.results()
+        if found is None:
+            self._runner.check_there()
+            found = self._runner.tracking.results_for(self.image_layer, self.axes)
+        return found
+
+    def _on_screen(self) -> int:
+        return frame_on_screen(self.image_layer, self.axes, self.viewer)
 
     def _read_prompts(
         self, frame_index: int, *, is_needed: bool = True

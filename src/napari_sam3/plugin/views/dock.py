@@ -203,7 +203,7 @@ class SegmentAndTrackWidget(QWidget):
     def _on_layers_changed(self, _event: Any = None) -> None:
         prompts = self.prompt_panel
         for combo in (self.video_panel.video, prompts.points, prompts.boxes, prompts.masks):
-            combo.refresh()
+            combo.offer()
         self.tracking.follow_layers()
         self.projects.let_go_of_deleted()
         self.project_opener.follow_layers()

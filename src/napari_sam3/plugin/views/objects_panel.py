@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+from magicgui.widgets import LineEdit
 from napari.layers import Labels
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject, QStringListModel, Qt, QTimer
@@ -16,9 +18,9 @@ from napari_sam3.plugin.controllers.frame_lock import FrameLock, count_locked, l
 from napari_sam3.plugin.controllers.object_picker import ObjectPicker
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.controllers.tracks_layer import CentroidTracks
-from napari_sam3.plugin.controllers.worker import Run, run_once
-from napari_sam3.plugin.layers.features_table import OBJECTS
-from napari_sam3.plugin.layers.label_planes import find_highest_id
+from napari_sam3.plugin.controllers.worker import Errand
+from napari_sam3.plugin.layers.features_table import OBJECTS, table_of
+from napari_sam3.plugin.layers.label_planes import find_highest_id, is_read_only
 from napari_sam3.plugin.model.lineage_text import format_lineage, parse_ids
 from napari_sam3.plugin.views.objects_form import ObjectsForm
 from napari_sam3.values import MAX_OBJECT_ID
@@ -53,7 +55,7 @@ class ObjectsPanel(QObject):
         self.fields = fields = ObjectsForm()
         self._lock = FrameLock(tracking)
         self._shown: tuple[Labels | None, int] = (None, 0)
-        self._search: Run | None = None  # for ids of new daughters
+        self._search = Errand()  # for ids of new daughters
         self._watched: Labels | None = None
         self._settled = QTimer(self)
         self._settled.setSingleShot(True)
@@ -84,16 +86,6 @@ class ObjectsPanel(QObject):
             return before
         return active if isinstance(active, Labels) else None
 
-    def rename(self, name: str) -> None:
-        """Give the current object a name."""
-        layer, obj_id = self._subject()
-        self._objects.rename(layer, obj_id, name)
-
-    def classify(self, class_name: str) -> None:
-        """Say what the current object is."""
-        layer, obj_id = self._subject()
-        self._objects.classify(layer, obj_id, class_name)
-
     def divide(self, daughters: Sequence[int]) -> None:
         """The current object divides into these; their first frame is on screen.
 
@@ -115,7 +107,7 @@ class ObjectsPanel(QObject):
         frame_index = self._frame_of(layer)
 
         def divide(highest: int) -> None:
-            one = 1 + max((highest, *self._objects.table(layer).ids, *self._taken()))
+            one = 1 + max((highest, *table_of(layer).ids, *self._taken()))
             self._objects.divide(layer, mother, [one, one + 1], frame_index)
             if self._shown == (layer, mother):
                 self._state.object_in_hand = one
@@ -125,12 +117,11 @@ class ObjectsPanel(QObject):
             )
 
         def end(act: Callable[[], object]) -> None:
-            self._search = None
             _show_errors(act)
             self.refresh()
 
-        if self._search is None:
-            self._search = run_once(
+        if not self._search.is_running:
+            self._search.start(
                 lambda: find_highest_id(layer),
                 lambda highest: end(lambda: divide(highest)),
                 lambda error: end(lambda: show_error(str(error))),
@@ -154,11 +145,10 @@ class ObjectsPanel(QObject):
         self.picker.stop()
         self.tracks.close()
         self._settled.stop()
-        if self._search is not None:
-            self._search.drop()
+        self._search.drop()
         self._watch(None)
         self._viewer.dims.events.current_step.disconnect(self._show_lock)
-        self._viewer.layers.selection.events.active.disconnect(self._on_active)
+        self._viewer.layers.selection.events.active.disconnect(self.refresh)
         self._lock.close()
 
     # ------------------------------------------------------------ what is seen
@@ -189,15 +179,15 @@ class ObjectsPanel(QObject):
             self.fields.pick.setChecked(False)
         self._shown = (layer, obj_id)
         fields, is_known = self.fields, layer is not None and obj_id > 0
-        can_change = is_known and layer is not None and not self._objects.is_read_only(layer)
+        can_change = is_known and layer is not None and not is_read_only(layer)
         for field in (fields.name, fields.class_name, fields.daughters, fields.divide):
             field.enabled = can_change
         fields.pick.setEnabled(can_change)
-        fields.show_search(self._search is not None, can_change)
+        fields.show_search(self._search.is_running, can_change)
         fields.tracks.enabled = layer is not None
         fields.subject.setText(f"Object {obj_id} of {layer.name}" if layer and is_known else "")
         fields.subject.setVisible(bool(layer and is_known))
-        table = ObjectTable() if layer is None else self._objects.table(layer)
+        table = ObjectTable() if layer is None else table_of(layer)
         info, division = table[max(1, obj_id)], table.division_of(obj_id)
         born = () if division is None else division.daughters
         texts = (info.name, info.class_name, ", ".join(map(str, born)))
@@ -219,8 +209,11 @@ class ObjectsPanel(QObject):
 
     def _connect(self) -> None:
         fields = self.fields
-        fields.name.native.editingFinished.connect(self._on_name_typed)
-        fields.class_name.native.editingFinished.connect(self._on_class_typed)
+        for field, change in (
+            (fields.name, self._objects.rename),
+            (fields.class_name, self._objects.classify),
+        ):
+            field.native.editingFinished.connect(partial(self._commit, change, field))
         fields.daughters.native.returnPressed.connect(self._on_divide_pressed)
         fields.pick.toggled.connect(self._on_pick_toggled)
         fields.divide.changed.connect(lambda _pressed: self._on_divide_pressed())
@@ -241,7 +234,7 @@ class ObjectsPanel(QObject):
             events[name].connect(self.refresh)
         events.n_locked.connect(self._show_lock)
         self._viewer.dims.events.current_step.connect(self._show_lock)
-        self._viewer.layers.selection.events.active.connect(self._on_active)
+        self._viewer.layers.selection.events.active.connect(self.refresh)
 
     def _taken(self) -> Sequence[int]:
         session = self._tracking.session
@@ -275,17 +268,11 @@ class ObjectsPanel(QObject):
             layer.events.labels_update.connect(self._on_painted)
             self._objects.show(layer)
 
-    def _on_name_typed(self) -> None:
-        self._commit(self._objects.rename, self.fields.name.native.text())
-
-    def _on_class_typed(self) -> None:
-        self._commit(self._objects.classify, self.fields.class_name.native.text())
-
-    def _commit(self, change: Callable[[Labels, int, str], None], text: str) -> None:
+    def _commit(self, change: Callable[[Labels, int, str], None], field: LineEdit) -> None:
         # the object that was shown while it was typed, which may be another one than the next
         layer, obj_id = self._shown
         if layer is not None and obj_id > 0:
-            _show_errors(lambda: change(layer, obj_id, text))
+            _show_errors(lambda: change(layer, obj_id, field.native.text()))
 
     def _on_divide_pressed(self) -> None:
         _show_errors(lambda: self.divide(parse_ids(self.fields.daughters.native.text())))
@@ -323,9 +310,6 @@ class ObjectsPanel(QObject):
         is_locked = planes.is_locked(frame_index)
         self.fields.show_lock(frame_index, is_locked, count_locked(self._tracking))
         self.fields.lock.enabled = not planes.is_read_only
-
-    def _on_active(self, _event: Any) -> None:
-        self.refresh()
 
     def _on_label_chosen(self, event: Any) -> None:
         label = int(event.source.selected_label)

@@ -8,6 +8,8 @@ from typing import Any
 from qtpy.QtWidgets import QApplication
 
 from napari_sam3.plugin.controllers.dock_opener import show_dock
+from napari_sam3.plugin.io.video_reader import read_layers
+from napari_sam3.video.folder_contents import is_pattern
 
 WINDOW_SIZE = (1400, 900)
 
@@ -26,7 +28,7 @@ def open_window(path: Path) -> Any:
     Parameters
     ----------
     path : Path
-        A project's folder, or what the reader of videos takes.
+        A project's folder, or what the reader of videos takes, a pattern too.
 
     Returns
     -------
@@ -37,7 +39,11 @@ def open_window(path: Path) -> Any:
     viewer = napari.Viewer()
     viewer.window.resize(*WINDOW_SIZE)
     try:
-        viewer.open(str(path), plugin="napari-sam3")
+        if is_pattern(path):  # napari opens what is there by that very name
+            for data, arguments, _ in read_layers(path):
+                viewer.add_image(data, **arguments)
+        else:
+            viewer.open(str(path), plugin="napari-sam3")
         show_dock(viewer)
         QApplication.processEvents()  # dock and slider take their room first
         viewer.reset_view()

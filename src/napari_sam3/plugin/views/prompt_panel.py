@@ -94,22 +94,22 @@ class PromptPanel:
         self.group = FieldGroup("Prompts")
         rows = self.group.rows
         rows.add_row(self.new.native)
-        for field in (self.points.box, self.boxes.box, self.masks.box, self.text):
+        for field in (self.points, self.boxes, self.masks, self.text):
             rows.add(field)
         rows.add(self.object, self.swatch)
         rows.add(self.sign)
         rows.add_row(self.exemplars.native)
         self._natives = {
             "text": self.text.native,
-            "points": self.points.box.native,
-            "boxes": self.boxes.box.native,
-            "masks": self.masks.box.native,
+            "points": self.points.native,
+            "boxes": self.boxes.native,
+            "masks": self.masks.native,
             "exemplars": self.exemplars.native,
         }
         self._tooltips = {kind: native.toolTip() for kind, native in self._natives.items()}
         for name in ("points", "boxes", "masks"):
             combo: LayerCombo = getattr(self, name)
-            state.events[name].connect(combo.show)
+            state.events[name].connect(combo.choose)
             combo.changed.connect(lambda layer, name=name: setattr(state, name, layer))
         bind(state, "object_in_hand", self.object)
         bind(state, "sign", self.sign)

@@ -38,19 +38,16 @@ class VideoPanel:
         self.channel = NumberField("Channel", "The channel that the model looks at, from 0.")
         fit_narrow(self.time_axis)
         self.group = FieldGroup("Video")
-        for field in (self.video.box, self.time_axis, self.channel):
+        for field in (self.video, self.time_axis, self.channel):
             self.group.rows.add(field)
         self.time_axis.changed.connect(self._on_time_axis_picked)
         self.channel.changed.connect(self._axes.choose_channel)
         events = self._state.events
         for name in ("time_axes", "time_axis", "n_channels", "channel"):
             events[name].connect(self._show_axes)
-        events.video.connect(self._show_video)
+        events.video.connect(self.video.choose)
         events.phase.connect(self._on_phase_changed)
         self._show_axes()
-
-    def _show_video(self, image_layer: Image | None) -> None:
-        self.video.show(image_layer)
 
     def _show_axes(self, _value: Any = None) -> None:
         state, rows = self._state, self.group.rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout
 
 from napari_sam3.errors import Sam3Error
@@ -16,7 +16,7 @@ from napari_sam3.models.weights import (
     save_token,
     who_am_i,
 )
-from napari_sam3.plugin.controllers.worker import Run, run_once
+from napari_sam3.plugin.controllers.worker import Errand
 from napari_sam3.plugin.views.model_dialog.text import (
     BAD,
     GOOD,
@@ -27,6 +27,7 @@ from napari_sam3.plugin.views.model_dialog.text import (
     say_error,
     say_place,
 )
+from napari_sam3.plugin.views.widgets.groups import paragraph
 
 
 class AccessPart(QGroupBox):
@@ -51,10 +52,7 @@ class AccessPart(QGroupBox):
         )
         self.check = QPushButton("Check")
         self.check.setToolTip("Ask the hub whether the token is right and access was granted.")
-        self.answer = QLabel()
-        self.answer.setWordWrap(True)
-        self.answer.setOpenExternalLinks(True)
-        self.answer.setTextFormat(Qt.TextFormat.RichText)
+        self.answer = paragraph()
         hint = QLabel(f"A token of kind 'read', from {link(TOKEN_PAGE, 'your account')}:")
         hint.setOpenExternalLinks(True)
         row = QHBoxLayout()
@@ -65,7 +63,7 @@ class AccessPart(QGroupBox):
         layout.addLayout(row)
         layout.addWidget(self.answer)
         self._weights: Weights | None = None
-        self._run: Run | None = None
+        self.errand = Errand()
         self.check.clicked.connect(self._on_check_pressed)
         self.token.returnPressed.connect(self._on_check_pressed)
 
@@ -80,10 +78,9 @@ class AccessPart(QGroupBox):
 
     def drop(self) -> None:
         """Hear no more of what was asked, and ask nothing before the next `show_state`."""
-        if self._run is not None:
-            self._run.drop()
+        if self.errand.is_running:
+            self.errand.drop()
             self.answer.clear()
-        self._run = None
         self._weights = None
         self.check.setEnabled(True)
 
@@ -98,11 +95,10 @@ class AccessPart(QGroupBox):
             account = save_token(token) if token else who_am_i()
             return account, ask_hub(weights)
 
-        self._run = run_once(ask, self._on_answer, self._on_failed)
+        self.errand.start(ask, self._on_answer, self._on_failed)
 
     def _on_answer(self, answer: tuple[Account, WeightsState]) -> None:
         account, now = answer
-        self._run = None
         self.check.setEnabled(True)
         self.token.clear()
         self.show_state(now)
@@ -115,7 +111,6 @@ class AccessPart(QGroupBox):
         self.told.emit(now)
 
     def _on_failed(self, error: Sam3Error) -> None:
-        self._run = None
         self.check.setEnabled(True)
         self._say(Line("✗", BAD, say_error(error)).html())
         self.failed.emit()

@@ -5,18 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import QEvent, Qt, Signal
-from qtpy.QtWidgets import (
-    QDialog,
-    QGroupBox,
-    QLabel,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QDialog, QGroupBox, QPushButton, QVBoxLayout, QWidget
 
 from napari_sam3.errors import Sam3Error
 from napari_sam3.models.weights import Weights, WeightsState, state_of
-from napari_sam3.plugin.controllers.worker import Run, run_once
+from napari_sam3.plugin.controllers.worker import Errand
 from napari_sam3.plugin.views.model_dialog.access import AccessPart
 from napari_sam3.plugin.views.model_dialog.download import DownloadPart
 from napari_sam3.plugin.views.model_dialog.folder import FolderPart
@@ -27,6 +20,7 @@ from napari_sam3.plugin.views.model_dialog.text import (
     say_error,
     say_what_it_is,
 )
+from napari_sam3.plugin.views.widgets.groups import paragraph
 
 _WIDTH = 520
 
@@ -41,6 +35,11 @@ class GetModelDialog(QDialog):
     ----------
     parent : QWidget
         The dock that it belongs to.
+
+    Attributes
+    ----------
+    look : Errand
+        That looks on the disk.
     """
 
     arrived = Signal(str)
@@ -52,14 +51,14 @@ class GetModelDialog(QDialog):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self.weights: Weights | None = None
-        self.about = _paragraph()
-        self.licence_name = _paragraph()
+        self.about = paragraph()
+        self.licence_name = paragraph()
         self.licence = QGroupBox("Licence")
         QVBoxLayout(self.licence).addWidget(self.licence_name)
         self.access = AccessPart()
         self.download = DownloadPart()
         self.folder = FolderPart()
-        self.trouble = _paragraph()
+        self.trouble = paragraph()
         self.trouble.setStyleSheet(f"border-left: 3px solid {BAD}; padding: 2px 0 2px 6px;")
         close = QPushButton("Close")
         close.setAutoDefault(False)  # Enter in the token field means Check
@@ -79,7 +78,7 @@ class GetModelDialog(QDialog):
         self.folder.began.connect(self._forget_trouble)
         self.folder.named.connect(self._on_named)
         self.folder.failed.connect(self._on_failed)
-        self._look: Run | None = None
+        self.look = Errand()
         self._forget_trouble()
 
     def event(self, event: QEvent | None) -> bool:
@@ -113,8 +112,7 @@ class GetModelDialog(QDialog):
 
     def abandon(self) -> None:
         """Stop what is under way, and listen no more; what has come is kept."""
-        if self._look is not None:
-            self._look.drop()
+        self.look.drop()
         self.access.drop()
         self.folder.drop()
         self.download.abandon()
@@ -139,18 +137,11 @@ class GetModelDialog(QDialog):
             self._say_licence(weights)
             self.refresh()
 
-    @property
-    def is_looking(self) -> bool:
-        """Whether the disk is being looked at."""
-        return self._look is not None
-
     def refresh(self) -> None:
         """Look on the disk again; the hub is not asked."""
         if self.weights is not None:
             weights = self.weights
-            if self._look is not None:
-                self._look.drop()
-            self._look = run_once(lambda: state_of(weights), self._show_state, self._say_error)
+            self.look.start(lambda: state_of(weights), self._show_state, self._say_error)
 
     def _say_licence(self, weights: Weights) -> None:
         licence = weights.licence
@@ -165,13 +156,11 @@ class GetModelDialog(QDialog):
         self.licence_name.setText(text)
 
     def _show_state(self, now: WeightsState) -> None:
-        self._look = None
         self.access.show_state(now)
         self.access.setVisible(now.weights.is_gated and not now.is_ready)
         self.download.show_state(now)
 
     def _say_error(self, error: Sam3Error) -> None:
-        self._look = None
         self.trouble.setText(say_error(error))
         self.trouble.setVisible(True)
 
@@ -204,11 +193,3 @@ class GetModelDialog(QDialog):
         self._say_error(error)
         self.refresh()
         self.changed.emit()
-
-
-def _paragraph() -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setOpenExternalLinks(True)
-    label.setTextFormat(Qt.TextFormat.RichText)
-    return label

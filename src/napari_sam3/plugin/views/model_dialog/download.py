@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from threading import Event
 
-from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout
 
 from napari_sam3.errors import Sam3Error
 from napari_sam3.models.weights import State, WeightsState, download, format_bytes
-from napari_sam3.plugin.controllers.worker import Run, run_once
+from napari_sam3.plugin.controllers.worker import Errand
 from napari_sam3.plugin.views.model_dialog.text import say_place, say_size
+from napari_sam3.plugin.views.widgets.groups import paragraph
 
 LOOK_MS = 100
 _PARTS = 1000  # of the bar; bytes are too many for Qt's numbers
@@ -33,10 +34,7 @@ class DownloadPart(QGroupBox):
 
     def __init__(self) -> None:
         super().__init__("Weights")
-        self.where = QLabel()
-        self.where.setWordWrap(True)
-        self.where.setOpenExternalLinks(True)
-        self.where.setTextFormat(Qt.TextFormat.RichText)
+        self.where = paragraph()
         self.get = QPushButton("Download")
         self.cancel = QPushButton("Cancel")
         self.cancel.setToolTip("Stop the download; what has come is kept.")
@@ -55,7 +53,7 @@ class DownloadPart(QGroupBox):
         self.get.clicked.connect(self.start)
         self.cancel.clicked.connect(self.stop)
         self._now: WeightsState | None = None
-        self._run: Run | None = None
+        self._errand = Errand()
         self._stop = Event()
         self._came = (0, 0)  # bytes here and in all; written by the thread
         self._clock = QTimer(self)
@@ -66,7 +64,7 @@ class DownloadPart(QGroupBox):
     @property
     def is_running(self) -> bool:
         """Whether a download is under way."""
-        return self._run is not None
+        return self._errand.is_running
 
     @property
     def progress(self) -> str:
@@ -106,7 +104,7 @@ class DownloadPart(QGroupBox):
             return download(weights, self._note, self._stop)
 
         self.began.emit()
-        self._run = run_once(fetch, self._on_done, self._on_failed, self._stop.set)
+        self._errand.start(fetch, self._on_done, self._on_failed, self._stop.set)
         self._show_running(True)
 
     def stop(self) -> None:
@@ -118,9 +116,7 @@ class DownloadPart(QGroupBox):
         """Stop, and listen no more."""
         self._clock.stop()
         self._stop.set()
-        if self._run is not None:
-            self._run.drop()
-        self._run = None
+        self._errand.drop()
 
     def _note(self, here: int, total: int) -> None:
         self._came = (here, total)
@@ -149,11 +145,9 @@ class DownloadPart(QGroupBox):
             self.progressed.emit("")
 
     def _on_done(self, _folder: Path) -> None:
-        self._run = None
         self._show_running(False)
         self.arrived.emit()
 
     def _on_failed(self, error: Sam3Error) -> None:
-        self._run = None
         self._show_running(False)
         self.failed.emit(error)

@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QGroupBox,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QPushButton,
     QVBoxLayout,
@@ -19,7 +18,8 @@ from qtpy.QtWidgets import (
 
 from napari_sam3.errors import Sam3Error
 from napari_sam3.models.weights import Weights, use_folder
-from napari_sam3.plugin.controllers.worker import Run, run_once
+from napari_sam3.plugin.controllers.worker import Errand
+from napari_sam3.plugin.views.widgets.groups import paragraph
 
 
 class FolderPart(QGroupBox):
@@ -35,9 +35,7 @@ class FolderPart(QGroupBox):
 
     def __init__(self) -> None:
         super().__init__("Without a download")
-        self.hint = QLabel()
-        self.hint.setWordWrap(True)
-        self.hint.setTextFormat(Qt.TextFormat.PlainText)
+        self.hint = paragraph(Qt.TextFormat.PlainText)
         self.browse = QPushButton("Use a local folder…")
         self.browse.setToolTip(
             "A folder in transformers' format: config.json, model.safetensors and what is beside "
@@ -63,7 +61,7 @@ class FolderPart(QGroupBox):
         self.add.clicked.connect(self._on_add_pressed)
         self.hub_id.returnPressed.connect(self._on_add_pressed)
         self._name: str | None = None
-        self._run: Run | None = None
+        self._errand = Errand()
 
     def show_for(self, name: str | None) -> None:
         """Take a folder in place of a model of ours; of one that gets a name if None."""
@@ -82,18 +80,16 @@ class FolderPart(QGroupBox):
 
     def use(self, place: str) -> None:
         """Take a folder, or a hub id; returns at once."""
-        if self._run is not None or not place:
+        if self._errand.is_running or not place:
             return
         name = _name_of(place) if self._name is None else self._name
         self.began.emit()
         self.setEnabled(False)
-        self._run = run_once(lambda: use_folder(place, name), self._on_named, self._on_failed)
+        self._errand.start(lambda: use_folder(place, name), self._on_named, self._on_failed)
 
     def drop(self) -> None:
         """Hear no more of what was asked."""
-        if self._run is not None:
-            self._run.drop()
-        self._run = None
+        self._errand.drop()
         self.setEnabled(True)
 
     def _on_browse_pressed(self) -> None:
@@ -103,13 +99,11 @@ class FolderPart(QGroupBox):
         self.use(self.hub_id.text().strip())
 
     def _on_named(self, weights: Weights) -> None:
-        self._run = None
         self.setEnabled(True)
         self.hub_id.clear()
         self.named.emit(weights)
 
     def _on_failed(self, error: Sam3Error) -> None:
-        self._run = None
         self.setEnabled(True)
         self.failed.emit(error)
 

@@ -45,6 +45,34 @@ def link(url: str | None, text: str) -> str:
     return f'<a href="{escape(url)}" style="color: {LINK_COLOUR}">{as_rich(text)}</a>'
 
 
+_ACCESS = {
+    State.NO_TOKEN: Line(
+        "…",
+        WAITING,
+        "The hub gives these weights only to accounts that it knows: accept the licence on "
+        f"{{page}}, {link(TOKEN_PAGE, 'make a token')}, and paste it above.",
+    ),
+    State.NOT_REQUESTED: Line(
+        "✗",
+        BAD,
+        "Access was not requested. Accept the licence on {page}; its authors approve each "
+        "request. Then check again.",
+    ),
+    State.PENDING: Line(
+        "…",
+        WAITING,
+        "Access was requested; the authors have not answered yet. Check again later: it can take "
+        "days.",
+    ),
+    State.REFUSED: Line(
+        "✗",
+        BAD,
+        "The authors have refused this account access. Use a folder that you may use, or another "
+        "model.",
+    ),
+}
+
+
 def say_size(weights: Weights) -> str:
     """The size of the download; empty if it is not known."""
     return "" if weights.download_bytes is None else format_bytes(weights.download_bytes)
@@ -79,36 +107,9 @@ def say_place(now: WeightsState) -> Line:
 
 def say_access(now: WeightsState) -> Line | None:
     """Whether the hub gives them to this account, and what to do; None if nobody asked yet."""
+    said = _ACCESS.get(now.state)
     page = link(now.weights.page, "the model's page")
-    if now.state is State.NO_TOKEN:
-        return Line(
-            "…",
-            WAITING,
-            f"The hub gives these weights only to accounts that it knows: accept the licence on "
-            f"{page}, {link(TOKEN_PAGE, 'make a token')}, and paste it above.",
-        )
-    if now.state is State.NOT_REQUESTED:
-        return Line(
-            "✗",
-            BAD,
-            f"Access was not requested. Accept the licence on {page}; its authors approve each "
-            "request. Then check again.",
-        )
-    if now.state is State.PENDING:
-        return Line(
-            "…",
-            WAITING,
-            "Access was requested; the authors have not answered yet. Check again later: it can "
-            "take days.",
-        )
-    if now.state is State.REFUSED:
-        return Line(
-            "✗",
-            BAD,
-            "The authors have refused this account access. Use a folder that you may use, or "
-            "another model.",
-        )
-    return None
+    return None if said is None else said._replace(text=said.text.format(page=page))
 
 
 def say_error(error: Sam3Error) -> str:

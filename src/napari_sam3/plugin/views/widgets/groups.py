@@ -119,3 +119,12 @@ def side_by_side(*widgets: QWidget) -> QWidget:
     for widget in widgets:
         layout.addWidget(widget)
     return row
+
+
+def paragraph(text_format: Qt.TextFormat = Qt.TextFormat.RichText) -> QLabel:
+    """A text of several lines, whose links open."""
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setOpenExternalLinks(True)
+    label.setTextFormat(text_format)
+    return label

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QComboBox
 LONGEST_NAME = 28
 
 
-class LayerCombo:
+class LayerCombo(ComboBox):
     """A combo box of the viewer's layers of one type.
 
     Parameters
@@ -42,45 +42,29 @@ class LayerCombo:
         self._viewer = viewer
         self._type = layer_type
         self._is_offered = is_offered
-        self.box = ComboBox(
-            label=label, tooltip=tooltip, choices=self._choices, nullable=is_optional
-        )
-        fit_narrow(self.box)
+        super().__init__(label=label, tooltip=tooltip, choices=self._list, nullable=is_optional)
+        fit_narrow(self)
 
-    @property
-    def changed(self) -> Any:
-        """Emitted with the layer when another one is chosen."""
-        return self.box.changed
-
-    @property
-    def value(self) -> Any:
-        """The layer chosen, or None."""
-        return self.box.value
-
-    @value.setter
-    def value(self, layer: Layer | None) -> None:
-        self.box.value = layer
-
-    def show(self, layer: Layer | None) -> None:
+    def choose(self, layer: Layer | None) -> None:
         """Show that a layer was chosen elsewhere; it may be newer than what is offered."""
-        with self.box.changed.blocked():
-            self.box.reset_choices()
-            if layer in self.box.choices or (layer is None and self.box._nullable):
-                self.box.value = layer
+        with self.changed.blocked():
+            self.reset_choices()
+            if layer in self.choices or (layer is None and self._nullable):
+                self.value = layer
 
-    def refresh(self) -> None:
+    def offer(self) -> None:
         """Offer the layers there are now, under their present names; the choice stays."""
-        chosen = self.box.value
-        with self.box.changed.blocked():
-            self.box.reset_choices()
-            if chosen is not None and chosen in self.box.choices:
-                self.box.value = chosen
-            elif self.box._nullable:
-                self.box.value = None
-        if self.box.value is not chosen:
-            self.box.changed.emit(self.box.value)
+        chosen = self.value
+        with self.changed.blocked():
+            self.reset_choices()
+            if chosen is not None and chosen in self.choices:
+                self.value = chosen
+            elif self._nullable:
+                self.value = None
+        if self.value is not chosen:
+            self.changed.emit(self.value)
 
-    def _choices(self, _box: Any) -> list[tuple[str, Layer]]:
+    def _list(self, _box: Any) -> list[tuple[str, Layer]]:
         layers = [
             layer
             for layer in reversed(self._viewer.layers)

@@ -1,4 +1,4 @@
-"""What can be said on the command line, and how it is read."""
+"""What can be said on the command line, and how it is read: a function for each kind of value."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class GivenPrompt:
     words: str = ""
 
 
-def parse_point(text: str) -> GivenPrompt:
+def point(text: str) -> GivenPrompt:
     """Read "[ID:]X,Y[,+|-][@N]"."""
     obj_id, body, frame_index = _split(text)
     parts = body.split(",")
@@ -62,7 +62,7 @@ def parse_point(text: str) -> GivenPrompt:
     return GivenPrompt("point", obj_id, frame_index, _numbers(text, parts), sign == "+")
 
 
-def parse_box(text: str) -> GivenPrompt:
+def box(text: str) -> GivenPrompt:
     """Read "[ID:]X0,Y0,X1,Y1[@N]"."""
     obj_id, body, frame_index = _split(text)
     parts = body.split(",")
@@ -71,7 +71,7 @@ def parse_box(text: str) -> GivenPrompt:
     return GivenPrompt("box", obj_id, frame_index, _numbers(text, parts))
 
 
-def parse_mask(text: str) -> GivenPrompt:
+def mask(text: str) -> GivenPrompt:
     """Read "[ID:]FILE[@N]"; a file whose name looks like that is taken as it is."""
     if Path(text).is_file():
         return GivenPrompt("mask", words=text)
@@ -81,7 +81,7 @@ def parse_mask(text: str) -> GivenPrompt:
     return GivenPrompt("mask", obj_id, frame_index, words=body)
 
 
-def parse_text(text: str) -> GivenPrompt:
+def text(text: str) -> GivenPrompt:
     """Read a noun phrase."""
     if not text.strip():
         raise argparse.ArgumentTypeError("the text is empty; name what to look for, as 'cell'")
@@ -99,13 +99,13 @@ def _number_parser(least: int, refusal: str) -> Callable[[str], int]:
     return parse
 
 
-parse_index = _number_parser(0, "no frame number; frames count from 0")
-parse_count = _number_parser(1, "no number of frames; give 1 or more")
-parse_jobs = _number_parser(1, "no number of processes; give 1 or more")
-parse_pixels = _number_parser(1, "no number of pixels; give 1 or more")
+index = _number_parser(0, "no frame number; frames count from 0")
+count = _number_parser(1, "no number of frames; give 1 or more")
+jobs = _number_parser(1, "no number of processes; give 1 or more")
+pixels = _number_parser(1, "no number of pixels; give 1 or more")
 
 
-def parse_contrast(text: str) -> tuple[float, float]:
+def contrast(text: str) -> tuple[float, float]:
     """Read "LOW,HIGH"."""
     parts = text.split(",")
     if len(parts) != 2:
@@ -116,7 +116,7 @@ def parse_contrast(text: str) -> tuple[float, float]:
     return low, high
 
 
-def parse_formats(text: str) -> tuple[str, ...]:
+def formats(text: str) -> tuple[str, ...]:
     """Read a list of formats."""
     names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     for name in names:
@@ -129,7 +129,7 @@ def parse_formats(text: str) -> tuple[str, ...]:
     return names
 
 
-def parse_pixel_size(text: str) -> tuple[tuple[float, float], str]:
+def pixel_size(text: str) -> tuple[tuple[float, float], str]:
     """Read "SIZE[,WIDTH]UNIT": height and width of a pixel, and their unit."""
     found = re.fullmatch(r"\s*([0-9.eE+-]+)(?:,([0-9.eE+-]+))?\s*(nm|um|µm|mm|cm|m)\s*", text)
     if not found:

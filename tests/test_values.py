@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_sam3.values import ObjectMask, PackedMask, label_image, without_overlap
+from napari_sam3.values import MAX_OBJECT_ID, ObjectMask, PackedMask, label_image, without_overlap
 
 
 def box_mask(x0, y0, x1, y1, score=1.0):
@@ -71,5 +71,7 @@ def test_label_image():
     labels = label_image({1: box_mask(0, 0, 2, 2), 300: box_mask(5, 5, 6, 6)}, (20, 30))
     assert labels.dtype == np.uint16
     assert sorted(np.unique(labels)) == [0, 1, 300]
+    greatest = label_image({MAX_OBJECT_ID: box_mask(0, 0, 2, 2)}, (20, 30))
+    assert greatest.max() == MAX_OBJECT_ID
     with pytest.raises(ValueError, match="300 does not fit into uint8"):
         label_image({300: box_mask(0, 0, 1, 1)}, (20, 30), np.uint8)

@@ -313,7 +313,7 @@ def without_overlap(masks: Mapping[int, ObjectMask]) -> dict[int, ObjectMask]:
 def label_image(
     masks: Mapping[int, ObjectMask] | Iterable[tuple[int, ObjectMask]],
     size: tuple[int, int],
-    dtype: Any = np.uint16,
+    dtype: Any = None,
 ) -> NDArray[Any]:
     """Draw the objects of one frame as a label image.
 
@@ -323,8 +323,8 @@ def label_image(
         Not overlapping.
     size : (height, width)
         Of the frame, px.
-    dtype : integer dtype
-        Must hold the highest id.
+    dtype : integer dtype, optional
+        Must hold the highest id; uint16 if left out, or `LABEL_DTYPE` where an id needs it.
 
     Returns
     -------
@@ -337,6 +337,9 @@ def label_image(
         If an id does not fit into `dtype`.
     """
     items = list(masks.items() if isinstance(masks, Mapping) else masks)
+    if dtype is None:
+        is_small = max((i for i, _ in items), default=0) <= np.iinfo(np.uint16).max
+        dtype = np.uint16 if is_small else LABEL_DTYPE
     labels = np.zeros(size, dtype)
     largest = np.iinfo(labels.dtype).max
     for obj_id, mask in items:

@@ -157,6 +157,19 @@ def test_labels_are_taken_on_their_own_frame(tmp_path, video, capsys):
     assert "3 frames of labels, the video 5" in capsys.readouterr().err
 
 
+def test_pictures_of_some_frames_are_taken_on_theirs(tmp_path, video, capsys):
+    folder = tmp_path / "SEG"
+    folder.mkdir()
+    for number in (1, 3):
+        tifffile.imwrite(folder / f"man_seg{number:03d}.tif", LABELS[number])
+    out = ("-o", str(tmp_path / "out"), "--model", "fake", "--formats", "tiff")
+    assert main(["track", str(video), "--mask", f"{folder}@3", *out]) == 0
+    found = tifffile.imread(tmp_path / "out" / "labels.tif")
+    np.testing.assert_array_equal(found[3], LABELS[3])
+    assert main(["track", str(video), "--mask", f"{folder}@2", *out, "--overwrite"]) == 2
+    assert "empty on frame 2" in capsys.readouterr().err
+
+
 def test_a_folder_has_the_results_of_one_video(tmp_path, capsys):
     for name, digit in (("a", "0"), ("b", "1")):
         facts = VideoFacts(T, H, W, name=f"{name}.mp4", sha256=digit * 64)
@@ -179,14 +192,18 @@ def test_a_file_of_others_is_never_replaced(tmp_path, capsys):
     assert (tmp_path / "out" / SHARED).read_text() == "{}"
 
 
-def test_the_number_of_frame_0_can_be_said(tmp_path):
+def test_the_number_of_frame_0_can_be_said(tmp_path, capsys):
     folder = tmp_path / "01_RES"
     folder.mkdir()
     for number in (1, 2):
         tifffile.imwrite(folder / f"mask{number:03d}.tif", LABELS[number])
     (folder / "res_track.txt").write_text("4 1 2 0\n9 1 2 0\n")
-    out = ("-o", tmp_path / "out", "--formats", "coco", "--first-number", "1")
+    out = ("-o", tmp_path / "out", "--formats", "coco")
     assert export(folder, *out) == 0
+    (told,) = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert told.startswith(f"napari-sam3: warning: {str(folder)!r}: its pictures have the numbers")
+    assert export(folder, *out, "--overwrite", "--first-number", "1") == 0
+    assert "warning" not in capsys.readouterr().err
     said = json.loads((tmp_path / "out" / "coco.json").read_text())
     assert [image["frame_index"] for image in said["images"]] == [0, 1]
 

@@ -15,6 +15,7 @@ from napari_sam3.export.temporary_frames import TemporaryFrames
 from napari_sam3.export.writer import write_all
 from napari_sam3.session.frames import RgbFrames
 from napari_sam3.video.array_video import ArrayVideo
+from napari_sam3.video.video_facts import VideoFacts
 
 SQUARES = np.random.default_rng(0).integers(0, 60, (3, 18, 22)).astype(np.uint16)
 resource = pytest.importorskip("resource")  # not every system limits files
@@ -33,9 +34,11 @@ def room_for(bytes_a_file: int):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def write(name: str, path: Path, labels: np.ndarray = NOISE) -> None:
+def write(
+    name: str, path: Path, labels: np.ndarray = NOISE, facts: VideoFacts | None = None
+) -> None:
     video = ArrayVideo(np.arange(labels.size, dtype=np.uint8).reshape(labels.shape))
-    scene = Scene(shape=labels.shape, video=video, frames=RgbFrames(video))
+    scene = Scene(shape=labels.shape, facts=facts, video=video, frames=RgbFrames(video))
     write_all(open_writer(name, path, scene), labels)
 
 
@@ -72,6 +75,18 @@ def test_a_disk_that_fails_at_the_end_is_told_alike(tmp_path, name, monkeypatch)
     monkeypatch.setattr(TemporaryFrames, "read", fail)
     with pytest.raises(VideoError, match="No space left on device"):
         write(name, path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_room_for_the_facts_beside_it_there_is_no_result(tmp_path, name, monkeypatch):
+    def fail(self, *args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", fail)
+    facts = VideoFacts(*NOISE.shape, name="film.mp4")
+    with pytest.raises(VideoError, match="No space left on device"):
+        write(name, tmp_path / FORMATS[name].target.rstrip("/"), facts=facts)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -361,6 +361,33 @@ def test_labels_beyond_the_highest_id_are_refused(tmp_path):
         labels[0]
 
 
+@pytest.mark.parametrize("where", [0.0, 0.5, 0.9])
+def test_damaged_pixels_are_one_clear_error(tmp_path, where):
+    path = tmp_path / "a.tif"
+    stack = np.random.default_rng(0).integers(0, 9, (2, 60, 60)).astype(np.uint16)
+    tifffile.imwrite(path, stack, compression="zlib", metadata=None)
+    with tifffile.TiffFile(path) as tiff:
+        offset, length = tiff.pages[1].dataoffsets[0], tiff.pages[1].databytecounts[0]
+    content = bytearray(path.read_bytes())
+    at = offset + int(where * length)
+    content[at : at + 20] = bytes(20)
+    path.write_bytes(content)
+    with open_labels(path) as labels:
+        np.testing.assert_array_equal(labels[0], stack[0])
+        with pytest.raises(VideoError, match="may be damaged"):
+            labels[1]
+
+
+def test_floats_that_were_away_are_checked_before_they_are_joined(tmp_path):
+    folder = make_ctc(tmp_path / "01_RES", {0: 1, 1: 0}, "1 0 0 0\n2 2 3 1\n")
+    tifffile.imwrite(folder / "mask002.tif", plane(2).astype(np.float32))
+    tifffile.imwrite(folder / "mask003.tif", plane(2).astype(np.float32) / 4)
+    labels, _ = opened(folder)
+    assert labels[2].max() == 1
+    with pytest.raises(VideoError, match=r"value 0\.5"):
+        labels[3]
+
+
 def test_one_file_of_a_stack_in_several_is_refused(tmp_path):
     whole = tifffile.OmeXml()
     whole.addimage(np.uint16, (2, *SIZE), (2, 1, 1, *SIZE, 1), axes="TYX")

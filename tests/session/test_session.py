@@ -19,6 +19,7 @@ from napari_sam3.errors import (
 from napari_sam3.models.base import Capabilities
 from napari_sam3.models.fake import FakeModel
 from napari_sam3.models.registry import load_model
+from napari_sam3.session.saved_prompts import prompts_from_json, prompts_to_json
 from napari_sam3.session.session import VideoSession
 from napari_sam3.video import open_video
 
@@ -202,6 +203,22 @@ def test_objects_are_shown_where_they_live(session):
     assert list(session.result(2).objects) == [1]
     session.limit_lives(None)
     assert list(session.result(2).objects) == [1, 2]
+
+
+@pytest.mark.parametrize("model", ["fake", "optical-flow"])
+def test_the_highest_id_is_followed_and_no_higher_one_is_issued(disc_folder, model):
+    highest = 2**31 - 1
+    with VideoSession(disc_folder, model) as session:
+        with pytest.raises(RequestError, match=f"1 to {highest}"):
+            session.add_prompt(0, points=[[20, 20]], obj_id=highest + 1)
+        session.add_prompt(0, points=[[20, 20]], obj_id=highest)
+        with pytest.raises(RequestError, match="name a lower one"):
+            session.add_prompt(0, points=[[30, 20]])
+        session.add_prompt(0, points=[[50, 40]], obj_id=7)
+        results = list(session.propagate("forward"))
+        assert highest in results[1].objects
+        kept = prompts_from_json(prompts_to_json(session.list_prompts()))
+        assert {prompt.obj_id for prompt in kept} == {7, highest}
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
+from typing import TextIO
 
 from napari_sam3 import __version__
 from napari_sam3.cli import parse
@@ -74,9 +76,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as exit_:  # argparse has printed why
         return int(exit_.code or 0)
     try:
-        run = import_module(f"napari_sam3.cli.{arguments.command}").run
-        code = int(run(arguments))
-        sys.stdout.flush()
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            run = import_module(f"napari_sam3.cli.{arguments.command}").run
+            code = int(run(arguments))
+            sys.stdout.flush()
         return code
     except Sam3Error as exc:
         print(f"napari-sam3: error: {' '.join(str(exc).split())}", file=sys.stderr)
@@ -90,6 +94,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as exc:  # as where the output goes to a disk that is full
         print(f"napari-sam3: error: {exc}", file=sys.stderr)
         return FAILED
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """What is told of files in one line; what is for developers as ever."""
+    if issubclass(category, UserWarning):
+        print(f"napari-sam3: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    else:
+        print(
+            warnings.formatwarning(message, category, filename, lineno, line),
+            end="",
+            file=file or sys.stderr,
+        )
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:

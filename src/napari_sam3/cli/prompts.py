@@ -141,7 +141,7 @@ def read_labels(prompt: GivenPrompt, frame_index: int, length: int) -> NDArray[n
     with open_labels(prompt.words) as labels:
         if len(labels) == 1:
             found = labels[0]
-        elif len(labels) == length and place < length:
+        elif place < len(labels) <= length and (len(labels) == length or labels.may_go_on):
             found = labels[place]
         else:
             raise RequestError(

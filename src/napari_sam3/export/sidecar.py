@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from napari_sam3.errors import VideoError
@@ -28,8 +28,19 @@ def sidecar_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.video.json")
 
 
-def write_sidecar(place: Path, facts: VideoFacts, processed: Iterable[int] | None = None) -> None:
-    """Write facts of a video to a file; of the one beside a result also which frames it has.
+def write_sidecar(place: Path, facts: VideoFacts) -> None:
+    """Write facts of a video to a file."""
+    with sidecar_ready(place, facts):
+        pass
+
+
+@contextmanager
+def sidecar_ready(
+    place: Path, facts: VideoFacts, processed: Iterable[int] | None = None
+) -> Iterator[None]:
+    """Have facts of a video in their file when the block ends without an error.
+
+    They are on the disk before it begins: what is written in it is never without them.
 
     Parameters
     ----------
@@ -46,6 +57,7 @@ def write_sidecar(place: Path, facts: VideoFacts, processed: Iterable[int] | Non
     place.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(place) as part:
         part.write_text(json.dumps(said, indent=1), encoding="utf-8")
+        yield
 
 
 def remove_sidecar(path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
-from napari_sam3.export.sidecar import remove_sidecar, sidecar_path, write_sidecar
+from napari_sam3.export.sidecar import remove_sidecar, sidecar_path, sidecar_ready
 from napari_sam3.export.temporary_frames import TemporaryFrames, TemporaryLabels
 from napari_sam3.export.whole_folder import check_replaceable
 from napari_sam3.export.write_errors import explain_write_errors
@@ -151,9 +151,7 @@ class ResultWriter(ABC):
         ValueError
             If the writer is closed or there is no such frame.
         """
-        highest = max(result.objects, default=0)
-        dtype = np.uint16 if highest <= np.iinfo(np.uint16).max else np.uint32
-        labels = label_image(result.objects, self.shape[1:], dtype)
+        labels = label_image(result.objects, self.shape[1:])
         known = sources or {}
         notes = {
             obj_id: ObjectNote(mask.score, known.get(obj_id, "propagated"))
@@ -218,20 +216,22 @@ class ResultWriter(ABC):
         self._is_open = False
         try:
             with explain_write_errors(self.path):
-                self._finish()
-                if self.path.exists():
-                    self._tell_facts()
+                self._finish_with_facts()
         finally:
             self._held.close()
 
-    def _tell_facts(self) -> None:
-        """Write what is to be told beside the results; leave nothing of earlier ones there."""
+    def _finish_with_facts(self) -> None:
+        """Put the file in its place, and what is to be told beside it; nothing earlier stays."""
+        beside = sidecar_path(self.path)
         is_told = self.tells_frames or len(self._processed) == self.shape[0]
-        if not is_told or (self.facts is not None and self.writes_sidecar):
-            processed = None if is_told else self.processed
-            write_sidecar(sidecar_path(self.path), self.known_facts, processed)
-        else:
+        if is_told and not (self.facts is not None and self.writes_sidecar):
+            self._finish()
             remove_sidecar(self.path)
+            return
+        with sidecar_ready(beside, self.known_facts, None if is_told else self.processed):
+            self._finish()
+        if not self.path.exists():  # a film without a frame
+            beside.unlink()
 
     def discard(self) -> None:
         """Close without a file."""

@@ -79,16 +79,17 @@ class CocoLabels(AnnotatedLabels):
             classes = (names.get(a.get("category_id")) for a in kept)
             entries = zip(ids.ids, kept, classes, strict=True)
             objects, problems = read_objects(entries, ids.raised, numbers.first)
-            length = max(max(frames.values()) + 1, _length_said(content))
+            said = _length_said(content)
         told = [*filter(None, [numbers.doubt]), *ids.told, *problems]
         if left_out := len(content["annotations"]) - len(kept):
             told.append(f"annotations without a mask are left out ({left_out})")
         (size,) = sizes
         super().__init__(
             path,
-            (length, *size),
+            (max(max(frames.values()) + 1, said), *size),
             greatest=max(ids.ids, default=0),
             known=sorted(frames.values()),
+            may_go_on=not said,
             objects=objects,
             told=told,
         )
@@ -139,6 +140,7 @@ class YoutubeVisLabels(AnnotatedLabels):
             (max(numbers.frames) + 1, *size),
             greatest=max(ids.ids, default=0),
             known=known,
+            may_go_on=PROCESSED not in video,
             objects=objects,
             told=[*filter(None, [numbers.doubt]), *ids.told, *problems],
         )

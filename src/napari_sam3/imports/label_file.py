@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import operator
+import struct
 import warnings
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -38,6 +40,8 @@ class LabelFile(ABC):
     known : sequence of int, optional
         Frames that were labelled, if only with background, where the format tells; all that it
         holds if left out.
+    may_go_on : bool
+        Whether nothing tells the length of the video.
     objects : ObjectTable, optional
         See below.
     told : sequence of str
@@ -53,6 +57,8 @@ class LabelFile(ABC):
         uint16, or uint32 where labels are larger.
     facts : VideoFacts or None
         Of the video, where they lie beside the file.
+    may_go_on : bool
+        Whether the video may have more frames: only some are known, and nothing tells its length.
     objects : ObjectTable
         Names, classes and divisions, where the format tells.
     """
@@ -66,6 +72,7 @@ class LabelFile(ABC):
         *,
         greatest: int,
         known: Sequence[int] | None = None,
+        may_go_on: bool = False,
         objects: ObjectTable | None = None,
         told: Sequence[str] = (),
     ) -> None:
@@ -85,6 +92,8 @@ class LabelFile(ABC):
                 )
             shape = self.facts.shape
         self.shape = shape
+        is_partial = known is not None and len(known) < self._frames_there
+        self.may_go_on = may_go_on and is_partial and self.facts is None
         processed = read_processed(path, shape[0])
         if processed is not None:
             known = processed
@@ -182,6 +191,13 @@ def draw_masks(
     return labels
 
 
+_DAMAGE = (
+    *(OSError, ValueError, LookupError, TypeError, SyntaxError, ArithmeticError),
+    *(RuntimeError, AttributeError, struct.error, zlib.error),
+)
+"""What the readers of TIFF, PNG, Zarr and JSON raise on damaged files."""
+
+
 @contextmanager
 def explain_read_errors(path: Path) -> Iterator[None]:
     """Turn what libraries say about a file into a `VideoError` that names it."""
@@ -189,8 +205,7 @@ def explain_read_errors(path: Path) -> Iterator[None]:
         yield
     except VideoError:
         raise
-    # what the readers of TIFF, PNG, Zarr and JSON raise on damaged files
-    except (OSError, ValueError, LookupError, TypeError, SyntaxError, ArithmeticError) as exc:
+    except _DAMAGE as exc:
         reason = getattr(exc, "strerror", None) or f"{type(exc).__name__}: {exc}"
         raise VideoError(
             f"the labels in {str(path)!r} can't be read ({reason}); the file may be damaged"

@@ -79,5 +79,5 @@ def open_labels(path: str | os.PathLike[str], *, first_number: int | None = None
         return TiffLabels(place) if suffix in TIFF_SUFFIXES else PictureLabels(place, [place])
     raise VideoError(
         f"{str(place)!r} is of no format of labels that is known here: TIFF, PNG, OME-Zarr, COCO "
-        "or YouTube-VIS JSON, or a folder of pictures"
+        "or YouTube-VIS JSON, or a folder of pictures; boxes alone, as of MOT, are no labels"
     )

@@ -41,8 +41,8 @@ class TiffLabels(LabelFile):
                         "labels as one file"
                     )
                 shape = tuple(n for n in series.shape if n != 1)
-            height, width = series.shape[-2:]
-            frames = int(np.prod(series.shape[:-2], dtype=np.int64))
+                height, width = series.shape[-2:]
+                frames = int(np.prod(series.shape[:-2], dtype=np.int64))
             if len(shape) > 3 or (len(shape) == 3 and frames == 1) or "S" in series.axes:
                 raise VideoError(
                     f"{str(path)!r} has the axes {series.axes} {series.shape}; labels are "
@@ -50,14 +50,15 @@ class TiffLabels(LabelFile):
                 )
             size = (int(height), int(width))
             with explain_read_errors(path):
+                is_one_piece = len(series.pages) != frames or series.pages[0] is None
                 said = PROCESSED_IN_TIFF.search(str(self._tiff.pages.first.description))
                 known = None if said is None else read_frames(said[1], frames)
             greatest = greatest_of(series.dtype)
             super().__init__(path, (frames, *size), greatest=greatest, known=known)
             self._series = series
-            # ImageJ writes one page for many frames, all in one piece
+            # ImageJ writes one page for many frames
             self._whole: NDArray[Any] | None = None
-            if len(series.pages) != frames or series.pages[0] is None:
+            if is_one_piece:
                 with explain_read_errors(path):
                     if series.dataoffset is not None:
                         self._whole = tifffile.memmap(path, mode="r", series=0)
@@ -117,6 +118,7 @@ class PictureLabels(LabelFile):
             (max(max(self._files) + 1, length), first.shape[0], first.shape[1]),
             greatest=greatest,
             known=sorted(self._files),
+            may_go_on=not length,
             objects=lineage.objects,
             told=[*filter(None, [numbers.doubt]), *lineage.told],
         )
@@ -132,7 +134,7 @@ class PictureLabels(LabelFile):
         labels = read_picture(file)
         if not self._renamed:
             return labels
-        objects = labels.astype(np.int64)
+        objects = labels.astype(np.float64 if labels.dtype.kind == "f" else np.int64)
         for label in set(np.unique(labels).tolist()) & self._renamed.keys():
             objects[labels == label] = self._renamed[label]
         return objects

@@ -316,7 +316,14 @@ class LabelStack:
         -------
         bool
             False, and nothing is changed, on a locked frame.
+
+        Raises
+        ------
+        StoreError
+            Of a `LabelStore`, if the disk is full; the frame is not taken. Draw it again when there
+            is room.
         """
+        self._make_way()
         frame_index = self._number(frame_index)
         values = fit_values(labels, self.shape[1:], self.dtype)
         packed = pack_notes(notes)
@@ -402,6 +409,9 @@ class LabelStack:
     def _number(self, frame_index: int) -> int:
         """The frame's index, counted from the start."""
         return range(self.shape[0])[operator.index(frame_index)]
+
+    def _make_way(self) -> None:
+        """Wait until a frame can be taken."""
 
     def _check_writable(self) -> None:
         """Raise where nothing can be changed."""

@@ -7,10 +7,9 @@ import logging
 import os
 import weakref
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -28,7 +27,6 @@ from napari_sam3.labels.frame_records import (
     write_records,
 )
 from napari_sam3.labels.label_stack import CACHE_BYTES, LabelStack
-from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.labels.store_recovery import FoundStore, find_store
 
 logger = logging.getLogger(__name__)
@@ -39,8 +37,6 @@ PAINT_DELAY_S = 0.5  # after a stroke, for writing takes longer than the brush m
 LONGEST_DELAY_S = 3.0
 
 CHECKED_BYTES = 16 * 2**20
-
-_NO_NOTES: Mapping[int, ObjectNote] = MappingProxyType({})
 
 
 class LabelStore(LabelStack):
@@ -196,26 +192,12 @@ class LabelStore(LabelStack):
 
     # ---------------------------------------------------------------- writing
 
-    def draw(
-        self,
-        frame_index: int,
-        labels: Any,
-        notes: Mapping[int, ObjectNote] = _NO_NOTES,
-        *,
-        run: int = 0,
-    ) -> bool:
-        """Write a whole frame, not by hand; see `LabelStack.draw`. It is on its way to the disk.
-
-        Raises
-        ------
-        StoreError
-            If the disk is full; the frame is not taken. Draw it again when there is room.
-        """
+    def _make_way(self) -> None:
+        """Wait until what is drawn can be taken; raises if the disk is full."""
         self._check_writable()
         failure = self._writer.wait_for_room()
         if failure is not None:
             raise self._explain(failure) from failure
-        return super().draw(frame_index, labels, notes, run=run)
 
     def flush(self) -> None:
         """Wait until all is on disk.

@@ -253,7 +253,7 @@ def prompts_to_json(prompts: Iterable[SavedPrompt], *, with_answers: bool = True
     data: dict[str, Any] = {"format": FORMAT, "version": VERSION}
     if isinstance(prompts, PromptList) and with_answers:
         data["model"] = prompts.model
-        data["next_id"] = prompts.next_id
+        data["next_id"] = min(prompts.next_id, MAX_OBJECT_ID)
         data["found"] = sorted(prompts.found)
         data["twins"] = sorted(map(list, prompts.twins))
     if isinstance(prompts, PromptList):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from napari_sam3.errors import UnknownObjectError
+from napari_sam3.errors import RequestError, UnknownObjectError
 from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
 from napari_sam3.values import (
+    MAX_OBJECT_ID,
     Concept,
     FrameResult,
     Journal,
@@ -33,12 +34,21 @@ class Draft:
 
     def new_id(self) -> int:
         """The next free id."""
-        return self.take_id(self.next_id)
+        return self.take_id(_check_free(self.next_id))
 
     def take_id(self, obj_id: int) -> int:
         """An id that a caller named; ids issued later are higher."""
         self.next_id = max(self.next_id, obj_id + 1)
         return obj_id
+
+
+def _check_free(obj_id: int) -> int:
+    if obj_id > MAX_OBJECT_ID:
+        raise RequestError(
+            f"no id is free for a new object: {MAX_OBJECT_ID}, the highest, is in use; name a "
+            "lower one with obj_id"
+        )
+    return obj_id
 
 
 class SessionState:
@@ -196,7 +206,7 @@ class SessionState:
 
     def issue_id(self) -> int:
         """An id for an object that a model finds by itself."""
-        number = self._next_id
+        number = _check_free(self._next_id)
         self._next_id += 1
         self._issued.add(number)
         self._found.add(number)

@@ -274,7 +274,10 @@ def _index_file(path: Path) -> tuple[StreamInfo, DecodedStart]:
         if index is None and len(packets):
             start.close()
             index, start = _decode_through(path, number, packets, rate or 25.0, ("dts", "pos"))
-            is_through_damaged = start.is_damaged
+            n_listed = int((~packets.is_discarded).sum())
+            is_through_damaged = start.is_damaged or (
+                not packets.has_fields and len(index) < n_listed
+            )
     breaks_off = packets.cut_short
     if index is not None and len(index) and packets.cut_short is not False:
         whole = count_whole(path, number, index) if may_end_in_part else len(index)
@@ -352,7 +355,8 @@ def _check_avi(container: Any, stream: Any, packets: PacketTable) -> tuple[bool,
     rows = [(e.timestamp, e.pos + _CHUNK_HEADER) for e in stream.index_entries if e.size]
     entries = np.array(rows, np.int64).reshape(-1, 2)
     agree = np.array_equal(entries, np.stack([packets.dts, packets.pos], axis=1))
-    return not agree, len(entries) or int(stream.frames or 0)
+    # those of an index that is damaged are fewer than the head says
+    return not agree, max(len(entries), read_announced(container, stream, None)[0])
 
 
 def _index_by_place(
@@ -376,7 +380,7 @@ def _decode_through(
     stamps: list[int] = []
     keys: set[int] | None = set() if packets.header else None
     start = DecodedStart()
-    with closing(Decoder(path, number, kind)) as decoder:
+    with closing(Decoder(path, number, kind, is_strict=False)) as decoder:
         for stamp, frame in decoder.decode():
             if keys is not None and (stamp is None or stamp in stamps[-READ_ON:]):
                 # made up by the decoder over a hole

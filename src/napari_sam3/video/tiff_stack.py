@@ -12,6 +12,7 @@ import re
 import warnings
 import weakref
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from io import BufferedReader
@@ -374,7 +375,9 @@ def open_stack(path: Path, file: LoneFile) -> tuple[Pages, int | None, Calibrati
             raise EOFError("it ends before its first picture does")
         announced = _announced(tiff)
         lost = announced - len(stack) if announced > len(stack) else None
-    stack.note = _tell_of_others(path, plan)
+    if lost == 0 and _announced(tiff) > stack.n_announced:
+        lost = _announced(tiff) - len(stack)
+    stack.note = stack.note or _tell_of_others(path, plan)
     try:
         calibration = read_calibration(tiff)
     except PICTURE_ERRORS:
@@ -516,7 +519,16 @@ def _find_series(path: Path, tiff: tifffile.TiffFile, file: BufferedReader) -> P
     if n_leading == 0 and len(series) > 1:
         # written page by page, each as a series of its own
         alike = [s for s in series if (s.shape, s.dtype) == (first.shape, first.dtype)]
-        return _TiffPages(page, f"Q{axes}", [s.pages[0] for s in alike])
+        stack = _TiffPages(page, f"Q{axes}", [s.pages[0] for s in alike])
+        # not those of a pyramid, or a thumbnail
+        others = Counter((s.shape, s.dtype) for s in series if s not in alike)
+        n_others = max(others.values(), default=0)
+        if n_others > 1:
+            stack.note = (
+                f"holds {n_others} pages of another size or type than the first one, which are "
+                "left out"
+            )
+        return stack
     n_frames = shape[0] if n_leading else 1
     if first.dataoffset is not None and page.is_contiguous and page.photometric not in _NO_RGB:
         return _Run(page, axes, n_frames, file, first.dataoffset, tiff.byteorder)

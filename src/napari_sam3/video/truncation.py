@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 _SEGMENT = bytes.fromhex("18538067")
 """Matroska's element that holds the whole video (RFC 9559, 5.1)."""
@@ -46,7 +46,7 @@ def is_cut_short(path: Path, container: str) -> bool | None:
         if container == "nut":
             return not _ends_with_nut_index(file)
         if container == "gif":
-            return not _walk_gif(file)[1]
+            return not _walk_gif(file).is_ended
         if "matroska" in container:
             end = _segment_end(file)
             return None if end is None else end > length
@@ -65,6 +65,9 @@ def is_sound(path: Path, container: str) -> bool:
     container : str
         FFmpeg's name of the format.
     """
+    if container in _RAW and path.suffix.lower() in _PACKED:
+        # what held the packets is so damaged that it was not known for what it is
+        return False
     with path.open("rb") as file:
         end = file.seek(0, 2)
         if "matroska" in container:
@@ -73,10 +76,15 @@ def is_sound(path: Path, container: str) -> bool:
             return _walk_flv(file, end)
         if "mp4" in container:
             return _walk_mp4(file, end)
+        if container == "gif":
+            return _walk_gif(file).is_regular
         if container == "apng":
             return _walk_png(file, end)
     return True
 
+
+_RAW = ("mjpeg", "h264", "hevc", "mpegvideo", "m4v", "h263", "vc1", "obu")
+_PACKED = (".avi", ".mp4", ".mov", ".mkv", ".webm", ".flv", ".ts", ".mts", ".wmv", ".mxf")
 
 _CLUSTER = 0x1F43B675
 _IN_SEGMENT = frozenset(
@@ -216,16 +224,24 @@ def _segment_end(file: BinaryIO) -> int | None:
 def count_gif_pictures(path: Path) -> int:
     """How many pictures of a GIF are whole."""
     with path.open("rb") as file:
-        return _walk_gif(file)[0]
+        return _walk_gif(file).n_pictures
 
 
-def _walk_gif(file: BinaryIO) -> tuple[int, bool]:
-    """Count a GIF's whole pictures, and see whether it comes to its end (GIF89a, 17 to 27)."""
+class _GifParts(NamedTuple):
+    """What is in a GIF: whole pictures; whether it comes to its end, its blocks all as usual."""
+
+    n_pictures: int
+    is_ended: bool
+    is_regular: bool
+
+
+def _walk_gif(file: BinaryIO) -> _GifParts:
+    """Walk over the blocks of a GIF (GIF89a, 17 to 27)."""
     file.seek(0)
     head = file.read(13)
-    n_pictures = 0
+    n_pictures, is_regular = 0, True
     if len(head) < 13:
-        return n_pictures, False
+        return _GifParts(0, False, False)
     file.seek(_n_bytes_of_colours(head[10]), 1)
     while True:
         kind = file.read(1)
@@ -234,19 +250,25 @@ def _walk_gif(file: BinaryIO) -> tuple[int, bool]:
         elif kind == b"\x2c":
             head = file.read(9)
             if len(head) < 9:
-                return n_pictures, False
+                return _GifParts(n_pictures, False, is_regular)
             file.seek(_n_bytes_of_colours(head[8]) + 1, 1)
         else:
             # some programs write zeros behind the last picture, and others other things
             rest = file.read(_LOOKED_AT)
             is_end = kind == b"\x3b" or (kind == b"\x00" and not rest.strip(b"\0\x3b"))
-            return n_pictures, is_end and b"\x21\xf9\x04" not in rest
+            is_end = is_end and b"\x21\xf9\x04" not in rest
+            return _GifParts(n_pictures, is_end, is_regular)
+        lengths = []
         while length := file.read(1):
             if length == b"\0":
                 break
             file.seek(length[0], 1)
+            lengths.append(length[0])
         else:
-            return n_pictures, False
+            return _GifParts(n_pictures, False, is_regular)
+        # of a picture's data writers fill all parts alike but the last
+        if kind == b"\x2c" and (len(set(lengths[:-1])) > 1 or lengths[-1:] > lengths[:1]):
+            is_regular = False
         n_pictures += kind == b"\x2c"
 
 

@@ -51,7 +51,7 @@ class TiffStack(Video):
 
     def __init__(self, path: Path) -> None:
         self._lock = FairLock()
-        self._file = LoneFile(path)
+        self._file = LoneFile(path.open("rb", buffering=0))
         weakref.finalize(self, self._file.close).atexit = False
         try:
             self._source, self._lost, calibration = open_stack(path, self._file)

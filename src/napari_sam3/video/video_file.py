@@ -201,8 +201,9 @@ class VideoFile(Video):
         if not self._probe.warned:
             self._probe.warned = True
             warnings.warn(
-                f"frame {frame_index} of {self._path.name!r} is damaged: it, and those that build "
-                "on it or are damaged like it, are shown as the decoder makes them",
+                f"frame {frame_index} of {self._path.name!r} can't be decoded (1 of {len(self)}) "
+                "as it was: the file is damaged there; it, and those that build on it or are "
+                "damaged like it, are shown as the decoder makes them",
                 stacklevel=6,
             )
 

@@ -148,11 +148,12 @@ def choose_stream(container: Any, path: Path) -> Any:
         )
     default = [stream for stream in known if stream.disposition & Disposition.default]
     stream = (default or known)[0]
-    if not stream.width:
+    if not stream.codec_context.width:
         # forgotten by FFmpeg where they are too large
         with _open(path, container.format.name.split(",")[0], codec_whitelist="none") as told:
-            size = told.streams.video[0]
-            check_picture_size(path, size.height, size.width)
+            size = told.streams[stream.index].codec_context
+            if size is not None:
+                check_picture_size(path, size.height, size.width)
     limit_pictures(path, stream.codec_context)
     return stream
 

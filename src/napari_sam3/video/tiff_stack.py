@@ -35,6 +35,7 @@ from napari_sam3.video.tiff_files import LoneFile, OmePlan, TiffFiles, read_plan
 # the ends of tifffile's words for the axes of a stack that a frame can take up
 _FRAME_AXES = ("YXS", "SYX", "YX")
 _MOST_TAGS = 4096
+_PLAIN_SERIES = ("generic", "uniform", "shaped", "imagej")
 _OF_A_SET = re.compile(r".*_(?:MMStack|NDTiffStack)")
 # colours that Pillow turns into red, green and blue
 _NO_RGB = (tifffile.PHOTOMETRIC.SEPARATED, tifffile.PHOTOMETRIC.CIELAB)
@@ -377,7 +378,7 @@ def open_stack(path: Path, file: LoneFile) -> tuple[Pages, int | None, Calibrati
         lost = announced - len(stack) if announced > len(stack) else None
     if lost == 0 and _announced(tiff) > stack.n_announced:
         lost = _announced(tiff) - len(stack)
-    stack.note = stack.note or _tell_of_others(path, plan)
+    stack.note = _tell_of_others(path, plan) or (_tell_of_series(tiff) if stray is None else "")
     try:
         calibration = read_calibration(tiff)
     except PICTURE_ERRORS:
@@ -495,6 +496,30 @@ def _tell_of_others(path: Path, plan: OmePlan | None) -> str:
     return ""
 
 
+def _tell_of_series(tiff: tifffile.TiffFile) -> str:
+    """What is to be told of pages that are none of the film, unless they show it smaller."""
+    try:
+        first, *others = tiff.series
+        if first.kind not in _PLAIN_SERIES or tiff.is_ome:
+            return ""
+        page = first.keyframe
+        if first.shape == page.shape:
+            others = [s for s in others if (s.shape, s.dtype) != (first.shape, first.dtype)]
+            n_alike = len(tiff.series) - len(others)
+        else:
+            n_alike = len(first)
+        sizes = Counter((s.keyframe.shape, s.dtype) for s in others for _ in range(len(s)))
+    except PICTURE_ERRORS:
+        return ""
+    # a pyramid, or a thumbnail, holds one of each size
+    if n_alike < 2 and max(sizes.values(), default=0) < 2:
+        return ""
+    n_others = sum(sizes.values())
+    if not n_others:
+        return ""
+    return f"holds {n_others} more page{'s' * (n_others > 1)} of another kind, which are left out"
+
+
 def _not_a_video(path: Path, shape: tuple[int, ...], axes: str) -> VideoError:
     return VideoError(
         f"{path.name!r} is a stack of shape {shape} with axes {axes}, but a video is (T, H, W) or "
@@ -519,16 +544,7 @@ def _find_series(path: Path, tiff: tifffile.TiffFile, file: BufferedReader) -> P
     if n_leading == 0 and len(series) > 1:
         # written page by page, each as a series of its own
         alike = [s for s in series if (s.shape, s.dtype) == (first.shape, first.dtype)]
-        stack = _TiffPages(page, f"Q{axes}", [s.pages[0] for s in alike])
-        # not those of a pyramid, or a thumbnail
-        others = Counter((s.shape, s.dtype) for s in series if s not in alike)
-        n_others = max(others.values(), default=0)
-        if n_others > 1:
-            stack.note = (
-                f"holds {n_others} pages of another size or type than the first one, which are "
-                "left out"
-            )
-        return stack
+        return _TiffPages(page, f"Q{axes}", [s.pages[0] for s in alike])
     n_frames = shape[0] if n_leading else 1
     if first.dataoffset is not None and page.is_contiguous and page.photometric not in _NO_RGB:
         return _Run(page, axes, n_frames, file, first.dataoffset, tiff.byteorder)

@@ -47,6 +47,8 @@ def is_cut_short(path: Path, container: str) -> bool | None:
             return not _ends_with_nut_index(file)
         if container == "gif":
             return not _walk_gif(file).is_ended
+        if "mp4" in container:
+            return _walk_mp4(file, length)[1] or None
         if "matroska" in container:
             end = _segment_end(file)
             return None if end is None else end > length
@@ -75,7 +77,7 @@ def is_sound(path: Path, container: str) -> bool:
         if container == "flv":
             return _walk_flv(file, end)
         if "mp4" in container:
-            return _walk_mp4(file, end)
+            return _walk_mp4(file, end)[0]
         if container == "gif":
             return _walk_gif(file).is_regular
         if container == "apng":
@@ -154,23 +156,52 @@ def _walk_flv(file: BinaryIO, end: int) -> bool:
     return True
 
 
-def _walk_mp4(file: BinaryIO, end: int) -> bool:
-    """Walk over the boxes (ISO/IEC 14496-12, 4.2)."""
-    place = 0
+_BESIDE_FRAGMENTS = frozenset(
+    {b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"mfra", b"sidx", b"ssix", b"free", b"skip"}
+    | {b"uuid", b"emsg", b"prft", b"meta", b"pdin", b"wide", b"udta"}
+)
+_IN_FRAGMENT = frozenset(
+    {b"mfhd", b"traf", b"tfhd", b"tfdt", b"trun", b"pssh", b"meta", b"uuid", b"free", b"udta"}
+    | {b"sbgp", b"sgpd", b"subs", b"saiz", b"saio", b"senc", b"skip"}
+)
+
+
+def _walk_mp4(file: BinaryIO, end: int) -> tuple[bool, bool]:
+    """Walk over the boxes (ISO/IEC 14496-12, 4.2): are they sound, does the last one break off."""
+    place, kinds = 0, set()
     while place + 8 <= end:
         file.seek(place)
         head = file.read(16)
         size, kind, least = int.from_bytes(head[:4], "big"), head[4:8], 8
         if size == 0:
-            return True
+            return True, False
         if size == 1:
             size, least = int.from_bytes(head[8:16], "big"), 16
         if size < least or not all(32 <= sign < 127 or sign == 0xA9 for sign in kind):
             # zeros behind the last box do no harm
             file.seek(place)
-            return not file.read(_LOOKED_AT).strip(b"\0")
+            return not file.read(_LOOKED_AT).strip(b"\0"), False
+        if kind == b"moof" and size < 2**24 and place + size <= end:
+            file.seek(place + least)
+            if not _fills(file.read(size - least)):
+                return False, False
+        kinds.add(kind)
         place += size
-    return True
+    # a fragment whose name is damaged would be passed over
+    return b"moof" not in kinds or kinds <= _BESIDE_FRAGMENTS, place > end
+
+
+def _fills(box: bytes) -> bool:
+    """Whether the boxes in one of a fragment fill it, and those of its tracks fill them."""
+    place = 0
+    while place + 8 <= len(box):
+        size, kind = int.from_bytes(box[place : place + 4], "big"), box[place + 4 : place + 8]
+        if size < 8 or kind not in _IN_FRAGMENT:
+            return False
+        if kind == b"traf" and not _fills(box[place + 8 : place + size]):
+            return False
+        place += size
+    return place == len(box)
 
 
 def _walk_png(file: BinaryIO, end: int) -> bool:

@@ -59,7 +59,10 @@ def look(path: Path) -> tuple[list[int], list[str], dict[str, Any]]:
             backwards = [read_number(video[n]) for n in reversed(range(len(video)))]
             metadata = dict(video.metadata)
     said = [str(w.message) for w in caught if issubclass(w.category, UserWarning)]
-    assert said or backwards == numbers[::-1]
+    # what the decoder makes of a damaged picture may depend on the one before
+    assert said or all(
+        -1 in pair or pair[0] == pair[1] for pair in zip(numbers, reversed(backwards), strict=True)
+    )
     return numbers, said, metadata
 
 
@@ -193,8 +196,8 @@ def test_rates_that_vary_tell_of_no_gaps() -> None:
 # ------------------------------------------------------------------------------------ sweeps
 
 
-UNTOLD = {"a.gif": 6, "vp9.webm": 4, "a.h264": 10, "zlib.tif": 2, "moving.webp": 2}
-"""Of 78 mutated files of a kind; see docs/video.md. Elsewhere at most 2."""
+UNTOLD = {"fragments.mp4": 1, "vp9.webm": 2, "ffv1.mkv": 1, "a.flv": 1}
+"""Of 78 mutated files of a kind, for which docs/video.md says why."""
 N_SEEDS = 78
 FILM_KINDS = [kind for kind in KINDS if not kind.endswith((".png", ".jpg"))]
 
@@ -210,11 +213,12 @@ def test_mutated_files_show_the_right_frames_or_tell(kind: str, tmp_path: Path) 
         path.write_bytes(mutate(data, random.Random(f"{kind} {seed}")))
         try:
             numbers, said, _ = look(path)
-        except (VideoError, AssertionError) as exc:
-            if isinstance(exc, AssertionError):
-                untold.append(seed)
+        except VideoError:
             continue
-        if numbers != truth and not said:
+        # a picture whose bars contradict each other is seen to be damaged
+        is_right = len(numbers) == len(truth) and all(
+            number in (-1, true) for number, true in zip(numbers, truth, strict=True)
+        )
+        if not (said or is_right):
             untold.append(seed)
-    print("UNTOLD", kind, len(untold), untold)
-    assert len(untold) <= UNTOLD.get(kind, 2), f"nothing was said of {untold}"
+    assert len(untold) <= UNTOLD.get(kind, 0), f"nothing was said of {untold}"

@@ -153,6 +153,19 @@ def measure_steps(times: Any, tick: float) -> Steps | None:
     return Steps(usual, int((multiples - 1).sum()), places)
 
 
+def are_out_of_step(times: Any) -> bool:
+    """Whether of frames that follow each other at one rate a few are nearer to their neighbours.
+
+    A damaged time stamp has put them where they are not due.
+    """
+    steps = np.diff(times)
+    if len(steps) < _FEWEST_STEPS:
+        return False
+    near = steps < 0.75 * float(np.median(steps))
+    usual = np.abs(steps - np.median(steps)) < 1e-3
+    return bool(near.any() and usual.mean() > 0.8)
+
+
 def count_before(times: Any, usual: float, container: str, delay: int) -> int:
     """How many frames are missing before the first one, where the container's time begins at 0.
 

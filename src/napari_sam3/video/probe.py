@@ -19,6 +19,7 @@ from napari_sam3.video.frame_index import FrameIndex, index_by_order, index_by_p
 from napari_sam3.video.h264 import SequenceParameters
 from napari_sam3.video.index_store import StreamInfo, load_stream_info, save_stream_info
 from napari_sam3.video.missing_frames import (
+    are_out_of_step,
     count_after,
     count_before,
     count_lost,
@@ -305,7 +306,15 @@ def _index_file(path: Path) -> tuple[StreamInfo, DecodedStart]:
         lost = max(0, n_chunks - len(index))
     elif lost == 0 and after:
         lost = after
-    elif lost == 0 and not left_out[0] and (packets.is_damaged or is_through_damaged):
+    elif (
+        lost == 0
+        and not left_out[0]
+        and (
+            packets.is_damaged
+            or is_through_damaged
+            or (metadata["container"] == "mpegts" and are_out_of_step(index.times))
+        )
+    ):
         lost, has_holes = None, True
     info = StreamInfo(
         stream_number=number,

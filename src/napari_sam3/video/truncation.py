@@ -49,6 +49,8 @@ def is_cut_short(path: Path, container: str) -> bool | None:
             return not _walk_gif(file).is_ended
         if "mp4" in container:
             return _walk_mp4(file, length)[1] or None
+        if container == "flv":
+            return _walk_flv(file, length)[1] or None
         if "matroska" in container:
             end = _segment_end(file)
             return None if end is None else end > length
@@ -75,7 +77,7 @@ def is_sound(path: Path, container: str) -> bool:
         if "matroska" in container:
             return _walk_matroska(file, end)
         if container == "flv":
-            return _walk_flv(file, end)
+            return _walk_flv(file, end)[0]
         if "mp4" in container:
             return _walk_mp4(file, end)[0]
         if container == "gif":
@@ -139,8 +141,11 @@ def _read_element(file: BinaryIO) -> tuple[int, int | None] | None:
     return kind, None if size == (1 << 7 * length) - 1 else size
 
 
-def _walk_flv(file: BinaryIO, end: int) -> bool:
-    """Walk over the tags: each is followed by its length (Flash Video specification, annex E)."""
+def _walk_flv(file: BinaryIO, end: int) -> tuple[bool, bool]:
+    """Walk over the tags, each followed by its length (Flash Video specification, annex E).
+
+    Are they sound, does the last one break off.
+    """
     file.seek(5)
     place = int.from_bytes(file.read(4), "big") + 4
     while place + 15 <= end:
@@ -149,11 +154,11 @@ def _walk_flv(file: BinaryIO, end: int) -> bool:
         size = 11 + int.from_bytes(head[1:4], "big")
         place += size + 4
         if place > end:
-            break
+            return True, True
         file.seek(place - 4)
         if int.from_bytes(file.read(4), "big") != size:
-            return False
-    return True
+            return False, False
+    return True, False
 
 
 _BESIDE_FRAGMENTS = frozenset(

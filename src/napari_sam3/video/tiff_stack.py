@@ -499,9 +499,10 @@ def _tell_of_others(path: Path, plan: OmePlan | None) -> str:
 def _tell_of_series(tiff: tifffile.TiffFile) -> str:
     """What is to be told of pages that are none of the film, unless they show it smaller."""
     try:
-        first, *others = tiff.series
-        if first.kind not in _PLAIN_SERIES or tiff.is_ome:
+        # tifffile believes what OME-XML announces, and takes memory for it
+        if tiff.is_ome or tiff.series[0].kind not in _PLAIN_SERIES:
             return ""
+        first, *others = tiff.series
         page = first.keyframe
         if first.shape == page.shape:
             others = [s for s in others if (s.shape, s.dtype) != (first.shape, first.dtype)]

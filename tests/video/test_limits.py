@@ -8,12 +8,15 @@ import zlib
 from pathlib import Path
 
 import pytest
+import tifffile
 from PIL import Image
 
 from napari_sam3.errors import VideoError
 from napari_sam3.video import open_video
 from napari_sam3.video.limits import check_picture_size, open_picture
 from napari_sam3.video.probe import probe_file
+
+from .clips import draw, encode
 
 SETTING = "NAPARI_SAM3_FRAME_MEGAPIXELS"
 
@@ -122,6 +125,54 @@ def test_gif_of_very_many_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert tracemalloc.get_traced_memory()[1] < 5_000 * 200
     finally:
         tracemalloc.stop()
+
+
+def test_mp4_that_announces_more_samples_than_it_has_bytes(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mp4", n_frames=1, gop=1, b_frames=0)
+    data = bytearray(path.read_bytes())
+    # 2**27 samples of a byte, all in one chunk
+    for table, place, value in ((b"stsz", 8, 1), (b"stsz", 12, 2**27), (b"stts", 12, 2**27)):
+        struct.pack_into(">I", data, data.find(table) + place, value)
+    struct.pack_into(">I", data, data.find(b"stsc") + 16, 2**27)
+    path.write_bytes(data)
+    with pytest.raises(VideoError, match="announces 134217728 samples, more than it has bytes"):
+        open_video(path)
+
+
+def test_animated_webp_of_a_large_canvas(tmp_path: Path) -> None:
+    path = tmp_path / "a.webp"
+    first, *others = [Image.fromarray(draw(number)) for number in range(3)]
+    first.save(path, save_all=True, append_images=others)
+    data = bytearray(path.read_bytes())
+    data[24:30] = (16_382).to_bytes(3, "little") * 2
+    path.write_bytes(data)
+    with pytest.raises(VideoError, match=rf"16383 x 16383 px.*{SETTING}"):
+        open_video(path)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize(
+    "description",
+    ["ImageJ=1.53t\nimages=2000000000\nframes=2000000000\n", '{"shape": [2000000000, 48, 96]}'],
+)
+def test_tiff_that_announces_very_many_pages(
+    description: str, compression: str | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for number in range(3):
+            writer.write(
+                draw(number),
+                description=description if number == 0 else None,
+                metadata=None,
+                contiguous=False,
+                photometric="minisblack",
+                compression=compression,
+            )
+    with pytest.warns(UserWarning, match=r"breaks off: 19999999\d\d frames at its end are lost"):
+        video = open_video(path)
+    assert len(video) in (1, 3)
+    video.close()
 
 
 def test_small_pictures_need_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from napari_sam3.video.base import Frame, Video
 from napari_sam3.video.fair_lock import FairLock
 from napari_sam3.video.frame_cache import SHARED_CACHE, FrameCache
 from napari_sam3.video.image_file import PICTURE_ERRORS, unreadable
-from napari_sam3.video.limits import open_picture
+from napari_sam3.video.limits import check_picture_size, open_picture
 from napari_sam3.video.missing_frames import warn_of_loss
 
 
@@ -38,6 +38,10 @@ class AnimatedWebp(Video):
         self._warned = False
         try:
             data, durations, self._breaks_off = _read_chunks(path.read_bytes())
+            # the library takes memory for the canvas as soon as it is opened
+            check_picture_size(
+                path, *(int.from_bytes(data[n : n + 3], "little") + 1 for n in (27, 24))
+            )
             self._image = open_picture(path, io.BytesIO(data))
             n_frames = min(getattr(self._image, "n_frames", 1), len(durations))
             first = self._decode_next(0)

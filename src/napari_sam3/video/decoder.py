@@ -14,6 +14,9 @@ from napari_sam3.video.demuxer import FFMPEG_ERRORS, PacketReader, limit_picture
 from napari_sam3.video.frame_index import FrameIndex
 from napari_sam3.video.packets import StampKind
 
+_WITHOUT_FLAGS = ("mjpeg",)
+"""Codecs whose decoder does not mark damaged frames, but can be told to refuse them."""
+
 READ_ON = 16
 """So few frames ahead it is cheaper to decode on than to seek, even to a keyframe."""
 
@@ -31,11 +34,16 @@ class Decoder:
     threads : {'AUTO', 'SLICE'}
         FFmpeg's way to use several cores. AUTO is the faster one by far, but swallows the last
         frames of a file that breaks off.
+    is_strict : bool, optional
+        Whether frames of JPEG that are damaged are none, so that somebody learns of them: else
+        the decoder fills them up with what was in memory. By default only with AUTO.
     container : PyAV's, optional
         The file where it is open already, with nothing decoded yet; the decoder's from here on.
 
     Attributes
     ----------
+    is_strict : bool
+        Whether damaged frames are none; of these codecs only.
     errors : int
         Packets so far that could not be decoded.
     last : int
@@ -49,12 +57,14 @@ class Decoder:
         kind: StampKind,
         threads: Literal["AUTO", "SLICE"] = "AUTO",
         *,
+        is_strict: bool | None = None,
         container: Any = None,
     ) -> None:
         self._path = path
         self._stream_number = stream_number
         self.kind = kind
         self._threads = threads
+        self._is_strict = threads == "AUTO" if is_strict is None else is_strict
         self.errors = 0
         self._use(open_container(path) if container is None else container)
 
@@ -62,7 +72,11 @@ class Decoder:
         self._container = container
         self._stream = container.streams[self._stream_number]
         self._stream.thread_type = self._threads
-        limit_pictures(self._path, self._stream.codec_context)
+        context = self._stream.codec_context
+        limit_pictures(self._path, context)
+        self.is_strict = self._is_strict and context.name in _WITHOUT_FLAGS
+        if self.is_strict:
+            context.options = context.options | {"err_detect": "explode"}
         self._start()
 
     def _reopen(self) -> None:

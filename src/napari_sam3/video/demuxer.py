@@ -13,6 +13,7 @@ import av.error
 from av.stream import Disposition
 
 from napari_sam3.errors import VideoError
+from napari_sam3.video.boxes import most_samples
 from napari_sam3.video.limits import check_picture_size, most_pixels
 
 # some of FFmpeg's errors arrive as a plain OSError
@@ -86,12 +87,22 @@ def open_container(path: Path, demuxer: str | None = None) -> Any:
     """
     most = most_pixels()
     limits = {} if most is None else {"max_pixels": str(most)}
+    n_bytes, changed_ns = identify(path)
     try:
+        n_samples = most_samples(path.absolute(), n_bytes, changed_ns)
+        if n_samples > n_bytes:
+            # FFmpeg takes memory for each before it looks
+            raise VideoError(
+                f"{str(path)!r} announces {n_samples} samples, more than it has bytes: the file is "
+                "damaged or incomplete; get a whole copy of it"
+            )
         if demuxer is None and _PATTERN & set(path.name):
             # as a pattern of names it would stand for others, so its name may not be seen
             with path.open("rb") as file, av.open(file, container_options=_ALONE) as container:
                 demuxer = container.format.name.split(",")[0]
         return _open(path, demuxer, **limits)
+    except VideoError:
+        raise
     except FFMPEG_ERRORS as exc:
         if _only_names_others(path):
             raise VideoError(
@@ -148,11 +159,12 @@ def choose_stream(container: Any, path: Path) -> Any:
         )
     default = [stream for stream in known if stream.disposition & Disposition.default]
     stream = (default or known)[0]
-    if not stream.width:
+    if not stream.codec_context.width:
         # forgotten by FFmpeg where they are too large
         with _open(path, container.format.name.split(",")[0], codec_whitelist="none") as told:
-            size = told.streams.video[0]
-            check_picture_size(path, size.height, size.width)
+            size = told.streams[stream.index].codec_context
+            if size is not None:
+                check_picture_size(path, size.height, size.width)
     limit_pictures(path, stream.codec_context)
     return stream
 

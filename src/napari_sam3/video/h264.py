@@ -8,11 +8,13 @@ interpolated (MPEG-TS). A stream may go from frames to fields anywhere. Source: 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 _WITH_CHROMA = {100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135}
-_SLICES = {1, 5}
+_IDR = 5
+_SLICES = {1, _IDR}
 _SEQUENCE = 7
 _HEADER = 64
 """Bytes of a unit that are looked at: more than a slice's header needs."""
@@ -57,8 +59,9 @@ class SequenceParameters:
         self.is_grey = chroma == 0
         self._frame_num_bits = bits.read_ue() + 4
         order = bits.read_ue()
+        self._order_bits = 0
         if order == 0:
-            bits.read_ue()
+            self._order_bits = bits.read_ue() + 4
         elif order == 1:
             bits.read(1)
             bits.read_se()
@@ -96,6 +99,49 @@ class SequenceParameters:
                 except IndexError:
                     return False
         return False
+
+    def place_of(self, packet: bytes) -> tuple[bool, int] | None:
+        """Where the first picture of a packet is shown, if no picture of the stream is a field.
+
+        Returns
+        -------
+        tuple of (bool, int) or None
+            Whether counting begins anew with it (an IDR picture), and its order's lower bits; None
+            where nothing can be told.
+        """
+        for unit in self._units(packet):
+            if unit and unit[0] & 31 in _SLICES and self._order_bits:
+                is_new = unit[0] & 31 == _IDR
+                bits = _Bits(unit[1:_HEADER])
+                try:
+                    for _ in range(3):
+                        bits.read_ue()
+                    bits.read(2 * self._has_planes + self._frame_num_bits)
+                    if is_new:
+                        bits.read_ue()
+                    return is_new, bits.read(self._order_bits)
+                except IndexError:
+                    return None
+        return None
+
+    def has_all(self, places: Sequence[tuple[bool, int] | None]) -> bool:
+        """Whether pictures, as `place_of` tells of them in the order of the stream, follow evenly.
+
+        Of those between two IDR pictures each is shown as long after the one before as others.
+        """
+        around = 1 << self._order_bits
+        orders: list[list[int]] = []
+        for place in places:
+            if place is None:
+                return True
+            is_new, order = place
+            if is_new or not orders:
+                orders.append([order])
+            else:
+                last = orders[-1][-1]
+                orders[-1].append(last + (order - last + around // 2) % around - around // 2)
+        steps = [b - a for part in orders for a, b in pairwise(sorted(part))]
+        return len(set(steps)) < 2
 
     def _is_field(self, bits: _Bits) -> bool:
         for _ in range(3):

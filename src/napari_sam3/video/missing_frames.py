@@ -88,7 +88,9 @@ def count_lost(
     expected = frames or round(max(0.0, seconds - start) * (fps or 0))
     # those before the first keyframe of a recording are not lost at its end
     before = int(np.searchsorted(shown, index.stamps[0])) if index.kind == "pts" else 0
-    return max(0, expected - before - len(index)) if expected else None
+    # those behind a hole are there, but do not count
+    behind = len(shown) - before - len(index) if index.kind == "pts" else 0
+    return max(0, behind, expected - before - len(index)) if expected else None
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,8 @@ def measure_steps(times: Any, tick: float) -> Steps | None:
     if usual <= 0:
         return None
     near = steps[np.abs(steps - usual) <= tick + 0.25 * usual]
+    if not len(near):
+        return None  # the middle of two halves
     # one step may be off by a tick, the mean of many is not: a long gap is measured by it
     usual = float(near.mean())
     multiples = np.rint(steps / usual)
@@ -147,6 +151,19 @@ def measure_steps(times: Any, tick: float) -> Steps | None:
     if multiples.max() > len(times):
         return Steps(usual, 0, 0)
     return Steps(usual, int((multiples - 1).sum()), places)
+
+
+def are_out_of_step(times: Any) -> bool:
+    """Whether of frames that follow each other at one rate a few are nearer to their neighbours.
+
+    A damaged time stamp has put them where they are not due.
+    """
+    steps = np.diff(times)
+    if len(steps) < _FEWEST_STEPS:
+        return False
+    near = steps < 0.75 * float(np.median(steps))
+    usual = np.abs(steps - np.median(steps)) < 1e-3
+    return bool(near.any() and usual.mean() > 0.8)
 
 
 def count_before(times: Any, usual: float, container: str, delay: int) -> int:

@@ -78,6 +78,7 @@ def read_packets(path: Path, stream_number: int) -> PacketTable:
     numbers = array("q")
     n_corrupt = 0  # at the end
     is_damaged = False
+    places: list[tuple[bool, int] | None] = []
     has_fields = False
     with open_container(path) as container:
         stream, kind = container.streams[stream_number], container.format.name
@@ -86,6 +87,9 @@ def read_packets(path: Path, stream_number: int) -> PacketTable:
         for packet in reader:
             if parameters is not None and parameters.may_have_fields and not has_fields:
                 has_fields = parameters.has_field(bytes(packet))
+            if kind == "h264" and parameters is not None and not parameters.may_have_fields:
+                # nothing else counts the pictures of a raw stream
+                places.append(parameters.place_of(bytes(packet)))
             for stamp in (packet.pts, packet.dts, packet.pos):
                 numbers.append(NO_STAMP if stamp is None else stamp)
             numbers.append(packet.is_keyframe)
@@ -95,6 +99,8 @@ def read_packets(path: Path, stream_number: int) -> PacketTable:
         time_base = stream.time_base
     cut_short = is_cut_short(path, kind)
     is_damaged = is_damaged or reader.n_errors > 0 or not is_sound(path, kind)
+    if places and parameters is not None:
+        is_damaged = is_damaged or not parameters.has_all(places)
     if reader.errors or n_corrupt:
         cut_short = True
     if cut_short and kind in ("mpegts", "nut"):

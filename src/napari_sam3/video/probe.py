@@ -19,6 +19,7 @@ from napari_sam3.video.frame_index import FrameIndex, index_by_order, index_by_p
 from napari_sam3.video.h264 import SequenceParameters
 from napari_sam3.video.index_store import StreamInfo, load_stream_info, save_stream_info
 from napari_sam3.video.missing_frames import (
+    are_out_of_step,
     count_after,
     count_before,
     count_lost,
@@ -274,7 +275,10 @@ def _index_file(path: Path) -> tuple[StreamInfo, DecodedStart]:
         if index is None and len(packets):
             start.close()
             index, start = _decode_through(path, number, packets, rate or 25.0, ("dts", "pos"))
-            is_through_damaged = start.is_damaged
+            n_listed = int((~packets.is_discarded).sum())
+            is_through_damaged = start.is_damaged or (
+                not packets.has_fields and len(index) < n_listed
+            )
     breaks_off = packets.cut_short
     if index is not None and len(index) and packets.cut_short is not False:
         whole = count_whole(path, number, index) if may_end_in_part else len(index)
@@ -302,7 +306,15 @@ def _index_file(path: Path) -> tuple[StreamInfo, DecodedStart]:
         lost = max(0, n_chunks - len(index))
     elif lost == 0 and after:
         lost = after
-    elif lost == 0 and not left_out[0] and (packets.is_damaged or is_through_damaged):
+    elif (
+        lost == 0
+        and not left_out[0]
+        and (
+            packets.is_damaged
+            or is_through_damaged
+            or (metadata["container"] == "mpegts" and are_out_of_step(index.times))
+        )
+    ):
         lost, has_holes = None, True
     info = StreamInfo(
         stream_number=number,
@@ -352,7 +364,8 @@ def _check_avi(container: Any, stream: Any, packets: PacketTable) -> tuple[bool,
     rows = [(e.timestamp, e.pos + _CHUNK_HEADER) for e in stream.index_entries if e.size]
     entries = np.array(rows, np.int64).reshape(-1, 2)
     agree = np.array_equal(entries, np.stack([packets.dts, packets.pos], axis=1))
-    return not agree, len(entries) or int(stream.frames or 0)
+    # those of an index that is damaged are fewer than the head says
+    return not agree, max(len(entries), read_announced(container, stream, None)[0])
 
 
 def _index_by_place(
@@ -376,7 +389,7 @@ def _decode_through(
     stamps: list[int] = []
     keys: set[int] | None = set() if packets.header else None
     start = DecodedStart()
-    with closing(Decoder(path, number, kind)) as decoder:
+    with closing(Decoder(path, number, kind, is_strict=False)) as decoder:
         for stamp, frame in decoder.decode():
             if keys is not None and (stamp is None or stamp in stamps[-READ_ON:]):
                 # made up by the decoder over a hole

@@ -11,17 +11,15 @@ Source: ISO/IEC 14496-12, "ISO base media file format", clauses 4.2 and 8.6.1.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from napari_sam3.video.boxes import LARGEST, child, children, walk_boxes
 from napari_sam3.video.demuxer import FFMPEG_ERRORS
 from napari_sam3.video.packets import Int64Array, PacketTable
 
-_LARGEST = 2**28
-"""A box of tables larger than this is no table (a day of video at 100 fps takes 2**27 bytes)."""
 _PROBES = 5
 
 
@@ -98,63 +96,27 @@ def _is_in_step(table: PacketTable, container: Any, stream: Any) -> bool:
 def _read_delays(file: BinaryIO, track: int, count: int) -> Int64Array | None:
     """How many ticks after decoding each of a track's `count` samples is shown; None: unknown."""
     end = file.seek(0, 2)
-    for kind, start, stop in _boxes(file, 0, end):
-        if kind == b"moov" and stop - start <= _LARGEST:
+    for kind, start, stop in walk_boxes(file, 0, end):
+        if kind == b"moov" and stop - start <= LARGEST:
             file.seek(start)
             moov = memoryview(file.read(stop - start))
             return _delays_of_track(moov, track, count)
     return None
 
 
-def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Walk over the boxes at the top of a file: kind, and where the contents start and stop."""
-    while start + 8 <= end:
-        file.seek(start)
-        head = file.read(16)
-        size, kind, body = int.from_bytes(head[:4], "big"), head[4:8], start + 8
-        if size == 1:
-            size, body = int.from_bytes(head[8:16], "big"), start + 16
-        elif size == 0:
-            size = end - start
-        if start + size < body:
-            return
-        yield kind, body, min(start + size, end)
-        start += size
-
-
-def _children(box: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """Walk over the boxes inside a box."""
-    start = 0
-    while start + 8 <= len(box):
-        size = int.from_bytes(box[start : start + 4], "big")
-        if size < 8:
-            return
-        yield bytes(box[start + 4 : start + 8]), box[start + 8 : start + size]
-        start += size
-
-
-def _child(box: memoryview | None, *kinds: bytes) -> memoryview | None:
-    """The first box of these nested kinds."""
-    for kind in kinds:
-        if box is None:
-            return None
-        box = next((inner for name, inner in _children(box) if name == kind), None)
-    return box
-
-
 def _delays_of_track(moov: memoryview, track: int, count: int) -> Int64Array | None:
-    for kind, trak in _children(moov):
-        head = _child(trak, b"tkhd") if kind == b"trak" else None
+    for kind, trak in children(moov):
+        head = child(trak, b"tkhd") if kind == b"trak" else None
         if head is None or len(head) < 24:
             continue
         place = 20 if head[0] == 1 else 12
         if int.from_bytes(head[place : place + 4], "big") != track:
             continue
-        samples = _child(trak, b"mdia", b"minf", b"stbl")
-        durations = _runs(_child(samples, b"stts"))
+        samples = child(trak, b"mdia", b"minf", b"stbl")
+        durations = _runs(child(samples, b"stts"))
         if durations is None or count != durations[0].sum() or count == 0:
             return None
-        shifts = _runs(_child(samples, b"ctts"))
+        shifts = _runs(child(samples, b"ctts"))
         if shifts is None:
             return np.zeros(count, np.int64)
         if count != shifts[0].sum():

@@ -27,9 +27,9 @@ class LoneFile(BufferedReader):
     tifffile looks for others of a set itself else, and takes what is missing for black.
     """
 
-    def __init__(self, path: Path, flags: int = 0) -> None:
-        self._file = FileIO(path, opener=lambda name, usual: os.open(name, usual | flags))
-        super().__init__(self._file)
+    def __init__(self, file: FileIO) -> None:
+        self._file = file
+        super().__init__(file)
 
     @property
     def status(self) -> os.stat_result:
@@ -59,7 +59,8 @@ def open_beside(folder: Path, name: str) -> LoneFile:
         raise PermissionError("it lies outside the folder")
     if not stat.S_ISREG(place.stat().st_mode):
         raise FileNotFoundError("it is no file")
-    return LoneFile(place, getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    return LoneFile(FileIO(place, opener=lambda path, usual: os.open(path, usual | flags)))
 
 
 @dataclass(frozen=True)

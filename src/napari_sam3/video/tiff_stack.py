@@ -11,6 +11,7 @@ import re
 import warnings
 import weakref
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from io import BufferedReader
@@ -38,6 +39,7 @@ from napari_sam3.video.tiff_files import LoneFile, OmePlan, TiffFiles, read_plan
 # the ends of tifffile's words for the axes of a stack that a frame can take up
 _FRAME_AXES = ("YXS", "SYX", "YX")
 _MOST_TAGS = 4096
+_PLAIN_SERIES = ("generic", "uniform", "shaped", "imagej")
 _OF_A_SET = re.compile(r".*_(?:MMStack|NDTiffStack)")
 # colours that Pillow turns into red, green and blue
 _NO_RGB = (tifffile.PHOTOMETRIC.SEPARATED, tifffile.PHOTOMETRIC.CIELAB)
@@ -54,7 +56,7 @@ class TiffStack(Video):
 
     def __init__(self, path: Path) -> None:
         self._lock = FairLock()
-        self._file = LoneFile(path)
+        self._file = LoneFile(path.open("rb", buffering=0))
         weakref.finalize(self, self._file.close).atexit = False
         try:
             self._source, self._lost, calibration = open_stack(path, self._file)
@@ -378,7 +380,9 @@ def open_stack(path: Path, file: LoneFile) -> tuple[Pages, int | None, Calibrati
             raise EOFError("it ends before its first picture does")
         announced = announced_pages(tiff)
         lost = announced - len(stack) if announced > len(stack) else None
-    stack.note = _tell_of_others(path, plan)
+    if lost == 0 and _announced(tiff) > stack.n_announced:
+        lost = _announced(tiff) - len(stack)
+    stack.note = _tell_of_others(path, plan) or (_tell_of_series(tiff) if stray is None else "")
     try:
         calibration = read_calibration(tiff)
     except PICTURE_ERRORS:
@@ -494,6 +498,31 @@ def _tell_of_others(path: Path, plan: OmePlan | None) -> str:
                 "read: save the set as one file, or as OME-TIFF"
             )
     return ""
+
+
+def _tell_of_series(tiff: tifffile.TiffFile) -> str:
+    """What is to be told of pages that are none of the film, unless they show it smaller."""
+    try:
+        # tifffile believes what OME-XML announces, and takes memory for it
+        if tiff.is_ome or tiff.series[0].kind not in _PLAIN_SERIES:
+            return ""
+        first, *others = tiff.series
+        page = first.keyframe
+        if first.shape == page.shape:
+            others = [s for s in others if (s.shape, s.dtype) != (first.shape, first.dtype)]
+            n_alike = len(tiff.series) - len(others)
+        else:
+            n_alike = len(first)
+        sizes = Counter((s.keyframe.shape, s.dtype) for s in others for _ in range(len(s)))
+    except PICTURE_ERRORS:
+        return ""
+    # a pyramid, or a thumbnail, holds one of each size
+    if n_alike < 2 and max(sizes.values(), default=0) < 2:
+        return ""
+    n_others = sum(sizes.values())
+    if not n_others:
+        return ""
+    return f"holds {n_others} more page{'s' * (n_others > 1)} of another kind, which are left out"
 
 
 def _not_a_video(path: Path, shape: tuple[int, ...], axes: str) -> VideoError:

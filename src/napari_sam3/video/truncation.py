@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 _SEGMENT = bytes.fromhex("18538067")
 """Matroska's element that holds the whole video (RFC 9559, 5.1)."""
@@ -46,7 +46,11 @@ def is_cut_short(path: Path, container: str) -> bool | None:
         if container == "nut":
             return not _ends_with_nut_index(file)
         if container == "gif":
-            return not _walk_gif(file)[1]
+            return not _walk_gif(file).is_ended
+        if "mp4" in container:
+            return _walk_mp4(file, length)[1] or None
+        if container == "flv":
+            return _walk_flv(file, length)[1] or None
         if "matroska" in container:
             end = _segment_end(file)
             return None if end is None else end > length
@@ -65,18 +69,26 @@ def is_sound(path: Path, container: str) -> bool:
     container : str
         FFmpeg's name of the format.
     """
+    if container in _RAW and path.suffix.lower() in _PACKED:
+        # what held the packets is so damaged that it was not known for what it is
+        return False
     with path.open("rb") as file:
         end = file.seek(0, 2)
         if "matroska" in container:
             return _walk_matroska(file, end)
         if container == "flv":
-            return _walk_flv(file, end)
+            return _walk_flv(file, end)[0]
         if "mp4" in container:
-            return _walk_mp4(file, end)
+            return _walk_mp4(file, end)[0]
+        if container == "gif":
+            return _walk_gif(file).is_regular
         if container == "apng":
             return _walk_png(file, end)
     return True
 
+
+_RAW = ("mjpeg", "h264", "hevc", "mpegvideo", "m4v", "h263", "vc1", "obu")
+_PACKED = (".avi", ".mp4", ".mov", ".mkv", ".webm", ".flv", ".ts", ".mts", ".wmv", ".mxf")
 
 _CLUSTER = 0x1F43B675
 _IN_SEGMENT = frozenset(
@@ -129,8 +141,11 @@ def _read_element(file: BinaryIO) -> tuple[int, int | None] | None:
     return kind, None if size == (1 << 7 * length) - 1 else size
 
 
-def _walk_flv(file: BinaryIO, end: int) -> bool:
-    """Walk over the tags: each is followed by its length (Flash Video specification, annex E)."""
+def _walk_flv(file: BinaryIO, end: int) -> tuple[bool, bool]:
+    """Walk over the tags, each followed by its length (Flash Video specification, annex E).
+
+    Are they sound, does the last one break off.
+    """
     file.seek(5)
     place = int.from_bytes(file.read(4), "big") + 4
     while place + 15 <= end:
@@ -139,30 +154,59 @@ def _walk_flv(file: BinaryIO, end: int) -> bool:
         size = 11 + int.from_bytes(head[1:4], "big")
         place += size + 4
         if place > end:
-            break
+            return True, True
         file.seek(place - 4)
         if int.from_bytes(file.read(4), "big") != size:
-            return False
-    return True
+            return False, False
+    return True, False
 
 
-def _walk_mp4(file: BinaryIO, end: int) -> bool:
-    """Walk over the boxes (ISO/IEC 14496-12, 4.2)."""
-    place = 0
+_BESIDE_FRAGMENTS = frozenset(
+    {b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"mfra", b"sidx", b"ssix", b"free", b"skip"}
+    | {b"uuid", b"emsg", b"prft", b"meta", b"pdin", b"wide", b"udta"}
+)
+_IN_FRAGMENT = frozenset(
+    {b"mfhd", b"traf", b"tfhd", b"tfdt", b"trun", b"pssh", b"meta", b"uuid", b"free", b"udta"}
+    | {b"sbgp", b"sgpd", b"subs", b"saiz", b"saio", b"senc", b"skip"}
+)
+
+
+def _walk_mp4(file: BinaryIO, end: int) -> tuple[bool, bool]:
+    """Walk over the boxes (ISO/IEC 14496-12, 4.2): are they sound, does the last one break off."""
+    place, kinds = 0, set()
     while place + 8 <= end:
         file.seek(place)
         head = file.read(16)
         size, kind, least = int.from_bytes(head[:4], "big"), head[4:8], 8
         if size == 0:
-            return True
+            return True, False
         if size == 1:
             size, least = int.from_bytes(head[8:16], "big"), 16
         if size < least or not all(32 <= sign < 127 or sign == 0xA9 for sign in kind):
             # zeros behind the last box do no harm
             file.seek(place)
-            return not file.read(_LOOKED_AT).strip(b"\0")
+            return not file.read(_LOOKED_AT).strip(b"\0"), False
+        if kind == b"moof" and size < 2**24 and place + size <= end:
+            file.seek(place + least)
+            if not _fills(file.read(size - least)):
+                return False, False
+        kinds.add(kind)
         place += size
-    return True
+    # a fragment whose name is damaged would be passed over
+    return b"moof" not in kinds or kinds <= _BESIDE_FRAGMENTS, place > end
+
+
+def _fills(box: bytes) -> bool:
+    """Whether the boxes in one of a fragment fill it, and those of its tracks fill them."""
+    place = 0
+    while place + 8 <= len(box):
+        size, kind = int.from_bytes(box[place : place + 4], "big"), box[place + 4 : place + 8]
+        if size < 8 or kind not in _IN_FRAGMENT:
+            return False
+        if kind == b"traf" and not _fills(box[place + 8 : place + size]):
+            return False
+        place += size
+    return place == len(box)
 
 
 def _walk_png(file: BinaryIO, end: int) -> bool:
@@ -216,16 +260,24 @@ def _segment_end(file: BinaryIO) -> int | None:
 def count_gif_pictures(path: Path) -> int:
     """How many pictures of a GIF are whole."""
     with path.open("rb") as file:
-        return _walk_gif(file)[0]
+        return _walk_gif(file).n_pictures
 
 
-def _walk_gif(file: BinaryIO) -> tuple[int, bool]:
-    """Count a GIF's whole pictures, and see whether it comes to its end (GIF89a, 17 to 27)."""
+class _GifParts(NamedTuple):
+    """What is in a GIF: whole pictures; whether it comes to its end, its blocks all as usual."""
+
+    n_pictures: int
+    is_ended: bool
+    is_regular: bool
+
+
+def _walk_gif(file: BinaryIO) -> _GifParts:
+    """Walk over the blocks of a GIF (GIF89a, 17 to 27)."""
     file.seek(0)
     head = file.read(13)
-    n_pictures = 0
+    n_pictures, is_regular = 0, True
     if len(head) < 13:
-        return n_pictures, False
+        return _GifParts(0, False, False)
     file.seek(_n_bytes_of_colours(head[10]), 1)
     while True:
         kind = file.read(1)
@@ -234,19 +286,25 @@ def _walk_gif(file: BinaryIO) -> tuple[int, bool]:
         elif kind == b"\x2c":
             head = file.read(9)
             if len(head) < 9:
-                return n_pictures, False
+                return _GifParts(n_pictures, False, is_regular)
             file.seek(_n_bytes_of_colours(head[8]) + 1, 1)
         else:
             # some programs write zeros behind the last picture, and others other things
             rest = file.read(_LOOKED_AT)
             is_end = kind == b"\x3b" or (kind == b"\x00" and not rest.strip(b"\0\x3b"))
-            return n_pictures, is_end and b"\x21\xf9\x04" not in rest
+            is_end = is_end and b"\x21\xf9\x04" not in rest
+            return _GifParts(n_pictures, is_end, is_regular)
+        lengths = []
         while length := file.read(1):
             if length == b"\0":
                 break
             file.seek(length[0], 1)
+            lengths.append(length[0])
         else:
-            return n_pictures, False
+            return _GifParts(n_pictures, False, is_regular)
+        # of a picture's data writers fill all parts alike but the last
+        if kind == b"\x2c" and (len(set(lengths[:-1])) > 1 or lengths[-1:] > lengths[:1]):
+            is_regular = False
         n_pictures += kind == b"\x2c"
 
 

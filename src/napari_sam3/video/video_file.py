@@ -173,6 +173,10 @@ class VideoFile(Video):
                 search = self._search(slow, frame_index, budget)
             if not search.found:
                 self._add_stand_ins(frame_index, search)
+            elif self._decoder.is_strict:
+                self._warn_of_damage(frame_index)
+                self._decoder.close()
+                self._decoder = None  # the next one takes frames as they come
         return search.frame
 
     def _check_damage(self, frame_index: int) -> None:
@@ -190,12 +194,18 @@ class VideoFile(Video):
         if found is not None and not found.is_corrupt:
             self._probe.false_alarms += 1
             return
-        self._probe.warned = True
-        warnings.warn(
-            f"frame {frame_index} of {self._path.name!r} is damaged: it, and those that build on "
-            "it or are damaged like it, are shown as the decoder makes them",
-            stacklevel=6,
-        )
+        self._warn_of_damage(frame_index)
+
+    def _warn_of_damage(self, frame_index: int) -> None:
+        """Tell of a frame that is not what it was."""
+        if not self._probe.warned:
+            self._probe.warned = True
+            warnings.warn(
+                f"frame {frame_index} of {self._path.name!r} can't be decoded (1 of {len(self)}) "
+                "as it was: the file is damaged there; it, and those that build on it or are "
+                "damaged like it, are shown as the decoder makes them",
+                stacklevel=6,
+            )
 
     def _drop_behind(self, added: list[int]) -> None:
         """Let go of frames that someone who reads forwards has left behind."""
@@ -218,7 +228,10 @@ class VideoFile(Video):
         if threads == "AUTO" and self._at_start is not None:
             decoder, self._at_start = self._at_start, None
             return decoder
-        return Decoder(self._path, self._probe.stream_number, self._index.kind, threads)
+        is_strict = threads == "AUTO" and not self._probe.warned
+        return Decoder(
+            self._path, self._probe.stream_number, self._index.kind, threads, is_strict=is_strict
+        )
 
     def _add_stand_ins(self, frame_index: int, search: _Search) -> None:
         """Remember what to show in place of frames that are not there; warn once."""

@@ -380,8 +380,8 @@ def open_stack(path: Path, file: LoneFile) -> tuple[Pages, int | None, Calibrati
             raise EOFError("it ends before its first picture does")
         announced = announced_pages(tiff)
         lost = announced - len(stack) if announced > len(stack) else None
-    if lost == 0 and _announced(tiff) > stack.n_announced:
-        lost = _announced(tiff) - len(stack)
+    if lost == 0 and announced_pages(tiff) > stack.n_announced:
+        lost = announced_pages(tiff) - len(stack)
     stack.note = _tell_of_others(path, plan) or (_tell_of_series(tiff) if stray is None else "")
     try:
         calibration = read_calibration(tiff)

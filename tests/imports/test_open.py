@@ -272,3 +272,32 @@ def test_a_pipe_is_not_waited_for(tmp_path, name):
     os.mkfifo(tmp_path / name)
     with pytest.raises(VideoError, match=r"pipe|no pictures"):
         open_labels((tmp_path / name).parent if "/" in name else tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["mask001.tif", "res_track.txt"])
+def test_a_link_in_a_folder_is_not_followed(tmp_path, name):
+    folder, elsewhere = tmp_path / "01_RES", tmp_path / "elsewhere"
+    folder.mkdir()
+    for frame_index in range(2):
+        tifffile.imwrite(folder / f"mask{frame_index:03d}.tif", np.ones((8, 9), np.uint16))
+    (folder / "res_track.txt").write_text("1 0 1 0\n")
+    (folder / name).rename(elsewhere)
+    (folder / name).symlink_to(elsewhere)
+    with pytest.raises(VideoError, match=f"{name}.* is a link"):
+        open_labels(folder)
+
+
+def test_pictures_of_more_pixels_than_can_be_labelled_are_refused_by_their_heads(tmp_path):
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    side = 2**16
+    with tifffile.TiffWriter(folder / "a0.tif") as tiff:  # zeros that take no room
+        tiff.write(
+            iter([b""] * 4),
+            shape=(side, side),
+            dtype=np.uint16,
+            tile=(side // 2, side // 2),
+            compression="zlib",
+        )
+    with pytest.raises(VideoError, match="65536 x 65536 px"):
+        open_labels(folder)

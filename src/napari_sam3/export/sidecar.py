@@ -64,7 +64,7 @@ def remove_sidecar(path: Path) -> None:
     """Remove what lies beside a result that was replaced, if it is ours."""
     with suppress(OSError, ValueError):
         place = sidecar_path(path)
-        VideoFacts.from_json(place.read_text(encoding="utf-8"))
+        VideoFacts.from_json(read_text(place))
         place.unlink()
 
 
@@ -90,7 +90,7 @@ def read_processed(path: Path, length: int) -> list[int] | None:
     """
     place = sidecar_path(path)
     try:
-        said = json.loads(place.read_text(encoding="utf-8")).get(PROCESSED)
+        said = json.loads(read_text(place)).get(PROCESSED)
         return None if said is None else read_frames(said, length)
     except FileNotFoundError:
         return None

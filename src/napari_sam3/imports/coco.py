@@ -23,6 +23,9 @@ from napari_sam3.session.run_lengths import decode_runs
 from napari_sam3.values import MAX_OBJECT_ID, BoolArray, ObjectMask
 from napari_sam3.video.video_facts import VideoFacts
 
+MOST_JSON = 2**30
+"""Bytes of a file, which is read whole; some ten times as much memory is taken for it."""
+
 
 class AnnotatedLabels(LabelFile):
     """Labels that are annotations of frames, in `_found`: (id, score if any, segmentation)."""
@@ -154,6 +157,12 @@ def open_json(path: Path, *, first_number: int | None = None) -> LabelFile:
     VideoError
         If it is something else.
     """
+    size = path.stat().st_size
+    if size > MOST_JSON:
+        raise VideoError(
+            f"{str(path)!r} takes {size / 1e6:,.0f} MB, and no more than {MOST_JSON / 1e6:,.0f} MB "
+            "of JSON are read; give a file of fewer frames"
+        )
     with explain_read_errors(path), path.open(encoding="utf-8-sig") as file:
         content = json.load(file)
     if isinstance(content, dict) and "annotations" in content:

@@ -10,6 +10,7 @@ from pathlib import Path
 from napari_sam3.errors import VideoError
 from napari_sam3.imports.label_file import explain_read_errors
 from napari_sam3.labels.objects import ObjectTable
+from napari_sam3.plain_files import read_text
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def read_lineage(table: Path, frames: Collection[int], first: int) -> Lineage:
     """
     tracks: dict[int, tuple[int, int, int]] = {}
     with explain_read_errors(table):
-        for line in filter(str.strip, table.read_text(encoding="utf-8-sig").splitlines()):
+        for line in filter(str.strip, read_text(table, encoding="utf-8-sig").splitlines()):
             label, begin, end, parent = map(int, line.split())
             if label in tracks:
                 raise VideoError(f"{str(table)!r} tells of label {label} twice; remove one line")

@@ -77,11 +77,7 @@ class LabelFile(ABC):
         told: Sequence[str] = (),
     ) -> None:
         self.path = path
-        if shape[1] * shape[2] > MOST_PIXELS:
-            raise VideoError(
-                f"{str(path)!r} says that its frames have {shape[1]} x {shape[2]} px; at most "
-                f"{MOST_PIXELS} px can be labelled"
-            )
+        check_pixels(path, shape[1], shape[2])
         self.facts: VideoFacts | None = read_sidecar(path)
         self._frames_there = shape[0]
         if self.facts is not None:
@@ -196,6 +192,15 @@ _DAMAGE = (
     *(RuntimeError, AttributeError, struct.error, zlib.error),
 )
 """What the readers of TIFF, PNG, Zarr and JSON raise on damaged files."""
+
+
+def check_pixels(path: Path, height: int, width: int) -> None:
+    """Refuse frames of more than `MOST_PIXELS`, before memory is taken for them."""
+    if height * width > MOST_PIXELS:
+        raise VideoError(
+            f"{str(path)!r} says that its frames have {height} x {width} px; at most "
+            f"{MOST_PIXELS} px can be labelled"
+        )
 
 
 @contextmanager

@@ -14,8 +14,9 @@ from napari_sam3.errors import VideoError
 from napari_sam3.export.sidecar import OWN, PROCESSED, read_sidecar
 from napari_sam3.imports.ctc_lineage import Lineage, read_lineage
 from napari_sam3.imports.frame_numbers import MOST_FRAMES, FrameNumbers, number_frames
-from napari_sam3.imports.label_file import LabelFile, explain_read_errors
+from napari_sam3.imports.label_file import LabelFile, check_pixels, explain_read_errors
 from napari_sam3.labels.frame_ranges import read_frames
+from napari_sam3.plain_files import is_plain
 from napari_sam3.values import MAX_OBJECT_ID
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
@@ -166,7 +167,14 @@ class CtcLabels(PictureLabels):
 
 def visible_files(folder: Path) -> list[Path]:
     """The files of a folder without hidden ones, as "._mask000.tif" of macOS; by name."""
-    return sorted(f for f in folder.iterdir() if not f.name.startswith(".") and f.is_file())
+    files = sorted(f for f in folder.iterdir() if not f.name.startswith(".") and f.is_file())
+    for file in files:
+        if not is_plain(file):
+            raise VideoError(
+                f"{file.name!r} in {str(folder)!r} is a link, which may lead anywhere; put the "
+                "file itself in its place"
+            )
+    return files
 
 
 def read_picture(path: Path) -> NDArray[Any]:
@@ -179,9 +187,7 @@ def read_picture(path: Path) -> NDArray[Any]:
     """
     with explain_read_errors(path):
         if path.suffix.lower() in TIFF_SUFFIXES:
-            import tifffile
-
-            labels = np.asarray(tifffile.imread(path, _multifile=False))
+            labels = _read_by_tifffile(path)
         else:
             labels = _read_by_pillow(path)
     if labels.ndim != 2 or labels.dtype.kind not in "iubf":
@@ -204,6 +210,15 @@ def _length_said(file: Path) -> int:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return 0  # it will be said when it is read
     return int(said[1]) if said and int(said[1]) <= MOST_FRAMES else 0
+
+
+def _read_by_tifffile(path: Path) -> NDArray[Any]:
+    import tifffile
+
+    with tifffile.TiffFile(path, _multifile=False) as tiff:
+        first: Any = tiff.pages.first
+        check_pixels(path, first.imagelength, first.imagewidth)
+        return np.asarray(tiff.asarray())
 
 
 def _read_by_pillow(path: Path) -> NDArray[Any]:

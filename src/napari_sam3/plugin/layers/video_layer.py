@@ -57,7 +57,7 @@ def video_layer(video: Video) -> LayerData:
             "fps": video.fps,
             "timestamps": video.timestamps,
             "path": str(video.path) if video.path is not None else None,
-            "file_names": video.original.file_names,
+            "file_names": video.file_names,
         },
     }
     return video, arguments, "image"

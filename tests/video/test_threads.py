@@ -7,6 +7,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import av
+import av.logging
 import pytest
 
 from napari_sam3.errors import VideoError
@@ -94,3 +96,16 @@ def test_nobody_is_overtaken_who_waits_for_a_decoder() -> None:
         # asked for anew at once: those that waited come first
         take(3)
     assert order == [0, 1, 2, 3]
+
+
+def test_a_decoder_is_closed_though_somebody_had_ffmpeg_tell_python_all(clip: Path) -> None:
+    """As older torchvisions do: closing waits for threads, and these for Python's lock."""
+    av.logging.set_level(av.logging.TRACE)
+    try:
+        with open_video(clip) as video:
+            assert read_number(video[20]) == 20
+            assert av.logging.get_level() is None
+            av.logging.set_level(av.logging.PANIC)
+        assert av.logging.get_level() is None
+    finally:
+        av.logging.set_level(None)

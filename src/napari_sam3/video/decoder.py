@@ -10,7 +10,13 @@ from typing import Any, Literal
 import av
 import av.error
 
-from napari_sam3.video.demuxer import FFMPEG_ERRORS, PacketReader, limit_pictures, open_container
+from napari_sam3.video.demuxer import (
+    FFMPEG_ERRORS,
+    PacketReader,
+    hush_ffmpeg,
+    limit_pictures,
+    open_container,
+)
 from napari_sam3.video.frame_index import FrameIndex
 from napari_sam3.video.packets import StampKind
 
@@ -96,6 +102,7 @@ class Decoder:
 
     def close(self) -> None:
         """Close the file."""
+        hush_ffmpeg()
         self._container.close()
 
     def go_to_start(self, dts: int, pos: int) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import av
 import av.error
+import av.logging
 from av.stream import Disposition
 
 from napari_sam3.errors import VideoError
@@ -71,6 +72,15 @@ def identify(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
+def hush_ffmpeg() -> None:
+    """Have FFmpeg tell nothing to Python, whoever wanted it to, as older torchvisions do.
+
+    What a decoder's own thread tells waits for Python's lock, which whoever closes the decoder
+    holds while waiting for the thread: for ever (PyAV's issues 367 and 751).
+    """
+    av.logging.set_level(None)
+
+
 def open_container(path: Path, demuxer: str | None = None) -> Any:
     """Open a file with FFmpeg, and no other file whatever it says; see `DEMUXERS`.
 
@@ -85,6 +95,7 @@ def open_container(path: Path, demuxer: str | None = None) -> Any:
     VideoError
         If it can't be opened, or is no video.
     """
+    hush_ffmpeg()
     most = most_pixels()
     limits = {} if most is None else {"max_pixels": str(most)}
     n_bytes, changed_ns = identify(path)

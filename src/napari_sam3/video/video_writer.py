@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
 from napari_sam3.video.audio_track import AudioTrack
+from napari_sam3.video.demuxer import hush_ffmpeg
 from napari_sam3.video.paths import as_path
 from napari_sam3.whole_files import written_whole
 
@@ -85,6 +86,7 @@ class VideoWriter:
 
     def __enter__(self) -> Self:
         try:
+            hush_ffmpeg()
             with ExitStack() as files:
                 if self._sound is not None:
                     files.callback(self._sound.close)

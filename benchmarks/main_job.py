@@ -27,6 +27,7 @@ from PIL import Image
 from truth_links import lines_of
 
 from napari_sam3 import VideoSession
+from napari_sam3.values import FrameResult
 from napari_sam3.video.video_writer import VideoWriter
 
 
@@ -102,20 +103,19 @@ def run_in_window(case: Case, shots: Path | None) -> tuple[float, float, float, 
     masks.visible = False
     ticks: list[float] = []
     first_frame: list[float] = []
-    clock, loop = QTimer(), QEventLoop()
+    clock, loop, tracking = QTimer(), QEventLoop(), widget.tracking
+
+    def note_first_frame(result: FrameResult) -> None:
+        if result.frame_index > 0 and not first_frame:
+            first_frame.append(time.perf_counter() - began)
+
     clock.timeout.connect(lambda: ticks.append(time.perf_counter()))
-    widget.ended.connect(loop.quit)
+    tracking.ended.connect(loop.quit)
+    tracking.tracked.connect(note_first_frame)
     QApplication.processEvents()
     clock.start(5)
     began = time.perf_counter()
     widget.propagate()
-    job = widget.job
-
-    def note_first_frame() -> None:
-        if job.frames_done and not first_frame:
-            first_frame.append(time.perf_counter() - began)
-
-    job.changed.connect(note_first_frame)
     loop.exec()
     lasted = time.perf_counter() - began
     clock.stop()

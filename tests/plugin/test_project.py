@@ -12,7 +12,7 @@ from napari_sam3.plugin.model.app_state import Outcome
 from napari_sam3.projects import Project, list_projects
 from napari_sam3.video.video_writer import VideoWriter
 
-from .conftest import disc
+from .conftest import click, disc
 
 N_FRAMES, SIZE = 12, (64, 96)
 
@@ -92,6 +92,18 @@ def test_first_results_on_a_file_make_a_project(begin, work, own_projects, qtbot
             assert is_disc(project.labels[t], t)
         assert project.labels.notes(0)[1].source == "prompt"
         assert project.labels.notes(5)[1].source == "propagated"
+
+
+def test_an_id_that_the_project_can_not_hold_is_refused_at_the_prompt(begin, work, notes):
+    dock = begin()
+    work(dock, dock.segment_frame)
+    layer = dock.tracking.results.layer
+    before = np.asarray(layer.data).copy()
+    click(dock, 20, 30, obj_id=65536)
+    work(dock, dock.segment_frame)
+    assert any("object 65536 can't be kept: ids in this project" in text for _, text in notes)
+    np.testing.assert_array_equal(np.asarray(layer.data), before)
+    assert 65536 not in dock.tracking.session.session.object_ids
 
 
 def test_an_array_and_a_person_who_wants_none_make_no_project(

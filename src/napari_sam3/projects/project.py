@@ -398,6 +398,21 @@ class Project:
 
     # ------------------------------------------------------------------- the results
 
+    def check_id(self, obj_id: int) -> None:
+        """Make sure that the labels can hold an id.
+
+        Raises
+        ------
+        ProjectError
+            If it is too large for them; see `create`.
+        """
+        largest = np.iinfo(self.labels.dtype).max
+        if obj_id > largest:
+            raise ProjectError(
+                f"object {obj_id} can't be kept: ids in this project go up to {largest}; give it a "
+                "smaller one, or begin a new project with it"
+            )
+
     def keep(
         self, result: FrameResult, *, prompted: Collection[int] = (), of_run: bool = False
     ) -> bool:
@@ -424,12 +439,7 @@ class Project:
         StoreError
             If the disk is full.
         """
-        largest = np.iinfo(self.labels.dtype).max
-        if result.objects and max(result.objects) > largest:
-            raise ProjectError(
-                f"object {max(result.objects)} can't be kept: ids in a project go up to {largest}; "
-                "give it a smaller one"
-            )
+        self.check_id(max(result.objects, default=0))
         run = self.run_number if of_run else 0
         is_drawn = draw_result(self.labels, result, prompted, run=run)
         if run:

@@ -132,8 +132,15 @@ class ProjectRecorder:
         ----------
         highest_id : int
             That there is a prompt for.
+
+        Raises
+        ------
+        ProjectError
+            If the project that there is can't hold it.
         """
         make, self.make = self.make, None
+        if self.project is not None:
+            self.project.check_id(highest_id)
         if self.project is not None or make is None:
             return
         try:

@@ -14,6 +14,7 @@ from napari_sam3.plugin.layers.results_layer import ResultsLayer
 from napari_sam3.plugin.layers.stack_axes import StackAxes, video_contrast_limits
 from napari_sam3.plugin.model.command_history import CommandHistory
 from napari_sam3.plugin.model.open_project import OpenProject
+from napari_sam3.plugin.model.video_source import VideoSource
 
 _OWNER = "sam3_owner"
 """In a layer's metadata: weak references to the layer, for a copy has them too, and its owner."""
@@ -39,6 +40,8 @@ class TrackedVideo:
         How the video was read for them.
     project : OpenProject or None
         What keeps its work.
+    source : VideoSource or None
+        Where its frames come from; None: nobody has looked yet.
     history : CommandHistory
         What a person did to it.
     carried : CarriedLayers
@@ -52,6 +55,7 @@ class TrackedVideo:
         self.results: ResultsLayer | None = None
         self.results_axes: StackAxes | None = None
         self.project: OpenProject | None = None
+        self.source: VideoSource | None = None
         self.history = CommandHistory()
         self.carried = CarriedLayers.of(image_layer)
 

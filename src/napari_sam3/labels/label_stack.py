@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from napari_sam3.labels.frame_codec import FrameCodec
 from napari_sam3.labels.indexing import fit_values, normalise_key
+from napari_sam3.labels.object_lock import spare_objects, spare_pixels
 from napari_sam3.labels.object_notes import (
     PAINTED,
     ObjectNote,
@@ -99,6 +100,10 @@ class LabelStack:
                 ("greatest", self.dtype),
             ],
         )
+        self._locked_ids: frozenset[int] = frozenset()
+        # when each frame was last changed: so many changes there had been by then
+        self._changes = 0
+        self._changed_at = np.zeros(self.shape[0], np.int64)
         # frames changed by hand as they were before, packed, and what was noted on them
         self._edits: dict[int, tuple[bytes | None, bytes]] = {}
 
@@ -165,6 +170,7 @@ class LabelStack:
         with self._lock:
             self._check_writable()
             self._notes[frame_index] = pack_notes({**self.notes(frame_index), **notes})
+            self._note_change(frame_index)
             self._touched(frame_index)
 
     def lock(self, frame_index: int, is_locked: bool = True) -> None:
@@ -183,6 +189,39 @@ class LabelStack:
     def locked_frames(self) -> NDArray[np.intp]:
         """Indices of the locked frames, rising."""
         return np.flatnonzero(self._facts["is_locked"])
+
+    def lock_objects(self, obj_ids: Collection[int]) -> None:
+        """Keep all that is drawn or painted off these objects, and off no others.
+
+        Where they are on a frame they stay, with their notes; where they are not they do not come.
+        """
+        with self._lock:
+            self._locked_ids = frozenset(obj_ids)
+
+    def changed_since(self, moment: int) -> tuple[NDArray[np.intp], int]:
+        """Frames whose labels or notes were changed since a moment, and the moment now.
+
+        Parameters
+        ----------
+        moment : int
+            As this gave it before; 0 for the beginning.
+
+        Returns
+        -------
+        (N,) integer array, int
+            Indices of the frames, rising, and the moment.
+        """
+        with self._lock:
+            return np.flatnonzero(self._changed_at > moment), self._changes
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it is known what is on every frame."""
+        return True
+
+    def packed_notes(self, frame_index: int) -> bytes:
+        """The notes on a frame as `pack_notes` gives them, for those who count them all."""
+        return self._notes.get(frame_index, b"")
 
     def frames_of_run(self, run: int) -> NDArray[np.intp]:
         """Indices of the frames that were last drawn by a run of this number, rising."""
@@ -235,6 +274,7 @@ class LabelStack:
         packed = pack_notes(notes)
         if packed != self._notes.get(frame_index, b""):
             self._notes[frame_index] = packed
+            self._note_change(frame_index)
             self._touched(frame_index)
 
     # --------------------------------------------------------- reading, writing
@@ -331,6 +371,10 @@ class LabelStack:
             self._check_writable()
             if self.is_locked(frame_index):
                 return False
+            if self._locked_ids:
+                before = self._look(frame_index), self.notes(frame_index)
+                values, notes = spare_objects(before, (values, notes), self._locked_ids)
+                packed = pack_notes(notes)
             self._notes[frame_index] = packed
             if run:
                 self._facts["run"][frame_index] = run
@@ -371,7 +415,7 @@ class LabelStack:
             for frame_index in list(self._dirty):
                 self._pack(frame_index)
             other._packed, other._notes = dict(self._packed), dict(self._notes)
-            other._facts = self._facts.copy()
+            other._facts, other._locked_ids = self._facts.copy(), self._locked_ids
         return other
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LabelStack:
@@ -392,7 +436,7 @@ class LabelStack:
             other.draw(frame_index, self[frame_index])
         for name in ("is_processed", "is_locked", "run"):
             other._facts[name] = self._facts[name]
-        other._notes = dict(self._notes)
+        other._notes, other._locked_ids = dict(self._notes), self._locked_ids
         return other
 
     def _extremes(self) -> list[tuple[int, int]]:
@@ -433,6 +477,8 @@ class LabelStack:
         """Change part of a frame by hand."""
         with self._lock:
             part = self._look(frame_index)[rest]
+            if self._locked_ids:
+                values = spare_pixels(part, values, self._locked_ids)
             changed = part != values
             if np.any(changed):
                 self._remember(frame_index)
@@ -452,6 +498,10 @@ class LabelStack:
             packed = self._fetch(frame_index)
             self._edits[frame_index] = packed, self._notes.get(frame_index, b"")
 
+    def _note_change(self, frame_index: int) -> None:
+        self._changes += 1
+        self._changed_at[frame_index] = self._changes
+
     def _write(self, frame_index: int, rest: tuple[Any, ...], values: NDArray[Any]) -> None:
         with self._lock:
             if all(isinstance(axis, slice) and axis == slice(None) for axis in rest):
@@ -461,6 +511,7 @@ class LabelStack:
                 self._unsqueezed(frame_index)[rest] = values
             self._dirty.add(frame_index)
             self._facts["is_processed"][frame_index] = True
+            self._note_change(frame_index)
 
     def _unsqueezed(self, frame_index: int) -> NDArray[Any]:
         frame = self._open.get(frame_index)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 Source = Literal["prompt", "propagated", "painted", "imported"]
 SOURCES: tuple[Source, ...] = get_args(Source)
@@ -62,6 +63,11 @@ def unpack_notes(packed: bytes) -> dict[int, ObjectNote]:
         obj_id: ObjectNote(None if math.isnan(score) else score, SOURCES[place])
         for obj_id, score, place in np.frombuffer(packed, _NOTE).tolist()
     }
+
+
+def note_rows(packed: bytes) -> NDArray[Any]:
+    """The notes as an (N,) structured array: id, score (NaN for none), source's place in SOURCES."""
+    return np.frombuffer(packed, _NOTE)
 
 
 def mean_scores(packed: Iterable[bytes]) -> dict[int, float | None]:

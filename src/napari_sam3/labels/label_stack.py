@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import operator
 import threading
+import zlib
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -23,6 +24,7 @@ from napari_sam3.labels.object_notes import (
     PAINTED,
     ObjectNote,
     mean_scores,
+    note_rows,
     pack_notes,
     unpack_notes,
 )
@@ -101,9 +103,10 @@ class LabelStack:
             ],
         )
         self._locked_ids: frozenset[int] = frozenset()
-        # when each frame was last changed: so many changes there had been by then
-        self._changes = 0
+        # changes are counted; which of them was the last of each frame, 0 for none
+        self._n_changes = 0
         self._changed_at = np.zeros(self.shape[0], np.int64)
+        self._painted: dict[int, dict[int, int]] = {}  # `painted_masks`, where they were asked for
         # frames changed by hand as they were before, packed, and what was noted on them
         self._edits: dict[int, tuple[bytes | None, bytes]] = {}
 
@@ -159,6 +162,55 @@ class LabelStack:
         """
         return unpack_notes(self._notes.get(self._number(frame_index), b""))
 
+    def noted(self, frame_indices: Sequence[int] | NDArray[np.integer[Any]]) -> NDArray[np.void]:
+        """What is known of the objects on many frames, quickly.
+
+        Returns
+        -------
+        (N,) structured array, a row for each object on each frame
+            `place` of the frame in `frame_indices`; `id`; `score`, NaN for none; `source`, its
+            place in `SOURCES`. By rising place, then id.
+        """
+        with self._lock:
+            return note_rows([self._notes.get(int(i), b"") for i in frame_indices])
+
+    def painted_masks(self, frame_index: int) -> Mapping[int, int]:
+        """A checksum of each mask that is noted as painted on a frame, by id.
+
+        0 is that of an object that was wiped off. Looks at the pixels, once after each change.
+        """
+        frame_index = self._number(frame_index)
+        with self._lock:
+            if frame_index not in self._painted:
+                by_hand = [i for i, note in self.notes(frame_index).items() if note == PAINTED]
+                frame = self._look(frame_index) if by_hand else self._background
+                self._painted[frame_index] = {i: _checksum(frame == i) for i in by_hand}
+            return MappingProxyType(self._painted[frame_index])
+
+    def changed_since(self, moment: int) -> tuple[NDArray[np.intp], int]:
+        """Which frames were drawn, painted in, annotated or locked since a moment.
+
+        Who shows what is known of the frames asks for this now and then; nobody need tell it.
+
+        Parameters
+        ----------
+        moment : int
+            As it was given last; -1 asks for all frames of which anything is known.
+
+        Returns
+        -------
+        (frame indices, moment)
+            Rising, and the moment now.
+        """
+        with self._lock:
+            if moment == self._n_changes:
+                return np.zeros(0, np.intp), moment
+            is_meant = self._changed_at > moment
+            if moment < 0:
+                is_meant = self._facts["is_processed"] | self._facts["is_locked"]
+                is_meant[list(self._notes)] = True
+            return np.flatnonzero(is_meant), self._n_changes
+
     def mean_scores(self) -> dict[int, float | None]:
         """The mean score of each object that is noted; None of one that has none anywhere."""
         with self._lock:
@@ -170,7 +222,6 @@ class LabelStack:
         with self._lock:
             self._check_writable()
             self._notes[frame_index] = pack_notes({**self.notes(frame_index), **notes})
-            self._note_change(frame_index)
             self._touched(frame_index)
 
     def lock(self, frame_index: int, is_locked: bool = True) -> None:
@@ -198,30 +249,10 @@ class LabelStack:
         with self._lock:
             self._locked_ids = frozenset(obj_ids)
 
-    def changed_since(self, moment: int) -> tuple[NDArray[np.intp], int]:
-        """Frames whose labels or notes were changed since a moment, and the moment now.
-
-        Parameters
-        ----------
-        moment : int
-            As this gave it before; 0 for the beginning.
-
-        Returns
-        -------
-        (N,) integer array, int
-            Indices of the frames, rising, and the moment.
-        """
-        with self._lock:
-            return np.flatnonzero(self._changed_at > moment), self._changes
-
     @property
     def is_read(self) -> bool:
         """Whether it is known what is on every frame."""
         return True
-
-    def packed_notes(self, frame_index: int) -> bytes:
-        """The notes on a frame as `pack_notes` gives them, for those who count them all."""
-        return self._notes.get(frame_index, b"")
 
     def frames_of_run(self, run: int) -> NDArray[np.intp]:
         """Indices of the frames that were last drawn by a run of this number, rising."""
@@ -274,7 +305,6 @@ class LabelStack:
         packed = pack_notes(notes)
         if packed != self._notes.get(frame_index, b""):
             self._notes[frame_index] = packed
-            self._note_change(frame_index)
             self._touched(frame_index)
 
     # --------------------------------------------------------- reading, writing
@@ -380,6 +410,7 @@ class LabelStack:
                 self._facts["run"][frame_index] = run
             self._write(frame_index, WHOLE, values)
             self._pack(frame_index)
+            self._count_change(frame_index)
         return True
 
     def flush(self) -> None:
@@ -462,6 +493,12 @@ class LabelStack:
 
     def _touched(self, frame_index: int) -> None:
         """A frame was changed by hand, or what is known of it."""
+        self._count_change(frame_index)
+
+    def _count_change(self, frame_index: int) -> None:
+        self._n_changes += 1
+        self._changed_at[frame_index] = self._n_changes
+        self._painted.pop(frame_index, None)
 
     def _holds_labels(self, frame_index: int) -> bool:
         """Whether there may be a label on the frame."""
@@ -498,10 +535,6 @@ class LabelStack:
             packed = self._fetch(frame_index)
             self._edits[frame_index] = packed, self._notes.get(frame_index, b"")
 
-    def _note_change(self, frame_index: int) -> None:
-        self._changes += 1
-        self._changed_at[frame_index] = self._changes
-
     def _write(self, frame_index: int, rest: tuple[Any, ...], values: NDArray[Any]) -> None:
         with self._lock:
             if all(isinstance(axis, slice) and axis == slice(None) for axis in rest):
@@ -511,7 +544,6 @@ class LabelStack:
                 self._unsqueezed(frame_index)[rest] = values
             self._dirty.add(frame_index)
             self._facts["is_processed"][frame_index] = True
-            self._note_change(frame_index)
 
     def _unsqueezed(self, frame_index: int) -> NDArray[Any]:
         frame = self._open.get(frame_index)
@@ -553,6 +585,11 @@ class LabelStack:
             self._packed.pop(frame_index, None)
         else:
             self._packed[frame_index] = packed
+
+
+def _checksum(mask: NDArray[np.bool_]) -> int:
+    """Of a mask; 0 of an empty one."""
+    return zlib.crc32(np.packbits(mask).tobytes()) | 1 if mask.any() else 0
 
 
 def _labels_of(values: NDArray[Any]) -> list[int]:

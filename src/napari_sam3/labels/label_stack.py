@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import operator
 import threading
+import zlib
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -18,10 +19,12 @@ from numpy.typing import DTypeLike, NDArray
 
 from napari_sam3.labels.frame_codec import FrameCodec
 from napari_sam3.labels.indexing import fit_values, normalise_key
+from napari_sam3.labels.object_lock import spare_objects, spare_pixels
 from napari_sam3.labels.object_notes import (
     PAINTED,
     ObjectNote,
     mean_scores,
+    note_rows,
     pack_notes,
     unpack_notes,
 )
@@ -99,6 +102,11 @@ class LabelStack:
                 ("greatest", self.dtype),
             ],
         )
+        self._locked_ids: frozenset[int] = frozenset()
+        # changes are counted; which of them was the last of each frame, 0 for none
+        self._n_changes = 0
+        self._changed_at = np.zeros(self.shape[0], np.int64)
+        self._painted: dict[int, dict[int, int]] = {}  # `painted_masks`, where they were asked for
         # frames changed by hand as they were before, packed, and what was noted on them
         self._edits: dict[int, tuple[bytes | None, bytes]] = {}
 
@@ -154,6 +162,55 @@ class LabelStack:
         """
         return unpack_notes(self._notes.get(self._number(frame_index), b""))
 
+    def noted(self, frame_indices: Sequence[int] | NDArray[np.integer[Any]]) -> NDArray[np.void]:
+        """What is known of the objects on many frames, quickly.
+
+        Returns
+        -------
+        (N,) structured array, a row for each object on each frame
+            `place` of the frame in `frame_indices`; `id`; `score`, NaN for none; `source`, its
+            place in `SOURCES`. By rising place, then id.
+        """
+        with self._lock:
+            return note_rows([self._notes.get(int(i), b"") for i in frame_indices])
+
+    def painted_masks(self, frame_index: int) -> Mapping[int, int]:
+        """A checksum of each mask that is noted as painted on a frame, by id.
+
+        0 is that of an object that was wiped off. Looks at the pixels, once after each change.
+        """
+        frame_index = self._number(frame_index)
+        with self._lock:
+            if frame_index not in self._painted:
+                by_hand = [i for i, note in self.notes(frame_index).items() if note == PAINTED]
+                frame = self._look(frame_index) if by_hand else self._background
+                self._painted[frame_index] = {i: _checksum(frame == i) for i in by_hand}
+            return MappingProxyType(self._painted[frame_index])
+
+    def changed_since(self, moment: int) -> tuple[NDArray[np.intp], int]:
+        """Which frames were drawn, painted in, annotated or locked since a moment.
+
+        Who shows what is known of the frames asks for this now and then; nobody need tell it.
+
+        Parameters
+        ----------
+        moment : int
+            As it was given last; -1 asks for all frames of which anything is known.
+
+        Returns
+        -------
+        (frame indices, moment)
+            Rising, and the moment now.
+        """
+        with self._lock:
+            if moment == self._n_changes:
+                return np.zeros(0, np.intp), moment
+            is_meant = self._changed_at > moment
+            if moment < 0:
+                is_meant = self._facts["is_processed"] | self._facts["is_locked"]
+                is_meant[list(self._notes)] = True
+            return np.flatnonzero(is_meant), self._n_changes
+
     def mean_scores(self) -> dict[int, float | None]:
         """The mean score of each object that is noted; None of one that has none anywhere."""
         with self._lock:
@@ -183,6 +240,19 @@ class LabelStack:
     def locked_frames(self) -> NDArray[np.intp]:
         """Indices of the locked frames, rising."""
         return np.flatnonzero(self._facts["is_locked"])
+
+    def lock_objects(self, obj_ids: Collection[int]) -> None:
+        """Keep all that is drawn or painted off these objects, and off no others.
+
+        Where they are on a frame they stay, with their notes; where they are not they do not come.
+        """
+        with self._lock:
+            self._locked_ids = frozenset(obj_ids)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it is known what is on every frame."""
+        return True
 
     def frames_of_run(self, run: int) -> NDArray[np.intp]:
         """Indices of the frames that were last drawn by a run of this number, rising."""
@@ -331,11 +401,16 @@ class LabelStack:
             self._check_writable()
             if self.is_locked(frame_index):
                 return False
+            if self._locked_ids:
+                before = self._look(frame_index), self.notes(frame_index)
+                values, notes = spare_objects(before, (values, notes), self._locked_ids)
+                packed = pack_notes(notes)
             self._notes[frame_index] = packed
             if run:
                 self._facts["run"][frame_index] = run
             self._write(frame_index, WHOLE, values)
             self._pack(frame_index)
+            self._count_change(frame_index)
         return True
 
     def flush(self) -> None:
@@ -371,7 +446,7 @@ class LabelStack:
             for frame_index in list(self._dirty):
                 self._pack(frame_index)
             other._packed, other._notes = dict(self._packed), dict(self._notes)
-            other._facts = self._facts.copy()
+            other._facts, other._locked_ids = self._facts.copy(), self._locked_ids
         return other
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LabelStack:
@@ -392,7 +467,7 @@ class LabelStack:
             other.draw(frame_index, self[frame_index])
         for name in ("is_processed", "is_locked", "run"):
             other._facts[name] = self._facts[name]
-        other._notes = dict(self._notes)
+        other._notes, other._locked_ids = dict(self._notes), self._locked_ids
         return other
 
     def _extremes(self) -> list[tuple[int, int]]:
@@ -418,6 +493,12 @@ class LabelStack:
 
     def _touched(self, frame_index: int) -> None:
         """A frame was changed by hand, or what is known of it."""
+        self._count_change(frame_index)
+
+    def _count_change(self, frame_index: int) -> None:
+        self._n_changes += 1
+        self._changed_at[frame_index] = self._n_changes
+        self._painted.pop(frame_index, None)
 
     def _holds_labels(self, frame_index: int) -> bool:
         """Whether there may be a label on the frame."""
@@ -433,6 +514,8 @@ class LabelStack:
         """Change part of a frame by hand."""
         with self._lock:
             part = self._look(frame_index)[rest]
+            if self._locked_ids:
+                values = spare_pixels(part, values, self._locked_ids)
             changed = part != values
             if np.any(changed):
                 self._remember(frame_index)
@@ -502,6 +585,11 @@ class LabelStack:
             self._packed.pop(frame_index, None)
         else:
             self._packed[frame_index] = packed
+
+
+def _checksum(mask: NDArray[np.bool_]) -> int:
+    """Of a mask; 0 of an empty one."""
+    return zlib.crc32(np.packbits(mask).tobytes()) | 1 if mask.any() else 0
 
 
 def _labels_of(values: NDArray[Any]) -> list[int]:

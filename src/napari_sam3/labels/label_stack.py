@@ -9,15 +9,19 @@ from __future__ import annotations
 import operator
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, cast
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+from psygnal import Signal
 
+from napari_sam3.labels.frame_array import WHOLE, FrameArray
 from napari_sam3.labels.frame_codec import FrameCodec
-from napari_sam3.labels.indexing import fit_values, normalise_key
+from napari_sam3.labels.frame_snapshot import ChangeLog, FramesSnapshot, FrameState
+from napari_sam3.labels.indexing import fit_values
 from napari_sam3.labels.object_notes import (
     PAINTED,
     ObjectNote,
@@ -29,10 +33,9 @@ from napari_sam3.labels.object_notes import (
 _NO_NOTES: Mapping[int, ObjectNote] = MappingProxyType({})
 
 CACHE_BYTES = 64 * 2**20
-WHOLE = (slice(None), slice(None))
 
 
-class LabelStack:
+class LabelStack(FrameArray):
     """An array-like of labels, (T, H, W), whose frames are kept squeezed.
 
     Takes memory only for frames that hold a label, and for the frames last used. Indexing works
@@ -42,7 +45,7 @@ class LabelStack:
 
     What is assigned counts as done by hand: the objects touched are noted as painted, and the
     frames are among the edits (`take_edits`). What a program finds is written with `draw`, which
-    leaves locked frames alone.
+    leaves locked frames alone. Frames can be brought back as they were (`snapshot`, `restore`).
 
     Parameters
     ----------
@@ -59,7 +62,8 @@ class LabelStack:
         If `shape` is not three positive numbers or `dtype` is not an integer type.
     """
 
-    ndim = 3
+    restored = Signal(tuple)
+    """Frames, by their indices, are as they were before."""
 
     def __init__(
         self,
@@ -101,22 +105,9 @@ class LabelStack:
         )
         # frames changed by hand as they were before, packed, and what was noted on them
         self._edits: dict[int, tuple[bytes | None, bytes]] = {}
+        self._logs: WeakSet[ChangeLog] = WeakSet()
 
     # ------------------------------------------------------------ what it is
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        frames, height, width = self.shape
-        return frames * height * width
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that a plain array of this shape would take (see `memory_bytes`)."""
-        return self.size * self.dtype.itemsize
-
-    def __len__(self) -> int:
-        return self.shape[0]
 
     @property
     def memory_bytes(self) -> int:
@@ -164,7 +155,9 @@ class LabelStack:
         frame_index = self._number(frame_index)
         with self._lock:
             self._check_writable()
-            self._notes[frame_index] = pack_notes({**self.notes(frame_index), **notes})
+            packed = pack_notes({**self.notes(frame_index), **notes})
+            self._log(frame_index)
+            self._notes[frame_index] = packed
             self._touched(frame_index)
 
     def lock(self, frame_index: int, is_locked: bool = True) -> None:
@@ -234,61 +227,111 @@ class LabelStack:
                 notes[obj_id] = before[obj_id]
         packed = pack_notes(notes)
         if packed != self._notes.get(frame_index, b""):
+            self._log(frame_index)
             self._notes[frame_index] = packed
             self._touched(frame_index)
 
-    # --------------------------------------------------------- reading, writing
+    # ------------------------------------------------------------ as it was before
 
-    def __getitem__(self, key: Any) -> Any:
-        first, *others = normalise_key(key, self._outline)
-        rest = tuple(others)
-        if isinstance(first, int):
-            with self._lock:
-                part = self._look(first)[rest]
-                return part.copy() if isinstance(part, np.ndarray) else part
-        if isinstance(first, slice):
-            found = np.zeros(self._outline[(first, *rest)].shape, self.dtype)
-            for place, frame_index in enumerate(range(self.shape[0])[first]):
-                with self._lock:
-                    if self._holds_labels(frame_index):
-                        found[place] = self._look(frame_index)[rest]
-            return found
-        if any(isinstance(axis, slice) for axis in rest):
-            frames, places = np.unique(first, return_inverse=True)
-            block = np.stack([self[int(t)] for t in frames]) if frames.size else self[:0]
-            return block[(places.reshape(first.shape), *rest)]
-        t, y, x = np.broadcast_arrays(first, *cast(Any, rest))
-        found = np.zeros(t.shape, self.dtype)
-        for frame_index in np.unique(t):
-            here = t == frame_index
-            with self._lock:
-                found[here] = self._look(int(frame_index))[y[here], x[here]]
-        return found
+    def snapshot(self, frames: Iterable[int]) -> FramesSnapshot:
+        """Frames as they are now, for `restore`; their squeezed labels are shared, not copied.
 
-    def __setitem__(self, key: Any, value: Any) -> None:
-        first, *others = normalise_key(key, self._outline)
-        rest = tuple(others)
-        # also finds every index out of range, before anything is changed
-        target = self._outline[(first, *rest)].shape
-        values = fit_values(value, target, self.dtype)
-        self._check_writable()
-        if isinstance(first, int):
-            self._paint(first, rest, values)
-        elif isinstance(first, slice):
-            for place, frame_index in enumerate(range(self.shape[0])[first]):
-                self._paint(frame_index, rest, values[place])
-        elif any(isinstance(axis, slice) for axis in rest):
-            frames, places = np.unique(first, return_inverse=True)
-            with self._lock:
-                block = np.stack([self[int(t)] for t in frames]) if frames.size else self[:0]
-                block[(places.reshape(first.shape), *rest)] = values
-                for frame_index, frame in zip(frames, block, strict=True):
-                    self._paint(int(frame_index), WHOLE, frame)
+        Parameters
+        ----------
+        frames : iterable of int
+            Which.
+
+        Raises
+        ------
+        StoreError
+            Of a `LabelStore`, if a frame can't be read.
+        """
+        numbers = sorted({self._number(frame_index) for frame_index in frames})
+        with self._lock:
+            states = {frame_index: self._state(frame_index) for frame_index in numbers}
+        return FramesSnapshot((self.shape[1], self.shape[2]), states)
+
+    def restore(self, snapshot: FramesSnapshot) -> None:
+        """Bring frames back: labels, notes, run, and whether they were ever processed.
+
+        Locked frames, too: a lock stays as it is. What was painted and not taken yet then
+        is so again, and nothing else of these frames (`take_edits`).
+
+        Parameters
+        ----------
+        snapshot : FramesSnapshot
+            Of these labels, or of others of that size, as a copy.
+
+        Raises
+        ------
+        ValueError
+            If the size is another, a frame is not there, or a label does not fit; nothing is
+            changed then.
+        StoreError
+            Of a `LabelStore`, if the disk is full; nothing is changed then.
+        """
+        size = (self.shape[1], self.shape[2])
+        if snapshot.size != size or not all(n < self.shape[0] for n in snapshot.frames):
+            raise ValueError(
+                f"these are labels of shape {self.shape}; frames {list(snapshot.frames)[-1:]} of "
+                f"size {snapshot.size} can't be brought back there"
+            )
+        states = {n: state.as_dtype(self.dtype, size) for n, state in snapshot.states.items()}
+        self._make_way()
+        with self._lock:
+            self._check_writable()
+            for frame_index, state in states.items():
+                self._log(frame_index)
+                self._put_back(frame_index, state)
+        if states:
+            self.restored.emit(tuple(states))
+
+    def log_changes(self) -> ChangeLog:
+        """Remember from now on how frames were before they changed, as long as the log is kept."""
+        log = ChangeLog((self.shape[1], self.shape[2]))
+        self._logs.add(log)
+        return log
+
+    def _log(self, frame_index: int) -> None:
+        for log in list(self._logs):
+            if frame_index not in log:
+                log.add(frame_index, self._state(frame_index))
+
+    def _state(self, frame_index: int) -> FrameState:
+        self._pack(frame_index)
+        packed = self._fetch(frame_index)  # first: what can't be read is not processed
+        facts = self._facts[frame_index]
+        return FrameState(
+            self.dtype,
+            packed,
+            int(facts["least"]),
+            int(facts["greatest"]),
+            self._notes.get(frame_index, b""),
+            bool(facts["is_processed"]),
+            int(facts["run"]),
+            self._edits.get(frame_index),
+        )
+
+    def _put_back(self, frame_index: int, state: FrameState) -> None:
+        self._open.pop(frame_index, None)
+        self._dirty.discard(frame_index)
+        self._notes[frame_index] = state.notes
+        self._edits.pop(frame_index, None)
+        if state.before_edit is not None:
+            self._edits[frame_index] = state.before_edit
+        facts = self._facts
+        facts["run"][frame_index] = state.run
+        facts["least"][frame_index], facts["greatest"][frame_index] = state.least, state.greatest
+        was_processed = self.is_processed(frame_index)
+        facts["is_processed"][frame_index] = state.is_processed
+        if state.is_processed:
+            self._store(frame_index, state.packed or self._codec.pack(self._background))
+        elif was_processed:
+            self._clear(frame_index)
         else:
-            t, y, x = np.broadcast_arrays(first, *cast(Any, rest))
-            for frame_index in np.unique(t):
-                here = t == frame_index
-                self._paint(int(frame_index), (y[here], x[here]), values[here])
+            self._touched(frame_index)
+
+    # ------------------------------------------------------------------- writing
 
     def draw(
         self,
@@ -331,6 +374,7 @@ class LabelStack:
             self._check_writable()
             if self.is_locked(frame_index):
                 return False
+            self._log(frame_index)
             self._notes[frame_index] = packed
             if run:
                 self._facts["run"][frame_index] = run
@@ -345,12 +389,6 @@ class LabelStack:
         """Let go of where it is kept; nothing to do in memory."""
 
     # ------------------------------------------------------------- array methods
-
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        if copy is False:
-            raise ValueError("a LabelStack is squeezed: an array of it is always a copy")
-        whole: NDArray[Any] = self[:]
-        return whole if dtype is None else whole.astype(dtype, copy=False)
 
     def max(self, axis: Any = None, out: Any = None, **options: Any) -> Any:
         """Greatest label; of the whole without unsqueezing it."""
@@ -395,6 +433,10 @@ class LabelStack:
         other._notes = dict(self._notes)
         return other
 
+    def hand_logs_to(self, other: LabelStack) -> None:
+        """Let another stack, which takes the place of this one, go on with the logs of changes."""
+        other._logs, self._logs = self._logs, WeakSet()
+
     def _extremes(self) -> list[tuple[int, int]]:
         """Least and greatest label of every frame that holds any, and of one that holds none."""
         with self._lock:
@@ -432,6 +474,7 @@ class LabelStack:
     def _paint(self, frame_index: int, rest: tuple[Any, ...], values: NDArray[Any]) -> None:
         """Change part of a frame by hand."""
         with self._lock:
+            self._log(frame_index)
             part = self._look(frame_index)[rest]
             changed = part != values
             if np.any(changed):
@@ -502,6 +545,10 @@ class LabelStack:
             self._packed.pop(frame_index, None)
         else:
             self._packed[frame_index] = packed
+
+    def _clear(self, frame_index: int) -> None:
+        """Keep a frame as never processed; it was processed."""
+        self._packed.pop(frame_index, None)
 
 
 def _labels_of(values: NDArray[Any]) -> list[int]:

@@ -251,3 +251,13 @@ def test_on_a_full_disk_nothing_is_brought_back_in_part(tmp_path, monkeypatch):
     with LabelStore.open(tmp_path) as again:
         assert again.processed_frames().size == 0
         assert again.problems == ()
+
+
+def test_a_log_of_what_is_done_by_hand_leaves_out_the_rest(stack):
+    log = stack.log_changes(only_by_hand=True)
+    stack.draw(1, frame(4))
+    stack.annotate(0, NOTES)
+    before = stack.snapshot([1])
+    stack[1, 0, 0] = 3
+    stack.draw(2, frame(4))
+    assert log.take() == before

@@ -109,12 +109,16 @@ class FramesSnapshot:
 class ChangeLog:
     """How frames of a stack were before they first changed; see `LabelStack.log_changes`."""
 
-    def __init__(self, size: tuple[int, int]) -> None:
+    def __init__(self, size: tuple[int, int], only_by_hand: bool = False) -> None:
+        self.only_by_hand = only_by_hand
         self._size = size
         self._states: dict[int, FrameState] = {}
 
     def __contains__(self, frame_index: int) -> bool:
         return frame_index in self._states
+
+    def __len__(self) -> int:
+        return len(self._states)
 
     def add(self, frame_index: int, state: FrameState) -> None:
         """Keep a frame that is about to change; called by the stack."""

@@ -8,34 +8,36 @@ from __future__ import annotations
 
 import operator
 import threading
+import zlib
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, cast
-from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from psygnal import Signal
 
-from napari_sam3.labels.frame_array import WHOLE, FrameArray
+from napari_sam3.labels.frame_array import WHOLE
 from napari_sam3.labels.frame_codec import FrameCodec
-from napari_sam3.labels.frame_snapshot import ChangeLog, FramesSnapshot, FrameState
+from napari_sam3.labels.frame_snapshot import FrameState
 from napari_sam3.labels.indexing import fit_values
+from napari_sam3.labels.object_lock import spare_objects, spare_pixels
 from napari_sam3.labels.object_notes import (
     PAINTED,
     ObjectNote,
     mean_scores,
+    note_rows,
     pack_notes,
     unpack_notes,
 )
+from napari_sam3.labels.restorable_frames import RestorableFrames
 
 _NO_NOTES: Mapping[int, ObjectNote] = MappingProxyType({})
 
 CACHE_BYTES = 64 * 2**20
 
 
-class LabelStack(FrameArray):
+class LabelStack(RestorableFrames):
     """An array-like of labels, (T, H, W), whose frames are kept squeezed.
 
     Takes memory only for frames that hold a label, and for the frames last used. Indexing works
@@ -62,9 +64,6 @@ class LabelStack(FrameArray):
         If `shape` is not three positive numbers or `dtype` is not an integer type.
     """
 
-    restored = Signal(tuple)
-    """Frames, by their indices, are as they were before."""
-
     def __init__(
         self,
         shape: tuple[int, int, int],
@@ -79,6 +78,7 @@ class LabelStack(FrameArray):
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         if self.dtype.kind not in "iu":
             raise ValueError(f"dtype is {self.dtype}; labels need an integer type such as uint16")
+        super().__init__()
         self._lock = threading.RLock()
         # views of one element: they have the shapes and cost nothing
         self._background = np.broadcast_to(self.dtype.type(0), self.shape[1:])
@@ -103,9 +103,13 @@ class LabelStack(FrameArray):
                 ("greatest", self.dtype),
             ],
         )
+        self._locked_ids: frozenset[int] = frozenset()
+        # changes are counted; which of them was the last of each frame, 0 for none
+        self._n_changes = 0
+        self._changed_at = np.zeros(self.shape[0], np.int64)
+        self._painted: dict[int, dict[int, int]] = {}  # `painted_masks`, where they were asked for
         # frames changed by hand as they were before, packed, and what was noted on them
         self._edits: dict[int, tuple[bytes | None, bytes]] = {}
-        self._logs: WeakSet[ChangeLog] = WeakSet()
 
     # ------------------------------------------------------------ what it is
 
@@ -145,6 +149,55 @@ class LabelStack(FrameArray):
         """
         return unpack_notes(self._notes.get(self._number(frame_index), b""))
 
+    def noted(self, frame_indices: Sequence[int] | NDArray[np.integer[Any]]) -> NDArray[np.void]:
+        """What is known of the objects on many frames, quickly.
+
+        Returns
+        -------
+        (N,) structured array, a row for each object on each frame
+            `place` of the frame in `frame_indices`; `id`; `score`, NaN for none; `source`, its
+            place in `SOURCES`. By rising place, then id.
+        """
+        with self._lock:
+            return note_rows([self._notes.get(int(i), b"") for i in frame_indices])
+
+    def painted_masks(self, frame_index: int) -> Mapping[int, int]:
+        """A checksum of each mask that is noted as painted on a frame, by id.
+
+        0 is that of an object that was wiped off. Looks at the pixels, once after each change.
+        """
+        frame_index = self._number(frame_index)
+        with self._lock:
+            if frame_index not in self._painted:
+                by_hand = [i for i, note in self.notes(frame_index).items() if note == PAINTED]
+                frame = self._look(frame_index) if by_hand else self._background
+                self._painted[frame_index] = {i: _checksum(frame == i) for i in by_hand}
+            return MappingProxyType(self._painted[frame_index])
+
+    def changed_since(self, moment: int) -> tuple[NDArray[np.intp], int]:
+        """Which frames were drawn, painted in, annotated or locked since a moment.
+
+        Who shows what is known of the frames asks for this now and then; nobody need tell it.
+
+        Parameters
+        ----------
+        moment : int
+            As it was given last; -1 asks for all frames of which anything is known.
+
+        Returns
+        -------
+        (frame indices, moment)
+            Rising, and the moment now.
+        """
+        with self._lock:
+            if moment == self._n_changes:
+                return np.zeros(0, np.intp), moment
+            is_meant = self._changed_at > moment
+            if moment < 0:
+                is_meant = self._facts["is_processed"] | self._facts["is_locked"]
+                is_meant[list(self._notes)] = True
+            return np.flatnonzero(is_meant), self._n_changes
+
     def mean_scores(self) -> dict[int, float | None]:
         """The mean score of each object that is noted; None of one that has none anywhere."""
         with self._lock:
@@ -176,6 +229,19 @@ class LabelStack(FrameArray):
     def locked_frames(self) -> NDArray[np.intp]:
         """Indices of the locked frames, rising."""
         return np.flatnonzero(self._facts["is_locked"])
+
+    def lock_objects(self, obj_ids: Collection[int]) -> None:
+        """Keep all that is drawn or painted off these objects, and off no others.
+
+        Where they are on a frame they stay, with their notes; where they are not they do not come.
+        """
+        with self._lock:
+            self._locked_ids = frozenset(obj_ids)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it is known what is on every frame."""
+        return True
 
     def frames_of_run(self, run: int) -> NDArray[np.intp]:
         """Indices of the frames that were last drawn by a run of this number, rising."""
@@ -233,70 +299,6 @@ class LabelStack(FrameArray):
 
     # ------------------------------------------------------------ as it was before
 
-    def snapshot(self, frames: Iterable[int]) -> FramesSnapshot:
-        """Frames as they are now, for `restore`; their squeezed labels are shared, not copied.
-
-        Parameters
-        ----------
-        frames : iterable of int
-            Which.
-
-        Raises
-        ------
-        StoreError
-            Of a `LabelStore`, if a frame can't be read.
-        """
-        numbers = sorted({self._number(frame_index) for frame_index in frames})
-        with self._lock:
-            states = {frame_index: self._state(frame_index) for frame_index in numbers}
-        return FramesSnapshot((self.shape[1], self.shape[2]), states)
-
-    def restore(self, snapshot: FramesSnapshot) -> None:
-        """Bring frames back: labels, notes, run, and whether they were ever processed.
-
-        Locked frames, too: a lock stays as it is. What was painted and not taken yet then
-        is so again, and nothing else of these frames (`take_edits`).
-
-        Parameters
-        ----------
-        snapshot : FramesSnapshot
-            Of these labels, or of others of that size, as a copy.
-
-        Raises
-        ------
-        ValueError
-            If the size is another, a frame is not there, or a label does not fit; nothing is
-            changed then.
-        StoreError
-            Of a `LabelStore`, if the disk is full; nothing is changed then.
-        """
-        size = (self.shape[1], self.shape[2])
-        if snapshot.size != size or not all(n < self.shape[0] for n in snapshot.frames):
-            raise ValueError(
-                f"these are labels of shape {self.shape}; frames {list(snapshot.frames)[-1:]} of "
-                f"size {snapshot.size} can't be brought back there"
-            )
-        states = {n: state.as_dtype(self.dtype, size) for n, state in snapshot.states.items()}
-        self._make_way()
-        with self._lock:
-            self._check_writable()
-            for frame_index, state in states.items():
-                self._log(frame_index)
-                self._put_back(frame_index, state)
-        if states:
-            self.restored.emit(tuple(states))
-
-    def log_changes(self) -> ChangeLog:
-        """Remember from now on how frames were before they changed, as long as the log is kept."""
-        log = ChangeLog((self.shape[1], self.shape[2]))
-        self._logs.add(log)
-        return log
-
-    def _log(self, frame_index: int) -> None:
-        for log in list(self._logs):
-            if frame_index not in log:
-                log.add(frame_index, self._state(frame_index))
-
     def _state(self, frame_index: int) -> FrameState:
         self._pack(frame_index)
         packed = self._fetch(frame_index)  # first: what can't be read is not processed
@@ -330,6 +332,7 @@ class LabelStack(FrameArray):
             self._clear(frame_index)
         else:
             self._touched(frame_index)
+        self._count_change(frame_index)
 
     # ------------------------------------------------------------------- writing
 
@@ -375,11 +378,16 @@ class LabelStack(FrameArray):
             if self.is_locked(frame_index):
                 return False
             self._log(frame_index)
+            if self._locked_ids:
+                before = self._look(frame_index), self.notes(frame_index)
+                values, notes = spare_objects(before, (values, notes), self._locked_ids)
+                packed = pack_notes(notes)
             self._notes[frame_index] = packed
             if run:
                 self._facts["run"][frame_index] = run
             self._write(frame_index, WHOLE, values)
             self._pack(frame_index)
+            self._count_change(frame_index)
         return True
 
     def flush(self) -> None:
@@ -409,7 +417,7 @@ class LabelStack(FrameArray):
             for frame_index in list(self._dirty):
                 self._pack(frame_index)
             other._packed, other._notes = dict(self._packed), dict(self._notes)
-            other._facts = self._facts.copy()
+            other._facts, other._locked_ids = self._facts.copy(), self._locked_ids
         return other
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LabelStack:
@@ -430,12 +438,8 @@ class LabelStack(FrameArray):
             other.draw(frame_index, self[frame_index])
         for name in ("is_processed", "is_locked", "run"):
             other._facts[name] = self._facts[name]
-        other._notes = dict(self._notes)
+        other._notes, other._locked_ids = dict(self._notes), self._locked_ids
         return other
-
-    def hand_logs_to(self, other: LabelStack) -> None:
-        """Let another stack, which takes the place of this one, go on with the logs of changes."""
-        other._logs, self._logs = self._logs, WeakSet()
 
     def _extremes(self) -> list[tuple[int, int]]:
         """Least and greatest label of every frame that holds any, and of one that holds none."""
@@ -460,6 +464,12 @@ class LabelStack(FrameArray):
 
     def _touched(self, frame_index: int) -> None:
         """A frame was changed by hand, or what is known of it."""
+        self._count_change(frame_index)
+
+    def _count_change(self, frame_index: int) -> None:
+        self._n_changes += 1
+        self._changed_at[frame_index] = self._n_changes
+        self._painted.pop(frame_index, None)
 
     def _holds_labels(self, frame_index: int) -> bool:
         """Whether there may be a label on the frame."""
@@ -474,8 +484,10 @@ class LabelStack(FrameArray):
     def _paint(self, frame_index: int, rest: tuple[Any, ...], values: NDArray[Any]) -> None:
         """Change part of a frame by hand."""
         with self._lock:
-            self._log(frame_index)
+            self._log(frame_index, is_by_hand=True)
             part = self._look(frame_index)[rest]
+            if self._locked_ids:
+                values = spare_pixels(part, values, self._locked_ids)
             changed = part != values
             if np.any(changed):
                 self._remember(frame_index)
@@ -549,6 +561,11 @@ class LabelStack(FrameArray):
     def _clear(self, frame_index: int) -> None:
         """Keep a frame as never processed; it was processed."""
         self._packed.pop(frame_index, None)
+
+
+def _checksum(mask: NDArray[np.bool_]) -> int:
+    """Of a mask; 0 of an empty one."""
+    return zlib.crc32(np.packbits(mask).tobytes()) | 1 if mask.any() else 0
 
 
 def _labels_of(values: NDArray[Any]) -> list[int]:

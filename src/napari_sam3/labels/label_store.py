@@ -276,6 +276,7 @@ class LabelStore(LabelStack):
             )
 
     def _touched(self, frame_index: int) -> None:
+        super()._touched(frame_index)
         if frame_index in self._dirty:
             self._writer.remind_in(PAINT_DELAY_S, LONGEST_DELAY_S)
         else:
@@ -325,6 +326,7 @@ class LabelStore(LabelStack):
         self._problems.append(f"the labels of frame {frame_index} are lost ({error})")
         self._facts[frame_index] = 0
         self._notes.pop(frame_index, None)
+        self._count_change(frame_index)
 
     # ----------------------------------------------------------------- records
 
@@ -342,6 +344,7 @@ class LabelStore(LabelStack):
         self._facts[record.frame_index] = (is_processed, record.is_locked, record.run, *facts)
         if record.notes:
             self._notes[record.frame_index] = record.notes
+        self._count_change(record.frame_index)
 
     def _write_record(self, record: FrameRecord, chunk: bytes | None) -> None:
         """The line first, then the chunk; in the writer's thread."""

@@ -102,6 +102,11 @@ class FramesSnapshot:
         """The (H, W) labels of a frame, a new array."""
         return self.states[frame_index].labels(self.size)
 
+    def without(self, other: FramesSnapshot) -> FramesSnapshot:
+        """The frames that are not the same in another one."""
+        states = {n: state for n, state in self.states.items() if other.states.get(n) != state}
+        return FramesSnapshot(self.size, states)
+
     def __len__(self) -> int:
         return len(self.states)
 

@@ -16,7 +16,7 @@ class RestorableFrames(FrameArray):
     """Labels whose frames can be kept as they are, and brought back."""
 
     restored = Signal(tuple)
-    """Frames, by their indices, are as they were before."""
+    """Frames, by their indices, are as they were before; or an edit of whole objects is done."""
 
     def __init__(self) -> None:
         self._logs: WeakSet[ChangeLog] = WeakSet()

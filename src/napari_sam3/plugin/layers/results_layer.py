@@ -101,6 +101,28 @@ class ResultsLayer:
         self._recollect(self.drawn_frames())
 
     @property
+    def own_ids(self) -> frozenset[int]:
+        """Objects that were prompted or followed; other labels are the person's own."""
+        return frozenset(self._own_ids)
+
+    def own(self, obj_id: int) -> None:
+        """Take what is painted of an object from now on for a prompt.
+
+        A label that the person has painted for themselves already stays theirs.
+
+        Raises
+        ------
+        LayerError
+            If the labels are those of a project that can't hold the id.
+        """
+        self._make_room(obj_id)
+        if obj_id in self._own_ids:
+            return
+        self.painted()  # what was painted before is no prompt
+        if not any(obj_id in self.planes.notes(n) for n in self.drawn_frames()):
+            self._own_ids.add(obj_id)
+
+    @property
     def is_whole(self) -> bool:
         """Whether the layer still shows what is drawn: not once its data were replaced."""
         return self.layer.data is self._data

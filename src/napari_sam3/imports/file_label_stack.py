@@ -31,6 +31,11 @@ class FileLabelStack(LabelStack):
         self._unread = np.ones(file.shape[0], bool)
         self._facts["is_processed"][file.processed_frames()] = True
 
+    @property
+    def is_read(self) -> bool:
+        """Whether it is known what is on every frame."""
+        return not self._unread.any()
+
     def notes(self, frame_index: int) -> Mapping[int, ObjectNote]:
         """What is known of the objects on a frame; their source is "imported" until changed."""
         self._look(self._number(frame_index))

@@ -19,6 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from napari_sam3.labels.frame_codec import FrameCodec
 from napari_sam3.labels.indexing import fit_values, normalise_key
+from napari_sam3.labels.object_lock import spare_objects, spare_pixels
 from napari_sam3.labels.object_notes import (
     PAINTED,
     ObjectNote,
@@ -101,6 +102,7 @@ class LabelStack:
                 ("greatest", self.dtype),
             ],
         )
+        self._locked_ids: frozenset[int] = frozenset()
         # changes are counted; which of them was the last of each frame, 0 for none
         self._n_changes = 0
         self._changed_at = np.zeros(self.shape[0], np.int64)
@@ -238,6 +240,19 @@ class LabelStack:
     def locked_frames(self) -> NDArray[np.intp]:
         """Indices of the locked frames, rising."""
         return np.flatnonzero(self._facts["is_locked"])
+
+    def lock_objects(self, obj_ids: Collection[int]) -> None:
+        """Keep all that is drawn or painted off these objects, and off no others.
+
+        Where they are on a frame they stay, with their notes; where they are not they do not come.
+        """
+        with self._lock:
+            self._locked_ids = frozenset(obj_ids)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it is known what is on every frame."""
+        return True
 
     def frames_of_run(self, run: int) -> NDArray[np.intp]:
         """Indices of the frames that were last drawn by a run of this number, rising."""
@@ -386,6 +401,10 @@ class LabelStack:
             self._check_writable()
             if self.is_locked(frame_index):
                 return False
+            if self._locked_ids:
+                before = self._look(frame_index), self.notes(frame_index)
+                values, notes = spare_objects(before, (values, notes), self._locked_ids)
+                packed = pack_notes(notes)
             self._notes[frame_index] = packed
             if run:
                 self._facts["run"][frame_index] = run
@@ -427,7 +446,7 @@ class LabelStack:
             for frame_index in list(self._dirty):
                 self._pack(frame_index)
             other._packed, other._notes = dict(self._packed), dict(self._notes)
-            other._facts = self._facts.copy()
+            other._facts, other._locked_ids = self._facts.copy(), self._locked_ids
         return other
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LabelStack:
@@ -448,7 +467,7 @@ class LabelStack:
             other.draw(frame_index, self[frame_index])
         for name in ("is_processed", "is_locked", "run"):
             other._facts[name] = self._facts[name]
-        other._notes = dict(self._notes)
+        other._notes, other._locked_ids = dict(self._notes), self._locked_ids
         return other
 
     def _extremes(self) -> list[tuple[int, int]]:
@@ -495,6 +514,8 @@ class LabelStack:
         """Change part of a frame by hand."""
         with self._lock:
             part = self._look(frame_index)[rest]
+            if self._locked_ids:
+                values = spare_pixels(part, values, self._locked_ids)
             changed = part != values
             if np.any(changed):
                 self._remember(frame_index)

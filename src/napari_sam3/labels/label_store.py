@@ -335,6 +335,7 @@ class LabelStore(LabelStack):
         self._facts[record.frame_index] = (is_processed, record.is_locked, record.run, *facts)
         if record.notes:
             self._notes[record.frame_index] = record.notes
+        self._count_change(record.frame_index)
 
     def _write_record(self, record: FrameRecord, chunk: bytes | None) -> None:
         """The line first, then the chunk; in the writer's thread."""

@@ -312,10 +312,10 @@ class Project:
     def save_objects(self, objects: ObjectTable) -> None:
         """Keep names, classes and divisions."""
         with self._writing():
-            table = io.StringIO()
-            writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
+            table, rows = io.StringIO(), objects.to_rows()
+            writer = csv.DictWriter(table, rows[0] if rows else COLUMNS, lineterminator="\n")
             writer.writeheader()
-            writer.writerows(objects.to_rows())
+            writer.writerows(rows)
             self._files.write(OBJECTS, table.getvalue())
             self._contents.objects = objects
 

@@ -2,8 +2,10 @@
 
 The one place of this rule. A frame of a chain depends on the keyframes that lie before it on that
 chain; between two keyframes, where the chain may be in doubt, on the one ahead too. Where a chain
-has not met the object yet, its frames come from the other chain (`models.sequential`). So all that
-was followed behind the last keyframe that is as it was is out of date, in the order of the chain.
+has not met the object yet, its frames come from the other chain (`models.sequential`). A model that
+sets an object anew on each keyframe keeps nothing of what lay before: what is behind the next
+keyframe that is as it was, is as it was. One with a memory goes on remembering.
+
 Objects compete for pixels, too: that an object was changed by its neighbour's correction is not
 said here.
 """
@@ -13,9 +15,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 
 
-def stale_range(
-    then: Mapping[int, Hashable], now: Mapping[int, Hashable], step: int, n_frames: int
-) -> range:
+def stale_ranges(
+    then: Mapping[int, Hashable],
+    now: Mapping[int, Hashable],
+    step: int,
+    n_frames: int,
+    *,
+    begins_anew: bool = False,
+) -> tuple[range, ...]:
     """Frames that would come out differently, of those that were followed in one direction.
 
     Parameters
@@ -28,29 +35,39 @@ def stale_range(
         The direction.
     n_frames : int
         Of the video.
+    begins_anew : bool
+        Whether the model sets an object anew on each keyframe.
 
     Returns
     -------
-    range
-        Rising; empty if nothing has changed. A frame on which the same is said as then lies in it
+    tuple of range
+        Rising, apart from each other. A frame on which the same is said as then may lie in them
         and is what its own prompt says, all the same: leave those of `now` out.
 
     Examples
     --------
-    Frame 10 was corrected, frames 0 and 20 are as they were: all that was followed forward behind
-    frame 0 is out of date.
+    Frame 10 was corrected, frames 0 and 20 are as they were. What was followed forward behind
+    frame 0 is out of date; if the model begins anew on frame 20, until there.
 
-    >>> stale_range({0: "a", 20: "b"}, {0: "a", 10: "c", 20: "b"}, 1, 30)
-    range(1, 30)
-    >>> stale_range({0: "a", 20: "b"}, {0: "a", 10: "c", 20: "b"}, -1, 30)
-    range(0, 20)
+    >>> then, now = {0: "a", 20: "b"}, {0: "a", 10: "c", 20: "b"}
+    >>> stale_ranges(then, now, 1, 30)
+    (range(1, 30),)
+    >>> stale_ranges(then, now, 1, 30, begins_anew=True)
+    (range(1, 20),)
     """
     keys = {*then, *now}
-    changed = [k for k in keys if then.get(k) != now.get(k)]
-    if not changed:
-        return range(0)
-    if step > 0:
-        before = [k for k in keys if k < min(changed)]
-        return range(max(before) + 1 if before else 0, n_frames)
-    behind = [k for k in keys if k > max(changed)]
-    return range(min(behind) if behind else n_frames)
+    changed = sorted(k for k in keys if then.get(k) != now.get(k))
+    same = sorted(keys.difference(changed))
+    found: list[range] = []
+    for key in changed:
+        first = max((k + 1 for k in same if k < key), default=0)
+        end = min((k for k in same if k > key), default=n_frames)
+        if not begins_anew and step > 0:
+            end = n_frames
+        elif not begins_anew:
+            first = 0
+        if found and first <= found[-1].stop:
+            first, end = min(first, found[-1].start), max(end, found[-1].stop)
+            found.pop()
+        found.append(range(first, end))
+    return tuple(found)

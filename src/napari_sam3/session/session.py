@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -19,7 +19,7 @@ from napari_sam3.session.correction import Correction, plan_correction
 from napari_sam3.session.frames import RgbFrames
 from napari_sam3.session.propagation import Propagation, plan_frames
 from napari_sam3.session.saved_prompts import PromptList
-from napari_sam3.session.session_state import SessionState
+from napari_sam3.session.session_state import Said, SessionState
 from napari_sam3.session.validation import (
     check_contrast_limits,
     check_flag,
@@ -259,6 +259,49 @@ class VideoSession:
         """
         with self._working():
             self._state.restore(keyframes, concepts, ids)
+
+    def said(self) -> Said:
+        """All that it was told and has answered up to now, for `go_back`; nothing is copied."""
+        with self._lock:
+            return self._state.said()
+
+    def go_back(self, said: Said) -> None:
+        """Have been told only what it was told at a moment of this session, as an undo wants it.
+
+        What is on the frames is asked of `recall` from then on (`remember`, `recall_frames`).
+
+        Raises
+        ------
+        PropagationRunningError
+            While a propagation runs.
+        """
+        with self._working():
+            if self.is_propagating:
+                raise PropagationRunningError(
+                    "a propagation is running on this session; let it end, or cancel it first"
+                )
+            self._state.go_back(said)
+
+    def recall_frames(
+        self,
+        recall: Callable[[int], Mapping[int, ObjectMask] | None],
+        frames: Iterable[int] = (),
+        obj_ids: Iterable[int] = (),
+    ) -> None:
+        """Read anew what is shown on frames: it was changed by others, as by an undo.
+
+        Parameters
+        ----------
+        recall : callable
+            As of `remember`.
+        frames : iterable of int
+            Where what this session knew is not true any more; prompts hold all the same.
+        obj_ids : iterable of int
+            Objects that may be on them.
+        """
+        with self._working():
+            self._state.recall = recall
+            self._state.recall_frames(frames, obj_ids)
 
     # --------------------------------------------------------- propagation
 

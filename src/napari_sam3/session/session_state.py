@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from napari_sam3.errors import RequestError, UnknownObjectError
 from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
@@ -50,6 +51,20 @@ def _check_free(obj_id: int) -> int:
             "lower one with obj_id"
         )
     return obj_id
+
+
+class Said(NamedTuple):
+    """All that a session was told and has answered, at a moment; see `VideoSession.said`."""
+
+    keyframes: Mapping[int, Mapping[int, Keyframe]]
+    concepts: tuple[tuple[int, Concept], ...]
+    removed: frozenset[int]
+    next_id: int
+    issued: frozenset[int]
+    found: frozenset[int]
+    followed: frozenset[int]
+    twins: frozenset[tuple[int, int]]
+    undone: frozenset[int]
 
 
 class SessionState:
@@ -296,6 +311,50 @@ class SessionState:
         self._issued = {*self.keyframes, *self._found, *self.removed}
         self._next_id = max([ids.next_id, *(i + 1 for i in self._issued)])
         self.version += 1
+
+    def said(self) -> Said:
+        """All that was told and answered."""
+        return Said(
+            {i: dict(frames) for i, frames in self.keyframes.items()},
+            self.concepts,
+            frozenset(self.removed),
+            self._next_id,
+            frozenset(self._issued),
+            frozenset(self._found),
+            frozenset(self._followed),
+            frozenset(self._twins),
+            frozenset(self._undone),
+        )
+
+    def go_back(self, said: Said) -> None:
+        """Have been told this, and nothing else; what is shown is read from `recall` again."""
+        now, before = self.keyframes, said.keyframes
+        for obj_id in {*now, *before}:
+            one, other = now.get(obj_id, {}), before.get(obj_id, {})
+            self._changed |= {f for f in {*one, *other} if one.get(f) is not other.get(f)}
+        self.keyframes = {i: dict(frames) for i, frames in before.items()}
+        self.concepts, self.removed, self._next_id = said.concepts, set(said.removed), said.next_id
+        self._issued, self._found = set(said.issued), set(said.found)
+        self._followed, self._twins = set(said.followed), set(said.twins)
+        self._undone = set(said.undone)
+        self.recall_frames([*self._shown, *(f for k in self.keyframes.values() for f in k)])
+        self.version += 1
+
+    def recall_frames(self, frames: Iterable[int], obj_ids: Iterable[int] = ()) -> None:
+        """Forget what was shown on frames: it is read from `recall`, where no prompt says else.
+
+        `obj_ids` are on them, also if they had lost their last prompt meanwhile.
+        """
+        again = set(frames)
+        self._undone.difference_update(obj_ids)
+        for frame_index in again:
+            self._shown.pop(frame_index, None)
+        for obj_id, keyframes in self.keyframes.items():
+            for frame_index in again & keyframes.keys():
+                mask, shown = keyframes[frame_index].mask, self._shown_on(frame_index)
+                shown.pop(obj_id, None)
+                if mask is not None:
+                    shown[obj_id] = PackedMask.pack(mask)
 
     def list_prompts(self, model: str) -> PromptList:
         """What was looked for, then each object on each frame, as it can be kept."""

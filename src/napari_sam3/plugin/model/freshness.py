@@ -100,7 +100,10 @@ class Freshness:
 
         For a propagation that stopped where its results no longer changed.
         """
+        if self._batches.get(self._newest) != self._now:
+            self._add(self._now, self._begins_anew.get(self._newest, False))
         self._batch[first : last + 1] = self._newest
+        self._ranges.clear()
 
     def assume(
         self,
@@ -126,7 +129,23 @@ class Freshness:
         self._step[backward] = -1
         self._ranges.clear()
 
+    def doubt(self, frames: NDArray[np.intp]) -> None:
+        """Say that frames were followed with other prompts than those of now, whichever."""
+        self._add({}, False)
+        self._batch[frames] = self._newest
+        self._ranges.clear()
+
     # ------------------------------------------------------------- what is stale
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing is known of any frame."""
+        return not self._batches
+
+    @property
+    def now(self) -> Prompts:
+        """What is said now."""
+        return self._now
 
     @property
     def objects(self) -> set[int]:

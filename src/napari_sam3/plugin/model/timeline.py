@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,8 @@ class Timeline:
     ----------
     freshness : Freshness
         With which prompts the frames were followed.
+    n_paintings : int
+        Rises whenever other frames count as painted by hand.
     """
 
     changed = Signal()
@@ -54,6 +56,7 @@ class Timeline:
     def __init__(self, n_frames: int) -> None:
         self.n_frames = n_frames
         self.freshness = Freshness(n_frames)
+        self.n_paintings = 0
         self._planes: LabelStack | None = None
         self._moment = -1
         self._is_pending = np.zeros(n_frames, bool)
@@ -210,6 +213,36 @@ class Timeline:
         self.freshness.end()
         self.judge_again()
 
+    def assume(
+        self,
+        told: Collection[tuple[int, int]] | None,
+        backward: NDArray[np.intp],
+        stale: NDArray[np.intp],
+        begins_anew: bool = False,
+    ) -> None:
+        """Take the results that are there for those of an earlier time.
+
+        Parameters
+        ----------
+        told : collection of (frame index, object id), or None
+            Where prompts had been told to the model; None: all that are there now had been.
+        backward : (N,) int
+            Frames that were followed backward; the others were followed forward.
+        stale : (N,) int
+            Frames that are known to be out of date.
+        begins_anew : bool
+            As `begin_job` takes it.
+        """
+        then = {i: dict(frames) for i, frames in self.freshness.now.items()}
+        if told is not None:
+            then = {i: {f: s for f, s in on.items() if (f, i) in told} for i, on in then.items()}
+            for frame_index, obj_id in told:
+                then.setdefault(obj_id, {}).setdefault(frame_index, "taken back since")
+        self.freshness.assume(then, np.flatnonzero(self._processed), backward, begins_anew)
+        if len(stale):
+            self.freshness.doubt(stale)
+        self.judge_again()
+
     def judge_again(self) -> None:
         """Find out anew what is stale."""
         self._judge(self.freshness.objects & self._rows.keys())
@@ -227,6 +260,7 @@ class Timeline:
             self._n_present[:], self._is_followed[:] = 0, False
             self._locked[:] = self._processed[:] = False
             self._painted.clear()
+            self.n_paintings += 1
             self._say()
         self.changed.emit()
 
@@ -256,6 +290,7 @@ class Timeline:
         self._flags[:n_rows, frames] = flags
         self._shades[:n_rows, frames] = shades
         if is_other:
+            self.n_paintings += 1
             self._say()
         self._judge(self.freshness.objects & self._rows.keys(), frames)
         self._sum_up(np.unique(frames // _BLOCK))

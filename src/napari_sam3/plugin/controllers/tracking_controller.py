@@ -298,7 +298,8 @@ class TrackingController:
             shows_bar=shows_bar,
         )
         job.told.connect(self._on_job_told)
-        job.tracked.connect(self.tracked.emit)
+        # not `emit` itself: to see what it takes, psygnal would emit numbers
+        job.tracked.connect(lambda result: self.tracked.emit(result))
         job.ended.connect(self._on_job_ended)
         self.job, self._is_quiet = job, is_quiet
         job.start(phase, is_loaded=session.session is not None)

@@ -203,8 +203,9 @@ class Timeline:
 
     def follow(self, frame_index: int) -> None:
         """The propagation under way has come to a frame."""
-        self.freshness.follow(frame_index)
-        self._is_pending[frame_index] = True
+        if self._planes is None or not self._planes.is_locked(frame_index):
+            self.freshness.follow(frame_index)
+            self._is_pending[frame_index] = True
 
     def end_job(self, is_answered: bool) -> None:
         """It has ended; all its prompts were answered, or it was stopped before, or failed."""
@@ -251,6 +252,10 @@ class Timeline:
     def _begin_anew(self, planes: LabelStack | None) -> None:
         is_wider = planes is not None and self._planes is not None
         is_wider = is_wider and bool(self._processed.any())
+        if self._planes is not None:
+            self._planes.restored.disconnect(self._on_restored)
+        if planes is not None:
+            planes.restored.connect(self._on_restored)
         self._planes, self._moment = planes, -1
         # of what was there and is no more, too
         self._is_pending[:] = self._processed if is_wider else False
@@ -263,6 +268,9 @@ class Timeline:
             self.n_paintings += 1
             self._say()
         self.changed.emit()
+
+    def _on_restored(self, frames: tuple[int, ...]) -> None:
+        self.freshness.restore(frames)
 
     def _read(self, planes: LabelStack, frames: NDArray[np.intp]) -> None:
         for known, now in (

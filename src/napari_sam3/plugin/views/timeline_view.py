@@ -20,6 +20,7 @@ from napari_sam3.plugin.controllers.timeline_controller import Mark, TimelineCon
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.views.dock_lifetime import Lifetime
+from napari_sam3.plugin.views.widgets.canvas_focus import focus_canvas
 from napari_sam3.plugin.views.widgets.lane_picture import LANE, Look, draw_lanes
 from napari_sam3.plugin.views.widgets.time_axis import TimeAxis
 from napari_sam3.plugin.views.widgets.timeline_drawing import (
@@ -405,6 +406,8 @@ class TimelineView(QAbstractScrollArea):
             self._carried = self._drag = self._drop = None
         elif key == keys.Key_Escape and self.tracking.state.band is not None:
             self.controller.clear_band()
+        elif key == keys.Key_Escape:
+            focus_canvas(self)
         else:
             event.ignore()
             return

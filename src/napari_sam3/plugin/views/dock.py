@@ -19,6 +19,7 @@ from napari_sam3.plugin.controllers.project_opener import ProjectOpener
 from napari_sam3.plugin.controllers.prompt_tool import PromptTool
 from napari_sam3.plugin.controllers.settings_controller import SettingsController
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
+from napari_sam3.plugin.controllers.undo_keys import UndoKeys
 from napari_sam3.plugin.views.dock_lifetime import Lifetime
 from napari_sam3.plugin.views.guidance import Guidance
 from napari_sam3.plugin.views.model_panel import ModelPanel
@@ -73,6 +74,7 @@ class SegmentAndTrackWidget(QWidget):
         )
         self.tracking_panel = TrackingPanel(self.state)
         self.objects_panel = ObjectsPanel(self.tracking)
+        self.undo_keys = UndoKeys(self.tracking)
         self.project_panel = ProjectPanel(self.state, self.project_opener)
         self.settings_panel = SettingsPanel(self.state, self.settings)
         self.guidance = Guidance(self.state)
@@ -123,6 +125,7 @@ class SegmentAndTrackWidget(QWidget):
         self.project_opener.close()
         self.projects.close()
         self.prompt_tool.close()
+        self.undo_keys.close()
         self.objects_panel.close()
         self.prefetch.close()
         self.settings.close()

@@ -31,8 +31,8 @@ from napari_sam3.plugin.controllers.prompt_tool import PromptTool
 from napari_sam3.plugin.controllers.settings_controller import SettingsController
 from napari_sam3.plugin.controllers.tool_controller import ToolController
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
-from napari_sam3.plugin.model.tools import Tool
 from napari_sam3.plugin.controllers.undo_keys import UndoKeys
+from napari_sam3.plugin.model.tools import Tool
 from napari_sam3.plugin.views.dock_lifetime import Lifetime
 from napari_sam3.plugin.views.guidance import Guidance
 from napari_sam3.plugin.views.help_panel import HELP_KEY, HelpPanel
@@ -138,6 +138,10 @@ class SegmentAndTrackWidget(QWidget):
         """Follow the objects through the video; nothing happens while a job is under way."""
         self._do(self.tracking.propagate)
 
+    def propagate_from_here(self) -> None:
+        """Follow what was corrected from the frame on screen, as far as that changes anything."""
+        self._do(self.tracking.propagate_from_here)
+
     def stop(self) -> None:
         """Stop before the next frame; what is done stays."""
         self.tracking.stop()
@@ -234,6 +238,7 @@ class SegmentAndTrackWidget(QWidget):
             (self.prompt_panel.new, self.new_prompts),
             (track.segment, self.segment_frame),
             (track.propagate, self.propagate),
+            (track.from_here, self.propagate_from_here),
             (track.stop, self.stop),
             (objects.remove, self.remove_object),
             (objects.reset, self.reset),

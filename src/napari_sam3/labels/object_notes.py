@@ -66,7 +66,7 @@ def unpack_notes(packed: bytes) -> dict[int, ObjectNote]:
 
 
 def note_rows(packed: bytes) -> NDArray[Any]:
-    """The notes as an (N,) structured array: id, score (NaN for none), source's place in SOURCES."""
+    """The notes as an (N,) array of id, score (NaN for none) and source (its place in SOURCES)."""
     return np.frombuffer(packed, _NOTE)
 
 

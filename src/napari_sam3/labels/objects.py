@@ -83,7 +83,6 @@ _ASPECTS: dict[str, Aspect] = {
 }
 
 
-
 @dataclass(frozen=True)
 class TableChange:
     """What a change of an `ObjectTable` has changed.

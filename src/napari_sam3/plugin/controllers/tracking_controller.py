@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from itertools import chain
+from typing import Any, SupportsIndex
 
 from napari.layers import Image, Labels, Points, Shapes
 from napari.utils.notifications import show_error, show_warning
@@ -304,23 +305,37 @@ class TrackingController:
         if self.job is not None:
             self.job.stop()
 
-    def remove_object(self, obj_id: int | None = None) -> None:
-        """Remove an object (the one in hand if none is said): prompts, results and all."""
+    def remove_object(self, obj_id: int | Iterable[int] | None = None) -> None:
+        """Remove objects (the one in hand if none is said): prompts, results and all.
+
+        Raises
+        ------
+        LockedObjectError
+            If one is locked.
+        ProjectReadOnlyError
+            If the project of the video can't be changed.
+        """
         if self.job is not None:
             return
-        number = self.state.object_in_hand if obj_id is None else int(obj_id)
+        said = self.state.object_in_hand if obj_id is None else obj_id
+        numbers = [int(said)] if isinstance(said, SupportsIndex) else [int(i) for i in said]
         self.check_writable()
+        results = self.results
+        if results is not None:
+            table_of(results.layer).check_unlocked(*numbers)
         for layer in (self.state.points, self.state.boxes):
             if layer is not None:
-                delete_items(layer, find_items(layer, number))
+                items = [i for number in numbers for i in find_items(layer, number)]
+                delete_items(layer, items)
         session = self.session
         self.state.outcome = Outcome.NONE
-        frames = self.forget_object(number)
+        frames = [self.forget_object(number) for number in numbers]
         current = self.state.current
         if session is None and current is not None and current.project is not None:
             session = self.open_session()  # what it holds of the object must go
         if session is not None:
-            self.start(session, session.remove_object(number, frames), Phase.ERASING)
+            steps = map(session.remove_object, numbers, frames)
+            self.start(session, chain.from_iterable(steps), Phase.ERASING)
 
     def forget_object(self, obj_id: int) -> list[int]:
         """Leave nothing of what is known of an object; gives the frames that it may be drawn on."""
@@ -330,6 +345,14 @@ class TrackingController:
         results.forget(obj_id)
         self.objects.remove(results.layer, obj_id)
         return results.drawn_frames()
+
+    def found_objects(self) -> frozenset[int]:
+        """Objects of the chosen video that a text has found, and nobody has pointed at."""
+        session, current = self.session, self.state.current
+        if session is not None and session.setup.image_layer is self.state.video:
+            return session.found_objects
+        opened = None if current is None else current.project
+        return frozenset() if opened is None else opened.project.prompts.candidates
 
     def reset(self) -> None:
         """Begin anew: forget all objects, empty our own prompt layers; labels stay as they are."""

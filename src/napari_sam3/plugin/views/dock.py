@@ -181,7 +181,6 @@ class SegmentAndTrackWidget(QWidget):
             (track.segment, self.segment_frame),
             (track.propagate, self.propagate),
             (track.stop, self.stop),
-            (objects.remove, self.remove_object),
             (objects.reset, self.reset),
         ):
             button.changed.connect(lambda _pressed, act=act: act())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.labels.label_stack import LabelStack
-from napari_sam3.labels.object_notes import SOURCES, note_rows
+from napari_sam3.labels.object_notes import SOURCES
 
 FRAMES_AT_ONCE = 200
 _PAINTED, _PROPAGATED = SOURCES.index("painted"), SOURCES.index("propagated")
@@ -74,8 +76,8 @@ class NoteTally:
         self.labels = labels
         self._objects: dict[int, ObjectTally] = {}
         self._rows: dict[int, NDArray[np.void]] = {}  # of each frame as they were counted
-        self._moment = 0
-        self._due = set(labels.processed_frames().tolist())
+        self._moment = -1
+        self._due: set[int] = set()
 
     def __getitem__(self, obj_id: int) -> ObjectTally:
         return self._objects.get(obj_id) or ObjectTally()
@@ -97,8 +99,8 @@ class NoteTally:
         frames = [self._due.pop() for _ in range(min(most_frames, len(self._due)))]
         gone, come = list[NDArray[np.void]](), list[NDArray[np.void]]()
         gone_from, come_to = list[int](), list[int]()
-        for frame_index in frames:
-            before, now = self._rows.get(frame_index), self._read(frame_index)
+        for frame_index, now in zip(frames, self._read(frames), strict=True):
+            before = self._rows.get(frame_index)
             if before is not None and before.tobytes() == now.tobytes():
                 continue
             if before is not None:
@@ -116,14 +118,18 @@ class NoteTally:
         """A bit a frame: set where one was ever written."""
         return _bits(self.labels.processed_frames())
 
-    def _read(self, frame_index: int) -> NDArray[np.void]:
-        """The notes on a frame of objects that are there."""
-        rows = note_rows(self.labels.packed_notes(frame_index))
-        is_painted = rows["source"] == _PAINTED
-        if is_painted.any():  # one that was wiped off by hand is noted, too
-            is_there = np.isin(rows["id"], np.unique(self.labels[frame_index]))
-            rows = rows[~is_painted | is_there]
-        return rows
+    def _read(self, frames: list[int]) -> Iterator[NDArray[np.void]]:
+        """The notes on each frame of objects that are there."""
+        table = self.labels.noted(frames)
+        bounds = np.searchsorted(table["place"], np.arange(len(frames) + 1))
+        for frame_index, (begin, end) in zip(frames, pairwise(bounds), strict=True):
+            rows = table[begin:end].copy()
+            rows["place"] = 0  # two of one frame are compared
+            is_painted = rows["source"] == _PAINTED
+            if is_painted.any():  # one that was wiped off by hand is noted, too
+                masks = self.labels.painted_masks(frame_index)
+                rows = rows[[bool(masks.get(i, 1)) for i in rows["id"].tolist()]]
+            yield rows
 
     def _count(self, parts: list[NDArray[np.void]], frames: list[int], sign: int) -> set[int]:
         if not parts:

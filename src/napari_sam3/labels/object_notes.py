@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal, NamedTuple, get_args
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,9 +65,14 @@ def unpack_notes(packed: bytes) -> dict[int, ObjectNote]:
     }
 
 
-def note_rows(packed: bytes) -> NDArray[Any]:
-    """The notes as an (N,) array of id, score (NaN for none) and source (its place in SOURCES)."""
-    return np.frombuffer(packed, _NOTE)
+def note_rows(packed: Sequence[bytes]) -> NDArray[np.void]:
+    """The notes of many frames in one table; see `LabelStack.noted`."""
+    found = np.frombuffer(b"".join(packed), _NOTE)
+    rows = np.empty(len(found), [("place", np.intp), *((n, _NOTE[n]) for n in _NOTE.names or ())])
+    for name in _NOTE.names or ():
+        rows[name] = found[name]
+    rows["place"] = np.repeat(np.arange(len(packed)), [len(p) // _NOTE.itemsize for p in packed])
+    return rows
 
 
 def mean_scores(packed: Iterable[bytes]) -> dict[int, float | None]:

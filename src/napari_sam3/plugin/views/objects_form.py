@@ -7,7 +7,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy, QWidget
 
 from napari_sam3.plugin.controllers.frame_lock import LOCK_KEY
-from napari_sam3.plugin.views.widgets.groups import FieldGroup, FoldedGroup
+from napari_sam3.plugin.views.widgets.groups import FoldedGroup
 
 
 class ObjectsForm:
@@ -70,7 +70,7 @@ class ObjectsForm:
         rows.add(self.daughters, self.pick)
         rows.add_row(self.divide.native, self.new_daughters.native, self.undivide.native)
         rows.add_row(self.lineage)
-        self.group = FieldGroup("Objects")
+        self.group = FoldedGroup("Objects", "All objects, and what is done to whole objects.")
         rows = self.group.rows
         rows.add_row(table)
         rows.add_row(self.divisions)

@@ -232,6 +232,12 @@ class PromptList(Sequence[SavedPrompt]):
     def __len__(self) -> int:
         return len(self.prompts)
 
+    @property
+    def candidates(self) -> frozenset[int]:
+        """Objects that a concept has found, and nobody has pointed at or removed."""
+        pointed_at = {p.obj_id for p in self if not p.is_found}
+        return self.found - self.removed - pointed_at
+
     def __repr__(self) -> str:
         return f"<PromptList of {len(self)} prompts>"
 

@@ -214,6 +214,11 @@ class VideoSession:
         return self._state.object_ids
 
     @property
+    def found_objects(self) -> frozenset[int]:
+        """Objects that a concept has found, and nobody has pointed at; from any thread, at once."""
+        return self._state.found_objects
+
+    @property
     def first_frames(self) -> dict[int, int]:
         """The first prompted frame of each object that was prompted, by id."""
         ids = set(self.object_ids)

@@ -125,6 +125,16 @@ class SessionState:
         return tuple(sorted(self._issued - self.removed))
 
     @property
+    def found_objects(self) -> frozenset[int]:
+        """Ids of those that a concept has found, and nobody has pointed at."""
+        found = self._found & self._issued - self.removed
+        return frozenset(
+            i
+            for i in found
+            if not any(k.prompt.is_manual for k in list(self.keyframes.get(i, {}).values()))
+        )
+
+    @property
     def prompted_frames(self) -> list[int]:
         """Frames with a prompt that still counts."""
         frames = [f for i in self.object_ids for f in self.keyframes.get(i, {})]

@@ -8,7 +8,7 @@ before. Undoing a change of prompts or of the table leaves alone what others cha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from napari_sam3.errors import LayerError, LineageError, StoreReadOnlyError
 from napari_sam3.labels.frame_snapshot import FramesSnapshot
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.object_notes import PAINTED, ObjectNote
-from napari_sam3.labels.objects import ObjectTable
+from napari_sam3.labels.objects import ObjectInfo, ObjectTable
 from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.label_planes import is_read_only, planes_of
 from napari_sam3.plugin.layers.prompt_items import (
@@ -239,16 +239,19 @@ class EditTable(Command):
                 raise
 
 
+_SAID = [field.name for field in fields(ObjectInfo) if field.name not in ("obj_id", "mother")]
+
+
 def _carry_over(table: ObjectTable, before: ObjectTable, after: ObjectTable) -> None:
     """Change a table where one copy differs from the other; what else it says stays."""
     for division in before.divisions:
         if after.division_of(division.mother) != division:
             table.unmark_division(division.mother)
     for obj_id in {*before.ids, *after.ids}:
-        if before[obj_id].name != after[obj_id].name:
-            table.rename(obj_id, after[obj_id].name)
-        if before[obj_id].class_name != after[obj_id].class_name:
-            table.classify(obj_id, after[obj_id].class_name)
+        old, new = before[obj_id], after[obj_id]
+        said = {f: getattr(new, f) for f in _SAID if getattr(old, f) != getattr(new, f)}
+        if said:
+            table.set(replace(table[obj_id], **said))
     for division in after.divisions:
         if before.division_of(division.mother) != division:
             table.mark_division(*division)
@@ -529,6 +532,15 @@ def _merge(table: ObjectTable, obj_id: int, into: int) -> None:
         table.mark_division(into, division.daughters, division.frame_index)
     name, class_name = kept.name or gone.name, kept.class_name or gone.class_name
     table.set(replace(table[into], name=name, class_name=class_name))
+
+
+def name_objects(obj_ids: Sequence[int]) -> str:
+    """Objects in words: "object 2", "objects 2 and 3", "5 objects"."""
+    if len(obj_ids) == 1:
+        return f"object {obj_ids[0]}"
+    if len(obj_ids) == 2:
+        return f"objects {obj_ids[0]} and {obj_ids[1]}"
+    return f"{len(obj_ids)} objects"
 
 
 def _count(number: int, what: str) -> str:

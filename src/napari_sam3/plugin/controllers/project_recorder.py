@@ -112,6 +112,11 @@ class ProjectRecorder:
         named = {p.obj_id for p in prompts if p.obj_id is not None}
         return tuple(sorted(named | prompts.found))
 
+    @property
+    def candidates(self) -> frozenset[int]:
+        """Objects that a concept had found in an earlier session, and nobody pointed at."""
+        return frozenset() if self.project is None else self.project.prompts.candidates
+
     def open_session(
         self, video: Video, model: VideoModel, contrast_limits: tuple[float, float] | None
     ) -> VideoSession:

@@ -118,6 +118,11 @@ class SessionController:
         return tuple(sorted({*self.object_ids, *self._removed}))
 
     @property
+    def found_objects(self) -> frozenset[int]:
+        """Objects that a concept has found, and nobody has pointed at."""
+        return self.recorder.candidates if self.session is None else self.session.found_objects
+
+    @property
     def ids_removed(self) -> frozenset[int]:
         """Ids of objects that were found by text and removed; they are not used again."""
         return frozenset(self._removed)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from operator import methodcaller
+from typing import Any, SupportsIndex
 
 from napari.layers import Image, Labels, Points, Shapes
 from napari.utils.notifications import show_error, show_warning
@@ -309,40 +311,68 @@ class TrackingController:
         if self.job is not None:
             self.job.stop()
 
-    def remove_object(self, obj_id: int | None = None) -> None:
-        """Remove an object (the one in hand if none is said): prompts, results and all."""
+    def remove_object(self, obj_id: int | Iterable[int] | None = None) -> None:
+        """Remove objects (the one in hand if none is said): prompts, results and all.
+
+        Raises
+        ------
+        LockedObjectError
+            If one is locked.
+        ProjectReadOnlyError
+            If the project of the video can't be changed.
+        """
         if self.job is not None:
             return
-        number = self.state.object_in_hand if obj_id is None else int(obj_id)
+        said = self.state.object_in_hand if obj_id is None else obj_id
+        numbers = [int(said)] if isinstance(said, SupportsIndex) else [int(i) for i in said]
         self.check_writable()
+        results = self.results
+        if results is not None:
+            table_of(results.layer).check_unlocked(*numbers)
         session, current = self.session, self.state.current
         if session is None and current is not None and current.project is not None:
             session = self.open_session()  # what it holds of the object must go
         self.state.outcome = Outcome.NONE
-        removal, frames = self.forget_object(number)
+        removal, frames = self.forget_objects(numbers)
         if session is not None:
             self.edits.join_next(removal)
-            self.start(session, session.remove_object(number, frames), Phase.ERASING)
+            steps = map(session.remove_object, numbers, frames)
+            self.start(session, chain.from_iterable(steps), Phase.ERASING)
 
-    def forget_object(self, obj_id: int) -> tuple[JobDone, list[int]]:
-        """Take away prompts of an object and what is known of it; its masks are for a job to erase.
+    def forget_objects(self, obj_ids: Sequence[int]) -> tuple[JobDone, list[list[int]]]:
+        """Take away prompts of objects and what is known of them; a job is to erase their masks.
 
         Returns
         -------
-        (JobDone, list of int)
-            What was done, for the job to join, and the frames that it may be drawn on.
+        (JobDone, list of list of int)
+            What was done, for the job to join, and the frames that each may be drawn on.
         """
-        state, results, label = self.state, self.results, f"remove object {obj_id}"
+        state, results = self.state, self.results
+        label = "remove object " + ", ".join(map(str, obj_ids))
         tracked = state.tracked(self.video())
         self.edits.settle(tracked)
         layers = [layer for layer in (state.points, state.boxes) if layer is not None]
-        parts: list[Command] = [RemovePrompts(one, find_items(one, obj_id)) for one in layers]
-        if results is not None:
-            results.forget(obj_id)
-            parts.append(EditTable(results.layer, label, lambda table: table.remove(obj_id)))
+        parts: list[Command] = [
+            RemovePrompts(one, [item for i in obj_ids for item in find_items(one, i)])
+            for one in layers
+        ]
+        frames: list[list[int]] = [[] for _ in obj_ids]
+        for obj_id, drawn in zip(obj_ids, frames, strict=True):
+            if results is not None:
+                results.forget(obj_id)
+                parts.append(EditTable(results.layer, label, methodcaller("remove", obj_id)))
+                drawn += results.drawn_frames()
         removal = JobDone(label, parts)
         tracked.history.do(removal)
-        return removal, [] if results is None else results.drawn_frames()
+        return removal, frames
+
+    def found_objects(self) -> frozenset[int]:
+        """Objects of the chosen video that a text has found, and nobody has pointed at."""
+        session, current = self.session, self.state.current
+        if session is not None and session.setup.image_layer is self.state.video:
+            return session.found_objects
+        opened = None if current is None else current.project
+        return frozenset() if opened is None else opened.project.prompts.candidates
 
     def reset(self) -> None:
         """Begin anew: forget all objects, empty our own prompt layers; labels stay as they are."""

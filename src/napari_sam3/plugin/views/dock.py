@@ -232,7 +232,6 @@ class SegmentAndTrackWidget(QWidget):
             (track.segment, self.segment_frame),
             (track.propagate, self.propagate),
             (track.stop, self.stop),
-            (objects.remove, self.remove_object),
             (objects.reset, self.reset),
             (self.prompt_panel.next, lambda: self._do(self.tools.next_object)),
         ):

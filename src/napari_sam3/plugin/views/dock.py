@@ -76,12 +76,19 @@ class SegmentAndTrackWidget(QWidget):
         self.project_panel = ProjectPanel(self.state, self.project_opener)
         self.settings_panel = SettingsPanel(self.state, self.settings)
         self.guidance = Guidance(self.state)
-        for held in (self.prefetch, self.projects, self.project_opener, self.objects_panel):
+        for held in (
+            self.prefetch,
+            self.projects,
+            self.project_opener,
+            self.objects_panel,
+            self.tracking.preview,
+        ):
             held.setParent(self)  # else Python ends them after Qt, which a program may not survive
         self._lay_out()
         self._connect()
         self._on_video_picked(self.video_panel.video.value)
         self._on_layers_changed()
+        self.tracking.preview.is_on = True
 
     # ----------------------------------------------------- what a person does
 

@@ -73,6 +73,7 @@ class SessionController:
         # says of an object and a frame whether it may be seen there
         self.is_alive: Callable[[int, int], bool] | None = None
         self._models = models
+        self._is_ready_told = False
         self._contrast_limits = contrast_limits
         self._missed: set[Key] = set()
         self._priors_lost: set[Key] = set()
@@ -177,8 +178,13 @@ class SessionController:
 
     def begin(self) -> None:
         """Load the model; in a thread, for it may take long."""
-        for _ in self._begin_session():
-            pass
+        if self.session is not None:
+            return
+        with self._models.busy:
+            if self.session is None:  # who warmed up may have done it meanwhile
+                setup = self.setup
+                model = self._models.get(setup.model, setup.device, setup.resolution)
+                self.session = self.recorder.open_session(self.video, model, self._contrast_limits)
 
     def warm_up(self, frame_index: int) -> None:
         """Load the model, and have it get ready for prompts on a frame; in a thread."""
@@ -239,14 +245,11 @@ class SessionController:
     # ------------------------------------------------------------- in line
 
     def _begin_session(self) -> Iterator[JobEvent]:
-        if self.session is not None:
-            return
-        with self._models.busy:  # who warms up may be at it
-            if self.session is None:
-                setup = self.setup
-                model = self._models.get(setup.model, setup.device, setup.resolution)
-                self.session = self.recorder.open_session(self.video, model, self._contrast_limits)
-        yield events.ModelReady(self.session.model.name, self.session.model.device)
+        self.begin()
+        if not self._is_ready_told:
+            self._is_ready_told = True
+            model = self._open().model
+            yield events.ModelReady(model.name, model.device)
 
     def sync_prompts(self, target: TargetPrompts) -> Iterator[JobEvent]:
         """Make the session's prompts those target, with as little work as possible."""

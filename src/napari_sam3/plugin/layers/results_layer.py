@@ -206,6 +206,12 @@ class ResultsLayer:
             self._keep(key, mask)
         return {key: packed.unpack().mask for key, packed in self._painted.items()}
 
+    def painted_so_far(self) -> dict[Key, BoolArray]:
+        """The same as `painted`, but nothing is taken note of: a stroke may yet be undone."""
+        kept = {key: packed.unpack().mask for key, packed in self._painted.items()}
+        now = self.planes.edits(self._own_ids)
+        return {key: mask for key, mask in {**kept, **now}.items() if mask.any()}
+
     def show_again(self, keys: Iterable[Key]) -> None:
         """Draw objects that were wiped off frames: there are prompts for them now."""
         self._wiped.difference_update(keys)

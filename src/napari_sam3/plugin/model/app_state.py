@@ -13,6 +13,7 @@ from psygnal import SignalGroupDescriptor
 
 from napari_sam3.plugin.layers.prompt_layers import INCLUDE
 from napari_sam3.plugin.model.model_catalog import AUTO, ModelCatalog, list_offers
+from napari_sam3.plugin.model.preview_status import PreviewStatus
 from napari_sam3.plugin.model.project_status import ProjectStatus
 from napari_sam3.plugin.model.tools import Tool
 from napari_sam3.plugin.model.tracked_video import TrackedVideo
@@ -103,6 +104,8 @@ class AppState:
         Texts that found nothing, and the frame that they were asked on.
     prepared_frame : int or None
         The frame that the model gets ready for.
+    preview : PreviewStatus
+        How things stand with what is shown before it is asked for.
     n_locked : int
         Frames of the video that are locked.
     project : ProjectStatus
@@ -147,6 +150,7 @@ class AppState:
     missed: tuple[str, ...] = ()
     missed_on: int = 0
     prepared_frame: int | None = None
+    preview: PreviewStatus = field(default_factory=PreviewStatus)
     n_locked: int = 0
     project: ProjectStatus = field(default_factory=ProjectStatus)
 

@@ -98,7 +98,13 @@ class SegmentAndTrackWidget(QWidget):
         self.settings_panel = SettingsPanel(self.state, self.settings)
         self.guidance = Guidance(self.state)
         self.tool_strip = ToolStrip(self.state, self.take_tool, self.show_help)
-        for held in (self.prefetch, self.projects, self.project_opener, self.objects_panel):
+        for held in (
+            self.prefetch,
+            self.projects,
+            self.project_opener,
+            self.objects_panel,
+            self.tracking.preview,
+        ):
             held.setParent(self)  # else Python ends them after Qt, which a program may not survive
         self.help_panel = HelpPanel(lambda: self.keys.listed, self)
         self._lay_out()
@@ -108,6 +114,7 @@ class SegmentAndTrackWidget(QWidget):
         self._on_video_picked(self.video_panel.video.value)
         self._on_layers_changed()
         self._make_ready()
+        self.tracking.preview.is_on = True
 
     # ----------------------------------------------------- what a person does
 

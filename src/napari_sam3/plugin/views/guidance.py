@@ -82,7 +82,7 @@ def guide(state: AppState) -> str:
         )
     if not state.n_prompts and not (state.takes_text and state.texts):
         return _ask_for_prompts(state)
-    return _format_outcome(state)
+    return _format_preview(state) or _format_outcome(state)
 
 
 def _format_job(state: AppState) -> str:
@@ -121,6 +121,31 @@ def _format_missed(state: AppState) -> str:
         f"Nothing {new}called {names} found on frame {state.missed_on}; try a shorter noun, or "
         "point it out by a click or a box."
     )
+
+
+def _format_preview(state: AppState) -> str:
+    """What to say of previews; empty if nothing."""
+    preview = state.preview
+    if preview.failure:
+        return f"No preview: {preview.failure}"
+    if preview.is_working:
+        return (
+            f"The model {state.resolved_model} is at work on the preview; on this computer that "
+            "takes seconds. Go on meanwhile: only what is drawn last is previewed."
+        )
+    if preview.waits_for_enter:
+        return (
+            f"The model {state.resolved_model} takes about {preview.seconds:.0f} s for a preview "
+            "here: press Enter for one, or draw on first. Segment frame and Propagate need none."
+        )
+    if preview.empty and not preview.objects:
+        return "Nothing was found there. Add a click, or draw a box round the object."
+    if preview.objects:
+        return (
+            "Hatched is a preview. Too much, or too little? Add clicks, with exclude for what is "
+            "too much. Right? Segment frame keeps it, Propagate follows it through the video."
+        )
+    return ""
 
 
 def _format_outcome(state: AppState) -> str:

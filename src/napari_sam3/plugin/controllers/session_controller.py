@@ -8,7 +8,7 @@ steps are iterators, so that a thread can use them up one by one and stop in bet
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from weakref import ReferenceType, ref
@@ -17,7 +17,7 @@ from napari.layers import Image
 
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.models.registry import LoadedModel
-from napari_sam3.plugin.controllers.project_recorder import ProjectRecorder
+from napari_sam3.plugin.controllers.project_recorder import ProjectRecorder, Run
 from napari_sam3.plugin.layers.exemplars import search_for
 from napari_sam3.plugin.layers.layer_prompts import Key, LayerPrompt, TargetPrompts, is_same_prompt
 from napari_sam3.plugin.layers.stack_axes import StackAxes, layer_video
@@ -212,7 +212,7 @@ class SessionController:
         yield from self.sync_prompts(target)
         session = self._open()
         self.recorder.save_prompts()
-        runs: list[tuple[Direction, int | None]] = [(direction, start_frame_index)]
+        runs: list[Run] = [(direction, start_frame_index, max_frames)]
         n_later = 0
         named = session.first_frames.values()
         if (
@@ -221,12 +221,33 @@ class SessionController:
             and min(named, default=0) < max(named, default=0)
         ):
             # going forward then shows what is known of the late ones, and replaces all else
-            runs = [("backward", max(named)), ("forward", None)]
+            runs = [("backward", max(named), max_frames), ("forward", None, max_frames)]
             n_later = len(session.video) - min(named)
             n_later = n_later if max_frames is None else min(n_later, max_frames)
-        done = self.recorder.count_done(runs, max_frames)
-        for number, (way, start) in enumerate(runs[done:]):
-            with self.recorder.propagate(way, start, max_frames) as propagation:
+        yield from self._follow(runs, n_later)
+
+    def track_within(self, target: TargetPrompts, first: int, last: int) -> Iterator[JobEvent]:
+        """Bring the prompts in line, then propagate from `first` to `last` and nowhere else.
+
+        What is known before goes forward, what is named later goes backward, as by `track`.
+        """
+        yield from self.sync_prompts(target)
+        self.recorder.save_prompts()
+        named = self._open().first_frames.values()
+        runs: list[Run] = []
+        begin, latest = max(first, min(named, default=0)), min(max(named, default=0), last + 1)
+        if latest > first:
+            runs.append(("backward", latest, latest - first))
+        n_later = max(0, last + 1 - begin)
+        if n_later:
+            runs.append(("forward", begin, n_later))
+        yield from self._follow(runs, n_later if len(runs) > 1 else 0)
+
+    def _follow(self, runs: Sequence[Run], n_later: int) -> Iterator[JobEvent]:
+        """Propagate one run after the other; `n_later` frames are those of all but the first."""
+        done = self.recorder.count_done(runs)
+        for number, run in enumerate(runs[done:]):
+            with self.recorder.propagate(*run) as propagation:
                 if number == 0:
                     yield events.Planned(len(propagation) + (0 if done else n_later))
                 for result in propagation:

@@ -125,6 +125,8 @@ class TrackingController:
                 changes[name] = layer
         if state.is_idle:
             changes["outcome"] = Outcome.NONE
+        if image_layer is not state.video:
+            changes["band"] = None
         state.update(video=image_layer, **changes)
         if wrong is not None:
             raise wrong
@@ -286,11 +288,14 @@ class TrackingController:
             self.start(session, session.segment(target, on_screen), Phase.SEGMENTING)
 
     def propagate(self) -> None:
-        """Follow the objects through the video; nothing happens during a job."""
+        """Follow the objects through the video, or its `band`; nothing happens during a job."""
         if self.job is None:
             session, target, _ = self._read_prompts_on_screen()
             state = self.state
-            steps = session.track(target, state.direction, state.start_frame, state.max_frames)
+            if state.band is None:
+                steps = session.track(target, state.direction, state.start_frame, state.max_frames)
+            else:
+                steps = session.track_within(target, *state.band)
             self.start(session, steps, Phase.TRACKING)
 
     def start(
@@ -331,6 +336,8 @@ class TrackingController:
         job.told.connect(self._on_job_told)
         job.tracked.connect(self.tracked.emit)
         job.shown.connect(self.preview.settle)
+        # not `emit` itself: to see what it takes, psygnal would emit numbers
+        job.tracked.connect(lambda result: self.tracked.emit(result))
         job.ended.connect(self._on_job_ended)
         self.job, self._is_quiet = job, is_quiet
         job.start(phase, is_loaded=session.session is not None)

@@ -80,6 +80,9 @@ class AppState:
         Whether the next box is an example of what to look for.
     direction, start_frame, max_frames
         How far to follow, as `VideoSession.propagate` takes it.
+    band : (int, int) or None
+        First and last frame of a stretch; where there is one, it alone is propagated through, both
+        ways, in place of what the three before say.
     is_followed : bool
         Whether the viewer shows each frame as it is done.
     model, device, resolution
@@ -133,6 +136,7 @@ class AppState:
     direction: Direction = "both"
     start_frame: int | None = None
     max_frames: int | None = None
+    band: tuple[int, int] | None = None
     is_followed: bool = False
     model: str = AUTO
     device: str = AUTO

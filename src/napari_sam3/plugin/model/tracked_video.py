@@ -14,6 +14,7 @@ from napari_sam3.plugin.layers.results_layer import ResultsLayer
 from napari_sam3.plugin.layers.stack_axes import StackAxes, video_contrast_limits
 from napari_sam3.plugin.model.command_history import CommandHistory
 from napari_sam3.plugin.model.open_project import OpenProject
+from napari_sam3.plugin.model.timeline import Timeline
 
 _OWNER = "sam3_owner"
 """In a layer's metadata: weak references to the layer, for a copy has them too, and its owner."""
@@ -41,6 +42,8 @@ class TrackedVideo:
         What keeps its work.
     history : CommandHistory
         What a person did to it.
+    timeline : Timeline or None
+        Where its objects are over time, once somebody looks at it.
     carried : CarriedLayers
         All that were made for it; they go where it goes.
     """
@@ -53,6 +56,7 @@ class TrackedVideo:
         self.results_axes: StackAxes | None = None
         self.project: OpenProject | None = None
         self.history = CommandHistory()
+        self.timeline: Timeline | None = None
         self.carried = CarriedLayers.of(image_layer)
 
     @property

@@ -41,6 +41,7 @@ from napari_sam3.plugin.views.objects_panel import ObjectsPanel
 from napari_sam3.plugin.views.project_panel import ProjectPanel
 from napari_sam3.plugin.views.prompt_panel import PromptPanel
 from napari_sam3.plugin.views.settings_panel import SettingsPanel
+from napari_sam3.plugin.views.timeline_view import close_timeline, show_timeline
 from napari_sam3.plugin.views.tool_strip import ToolStrip
 from napari_sam3.plugin.views.tracking_panel import TrackingPanel
 from napari_sam3.plugin.views.video_panel import VideoPanel
@@ -113,6 +114,7 @@ class SegmentAndTrackWidget(QWidget):
         self._add_keys()
         self._on_video_picked(self.video_panel.video.value)
         self._on_layers_changed()
+        self.timeline = show_timeline(self.tracking)
         self._make_ready()
         self.tracking.preview.is_on = True
 
@@ -161,6 +163,7 @@ class SegmentAndTrackWidget(QWidget):
             return
         for event in self._layer_events():
             event.disconnect(self._on_layers_changed)
+        close_timeline(self.timeline)
         self.project_opener.close()
         self.projects.close()
         self.tools.close()

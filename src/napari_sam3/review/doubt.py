@@ -19,7 +19,6 @@ from napari_sam3.values import FloatArray
 _LOST = 0.8  # expected to be wrong where an object is not seen
 _LEFT = 0.1  # the same of one that went out of the picture, or is hidden as a person said
 _UNSCORED = 0.1
-_MOST_FLOOR = 0.1  # of what no correction mends: the best score that an object ever gets is no 1
 _IDENTITY = 0.9  # chance that what is there after an impossible way is another thing
 _SHAPE = 0.5  # that a jump of size, or parts, are a mistake
 _CONTACT = 0.15  # that objects swap or merge where they begin to touch
@@ -86,11 +85,7 @@ def doubt_of(course: Course) -> Doubt:
 def _loss_by_score(course: Course) -> FloatArray:
     scores = course.signs["score"].astype(float)
     known = np.isfinite(scores) & course.seen & ~course.fixed
-    loss = np.full(len(scores), _UNSCORED)
-    if known.any():
-        floor = min(_MOST_FLOOR, 1 - float(scores[known].max()))
-        loss[known] = np.maximum(1 - scores[known] - floor, 0)
-    return loss
+    return np.where(known, 1 - scores, _UNSCORED)
 
 
 def _until_fixed(course: Course, place: int) -> NDArray[np.bool_]:

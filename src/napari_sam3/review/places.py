@@ -18,7 +18,8 @@ LEAST_VALUE = 0.5
 """Of a place; less is not worth a look: half a frame of overlap."""
 
 _CANDIDATES = 96  # frames of a stretch that are weighed; of a longer one evenly so many
-_HALF = 0.5  # of the doubt that a correction takes off at least, where a place is said to reach
+_BEFORE = 0.5  # what a correction mends of the frames before it, beside those that follow
+_HALF = 0.5  # of the way to what was known: so much nearer a frame is that hangs on a place
 
 
 class Place(NamedTuple):
@@ -130,6 +131,12 @@ class _Search:
 
     def _left(self, at: NDArray[np.int64] | int, begin: int, end: int) -> FloatArray:
         """Share of the doubt that a correction on a frame leaves on each of a stretch."""
+        left = self._nearer(at, begin, end)
+        is_before = self._course.frames[begin:end] < at
+        return np.where(is_before, 1 - _BEFORE * (1 - left), left)
+
+    def _nearer(self, at: NDArray[np.int64] | int, begin: int, end: int) -> FloatArray:
+        """How far each frame of a stretch is from a frame, as a share of how far it was; <= 1."""
         away = np.abs(self._course.frames[begin:end] - at)
         return np.asarray(np.minimum(away / self._far[begin:end], 1.0))
 
@@ -137,8 +144,8 @@ class _Search:
         """Count a stretch's best frame among those that are known, and tell of it."""
         begin, end, best, value = stretch
         frames = self._course.frames
-        left = self._left(frames[best], begin, end)
-        reached = left <= _HALF
+        left, nearer = self._left(frames[best], begin, end), self._nearer(frames[best], begin, end)
+        reached = nearer <= _HALF
         reached[best - begin] = True
         first, last = best, best
         while first > begin and reached[first - 1 - begin]:
@@ -147,7 +154,7 @@ class _Search:
             last += 1
         reasons = self._reasons(first, last, best)
         self._loss[begin:end] *= left
-        self._far[begin:end] = np.maximum(self._far[begin:end] * left, 1.0)
+        self._far[begin:end] = np.maximum(self._far[begin:end] * nearer, 1.0)
         return Place(
             obj_id, int(frames[best]), int(frames[first]), int(frames[last]), value, reasons
         )

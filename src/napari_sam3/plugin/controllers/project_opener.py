@@ -138,6 +138,11 @@ class ProjectOpener(QObject):
             # when the last of its layers is there
             QTimer.singleShot(0, self._open_waiting)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a project is about to bring its layers."""
+        return self._errand.is_running or bool(self._waiting())
+
     def _waiting(self) -> list[str]:
         """Folders whose layers wait to be taken over."""
         held = {str(opened.project.folder) for opened in self._projects.open}

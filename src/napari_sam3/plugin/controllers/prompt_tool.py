@@ -7,18 +7,12 @@ from typing import Any
 from napari.layers import Points, Shapes
 
 from napari_sam3.plugin.layers.exemplars import COUNTEREXAMPLE, EXAMPLE
-from napari_sam3.plugin.layers.prompt_layers import EXCLUDE, INCLUDE, NEW_OBJECT
+from napari_sam3.plugin.layers.prompt_layers import INCLUDE, NEW_OBJECT
 from napari_sam3.plugin.model.app_state import AppState
-from napari_sam3.values import MAX_OBJECT_ID
-
-NEXT_OBJECT_KEY = "N"
-SWITCH_SIGN_KEY = "W"
 
 
 class PromptTool:
     """Keeps the features of new items in the chosen layers in line with the state.
-
-    Layers that were made here get keys: N for the next object, W for include or exclude.
 
     Parameters
     ----------
@@ -48,9 +42,6 @@ class PromptTool:
         self._layers = tuple(layer for layer in chosen if layer is not None)
         for layer in self._layers:
             layer.events.data.connect(self._count)
-            if self._state.is_prompt_layer(layer):
-                layer.bind_key(NEXT_OBJECT_KEY, self._take_next_object, overwrite=True)
-                layer.bind_key(SWITCH_SIGN_KEY, self._switch_sign, overwrite=True)
         self._set_defaults()
         self._count()
 
@@ -75,11 +66,3 @@ class PromptTool:
                 wanted["label"] = sign if is_word else int(sign == INCLUDE)
             if wanted != known:
                 layer.feature_defaults = wanted
-
-    def _take_next_object(self, _layer: Any) -> None:
-        """Go on to the next object."""
-        self._state.object_in_hand = min(self._state.object_in_hand + 1, MAX_OBJECT_ID)
-
-    def _switch_sign(self, _layer: Any) -> None:
-        """Switch between include and exclude."""
-        self._state.sign = EXCLUDE if self._state.sign == INCLUDE else INCLUDE

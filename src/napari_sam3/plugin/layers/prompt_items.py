@@ -71,6 +71,25 @@ def find_names(layer: PromptLayer) -> set[int]:
     return {name for i, name in names if name is not None and read_example(layer, i) is None}
 
 
+def item_under(layer: PromptLayer, event: Any) -> int | None:
+    """Index of the item under the mouse; None where there is none."""
+    value: Any = layer.get_value(
+        event.position,
+        view_direction=event.view_direction,
+        dims_displayed=list(event.dims_displayed),
+        world=True,
+    )
+    if isinstance(value, tuple):  # of shapes: the shape, and its corner
+        value = value[0]
+    return None if value is None else int(value)
+
+
+def object_of(layer: PromptLayer, index: int) -> int | None:
+    """The object that an item says it belongs to; None where it says none."""
+    names = _names(layer)
+    return names[index] if names else None
+
+
 def read_items(layer: PromptLayer, indices: Iterable[int] | None = None) -> PromptItems:
     """What a layer knows of some items, or of all.
 

@@ -13,14 +13,16 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-from napari.layers import Points, Shapes
+from napari.layers import Labels, Points, Shapes
 from napari.utils.colormaps import label_colormap
 from numpy.typing import NDArray
 
+from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.plugin.layers.exemplars import COUNTEREXAMPLE, EXAMPLE
-from napari_sam3.plugin.layers.overlay import overlay_place
-from napari_sam3.plugin.layers.stack_axes import StackAxes, check_axes
+from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
+from napari_sam3.plugin.layers.stack_axes import StackAxes, check_axes, frame_count
 from napari_sam3.plugin.layers.transforms import layer_shape
+from napari_sam3.values import label_dtype
 
 INCLUDE, EXCLUDE = "include", "exclude"
 NEW_OBJECT = 0
@@ -67,6 +69,32 @@ def make_prompt_layers(image_layer: Any, axes: StackAxes) -> tuple[Points, Shape
     colour_prompts(points)
     colour_prompts(shapes)
     return points, shapes
+
+
+def make_mask_layer(image_layer: Any, axes: StackAxes) -> Labels:
+    """Make a Labels layer to paint masks of objects in, before there are results.
+
+    Parameters
+    ----------
+    image_layer : napari Image layer
+        The video.
+    axes : StackAxes
+        How it is read.
+
+    Returns
+    -------
+    Labels
+        Empty; not added to a viewer yet.
+    """
+    check_axes(image_layer, axes)
+    height, width = layer_shape(image_layer)[-2:]
+    planes = LabelStack((frame_count(image_layer, axes), height, width), label_dtype(0))
+    return Labels(
+        overlay_labels(planes, image_layer, axes),
+        name=f"{image_layer.name} painted",
+        opacity=0.6,
+        **overlay_place(image_layer, axes),
+    )
 
 
 def points_style(short_side: int) -> dict[str, Any]:

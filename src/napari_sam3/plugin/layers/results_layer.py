@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 from weakref import ref
 
@@ -10,6 +10,7 @@ import numpy as np
 from napari.layers import Image, Labels
 from napari.utils.notifications import show_warning
 from numpy.typing import NDArray
+from psygnal import Signal
 
 from napari_sam3.errors import LayerError
 from napari_sam3.labels.label_stack import LabelStack
@@ -55,6 +56,9 @@ class ResultsLayer:
         Ids that are the session's, beside those the notes tell of.
     """
 
+    restored = Signal(tuple)
+    """Frames, by their indices, are as they were before, or were edited as a whole."""
+
     def __init__(
         self,
         image_layer: Image,
@@ -93,7 +97,30 @@ class ResultsLayer:
             for key in ("path", "fps", "timestamps", "file_names")
         }
         layer.metadata["objects"] = ObjectTable() if objects is None else objects
-        self._recollect()
+        self.planes.restored.connect(self._on_restored)
+        self._recollect(self.drawn_frames())
+
+    @property
+    def own_ids(self) -> frozenset[int]:
+        """Objects that were prompted or followed; other labels are the person's own."""
+        return frozenset(self._own_ids)
+
+    def own(self, obj_id: int) -> None:
+        """Take what is painted of an object from now on for a prompt.
+
+        A label that the person has painted for themselves already stays theirs.
+
+        Raises
+        ------
+        LayerError
+            If the labels are those of a project that can't hold the id.
+        """
+        self._make_room(obj_id)
+        if obj_id in self._own_ids:
+            return
+        self.painted()  # what was painted before is no prompt
+        if not any(obj_id in self.planes.notes(n) for n in self.drawn_frames()):
+            self._own_ids.add(obj_id)
 
     @property
     def is_whole(self) -> bool:
@@ -154,7 +181,11 @@ class ResultsLayer:
                 "a smaller one, or begin a new project with it"
             )
         self.painted()  # a copy knows nothing of what was painted
-        self.planes = self.planes.astype(label_dtype(obj_id))
+        narrow = self.planes
+        self.planes = narrow.astype(label_dtype(obj_id))
+        narrow.hand_logs_to(self.planes)
+        narrow.restored.disconnect(self._on_restored)
+        self.planes.restored.connect(self._on_restored)
         image_layer, was_whole = self._image_layer(), self.is_whole
         if was_whole and image_layer is not None:
             self.layer.data = self._data = overlay_labels(self.planes, image_layer, self._axes)
@@ -189,10 +220,17 @@ class ResultsLayer:
         """Frames that were ever written, rising."""
         return [int(i) for i in self.planes.processed_frames()]
 
-    def _recollect(self) -> None:
+    def _on_restored(self, frames: tuple[int, ...]) -> None:
+        self._recollect(frames)
+        self.restored.emit(frames)
+
+    def _recollect(self, frames: Collection[int]) -> None:
         """Learn from the notes which objects are the session's, and what was done by hand."""
+        there = set(frames)
+        self._painted = {key: mask for key, mask in self._painted.items() if key[0] not in there}
+        self._wiped = {key for key in self._wiped if key[0] not in there}
         by_hand: list[Key] = []
-        for frame_index in self.drawn_frames():
+        for frame_index in frames:
             for obj_id, note in self.planes.notes(frame_index).items():
                 if note.source in ("prompt", "propagated"):
                     self._own_ids.add(obj_id)

@@ -14,6 +14,7 @@ from psygnal import SignalGroupDescriptor
 from napari_sam3.plugin.layers.prompt_layers import INCLUDE
 from napari_sam3.plugin.model.model_catalog import AUTO, ModelCatalog, list_offers
 from napari_sam3.plugin.model.project_status import ProjectStatus
+from napari_sam3.plugin.model.tools import Tool
 from napari_sam3.plugin.model.tracked_video import TrackedVideo
 from napari_sam3.values import Direction
 
@@ -68,6 +69,8 @@ class AppState:
         Items that are drawn in them.
     texts : tuple of str
         What is looked for.
+    tool : Tool
+        What the next press in the picture does.
     object_in_hand : int
         The object that the next click or box belongs to; `NEW_EACH`: one of its own.
     sign : str
@@ -119,6 +122,7 @@ class AppState:
     masks: Labels | None = None
     n_prompts: int = 0
     texts: tuple[str, ...] = ()
+    tool: Tool = Tool.SELECT
     object_in_hand: int = 1
     sign: str = INCLUDE
     draws_exemplars: bool = False

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel
+from qtpy.QtWidgets import QFrame, QLabel, QScrollArea
 
 from napari_sam3.plugin.model.app_state import AppState, Outcome, Phase
 
 
-class Guidance(QLabel):
-    """Shows `guide` of the state.
+class Guidance(QScrollArea):
+    """Shows `guide` of the state, in room for four lines: what needs more scrolls within them.
+
+    So the fields below never jump when the text changes.
 
     Parameters
     ----------
@@ -21,19 +23,31 @@ class Guidance(QLabel):
     def __init__(self, state: AppState) -> None:
         super().__init__()
         self._state = state
-        self.setWordWrap(True)
-        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.setStyleSheet("border-left: 3px solid #4c82f0; padding: 2px 0 2px 6px;")
-        # room for four lines, so that the fields below do not jump when the text changes
-        self.setMinimumHeight(4 * self.fontMetrics().lineSpacing() + 6)
+        self._label = QLabel()
+        self._label.setWordWrap(True)
+        self._label.setTextFormat(Qt.TextFormat.PlainText)  # names are no markup
+        self._label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._label.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.setWidget(self._label)
+        self.setWidgetResizable(True)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setObjectName("guidance")
+        self.setStyleSheet("#guidance { border-left: 3px solid #4c82f0; padding-left: 4px; }")
+        self.setFixedHeight(4 * self.fontMetrics().lineSpacing() + 6)
         state.events.connect(self._show)
         self._show()
+
+    def text(self) -> str:
+        """What is said."""
+        return self._label.text()
 
     def _show(self, _info: Any = None) -> None:
         text = guide(self._state)
         if text != self.text():
-            self.setText(text)
+            self._label.setText(text)
+            self.ensureVisible(0, 0)
 
 
 def guide(state: AppState) -> str:

@@ -7,7 +7,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy
 
 from napari_sam3.plugin.controllers.frame_lock import LOCK_KEY
-from napari_sam3.plugin.views.widgets.groups import FieldGroup
+from napari_sam3.plugin.views.widgets.groups import FoldedGroup
 
 
 class ObjectsForm:
@@ -71,7 +71,9 @@ class ObjectsForm:
             tooltip="Begin anew: forget all objects and empty the prompt layers made here. "
             "The labels done so far stay as they are; the next results get a new layer.",
         )
-        self.group = FieldGroup("Objects")
+        self.group = FoldedGroup(
+            "Object in hand", "What it is called, what becomes of it, and what is done to it."
+        )
         rows = self.group.rows
         rows.add_row(self.subject)
         rows.add(self.name)

@@ -334,7 +334,6 @@ class TrackingController:
             shows_bar=shows_bar,
         )
         job.told.connect(self._on_job_told)
-        job.tracked.connect(self.tracked.emit)
         job.shown.connect(self.preview.settle)
         # not `emit` itself: to see what it takes, psygnal would emit numbers
         job.tracked.connect(lambda result: self.tracked.emit(result))

@@ -81,7 +81,8 @@ def guide(state: AppState) -> str:
             "Propagate goes on from there."
         )
     if not state.n_prompts and not (state.takes_text and state.texts):
-        return _ask_for_prompts(state)
+        unkept = " Results are not kept: see Project." if project.why_not else ""
+        return _ask_for_prompts(state) + unkept
     return _format_preview(state) or _format_outcome(state)
 
 

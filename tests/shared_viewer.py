@@ -375,7 +375,9 @@ def _threads() -> set[threading.Thread]:
         thread
         for thread in threading.enumerate()
         if not isinstance(thread, threading._DummyThread)
-        and not any(name in thread.name for name in THREADS_OF_OTHERS)
+        and not any(
+            name in f"{type(thread).__module__} {thread.name}" for name in THREADS_OF_OTHERS
+        )
     }
 
 

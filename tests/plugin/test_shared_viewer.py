@@ -36,8 +36,8 @@ def use_all(viewer):
     viewer.dims.set_current_step(0, 4)
     viewer.dims.order = (1, 0, 2)
     viewer.dims.ndisplay = 3
-    viewer.scene.camera.angles = (10, 20, 30)
-    viewer.scene.camera.zoom = 7
+    camera = getattr(viewer, "scene", viewer).camera  # the viewer's own before napari 0.9
+    camera.angles, camera.zoom = (10, 20, 30), 7
     viewer.dims.ndisplay = 2
     viewer.title, viewer.theme = "another", "light"
     viewer.status, viewer.help = "busy", "none"

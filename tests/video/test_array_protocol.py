@@ -123,7 +123,7 @@ def test_becomes_an_array_of_any_type(video: Video, whole: np.ndarray) -> None:
     assert as_float.dtype == np.float32
     np.testing.assert_array_equal(as_float, whole)
     with pytest.raises(ValueError, match="copy"):
-        np.array(video, copy=False)
+        video.__array__(copy=False)  # as NumPy 2 asks; before, copy=False meant "if you can"
 
 
 def test_writing_into_a_frame_changes_nothing_else(video: Video, whole: np.ndarray) -> None:

@@ -10,12 +10,9 @@ import math
 import re
 import warnings
 import weakref
-from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import suppress
 from io import BufferedReader
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,13 +25,21 @@ from napari_sam3.video.fair_lock import FairLock
 from napari_sam3.video.image_file import (
     PICTURE_ERRORS,
     announced_pages,
-    from_pillow,
     unreadable,
 )
-from napari_sam3.video.limits import check_picture_size, open_picture
+from napari_sam3.video.limits import check_picture_size
 from napari_sam3.video.missing_frames import warn_of_loss, warn_of_missing_pages
 from napari_sam3.video.tiff_calibration import Calibration, read_calibration
 from napari_sam3.video.tiff_files import LoneFile, OmePlan, TiffFiles, read_plan
+from napari_sam3.video.tiff_pages import (
+    Pages,
+    PillowPages,
+    RunPages,
+    SeveralFilesPages,
+    TiffPages,
+    as_frame,
+    is_whole,
+)
 
 # the ends of tifffile's words for the axes of a stack that a frame can take up
 _FRAME_AXES = ("YXS", "SYX", "YX")
@@ -151,199 +156,7 @@ class TiffStack(Video):
         return TiffStack, (self.path,)
 
 
-# ----------------------------------------------------------------------------------- pages
-
-
-class Pages(ABC):
-    """Where pages come from, and what each of them looks like.
-
-    Parameters
-    ----------
-    first : tifffile.TiffPage or ndarray
-    axes : str
-        tifffile's words for the axes of the stack.
-    n_frames : int
-    numbers : sequence of int, optional
-        Which pages of those announced they are, where some are missing; rising.
-    n_announced : int, optional
-        How many there should be.
-
-    Attributes
-    ----------
-    why : str
-        Why some are missing, in words.
-    note : str
-        What else is to be told of the file; empty if nothing is.
-    """
-
-    why = ""
-    note = ""
-
-    def __init__(
-        self,
-        first: Any,
-        axes: str,
-        n_frames: int,
-        numbers: Sequence[int] | None = None,
-        n_announced: int | None = None,
-    ) -> None:
-        self._numbers = numbers
-        self._n_announced = n_announced
-        self.page_shape: tuple[int, ...] = tuple(first.shape)
-        self.dtype = np.dtype(first.dtype)
-        self.axes = axes
-        self._n_frames = n_frames
-
-    def __len__(self) -> int:
-        return self._n_frames
-
-    @property
-    def numbers(self) -> Sequence[int]:
-        """Which of the pages announced they are."""
-        return range(len(self)) if self._numbers is None else self._numbers[: len(self)]
-
-    @property
-    def n_announced(self) -> int:
-        """How many there should be."""
-        return len(self) if self._n_announced is None else self._n_announced
-
-    @property
-    def left_out(self) -> tuple[int, int]:
-        """How many of the pages announced are missing, and in how many places."""
-        if self._n_announced is None or self._numbers is None:
-            return 0, 0
-        bounds = [-1, *self._numbers, self._n_announced]
-        steps = [stop - start for start, stop in pairwise(bounds)]
-        return sum(steps) - len(steps), sum(step > 1 for step in steps)
-
-    def close(self) -> None:  # noqa: B027  (most hold nothing)
-        """Give back what is held beside the file itself."""
-
-    @property
-    def frame_shape(self) -> tuple[int, ...]:
-        """(H, W) or (H, W, 3)."""
-        return as_frame(np.broadcast_to(np.zeros(()), self.page_shape), self.axes).shape
-
-    @abstractmethod
-    def read(self, frame_index: int) -> Frame:
-        """Read a page as it is stored; raises any of `PICTURE_ERRORS`."""
-
-
-class _Run(Pages):
-    """Pictures that lie uncompressed one behind the other."""
-
-    def __init__(
-        self,
-        first: Any,
-        axes: str,
-        n_frames: int,
-        file: BufferedReader,
-        offset: int,
-        byteorder: str,
-    ) -> None:
-        super().__init__(first, axes, n_frames)
-        self._file, self._offset = file, offset
-        self._stored = self.dtype.newbyteorder(byteorder)
-
-    def read(self, frame_index: int) -> Frame:
-        n_bytes = math.prod(self.page_shape) * self._stored.itemsize
-        self._file.seek(self._offset + frame_index * n_bytes)
-        data = bytearray(n_bytes)
-        if self._file.readinto(data) != n_bytes:
-            raise EOFError("the file ends before it")
-        return np.frombuffer(data, self._stored).reshape(self.page_shape)
-
-
-class _TiffPages(Pages):
-    """Pages that tifffile knows where to find, and to unpack."""
-
-    why = "the file announces them, but has no pages for them"
-
-    def __init__(self, first: Any, axes: str, pages: Sequence[Any]) -> None:
-        numbers = [number for number, page in enumerate(pages) if page is not None]
-        super().__init__(first, axes, len(numbers), numbers, len(pages))
-        self._pages = [pages[number] for number in numbers]
-
-    def drop_cut(self, size: int) -> int:
-        """Leave out pages at the end that the file breaks off in; how many these are."""
-        whole = len(self)
-        while whole > 1 and not _is_whole(self._pages[whole - 1].aspage(), size):
-            whole -= 1
-        lost, self._n_frames = len(self) - whole, whole
-        return lost
-
-    def read(self, frame_index: int) -> Frame:
-        return _unpack(self._pages[frame_index], self)
-
-
-class _SeveralFiles(Pages):
-    """Pages here and in other files beside this one.
-
-    Parameters
-    ----------
-    first : tifffile.TiffPage
-    axes : str
-    pages : dict of int to (str or None, int)
-        For each frame of the film that is there the file, None for the one that tells of it, and
-        the page in it.
-    n_announced : int
-    tiff : tifffile.TiffFile
-    files : TiffFiles
-    """
-
-    def __init__(
-        self,
-        first: Any,
-        axes: str,
-        pages: dict[int, tuple[str | None, int]],
-        n_announced: int,
-        tiff: tifffile.TiffFile,
-        files: TiffFiles,
-    ) -> None:
-        numbers = sorted(pages)
-        super().__init__(first, axes, len(numbers), numbers, n_announced)
-        self._pages = [pages[number] for number in numbers]
-        self._tiff, self._files = tiff, files
-
-    def read(self, frame_index: int) -> Frame:
-        name, page = self._pages[frame_index]
-        tiff = self._tiff if name is None else self._files.get(name)[1]
-        return _unpack(tiff.pages[page].aspage(), self)
-
-    def close(self) -> None:
-        self._files.close()
-
-
-def _unpack(page: Any, pages: Pages) -> Frame:
-    # by its tags, before memory is taken for what they say
-    if tuple(page.shape) != pages.page_shape:
-        raise ValueError(f"it is {page.shape}, the first one {pages.page_shape}")
-    array: Frame = page.asarray()
-    return array
-
-
-class _PillowPages(Pages):
-    """Pages that are packed in a way that tifffile needs another package for, and Pillow none."""
-
-    def __init__(self, axes: str, n_frames: int, path: Path, file: BufferedReader) -> None:
-        self._image = open_picture(path, file)
-        super().__init__(self.read(0), axes, n_frames)
-
-    def read(self, frame_index: int) -> Frame:
-        self._image.seek(frame_index)
-        return from_pillow(self._image)
-
-
-def as_frame(page: Frame, axes: str) -> Frame:
-    """A page as (H, W) or (H, W, 3): channels last, alpha dropped."""
-    if axes.endswith("SYX"):
-        page = np.moveaxis(page, 0, -1)
-    if page.ndim == 3:
-        page = page[..., :3] if page.shape[2] > 2 else page[..., 0]
-    return page
-
-
-# --------------------------------------------------------------------------------- opening
+# ------------------------------------------------------------------- what a file holds
 
 
 def open_stack(path: Path, file: LoneFile) -> tuple[Pages, int | None, Calibration]:
@@ -364,18 +177,16 @@ def open_stack(path: Path, file: LoneFile) -> tuple[Pages, int | None, Calibrati
         stack = _follow_plan(path, plan, tiff, file, n_pages)
     elif stray is None:
         stack = _find_series(path, tiff, file)
-    if isinstance(stack, _TiffPages):
+    if isinstance(stack, TiffPages):
         lost = stack.drop_cut(size)
-    if (n_pages == 1 or isinstance(stack, _Run)) and not (plan and plan.names_others):
+    if (n_pages == 1 or isinstance(stack, RunPages)) and not (plan and plan.names_others):
         run, missing = _find_run(tiff, file, size, stray, stack)
         if run is not None:
             stack, lost = run, missing
     if stack is None:
         whole = [page for page in (_page(tiff, n) for n in range(n_pages)) if page is not None]
         alike = [p for p in whole if (p.shape, p.dtype) == (first.shape, first.dtype)]
-        stack = _TiffPages(
-            first, f"Q{first.axes}", [page for page in alike if _is_whole(page, size)]
-        )
+        stack = TiffPages(first, f"Q{first.axes}", [page for page in alike if is_whole(page, size)])
         if not len(stack):
             raise EOFError("it ends before its first picture does")
         announced = announced_pages(tiff)
@@ -455,7 +266,7 @@ def _follow_plan(
                 continue
         there = range(run.page, n_there if run.count is None else run.page + run.count)
         there = there[: max(0, min(n_there - run.page, plan.n_planes - run.frame))]
-        while there and not _is_whole(_page(found[1], there[-1]), found[0].status.st_size):
+        while there and not is_whole(_page(found[1], there[-1]), found[0].status.st_size):
             there = there[:-1]
         for frame, page in enumerate(there, run.frame):
             pages.setdefault(frame, (run.file, page))
@@ -469,8 +280,8 @@ def _follow_plan(
         shape = (*(plan.sizes[axis] for axis in plan.axes), *first.shape)
         raise _not_a_video(path, shape, f"{plan.axes}{first.axes}")
     axes = f"{plan.axes or 'T'}{first.axes}"
-    stack = _SeveralFiles(first, axes, pages, plan.n_planes, tiff, files)
-    stack.why = _TiffPages.why
+    stack = SeveralFilesPages(first, axes, pages, plan.n_planes, tiff, files)
+    stack.why = TiffPages.why
     if missing:
         named = ", ".join(f"{name!r} ({reason})" for name, reason in list(missing.items())[:3])
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
@@ -549,11 +360,11 @@ def _find_series(path: Path, tiff: tifffile.TiffFile, file: BufferedReader) -> P
     if n_leading == 0 and len(series) > 1:
         # written page by page, each as a series of its own
         alike = [s for s in series if (s.shape, s.dtype) == (first.shape, first.dtype)]
-        return _TiffPages(page, f"Q{axes}", [s.pages[0] for s in alike])
+        return TiffPages(page, f"Q{axes}", [s.pages[0] for s in alike])
     n_frames = shape[0] if n_leading else 1
     if first.dataoffset is not None and page.is_contiguous and page.photometric not in _NO_RGB:
-        return _Run(page, axes, n_frames, file, first.dataoffset, tiff.byteorder)
-    stack = _TiffPages(page, axes, pages)
+        return RunPages(page, axes, n_frames, file, first.dataoffset, tiff.byteorder)
+    stack = TiffPages(page, axes, pages)
     try:
         if page.photometric not in _NO_RGB:
             stack.read(0)
@@ -562,7 +373,7 @@ def _find_series(path: Path, tiff: tifffile.TiffFile, file: BufferedReader) -> P
         # most likely a compression that needs the package imagecodecs; Pillow knows the usual ones
         pass
     with suppress(*PICTURE_ERRORS):
-        return _PillowPages(axes, n_frames, path, file)
+        return PillowPages(axes, n_frames, path, file)
     return stack
 
 
@@ -591,7 +402,7 @@ def _find_run(
     if there < 1:
         raise EOFError("it ends before its first picture does")
     axes = found.axes if found is not None and len(found) > 1 else f"Q{first.axes}"
-    run = _Run(first, axes, min(there, announced), file, offset, tiff.byteorder)
+    run = RunPages(first, axes, min(there, announced), file, offset, tiff.byteorder)
     return run, announced - len(run)
 
 
@@ -600,11 +411,3 @@ def _page(tiff: tifffile.TiffFile, number: int) -> Any | None:
         return tiff.pages[number].aspage()
     except PICTURE_ERRORS:
         return None
-
-
-def _is_whole(page: Any | None, size: int) -> bool:
-    """Whether a page's picture lies within the file."""
-    if page is None:
-        return False
-    places = zip(page.dataoffsets, page.databytecounts, strict=False)
-    return max((offset + length for offset, length in places), default=size + 1) <= size

@@ -7,11 +7,14 @@ steps are iterators, so that a thread can use them up one by one and stop in bet
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
+from weakref import ReferenceType, ref
 
 from napari.layers import Image
 
+from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.models.registry import LoadedModel
 from napari_sam3.plugin.controllers.project_recorder import ProjectRecorder
 from napari_sam3.plugin.layers.exemplars import search_for
@@ -20,7 +23,10 @@ from napari_sam3.plugin.layers.stack_axes import StackAxes, layer_video
 from napari_sam3.plugin.model import events
 from napari_sam3.plugin.model.events import JobEvent
 from napari_sam3.plugin.model.object_matching import Remembered
+from napari_sam3.projects import RunNote
+from napari_sam3.projects.session import recall_from
 from napari_sam3.session.session import VideoSession
+from napari_sam3.session.session_state import Said
 from napari_sam3.values import Direction, ObjectMask
 
 
@@ -41,6 +47,19 @@ class Setup:
     model: str = "auto"
     device: str = "auto"
     resolution: int = 0
+
+
+class Moment(NamedTuple):
+    """What a session was told at a moment, and what the project said of its last run."""
+
+    session: ReferenceType[VideoSession]
+    said: Said
+    told: dict[Key, LayerPrompt | None]
+    missed: set[Key]
+    priors_lost: set[Key]
+    removed: set[int]
+    priors: dict[Key, ObjectMask]
+    run: RunNote | None
 
 
 class SessionController:
@@ -81,6 +100,12 @@ class SessionController:
         self._removed: set[int] = known.removed
         # what was shown of an object when its prompt on a frame began to correct it
         self._priors: dict[Key, ObjectMask] = known.priors
+        self._restored: set[int] = (
+            set()
+        )  # frames brought back since the prompts were brought in line
+        self._labels: LabelStack | None = None  # where they were
+        # as it was before the last job
+        self.before_job: Moment | None = None
 
     @property
     def object_ids(self) -> tuple[int, ...]:
@@ -109,6 +134,48 @@ class SessionController:
     def is_prompted(self, frame_index: int, obj_id: int) -> bool:
         """Whether something was said of an object on a frame; callable from any thread."""
         return (frame_index, obj_id) in self._told
+
+    # ------------------------------------------------------------- undo, redo
+
+    def moment(self) -> Moment | None:
+        """What was told up to now, for `go_back`; None before there is a session."""
+        if self.session is None:
+            return None
+        project = self.recorder.project
+        return Moment(
+            ref(self.session),
+            self.session.said(),
+            dict(self._told),
+            set(self._missed),
+            set(self._priors_lost),
+            set(self._removed),
+            dict(self._priors),
+            None if project is None else project.run,
+        )
+
+    def go_back(self, moment: Moment) -> None:
+        """Have been told what was told at a moment; of another session, the layers say all."""
+        if self.session is None or moment.session() is not self.session:
+            return
+        self.session.go_back(moment.said)
+        self._told, self._missed = dict(moment.told), set(moment.missed)
+        self._priors_lost, self._removed = set(moment.priors_lost), set(moment.removed)
+        self._priors = dict(moment.priors)
+        self.recorder.save_prompts()
+        if self.recorder.project is not None:
+            self.recorder.project.put_back_run(moment.run)
+
+    def see_restored(self, labels: LabelStack, frames: Collection[int]) -> None:
+        """Take what is on frames from the results: they were brought back, or edited as a whole."""
+        self._labels = labels
+        self._restored.update(frames)
+        self._recall(frames)
+
+    def _recall(self, frames: Iterable[int]) -> None:
+        if self.session is not None and self._labels is not None:
+            here = list(frames)
+            ids = {obj_id for i in here for obj_id in self._labels.notes(i)}
+            self.session.recall_frames(recall_from(self._labels), here, ids)
 
     # ----------------------------------------------------------------- work
 
@@ -160,6 +227,7 @@ class SessionController:
         """Take an object out of the session, then off `frames`."""
         if self.recorder.project is not None:
             yield from self._begin_session()
+        self.before_job = self.moment()
         for key in [key for key in self._told if key[1] == obj_id]:
             self._take_back(key)
         if obj_id in self.object_ids:
@@ -194,6 +262,7 @@ class SessionController:
         """Make the session's prompts those target, with as little work as possible."""
         yield from self._begin_session()
         session = self._open()
+        self.before_job = self.moment()
         session.limit_lives(self.is_alive)
         yield from self.recorder.begin(max((i for _, i in target.objects), default=0))
         keys = self._order(target)
@@ -210,6 +279,8 @@ class SessionController:
         else:
             for key in gone:
                 self._take_back(key)
+        restored, self._restored = self._restored, set()
+        self._recall(restored)
         for key in keys:
             yield from self._pass_on(key, target)
         if remembered is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 from weakref import ref
 
@@ -10,6 +10,7 @@ import numpy as np
 from napari.layers import Image, Labels
 from napari.utils.notifications import show_warning
 from numpy.typing import NDArray
+from psygnal import Signal
 
 from napari_sam3.errors import LayerError
 from napari_sam3.labels.label_stack import LabelStack
@@ -56,6 +57,9 @@ class ResultsLayer:
         Ids that are the session's, beside those the notes tell of.
     """
 
+    restored = Signal(tuple)
+    """Frames, by their indices, are as they were before, or were edited as a whole."""
+
     def __init__(
         self,
         image_layer: Image,
@@ -96,7 +100,8 @@ class ResultsLayer:
             for key in ("path", "fps", "timestamps", "file_names")
         }
         layer.metadata["objects"] = ObjectTable() if objects is None else objects
-        self._recollect()
+        self.planes.restored.connect(self._on_restored)
+        self._recollect(self.drawn_frames())
 
     @property
     def own_ids(self) -> frozenset[int]:
@@ -185,7 +190,11 @@ class ResultsLayer:
                 "a smaller one, or begin a new project with it"
             )
         self.painted()  # a copy knows nothing of what was painted
-        self.planes = self.planes.astype(label_dtype(obj_id))
+        narrow = self.planes
+        self.planes = narrow.astype(label_dtype(obj_id))
+        narrow.hand_logs_to(self.planes)
+        narrow.restored.disconnect(self._on_restored)
+        self.planes.restored.connect(self._on_restored)
         image_layer, was_whole = self._image_layer(), self.is_whole
         if was_whole and image_layer is not None:
             self.layer.data = self._data = overlay_labels(self.planes, image_layer, self._axes)
@@ -237,10 +246,17 @@ class ResultsLayer:
         """Frames that were ever written, rising."""
         return [int(i) for i in self.planes.processed_frames()]
 
-    def _recollect(self) -> None:
+    def _on_restored(self, frames: tuple[int, ...]) -> None:
+        self._recollect(frames)
+        self.restored.emit(frames)
+
+    def _recollect(self, frames: Collection[int]) -> None:
         """Learn from the notes which objects are the session's, and what was done by hand."""
+        there = set(frames)
+        self._painted = {key: mask for key, mask in self._painted.items() if key[0] not in there}
+        self._wiped = {key for key in self._wiped if key[0] not in there}
         by_hand: list[Key] = []
-        for frame_index in self.drawn_frames():
+        for frame_index in frames:
             for obj_id, note in self.planes.notes(frame_index).items():
                 if note.source in ("prompt", "propagated"):
                     self._own_ids.add(obj_id)

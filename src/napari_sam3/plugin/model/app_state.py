@@ -68,6 +68,9 @@ class AppState:
         Where prompts are drawn.
     n_prompts : int
         Items that are drawn in them.
+    has_new_prompts : bool
+        Whether prompts were drawn, moved or removed since a job has read them: what is shown is
+        out of date.
     texts : tuple of str
         What is looked for.
     tool : Tool
@@ -127,6 +130,7 @@ class AppState:
     boxes: Shapes | None = None
     masks: Labels | None = None
     n_prompts: int = 0
+    has_new_prompts: bool = False
     texts: tuple[str, ...] = ()
     tool: Tool = Tool.SELECT
     object_in_hand: int = 1

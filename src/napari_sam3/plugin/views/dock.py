@@ -22,11 +22,14 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sam3.errors import OutOfDeviceMemoryError, Sam3Error, WeightsMissingError
+from napari_sam3.plugin.controllers.brush_object import BrushObject
+from napari_sam3.plugin.controllers.frame_lock import LOCK_KEY, switch_lock
 from napari_sam3.plugin.controllers.layer_keys import LayerKeys
 from napari_sam3.plugin.controllers.model_controller import ModelController
 from napari_sam3.plugin.controllers.prefetch import Prefetch
 from napari_sam3.plugin.controllers.project_controller import ProjectController
 from napari_sam3.plugin.controllers.project_opener import ProjectOpener
+from napari_sam3.plugin.controllers.project_snapshot import read_zoom, set_zoom
 from napari_sam3.plugin.controllers.prompt_tool import PromptTool
 from napari_sam3.plugin.controllers.settings_controller import SettingsController
 from napari_sam3.plugin.controllers.tool_controller import ToolController
@@ -47,6 +50,7 @@ from napari_sam3.plugin.views.tracking_panel import TrackingPanel
 from napari_sam3.plugin.views.video_panel import VideoPanel
 from napari_sam3.plugin.views.widgets.canvas_focus import CanvasFocus, is_closing
 from napari_sam3.plugin.views.widgets.groups import side_by_side
+from napari_sam3.plugin.views.widgets.kept_view import KeptView
 from napari_sam3.plugin.views.widgets.quiet_line import QuietLine
 
 WIDTH = 340
@@ -82,6 +86,7 @@ class SegmentAndTrackWidget(QWidget):
         self.models = ModelController(self.state)
         self.prompt_tool = PromptTool(self.state)
         self.tools = ToolController(self.tracking)
+        self.brush_object = BrushObject(self.tracking)
         self.keys = LayerKeys(self.tracking)
         self.prefetch = Prefetch(self.tracking)
         self.projects = ProjectController(self.tracking, self._canvas_size)
@@ -166,6 +171,8 @@ class SegmentAndTrackWidget(QWidget):
         close_timeline(self.timeline)
         self.project_opener.close()
         self.projects.close()
+        self.focus.close()
+        self.brush_object.close()
         self.tools.close()
         self.keys.close()
         self.prompt_tool.close()
@@ -247,12 +254,14 @@ class SegmentAndTrackWidget(QWidget):
         ):
             signal = button.clicked if isinstance(button, QPushButton) else button.changed
             signal.connect(lambda _pressed, act=act: act())
+        self.prompt_panel.text.native.returnPressed.connect(self.segment_frame)
         self.video_panel.video.changed.connect(self._on_video_picked)
         self.state.events.prepared_frame.connect(self._show_prepared)
         self.tracking.ended.connect(self._on_job_ended)
         for event in self._layer_events():
             event.connect(self._on_layers_changed)
         Lifetime(self, self._on_lifetime_ended)
+        KeptView(self, partial(read_zoom, self.viewer), partial(set_zoom, self.viewer))
 
     def _add_keys(self) -> None:
         for tool in Tool:
@@ -262,6 +271,7 @@ class SegmentAndTrackWidget(QWidget):
         switch = Tool.EXCLUDE.about
         self.keys.add(switch.key, "include or exclude", lambda: self._do(self.tools.switch_sign))
         self.keys.add("N", "next object, a new one", lambda: self._do(self.tools.next_object))
+        self.keys.add(LOCK_KEY, "lock the frame, or unlock it", partial(switch_lock, self.tracking))
         self._help_key = QShortcut(HELP_KEY, self)
         self._help_key.activated.connect(self.show_help)
 

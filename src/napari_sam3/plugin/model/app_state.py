@@ -105,6 +105,8 @@ class AppState:
         The frame that the model gets ready for.
     n_locked : int
         Frames of the video that are locked.
+    objects_to_check : frozenset of int
+        Objects of the video that are doubtful somewhere.
     project : ProjectStatus
         How things stand with the project of the video.
     """
@@ -148,6 +150,7 @@ class AppState:
     missed_on: int = 0
     prepared_frame: int | None = None
     n_locked: int = 0
+    objects_to_check: frozenset[int] = frozenset()
     project: ProjectStatus = field(default_factory=ProjectStatus)
 
     def __post_init__(self) -> None:

@@ -28,6 +28,7 @@ from napari_sam3.plugin.controllers.prefetch import Prefetch
 from napari_sam3.plugin.controllers.project_controller import ProjectController
 from napari_sam3.plugin.controllers.project_opener import ProjectOpener
 from napari_sam3.plugin.controllers.prompt_tool import PromptTool
+from napari_sam3.plugin.controllers.review_controller import ReviewController
 from napari_sam3.plugin.controllers.settings_controller import SettingsController
 from napari_sam3.plugin.controllers.tool_controller import ToolController
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
@@ -39,6 +40,7 @@ from napari_sam3.plugin.views.model_panel import ModelPanel
 from napari_sam3.plugin.views.objects_panel import ObjectsPanel
 from napari_sam3.plugin.views.project_panel import ProjectPanel
 from napari_sam3.plugin.views.prompt_panel import PromptPanel
+from napari_sam3.plugin.views.review_panel import ReviewPanel
 from napari_sam3.plugin.views.settings_panel import SettingsPanel
 from napari_sam3.plugin.views.tool_strip import ToolStrip
 from napari_sam3.plugin.views.tracking_panel import TrackingPanel
@@ -84,6 +86,8 @@ class SegmentAndTrackWidget(QWidget):
         self.prefetch = Prefetch(self.tracking)
         self.projects = ProjectController(self.tracking, self._canvas_size)
         self.project_opener = ProjectOpener(self.tracking, self.projects)
+        self.review = ReviewController(self.tracking, self._canvas_size)
+        self.review.setParent(self)
         self.quiet_line = QuietLine()
         self.video_panel = VideoPanel(self.tracking)
         self.prompt_panel = PromptPanel(self.tracking)
@@ -93,6 +97,7 @@ class SegmentAndTrackWidget(QWidget):
         self.tracking_panel = TrackingPanel(self.state)
         self.objects_panel = ObjectsPanel(self.tracking)
         self.project_panel = ProjectPanel(self.state, self.project_opener)
+        self.review_panel = ReviewPanel(self.review)
         self.settings_panel = SettingsPanel(self.state, self.settings)
         self.guidance = Guidance(self.state)
         self.tool_strip = ToolStrip(self.state, self.take_tool, self.show_help)
@@ -159,6 +164,8 @@ class SegmentAndTrackWidget(QWidget):
         self.prompt_tool.close()
         self.objects_panel.close()
         self.prefetch.close()
+        self.review_panel.close_panel()
+        self.review.close()
         self.settings.close()
         self.models.close()
         self.model_panel.close()
@@ -191,7 +198,6 @@ class SegmentAndTrackWidget(QWidget):
         groups.setSpacing(2)
         for shown in (
             # the table of objects
-            # the queue of doubtful places
             self.objects_panel.fields.group,
             self.tracking_panel.group,
             self.prompt_panel.group,
@@ -217,6 +223,7 @@ class SegmentAndTrackWidget(QWidget):
             self.prompt_panel.in_hand,
             self.tracking_panel.actions,
             self.tracking_panel.advance,  # of long work
+            self.review_panel,
         ):
             layout.addWidget(fixed)
         layout.addWidget(body, 1)
@@ -250,6 +257,8 @@ class SegmentAndTrackWidget(QWidget):
         switch = Tool.EXCLUDE.about
         self.keys.add(switch.key, "include or exclude", lambda: self._do(self.tools.switch_sign))
         self.keys.add("N", "next object, a new one", lambda: self._do(self.tools.next_object))
+        for key, text, act in self.review_panel.keys:
+            self.keys.add(key, text, act)
         self._help_key = QShortcut(HELP_KEY, self)
         self._help_key.activated.connect(self.show_help)
 

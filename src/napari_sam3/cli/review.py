@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
             review = review_labels(labels, on_frame=lambda _frame_index: bar.update())
         if isinstance(labels, ProjectLabels):
             _restore(review, labels)
-        places = review.places(labels.objects.divisions)
+        places = [p for p in review.places(labels.objects.divisions) if p.is_doubtful]
         shown = places[: arguments.most]
         if arguments.json:
             print(json.dumps([_to_json(place) for place in shown], indent=2))

@@ -18,7 +18,7 @@ LEAST_VALUE = 0.5
 """Of a place; less is not worth a look: half a frame of overlap."""
 
 _CANDIDATES = 96  # frames of a stretch that are weighed; of a longer one evenly so many
-_BEFORE = 0.5  # what a correction mends of the frames before it, beside those that follow
+_BEFORE = 0.75  # what the first correction of a track's end mends of what is before it there
 _HALF = 0.5  # of the way to what was known: so much nearer a frame is that hangs on a place
 
 
@@ -37,6 +37,8 @@ class Place(NamedTuple):
         named before it in the queue is put right.
     reasons : tuple of Reason
         The weightiest first.
+    xy : (float, float)
+        Centroid of the object there, or where it was seen nearest in time, px.
     """
 
     obj_id: int
@@ -45,6 +47,12 @@ class Place(NamedTuple):
     last: int
     value: float
     reasons: tuple[Reason, ...]
+    xy: tuple[float, float]
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether something is seen to be wrong, beside how long nobody looked."""
+        return any(reason.kind != "long" for reason in self.reasons)
 
     def __str__(self) -> str:
         return "; ".join(map(str, self.reasons))
@@ -74,6 +82,8 @@ def places_of(obj_id: int, course: Course, doubt: Doubt) -> Iterator[Place]:
     doubt : Doubt
         Of it.
     """
+    if not course.seen.any():
+        return
     search = _Search(course, doubt)
     known = [-1, *np.flatnonzero(course.fixed).tolist(), len(course.frames)]
     heap: list[tuple[float, int, _Stretch]] = []
@@ -132,6 +142,8 @@ class _Search:
     def _left(self, at: NDArray[np.int64] | int, begin: int, end: int) -> FloatArray:
         """Share of the doubt that a correction on a frame leaves on each of a stretch."""
         left = self._nearer(at, begin, end)
+        if end < len(self._loss):
+            return left
         is_before = self._course.frames[begin:end] < at
         return np.where(is_before, 1 - _BEFORE * (1 - left), left)
 
@@ -155,8 +167,14 @@ class _Search:
         reasons = self._reasons(first, last, best)
         self._loss[begin:end] *= left
         self._far[begin:end] = np.maximum(self._far[begin:end] * nearer, 1.0)
+        seen = np.flatnonzero(self._course.seen)
+        nearest = self._course.signs[seen[np.abs(seen - best).argmin()]]
         return Place(
-            obj_id, int(frames[best]), int(frames[first]), int(frames[last]), value, reasons
+            obj_id,
+            *(int(frames[at]) for at in (best, first, last)),
+            value,
+            reasons,
+            (float(nearest["x"]), float(nearest["y"])),
         )
 
     def _reasons(self, first: int, last: int, best: int) -> tuple[Reason, ...]:

@@ -62,9 +62,9 @@ class Review:
         """
         self._signs[int(frame_index)] = read_signs(labels, int(frame_index), notes)
 
-    def forget(self) -> None:
-        """Forget all frames; what was checked stays."""
-        self._signs.clear()
+    def forget(self, frame_index: int) -> None:
+        """Leave a frame out that was taken in: it is one that was never processed again."""
+        self._signs.pop(int(frame_index), None)
 
     @property
     def frames(self) -> NDArray[np.int64]:
@@ -89,8 +89,8 @@ class Review:
         return tuple(check for _, check in sorted(self._checks.items()) if self._holds(check))
 
     def restore(self, checks: Iterable[Check]) -> None:
-        """Take over what was checked before."""
-        self._checks = {(c.obj_id, c.frame_index): c for c in checks}
+        """Take over what was checked before, beside what is checked already."""
+        self._checks.update({(c.obj_id, c.frame_index): c for c in checks})
 
     def _state_of(self, obj_id: int, frame_index: int) -> Check:
         signs = self._signs.get(frame_index)
@@ -105,8 +105,19 @@ class Review:
 
     # ------------------------------------------------------------------ the queue
 
+    @property
+    def n_corrected(self) -> int:
+        """How often a person said how an object is, beside the first time of each object."""
+        made = [signs["id"][signs["by_hand"]] for signs in self._signs.values()]
+        if not made:
+            return 0
+        ids = np.concatenate(made)
+        return len(ids) - len(np.unique(ids))
+
     def places(self, divisions: Iterable[Division] = ()) -> list[Place]:
         """What is worth a look, the most valuable first.
+
+        Those at the end may not be doubtful (`Place.is_doubtful`), only unseen for long.
 
         Parameters
         ----------

@@ -114,6 +114,8 @@ class AppState:
         How things stand with what is shown before it is asked for.
     n_locked : int
         Frames of the video that are locked.
+    objects_to_check : frozenset of int
+        Objects of the video that are doubtful somewhere.
     project : ProjectStatus
         How things stand with the project of the video.
     """
@@ -160,6 +162,7 @@ class AppState:
     prepared_frame: int | None = None
     preview: PreviewStatus = field(default_factory=PreviewStatus)
     n_locked: int = 0
+    objects_to_check: frozenset[int] = frozenset()
     project: ProjectStatus = field(default_factory=ProjectStatus)
 
     def __post_init__(self) -> None:

@@ -31,6 +31,7 @@ from napari_sam3.plugin.controllers.project_controller import ProjectController
 from napari_sam3.plugin.controllers.project_opener import ProjectOpener
 from napari_sam3.plugin.controllers.project_snapshot import read_zoom, set_zoom
 from napari_sam3.plugin.controllers.prompt_tool import PromptTool
+from napari_sam3.plugin.controllers.review_controller import ReviewController
 from napari_sam3.plugin.controllers.settings_controller import SettingsController
 from napari_sam3.plugin.controllers.tool_controller import ToolController
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
@@ -43,6 +44,7 @@ from napari_sam3.plugin.views.model_panel import ModelPanel
 from napari_sam3.plugin.views.objects_panel import ObjectsPanel
 from napari_sam3.plugin.views.project_panel import ProjectPanel
 from napari_sam3.plugin.views.prompt_panel import PromptPanel
+from napari_sam3.plugin.views.review_panel import ReviewPanel
 from napari_sam3.plugin.views.settings_panel import SettingsPanel
 from napari_sam3.plugin.views.timeline_view import close_timeline, show_timeline
 from napari_sam3.plugin.views.tool_strip import ToolStrip
@@ -91,6 +93,8 @@ class SegmentAndTrackWidget(QWidget):
         self.prefetch = Prefetch(self.tracking)
         self.projects = ProjectController(self.tracking, self._canvas_size)
         self.project_opener = ProjectOpener(self.tracking, self.projects)
+        self.review = ReviewController(self.tracking, self._canvas_size)
+        self.review.setParent(self)
         self.quiet_line = QuietLine()
         self.video_panel = VideoPanel(self.tracking)
         self.prompt_panel = PromptPanel(self.tracking)
@@ -101,6 +105,7 @@ class SegmentAndTrackWidget(QWidget):
         self.objects_panel = ObjectsPanel(self.tracking)
         self.undo_keys = UndoKeys(self.tracking)
         self.project_panel = ProjectPanel(self.state, self.project_opener)
+        self.review_panel = ReviewPanel(self.review)
         self.settings_panel = SettingsPanel(self.state, self.settings)
         self.guidance = Guidance(self.state)
         self.tool_strip = ToolStrip(self.state, self.take_tool, self.show_help)
@@ -179,6 +184,8 @@ class SegmentAndTrackWidget(QWidget):
         self.undo_keys.close()
         self.objects_panel.close()
         self.prefetch.close()
+        self.review_panel.close_panel()
+        self.review.close()
         self.settings.close()
         self.models.close()
         self.model_panel.close()
@@ -211,7 +218,6 @@ class SegmentAndTrackWidget(QWidget):
         groups.setSpacing(2)
         for shown in (
             # the table of objects
-            # the queue of doubtful places
             self.objects_panel.fields.group,
             self.tracking_panel.group,
             self.prompt_panel.group,
@@ -237,6 +243,7 @@ class SegmentAndTrackWidget(QWidget):
             self.prompt_panel.in_hand,
             self.tracking_panel.actions,
             self.tracking_panel.advance,  # of long work
+            self.review_panel,
         ):
             layout.addWidget(fixed)
         layout.addWidget(body, 1)
@@ -272,6 +279,8 @@ class SegmentAndTrackWidget(QWidget):
         self.keys.add(switch.key, "include or exclude", lambda: self._do(self.tools.switch_sign))
         self.keys.add("N", "next object, a new one", lambda: self._do(self.tools.next_object))
         self.keys.add(LOCK_KEY, "lock the frame, or unlock it", partial(switch_lock, self.tracking))
+        for key, text, act in self.review_panel.keys:
+            self.keys.add(key, text, act)
         self._help_key = QShortcut(HELP_KEY, self)
         self._help_key.activated.connect(self.show_help)
 

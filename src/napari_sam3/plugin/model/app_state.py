@@ -30,6 +30,7 @@ class Phase(Enum):
     SEGMENTING = "segmenting"
     TRACKING = "tracking"
     ERASING = "erasing"
+    EDITING = "editing"
     STOPPING = "stopping"
 
 

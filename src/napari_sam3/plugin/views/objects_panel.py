@@ -65,6 +65,7 @@ class ObjectsPanel(QObject):
         self._shown: tuple[Labels | None, int] = (None, 0)
         self._search = Errand()  # for ids of new daughters
         self._watched: Labels | None = None
+        self._label = 0
         self._settled = QTimer(self)
         self._settled.setSingleShot(True)
         self._settled.setInterval(SETTLED_MS)
@@ -139,6 +140,7 @@ class ObjectsPanel(QObject):
         self.picker.stop()
         self.tracks.close()
         self.table.close_down()
+        self.edits.close()
         self._settled.stop()
         self._search.drop()
         self._watch(None)
@@ -241,6 +243,7 @@ class ObjectsPanel(QObject):
             self._watched.events.labels_update.disconnect(self._on_painted)
         self._watched = layer
         if layer is not None:
+            self._label = int(layer.selected_label)
             layer.events.selected_label.connect(self._on_label_chosen)
             layer.events.labels_update.connect(self._on_painted)
             self._objects.show(layer)
@@ -283,7 +286,10 @@ class ObjectsPanel(QObject):
         self.fields.lock.enabled = not planes.is_read_only
 
     def _on_label_chosen(self, event: Any) -> None:
-        label = int(event.source.selected_label)
+        label, before = int(event.source.selected_label), self._label
+        self._label = label
+        if label == before:
+            return  # napari tells of it when colours change, too
         if 0 < label <= MAX_OBJECT_ID and event.source is self.layer:
             self._state.object_in_hand = label
 

@@ -252,6 +252,7 @@ class ProjectOpener(QObject):
             restore_camera(self._viewer, project.layers, self._projects.canvas_size())
         tracking.objects.show(results.layer)
         self._projects.attach(opened, image_layer, axes)
+        self._state.tracked(image_layer).history.clear()
         open_to_editing(layers, not project.is_read_only)
 
     def _lay_on_video(self, image_layer: Image, layers: dict[str, Layer], project: Project) -> None:

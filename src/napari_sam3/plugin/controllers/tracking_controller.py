@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
+from operator import methodcaller
 from typing import Any, SupportsIndex
 
 from napari.layers import Image, Labels, Points, Shapes
@@ -21,22 +22,24 @@ from napari_sam3.errors import (
 )
 from napari_sam3.models.registry import LoadedModel
 from napari_sam3.plugin.controllers.axes_controller import NOTHING_TO_ASK, AxesController
+from napari_sam3.plugin.controllers.commands import EditTable, RemovePrompts
+from napari_sam3.plugin.controllers.edit_recorder import EditRecorder, JobDone
 from napari_sam3.plugin.controllers.object_controller import ObjectController
 from napari_sam3.plugin.controllers.project_recorder import ProjectRecorder
 from napari_sam3.plugin.controllers.session_controller import SessionController, Setup
 from napari_sam3.plugin.controllers.tracking_job import TrackingJob
 from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.layer_prompts import Skipped, TargetPrompts
-from napari_sam3.plugin.layers.prompt_items import delete_items, find_items
+from napari_sam3.plugin.layers.prompt_items import find_items
 from napari_sam3.plugin.layers.prompt_layers import make_prompt_layers
 from napari_sam3.plugin.layers.prompt_snapshot import describe_skipped, read_prompts
 from napari_sam3.plugin.layers.results_layer import ResultsLayer
 from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count
 from napari_sam3.plugin.layers.viewer_frame import frame_on_screen
 from napari_sam3.plugin.model.app_state import AppState, Outcome, Phase
-from napari_sam3.plugin.model.command_history import CommandHistory
+from napari_sam3.plugin.model.command_history import Command, CommandHistory
 from napari_sam3.plugin.model.events import JobEvent, Renumbered
-from napari_sam3.plugin.model.tracked_video import check_owner
+from napari_sam3.plugin.model.tracked_video import TrackedVideo, check_owner
 from napari_sam3.values import FrameResult
 from napari_sam3.video import Video
 
@@ -85,6 +88,7 @@ class TrackingController:
         self.state = AppState() if state is None else state
         self.axes = AxesController(viewer, self.state)
         self.objects = ObjectController(self._history_of)
+        self.edits = EditRecorder(self.state)
         self.job: TrackingJob | None = None
         self.session: SessionController | None = None
         self.error: BaseException | None = None
@@ -212,21 +216,22 @@ class TrackingController:
         session, state = self.open_session(), self.state
         image_layer, axes = session.setup.image_layer, session.setup.axes
         results = state.tracked(image_layer).results_in(self.viewer.layers, axes)
-        target, skipped = read_prompts(
-            image_layer,
-            axes,
-            state.points,
-            state.boxes,
-            state.masks,
-            # a window closes the field; a script hears from the model
-            texts=state.texts if state.takes_text or not takes_screen else (),
-            current_frame=frame_index,
-            mask_frames={*mask_frames, *session.painted_frames},
-            painted=None if results is None else results.painted(),
-            current_object=state.object_in_hand if takes_screen else 0,
-            ids_in_use={*ids_in_use, *session.ids_in_use},
-            takes_screen=takes_screen,
-        )
+        with self.edits.numbering():
+            target, skipped = read_prompts(
+                image_layer,
+                axes,
+                state.points,
+                state.boxes,
+                state.masks,
+                # a window closes the field; a script hears from the model
+                texts=state.texts if state.takes_text or not takes_screen else (),
+                current_frame=frame_index,
+                mask_frames={*mask_frames, *session.painted_frames},
+                painted=None if results is None else results.painted(),
+                current_object=state.object_in_hand if takes_screen else 0,
+                ids_in_use={*ids_in_use, *session.ids_in_use},
+                takes_screen=takes_screen,
+            )
         if results is not None:
             results.show_again(target.objects)
         return session, target, skipped
@@ -285,6 +290,7 @@ class TrackingController:
         """
         setup = session.setup
         self.starting.emit(session)
+        self.edits.begin_job(session, self.state.tracked(setup.image_layer))
         job = TrackingJob(
             self.viewer,
             self.state,
@@ -324,28 +330,42 @@ class TrackingController:
         results = self.results
         if results is not None:
             table_of(results.layer).check_unlocked(*numbers)
-        for layer in (self.state.points, self.state.boxes):
-            if layer is not None:
-                items = [i for number in numbers for i in find_items(layer, number)]
-                delete_items(layer, items)
-        session = self.session
-        self.state.outcome = Outcome.NONE
-        frames = [self.forget_object(number) for number in numbers]
-        current = self.state.current
+        session, current = self.session, self.state.current
         if session is None and current is not None and current.project is not None:
             session = self.open_session()  # what it holds of the object must go
+        self.state.outcome = Outcome.NONE
+        removal, frames = self.forget_objects(numbers)
         if session is not None:
+            self.edits.join_next(removal)
             steps = map(session.remove_object, numbers, frames)
             self.start(session, chain.from_iterable(steps), Phase.ERASING)
 
-    def forget_object(self, obj_id: int) -> list[int]:
-        """Leave nothing of what is known of an object; gives the frames that it may be drawn on."""
-        results = self.results
-        if results is None:
-            return []
-        results.forget(obj_id)
-        self.objects.remove(results.layer, obj_id)
-        return results.drawn_frames()
+    def forget_objects(self, obj_ids: Sequence[int]) -> tuple[JobDone, list[list[int]]]:
+        """Take away prompts of objects and what is known of them; a job is to erase their masks.
+
+        Returns
+        -------
+        (JobDone, list of list of int)
+            What was done, for the job to join, and the frames that each may be drawn on.
+        """
+        state, results = self.state, self.results
+        label = "remove object " + ", ".join(map(str, obj_ids))
+        tracked = state.tracked(self.video())
+        self.edits.settle(tracked)
+        layers = [layer for layer in (state.points, state.boxes) if layer is not None]
+        parts: list[Command] = [
+            RemovePrompts(one, [item for i in obj_ids for item in find_items(one, i)])
+            for one in layers
+        ]
+        frames: list[list[int]] = [[] for _ in obj_ids]
+        for obj_id, drawn in zip(obj_ids, frames, strict=True):
+            if results is not None:
+                results.forget(obj_id)
+                parts.append(EditTable(results.layer, label, methodcaller("remove", obj_id)))
+                drawn += results.drawn_frames()
+        removal = JobDone(label, parts)
+        tracked.history.do(removal)
+        return removal, frames
 
     def found_objects(self) -> frozenset[int]:
         """Objects of the chosen video that a text has found, and nobody has pointed at."""
@@ -401,6 +421,7 @@ class TrackingController:
         results = self.results
         if results is not None:
             self.objects.show(results.layer)
+        self.edits.end_job(self.state.job_phase)
         self.follow_layers()
         self.ended.emit()
 
@@ -479,6 +500,7 @@ class TrackingController:
         if self.is_closed:
             return
         self.is_closed = True
+        self.edits.close()
 
         def give_back() -> None:
             self.close_session()
@@ -525,7 +547,58 @@ class TrackingController:
             )
         tracked.results, tracked.results_axes = made, axes
         tracked.carried.add(made.layer)
+        self.edits.watch_results(made, tracked)
+        made.restored.connect(lambda frames: self._on_restored(image_layer, made, frames))
         return made
+
+    def _on_restored(
+        self, image_layer: Image, results: ResultsLayer, frames: tuple[int, ...]
+    ) -> None:
+        session = self.session
+        if session is not None and session.setup.image_layer is image_layer:
+            session.see_restored(results.planes, frames)
+        self.objects.show(results.layer)
+
+    # -------------------------------------------------------------- undo, redo
+
+    def undo(self) -> str:
+        """Take back what was done last to the chosen video; gives what that was.
+
+        Raises
+        ------
+        LayerError
+            If there is no video.
+        RequestError
+            If it can't be taken back, as what a job did while another one runs.
+        """
+        return self._travel(self.edits.undo)
+
+    def redo(self) -> str:
+        """Do again what was undone last; gives what that was.
+
+        Raises
+        ------
+        LayerError, RequestError
+            As of `undo`.
+        """
+        return self._travel(self.edits.redo)
+
+    def go_to(self, n_done: int) -> None:
+        """Undo or redo, until so many of the things that were done are done."""
+        history = self.state.tracked(self.video()).history
+        while len(history.done) > n_done and self.undo():
+            pass
+        while len(history.done) < n_done and self.redo():
+            pass
+
+    def _travel(self, go: Callable[[TrackedVideo], str]) -> str:
+        said = go(self.state.tracked(self.video()))
+        results = self.results
+        if results is not None:
+            self.state.n_locked = len(results.planes.locked_frames())
+        if said and self.state.is_idle:
+            self.state.outcome = Outcome.NONE
+        return said
 
     def _history_of(self, layer: Labels) -> CommandHistory | None:
         """The history of the video that a layer has the results of."""

@@ -31,6 +31,7 @@ from napari_sam3.plugin.controllers.prompt_tool import PromptTool
 from napari_sam3.plugin.controllers.settings_controller import SettingsController
 from napari_sam3.plugin.controllers.tool_controller import ToolController
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
+from napari_sam3.plugin.controllers.undo_keys import UndoKeys
 from napari_sam3.plugin.model.tools import Tool
 from napari_sam3.plugin.views.dock_lifetime import Lifetime
 from napari_sam3.plugin.views.guidance import Guidance
@@ -92,6 +93,7 @@ class SegmentAndTrackWidget(QWidget):
         )
         self.tracking_panel = TrackingPanel(self.state)
         self.objects_panel = ObjectsPanel(self.tracking)
+        self.undo_keys = UndoKeys(self.tracking)
         self.project_panel = ProjectPanel(self.state, self.project_opener)
         self.settings_panel = SettingsPanel(self.state, self.settings)
         self.guidance = Guidance(self.state)
@@ -157,6 +159,7 @@ class SegmentAndTrackWidget(QWidget):
         self.tools.close()
         self.keys.close()
         self.prompt_tool.close()
+        self.undo_keys.close()
         self.objects_panel.close()
         self.prefetch.close()
         self.settings.close()

@@ -27,6 +27,7 @@ def tracked(open_dock, open_viewer, film, work):
         dock.prompt_panel.points.value.add([place])
     work(dock, dock.propagate)
     table_in(dock).refresh()
+    QApplication.processEvents()  # lay out
     return dock
 
 
@@ -186,12 +187,12 @@ def test_names_and_classes_are_typed_in_place_and_undone(tracked, qtbot):
     qtbot.keyClick(table_in(tracked).view, Qt.Key.Key_F2)
     type_over(qtbot, tracked, "Mia")
     table = table_of(results_of(tracked).layer)
-    assert table.names == {2: "Mia"}
+    qtbot.waitUntil(lambda: table.names == {2: "Mia"})
     assert row(tracked, 2).name == "Mia"
     view = table_in(tracked).view
     qtbot.mouseDClick(view.viewport(), Qt.LeftButton, pos=place_of(tracked, 3, Column.CLASS))
     type_over(qtbot, tracked, "cell")
-    assert table.classes == {3: "cell"}
+    qtbot.waitUntil(lambda: table.classes == {3: "cell"})
     tracked.state.current.history.undo()
     tracked.state.current.history.undo()
     table_in(tracked).refresh()

@@ -249,6 +249,10 @@ class PromptList(Sequence[SavedPrompt]):
         """The same, with further objects that a concept has found."""
         return PromptList(**{**vars(self), "found": self.found.union(obj_ids)})
 
+    def with_removed(self, obj_ids: Iterable[int]) -> PromptList:
+        """The same, with further objects that were removed."""
+        return PromptList(**{**vars(self), "removed": self.removed.union(obj_ids)})
+
     def for_video(self, video: str | os.PathLike[str]) -> PromptList:
         """Those for a video, and those that name none; see `is_meant`."""
         return self.with_only(p for p in self if p.video is None or is_meant(p.video, video))

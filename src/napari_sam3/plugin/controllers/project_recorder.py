@@ -172,6 +172,11 @@ class ProjectRecorder:
         if self._of_project is not None:
             self._of_project.save_prompts()
 
+    def save_removed(self, obj_ids: Iterable[int]) -> None:
+        """Keep that objects of an earlier session are no more, before there is a session."""
+        if self.project is not None:
+            self.project.save_prompts(self.project.prompts.with_removed(obj_ids))
+
     def save_found_objects(self) -> None:
         """Keep the ids of objects that were found on the way, before they are shown."""
         if self._of_project is not None:

@@ -324,6 +324,17 @@ class SessionController:
                     pass
         return self._open().result(frame_index)
 
+    def drop_found(self, obj_ids: Iterable[int]) -> None:
+        """Let objects that a text has found be no more, and not be found again; no job may run."""
+        for obj_id in set(obj_ids) & self.found_objects:
+            if self.session is not None:
+                self.session.remove_object(obj_id)
+            self._removed.add(obj_id)
+        if self.session is not None:
+            self.recorder.save_prompts()
+        else:
+            self.recorder.save_removed(self._removed)
+
     def cancel(self) -> None:
         """Stop a propagation before its next frame; callable from any thread."""
         if self.session is not None:

@@ -16,6 +16,7 @@ from napari_sam3.errors import (
     MissingPromptError,
     ProjectError,
     ProjectReadOnlyError,
+    RequestError,
     Sam3Error,
     WeightsMissingError,
 )
@@ -474,8 +475,12 @@ class TrackingController:
             If the video's project is open for reading only.
         ProjectError
             While a project is being opened or moved.
+        RequestError
+            While objects are being merged, split or swapped.
         """
         opened = self.state.tracked(self.video()).project
+        if self.state.phase is Phase.EDITING:
+            raise RequestError("objects are being changed on all frames; wait for it")
         if self.state.project.is_busy:
             raise ProjectError("a project is being opened or moved; wait for it")
         if opened is not None and opened.project.is_read_only:

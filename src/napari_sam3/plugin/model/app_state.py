@@ -31,6 +31,7 @@ class Phase(Enum):
     SEGMENTING = "segmenting"
     TRACKING = "tracking"
     ERASING = "erasing"
+    EDITING = "editing"
     STOPPING = "stopping"
 
 

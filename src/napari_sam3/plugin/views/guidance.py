@@ -101,6 +101,9 @@ def _format_job(state: AppState) -> str:
         return f"Loading the model ({state.model}) ... Stop takes effect when it is loaded."
     if state.phase is Phase.SEGMENTING:
         return "Segmenting the frame ..."
+    if state.phase is Phase.EDITING:
+        done = f"{state.frames_done} of {state.frames_planned} frames"
+        return f"Changing the objects: {done}."
     if state.phase is Phase.ERASING:
         return "Taking the object off the frames ..."
     done = f"{state.frames_done} of {state.frames_planned} frames"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from magicgui.widgets import CheckBox, LineEdit, PushButton
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy, QWidget
+from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_sam3.plugin.controllers.frame_lock import LOCK_KEY
 from napari_sam3.plugin.views.widgets.groups import FoldedGroup
@@ -63,18 +63,20 @@ class ObjectsForm:
             tooltip="Begin anew: forget all objects and empty the prompt layers made here. "
             "The labels done so far stay as they are; the next results get a new layer.",
         )
-        self.divisions = FoldedGroup(
-            "Divisions", "What becomes of the object in hand: its daughters."
+        self.more = FoldedGroup(
+            "Divisions, frame lock, tracks", "What becomes of the object in hand, and of frames."
         )
-        rows = self.divisions.rows
+        rows = self.more.rows
         rows.add(self.daughters, self.pick)
         rows.add_row(self.divide.native, self.new_daughters.native, self.undivide.native)
         rows.add_row(self.lineage)
-        self.group = FoldedGroup("Objects", "All objects, and what is done to whole objects.")
-        rows = self.group.rows
-        rows.add_row(table)
-        rows.add_row(self.divisions)
         rows.add_row(self.lock.native, self.tracks.native, self.reset.native)
+        self.group = QWidget()
+        column = QVBoxLayout(self.group)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        column.addWidget(table)
+        column.addWidget(self.more)
 
     def show_search(self, is_on: bool, can_change: bool) -> None:
         """Say whether numbers for new daughters are being looked for."""

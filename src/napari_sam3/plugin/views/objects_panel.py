@@ -137,6 +137,7 @@ class ObjectsPanel(QObject):
         self.picker.stop()
         self.tracks.close()
         self.table.close_down()
+        self.edits.close()
         self._settled.stop()
         self._search.drop()
         self._watch(None)

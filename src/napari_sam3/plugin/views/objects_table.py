@@ -157,6 +157,7 @@ class ObjectsTable(QWidget):
         self.view.customContextMenuRequested.connect(self._open_menu)
         self._objects.rows.changed.connect(self._on_rows_changed)
         self._tracking.ended.connect(self.note)
+        self._edits.ended.connect(self.note)
         self._tracking.tracked.connect(self.note)
         self._tracking.objects.objects_changed.connect(self.note)
         events = self._state.events

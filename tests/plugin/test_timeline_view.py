@@ -72,8 +72,10 @@ def _mouse(kind, place, surface, modifiers):
 
 @pytest.fixture
 def hand(ready, qtbot):
+    ready.timeline.setMinimumWidth(HEAD + 600)
     ready.timeline.resize(HEAD + 600, 130)
-    ready.timeline.refresh()
+    ready.timeline.grab()  # so that Qt tells it its size, though the window is not shown
+    assert ready.timeline.axis.px_per_frame > 20
     return Hand(ready.timeline, qtbot)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from napari.layers import Points, Shapes
 from psygnal import Signal
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject, Qt, QTimer
+from qtpy.QtCore import Signal as QtSignal
 
 from napari_sam3.errors import MissingPromptError, Sam3Error
 from napari_sam3.plugin.controllers.session_controller import SessionController, Setup
@@ -72,6 +73,8 @@ class PreviewController(QObject):
     slow = Signal(float)
     """The model takes seconds; so many, as far as is known."""
 
+    _asked = QtSignal()
+
     rested = Signal()
     """The model is free: it has answered, or is ready for the first prompt."""
 
@@ -98,8 +101,10 @@ class PreviewController(QObject):
         self._n_skipped = 0
         self._pace = _Pace()
         self._watched: list[Any] = []
-        self._soon = self._timer(0, self._look)
-        self._rest = self._timer(REST_MS, self._look)
+        self._is_soon = self._is_reading = False
+        # when the event that tells of a change is dealt with, and before anything is painted
+        self._asked.connect(self._look, Qt.ConnectionType.QueuedConnection)
+        self._rest = self._timer(REST_MS, self._ask)
         self._notice = self._timer(NOTICE_MS, self._say_slow)
 
     def _timer(self, milliseconds: int, call: Callable[[], object]) -> QTimer:
@@ -137,6 +142,7 @@ class PreviewController(QObject):
         else:
             self._let_go()
             self.clear()
+            self._remove_layer()
 
     def show(self) -> None:
         """Preview what is drawn on the frame on screen, however long it takes; returns at once."""
@@ -146,7 +152,8 @@ class PreviewController(QObject):
     def clear(self) -> None:
         """Show nothing; what is under way is dropped."""
         self._is_due = self._is_asked = False
-        for timer in (self._soon, self._rest, self._notice):
+        self._is_soon = False
+        for timer in (self._rest, self._notice):
             timer.stop()
         if self._run is not None:
             self._run.blockSignals(True)
@@ -180,13 +187,14 @@ class PreviewController(QObject):
     @property
     def is_working(self) -> bool:
         """Whether a thread is inside the model, or about to be."""
-        return self._run is not None or self._soon.isActive()
+        return self._run is not None or self._is_soon
 
     def close(self) -> None:
         """Show nothing any more; it is not used afterwards. See `after` for its thread."""
         self.is_on = False
         self._is_closed = True
         self.clear()
+        self._remove_layer()
         self._session = None
 
     # ------------------------------------------------------------------ what is heard
@@ -242,12 +250,16 @@ class PreviewController(QObject):
     # ------------------------------------------------------------------- what is done
 
     def _ask(self) -> None:
-        if not self._is_closed and (self._is_on or self._is_asked):
-            self._soon.start()
+        is_wanted = not self._is_closed and (self._is_on or self._is_asked)
+        if is_wanted and not self._is_soon and not self._is_reading:
+            self._is_soon = True
+            self._asked.emit()
 
     def _look(self) -> None:
         """Preview what is new on the frame on screen, unless somebody works."""
-        state = self._state
+        if not self._is_soon:
+            return  # cleared meanwhile
+        state, self._is_soon = self._state, False
         if self._run is not None or not state.is_idle:
             self._is_due = True
             return
@@ -260,13 +272,17 @@ class PreviewController(QObject):
             if not is_asked and not state.n_prompts and not self._shown:
                 self._warm_up(frame_index)
                 return
+            self._is_reading = True  # which may name objects: that is no news
             session, target, skipped = self._read(frame_index)
         except Sam3Error as exc:
             self._fail(exc)
             return
+        finally:
+            self._is_reading = False
         self._session = session
         if session.setup != self._pace.setup:
             self._forget(list(self._shown))
+            self._remove_layer()
             self._pace = _Pace(session.setup)
         told = {k: p for k, p in target.objects.items() if not session.is_told(k, p)}
         self._forget([k for k, (p, _) in self._shown.items() if not _is_still(told.get(k), p)])
@@ -342,7 +358,7 @@ class PreviewController(QObject):
         self, prompts: dict[Key, LayerPrompt], result: FrameResult, seconds: float
     ) -> None:
         self._pace.note(result.frame_index, seconds)
-        if self._is_due or self._is_asked or self._soon.isActive():
+        if self._is_due or self._is_asked or self._is_soon:
             return  # something newer is to be shown
         self._shown.update({key: (p, result.objects.get(key[1])) for key, p in prompts.items()})
         self._draw(result.frame_index)
@@ -372,33 +388,34 @@ class PreviewController(QObject):
             self._say(self._status())
 
     def _draw(self, frame_index: int) -> None:
-        """Show what there is of a frame, in a layer that is there as long as it is needed."""
+        """Show what there is of a frame; the layer is hidden while there is nothing to show."""
         there = {key: mask for key, (_, mask) in self._shown.items() if mask is not None}
-        highest = max((obj_id for _, obj_id in there), default=0)
-        layers, shown = self._viewer.layers, self._layer
-        if shown is not None and (not there or not shown.holds(highest)):
-            if shown.layer in layers:
-                layers.remove(shown.layer)
-            shown = self._layer = None
-        if there and shown is None:
-            shown = self._make_layer(highest)
-            frames = {frame for frame, _ in there}
-        else:
-            frames = {frame_index}
-        if shown is not None:
-            for frame in frames:
-                shown.draw(frame, {key[1]: m.mask for key, m in there.items() if key[0] == frame})
+        if self._layer is None and there:
+            self._layer = self._make_layer()
+        if self._layer is None:
+            return
+        here = {obj_id: m.mask for (frame, obj_id), m in there.items() if frame == frame_index}
+        self._layer.draw(frame_index, here)
+        layer = self._layer.layer
+        if layer.visible and there:
+            layer.refresh(thumbnail=False, highlight=False, extent=False)
+        layer.visible = bool(there)
 
-    def _make_layer(self, highest_id: int) -> PreviewLayer:
+    def _make_layer(self) -> PreviewLayer:
         assert self._session is not None, "it has answered"
         setup, layers = self._session.setup, self._viewer.layers
-        made = self._layer = PreviewLayer(setup.image_layer, setup.axes, highest_id)
+        made = PreviewLayer(setup.image_layer, setup.axes)
         self._state.tracked(setup.image_layer).carried.add(made.layer)
         active = layers.selection.active
         prompts = [layers.index(one) for one in layers if self._state.is_prompt_layer(one)]
         layers.insert(min(prompts, default=len(layers)), made.layer)
         layers.selection.active = active  # the person goes on drawing where they were
         return made
+
+    def _remove_layer(self) -> None:
+        shown, self._layer = self._layer, None
+        if shown is not None and shown.layer in self._viewer.layers:
+            self._viewer.layers.remove(shown.layer)
 
     def _status(self) -> PreviewStatus:
         seen = {key[1] for key, (_, mask) in self._shown.items() if mask is not None}

@@ -115,6 +115,11 @@ class ProjectRecorder:
         named = {p.obj_id for p in prompts if p.obj_id is not None}
         return tuple(sorted(named | prompts.found))
 
+    @property
+    def candidates(self) -> frozenset[int]:
+        """Objects that a concept had found in an earlier session, and nobody pointed at."""
+        return frozenset() if self.project is None else self.project.prompts.candidates
+
     def open_session(
         self, video: Video, model: VideoModel, contrast_limits: tuple[float, float] | None
     ) -> VideoSession:
@@ -166,6 +171,11 @@ class ProjectRecorder:
         """Keep what the session was told."""
         if self._of_project is not None:
             self._of_project.save_prompts()
+
+    def save_removed(self, obj_ids: Iterable[int]) -> None:
+        """Keep that objects of an earlier session are no more, before there is a session."""
+        if self.project is not None:
+            self.project.save_prompts(self.project.prompts.with_removed(obj_ids))
 
     def save_found_objects(self) -> None:
         """Keep the ids of objects that were found on the way, before they are shown."""

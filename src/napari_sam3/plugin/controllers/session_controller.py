@@ -7,6 +7,7 @@ steps are iterators, so that a thread can use them up one by one and stop in bet
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -28,7 +29,7 @@ from napari_sam3.projects.session import recall_from
 from napari_sam3.session.propagation import plan_frames
 from napari_sam3.session.session import VideoSession
 from napari_sam3.session.session_state import Said
-from napari_sam3.values import Direction, ObjectMask
+from napari_sam3.values import Direction, FrameResult, ObjectMask
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ class SessionController:
         # says of an object and a frame whether it may be seen there
         self.is_alive: Callable[[int, int], bool] | None = None
         self._models = models
+        self._is_ready_told = False
         self._contrast_limits = contrast_limits
         self._missed: set[Key] = set()
         self._priors_lost: set[Key] = set()
@@ -117,6 +119,11 @@ class SessionController:
     def ids_in_use(self) -> tuple[int, ...]:
         """Ids that a new object must not get: the objects', and those of removed ones."""
         return tuple(sorted({*self.object_ids, *self._removed}))
+
+    @property
+    def found_objects(self) -> frozenset[int]:
+        """Objects that a concept has found, and nobody has pointed at."""
+        return self.recorder.candidates if self.session is None else self.session.found_objects
 
     @property
     def ids_removed(self) -> frozenset[int]:
@@ -177,6 +184,11 @@ class SessionController:
             here = list(frames)
             ids = {obj_id for i in here for obj_id in self._labels.notes(i)}
             self.session.recall_frames(recall_from(self._labels), here, ids)
+
+    def is_told(self, key: Key, prompt: LayerPrompt) -> bool:
+        """Whether the session was told just this; callable from any thread."""
+        told = self._told.get(key)
+        return told is not None and is_same_prompt(told, prompt)
 
     # ----------------------------------------------------------------- work
 
@@ -283,6 +295,71 @@ class SessionController:
         for frame_index in frames:
             yield events.Erased(frame_index, obj_id)
 
+    def begin(self) -> None:
+        """Load the model; in a thread, for it may take long."""
+        if self.session is not None:
+            return
+        with self._models.busy:
+            if self.session is None:  # who warmed up may have done it meanwhile
+                setup = self.setup
+                model = self._models.get(setup.model, setup.device, setup.resolution)
+                self.session = self.recorder.open_session(self.video, model, self._contrast_limits)
+
+    def warm_up(self, frame_index: int) -> None:
+        """Load the model, and have it get ready for prompts on a frame; in a thread."""
+        with self._models.busy:
+            self.begin()
+            self._open().prefetch(frame_index)
+
+    def preview(self, target: TargetPrompts, frame_index: int) -> FrameResult:
+        """What `segment` would show of the objects about whom something new is said on a frame.
+
+        Nothing is changed, but that the model is loaded. Of what is looked for nothing is said.
+        """
+        with self._models.busy:
+            self.begin()
+            session = self._open()
+            session.limit_lives(self.is_alive)
+            with session.trial(frame_index) as trial:
+                result = self._on_trial(trial)._answer(target, frame_index)
+        new = {
+            obj_id
+            for (frame, obj_id), prompt in target.objects.items()
+            if frame == frame_index and not self.is_told((frame, obj_id), prompt)
+        }
+        return FrameResult(frame_index, {i: m for i, m in result.objects.items() if i in new})
+
+    def _on_trial(self, trial: VideoSession) -> SessionController:
+        """One that begins as this one is, and speaks to a session on trial."""
+        twin = copy.copy(self)
+        twin.session = trial
+        twin._told, twin._priors = dict(self._told), dict(self._priors)
+        twin._priors_lost = set(self._priors_lost)
+        return twin
+
+    def _answer(self, target: TargetPrompts, frame_index: int) -> FrameResult:
+        """Bring what is said of objects on one frame in line, and give the frame."""
+        here = [k for k in self._told if k[0] == frame_index and not isinstance(k[1], str)]
+        for key in here:
+            if key not in target.objects:
+                self._take_back(key)
+        for key in self._order(target):
+            if key[0] == frame_index and not isinstance(key[1], str):
+                for _ in self._pass_on(key, target):
+                    pass
+        return self._open().result(frame_index)
+
+    def drop_found(self, obj_ids: Iterable[int]) -> None:
+        """Let objects that a text has found be no more, and not be found again; no job may run."""
+        for obj_id in set(obj_ids) & self.found_objects:
+            if self.session is not None:
+                self.session.remove_object(obj_id)
+            self._removed.add(obj_id)
+        if self.session is not None:
+            self.recorder.save_prompts()
+        else:
+            self.recorder.save_removed(self._removed)
+
     def cancel(self) -> None:
         """Stop a propagation before its next frame; callable from any thread."""
         if self.session is not None:
@@ -298,10 +375,10 @@ class SessionController:
     # ------------------------------------------------------------- in line
 
     def _begin_session(self) -> Iterator[JobEvent]:
-        if self.session is None:
-            setup = self.setup
-            model = self._models.get(setup.model, setup.device, setup.resolution)
-            self.session = self.recorder.open_session(self.video, model, self._contrast_limits)
+        self.begin()
+        if not self._is_ready_told:
+            self._is_ready_told = True
+            model = self._open().model
             yield events.ModelReady(model.name, model.device)
 
     def sync_prompts(self, target: TargetPrompts) -> Iterator[JobEvent]:

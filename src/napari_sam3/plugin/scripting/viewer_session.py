@@ -220,7 +220,7 @@ class ViewerSession:
             )
         session = self._runner.open_session()
         tracking = self._runner.tracking
-        removal, frames = tracking.forget_object(number)
+        removal, [frames] = tracking.forget_objects([number])
         removal.add(self._prompts.remove(number))
         tracking.edits.join_next(removal)
         self._runner.run(session, session.remove_object(number, frames), Phase.ERASING)

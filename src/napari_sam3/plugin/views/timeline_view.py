@@ -116,7 +116,7 @@ class TimelineView(QAbstractScrollArea):
         self._viewer.events.theme.connect(self._on_changed)
         self._across.valueChanged.connect(self._on_scrolled)
         self._down.valueChanged.connect(self._on_scrolled)
-        Lifetime(self, self.shut_down)
+        Lifetime(self, self._on_lifetime_ended)
         self.refresh()
 
     def shut_down(self) -> None:
@@ -130,6 +130,11 @@ class TimelineView(QAbstractScrollArea):
         self._viewer.events.theme.disconnect(self._on_changed)
         self.controller.changed.disconnect(self._on_changed)
         self.controller.close()
+
+    def _on_lifetime_ended(self) -> None:
+        self.shut_down()
+        if self.parent() is None:  # nobody else would delete it
+            self.deleteLater()
 
     # ------------------------------------------------------------------ in line
 
@@ -590,4 +595,3 @@ def close_timeline(view: TimelineView) -> None:
     view.shut_down()
     with suppress(LookupError, RuntimeError, AttributeError):  # it, or its window, was closed
         view.tracking.viewer.window.remove_dock_widget(view)
-        view.deleteLater()

@@ -35,12 +35,12 @@ def draw_mark(
     x, y : float
         Its middle, px.
     ink, paper : QColor
-        Of its outline, and of what it is filled with.
+        The colours of what is drawn, and of what is behind it.
     filled : bool
     """
     r = RADIUS
-    painter.setPen(QPen(ink, 1.4))
-    painter.setBrush(paper if filled else QColor(0, 0, 0, 0))
+    painter.setPen(QPen(paper if filled else ink, 1.4))
+    painter.setBrush(ink if filled else paper)
     if kind == "box":
         painter.drawRect(QRectF(x - r + 0.5, y - r + 0.5, 2 * r - 1, 2 * r - 1))
     elif kind == "painted":

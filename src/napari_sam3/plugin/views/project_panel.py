@@ -43,8 +43,8 @@ class ProjectPanel:
         self.move = PushButton(text="Save elsewhere …")
         self.export = PushButton(
             text="Export …",
-            tooltip="Write the results for other programs: shows the formats, and what each keeps of "
-            "names, lineage and scores.",
+            tooltip="Write the results for other programs: shows the formats, and what each "
+            "keeps of names, lineage and scores.",
         )
         self.reload = PushButton(
             text="Reload",

@@ -13,7 +13,7 @@ from napari_sam3.plugin.views.end_notice import EndNotice
 class Window(QWidget):
     is_in_front = True
 
-    def isActiveWindow(self):  # noqa: N802 (Qt's name)
+    def isActiveWindow(self):
         return self.is_in_front
 
 

@@ -36,15 +36,18 @@ class EndNotice:
         state = self._state
         if before is Phase.IDLE:
             self._began = perf_counter()
-            self._was_in_front = self._widget.window().isActiveWindow()
+            self._was_in_front = self._is_in_front()
         elif phase is Phase.IDLE and state.job_phase is Phase.TRACKING:
-            is_in_front = self._widget.window().isActiveWindow()
             took = perf_counter() - self._began
             text = format_end(state)
             # a window that was not looked at when it began was begun by a script
-            if text and self._was_in_front and (took > LONG or not is_in_front):
+            if text and self._was_in_front and (took > LONG or not self._is_in_front()):
                 show_info(text)
                 QApplication.alert(self._widget.window())  # nothing, where it is in front
+
+    def _is_in_front(self) -> bool:
+        window = self._widget.window()
+        return window is not None and window.isActiveWindow()
 
 
 def format_end(state: AppState) -> str:

@@ -171,6 +171,8 @@ class Timeline:
         most_frames : int
             The rest is left to the next call (`is_up_to_date`).
         """
+        if planes is not None and planes.shape[0] != self.n_frames:
+            planes = None  # of the video before it was given other frames
         if planes is not self._planes:
             self._begin_anew(planes)
         if planes is None:

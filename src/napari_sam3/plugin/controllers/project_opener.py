@@ -22,6 +22,7 @@ from napari_sam3.plugin.controllers.project_snapshot import (
     restore_camera,
     restore_state,
 )
+from napari_sam3.plugin.controllers.screen_decoding import let_screen_lead
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.controllers.worker import Errand
 from napari_sam3.plugin.layers.carried_layers import carry, lay_on
@@ -186,6 +187,8 @@ class ProjectOpener(QObject):
             turn_back = hold_view(self._viewer)
             for layer in [i for i in self._viewer.layers if _is_prompts(i, folder)]:
                 self._viewer.layers.remove(layer)  # there may be others now
+        if loaded.video is not None:
+            let_screen_lead(loaded.video)
         layers = self._layers_of(loaded)
         image_layer = self._find_image(loaded, layers)
         opened = OpenProject(loaded.project, problems=loaded.problems, layers=[layers[RESULTS]])
@@ -289,7 +292,8 @@ class ProjectOpener(QObject):
 
         def look() -> LoadedProject:
             opened.project.point_to(path)
-            loaded = LoadedProject(opened.project, show_proxy(open_video(path)), path)
+            video = let_screen_lead(show_proxy(open_video(path)))
+            loaded = LoadedProject(opened.project, video, path)
             loaded.layers = project_layers(loaded)
             return loaded
 

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.imports.label_file import LabelFile
-from napari_sam3.labels.label_stack import WHOLE, LabelStack
+from napari_sam3.labels.frame_array import WHOLE
+from napari_sam3.labels.frame_snapshot import FrameState
+from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.object_notes import ObjectNote, pack_notes
 
 
@@ -49,6 +51,10 @@ class FileLabelStack(LabelStack):
             if self._unread[frame_index]:
                 self._read(frame_index)
             return super()._look(frame_index)
+
+    def _state(self, frame_index: int) -> FrameState:
+        self._look(frame_index)
+        return super()._state(frame_index)
 
     def _write(self, frame_index: int, rest: tuple[Any, ...], values: NDArray[Any]) -> None:
         with self._lock:

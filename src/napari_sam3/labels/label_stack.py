@@ -17,8 +17,10 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from napari_sam3.labels.frame_array import WHOLE
 from napari_sam3.labels.frame_codec import FrameCodec
-from napari_sam3.labels.indexing import fit_values, normalise_key
+from napari_sam3.labels.frame_snapshot import FrameState
+from napari_sam3.labels.indexing import fit_values
 from napari_sam3.labels.object_lock import spare_objects, spare_pixels
 from napari_sam3.labels.object_notes import (
     PAINTED,
@@ -28,14 +30,14 @@ from napari_sam3.labels.object_notes import (
     pack_notes,
     unpack_notes,
 )
+from napari_sam3.labels.restorable_frames import RestorableFrames
 
 _NO_NOTES: Mapping[int, ObjectNote] = MappingProxyType({})
 
 CACHE_BYTES = 64 * 2**20
-WHOLE = (slice(None), slice(None))
 
 
-class LabelStack:
+class LabelStack(RestorableFrames):
     """An array-like of labels, (T, H, W), whose frames are kept squeezed.
 
     Takes memory only for frames that hold a label, and for the frames last used. Indexing works
@@ -45,7 +47,7 @@ class LabelStack:
 
     What is assigned counts as done by hand: the objects touched are noted as painted, and the
     frames are among the edits (`take_edits`). What a program finds is written with `draw`, which
-    leaves locked frames alone.
+    leaves locked frames alone. Frames can be brought back as they were (`snapshot`, `restore`).
 
     Parameters
     ----------
@@ -62,8 +64,6 @@ class LabelStack:
         If `shape` is not three positive numbers or `dtype` is not an integer type.
     """
 
-    ndim = 3
-
     def __init__(
         self,
         shape: tuple[int, int, int],
@@ -78,6 +78,7 @@ class LabelStack:
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         if self.dtype.kind not in "iu":
             raise ValueError(f"dtype is {self.dtype}; labels need an integer type such as uint16")
+        super().__init__()
         self._lock = threading.RLock()
         # views of one element: they have the shapes and cost nothing
         self._background = np.broadcast_to(self.dtype.type(0), self.shape[1:])
@@ -111,20 +112,6 @@ class LabelStack:
         self._edits: dict[int, tuple[bytes | None, bytes]] = {}
 
     # ------------------------------------------------------------ what it is
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        frames, height, width = self.shape
-        return frames * height * width
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that a plain array of this shape would take (see `memory_bytes`)."""
-        return self.size * self.dtype.itemsize
-
-    def __len__(self) -> int:
-        return self.shape[0]
 
     @property
     def memory_bytes(self) -> int:
@@ -221,7 +208,9 @@ class LabelStack:
         frame_index = self._number(frame_index)
         with self._lock:
             self._check_writable()
-            self._notes[frame_index] = pack_notes({**self.notes(frame_index), **notes})
+            packed = pack_notes({**self.notes(frame_index), **notes})
+            self._log(frame_index)
+            self._notes[frame_index] = packed
             self._touched(frame_index)
 
     def lock(self, frame_index: int, is_locked: bool = True) -> None:
@@ -264,6 +253,23 @@ class LabelStack:
         """Whether the frame was changed by hand since edits were last taken."""
         return self._number(frame_index) in self._edits
 
+    def edits(self, obj_ids: Collection[int]) -> dict[tuple[int, int], NDArray[np.bool_]]:
+        """What `take_edits` would give; nothing is taken, so that an undo leaves no trace."""
+        with self._lock:
+            return {
+                (frame_index, obj_id): self._look(frame_index) == obj_id
+                for frame_index in self._edits
+                for obj_id in sorted(self._edited(frame_index).intersection(obj_ids))
+            }
+
+    def _edited(self, frame_index: int) -> set[int]:
+        """Labels that were changed by hand on a frame since edits were last taken."""
+        packed = self._edits[frame_index][0]
+        now = self._look(frame_index)
+        before = self._background if packed is None else self._codec.unpack(packed)
+        changed = now != before
+        return set(np.union1d(now[changed], before[changed]).tolist())
+
     def take_edits(self, obj_ids: Collection[int]) -> dict[tuple[int, int], NDArray[np.bool_]]:
         """What was changed by hand since the last call.
 
@@ -279,17 +285,11 @@ class LabelStack:
         dict of (frame index, object id) to (H, W) bool
             The masks as they are now; empty where an object was wiped out.
         """
-        edits = {}
         with self._lock:
-            for frame_index, (packed, notes_before) in self._edits.items():
+            edits = self.edits(obj_ids)
+            for frame_index, (_, notes_before) in self._edits.items():
                 self._pack(frame_index)  # for the next stroke, which will ask for it
-                now = self._look(frame_index)
-                before = self._background if packed is None else self._codec.unpack(packed)
-                changed = now != before
-                touched = set(np.union1d(now[changed], before[changed]).tolist())
-                for obj_id in sorted(touched.intersection(obj_ids)):
-                    edits[frame_index, obj_id] = now == obj_id
-                self._unmark(frame_index, touched, unpack_notes(notes_before))
+                self._unmark(frame_index, self._edited(frame_index), unpack_notes(notes_before))
             self._edits.clear()
         return edits
 
@@ -304,61 +304,48 @@ class LabelStack:
                 notes[obj_id] = before[obj_id]
         packed = pack_notes(notes)
         if packed != self._notes.get(frame_index, b""):
+            self._log(frame_index)
             self._notes[frame_index] = packed
             self._touched(frame_index)
 
-    # --------------------------------------------------------- reading, writing
+    # ------------------------------------------------------------ as it was before
 
-    def __getitem__(self, key: Any) -> Any:
-        first, *others = normalise_key(key, self._outline)
-        rest = tuple(others)
-        if isinstance(first, int):
-            with self._lock:
-                part = self._look(first)[rest]
-                return part.copy() if isinstance(part, np.ndarray) else part
-        if isinstance(first, slice):
-            found = np.zeros(self._outline[(first, *rest)].shape, self.dtype)
-            for place, frame_index in enumerate(range(self.shape[0])[first]):
-                with self._lock:
-                    if self._holds_labels(frame_index):
-                        found[place] = self._look(frame_index)[rest]
-            return found
-        if any(isinstance(axis, slice) for axis in rest):
-            frames, places = np.unique(first, return_inverse=True)
-            block = np.stack([self[int(t)] for t in frames]) if frames.size else self[:0]
-            return block[(places.reshape(first.shape), *rest)]
-        t, y, x = np.broadcast_arrays(first, *cast(Any, rest))
-        found = np.zeros(t.shape, self.dtype)
-        for frame_index in np.unique(t):
-            here = t == frame_index
-            with self._lock:
-                found[here] = self._look(int(frame_index))[y[here], x[here]]
-        return found
+    def _state(self, frame_index: int) -> FrameState:
+        self._pack(frame_index)
+        packed = self._fetch(frame_index)  # first: what can't be read is not processed
+        facts = self._facts[frame_index]
+        return FrameState(
+            self.dtype,
+            packed,
+            int(facts["least"]),
+            int(facts["greatest"]),
+            self._notes.get(frame_index, b""),
+            bool(facts["is_processed"]),
+            int(facts["run"]),
+            self._edits.get(frame_index),
+        )
 
-    def __setitem__(self, key: Any, value: Any) -> None:
-        first, *others = normalise_key(key, self._outline)
-        rest = tuple(others)
-        # also finds every index out of range, before anything is changed
-        target = self._outline[(first, *rest)].shape
-        values = fit_values(value, target, self.dtype)
-        self._check_writable()
-        if isinstance(first, int):
-            self._paint(first, rest, values)
-        elif isinstance(first, slice):
-            for place, frame_index in enumerate(range(self.shape[0])[first]):
-                self._paint(frame_index, rest, values[place])
-        elif any(isinstance(axis, slice) for axis in rest):
-            frames, places = np.unique(first, return_inverse=True)
-            with self._lock:
-                block = np.stack([self[int(t)] for t in frames]) if frames.size else self[:0]
-                block[(places.reshape(first.shape), *rest)] = values
-                for frame_index, frame in zip(frames, block, strict=True):
-                    self._paint(int(frame_index), WHOLE, frame)
+    def _put_back(self, frame_index: int, state: FrameState) -> None:
+        self._open.pop(frame_index, None)
+        self._dirty.discard(frame_index)
+        self._notes[frame_index] = state.notes
+        self._edits.pop(frame_index, None)
+        if state.before_edit is not None:
+            self._edits[frame_index] = state.before_edit
+        facts = self._facts
+        facts["run"][frame_index] = state.run
+        facts["least"][frame_index], facts["greatest"][frame_index] = state.least, state.greatest
+        was_processed = self.is_processed(frame_index)
+        facts["is_processed"][frame_index] = state.is_processed
+        if state.is_processed:
+            self._store(frame_index, state.packed or self._codec.pack(self._background))
+        elif was_processed:
+            self._clear(frame_index)
         else:
-            t, y, x = np.broadcast_arrays(first, *cast(Any, rest))
-            for frame_index in np.unique(t):
-                here = t == frame_index
-                self._paint(int(frame_index), (y[here], x[here]), values[here])
+            self._touched(frame_index)
+        self._count_change(frame_index)
+
+    # ------------------------------------------------------------------- writing
 
     def draw(
         self,
@@ -401,6 +388,7 @@ class LabelStack:
             self._check_writable()
             if self.is_locked(frame_index):
                 return False
+            self._log(frame_index)
             if self._locked_ids:
                 before = self._look(frame_index), self.notes(frame_index)
                 values, notes = spare_objects(before, (values, notes), self._locked_ids)
@@ -420,12 +408,6 @@ class LabelStack:
         """Let go of where it is kept; nothing to do in memory."""
 
     # ------------------------------------------------------------- array methods
-
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        if copy is False:
-            raise ValueError("a LabelStack is squeezed: an array of it is always a copy")
-        whole: NDArray[Any] = self[:]
-        return whole if dtype is None else whole.astype(dtype, copy=False)
 
     def max(self, axis: Any = None, out: Any = None, **options: Any) -> Any:
         """Greatest label; of the whole without unsqueezing it."""
@@ -513,6 +495,7 @@ class LabelStack:
     def _paint(self, frame_index: int, rest: tuple[Any, ...], values: NDArray[Any]) -> None:
         """Change part of a frame by hand."""
         with self._lock:
+            self._log(frame_index, is_by_hand=True)
             part = self._look(frame_index)[rest]
             if self._locked_ids:
                 values = spare_pixels(part, values, self._locked_ids)
@@ -585,6 +568,10 @@ class LabelStack:
             self._packed.pop(frame_index, None)
         else:
             self._packed[frame_index] = packed
+
+    def _clear(self, frame_index: int) -> None:
+        """Keep a frame as never processed; it was processed."""
+        self._packed.pop(frame_index, None)
 
 
 def _checksum(mask: NDArray[np.bool_]) -> int:

@@ -381,7 +381,13 @@ class Project:
             if self._open_run is not None and not self.frames_left:
                 self._save_run(replace(self._open_run, is_over=True))
 
-    def _save_run(self, run: RunNote) -> None:
+    def put_back_run(self, run: RunNote | None) -> None:
+        """Have an earlier note for the last run's: that one was undone, or done again."""
+        with self._writing():
+            if run != self.run:
+                self._save_run(run)
+
+    def _save_run(self, run: RunNote | None) -> None:
         self._contents.run = run
         self._save_head()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 from weakref import ref
 
@@ -10,11 +10,13 @@ import numpy as np
 from napari.layers import Image, Labels
 from napari.utils.notifications import show_warning
 from numpy.typing import NDArray
+from psygnal import Signal
 
 from napari_sam3.errors import LayerError
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.object_notes import ObjectNote, Source
 from napari_sam3.labels.objects import ObjectTable
+from napari_sam3.plugin.layers.object_colours import object_colormap
 from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
 from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count
 from napari_sam3.plugin.layers.transforms import layer_shape
@@ -55,6 +57,9 @@ class ResultsLayer:
         Ids that are the session's, beside those the notes tell of.
     """
 
+    restored = Signal(tuple)
+    """Frames, by their indices, are as they were before, or were edited as a whole."""
+
     def __init__(
         self,
         image_layer: Image,
@@ -85,6 +90,8 @@ class ResultsLayer:
         elif layer.data is not self._data:
             layer.data = self._data
         self.layer = layer
+        if layer.colormap.name == "label_colormap":  # napari's own, which no one has chosen
+            layer.colormap = object_colormap()
         layer.n_edit_dimensions = min(layer.n_edit_dimensions, layer.ndim - 1)
         layer.events.n_edit_dimensions.connect(_keep_to_frame)
         # writers tell it beside what they write
@@ -93,7 +100,30 @@ class ResultsLayer:
             for key in ("path", "fps", "timestamps", "file_names")
         }
         layer.metadata["objects"] = ObjectTable() if objects is None else objects
-        self._recollect()
+        self.planes.restored.connect(self._on_restored)
+        self._recollect(self.drawn_frames())
+
+    @property
+    def own_ids(self) -> frozenset[int]:
+        """Objects that were prompted or followed; other labels are the person's own."""
+        return frozenset(self._own_ids)
+
+    def own(self, obj_id: int) -> None:
+        """Take what is painted of an object from now on for a prompt.
+
+        A label that the person has painted for themselves already stays theirs.
+
+        Raises
+        ------
+        LayerError
+            If the labels are those of a project that can't hold the id.
+        """
+        self.make_room(obj_id)
+        if obj_id in self._own_ids:
+            return
+        self.painted()  # what was painted before is no prompt
+        if obj_id not in self.planes.mean_scores():
+            self._own_ids.add(obj_id)
 
     @property
     def is_whole(self) -> bool:
@@ -128,7 +158,7 @@ class ResultsLayer:
         LayerError
             If the labels are those of a project that can't hold an id.
         """
-        self._make_room(max(result.objects, default=0))
+        self.make_room(max(result.objects, default=0))
         frame_index = result.frame_index
         self._own_ids.update(result.objects)
         if self.planes.is_edited(frame_index):
@@ -143,8 +173,14 @@ class ResultsLayer:
                 notes[obj_id] = ObjectNote(mask.score, source)
         self.planes.draw(frame_index, np.where(painted == 0, frame, painted), notes, run=run)
 
-    def _make_room(self, obj_id: int) -> None:
-        """Let the labels hold an id."""
+    def make_room(self, obj_id: int) -> None:
+        """Let the labels hold an id.
+
+        Raises
+        ------
+        LayerError
+            If the labels are those of a project that can't.
+        """
         highest = np.iinfo(self.planes.dtype).max
         if obj_id <= highest:
             return
@@ -154,10 +190,31 @@ class ResultsLayer:
                 "a smaller one, or begin a new project with it"
             )
         self.painted()  # a copy knows nothing of what was painted
-        self.planes = self.planes.astype(label_dtype(obj_id))
+        narrow = self.planes
+        self.planes = narrow.astype(label_dtype(obj_id))
+        narrow.hand_logs_to(self.planes)
+        narrow.restored.disconnect(self._on_restored)
+        self.planes.restored.connect(self._on_restored)
         image_layer, was_whole = self._image_layer(), self.is_whole
         if was_whole and image_layer is not None:
             self.layer.data = self._data = overlay_labels(self.planes, image_layer, self._axes)
+
+    def paint(self, frame_index: int, labels: NDArray[Any]) -> None:
+        """Paint labels of a frame as a person does: from then on they are prompts.
+
+        Parameters
+        ----------
+        frame_index : int
+            0-based.
+        labels : (H, W) integer array
+            0 where nothing is painted.
+        """
+        frame, painted = self.planes[frame_index], labels > 0
+        for obj_id in np.unique(labels[painted]).tolist():
+            self.own(int(obj_id))
+            frame[frame == obj_id] = 0
+        frame[painted] = labels[painted]
+        self.planes[frame_index] = frame
 
     def erase(self, frame_index: int, obj_id: int) -> None:
         """Take an object off a frame."""
@@ -175,6 +232,12 @@ class ResultsLayer:
             self._keep(key, mask)
         return {key: packed.unpack().mask for key, packed in self._painted.items()}
 
+    def painted_so_far(self) -> dict[Key, BoolArray]:
+        """The same as `painted`, but nothing is taken note of: a stroke may yet be undone."""
+        kept = {key: packed.unpack().mask for key, packed in self._painted.items()}
+        now = self.planes.edits(self._own_ids)
+        return {key: mask for key, mask in {**kept, **now}.items() if mask.any()}
+
     def show_again(self, keys: Iterable[Key]) -> None:
         """Draw objects that were wiped off frames: there are prompts for them now."""
         self._wiped.difference_update(keys)
@@ -189,10 +252,17 @@ class ResultsLayer:
         """Frames that were ever written, rising."""
         return [int(i) for i in self.planes.processed_frames()]
 
-    def _recollect(self) -> None:
+    def _on_restored(self, frames: tuple[int, ...]) -> None:
+        self._recollect(frames)
+        self.restored.emit(frames)
+
+    def _recollect(self, frames: Collection[int]) -> None:
         """Learn from the notes which objects are the session's, and what was done by hand."""
+        there = set(frames)
+        self._painted = {key: mask for key, mask in self._painted.items() if key[0] not in there}
+        self._wiped = {key for key in self._wiped if key[0] not in there}
         by_hand: list[Key] = []
-        for frame_index in self.drawn_frames():
+        for frame_index in frames:
             for obj_id, note in self.planes.notes(frame_index).items():
                 if note.source in ("prompt", "propagated"):
                     self._own_ids.add(obj_id)

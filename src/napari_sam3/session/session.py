@@ -410,7 +410,8 @@ class VideoSession:
             0-based; where to begin. It is looked at itself only if nothing was said there.
         direction : "forward", "backward" or "both"
         objects : collection of int, optional
-            Those that were corrected; all whose prompts have changed round that frame if left out.
+            Those that were corrected; if left out, all whose prompts have changed round that frame,
+            and if none have, those of which something is said on it.
         stop_at : collection of int
             Frames that stay as they are: locked ones. Nothing goes beyond them.
 
@@ -433,7 +434,7 @@ class VideoSession:
             assert start is not None, "it was given"
             state = self._state
             if objects is None:
-                changed = state.changed_near(start)
+                changed = state.changed_near(start) or self.prompted_objects(start)
             else:
                 changed = {check_object_id(i) for i in objects}
                 for obj_id in changed:
@@ -541,6 +542,7 @@ class VideoSession:
         self,
         recall: Callable[[int], Mapping[int, ObjectMask] | None],
         earlier: Sequence[range] = (),
+        stale: Sequence[range] = (),
     ) -> None:
         """Let it know what an earlier session had shown; until `reset`.
 
@@ -551,10 +553,13 @@ class VideoSession:
         earlier : sequence of range
             Frames, as they were computed, that are true with the prompts of now: what is asked
             for behind them goes on from there.
+        stale : sequence of range
+            Frames (with step 1) that were computed with other prompts than those of now.
         """
         with self._working():
             self._state.recall = recall
             self._state.earlier = tuple(earlier)
+            self._state.mark_stale(stale)
 
     def reset(self) -> None:
         """Go back to the state just after the start; a running propagation ends."""

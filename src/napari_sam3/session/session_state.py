@@ -67,6 +67,7 @@ class Said(NamedTuple):
     followed: frozenset[int]
     twins: frozenset[tuple[int, int]]
     undone: frozenset[int]
+    stale: Mapping[int, tuple[range, ...]]
 
 
 class SessionState:
@@ -201,6 +202,14 @@ class SessionState:
             if masks is not None:
                 known[frame_index] = {i: m for i, m in masks.items() if i not in hidden}
         return known
+
+    def mark_stale(self, ranges: Iterable[range]) -> None:
+        """Know that prompts have changed since objects were followed on frames; of any of them."""
+        for obj_id, keyframes in self.keyframes.items():
+            for frames in ranges:
+                self.stale.add(obj_id, frames)
+            for frame_index in keyframes:
+                self.stale.discard(obj_id, range(frame_index, frame_index + 1))
 
     def changed_near(self, frame_index: int) -> set[int]:
         """Objects whose prompts have changed so that a frame, or one beside it, is stale."""
@@ -349,6 +358,7 @@ class SessionState:
             frozenset(self._followed),
             frozenset(self._twins),
             frozenset(self._undone),
+            self.stale.of_all(),
         )
 
     def go_back(self, said: Said) -> None:
@@ -362,6 +372,7 @@ class SessionState:
         self._issued, self._found = set(said.issued), set(said.found)
         self._followed, self._twins = set(said.followed), set(said.twins)
         self._undone = set(said.undone)
+        self.stale.put_back(said.stale)
         self.recall_frames([*self._shown, *(f for k in self.keyframes.values() for f in k)])
         self.version += 1
 

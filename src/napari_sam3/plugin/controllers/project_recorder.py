@@ -202,6 +202,20 @@ class ProjectRecorder:
         run = None if self.project is None else self.project.run
         return 0 if run is None else run.number
 
+    def run_of(self, frame_index: int, step: int) -> int:
+        """Of the project's last run, if it goes to a frame in this direction; else 0."""
+        project = self.project
+        if project is None or project.run is None:
+            return 0
+        legs = project.run.legs(project.labels.shape[0])
+        is_of = any(leg.step == step and frame_index in leg for leg in legs)
+        return project.run.number if is_of else 0
+
+    def note_corrected(self) -> None:
+        """Keep which frames of the last run are stale still, after corrections were followed."""
+        if self._of_project is not None:
+            self._of_project.note_corrected()
+
     def close(self) -> None:
         """Close a project that nobody has heard of."""
         if self.project is not None and not self._is_claimed:

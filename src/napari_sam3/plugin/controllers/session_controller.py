@@ -26,6 +26,7 @@ from napari_sam3.plugin.model.events import JobEvent
 from napari_sam3.plugin.model.object_matching import Remembered
 from napari_sam3.projects import RunNote
 from napari_sam3.projects.session import recall_from
+from napari_sam3.session.propagation import plan_frames
 from napari_sam3.session.session import VideoSession
 from napari_sam3.session.session_state import Said
 from napari_sam3.values import Direction, FrameResult, ObjectMask
@@ -213,7 +214,6 @@ class SessionController:
         session = self._open()
         self.recorder.save_prompts()
         runs: list[Run] = [(direction, start_frame_index, max_frames)]
-        n_later = 0
         named = session.first_frames.values()
         if (
             direction == "both"
@@ -222,9 +222,7 @@ class SessionController:
         ):
             # going forward then shows what is known of the late ones, and replaces all else
             runs = [("backward", max(named), max_frames), ("forward", None, max_frames)]
-            n_later = len(session.video) - min(named)
-            n_later = n_later if max_frames is None else min(n_later, max_frames)
-        yield from self._follow(runs, n_later)
+        yield from self._follow(runs)
 
     def track_within(self, target: TargetPrompts, first: int, last: int) -> Iterator[JobEvent]:
         """Bring the prompts in line, then propagate from `first` to `last` and nowhere else.
@@ -238,23 +236,50 @@ class SessionController:
         begin, latest = max(first, min(named, default=0)), min(max(named, default=0), last + 1)
         if latest > first:
             runs.append(("backward", latest, latest - first))
-        n_later = max(0, last + 1 - begin)
-        if n_later:
-            runs.append(("forward", begin, n_later))
-        yield from self._follow(runs, n_later if len(runs) > 1 else 0)
+        if begin <= last:
+            runs.append(("forward", begin, last + 1 - begin))
+        yield from self._follow(runs)
 
-    def _follow(self, runs: Sequence[Run], n_later: int) -> Iterator[JobEvent]:
-        """Propagate one run after the other; `n_later` frames are those of all but the first."""
-        done = self.recorder.count_done(runs)
-        for number, run in enumerate(runs[done:]):
+    def _follow(self, runs: Sequence[Run]) -> Iterator[JobEvent]:
+        """Propagate one run after the other."""
+        left = runs[self.recorder.count_done(runs) :]
+        for number, run in enumerate(left):
             with self.recorder.propagate(*run) as propagation:
                 if number == 0:
-                    yield events.Planned(len(propagation) + (0 if done else n_later))
+                    later = (leg for one in left[1:] for leg in self._legs(one))
+                    yield _planned((*propagation.legs, *later))
                 for result in propagation:
                     self.recorder.save_found_objects()
                     yield events.Tracked(result, self.recorder.run_number)
                 if propagation.is_cancelled:
                     return
+
+    def _legs(self, run: Run) -> tuple[range, ...]:
+        direction, start, limit = run
+        session = self._open()
+        first = session.first_prompted_frame if start is None else start
+        return plan_frames(len(session.video), direction, first, limit)
+
+    def track_from(
+        self,
+        target: TargetPrompts,
+        frame_index: int,
+        direction: Direction,
+        locked: Collection[int] = (),
+    ) -> Iterator[JobEvent]:
+        """Bring the prompts in line, then follow what was corrected, as far as it changes anything.
+
+        See `VideoSession.propagate_from_here`; `locked` frames stay as they are.
+        """
+        yield from self.sync_prompts(target)
+        self.recorder.save_prompts()
+        session, recorder = self._open(), self.recorder
+        with session.propagate_from_here(frame_index, direction, stop_at=locked) as correction:
+            yield _planned(correction.legs)
+            for result in correction:
+                run = recorder.run_of(result.frame_index, correction.step)
+                yield events.Tracked(result, run, correction.objects)
+        recorder.note_corrected()
 
     def remove_object(self, obj_id: int, frames: list[int]) -> Iterator[JobEvent]:
         """Take an object out of the session, then off `frames`."""
@@ -454,3 +479,9 @@ class SessionController:
     def _open(self) -> VideoSession:
         assert self.session is not None, "sync_prompts opens the session first"
         return self.session
+
+
+def _planned(legs: Iterable[range]) -> events.Planned:
+    """What is told of a plan; to a frame of two legs a propagation comes twice."""
+    ways = list(legs)
+    return events.Planned(len({f for leg in ways for f in leg}), sum(map(len, ways)))

@@ -41,7 +41,7 @@ from napari_sam3.plugin.model.app_state import AppState, Outcome, Phase
 from napari_sam3.plugin.model.command_history import Command, CommandHistory
 from napari_sam3.plugin.model.events import JobEvent, Renumbered
 from napari_sam3.plugin.model.tracked_video import TrackedVideo, check_owner
-from napari_sam3.values import BoolArray, FrameResult
+from napari_sam3.values import BoolArray, Direction, FrameResult
 from napari_sam3.video import Video
 
 
@@ -297,6 +297,19 @@ class TrackingController:
                 steps = session.track(target, state.direction, state.start_frame, state.max_frames)
             else:
                 steps = session.track_within(target, *state.band)
+            self.start(session, steps, Phase.TRACKING)
+
+    def propagate_from_here(self, direction: Direction | None = None) -> None:
+        """Follow what was corrected from the frame on screen, as far as that changes anything.
+
+        Locked frames and other objects stay; `direction` is that of the state if left out. See
+        `VideoSession.propagate_from_here`. Nothing happens during a job.
+        """
+        if self.job is None:
+            session, target, on_screen = self._read_prompts_on_screen()
+            results = self.results
+            locked = () if results is None else results.planes.locked_frames().tolist()
+            steps = session.track_from(target, on_screen, direction or self.state.direction, locked)
             self.start(session, steps, Phase.TRACKING)
 
     def start(

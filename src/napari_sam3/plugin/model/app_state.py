@@ -100,7 +100,9 @@ class AppState:
     outcome : Outcome
         How it ended.
     frames_done, frames_planned : int
-        Of the propagation under way, or the last one.
+        Of the propagation under way, or the last one; each frame of the video counts once.
+    steps_done, steps_planned : int
+        How often it came, and will come, to a frame: to some it may come twice.
     pace : str
         Frames a second and time left, in words.
     results_name : str
@@ -155,6 +157,8 @@ class AppState:
     outcome: Outcome = Outcome.NONE
     frames_done: int = 0
     frames_planned: int = 0
+    steps_done: int = 0
+    steps_planned: int = 0
     pace: str = ""
     results_name: str = ""
     failure: str = ""

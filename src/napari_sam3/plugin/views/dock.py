@@ -155,6 +155,10 @@ class SegmentAndTrackWidget(QWidget):
         """Follow the objects through the video; nothing happens while a job is under way."""
         self._do(self.tracking.propagate)
 
+    def propagate_from_here(self) -> None:
+        """Follow what was corrected from the frame on screen, as far as that changes anything."""
+        self._do(self.tracking.propagate_from_here)
+
     def stop(self) -> None:
         """Stop before the next frame; what is done stays."""
         self.tracking.stop()
@@ -255,6 +259,7 @@ class SegmentAndTrackWidget(QWidget):
             (self.prompt_panel.new, self.new_prompts),
             (track.segment, self.segment_frame),
             (track.propagate, self.propagate),
+            (track.from_here, self.propagate_from_here),
             (track.stop, self.stop),
             (objects.reset, self.reset),
             (self.prompt_panel.next, lambda: self._do(self.tools.next_object)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -167,6 +168,32 @@ class VideoSession:
             check_room(self.model, {*self.object_ids, *draft.keyframes})
             self._state.commit(call.frame_index, draft, present)
             return self._state.result(call.frame_index)
+
+    @contextmanager
+    def trial(self, frame_index: int) -> Iterator[VideoSession]:
+        """Look at what prompts on a frame would mean, without saying them.
+
+        What is said to the session that this gives is answered as it would be here, and forgotten
+        at the end; no other thread gets a word in meanwhile. A prompt that is said here afterwards
+        is answered at once, for the model was asked already.
+
+        Parameters
+        ----------
+        frame_index : int
+            0-based; the only frame that it may be prompted, and asked for results, on.
+
+        Raises
+        ------
+        FrameIndexError
+            If there is no such frame.
+        """
+        with self._working():
+            trial = copy.copy(self)
+            trial._state = self._state.trial(check_frame_index(frame_index, len(self._frames)))
+            try:
+                yield trial
+            finally:
+                trial._closed = True
 
     def take_back_prompt(self, frame_index: int, obj_id: int) -> FrameResult:
         """Undo all that was said of an object on a frame.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from napari_sam3.errors import RequestError, UnknownObjectError
+from napari_sam3.session.answers import Answers
 from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
 from napari_sam3.session.stale_frames import StaleFrames, frames_between
 from napari_sam3.values import (
@@ -84,6 +86,8 @@ class SessionState:
         Where prompts have changed since objects were followed.
     hold_back : bool
         What journals say of it.
+    answers : Answers
+        What the model answered last; shared with trials.
     is_alive : callable or None
         Says of an object id and a frame index whether the object is to be seen there.
     recall : callable or None
@@ -102,6 +106,7 @@ class SessionState:
         self.n_frames = n_frames
         self.hold_back = hold_back
         self.is_alive = is_alive
+        self.answers = Answers()
         self.keyframes: dict[int, dict[int, Keyframe]] = {}
         self.concepts: tuple[tuple[int, Concept], ...] = ()
         self.removed: set[int] = set()
@@ -118,6 +123,16 @@ class SessionState:
         self.earlier: tuple[range, ...] = ()
         self._changed: set[int] = set()  # frames whose prompts are not as they were restored
         self._undone: set[int] = set()  # objects that lost their last prompt: not to be recalled
+
+    def trial(self, frame_index: int) -> SessionState:
+        """One that begins as this one is, for prompts on a frame; they change nothing here."""
+        twin = copy.copy(self)
+        twin.keyframes = {i: dict(k) for i, k in self.keyframes.items()}
+        for name in ("removed", "_issued", "_found", "_followed", "_twins", "_changed", "_undone"):
+            setattr(twin, name, set(getattr(self, name)))
+        shown = self._shown.get(frame_index)
+        twin._shown = {} if shown is None else {frame_index: dict(shown)}
+        return twin
 
     @property
     def object_ids(self) -> tuple[int, ...]:

@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 Key = tuple[int, int | str]
 
+Run = tuple[Direction, int | None, int | None]
+"""Direction, start and limit of a propagation; see `VideoSession.propagate`."""
+
 
 class KnownPrompts:
     """What a session was told before, as a controller knows it: prompts of layers, texts.
@@ -179,12 +182,12 @@ class ProjectRecorder:
         if self._of_project is not None:
             self._of_project.save_found_objects()
 
-    def count_done(self, runs: Sequence[tuple[Direction, int | None]], limit: int | None) -> int:
+    def count_done(self, runs: Sequence[Run]) -> int:
         """How many of several runs, planned one after the other, came before the one stopped."""
         kept = self._of_project
         if kept is None:
             return 0
-        stopped = [n for n, run in enumerate(runs) if kept.is_stopped(*run, limit)]
+        stopped = [n for n, run in enumerate(runs) if kept.is_stopped(*run)]
         return stopped[-1] if stopped else 0
 
     def propagate(self, direction: Direction, start: int | None, limit: int | None) -> Propagation:

@@ -7,7 +7,8 @@ steps are iterators, so that a thread can use them up one by one and stop in bet
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+import copy
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from weakref import ReferenceType, ref
@@ -16,7 +17,7 @@ from napari.layers import Image
 
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.models.registry import LoadedModel
-from napari_sam3.plugin.controllers.project_recorder import ProjectRecorder
+from napari_sam3.plugin.controllers.project_recorder import ProjectRecorder, Run
 from napari_sam3.plugin.layers.exemplars import search_for
 from napari_sam3.plugin.layers.layer_prompts import Key, LayerPrompt, TargetPrompts, is_same_prompt
 from napari_sam3.plugin.layers.stack_axes import StackAxes, layer_video
@@ -27,7 +28,7 @@ from napari_sam3.projects import RunNote
 from napari_sam3.projects.session import recall_from
 from napari_sam3.session.session import VideoSession
 from napari_sam3.session.session_state import Said
-from napari_sam3.values import Direction, ObjectMask
+from napari_sam3.values import Direction, FrameResult, ObjectMask
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ class SessionController:
         # says of an object and a frame whether it may be seen there
         self.is_alive: Callable[[int, int], bool] | None = None
         self._models = models
+        self._is_ready_told = False
         self._contrast_limits = contrast_limits
         self._missed: set[Key] = set()
         self._priors_lost: set[Key] = set()
@@ -182,6 +184,11 @@ class SessionController:
             ids = {obj_id for i in here for obj_id in self._labels.notes(i)}
             self.session.recall_frames(recall_from(self._labels), here, ids)
 
+    def is_told(self, key: Key, prompt: LayerPrompt) -> bool:
+        """Whether the session was told just this; callable from any thread."""
+        told = self._told.get(key)
+        return told is not None and is_same_prompt(told, prompt)
+
     # ----------------------------------------------------------------- work
 
     def segment(self, target: TargetPrompts, frame_index: int) -> Iterator[JobEvent]:
@@ -205,7 +212,7 @@ class SessionController:
         yield from self.sync_prompts(target)
         session = self._open()
         self.recorder.save_prompts()
-        runs: list[tuple[Direction, int | None]] = [(direction, start_frame_index)]
+        runs: list[Run] = [(direction, start_frame_index, max_frames)]
         n_later = 0
         named = session.first_frames.values()
         if (
@@ -214,12 +221,33 @@ class SessionController:
             and min(named, default=0) < max(named, default=0)
         ):
             # going forward then shows what is known of the late ones, and replaces all else
-            runs = [("backward", max(named)), ("forward", None)]
+            runs = [("backward", max(named), max_frames), ("forward", None, max_frames)]
             n_later = len(session.video) - min(named)
             n_later = n_later if max_frames is None else min(n_later, max_frames)
-        done = self.recorder.count_done(runs, max_frames)
-        for number, (way, start) in enumerate(runs[done:]):
-            with self.recorder.propagate(way, start, max_frames) as propagation:
+        yield from self._follow(runs, n_later)
+
+    def track_within(self, target: TargetPrompts, first: int, last: int) -> Iterator[JobEvent]:
+        """Bring the prompts in line, then propagate from `first` to `last` and nowhere else.
+
+        What is known before goes forward, what is named later goes backward, as by `track`.
+        """
+        yield from self.sync_prompts(target)
+        self.recorder.save_prompts()
+        named = self._open().first_frames.values()
+        runs: list[Run] = []
+        begin, latest = max(first, min(named, default=0)), min(max(named, default=0), last + 1)
+        if latest > first:
+            runs.append(("backward", latest, latest - first))
+        n_later = max(0, last + 1 - begin)
+        if n_later:
+            runs.append(("forward", begin, n_later))
+        yield from self._follow(runs, n_later if len(runs) > 1 else 0)
+
+    def _follow(self, runs: Sequence[Run], n_later: int) -> Iterator[JobEvent]:
+        """Propagate one run after the other; `n_later` frames are those of all but the first."""
+        done = self.recorder.count_done(runs)
+        for number, run in enumerate(runs[done:]):
+            with self.recorder.propagate(*run) as propagation:
                 if number == 0:
                     yield events.Planned(len(propagation) + (0 if done else n_later))
                 for result in propagation:
@@ -241,6 +269,60 @@ class SessionController:
         self.recorder.save_prompts()
         for frame_index in frames:
             yield events.Erased(frame_index, obj_id)
+
+    def begin(self) -> None:
+        """Load the model; in a thread, for it may take long."""
+        if self.session is not None:
+            return
+        with self._models.busy:
+            if self.session is None:  # who warmed up may have done it meanwhile
+                setup = self.setup
+                model = self._models.get(setup.model, setup.device, setup.resolution)
+                self.session = self.recorder.open_session(self.video, model, self._contrast_limits)
+
+    def warm_up(self, frame_index: int) -> None:
+        """Load the model, and have it get ready for prompts on a frame; in a thread."""
+        with self._models.busy:
+            self.begin()
+            self._open().prefetch(frame_index)
+
+    def preview(self, target: TargetPrompts, frame_index: int) -> FrameResult:
+        """What `segment` would show of the objects about whom something new is said on a frame.
+
+        Nothing is changed, but that the model is loaded. Of what is looked for nothing is said.
+        """
+        with self._models.busy:
+            self.begin()
+            session = self._open()
+            session.limit_lives(self.is_alive)
+            with session.trial(frame_index) as trial:
+                result = self._on_trial(trial)._answer(target, frame_index)
+        new = {
+            obj_id
+            for (frame, obj_id), prompt in target.objects.items()
+            if frame == frame_index and not self.is_told((frame, obj_id), prompt)
+        }
+        return FrameResult(frame_index, {i: m for i, m in result.objects.items() if i in new})
+
+    def _on_trial(self, trial: VideoSession) -> SessionController:
+        """One that begins as this one is, and speaks to a session on trial."""
+        twin = copy.copy(self)
+        twin.session = trial
+        twin._told, twin._priors = dict(self._told), dict(self._priors)
+        twin._priors_lost = set(self._priors_lost)
+        return twin
+
+    def _answer(self, target: TargetPrompts, frame_index: int) -> FrameResult:
+        """Bring what is said of objects on one frame in line, and give the frame."""
+        here = [k for k in self._told if k[0] == frame_index and not isinstance(k[1], str)]
+        for key in here:
+            if key not in target.objects:
+                self._take_back(key)
+        for key in self._order(target):
+            if key[0] == frame_index and not isinstance(key[1], str):
+                for _ in self._pass_on(key, target):
+                    pass
+        return self._open().result(frame_index)
 
     def drop_found(self, obj_ids: Iterable[int]) -> None:
         """Let objects that a text has found be no more, and not be found again; no job may run."""
@@ -268,10 +350,10 @@ class SessionController:
     # ------------------------------------------------------------- in line
 
     def _begin_session(self) -> Iterator[JobEvent]:
-        if self.session is None:
-            setup = self.setup
-            model = self._models.get(setup.model, setup.device, setup.resolution)
-            self.session = self.recorder.open_session(self.video, model, self._contrast_limits)
+        self.begin()
+        if not self._is_ready_told:
+            self._is_ready_told = True
+            model = self._open().model
             yield events.ModelReady(model.name, model.device)
 
     def sync_prompts(self, target: TargetPrompts) -> Iterator[JobEvent]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from operator import methodcaller
 from typing import Any, SupportsIndex
@@ -25,6 +25,7 @@ from napari_sam3.plugin.controllers.axes_controller import NOTHING_TO_ASK, AxesC
 from napari_sam3.plugin.controllers.commands import EditTable, RemovePrompts
 from napari_sam3.plugin.controllers.edit_recorder import EditRecorder, JobDone
 from napari_sam3.plugin.controllers.object_controller import ObjectController
+from napari_sam3.plugin.controllers.preview_controller import PreviewController
 from napari_sam3.plugin.controllers.project_recorder import ProjectRecorder
 from napari_sam3.plugin.controllers.session_controller import SessionController, Setup
 from napari_sam3.plugin.controllers.tracking_job import TrackingJob
@@ -40,7 +41,7 @@ from napari_sam3.plugin.model.app_state import AppState, Outcome, Phase
 from napari_sam3.plugin.model.command_history import Command, CommandHistory
 from napari_sam3.plugin.model.events import JobEvent, Renumbered
 from napari_sam3.plugin.model.tracked_video import TrackedVideo, check_owner
-from napari_sam3.values import FrameResult
+from napari_sam3.values import BoolArray, FrameResult
 from napari_sam3.video import Video
 
 
@@ -60,6 +61,8 @@ class TrackingController:
 
     Attributes
     ----------
+    preview : PreviewController
+        Shows what prompts mean before anybody asks for it; off until it is switched on.
     job : TrackingJob or None
         The one under way.
     session : SessionController or None
@@ -89,6 +92,9 @@ class TrackingController:
         self.axes = AxesController(viewer, self.state)
         self.objects = ObjectController(self._history_of)
         self.edits = EditRecorder(self.state)
+        self.preview = PreviewController(
+            viewer, self.state, self.open_session, self.peek_at_prompts, self.frame_on_screen
+        )
         self.job: TrackingJob | None = None
         self.session: SessionController | None = None
         self.error: BaseException | None = None
@@ -120,6 +126,8 @@ class TrackingController:
                 changes[name] = layer
         if state.is_idle:
             changes["outcome"] = Outcome.NONE
+        if image_layer is not state.video:
+            changes["band"] = None
         state.update(video=image_layer, **changes)
         if wrong is not None:
             raise wrong
@@ -154,6 +162,7 @@ class TrackingController:
         state.update(
             **{n: None for n, one in chosen.items() if one is not None and one not in layers}
         )
+        self.preview.follow_layers()
         if self.job is not None:
             if self.job.has_lost_layer():
                 self.stop()
@@ -212,6 +221,30 @@ class TrackingController:
         mask_frames, ids_in_use
             As `prompt_snapshot.read_prompts` takes them, beside those of the session.
         """
+        session, target, skipped, results = self._read(
+            frame_index, mask_frames, takes_screen, ids_in_use, ResultsLayer.painted
+        )
+        if results is not None:
+            results.show_again(target.objects)
+        return session, target, skipped
+
+    def peek_at_prompts(
+        self, frame_index: int
+    ) -> tuple[SessionController, TargetPrompts, tuple[Skipped, ...]]:
+        """As `read_prompts`, of the screen; what was painted among results is not taken down."""
+        session, target, skipped, _ = self._read(
+            frame_index, (), True, (), ResultsLayer.painted_so_far
+        )
+        return session, target, skipped
+
+    def _read(
+        self,
+        frame_index: int,
+        mask_frames: Iterable[int],
+        takes_screen: bool,
+        ids_in_use: Iterable[int],
+        painted_in: Callable[[ResultsLayer], Mapping[tuple[int, int], BoolArray]],
+    ) -> tuple[SessionController, TargetPrompts, tuple[Skipped, ...], ResultsLayer | None]:
         self.check_writable()
         session, state = self.open_session(), self.state
         image_layer, axes = session.setup.image_layer, session.setup.axes
@@ -227,14 +260,12 @@ class TrackingController:
                 texts=state.texts if state.takes_text or not takes_screen else (),
                 current_frame=frame_index,
                 mask_frames={*mask_frames, *session.painted_frames},
-                painted=None if results is None else results.painted(),
+                painted=None if results is None else painted_in(results),
                 current_object=state.object_in_hand if takes_screen else 0,
                 ids_in_use={*ids_in_use, *session.ids_in_use},
                 takes_screen=takes_screen,
             )
-        if results is not None:
-            results.show_again(target.objects)
-        return session, target, skipped
+        return session, target, skipped, results
 
     def _read_prompts_on_screen(self) -> tuple[SessionController, TargetPrompts, int]:
         image_layer = self.video()
@@ -258,11 +289,14 @@ class TrackingController:
             self.start(session, session.segment(target, on_screen), Phase.SEGMENTING)
 
     def propagate(self) -> None:
-        """Follow the objects through the video; nothing happens during a job."""
+        """Follow the objects through the video, or its `band`; nothing happens during a job."""
         if self.job is None:
             session, target, _ = self._read_prompts_on_screen()
             state = self.state
-            steps = session.track(target, state.direction, state.start_frame, state.max_frames)
+            if state.band is None:
+                steps = session.track(target, state.direction, state.start_frame, state.max_frames)
+            else:
+                steps = session.track_within(target, *state.band)
             self.start(session, steps, Phase.TRACKING)
 
     def start(
@@ -301,7 +335,9 @@ class TrackingController:
             shows_bar=shows_bar,
         )
         job.told.connect(self._on_job_told)
-        job.tracked.connect(self.tracked.emit)
+        job.shown.connect(self.preview.settle)
+        # not `emit` itself: to see what it takes, psygnal would emit numbers
+        job.tracked.connect(lambda result: self.tracked.emit(result))
         job.ended.connect(self._on_job_ended)
         self.job, self._is_quiet = job, is_quiet
         job.start(phase, is_loaded=session.session is not None)
@@ -423,6 +459,7 @@ class TrackingController:
             self.objects.show(results.layer)
         self.edits.end_job(self.state.job_phase)
         self.follow_layers()
+        self.preview.go_on()
         self.ended.emit()
 
     # ---------------------------------------------------------------- session
@@ -493,7 +530,7 @@ class TrackingController:
         """Forget the session; layers stay."""
         session, self.session, self._data = self.session, None, None
         if session is not None:
-            session.close()
+            self.preview.after(session.close)  # a thread may be inside the model
 
     def shut_down(self, at_end: Callable[[], object] = lambda: None) -> None:
         """Stop the job and give back all memory, then call `at_end`; it is not used afterwards."""
@@ -501,18 +538,22 @@ class TrackingController:
             return
         self.is_closed = True
         self.edits.close()
+        self.preview.close()
 
         def give_back() -> None:
             self.close_session()
             self._models.close()
             at_end()
 
+        def end_preview() -> None:
+            self.preview.after(give_back)
+
         job, self.job = self.job, None
         if job is None:
-            give_back()
+            end_preview()
         else:
             # the thread may be inside the model: memory is given back when it has come out
-            job.abandon(give_back)
+            job.abandon(end_preview)
 
     # ---------------------------------------------------------------- results
 

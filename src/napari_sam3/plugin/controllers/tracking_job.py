@@ -51,6 +51,9 @@ class TrackingJob:
     tracked = Signal(FrameResult)
     """A frame of a propagation has come; it is drawn if its layer is there."""
 
+    shown = Signal()
+    """The screen shows what was drawn so far."""
+
     told = Signal(object)
     """What concerns others: a `Renumbered`, `ProjectMade` or `ProjectRefused`."""
 
@@ -187,6 +190,7 @@ class TrackingJob:
         return self._live
 
     def _on_live_refreshed(self) -> None:
+        self.shown.emit()
         state = self._state
         if state.frames_planned:
             seconds = perf_counter() - self._began

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Labels
-from napari.utils.colormaps import CyclicLabelColormap, label_colormap
+from napari.utils.colormaps import CyclicLabelColormap
 from numpy.typing import NDArray
+
+from napari_sam3.plugin.layers.object_colours import object_colormap, object_colours
 
 _ROOM = 64  # for ids that come before the next look
 _MOST = 2**16 - 1  # colours that napari takes
@@ -82,7 +84,7 @@ def _without_holes(colormap: Any) -> Any:
     """Colours that show every object: of ours that napari has shuffled, the plain ones."""
     colors = getattr(colormap, "colors", np.ones((1, 4)))
     if isinstance(colormap, CyclicLabelColormap) and not colors[1:, 3].all():
-        return label_colormap(49, colormap.seed, 0)
+        return object_colormap()
     return colormap
 
 
@@ -93,7 +95,7 @@ def to_rgba(color: str) -> NDArray[Any]:
 
 def own_colors(obj_ids: NDArray[np.integer[Any]], chosen: Mapping[int, str]) -> NDArray[Any]:
     """(N, 4) colours: those that were chosen, else as a new Labels layer has them."""
-    colors = np.atleast_2d(label_colormap(49, 0.5, 0).map(obj_ids))
+    colors = object_colours(obj_ids)
     for place, obj_id in enumerate(obj_ids.tolist()):
         if obj_id in chosen:
             colors[place] = to_rgba(chosen[obj_id])

@@ -3,7 +3,8 @@
 The border of an item has the colour of its object, the same as its label in a Labels layer; the
 face is blue where it shows the object and orange where it shows what is not the object; green where
 it is an example of what to look for, and red where it is none (colours that colour-blind people
-tell apart).
+tell apart). Nothing is said by colour alone: the number of the object stands beside each item, a
+click on what is not the object is a square, and a shape names what it is.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.plugin.layers.exemplars import COUNTEREXAMPLE, EXAMPLE
 from napari_sam3.plugin.layers.label_look import own_colors
+from napari_sam3.plugin.layers.object_colours import object_colormap
 from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
 from napari_sam3.plugin.layers.stack_axes import StackAxes, check_axes, frame_count
 from napari_sam3.plugin.layers.transforms import layer_shape
@@ -36,6 +38,7 @@ _LABEL_COLOURS = {
 }
 _CHOSEN = "object_colors"
 """In a layer's metadata: colours that were chosen, by object."""
+_SYMBOLS = {INCLUDE: "disc", EXCLUDE: "square"}
 _NEW_OBJECT_COLOUR = np.ones(4)
 _SHAPE_ALPHA = 0.3
 # not all people tell the colours of objects apart
@@ -95,6 +98,7 @@ def make_mask_layer(image_layer: Any, axes: StackAxes) -> Labels:
         overlay_labels(planes, image_layer, axes),
         name=f"{image_layer.name} painted",
         opacity=0.6,
+        colormap=object_colormap(),
         **overlay_place(image_layer, axes),
     )
 
@@ -113,7 +117,8 @@ def points_style(short_side: int) -> dict[str, Any]:
 def shapes_style(short_side: int) -> dict[str, Any]:
     """The same for a Shapes layer."""
     width = max(1.0, _mark_size(short_side) / 4)
-    return {"edge_width": width, "opacity": 0.9, "text": dict(_TEXT)}
+    text = {**_TEXT, "string": "{object} {label}"}
+    return {"edge_width": width, "opacity": 0.9, "text": text}
 
 
 def colours_now(
@@ -188,17 +193,33 @@ def _follow_objects(layer: Points | Shapes) -> None:
         learn(event.source)
 
     def on_data_changed(event: Any) -> None:
+        _mark_signs(event.source)
         if learn(event.source):  # of defaults that were edited in place, which nobody tells
             event.source.refresh_colors()
 
     def on_features_changed(event: Any) -> None:
         learn(event.source)
+        _mark_signs(event.source)
         event.source.refresh_colors()  # napari does not when a feature is edited in the table
 
     learn(layer)
     layer.events.feature_defaults.connect(on_defaults_changed)
     layer.events.data.connect(on_data_changed)
     layer.events.features.connect(on_features_changed)
+
+
+def _mark_signs(layer: Points | Shapes) -> None:
+    """Let clicks on what is not the object be squares; symbols that a person chose stay."""
+    if not isinstance(layer, Points) or len(layer.features) != len(layer.symbol):
+        return
+    wanted = [
+        _SYMBOLS.get(str(label), symbol.value)
+        if symbol.value in _SYMBOLS.values()
+        else symbol.value
+        for label, symbol in zip(layer.features["label"], layer.symbol, strict=True)
+    ]
+    if wanted != [symbol.value for symbol in layer.symbol]:
+        layer.symbol = wanted
 
 
 def _mark_size(short_side: int) -> float:

@@ -11,7 +11,7 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_sam3.errors import LayerError, Sam3Error
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.plugin.controllers.frame_lock import FrameLock, count_locked, lock_frame
+from napari_sam3.plugin.controllers.frame_lock import count_locked, lock_frame
 from napari_sam3.plugin.controllers.object_list import ObjectList
 from napari_sam3.plugin.controllers.object_picker import ObjectPicker
 from napari_sam3.plugin.controllers.track_edits import TrackEdits
@@ -23,7 +23,6 @@ from napari_sam3.plugin.layers.label_planes import find_highest_id, is_read_only
 from napari_sam3.plugin.model.lineage_text import format_lineage, parse_ids
 from napari_sam3.plugin.views.objects_form import ObjectsForm
 from napari_sam3.plugin.views.objects_table import ObjectsTable
-from napari_sam3.values import MAX_OBJECT_ID
 
 SETTLED_MS = 400  # after the last stroke of a brush
 
@@ -61,11 +60,9 @@ class ObjectsPanel(QObject):
         self.edits = TrackEdits(tracking, lambda: self.list.layer)
         self.table = ObjectsTable(tracking, self.list, self.edits)
         self.fields = ObjectsForm(self.table)
-        self._lock = FrameLock(tracking)
         self._shown: tuple[Labels | None, int] = (None, 0)
         self._search = Errand()  # for ids of new daughters
         self._watched: Labels | None = None
-        self._label = 0
         self._settled = QTimer(self)
         self._settled.setSingleShot(True)
         self._settled.setInterval(SETTLED_MS)
@@ -146,7 +143,6 @@ class ObjectsPanel(QObject):
         self._watch(None)
         self._viewer.dims.events.current_step.disconnect(self._show_lock)
         self._viewer.layers.selection.events.active.disconnect(self.refresh)
-        self._lock.close()
 
     # ------------------------------------------------------------ what is seen
 
@@ -237,14 +233,11 @@ class ObjectsPanel(QObject):
         return round(float(place[0])) if layer.ndim > 2 else 0
 
     def _watch(self, layer: Labels | None) -> None:
-        """Follow what is painted in a layer, and which of its labels is chosen."""
+        """Follow what is painted in a layer."""
         if self._watched is not None:
-            self._watched.events.selected_label.disconnect(self._on_label_chosen)
             self._watched.events.labels_update.disconnect(self._on_painted)
         self._watched = layer
         if layer is not None:
-            self._label = int(layer.selected_label)
-            layer.events.selected_label.connect(self._on_label_chosen)
             layer.events.labels_update.connect(self._on_painted)
             self._objects.show(layer)
 
@@ -284,14 +277,6 @@ class ObjectsPanel(QObject):
         is_locked = planes.is_locked(frame_index)
         self.fields.show_lock(frame_index, is_locked, count_locked(self._tracking))
         self.fields.lock.enabled = not planes.is_read_only
-
-    def _on_label_chosen(self, event: Any) -> None:
-        label, before = int(event.source.selected_label), self._label
-        self._label = label
-        if label == before:
-            return  # napari tells of it when colours change, too
-        if 0 < label <= MAX_OBJECT_ID and event.source is self.layer:
-            self._state.object_in_hand = label
 
     def _on_painted(self, _event: Any) -> None:
         self.table.note()

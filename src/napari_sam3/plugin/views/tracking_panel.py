@@ -13,6 +13,7 @@ from napari_sam3.plugin.views.widgets.binding import bind
 from napari_sam3.plugin.views.widgets.groups import FoldedGroup, side_by_side
 from napari_sam3.plugin.views.widgets.spin_box import NumberField
 
+BAR_WIDTH = 130  # px
 FIRST_PROMPT = -1
 ALL_FRAMES = 0
 
@@ -74,7 +75,8 @@ class TrackingPanel:
         )
         self.advance = side_by_side(self.progress.native, self.pace, stretch=1)
         self.advance.setFixedHeight(self.pace.fontMetrics().lineSpacing() + 4)
-        self.progress.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
+        self.progress.native.setFixedWidth(BAR_WIDTH)
+        self.progress.native.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Ignored)
         self.group = FoldedGroup("Track", "In which direction to follow the objects, and how far.")
         rows = self.group.rows
         for field in (self.direction, self.start, self.length):

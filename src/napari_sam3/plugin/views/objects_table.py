@@ -41,14 +41,14 @@ HEIGHT = 150
 
 _WIDTHS = {
     Column.COLOUR: 18,
-    Column.ID: 30,
-    Column.CLASS: 50,
-    Column.STATE: 56,
-    Column.FRAMES: 42,
+    Column.ID: 24,
+    Column.CLASS: 40,
+    Column.STATE: 54,
+    Column.FRAMES: 44,
     Column.SCORE: 34,
-    Column.PROMPTS: 30,
-    Column.EYE: 20,
-    Column.LOCK: 20,
+    Column.PROMPTS: 20,
+    Column.EYE: 18,
+    Column.LOCK: 18,
 }
 _TOGGLES = (Column.EYE, Column.LOCK)
 
@@ -237,7 +237,11 @@ class ObjectsTable(QWidget):
 
     def _on_current_changed(self, now: QModelIndex, _before: QModelIndex) -> None:
         if now.isValid() and not self._is_following and not self.model.is_arranging:
-            self._state.object_in_hand = self.model.row(now).obj_id
+            self._is_following = True  # the view selects the row itself, after this
+            try:
+                self._state.object_in_hand = self.model.row(now).obj_id
+            finally:
+                self._is_following = False
 
     def _on_object_in_hand(self, _obj_id: int) -> None:
         if self._state.object_in_hand not in self._objects.rows:
@@ -246,6 +250,8 @@ class ObjectsTable(QWidget):
 
     def _follow(self) -> None:
         """Have the row of the object in hand be the current one."""
+        if self._is_following:
+            return
         place = self.model.place(self._state.object_in_hand)
         selection = self._selection
         is_current = place.isValid() and place.row() == selection.currentIndex().row()
@@ -424,11 +430,16 @@ class _View(QTableView):
         self.setFixedHeight(HEIGHT)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setAccessibleName("objects")
+        font = self.font()
+        font.setPointSizeF(font.pointSizeF() * 0.9)
+        self.setFont(font)
         rows: Any = self.verticalHeader()
         rows.hide()
         rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         rows.setDefaultSectionSize(self.fontMetrics().height() + 5)
         columns: Any = self.horizontalHeader()
+        columns.setFont(font)
+        columns.setStyleSheet("QHeaderView::section { padding: 0 2px; border: none; }")
         columns.setMinimumSectionSize(16)
         columns.setHighlightSections(False)
         columns.setFixedHeight(self.fontMetrics().height() + 6)

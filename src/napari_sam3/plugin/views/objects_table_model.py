@@ -40,7 +40,7 @@ HEADERS = {
     ),
     Column.FRAMES: ("Frames", "On how many frames it is."),
     Column.SCORE: ("Score", "How sure the model is, 0 to 1; the mean of all frames."),
-    Column.PROMPTS: ("Hints", "Clicks, boxes and painted frames that show it."),
+    Column.PROMPTS: ("✎", "Clicks, boxes and painted frames that show it."),
     Column.EYE: ("", "Eye: whether it is drawn; its labels stay as they are."),
     Column.LOCK: (
         "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from napari.utils.notifications import show_error
 
 from napari_sam3.errors import LayerError, Sam3Error
+from napari_sam3.plugin.controllers.commands import LockFrame
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 
 LOCK_KEY = "K"
@@ -16,7 +17,8 @@ def lock_frame(tracking: TrackingController, is_locked: bool) -> None:
         results = tracking.results
         if results is None:
             raise LayerError("there are no results to lock yet; press Segment frame or Propagate")
-        results.planes.lock(tracking.frame_on_screen(), is_locked)
+        locked = LockFrame(results.layer, tracking.frame_on_screen(), is_locked)
+        tracking.state.tracked(tracking.video()).history.do(locked)
     except Sam3Error as exc:
         show_error(str(exc))
     tracking.state.n_locked = count_locked(tracking)

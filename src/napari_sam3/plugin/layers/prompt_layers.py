@@ -10,7 +10,7 @@ click on what is not the object is a square, and a shape names what it is.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.plugin.layers.exemplars import COUNTEREXAMPLE, EXAMPLE
-from napari_sam3.plugin.layers.object_colours import object_colormap, object_colours
+from napari_sam3.plugin.layers.label_look import own_colors
+from napari_sam3.plugin.layers.object_colours import object_colormap
 from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
 from napari_sam3.plugin.layers.stack_axes import StackAxes, check_axes, frame_count
 from napari_sam3.plugin.layers.transforms import layer_shape
@@ -35,6 +36,8 @@ _LABEL_COLOURS = {
     EXAMPLE: np.array([0.0, 0.62, 0.45, 1.0]),
     COUNTEREXAMPLE: np.array([0.84, 0.37, 0.0, 1.0]),
 }
+_CHOSEN = "object_colors"
+"""In a layer's metadata: colours that were chosen, by object."""
 _SYMBOLS = {INCLUDE: "disc", EXCLUDE: "square"}
 _NEW_OBJECT_COLOUR = np.ones(4)
 _SHAPE_ALPHA = 0.3
@@ -125,7 +128,7 @@ def colours_now(
 
     `colour_prompts` does it for those that are drawn later, too.
     """
-    borders = _object_colours([_number(i) for i in objects])
+    borders = _object_colours([_number(i) for i in objects], {})
     faces = np.array([_LABEL_COLOURS.get(str(label), np.ones(4)) for label in labels])
     if kind == "points":
         return {"border_color": borders, "face_color": faces}
@@ -153,6 +156,13 @@ def colour_prompts(layer: Points | Shapes) -> None:
         layer.refresh_colors()
 
 
+def set_object_colors(layer: Points | Shapes, chosen: Mapping[int, str]) -> None:
+    """Give items of a prompt layer the colours that were chosen for their objects, "#rrggbb"."""
+    if layer.metadata.get(_CHOSEN, {}) != chosen:
+        layer.metadata[_CHOSEN] = dict(chosen)
+        layer.events.features()  # heard by `_follow_objects`
+
+
 def _follow_objects(layer: Points | Shapes) -> None:
     """Let a layer know the colours of the objects that items are of, or that the next will be of.
 
@@ -160,13 +170,18 @@ def _follow_objects(layer: Points | Shapes) -> None:
     an object may be numbered, that would take seconds.
     """
     known: dict[int, NDArray[Any]] = {}
+    chosen: dict[int, str] = {}
 
     def learn(layer: Points | Shapes) -> bool:
         said = [*layer.features["object"], *layer.feature_defaults["object"]]
+        if chosen != layer.metadata.get(_CHOSEN, {}):
+            known.clear()
+            chosen.clear()
+            chosen.update(layer.metadata[_CHOSEN])
         new = {_number(value) for value in said} - known.keys()
         if not new:
             return False
-        known.update(zip(new, _object_colours(list(new)), strict=True))
+        known.update(zip(new, _object_colours(list(new), chosen), strict=True))
         if isinstance(layer, Points):
             layer.border_color_cycle = dict(known)
             layer.border_color_mode = "cycle"  # of many ids it guesses that they are a measure
@@ -218,9 +233,9 @@ def _number(value: Any) -> int:
         return NEW_OBJECT
 
 
-def _object_colours(obj_ids: Sequence[int]) -> NDArray[Any]:
-    """(N, 4) colours, as a Labels layer has them; white for none."""
+def _object_colours(obj_ids: Sequence[int], chosen: Mapping[int, str]) -> NDArray[Any]:
+    """(N, 4) colours, as the labels have them; white for none."""
     ids = np.array(obj_ids, int)
-    colours = object_colours(ids)
+    colours = own_colors(ids, chosen)
     colours[ids == NEW_OBJECT] = _NEW_OBJECT_COLOUR
     return colours

@@ -141,6 +141,7 @@ class ResultsLayer:
         *,
         is_prompted: Callable[[int, int], bool] = lambda frame_index, obj_id: False,
         run: int = 0,
+        only: Collection[int] | None = None,
     ) -> None:
         """Draw a frame; what the person has drawn on it stays.
 
@@ -152,6 +153,9 @@ class ResultsLayer:
             Of a frame index and an object id: whether there is a prompt.
         run : int
             Number of the propagation that it is of; 0: of none.
+        only : collection of int, optional
+            Objects that were followed, if not all were: what `result` does not hold of the others
+            stays.
 
         Raises
         ------
@@ -165,8 +169,9 @@ class ResultsLayer:
             return  # being painted in just now: the next run hears of it
         shown = {i: m for i, m in result.objects.items() if (frame_index, i) not in self._wiped}
         frame = label_image(shown, self.planes.shape[1:], self.planes.dtype)
-        painted = self._without_own(self.planes[frame_index])
-        notes = self._kept_notes(frame_index)
+        drawn = self._own_ids if only is None else {*only, *result.objects}
+        painted = _without(self.planes[frame_index], drawn)
+        notes = self._kept_notes(frame_index, drawn)
         for obj_id, mask in shown.items():
             if obj_id not in notes:
                 source: Source = "prompt" if is_prompted(frame_index, obj_id) else "propagated"
@@ -232,6 +237,12 @@ class ResultsLayer:
             self._keep(key, mask)
         return {key: packed.unpack().mask for key, packed in self._painted.items()}
 
+    def painted_so_far(self) -> dict[Key, BoolArray]:
+        """The same as `painted`, but nothing is taken note of: a stroke may yet be undone."""
+        kept = {key: packed.unpack().mask for key, packed in self._painted.items()}
+        now = self.planes.edits(self._own_ids)
+        return {key: mask for key, mask in {**kept, **now}.items() if mask.any()}
+
     def show_again(self, keys: Iterable[Key]) -> None:
         """Draw objects that were wiped off frames: there are prompts for them now."""
         self._wiped.difference_update(keys)
@@ -276,22 +287,23 @@ class ResultsLayer:
             self._painted[key] = PackedMask.pack(kept)
             self._wiped.discard(key)
 
-    def _kept_notes(self, frame_index: int) -> dict[int, ObjectNote]:
-        """Notes that drawing leaves as they are: of what is not the session's, or done by hand."""
+    def _kept_notes(self, frame_index: int, drawn: Collection[int]) -> dict[int, ObjectNote]:
+        """Notes that drawing leaves as they are: of what is not drawn, or was done by hand."""
         before: Mapping[int, ObjectNote] = self.planes.notes(frame_index)
         return {
             obj_id: note
             for obj_id, note in before.items()
-            if obj_id not in self._own_ids
+            if obj_id not in drawn
             or (frame_index, obj_id) in self._painted
             or (frame_index, obj_id) in self._wiped
         }
 
-    def _without_own(self, frame: NDArray[Any]) -> NDArray[Any]:
-        """The labels of a frame that are not the session's; `frame` is changed."""
-        if frame.any():
-            frame[np.isin(frame, list(self._own_ids))] = 0
-        return frame
+
+def _without(frame: NDArray[Any], obj_ids: Collection[int]) -> NDArray[Any]:
+    """The labels of a frame that are none of these; `frame` is changed."""
+    if frame.any():
+        frame[np.isin(frame, list(obj_ids))] = 0
+    return frame
 
 
 def _keep_to_frame(event: Any) -> None:

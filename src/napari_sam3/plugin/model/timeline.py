@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,8 @@ class Timeline:
     ----------
     freshness : Freshness
         With which prompts the frames were followed.
+    n_paintings : int
+        Rises whenever other frames count as painted by hand.
     """
 
     changed = Signal()
@@ -54,6 +56,7 @@ class Timeline:
     def __init__(self, n_frames: int) -> None:
         self.n_frames = n_frames
         self.freshness = Freshness(n_frames)
+        self.n_paintings = 0
         self._planes: LabelStack | None = None
         self._moment = -1
         self._is_pending = np.zeros(n_frames, bool)
@@ -200,14 +203,45 @@ class Timeline:
 
     def follow(self, frame_index: int) -> None:
         """The propagation under way has come to a frame."""
-        self.freshness.follow(frame_index)
-        self._is_pending[frame_index] = True
+        if self._planes is None or not self._planes.is_locked(frame_index):
+            self.freshness.follow(frame_index)
+            self._is_pending[frame_index] = True
 
     def end_job(self, is_answered: bool) -> None:
         """It has ended; all its prompts were answered, or it was stopped before, or failed."""
         if is_answered:
             self.freshness.answer()
         self.freshness.end()
+        self.judge_again()
+
+    def assume(
+        self,
+        told: Collection[tuple[int, int]] | None,
+        backward: NDArray[np.intp],
+        stale: NDArray[np.intp],
+        begins_anew: bool = False,
+    ) -> None:
+        """Take the results that are there for those of an earlier time.
+
+        Parameters
+        ----------
+        told : collection of (frame index, object id), or None
+            Where prompts had been told to the model; None: all that are there now had been.
+        backward : (N,) int
+            Frames that were followed backward; the others were followed forward.
+        stale : (N,) int
+            Frames that are known to be out of date.
+        begins_anew : bool
+            As `begin_job` takes it.
+        """
+        then = {i: dict(frames) for i, frames in self.freshness.now.items()}
+        if told is not None:
+            then = {i: {f: s for f, s in on.items() if (f, i) in told} for i, on in then.items()}
+            for frame_index, obj_id in told:
+                then.setdefault(obj_id, {}).setdefault(frame_index, "taken back since")
+        self.freshness.assume(then, np.flatnonzero(self._processed), backward, begins_anew)
+        if len(stale):
+            self.freshness.doubt(stale)
         self.judge_again()
 
     def judge_again(self) -> None:
@@ -218,6 +252,10 @@ class Timeline:
     def _begin_anew(self, planes: LabelStack | None) -> None:
         is_wider = planes is not None and self._planes is not None
         is_wider = is_wider and bool(self._processed.any())
+        if self._planes is not None:
+            self._planes.restored.disconnect(self._on_restored)
+        if planes is not None:
+            planes.restored.connect(self._on_restored)
         self._planes, self._moment = planes, -1
         # of what was there and is no more, too
         self._is_pending[:] = self._processed if is_wider else False
@@ -227,8 +265,12 @@ class Timeline:
             self._n_present[:], self._is_followed[:] = 0, False
             self._locked[:] = self._processed[:] = False
             self._painted.clear()
+            self.n_paintings += 1
             self._say()
         self.changed.emit()
+
+    def _on_restored(self, frames: tuple[int, ...]) -> None:
+        self.freshness.restore(frames)
 
     def _read(self, planes: LabelStack, frames: NDArray[np.intp]) -> None:
         for known, now in (
@@ -256,6 +298,7 @@ class Timeline:
         self._flags[:n_rows, frames] = flags
         self._shades[:n_rows, frames] = shades
         if is_other:
+            self.n_paintings += 1
             self._say()
         self._judge(self.freshness.objects & self._rows.keys(), frames)
         self._sum_up(np.unique(frames // _BLOCK))

@@ -91,8 +91,9 @@ def guide(state: AppState) -> str:
             "Propagate goes on from there."
         )
     if not state.n_prompts and is_new and not (state.takes_text and state.texts):
-        return _ask_for_prompts(state)
-    return _format_outcome(state)
+        unkept = " Results are not kept: see Project." if project.why_not else ""
+        return _ask_for_prompts(state) + unkept
+    return _format_preview(state) or _format_outcome(state)
 
 
 def _format_job(state: AppState) -> str:
@@ -100,6 +101,9 @@ def _format_job(state: AppState) -> str:
         return f"Loading the model ({state.model}) ... Stop takes effect when it is loaded."
     if state.phase is Phase.SEGMENTING:
         return "Segmenting the frame ..."
+    if state.phase is Phase.EDITING:
+        done = f"{state.frames_done} of {state.frames_planned} frames"
+        return f"Changing the objects: {done}."
     if state.phase is Phase.ERASING:
         return "Taking the object off the frames ..."
     done = f"{state.frames_done} of {state.frames_planned} frames"
@@ -133,6 +137,31 @@ def _format_missed(state: AppState) -> str:
         f"Nothing {new}called {names} found on frame {state.missed_on}; try a shorter noun, or "
         "point it out by a click or a box."
     )
+
+
+def _format_preview(state: AppState) -> str:
+    """What to say of previews; empty if nothing."""
+    preview = state.preview
+    if preview.failure:
+        return f"No preview: {preview.failure}"
+    if preview.is_working:
+        return (
+            f"The model {state.resolved_model} is at work on the preview; on this computer that "
+            "takes seconds. Go on meanwhile: only what is drawn last is previewed."
+        )
+    if preview.waits_for_enter:
+        return (
+            f"The model {state.resolved_model} takes about {preview.seconds:.0f} s for a preview "
+            "here: press Enter for one, or draw on first. Segment frame and Propagate need none."
+        )
+    if preview.empty and not preview.objects:
+        return "Nothing was found there. Add a click, or draw a box round the object."
+    if preview.objects:
+        return (
+            "Hatched is a preview. Too much, or too little? Add clicks, with exclude for what is "
+            "too much. Right? Segment frame keeps it, Propagate follows it through the video."
+        )
+    return ""
 
 
 def _format_outcome(state: AppState) -> str:

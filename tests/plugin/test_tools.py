@@ -115,7 +115,7 @@ def test_closing_the_dock_takes_away_what_was_never_used(open_dock, open_viewer,
         (Tool.BOX, "film boxes", "add_rectangle"),
         (Tool.LASSO, "film boxes", "add_polygon_lasso"),
         (Tool.SCRIBBLE, "film boxes", "add_path"),
-        (Tool.SELECT, "film", "pan_zoom"),
+        (Tool.SELECT, "film clicks", "pan_zoom"),
     ],
 )
 def test_a_tool_brings_its_layer_and_mode_by_button_and_by_key(dock, hands, tool, layer, mode):
@@ -229,6 +229,19 @@ def test_a_click_on_a_mask_takes_its_object_in_hand_and_a_drag_does_not(segmente
     hands.click(10, 100)
     assert segmented.state.object_in_hand == 2
     assert len(segmented.state.points.data) == 2
+
+
+def test_a_click_on_a_preview_takes_its_object_in_hand(dock, hands, qtbot):
+    dock.viewer.dims.set_current_step(0, 0)
+    hands.click(30, 40)
+    hands.type("n")
+    hands.click(60, 20)
+    qtbot.waitUntil(lambda: set(dock.tracking.preview.result(0).objects) == {1, 2})
+    hands.type("q")
+    hands.click(34, 44)
+    assert dock.state.object_in_hand == 1
+    hands.type("n")  # the keys stay where they were
+    assert dock.state.object_in_hand == 3
 
 
 def test_a_click_that_is_selected_takes_its_object_in_hand(segmented):

@@ -156,6 +156,11 @@ def _format_preview(state: AppState) -> str:
         )
     if preview.empty and not preview.objects:
         return "Nothing was found there. Add a click, or draw a box round the object."
+    if preview.objects and state.has_new_prompts and state.outcome is not Outcome.NONE:
+        return (
+            "The mask is out of date; hatched is a preview of what the new prompts mean. Segment "
+            "frame keeps it, Propagate takes it to the other frames."
+        )
     if preview.objects:
         return (
             "Hatched is a preview. Too much, or too little? Add clicks, with exclude for what is "

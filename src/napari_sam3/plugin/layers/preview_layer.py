@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image
-from napari.utils.colormaps import label_colormap
 from numpy.typing import DTypeLike, NDArray
 
 from napari_sam3.labels.label_stack import LabelStack
+from napari_sam3.plugin.layers.object_colours import object_colours
 from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
 from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count
 from napari_sam3.plugin.layers.transforms import layer_shape
@@ -69,7 +69,6 @@ class _Coloured:
 
     def __init__(self, labels: Any) -> None:
         self._labels = labels
-        self._colours = label_colormap(49, 0.5, 0)  # those of results
         self.shape = (*labels.shape, 4)
         self.ndim = len(self.shape)
         self.dtype = np.dtype(np.uint8)
@@ -88,7 +87,7 @@ class _Coloured:
         shown = labels > 0
         if shown.any():
             ids, places = np.unique(labels[shown], return_inverse=True)
-            colours[shown] = np.rint(255 * self._colours.map(ids)).astype(np.uint8)[places]
+            colours[shown] = np.rint(255 * object_colours(ids)).astype(np.uint8)[places]
         return np.asarray(colours[(..., *of_colours)] if of_colours else colours)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:

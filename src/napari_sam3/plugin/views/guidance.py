@@ -46,7 +46,7 @@ class Guidance(QScrollArea):
         super().showEvent(event)
         sample = QLabel("\n".join("x" * N_LINES), self)
         sample.ensurePolished()
-        self.setFixedHeight(sample.sizeHint().height() + 2)
+        self.setFixedHeight(sample.sizeHint().height() + 8)
         sample.deleteLater()
 
     def text(self) -> str:

@@ -26,7 +26,7 @@ from napari_sam3.plugin.model.object_matching import Remembered
 from napari_sam3.projects import RunNote
 from napari_sam3.projects.session import recall_from
 from napari_sam3.session.session import VideoSession
-from napari_sam3.session.session_state import Said
+from napari_sam3.session.session_state import Said, SessionState
 from napari_sam3.values import Direction, ObjectMask
 
 
@@ -152,6 +152,12 @@ class SessionController:
             dict(self._priors),
             None if project is None else project.run,
         )
+
+    def nothing_told(self) -> Moment | None:
+        """As if nothing had been told yet, for `go_back`; None before there is a session."""
+        if self.session is None:
+            return None
+        return Moment(ref(self.session), SessionState().said(), {}, set(), set(), set(), {}, None)
 
     def go_back(self, moment: Moment) -> None:
         """Have been told what was told at a moment; of another session, the layers say all."""

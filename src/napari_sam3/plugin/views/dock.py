@@ -22,6 +22,7 @@ from napari_sam3.plugin.controllers.tracking_controller import TrackingControlle
 from napari_sam3.plugin.controllers.undo_keys import UndoKeys
 from napari_sam3.plugin.views.dock_lifetime import Lifetime
 from napari_sam3.plugin.views.guidance import Guidance
+from napari_sam3.plugin.views.history_list import HistoryList, add_shortcuts
 from napari_sam3.plugin.views.model_panel import ModelPanel
 from napari_sam3.plugin.views.objects_panel import ObjectsPanel
 from napari_sam3.plugin.views.project_panel import ProjectPanel
@@ -75,6 +76,7 @@ class SegmentAndTrackWidget(QWidget):
         self.tracking_panel = TrackingPanel(self.state)
         self.objects_panel = ObjectsPanel(self.tracking)
         self.undo_keys = UndoKeys(self.tracking)
+        self.history_list = HistoryList(self.tracking)
         self.project_panel = ProjectPanel(self.state, self.project_opener)
         self.settings_panel = SettingsPanel(self.state, self.settings)
         self.guidance = Guidance(self.state)
@@ -126,6 +128,7 @@ class SegmentAndTrackWidget(QWidget):
         self.projects.close()
         self.prompt_tool.close()
         self.undo_keys.close()
+        self.history_list.close()
         self.objects_panel.close()
         self.prefetch.close()
         self.settings.close()
@@ -162,6 +165,7 @@ class SegmentAndTrackWidget(QWidget):
             self.prompt_panel,
             self.tracking_panel,
             self.objects_panel.fields,
+            self.history_list,
             self.project_panel,
             self.settings_panel,
         ):
@@ -193,6 +197,7 @@ class SegmentAndTrackWidget(QWidget):
         self.tracking.ended.connect(self._on_job_ended)
         for event in self._layer_events():
             event.connect(self._on_layers_changed)
+        add_shortcuts(self, self.tracking)
         Lifetime(self, self._on_lifetime_ended)
 
     def _layer_events(self) -> tuple[Any, ...]:

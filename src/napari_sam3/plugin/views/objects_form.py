@@ -68,8 +68,8 @@ class ObjectsForm:
         self.remove = PushButton()
         self.reset = PushButton(
             text="Reset",
-            tooltip="Begin anew: forget all objects and empty the prompt layers made here. "
-            "The labels done so far stay as they are; the next results get a new layer.",
+            tooltip="Begin anew: forget all objects, with their masks and names, and empty the "
+            "prompt layers made here. Ctrl+Z brings all of it back.",
         )
         self.group = FieldGroup("Objects")
         rows = self.group.rows

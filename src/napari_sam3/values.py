@@ -212,6 +212,27 @@ class ObjectPrompt:
         """Whether a person pointed at the object, as against a concept having found it."""
         return len(self.points_xy) > 0 or self.box_xyxy is not None or self.mask is not None
 
+    def says_as(self, other: ObjectPrompt) -> bool:
+        """Whether another one says the same."""
+        return (
+            np.array_equal(self.points_xy, other.points_xy)
+            and np.array_equal(self.point_labels, other.point_labels)
+            and _are_equal(self.box_xyxy, other.box_xyxy)
+            and _are_equal(self.mask, other.mask)
+            and _are_same_masks(self.prior, other.prior)
+        )
+
+
+def _are_equal(one: NDArray[Any] | None, other: NDArray[Any] | None) -> bool:
+    return one is other if one is None or other is None else np.array_equal(one, other)
+
+
+def _are_same_masks(one: ObjectMask | None, other: ObjectMask | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    facts = (one.bbox, one.size, one.score), (other.bbox, other.size, other.score)
+    return facts[0] == facts[1] and np.array_equal(one.crop, other.crop)
+
 
 @dataclass(frozen=True, eq=False)
 class Concept:
@@ -268,6 +289,9 @@ class Journal:
     recall : callable, optional
         Gives what an earlier process had shown on a frame, by object id, however prompts have
         changed since; None where nothing. What a concept finds again there keeps its id.
+    only : frozenset of int, optional
+        Objects whose masks are wanted. A tracker need not give the others, but what it gives of
+        these is what it would give with all.
     """
 
     objects: Mapping[int, Mapping[int, Keyframe]]
@@ -276,6 +300,7 @@ class Journal:
     known: Mapping[int, Mapping[int, ObjectMask]] = field(default_factory=dict)
     found: frozenset[int] = frozenset()
     recall: Callable[[int], Mapping[int, ObjectMask] | None] | None = None
+    only: frozenset[int] | None = None
 
 
 def without_overlap(masks: Mapping[int, ObjectMask]) -> dict[int, ObjectMask]:

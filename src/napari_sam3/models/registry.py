@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,6 +71,9 @@ class ModelEntry:
         None: it needs none.
     speed : str
         Its class: "fast", "medium", "slow", "very slow" (docs/models.md says what that means).
+    begins_anew : bool
+        Whether it sets an object anew on each keyframe, and keeps nothing of what lay before; one
+        with a memory looks further back (`session.stale_frames`).
     is_for_tests : bool
         Not offered to people.
     """
@@ -81,6 +85,7 @@ class ModelEntry:
     devices: Callable[[], tuple[str, ...]] = field(default=_cpu_only)
     weights: Weights | None = None
     speed: str = ""
+    begins_anew: bool = False
     is_for_tests: bool = False
 
     @property
@@ -129,6 +134,7 @@ register_model(
         Capabilities(),
         "napari_sam3.models.optical_flow:OpticalFlowModel",
         speed="fast",
+        begins_anew=True,
     )
 )
 register_model(
@@ -137,6 +143,7 @@ register_model(
         "for tests: discs that move a known step",
         Capabilities(text=True, exemplars=True),
         "napari_sam3.models.fake:FakeModel",
+        begins_anew=True,
         is_for_tests=True,
     )
 )
@@ -281,20 +288,28 @@ def load_model(
 
 
 class LoadedModel:
-    """The model in use, kept from one piece of work to the next; another one takes its place."""
+    """The model in use, kept from one piece of work to the next; another one takes its place.
+
+    Attributes
+    ----------
+    busy : RLock
+        Held by who works aside with the model: another one does not take its place meanwhile.
+    """
 
     def __init__(self) -> None:
+        self.busy = threading.RLock()
         self._model: VideoModel | None = None
         self._asked: tuple[str, str | None, int | None] | None = None
 
     def get(self, name: str, device: str | None, resolution: int | None = None) -> VideoModel:
         """Give the model, as `load_model` loads it if need be."""
         asked = (name, device, resolution)
-        if self._model is None or self._asked != asked:
-            self.close()
-            self._model = load_model(name, device, resolution=resolution)
-            self._asked = asked
-        return self._model
+        with self.busy:
+            if self._model is None or self._asked != asked:
+                self.close()
+                self._model = load_model(name, device, resolution=resolution)
+                self._asked = asked
+            return self._model
 
     def close(self) -> None:
         """Give its memory back."""

@@ -9,7 +9,6 @@ from napari.layers import Labels
 from napari.utils.notifications import show_error, show_info
 
 from napari_sam3.errors import Sam3Error
-from napari_sam3.plugin.controllers.frame_lock import works_with
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController, controllers_in
 
 _MODIFIER = "Meta" if sys.platform == "darwin" else "Control"
@@ -93,9 +92,15 @@ def _find_meant(viewer: Any) -> TrackingController | None:
     active = viewer.layers.selection.active
     if active is None:
         return found[-1] if found else None
-    return next((c for c in found if works_with(c, active) or _is_chosen(c, active)), None)
+    return next((c for c in found if _works_with(c, active)), None)
 
 
-def _is_chosen(tracking: TrackingController, layer: Any) -> bool:
-    """Whether prompts are drawn in a layer of the person's own."""
-    return layer is tracking.state.points or layer is tracking.state.boxes
+def _works_with(tracking: TrackingController, layer: Any) -> bool:
+    """Whether a layer is the chosen video, or holds its prompts or its results."""
+    state, results = tracking.state, tracking.results
+    current = state.current
+    if current is None:
+        return False
+    prompts = current.prompt_layers_in(tracking.viewer.layers) or ()
+    shown = (state.video, state.points, state.boxes, *prompts, results and results.layer)
+    return any(layer is one for one in shown)

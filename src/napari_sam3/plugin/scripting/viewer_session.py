@@ -220,7 +220,7 @@ class ViewerSession:
             )
         session = self._runner.open_session()
         tracking = self._runner.tracking
-        removal, frames = tracking.forget_object(number)
+        removal, [frames] = tracking.forget_objects([number])
         removal.add(self._prompts.remove(number))
         tracking.edits.join_next(removal)
         self._runner.run(session, session.remove_object(number, frames), Phase.ERASING)
@@ -279,6 +279,48 @@ class ViewerSession:
         if skipped:
             warnings.warn(describe_skipped(skipped), stacklevel=2)
         steps = session.track(target, direction, start_frame_index, max_frame_num_to_track)
+        return self._runner.run(session, steps, Phase.TRACKING, on_frame, progress, follow)
+
+    def propagate_from_here(
+        self,
+        frame_index: int,
+        direction: Direction = "both",
+        *,
+        on_frame: OnFrame | None = None,
+        progress: bool = True,
+        follow: bool = False,
+    ) -> int:
+        """Follow what was corrected on a frame as far as that changes anything; other objects stay.
+
+        See `VideoSession.propagate_from_here`. Locked frames stay too, and end the way.
+
+        Parameters
+        ----------
+        frame_index : int
+            0-based; where to begin.
+        direction : "forward", "backward" or "both"
+        on_frame, progress, follow
+            As of `propagate`.
+
+        Returns
+        -------
+        int
+            Frames that were looked at.
+
+        Raises
+        ------
+        MissingPromptError
+            If nothing was corrected there.
+        PropagationRunningError, Exception
+            As of `propagate`.
+        """
+        self._runner.check_open()
+        number = check_frame_index(frame_index, frame_count(self.image_layer, self.axes))
+        session, target, skipped = self._read_prompts(number)
+        if skipped:
+            warnings.warn(describe_skipped(skipped), stacklevel=2)
+        locked = self._results().planes.locked_frames().tolist()
+        steps = session.track_from(target, number, direction, locked)
         return self._runner.run(session, steps, Phase.TRACKING, on_frame, progress, follow)
 
     def stop(self) -> None:

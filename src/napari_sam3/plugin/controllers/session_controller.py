@@ -28,7 +28,7 @@ from napari_sam3.projects import RunNote
 from napari_sam3.projects.session import recall_from
 from napari_sam3.session.propagation import plan_frames
 from napari_sam3.session.session import VideoSession
-from napari_sam3.session.session_state import Said
+from napari_sam3.session.session_state import Said, SessionState
 from napari_sam3.values import Direction, FrameResult, ObjectMask
 
 
@@ -161,6 +161,12 @@ class SessionController:
             None if project is None else project.run,
         )
 
+    def nothing_told(self) -> Moment | None:
+        """As if nothing had been told yet, for `go_back`; None before there is a session."""
+        if self.session is None:
+            return None
+        return Moment(ref(self.session), SessionState().said(), {}, set(), set(), set(), {}, None)
+
     def go_back(self, moment: Moment) -> None:
         """Have been told what was told at a moment; of another session, the layers say all."""
         if self.session is None or moment.session() is not self.session:
@@ -285,7 +291,7 @@ class SessionController:
         """Take an object out of the session, then off `frames`."""
         if self.recorder.project is not None:
             yield from self._begin_session()
-        self.before_job = self.moment()
+        self.before_job = self.before_job or self.moment()
         for key in [key for key in self._told if key[1] == obj_id]:
             self._take_back(key)
         if obj_id in self.object_ids:
@@ -385,7 +391,7 @@ class SessionController:
         """Make the session's prompts those target, with as little work as possible."""
         yield from self._begin_session()
         session = self._open()
-        self.before_job = self.moment()
+        self.before_job = self.before_job or self.moment()
         session.limit_lives(self.is_alive)
         yield from self.recorder.begin(max((i for _, i in target.objects), default=0))
         keys = self._order(target)

@@ -40,6 +40,7 @@ from napari_sam3.plugin.model.tools import Tool
 from napari_sam3.plugin.views.dock_lifetime import Lifetime
 from napari_sam3.plugin.views.guidance import Guidance
 from napari_sam3.plugin.views.help_panel import HELP_KEY, HelpPanel
+from napari_sam3.plugin.views.history_list import HistoryList, add_shortcuts
 from napari_sam3.plugin.views.model_panel import ModelPanel
 from napari_sam3.plugin.views.objects_panel import ObjectsPanel
 from napari_sam3.plugin.views.project_panel import ProjectPanel
@@ -104,6 +105,7 @@ class SegmentAndTrackWidget(QWidget):
         self.tracking_panel = TrackingPanel(self.state)
         self.objects_panel = ObjectsPanel(self.tracking)
         self.undo_keys = UndoKeys(self.tracking)
+        self.history_list = HistoryList(self.tracking)
         self.project_panel = ProjectPanel(self.state, self.project_opener)
         self.review_panel = ReviewPanel(self.review)
         self.settings_panel = SettingsPanel(self.state, self.settings)
@@ -186,6 +188,7 @@ class SegmentAndTrackWidget(QWidget):
         self.keys.close()
         self.prompt_tool.close()
         self.undo_keys.close()
+        self.history_list.close()
         self.objects_panel.close()
         self.prefetch.close()
         self.review_panel.close_panel()
@@ -226,7 +229,7 @@ class SegmentAndTrackWidget(QWidget):
             self.tracking_panel.group,
             self.prompt_panel.group,
             self.video_panel.group,
-            # the list of what can be undone
+            self.history_list.group,
             self.project_panel.group,  # the button that exports
             self.settings_panel.group,
         ):
@@ -272,6 +275,7 @@ class SegmentAndTrackWidget(QWidget):
         self.tracking.ended.connect(self._on_job_ended)
         for event in self._layer_events():
             event.connect(self._on_layers_changed)
+        add_shortcuts(self, self.tracking)
         Lifetime(self, self._on_lifetime_ended)
         KeptView(self, partial(read_zoom, self.viewer), partial(set_zoom, self.viewer))
 

@@ -102,6 +102,10 @@ class StaleFrames:
         """Those of all objects that have any."""
         return {i: ranges for i, ranges in list(self._ranges.items()) if ranges}
 
+    def put_back(self, ranges: Mapping[int, tuple[range, ...]]) -> None:
+        """Be what `of_all` gave once."""
+        self._ranges = dict(ranges)
+
     def holds(self, obj_id: int, frame_index: int) -> bool:
         """Whether a frame is one of them."""
         return any(frame_index in one for one in self.of(obj_id))

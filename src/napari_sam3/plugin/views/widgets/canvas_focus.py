@@ -106,9 +106,9 @@ class CanvasFocus(QObject):
             self.give_back()
 
     def _on_focus_changed(self, before: QWidget | None, now: QWidget | None) -> None:
-        if before is None or now is not None or not self._dock.isAncestorOf(before):
-            return
-        if not (before.isEnabled() and before.isVisible()):
+        # the window has it when something was pressed that is closed, or takes no focus
+        is_lost = now is None and before is not None and self._dock.isAncestorOf(before)
+        if now is self._dock.window() or (is_lost and is_closing(before)):
             self.give_back()
 
 

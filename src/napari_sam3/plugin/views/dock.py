@@ -47,7 +47,7 @@ from napari_sam3.plugin.views.project_panel import ProjectPanel
 from napari_sam3.plugin.views.prompt_panel import PromptPanel
 from napari_sam3.plugin.views.review_panel import ReviewPanel
 from napari_sam3.plugin.views.settings_panel import SettingsPanel
-from napari_sam3.plugin.views.timeline_view import close_timeline, show_timeline
+from napari_sam3.plugin.views.timeline_dock import close_timeline, show_timeline
 from napari_sam3.plugin.views.tool_strip import ToolStrip
 from napari_sam3.plugin.views.tracking_panel import TrackingPanel
 from napari_sam3.plugin.views.video_panel import VideoPanel

@@ -38,6 +38,7 @@ from napari_sam3.plugin.controllers.tracking_controller import TrackingControlle
 from napari_sam3.plugin.controllers.undo_keys import UndoKeys
 from napari_sam3.plugin.model.tools import Tool
 from napari_sam3.plugin.views.dock_lifetime import Lifetime
+from napari_sam3.plugin.views.export_dialog import ExportDialog
 from napari_sam3.plugin.views.guidance import Guidance
 from napari_sam3.plugin.views.help_panel import HELP_KEY, HelpPanel
 from napari_sam3.plugin.views.history_list import HistoryList, add_shortcuts
@@ -161,6 +162,10 @@ class SegmentAndTrackWidget(QWidget):
         """Follow what was corrected from the frame on screen, as far as that changes anything."""
         self._do(self.tracking.propagate_from_here)
 
+    def export(self) -> None:
+        """Ask for a format and a place, and write the results there."""
+        ExportDialog(self.tracking, self).exec()
+
     def stop(self) -> None:
         """Stop before the next frame; what is done stays."""
         self.tracking.stop()
@@ -263,6 +268,7 @@ class SegmentAndTrackWidget(QWidget):
             (track.segment, self.segment_frame),
             (track.propagate, self.propagate),
             (track.from_here, self.propagate_from_here),
+            (self.project_panel.export, self.export),
             (track.stop, self.stop),
             (objects.reset, self.reset),
             (self.prompt_panel.next, lambda: self._do(self.tools.next_object)),

@@ -9,8 +9,7 @@ from typing import Any
 
 from napari.layers import Points, Shapes
 from psygnal import Signal
-from qtpy.QtCore import QObject, Qt, QTimer
-from qtpy.QtCore import Signal as QtSignal
+from qtpy.QtCore import QObject, Qt, QTimer, Signal as QtSignal
 
 from napari_sam3.errors import MissingPromptError, Sam3Error
 from napari_sam3.plugin.controllers.session_controller import SessionController, Setup

@@ -422,7 +422,7 @@ def test_a_slow_model_previews_on_enter(ready, settle, slow, qtbot):
     ready.viewer.dims.set_current_step(0, 3)
     click(ready, 50, 50, t=3, obj_id=2)
     assert settle(ready, 3) == {}
-    assert told == [6.0]
+    assert told[-1] == 6.0
     assert "press Enter" in ready.guidance.text()
     ready.viewer.layers.selection.active = ready.state.points
     canvas, _ = canvas_place(ready, 0, 0)
@@ -508,7 +508,7 @@ def test_the_embedded_model_answers_the_same(open_dock, disc_film, settle, work)
     dock.models.choose("optical-flow")
     dock.new_prompts()
     click(dock, 40, 34)
-    draw_box(dock)
+    dock.state.boxes.add_rectangles([[0, 60, 64], [0, 60, 96], [0, 92, 96], [0, 92, 64]])
     dock.state.boxes.features = dock.state.boxes.features.assign(object=2)
     shown = settle(dock)
     assert sorted(shown) == [1, 2]

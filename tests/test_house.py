@@ -92,7 +92,7 @@ ROOMS = (
     ("export",),
     ("imports",),
     ("projects",),
-    ("batch",),
+    ("review", "batch"),
     ("plugin", "cli"),
 )
 

@@ -82,6 +82,10 @@ class LineageError(Sam3Error, ValueError):
     """A division that can't be: a cycle, a second mother, a birth after the division."""
 
 
+class LockedObjectError(Sam3Error, ValueError):
+    """A change of an object that a person has locked; nothing was changed."""
+
+
 class StoreError(Sam3Error, OSError):
     """Results that can't be kept on disk, or read from there."""
 

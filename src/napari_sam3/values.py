@@ -289,6 +289,9 @@ class Journal:
     recall : callable, optional
         Gives what an earlier process had shown on a frame, by object id, however prompts have
         changed since; None where nothing. What a concept finds again there keeps its id.
+    only : frozenset of int, optional
+        Objects whose masks are wanted. A tracker need not give the others, but what it gives of
+        these is what it would give with all.
     """
 
     objects: Mapping[int, Mapping[int, Keyframe]]
@@ -297,6 +300,7 @@ class Journal:
     known: Mapping[int, Mapping[int, ObjectMask]] = field(default_factory=dict)
     found: frozenset[int] = frozenset()
     recall: Callable[[int], Mapping[int, ObjectMask] | None] | None = None
+    only: frozenset[int] | None = None
 
 
 def without_overlap(masks: Mapping[int, ObjectMask]) -> dict[int, ObjectMask]:

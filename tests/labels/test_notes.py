@@ -7,7 +7,7 @@ import pytest
 
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.label_store import LabelStore
-from napari_sam3.labels.object_notes import ObjectNote
+from napari_sam3.labels.object_notes import SOURCES, ObjectNote
 
 SHAPE = (5, 20, 30)
 PAINTED = ObjectNote(None, "painted")
@@ -134,3 +134,51 @@ def test_refuses_a_frame_that_is_not_there(stack, frame_index):
             call(frame_index)
     with pytest.raises(IndexError):
         stack.draw(frame_index, two_objects())
+
+
+def test_tells_which_frames_changed_since_it_was_asked(stack):
+    frames, moment = stack.changed_since(-1)
+    assert frames.tolist() == [1]
+    assert stack.changed_since(moment) == (pytest.approx([]), moment)
+    stack.draw(4, two_objects())
+    stack[1, 0, 0] = 2
+    stack.annotate(3, {1: PAINTED})
+    stack.lock(2)
+    frames, later = stack.changed_since(moment)
+    assert frames.tolist() == [1, 2, 3, 4]
+    stack.lock(2)  # as it is
+    assert not stack.draw(2, two_objects())  # locked
+    assert stack.changed_since(later)[0].size == 0
+    assert stack.changed_since(-1)[0].tolist() == [1, 2, 3, 4]
+
+
+def test_undoing_a_stroke_is_a_change_too(stack):
+    before = int(stack[1, 3, 3])
+    stack[1, 3, 3] = 2
+    stack[1, 3, 3] = before
+    _, moment = stack.changed_since(-1)
+    stack.take_edits({1, 2})
+    assert stack.notes(1) == FOUND
+    assert stack.changed_since(moment)[0].tolist() == [1]
+
+
+def test_notes_of_many_frames_come_in_one_table(stack):
+    stack.draw(3, two_objects(), {2: ObjectNote(None, "imported")})
+    rows = stack.noted([3, 0, 1])
+    assert rows["place"].tolist() == [0, 2, 2]
+    assert rows["id"].tolist() == [2, 1, 2]
+    assert [SOURCES[i] for i in rows["source"]] == ["imported", "propagated", "prompt"]
+    np.testing.assert_array_equal(rows["score"], [np.nan, 0.9, 0.5])
+    assert len(stack.noted([])) == 0
+
+
+def test_a_painted_mask_is_known_again_and_one_wiped_off_is_none(stack):
+    assert stack.painted_masks(1) == {}
+    stack[1, 3, 3] = 0
+    painted = dict(stack.painted_masks(1))
+    assert painted.keys() == {1}
+    stack[1, 2:8, 2:8] = 0
+    assert stack.painted_masks(1) == {1: 0}
+    stack[1, 2:8, 2:8] = 1
+    stack[1, 3, 3] = 0
+    assert stack.painted_masks(1) == painted

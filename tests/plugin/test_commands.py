@@ -11,9 +11,8 @@ from napari_sam3.labels.lineage import Division
 from napari_sam3.labels.object_notes import PAINTED, ObjectNote
 from napari_sam3.plugin.controllers.commands import (
     AddPrompts,
-    DrawResult,
+    ChangeFrames,
     EditTable,
-    FrameState,
     LockFrame,
     MergeObjects,
     MovePrompt,
@@ -403,57 +402,65 @@ def test_what_is_open_elsewhere_is_not_changed(history):
 # -------------------------------------------------------------------------- results
 
 
+def draw(layer, frames, **options):
+    """A command that draws frames: labels and notes, by frame index."""
+
+    def edit(planes):
+        for n, (labels, notes) in frames.items():
+            planes.draw(n, labels, notes)
+
+    return ChangeFrames(layer, "draw results", edit, **options)
+
+
 def test_results_are_drawn_over(history, results, planes):
-    frame = np.where(frame_of(1) == 1, 2, 0)
-    states = {
-        1: FrameState.pack(planes, frame, {2: FOUND}),
-        5: FrameState.pack(planes, frame_of(5), {1: FOUND, 2: FOUND}),
-    }
-    check_both_ways(history, DrawResult(results, states), lambda: frames_of(results))
+    frame, before = np.where(frame_of(1) == 1, 2, 0), planes.snapshot([1, 5])
+    command = draw(results, {1: (frame, {2: FOUND}), 5: (frame_of(5), {1: FOUND, 2: FOUND})})
+    check_both_ways(history, command, lambda: frames_of(results))
     np.testing.assert_array_equal(planes[1], frame)
     assert planes.notes(1) == {2: FOUND}
-    assert history.done[-1].memory_bytes == sum(
-        len(part) for n in (1, 5) for part in before_of(planes, n)
-    )
+    assert command.frames == (1, 5)
+    assert history.done[-1].memory_bytes == before.memory_bytes > 0
 
 
-def before_of(planes, n):
-    """What was on a frame of `planes` at first, as a command keeps it."""
-    frame = frame_of(n) if n < 5 else np.zeros(SHAPE[1:], np.uint16)
-    return FrameState.pack(planes, frame, {1: FOUND, 2: UNSURE} if n < 5 else {})
+def test_a_frame_that_was_never_processed_is_so_again(history, results, planes):
+    command = draw(results, {5: (frame_of(5), {1: FOUND}), 1: (planes[1], planes.notes(1))})
+    assert history.do(command)
+    assert command.frames == (5,)  # the other one is as it was
+    history.undo()
+    assert not planes.is_processed(5)
+    history.redo()
+    np.testing.assert_array_equal(planes[5], frame_of(5))
 
 
 def test_results_that_were_drawn_already_are_recorded(history, results, planes):
-    before, seen = frames_of(results), {n: FrameState.read(planes, n) for n in (0, 1)}
+    before, log = frames_of(results), planes.log_changes()
     for n in (0, 1):
-        planes.draw(n, frame_of(n + 1), {1: UNSURE})
+        planes.draw(n, frame_of(n + 1), {1: UNSURE}, run=2)
     after = frames_of(results)
-    history.record(DrawResult(results, seen, "propagate"))
+    history.record(ChangeFrames.done(results, "propagate", log.take()))
     history.undo()
     assert frames_of(results) == before
+    assert planes.frames_of_run(2).size == 0
     history.redo()
     assert frames_of(results) == after
+    assert planes.frames_of_run(2).tolist() == [0, 1]
     assert history.undo_label == "propagate"
 
 
 def test_the_layer_shows_what_was_undone(history, results, planes):
     on_screen = []
     results.events.set_data.connect(lambda _: on_screen.append(planes[0].max()))
-    history.do(DrawResult(results, {0: FrameState.pack(planes, np.full(SHAPE[1:], 7))}))
+    history.do(draw(results, {0: (np.full(SHAPE[1:], 7), {})}))
     history.undo()
     assert on_screen == [7, 2]
 
 
-def test_locked_frames_are_drawn_over_by_nobody(history, results, planes):
-    states = {n: FrameState.pack(planes, frame_of(0)) for n in (2, 3)}
+def test_frames_that_were_locked_since_are_changed_by_nobody(history, results, planes):
     before = frames_of(results)
-    with pytest.raises(LayerError, match="frame 3 of 'film objects' is locked; unlock it first"):
-        history.do(DrawResult(results, states))
-    assert frames_of(results) == before
-    history.do(DrawResult(results, {2: states[2]}))
+    history.do(draw(results, {2: (frame_of(0), {})}))
     after = frames_of(results)
     planes.lock(2)
-    with pytest.raises(RequestError, match=r"can't be undone: frame 2 .* is locked"):
+    with pytest.raises(RequestError, match=r"can't be undone: frame 2 .* is locked; unlock it"):
         history.undo()
     planes.lock(2, False)
     assert frames_of(results) == after
@@ -461,12 +468,20 @@ def test_locked_frames_are_drawn_over_by_nobody(history, results, planes):
     assert frames_of(results) == before
 
 
+def test_what_fails_half_way_has_changed_nothing(history, results, planes):
+    before = frames_of(results)
+    with pytest.raises(ValueError, match="shape"):
+        history.do(draw(results, {0: (frame_of(2), {}), 1: (np.ones((2, 2), int), {})}))
+    assert frames_of(results) == before
+    assert not history.can_undo
+
+
 def test_what_is_being_painted_is_drawn_over_by_nobody(history, results, planes):
     planes[2, 0, 0] = 1
     with pytest.raises(LayerError, match=r"frame 2 .* painted in"):
-        history.do(DrawResult(results, {2: FrameState.pack(planes, frame_of(0))}))
+        history.do(MergeObjects(results, 2, 1))
     planes.take_edits([1])
-    assert history.do(DrawResult(results, {2: FrameState.pack(planes, frame_of(0))}))
+    assert history.do(MergeObjects(results, 2, 1))
 
 
 def test_frames_are_locked(history, results, planes):
@@ -586,7 +601,7 @@ def test_a_removal_that_fails_half_way_changes_nothing(
     draw = LabelStack.draw
 
     def draw_until_full(self, frame_index, *args, **options):
-        if frame_index == 2:
+        if frame_index == 2 or not isinstance(frame_index, int):
             raise OSError("the disk is full")
         return draw(self, frame_index, *args, **options)
 
@@ -597,7 +612,7 @@ def test_a_removal_that_fails_half_way_changes_nothing(
     monkeypatch.undo()
     history.do(RemoveObject(results, 2, prompts))
     after = everything()
-    monkeypatch.setattr(LabelStack, "draw", draw_until_full)
+    monkeypatch.setattr(LabelStack, "restore", draw_until_full)
     with pytest.raises(RequestError, match="can't be undone: the disk is full"):
         history.undo()
     assert everything() == after
@@ -631,7 +646,7 @@ def test_a_whole_story_is_undone_step_by_step(history, results, prompts, everyth
     steps = [
         lambda: AddPrompts(points, [[1, 3, 3.0]], {"object": 2}),
         lambda: MovePrompt(shapes, {0: square(2, 6)}),
-        lambda: DrawResult(results, {2: FrameState.pack(planes, frame_of(3), {1: FOUND})}),
+        lambda: draw(results, {2: (frame_of(3), {1: FOUND})}),
         lambda: rename(results, 2, "Bob"),
         lambda: divide(results, 2, [4, 5], 4),
         lambda: LockFrame(results, 2),

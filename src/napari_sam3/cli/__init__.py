@@ -1,4 +1,4 @@
-"""The command line: `napari-sam3 demo | track | batch | open | export | proxy | models | doctor`.
+"""The command line: `napari-sam3 demo`, `track`, `batch`, `open`, `review` and so on.
 
 Only what parsing needs is imported here; each command brings its own.
 """
@@ -140,6 +140,7 @@ def _make_parser() -> argparse.ArgumentParser:
     _add_track(commands)
     _add_batch(commands)
     _add_open(commands)
+    _add_review(commands)
     _add_export(commands)
     _add_proxy(commands)
     _add_models(commands)
@@ -269,6 +270,32 @@ def _add_open(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "propagation that was stopped can go on.",
     )
     open_.add_argument("path", metavar="PROJECT_OR_VIDEO", type=Path)
+
+
+def _add_review(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    review = commands.add_parser(
+        "review",
+        help="list what in results is worth a look",
+        description="List the places of results that are worth a person's look, the most valuable "
+        "first: lost, found again far away, low score, a jump of size or place, in parts, touching "
+        "another object. What was checked in the window is left out.",
+    )
+    review.add_argument(
+        "labels",
+        metavar="LABELS",
+        type=Path,
+        help="a project, or labels of any format that 'export' reads",
+    )
+    review.add_argument(
+        "--most", type=parse.count, metavar="N", help="list no more than N places (default: all)"
+    )
+    review.add_argument("--json", action="store_true", help="print JSON")
+    review.add_argument(
+        "--first-number",
+        type=parse.index,
+        metavar="N",
+        help="the number that frame 0 has in the names of pictures (default: as they tell)",
+    )
 
 
 def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise RequestError(f"{str(path)!r} is what is read; name another folder for results")
     check_free(targets.values(), arguments.overwrite)
     with ExitStack() as stack:
-        labels = stack.enter_context(_open(arguments.labels, arguments.first_number))
+        labels = stack.enter_context(open_results(arguments.labels, arguments.first_number))
         video = None
         place = _find_video(labels, arguments.video, arguments.formats)
         if place is not None:
@@ -48,7 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _open(path: Path, first_number: int | None) -> LabelFile:
+def open_results(path: Path, first_number: int | None) -> LabelFile:
+    """Open a project's results, or labels in a file; what is wrong with a project is told."""
     place = path.expanduser()
     if not is_project(place):
         return open_labels(place, first_number=first_number)

@@ -1,15 +1,16 @@
-"""A colour for every object: those of napari's Labels layer, so that film and window agree."""
+"""A colour for every object: films, label images and the window have the same."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-# RGB of labels 1 to 49; the next begin anew. napari's own, which can't be imported here.
+# RGB of labels 1 to 49; the next begin anew. The first seven are those that people with any colour
+# vision tell apart (Okabe and Ito), the others as a plain Labels layer of napari has them.
 # fmt: off
 _PALETTE = np.array([
-    (120, 37, 6), (91, 213, 248), (146, 137, 232), (108, 2, 193), (71, 58, 159), (171, 236, 138),
-    (143, 173, 178), (134, 144, 154), (254, 247, 28), (247, 68, 59), (3, 78, 57), (113, 178, 96),
+    (86, 180, 233), (230, 159, 0), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167),
+    (0, 114, 178), (134, 144, 154), (254, 247, 28), (247, 68, 59), (3, 78, 57), (113, 178, 96),
     (105, 149, 74), (60, 27, 135), (46, 71, 16), (92, 183, 222), (71, 157, 118), (71, 66, 88),
     (239, 86, 101), (184, 80, 123), (166, 42, 100), (241, 180, 236), (75, 30, 32), (180, 197, 62),
     (156, 96, 47), (138, 67, 27), (216, 190, 154), (180, 125, 189), (166, 94, 164), (96, 122, 52),

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.imports.label_file import LabelFile
-from napari_sam3.labels.label_stack import WHOLE, LabelStack
+from napari_sam3.labels.frame_array import WHOLE
+from napari_sam3.labels.frame_snapshot import FrameState
+from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.object_notes import ObjectNote, pack_notes
 
 
@@ -31,6 +33,11 @@ class FileLabelStack(LabelStack):
         self._unread = np.ones(file.shape[0], bool)
         self._facts["is_processed"][file.processed_frames()] = True
 
+    @property
+    def is_read(self) -> bool:
+        """Whether it is known what is on every frame."""
+        return not self._unread.any()
+
     def notes(self, frame_index: int) -> Mapping[int, ObjectNote]:
         """What is known of the objects on a frame; their source is "imported" until changed."""
         self._look(self._number(frame_index))
@@ -44,6 +51,10 @@ class FileLabelStack(LabelStack):
             if self._unread[frame_index]:
                 self._read(frame_index)
             return super()._look(frame_index)
+
+    def _state(self, frame_index: int) -> FrameState:
+        self._look(frame_index)
+        return super()._state(frame_index)
 
     def _write(self, frame_index: int, rest: tuple[Any, ...], values: NDArray[Any]) -> None:
         with self._lock:

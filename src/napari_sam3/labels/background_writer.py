@@ -16,6 +16,7 @@ MOST_WAITING_BYTES = 8 * 2**20
 RETRY_S = 5.0
 
 Job = tuple[FrameRecord, bytes | None]  # what is known of a frame; its chunk where that is new
+NO_CHUNK = b""  # in place of a chunk: the one that is there goes
 
 
 class BackgroundWriter:

@@ -12,7 +12,6 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -124,6 +123,10 @@ class ChunkFolder:
         with written_whole(self._place(frame_index)) as part:
             part.write_bytes(chunk)
 
+    def remove(self, frame_index: int) -> None:
+        """Take the chunk of a frame away, if there is one."""
+        self._place(frame_index).unlink(missing_ok=True)
+
     def remove_parts(self) -> None:
         """Remove what a killed process has left of chunks."""
         for part in self.path.glob(_PARTS):
@@ -134,7 +137,7 @@ class ChunkFolder:
         """The chunk of a frame; OSError where there is none, or none that can be."""
         return read_plain(self._place(frame_index), self._most_bytes)
 
-    def sizes(self) -> Mapping[int, int]:
+    def sizes(self) -> dict[int, int]:
         """Bytes of every chunk that is there, by frame.
 
         Raises

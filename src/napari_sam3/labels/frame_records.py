@@ -2,7 +2,8 @@
 
 Each line says all that is known of a frame, and holds until a later line of that frame. A line is
 written before the chunk that it tells of; so after a sudden end only the last line can be ahead of
-its chunk, and its crc tells whether it is.
+its chunk, and its crc tells whether it is. A line that brings a frame back to never processed tells
+the crc of the chunk that goes; if that is there still, the next opening removes it.
 """
 
 from __future__ import annotations
@@ -63,6 +64,9 @@ class FrameRecord(NamedTuple):
         Whether the program leaves it alone.
     run : int
         Number of the propagation that drew it last; 0 for none.
+    cleared : int or None
+        Of a frame without a chunk that had one, CRC-32 of that: it was brought back to never
+        processed.
     """
 
     frame_index: int
@@ -70,6 +74,7 @@ class FrameRecord(NamedTuple):
     notes: bytes = b""
     is_locked: bool = False
     run: int = 0
+    cleared: int | None = None
 
     def to_line(self) -> bytes:
         """One line of JSON, with its end."""
@@ -77,6 +82,8 @@ class FrameRecord(NamedTuple):
         if self.chunk is not None:
             said["crc"], said["bytes"] = self.chunk.crc, self.chunk.size
             said["labels"] = [self.chunk.least, self.chunk.greatest]
+        elif self.cleared is not None:
+            said["cleared"] = self.cleared
         notes = unpack_notes(self.notes)
         if notes:
             said["notes"] = {str(obj_id): list(note) for obj_id, note in notes.items()}
@@ -99,7 +106,10 @@ class FrameRecord(NamedTuple):
             chunk = ChunkFacts(crc, _as_integer(said["bytes"], 0), least, greatest)
         notes = {int(i): note for i, note in _as_mapping(said.get("notes", {})).items()}
         run = _as_integer(said.get("run", 0), 0, 2**31 - 1)
-        return cls(frame_index, chunk, pack_notes(notes), said.get("locked") is True, run)
+        cleared = None
+        if chunk is None and "cleared" in said:
+            cleared = _as_integer(said["cleared"], 0, 2**32 - 1)
+        return cls(frame_index, chunk, pack_notes(notes), said.get("locked") is True, run, cleared)
 
 
 class Header(NamedTuple):

@@ -8,31 +8,36 @@ from __future__ import annotations
 
 import operator
 import threading
+import zlib
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from napari_sam3.labels.frame_array import WHOLE
 from napari_sam3.labels.frame_codec import FrameCodec
-from napari_sam3.labels.indexing import fit_values, normalise_key
+from napari_sam3.labels.frame_snapshot import FrameState
+from napari_sam3.labels.indexing import fit_values
+from napari_sam3.labels.object_lock import spare_objects, spare_pixels
 from napari_sam3.labels.object_notes import (
     PAINTED,
     ObjectNote,
     mean_scores,
+    note_rows,
     pack_notes,
     unpack_notes,
 )
+from napari_sam3.labels.restorable_frames import RestorableFrames
 
 _NO_NOTES: Mapping[int, ObjectNote] = MappingProxyType({})
 
 CACHE_BYTES = 64 * 2**20
-WHOLE = (slice(None), slice(None))
 
 
-class LabelStack:
+class LabelStack(RestorableFrames):
     """An array-like of labels, (T, H, W), whose frames are kept squeezed.
 
     Takes memory only for frames that hold a label, and for the frames last used. Indexing works
@@ -42,7 +47,7 @@ class LabelStack:
 
     What is assigned counts as done by hand: the objects touched are noted as painted, and the
     frames are among the edits (`take_edits`). What a program finds is written with `draw`, which
-    leaves locked frames alone.
+    leaves locked frames alone. Frames can be brought back as they were (`snapshot`, `restore`).
 
     Parameters
     ----------
@@ -59,8 +64,6 @@ class LabelStack:
         If `shape` is not three positive numbers or `dtype` is not an integer type.
     """
 
-    ndim = 3
-
     def __init__(
         self,
         shape: tuple[int, int, int],
@@ -75,6 +78,7 @@ class LabelStack:
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         if self.dtype.kind not in "iu":
             raise ValueError(f"dtype is {self.dtype}; labels need an integer type such as uint16")
+        super().__init__()
         self._lock = threading.RLock()
         # views of one element: they have the shapes and cost nothing
         self._background = np.broadcast_to(self.dtype.type(0), self.shape[1:])
@@ -99,24 +103,15 @@ class LabelStack:
                 ("greatest", self.dtype),
             ],
         )
+        self._locked_ids: frozenset[int] = frozenset()
+        # changes are counted; which of them was the last of each frame, 0 for none
+        self._n_changes = 0
+        self._changed_at = np.zeros(self.shape[0], np.int64)
+        self._painted: dict[int, dict[int, int]] = {}  # `painted_masks`, where they were asked for
         # frames changed by hand as they were before, packed, and what was noted on them
         self._edits: dict[int, tuple[bytes | None, bytes]] = {}
 
     # ------------------------------------------------------------ what it is
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        frames, height, width = self.shape
-        return frames * height * width
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that a plain array of this shape would take (see `memory_bytes`)."""
-        return self.size * self.dtype.itemsize
-
-    def __len__(self) -> int:
-        return self.shape[0]
 
     @property
     def memory_bytes(self) -> int:
@@ -154,6 +149,55 @@ class LabelStack:
         """
         return unpack_notes(self._notes.get(self._number(frame_index), b""))
 
+    def noted(self, frame_indices: Sequence[int] | NDArray[np.integer[Any]]) -> NDArray[np.void]:
+        """What is known of the objects on many frames, quickly.
+
+        Returns
+        -------
+        (N,) structured array, a row for each object on each frame
+            `place` of the frame in `frame_indices`; `id`; `score`, NaN for none; `source`, its
+            place in `SOURCES`. By rising place, then id.
+        """
+        with self._lock:
+            return note_rows([self._notes.get(int(i), b"") for i in frame_indices])
+
+    def painted_masks(self, frame_index: int) -> Mapping[int, int]:
+        """A checksum of each mask that is noted as painted on a frame, by id.
+
+        0 is that of an object that was wiped off. Looks at the pixels, once after each change.
+        """
+        frame_index = self._number(frame_index)
+        with self._lock:
+            if frame_index not in self._painted:
+                by_hand = [i for i, note in self.notes(frame_index).items() if note == PAINTED]
+                frame = self._look(frame_index) if by_hand else self._background
+                self._painted[frame_index] = {i: _checksum(frame == i) for i in by_hand}
+            return MappingProxyType(self._painted[frame_index])
+
+    def changed_since(self, moment: int) -> tuple[NDArray[np.intp], int]:
+        """Which frames were drawn, painted in, annotated or locked since a moment.
+
+        Who shows what is known of the frames asks for this now and then; nobody need tell it.
+
+        Parameters
+        ----------
+        moment : int
+            As it was given last; -1 asks for all frames of which anything is known.
+
+        Returns
+        -------
+        (frame indices, moment)
+            Rising, and the moment now.
+        """
+        with self._lock:
+            if moment == self._n_changes:
+                return np.zeros(0, np.intp), moment
+            is_meant = self._changed_at > moment
+            if moment < 0:
+                is_meant = self._facts["is_processed"] | self._facts["is_locked"]
+                is_meant[list(self._notes)] = True
+            return np.flatnonzero(is_meant), self._n_changes
+
     def mean_scores(self) -> dict[int, float | None]:
         """The mean score of each object that is noted; None of one that has none anywhere."""
         with self._lock:
@@ -164,7 +208,9 @@ class LabelStack:
         frame_index = self._number(frame_index)
         with self._lock:
             self._check_writable()
-            self._notes[frame_index] = pack_notes({**self.notes(frame_index), **notes})
+            packed = pack_notes({**self.notes(frame_index), **notes})
+            self._log(frame_index)
+            self._notes[frame_index] = packed
             self._touched(frame_index)
 
     def lock(self, frame_index: int, is_locked: bool = True) -> None:
@@ -183,6 +229,19 @@ class LabelStack:
     def locked_frames(self) -> NDArray[np.intp]:
         """Indices of the locked frames, rising."""
         return np.flatnonzero(self._facts["is_locked"])
+
+    def lock_objects(self, obj_ids: Collection[int]) -> None:
+        """Keep all that is drawn or painted off these objects, and off no others.
+
+        Where they are on a frame they stay, with their notes; where they are not they do not come.
+        """
+        with self._lock:
+            self._locked_ids = frozenset(obj_ids)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it is known what is on every frame."""
+        return True
 
     def frames_of_run(self, run: int) -> NDArray[np.intp]:
         """Indices of the frames that were last drawn by a run of this number, rising."""
@@ -245,61 +304,48 @@ class LabelStack:
                 notes[obj_id] = before[obj_id]
         packed = pack_notes(notes)
         if packed != self._notes.get(frame_index, b""):
+            self._log(frame_index)
             self._notes[frame_index] = packed
             self._touched(frame_index)
 
-    # --------------------------------------------------------- reading, writing
+    # ------------------------------------------------------------ as it was before
 
-    def __getitem__(self, key: Any) -> Any:
-        first, *others = normalise_key(key, self._outline)
-        rest = tuple(others)
-        if isinstance(first, int):
-            with self._lock:
-                part = self._look(first)[rest]
-                return part.copy() if isinstance(part, np.ndarray) else part
-        if isinstance(first, slice):
-            found = np.zeros(self._outline[(first, *rest)].shape, self.dtype)
-            for place, frame_index in enumerate(range(self.shape[0])[first]):
-                with self._lock:
-                    if self._holds_labels(frame_index):
-                        found[place] = self._look(frame_index)[rest]
-            return found
-        if any(isinstance(axis, slice) for axis in rest):
-            frames, places = np.unique(first, return_inverse=True)
-            block = np.stack([self[int(t)] for t in frames]) if frames.size else self[:0]
-            return block[(places.reshape(first.shape), *rest)]
-        t, y, x = np.broadcast_arrays(first, *cast(Any, rest))
-        found = np.zeros(t.shape, self.dtype)
-        for frame_index in np.unique(t):
-            here = t == frame_index
-            with self._lock:
-                found[here] = self._look(int(frame_index))[y[here], x[here]]
-        return found
+    def _state(self, frame_index: int) -> FrameState:
+        self._pack(frame_index)
+        packed = self._fetch(frame_index)  # first: what can't be read is not processed
+        facts = self._facts[frame_index]
+        return FrameState(
+            self.dtype,
+            packed,
+            int(facts["least"]),
+            int(facts["greatest"]),
+            self._notes.get(frame_index, b""),
+            bool(facts["is_processed"]),
+            int(facts["run"]),
+            self._edits.get(frame_index),
+        )
 
-    def __setitem__(self, key: Any, value: Any) -> None:
-        first, *others = normalise_key(key, self._outline)
-        rest = tuple(others)
-        # also finds every index out of range, before anything is changed
-        target = self._outline[(first, *rest)].shape
-        values = fit_values(value, target, self.dtype)
-        self._check_writable()
-        if isinstance(first, int):
-            self._paint(first, rest, values)
-        elif isinstance(first, slice):
-            for place, frame_index in enumerate(range(self.shape[0])[first]):
-                self._paint(frame_index, rest, values[place])
-        elif any(isinstance(axis, slice) for axis in rest):
-            frames, places = np.unique(first, return_inverse=True)
-            with self._lock:
-                block = np.stack([self[int(t)] for t in frames]) if frames.size else self[:0]
-                block[(places.reshape(first.shape), *rest)] = values
-                for frame_index, frame in zip(frames, block, strict=True):
-                    self._paint(int(frame_index), WHOLE, frame)
+    def _put_back(self, frame_index: int, state: FrameState) -> None:
+        self._open.pop(frame_index, None)
+        self._dirty.discard(frame_index)
+        self._notes[frame_index] = state.notes
+        self._edits.pop(frame_index, None)
+        if state.before_edit is not None:
+            self._edits[frame_index] = state.before_edit
+        facts = self._facts
+        facts["run"][frame_index] = state.run
+        facts["least"][frame_index], facts["greatest"][frame_index] = state.least, state.greatest
+        was_processed = self.is_processed(frame_index)
+        facts["is_processed"][frame_index] = state.is_processed
+        if state.is_processed:
+            self._store(frame_index, state.packed or self._codec.pack(self._background))
+        elif was_processed:
+            self._clear(frame_index)
         else:
-            t, y, x = np.broadcast_arrays(first, *cast(Any, rest))
-            for frame_index in np.unique(t):
-                here = t == frame_index
-                self._paint(int(frame_index), (y[here], x[here]), values[here])
+            self._touched(frame_index)
+        self._count_change(frame_index)
+
+    # ------------------------------------------------------------------- writing
 
     def draw(
         self,
@@ -342,11 +388,17 @@ class LabelStack:
             self._check_writable()
             if self.is_locked(frame_index):
                 return False
+            self._log(frame_index)
+            if self._locked_ids:
+                before = self._look(frame_index), self.notes(frame_index)
+                values, notes = spare_objects(before, (values, notes), self._locked_ids)
+                packed = pack_notes(notes)
             self._notes[frame_index] = packed
             if run:
                 self._facts["run"][frame_index] = run
             self._write(frame_index, WHOLE, values)
             self._pack(frame_index)
+            self._count_change(frame_index)
         return True
 
     def flush(self) -> None:
@@ -356,12 +408,6 @@ class LabelStack:
         """Let go of where it is kept; nothing to do in memory."""
 
     # ------------------------------------------------------------- array methods
-
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        if copy is False:
-            raise ValueError("a LabelStack is squeezed: an array of it is always a copy")
-        whole: NDArray[Any] = self[:]
-        return whole if dtype is None else whole.astype(dtype, copy=False)
 
     def max(self, axis: Any = None, out: Any = None, **options: Any) -> Any:
         """Greatest label; of the whole without unsqueezing it."""
@@ -382,7 +428,7 @@ class LabelStack:
             for frame_index in list(self._dirty):
                 self._pack(frame_index)
             other._packed, other._notes = dict(self._packed), dict(self._notes)
-            other._facts = self._facts.copy()
+            other._facts, other._locked_ids = self._facts.copy(), self._locked_ids
         return other
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LabelStack:
@@ -403,7 +449,7 @@ class LabelStack:
             other.draw(frame_index, self[frame_index])
         for name in ("is_processed", "is_locked", "run"):
             other._facts[name] = self._facts[name]
-        other._notes = dict(self._notes)
+        other._notes, other._locked_ids = dict(self._notes), self._locked_ids
         return other
 
     def _extremes(self) -> list[tuple[int, int]]:
@@ -429,6 +475,12 @@ class LabelStack:
 
     def _touched(self, frame_index: int) -> None:
         """A frame was changed by hand, or what is known of it."""
+        self._count_change(frame_index)
+
+    def _count_change(self, frame_index: int) -> None:
+        self._n_changes += 1
+        self._changed_at[frame_index] = self._n_changes
+        self._painted.pop(frame_index, None)
 
     def _holds_labels(self, frame_index: int) -> bool:
         """Whether there may be a label on the frame."""
@@ -443,7 +495,10 @@ class LabelStack:
     def _paint(self, frame_index: int, rest: tuple[Any, ...], values: NDArray[Any]) -> None:
         """Change part of a frame by hand."""
         with self._lock:
+            self._log(frame_index, is_by_hand=True)
             part = self._look(frame_index)[rest]
+            if self._locked_ids:
+                values = spare_pixels(part, values, self._locked_ids)
             changed = part != values
             if np.any(changed):
                 self._remember(frame_index)
@@ -513,6 +568,15 @@ class LabelStack:
             self._packed.pop(frame_index, None)
         else:
             self._packed[frame_index] = packed
+
+    def _clear(self, frame_index: int) -> None:
+        """Keep a frame as never processed; it was processed."""
+        self._packed.pop(frame_index, None)
+
+
+def _checksum(mask: NDArray[np.bool_]) -> int:
+    """Of a mask; 0 of an empty one."""
+    return zlib.crc32(np.packbits(mask).tobytes()) | 1 if mask.any() else 0
 
 
 def _labels_of(values: NDArray[Any]) -> list[int]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from napari_sam3.errors import StoreError, StoreReadOnlyError, UnsafeFileError
-from napari_sam3.labels.background_writer import BackgroundWriter, Job
+from napari_sam3.labels.background_writer import NO_CHUNK, BackgroundWriter, Job
 from napari_sam3.labels.chunk_folder import ChunkFolder, explain_failure
 from napari_sam3.labels.frame_records import (
     ChunkFacts,
@@ -276,6 +276,7 @@ class LabelStore(LabelStack):
             )
 
     def _touched(self, frame_index: int) -> None:
+        super()._touched(frame_index)
         if frame_index in self._dirty:
             self._writer.remind_in(PAINT_DELAY_S, LONGEST_DELAY_S)
         else:
@@ -315,24 +316,35 @@ class LabelStore(LabelStack):
         facts["crc"][frame_index], facts["size"][frame_index] = zlib.crc32(packed), len(packed)
         self._writer.put(self._record(frame_index), packed)
 
+    def _clear(self, frame_index: int) -> None:
+        # the checksum stays: it tells the chunk that goes (`FrameRecord.cleared`)
+        self._facts["size"][frame_index] = 0
+        self._writer.put(self._record(frame_index), NO_CHUNK)
+
     def _lose(self, frame_index: int, error: Exception) -> None:
         """Take a frame for never processed: what is on disk of it can't be read."""
         self._problems.append(f"the labels of frame {frame_index} are lost ({error})")
         self._facts[frame_index] = 0
         self._notes.pop(frame_index, None)
+        self._count_change(frame_index)
 
     # ----------------------------------------------------------------- records
 
     def _record(self, frame_index: int) -> FrameRecord:
         is_processed, is_locked, run, *facts = self._facts[frame_index].item()
-        chunk = ChunkFacts(*facts) if is_processed else None
-        return FrameRecord(frame_index, chunk, self._notes.get(frame_index, b""), is_locked, run)
+        chunk, cleared = (ChunkFacts(*facts), None) if is_processed else (None, facts[0] or None)
+        notes = self._notes.get(frame_index, b"")
+        return FrameRecord(frame_index, chunk, notes, is_locked, run, cleared)
 
     def _learn(self, record: FrameRecord) -> None:
-        is_processed, facts = record.chunk is not None, record.chunk or (0, 0, 0, 0)
+        is_processed, facts = (
+            record.chunk is not None,
+            record.chunk or (record.cleared or 0, 0, 0, 0),
+        )
         self._facts[record.frame_index] = (is_processed, record.is_locked, record.run, *facts)
         if record.notes:
             self._notes[record.frame_index] = record.notes
+        self._count_change(record.frame_index)
 
     def _write_record(self, record: FrameRecord, chunk: bytes | None) -> None:
         """The line first, then the chunk; in the writer's thread."""
@@ -340,7 +352,10 @@ class LabelStore(LabelStack):
         self._records.append(record)
         if chunk is not None:
             try:
-                self._chunks.write(record.frame_index, chunk)
+                if chunk == NO_CHUNK:
+                    self._chunks.remove(record.frame_index)
+                else:
+                    self._chunks.write(record.frame_index, chunk)
             except OSError:
                 self._records.take_back(record)
                 raise

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 Source = Literal["prompt", "propagated", "painted", "imported"]
 SOURCES: tuple[Source, ...] = get_args(Source)
@@ -62,6 +63,16 @@ def unpack_notes(packed: bytes) -> dict[int, ObjectNote]:
         obj_id: ObjectNote(None if math.isnan(score) else score, SOURCES[place])
         for obj_id, score, place in np.frombuffer(packed, _NOTE).tolist()
     }
+
+
+def note_rows(packed: Sequence[bytes]) -> NDArray[np.void]:
+    """The notes of many frames in one table; see `LabelStack.noted`."""
+    found = np.frombuffer(b"".join(packed), _NOTE)
+    rows = np.empty(len(found), [("place", np.intp), *((n, _NOTE[n]) for n in _NOTE.names or ())])
+    for name in _NOTE.names or ():
+        rows[name] = found[name]
+    rows["place"] = np.repeat(np.arange(len(packed)), [len(p) // _NOTE.itemsize for p in packed])
+    return rows
 
 
 def mean_scores(packed: Iterable[bytes]) -> dict[int, float | None]:

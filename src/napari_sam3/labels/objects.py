@@ -1,8 +1,9 @@
-"""What is known of objects beside their masks: name, class, and which came of which."""
+"""What is known of objects beside their masks: name, class, colour, lock, which came of which."""
 
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,11 +11,16 @@ from typing import Any, Literal, SupportsIndex
 
 from psygnal import Signal
 
-from napari_sam3.errors import LineageError
+from napari_sam3.errors import LineageError, LockedObjectError
 from napari_sam3.labels.lineage import Division, check_division
 
 COLUMNS = ("id", "name", "class", "mother", "divides_at")
 """Of a table's rows."""
+
+MORE_COLUMNS = ("begins_at", "ends_at", "color", "locked", "accepted")
+"""That rows have beside them, each where an object has something to say in it."""
+
+_COLOUR = re.compile("#[0-9a-f]{6}")
 
 
 @dataclass(frozen=True)
@@ -31,15 +37,50 @@ class ObjectInfo:
         What it is, as "cell"; empty for none.
     mother : int or None
         The object that it came of by a division.
+    begins_at, ends_at : int or None
+        Its first frame, and the first one after its last, where a person has said so by parting it
+        from another object.
+    color : str
+        Chosen by a person, as "#rrggbb"; empty for the colour that its number has.
+    is_locked : bool
+        Whether it stays as it is: nothing that is propagated, painted or edited changes it.
+    is_accepted : bool
+        Whether a person has said that it is one; asked of those found by a text.
     """
 
     obj_id: int
     name: str = ""
     class_name: str = ""
     mother: int | None = None
+    begins_at: int | None = None
+    ends_at: int | None = None
+    color: str = ""
+    is_locked: bool = False
+    is_accepted: bool = False
 
 
-Aspect = Literal["name", "class", "division", "removal", "renumbering"]
+Aspect = Literal[
+    "name",
+    "class",
+    "division",
+    "life",
+    "color",
+    "lock",
+    "acceptance",
+    "removal",
+    "renumbering",
+]
+
+_ASPECTS: dict[str, Aspect] = {
+    "name": "name",
+    "class_name": "class",
+    "mother": "division",
+    "begins_at": "life",
+    "ends_at": "life",
+    "color": "color",
+    "is_locked": "lock",
+    "is_accepted": "acceptance",
+}
 
 
 @dataclass(frozen=True)
@@ -52,8 +93,8 @@ class TableChange:
         Objects of whom something else is known than before, rising; of a renumbering, old ids and
         new ones.
     what : frozenset of str
-        What is another: "name", "class", "division" (also of the daughters); and "removal" or
-        "renumbering", if that was done.
+        What is another: "name", "class", "division" (also of the daughters), "life", "color",
+        "lock", "acceptance"; and "removal" or "renumbering", if that was done.
     """
 
     ids: tuple[int, ...]
@@ -61,7 +102,7 @@ class TableChange:
 
 
 class ObjectTable:
-    """Names, classes and divisions of a video's objects.
+    """Names, classes, colours, locks and divisions of a video's objects.
 
     It holds those of whom something is known; of any other it gives an `ObjectInfo` that is empty.
     Two tables are equal if they say the same. An object divides at most once and has at most one
@@ -129,8 +170,35 @@ class ObjectTable:
         """Classes of those that have one, by id."""
         return {info.obj_id: info.class_name for info in self if info.class_name}
 
+    @property
+    def colors(self) -> dict[int, str]:
+        """Colours that were chosen, as "#rrggbb", by id."""
+        return {info.obj_id: info.color for info in self if info.color}
+
+    @property
+    def locked_ids(self) -> frozenset[int]:
+        """Objects that are locked."""
+        return frozenset(info.obj_id for info in self._infos.values() if info.is_locked)
+
+    def check_unlocked(self, *obj_ids: int) -> None:
+        """Refuse objects that are locked.
+
+        Raises
+        ------
+        LockedObjectError
+            If one of them is.
+        """
+        locked = sorted(self.locked_ids.intersection(obj_ids))
+        if locked:
+            which = ", ".join(map(str, locked))
+            few = "object" if len(locked) == 1 else "objects"
+            raise LockedObjectError(
+                f"{few} {which} {'is' if len(locked) == 1 else 'are'} locked; unlock first (the "
+                "padlock in the table of objects)"
+            )
+
     def set(self, info: ObjectInfo) -> None:
-        """Replace name and class of an object.
+        """Replace what is known of an object but its mother.
 
         Raises
         ------
@@ -138,7 +206,7 @@ class ObjectTable:
             If `info` names another mother than the table does: that needs the frame of the
             division (`mark_division`).
         ValueError
-            If the id is under 1.
+            If the id is under 1, or the colour is none.
         """
         obj_id = _check_id(info.obj_id)
         if info.mother != self[obj_id].mother:
@@ -146,8 +214,15 @@ class ObjectTable:
                 f"object {obj_id} has mother {self[obj_id].mother}, not {info.mother}; "
                 "mark or unmark a division to change that"
             )
+        color = info.color.strip().lower()
+        if color and not _COLOUR.fullmatch(color):
+            raise ValueError(f"{info.color!r} is no colour; give one as #ff8800, or none")
         tidy = replace(
-            info, obj_id=obj_id, name=_tidy(info.name), class_name=_tidy(info.class_name)
+            info,
+            obj_id=obj_id,
+            name=_tidy(info.name),
+            class_name=_tidy(info.class_name),
+            color=color,
         )
         with self.as_one_change():
             self._put(tidy)
@@ -159,6 +234,18 @@ class ObjectTable:
     def classify(self, obj_id: int, class_name: str) -> None:
         """Say what an object is, or nothing by an empty string."""
         self.set(replace(self[obj_id], class_name=class_name))
+
+    def recolor(self, obj_id: int, color: str) -> None:
+        """Give an object a colour, as "#ff8800"; the colour of its number by an empty string."""
+        self.set(replace(self[obj_id], color=color))
+
+    def lock(self, obj_id: int, is_locked: bool = True) -> None:
+        """Keep all that is propagated, painted or edited off an object, or let it in again."""
+        self.set(replace(self[obj_id], is_locked=is_locked))
+
+    def accept(self, obj_id: int, is_accepted: bool = True) -> None:
+        """Say that an object is one, or take that back."""
+        self.set(replace(self[obj_id], is_accepted=is_accepted))
 
     def remove(self, obj_id: int) -> None:
         """Forget an object, also as mother and daughter; one that is unknown is no error."""
@@ -244,19 +331,19 @@ class ObjectTable:
 
     def _tell(self, before: ObjectTable, done: Collection[Aspect]) -> None:
         """Emit `changed`, if something is known that was not before, or no more."""
-        ids, what = set(), {*done}
+        ids, what = set[int](), {*done}
         for obj_id in {*before.ids, *self.ids}:
             old, new = before[obj_id], self[obj_id]
-            aspects: dict[Aspect, bool] = {
-                "name": old.name != new.name,
-                "class": old.class_name != new.class_name,
-                "division": old.mother != new.mother
-                or before.division_of(obj_id) != self.division_of(obj_id),
+            others = {
+                aspect
+                for field, aspect in _ASPECTS.items()
+                if getattr(old, field) != getattr(new, field)
             }
-            for aspect, is_other in aspects.items():
-                if is_other:
-                    ids.add(obj_id)
-                    what.add(aspect)
+            if before.division_of(obj_id) != self.division_of(obj_id):
+                others.add("division")
+            if others:
+                ids.add(obj_id)
+                what |= others
         if ids:
             self.changed.emit(TableChange(tuple(sorted(ids)), frozenset(what)))
 
@@ -282,12 +369,16 @@ class ObjectTable:
         return self._divisions.get(mother)
 
     def is_alive(self, obj_id: int, frame_index: int) -> bool:
-        """Whether an object may be seen on a frame: born already, and not yet divided."""
+        """Whether an object may be seen on a frame: begun or born already, not ended or divided."""
+        info = self[obj_id]
+        if info.begins_at is not None and frame_index < info.begins_at:
+            return False
+        if info.ends_at is not None and frame_index >= info.ends_at:
+            return False
         division = self._divisions.get(obj_id)
         if division is not None and frame_index >= division.frame_index:
             return False
-        mother = self[obj_id].mother
-        birth = None if mother is None else self._divisions.get(mother)
+        birth = None if info.mother is None else self._divisions.get(info.mother)
         return birth is None or frame_index >= birth.frame_index
 
     def mark_division(self, mother: int, daughters: Sequence[int], frame_index: int) -> None:
@@ -336,7 +427,10 @@ class ObjectTable:
     # ------------------------------------------------------------------- rows
 
     def to_rows(self) -> list[dict[str, str]]:
-        """A row of text an object, with `COLUMNS`, by rising id; for a CSV."""
+        """A row of text an object, by rising id; for a CSV.
+
+        All have `COLUMNS`, and those of `MORE_COLUMNS` that one of them has something to say in.
+        """
         rows = []
         for info in self:
             division = self._divisions.get(info.obj_id)
@@ -346,9 +440,15 @@ class ObjectTable:
                 info.class_name,
                 "" if info.mother is None else str(info.mother),
                 "" if division is None else str(division.frame_index),
+                "" if info.begins_at is None else str(info.begins_at),
+                "" if info.ends_at is None else str(info.ends_at),
+                info.color,
+                "yes" if info.is_locked else "",
+                "yes" if info.is_accepted else "",
             )
-            rows.append(dict(zip(COLUMNS, values, strict=True)))
-        return rows
+            rows.append(dict(zip((*COLUMNS, *MORE_COLUMNS), values, strict=True)))
+        unused = [name for name in MORE_COLUMNS if not any(row[name] for row in rows)]
+        return [{name: row[name] for name in row if name not in unused} for row in rows]
 
     @classmethod
     def from_parents(
@@ -422,12 +522,22 @@ class ObjectTable:
         classes: dict[int, str] = {}
         parents: dict[int, int] = {}
         divides_at: dict[int, int] = {}
+        more: dict[int, dict[str, Any]] = {}
         for number, row in enumerate(rows, 1):
             with _note_problems(problems, f"row {number}"):
                 obj_id = _check_id(_number(row, "id"))
                 if obj_id in names:
                     raise ValueError(f"object {obj_id} comes twice; keep one of its rows")
                 names[obj_id], classes[obj_id] = row.get("name") or "", row.get("class") or ""
+                more[obj_id] = {
+                    "is_locked": row.get("locked") == "yes",
+                    "is_accepted": row.get("accepted") == "yes",
+                }
+                if row.get("color"):
+                    more[obj_id]["color"] = row["color"]
+                for column in ("begins_at", "ends_at"):
+                    if row.get(column):
+                        more[obj_id][column] = _number(row, column)
                 if row.get("divides_at"):
                     divides_at[obj_id] = _number(row, "divides_at")
                 if row.get("mother"):
@@ -437,7 +547,11 @@ class ObjectTable:
             for daughter, mother in parents.items()
             if mother in divides_at
         }
-        return cls.from_parents(parents, begins, names=names, classes=classes, problems=problems)
+        table = cls.from_parents(parents, begins, names=names, classes=classes, problems=problems)
+        for obj_id, said in more.items():
+            with _note_problems(problems, f"object {obj_id}"):
+                table.set(replace(table[obj_id], **said))
+        return table
 
 
 @contextmanager

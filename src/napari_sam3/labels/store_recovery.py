@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -70,6 +70,11 @@ def find_store(chunks_path: Path, records_path: Path, *, mend: bool) -> FoundSto
         records = dict(found.records)
         is_ahead = _take_back_last(found, records, chunks)
         sizes = chunks.sizes()
+        # where a line is lost, it may have told of the chunk that is there
+        for frame_index in () if found.damaged else _find_cleared(records, sizes, chunks):
+            del sizes[frame_index]
+            if mend:
+                chunks.remove(frame_index)
         told = {i: record.chunk.size for i, record in records.items() if record.chunk is not None}
         doubtful = [i for i in sizes.keys() | told.keys() if sizes.get(i) != told.get(i)]
         if not doubtful:
@@ -138,7 +143,10 @@ def _take_back_last(
         crc = zlib.crc32(chunks.read(last.frame_index))
     if crc == last.chunk.crc:
         return False
-    if crc != (None if before is None or before.chunk is None else before.chunk.crc):
+    possible: set[int | None] = {None}
+    if before is not None:
+        possible = {None, before.cleared} if before.chunk is None else {before.chunk.crc}
+    if crc not in possible:
         # not what was there before either: damaged
         records[last.frame_index] = last._replace(chunk=last.chunk._replace(size=-1))
     elif before is None:
@@ -146,6 +154,21 @@ def _take_back_last(
     else:
         records[last.frame_index] = before
     return True
+
+
+def _find_cleared(
+    records: dict[int, FrameRecord], sizes: Mapping[int, int], chunks: ChunkFolder
+) -> list[int]:
+    """Frames that were cleared, and whose chunk is there still."""
+    found = []
+    for frame_index in sizes:
+        record = records.get(frame_index)
+        if record is None or record.cleared is None:
+            continue
+        with suppress(OSError):
+            if zlib.crc32(chunks.read(frame_index)) == record.cleared:
+                found.append(frame_index)
+    return found
 
 
 def _read_doubtful(

@@ -312,10 +312,10 @@ class Project:
     def save_objects(self, objects: ObjectTable) -> None:
         """Keep names, classes and divisions."""
         with self._writing():
-            table = io.StringIO()
-            writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
+            table, rows = io.StringIO(), objects.to_rows()
+            writer = csv.DictWriter(table, rows[0] if rows else COLUMNS, lineterminator="\n")
             writer.writeheader()
-            writer.writerows(objects.to_rows())
+            writer.writerows(rows)
             self._files.write(OBJECTS, table.getvalue())
             self._contents.objects = objects
 
@@ -381,7 +381,13 @@ class Project:
             if self._open_run is not None and not self.frames_left:
                 self._save_run(replace(self._open_run, is_over=True))
 
-    def _save_run(self, run: RunNote) -> None:
+    def put_back_run(self, run: RunNote | None) -> None:
+        """Have an earlier note for the last run's: that one was undone, or done again."""
+        with self._writing():
+            if run != self.run:
+                self._save_run(run)
+
+    def _save_run(self, run: RunNote | None) -> None:
         self._contents.run = run
         self._save_head()
 

@@ -13,6 +13,7 @@ from napari_sam3.labels.measures import measure_labels
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
 from napari_sam3.projects.project import Project
+from napari_sam3.projects.run_progress import still_stale
 from napari_sam3.session.propagation import Propagation
 from napari_sam3.session.session import VideoSession
 from napari_sam3.session.session_prompts import restore_prompts
@@ -75,7 +76,8 @@ def open_session(
         session.limit_lives(project.objects.is_alive)
         if len(project.prompts):
             project.problems += tuple(restore_prompts(session, project.prompts))
-            session.remember(recall_from(project.labels), project.fresh_frames)
+            stale = () if project.run is None else project.run.stale_ranges()
+            session.remember(recall_from(project.labels), project.fresh_frames, stale)
     except BaseException:
         session.close()
         raise
@@ -129,6 +131,13 @@ class ProjectSession:
         """Keep objects that were found or lost on the way, before they are shown or drawn."""
         if self.session.object_ids != self._saved_ids:
             self.save_prompts()
+
+    def note_corrected(self) -> None:
+        """Keep which frames of the last run are stale still, after a `Correction`."""
+        run = self.project.run
+        if run is not None:
+            stale = [part for parts in self.session.stale_frames.values() for part in parts]
+            self.project.put_back_run(still_stale(run, stale))
 
     def is_stopped(
         self, direction: Direction, start: int | None = None, limit: int | None = None

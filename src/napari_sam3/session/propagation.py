@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 
 from napari_sam3.models.base import TrackedFrame, VideoTracker
 from napari_sam3.session.answering import without_doubles
 from napari_sam3.session.session_state import SessionState
-from napari_sam3.values import Direction, FrameResult
+from napari_sam3.values import Direction, FrameResult, ObjectMask
 
 
 class Propagation(Iterator[FrameResult]):
@@ -79,13 +79,18 @@ class Propagation(Iterator[FrameResult]):
         if tracked.objects is None:
             return None  # on the way to the frame wanted
         self._left[0] = leg[1:]
+        result = self._take(tracked.frame_index, tracked.objects)
         if not self._left[0]:
             del self._left[0]
             self._source = None
-        # an object that the model did not find is not there
-        state.judge_newcomers(tracked.objects)
-        rivals = state.pointed_at(tracked.frame_index) - state.removed
-        return state.show(tracked.frame_index, without_doubles(tracked.objects, rivals))
+        return result
+
+    def _take(self, frame_index: int, objects: Mapping[int, ObjectMask]) -> FrameResult:
+        """Show a frame; an object that the model did not find is not there."""
+        state = self._state
+        state.judge_newcomers(objects)
+        rivals = state.pointed_at(frame_index) - state.removed
+        return state.show(frame_index, without_doubles(objects, rivals))
 
     def _track(self, leg: range) -> Iterator[TrackedFrame]:
         """Let the model follow the prompts as they are now."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from numpy.typing import ArrayLike
 
@@ -15,10 +16,11 @@ from napari_sam3.errors import MissingPromptError, PropagationRunningError, Sess
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
 from napari_sam3.session.answering import answer_concept, answer_objects, find_present
+from napari_sam3.session.correction import Correction, plan_correction
 from napari_sam3.session.frames import RgbFrames
 from napari_sam3.session.propagation import Propagation, plan_frames
 from napari_sam3.session.saved_prompts import PromptList
-from napari_sam3.session.session_state import SessionState
+from napari_sam3.session.session_state import Said, SessionState
 from napari_sam3.session.validation import (
     check_contrast_limits,
     check_flag,
@@ -32,6 +34,8 @@ from napari_sam3.session.validation import (
 )
 from napari_sam3.values import Concept, Direction, FrameResult, Keyframe, ObjectMask
 from napari_sam3.video import Video, as_video
+
+_AnyPropagation = TypeVar("_AnyPropagation", bound=Propagation)
 
 
 class VideoSession:
@@ -84,7 +88,7 @@ class VideoSession:
         self._closed = False
         # weak: a propagation that its caller has dropped is over
         self._propagation: Callable[[], Propagation | None] = lambda: None
-        self._state = SessionState(hold_back)
+        self._state = SessionState(len(self.video), hold_back)
 
     # ------------------------------------------------------------- prompts
 
@@ -237,6 +241,11 @@ class VideoSession:
         return self._state.object_ids
 
     @property
+    def found_objects(self) -> frozenset[int]:
+        """Objects that a concept has found, and nobody has pointed at; from any thread, at once."""
+        return self._state.found_objects
+
+    @property
     def first_frames(self) -> dict[int, int]:
         """The first prompted frame of each object that was prompted, by id."""
         ids = set(self.object_ids)
@@ -282,6 +291,49 @@ class VideoSession:
         """
         with self._working():
             self._state.restore(keyframes, concepts, ids)
+
+    def said(self) -> Said:
+        """All that it was told and has answered up to now, for `go_back`; nothing is copied."""
+        with self._lock:
+            return self._state.said()
+
+    def go_back(self, said: Said) -> None:
+        """Have been told only what it was told at a moment of this session, as an undo wants it.
+
+        What is on the frames is asked of `recall` from then on (`remember`, `recall_frames`).
+
+        Raises
+        ------
+        PropagationRunningError
+            While a propagation runs.
+        """
+        with self._working():
+            if self.is_propagating:
+                raise PropagationRunningError(
+                    "a propagation is running on this session; let it end, or cancel it first"
+                )
+            self._state.go_back(said)
+
+    def recall_frames(
+        self,
+        recall: Callable[[int], Mapping[int, ObjectMask] | None],
+        frames: Iterable[int] = (),
+        obj_ids: Iterable[int] = (),
+    ) -> None:
+        """Read anew what is shown on frames: it was changed by others, as by an undo.
+
+        Parameters
+        ----------
+        recall : callable
+            As of `remember`.
+        frames : iterable of int
+            Where what this session knew is not true any more; prompts hold all the same.
+        obj_ids : iterable of int
+            Objects that may be on them.
+        """
+        with self._working():
+            self._state.recall = recall
+            self._state.recall_frames(frames, obj_ids)
 
     # --------------------------------------------------------- propagation
 
@@ -336,18 +388,92 @@ class VideoSession:
         """
         with self._working():
             legs = check_legs(len(self.video), legs)
-            if not self._state.prompted_frames:
+            return self._begin(lambda: Propagation(self._lock, self._tracker, self._state, legs))
+
+    def propagate_from_here(
+        self,
+        frame_index: int,
+        direction: Direction = "both",
+        objects: Collection[int] | None = None,
+        *,
+        stop_at: Collection[int] = (),
+    ) -> Correction:
+        """Follow what was corrected, as far as the correction reaches; nothing else is changed.
+
+        Goes, in either direction, until the result no longer changes (see `Correction`), to the
+        next keyframe of an object, or to the next frame of `stop_at`. Only the objects are shown
+        anew: all others stay what they were, and overlaps are settled as on every frame.
+
+        Parameters
+        ----------
+        frame_index : int
+            0-based; where to begin. It is looked at itself only if nothing was said there.
+        direction : "forward", "backward" or "both"
+        objects : collection of int, optional
+            Those that were corrected; if left out, all whose prompts have changed round that frame,
+            and if none have, those of which something is said on it.
+        stop_at : collection of int
+            Frames that stay as they are: locked ones. Nothing goes beyond them.
+
+        Returns
+        -------
+        Correction
+            Iterator of `FrameResult`; `len` is how many frames it is at most.
+
+        Raises
+        ------
+        MissingPromptError
+            If nothing has changed there that could be followed.
+        UnknownObjectError
+            If there is no such object.
+        PropagationRunningError, RequestError
+            As of `propagate`.
+        """
+        with self._working():
+            start, _ = check_range(len(self.video), direction, frame_index, None)
+            assert start is not None, "it was given"
+            state = self._state
+            if objects is None:
+                changed = state.changed_near(start) or self.prompted_objects(start)
+            else:
+                changed = {check_object_id(i) for i in objects}
+                for obj_id in changed:
+                    state.check_known(obj_id)
+            reaches = plan_correction(
+                len(self.video),
+                direction,
+                start,
+                {i: state.keyframes.get(i, {}) for i in changed},
+                stop_at,
+            )
+            if not reaches:
                 raise MissingPromptError(
-                    "there is nothing to propagate: no prompt has been added; use add_prompt first"
+                    f"nothing is to be followed from frame {start}: correct an object there first "
+                    "(add_prompt), or name the objects that are meant"
                 )
-            if self.is_propagating:
-                raise PropagationRunningError(
-                    "a propagation is running on this session; let it end, close it or cancel it "
-                    "before starting another"
-                )
-            propagation = Propagation(self._lock, self._tracker, self._state, legs)
-            self._propagation = weakref.ref(propagation)
-            return propagation
+            return self._begin(lambda: Correction(self._lock, self._tracker, state, reaches))
+
+    @property
+    def stale_frames(self) -> Mapping[int, tuple[range, ...]]:
+        """Frames not looked at since the prompts of an object were changed, by object id.
+
+        Callable from any thread; never waits.
+        """
+        return self._state.stale.of_all()
+
+    def _begin(self, make: Callable[[], _AnyPropagation]) -> _AnyPropagation:
+        if not self._state.prompted_frames:
+            raise MissingPromptError(
+                "there is nothing to propagate: no prompt has been added; use add_prompt first"
+            )
+        if self.is_propagating:
+            raise PropagationRunningError(
+                "a propagation is running on this session; let it end, close it or cancel it "
+                "before starting another"
+            )
+        propagation = make()
+        self._propagation = weakref.ref(propagation)
+        return propagation
 
     @property
     def is_propagating(self) -> bool:
@@ -416,6 +542,7 @@ class VideoSession:
         self,
         recall: Callable[[int], Mapping[int, ObjectMask] | None],
         earlier: Sequence[range] = (),
+        stale: Sequence[range] = (),
     ) -> None:
         """Let it know what an earlier session had shown; until `reset`.
 
@@ -426,10 +553,13 @@ class VideoSession:
         earlier : sequence of range
             Frames, as they were computed, that are true with the prompts of now: what is asked
             for behind them goes on from there.
+        stale : sequence of range
+            Frames (with step 1) that were computed with other prompts than those of now.
         """
         with self._working():
             self._state.recall = recall
             self._state.earlier = tuple(earlier)
+            self._state.mark_stale(stale)
 
     def reset(self) -> None:
         """Go back to the state just after the start; a running propagation ends."""
@@ -437,7 +567,8 @@ class VideoSession:
             self.cancel()
             self._tracker.close()
             self._tracker = self.model.start(self._frames)
-            self._state = SessionState(self._state.hold_back, self._state.is_alive)
+            state = self._state
+            self._state = SessionState(len(self.video), state.hold_back, state.is_alive)
 
     def close(self) -> None:
         """Give back memory; a running propagation ends. The model stays loaded."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from napari_sam3.errors import RequestError, UnknownObjectError
 from napari_sam3.session.answers import Answers
 from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
+from napari_sam3.session.stale_frames import StaleFrames, frames_between
 from napari_sam3.values import (
     MAX_OBJECT_ID,
     Concept,
@@ -53,6 +55,21 @@ def _check_free(obj_id: int) -> int:
     return obj_id
 
 
+class Said(NamedTuple):
+    """All that a session was told and has answered, at a moment; see `VideoSession.said`."""
+
+    keyframes: Mapping[int, Mapping[int, Keyframe]]
+    concepts: tuple[tuple[int, Concept], ...]
+    removed: frozenset[int]
+    next_id: int
+    issued: frozenset[int]
+    found: frozenset[int]
+    followed: frozenset[int]
+    twins: frozenset[tuple[int, int]]
+    undone: frozenset[int]
+    stale: Mapping[int, tuple[range, ...]]
+
+
 class SessionState:
     """The memory of one session, from its start or its last reset.
 
@@ -62,8 +79,12 @@ class SessionState:
         Of every object ever prompted; removed ones stay, so that text never brings them back.
     concepts : tuple of (frame index, Concept)
         What was looked for.
+    n_frames : int
+        Of the video.
     version : int
         Rises with every change of the prompts.
+    stale : StaleFrames
+        Where prompts have changed since objects were followed.
     hold_back : bool
         What journals say of it.
     answers : Answers
@@ -78,8 +99,12 @@ class SessionState:
     """
 
     def __init__(
-        self, hold_back: bool = False, is_alive: Callable[[int, int], bool] | None = None
+        self,
+        n_frames: int = 0,
+        hold_back: bool = False,
+        is_alive: Callable[[int, int], bool] | None = None,
     ) -> None:
+        self.n_frames = n_frames
         self.hold_back = hold_back
         self.is_alive = is_alive
         self.answers = Answers()
@@ -87,6 +112,7 @@ class SessionState:
         self.concepts: tuple[tuple[int, Concept], ...] = ()
         self.removed: set[int] = set()
         self.version = 0
+        self.stale = StaleFrames()
         self._next_id = 1
         self._issued: set[int] = set()
         self._found: set[int] = set()  # by a concept, before anybody pointed at them
@@ -115,6 +141,16 @@ class SessionState:
         return tuple(sorted(self._issued - self.removed))
 
     @property
+    def found_objects(self) -> frozenset[int]:
+        """Ids of those that a concept has found, and nobody has pointed at."""
+        found = self._found & self._issued - self.removed
+        return frozenset(
+            i
+            for i in found
+            if not any(k.prompt.is_manual for k in list(self.keyframes.get(i, {}).values()))
+        )
+
+    @property
     def prompted_frames(self) -> list[int]:
         """Frames with a prompt that still counts."""
         frames = [f for i in self.object_ids for f in self.keyframes.get(i, {})]
@@ -133,8 +169,10 @@ class SessionState:
                 pointed.add(obj_id)
         return pointed
 
-    def journal(self, leg: range, *, with_removed: bool = False) -> Journal:
-        """The prompts, for a model that is asked for the frames of `leg`."""
+    def journal(
+        self, leg: range, *, with_removed: bool = False, only: Collection[int] | None = None
+    ) -> Journal:
+        """The prompts, for a model that is asked for the frames of `leg`; see `Journal.only`."""
         hidden = set() if with_removed else self.removed
         return Journal(
             {i: dict(k) for i, k in self.keyframes.items() if i not in hidden},
@@ -143,6 +181,7 @@ class SessionState:
             self._known_before(leg, hidden),
             frozenset(self._found),
             None if self.recall is None else self._recalled,
+            None if only is None else frozenset(only),
         )
 
     def _known_before(self, leg: range, hidden: set[int]) -> dict[int, dict[int, ObjectMask]]:
@@ -163,6 +202,19 @@ class SessionState:
             if masks is not None:
                 known[frame_index] = {i: m for i, m in masks.items() if i not in hidden}
         return known
+
+    def mark_stale(self, ranges: Iterable[range]) -> None:
+        """Know that prompts have changed since objects were followed on frames; of any of them."""
+        for obj_id, keyframes in self.keyframes.items():
+            for frames in ranges:
+                self.stale.add(obj_id, frames)
+            for frame_index in keyframes:
+                self.stale.discard(obj_id, range(frame_index, frame_index + 1))
+
+    def changed_near(self, frame_index: int) -> set[int]:
+        """Objects whose prompts have changed so that a frame, or one beside it, is stale."""
+        near = range(frame_index - 1, frame_index + 2)
+        return {i for i in self.object_ids if any(self.stale.holds(i, f) for f in near)}
 
     # -------------------------------------------------------------- checks
 
@@ -210,6 +262,8 @@ class SessionState:
             if not keyframe.prompt.is_manual:
                 self._found.add(obj_id)
             self.keyframes.setdefault(obj_id, {})[frame_index] = keyframe
+            self._note_change(obj_id, frame_index)
+            self.stale.discard(obj_id, range(frame_index, frame_index + 1))
             shown.pop(obj_id, None)
             if keyframe.mask is not None:
                 if keyframe.prompt.is_manual:
@@ -236,8 +290,10 @@ class SessionState:
         shown.pop(obj_id, None)
         if prior is not None:
             shown[obj_id] = PackedMask.pack(prior)
+        self._note_change(obj_id, frame_index)
         if not keyframes:
             del self.keyframes[obj_id]
+            self.stale.forget(obj_id)
             self._issued.discard(obj_id)
             self._undone.add(obj_id)
             for masks in self._shown.values():
@@ -246,8 +302,16 @@ class SessionState:
 
     def remove(self, obj_id: int) -> None:
         """Hide an object for good, and with it what a concept had found in its place."""
-        self.removed |= {obj_id, *(other for one, other in self._twins if one == obj_id)}
+        gone = {obj_id, *(other for one, other in self._twins if one == obj_id)}
+        self.removed |= gone
+        for one in gone:
+            self.stale.forget(one)
         self.version += 1
+
+    def _note_change(self, obj_id: int, frame_index: int) -> None:
+        """What is shown of an object was found with other prompts, up to its next keyframes."""
+        keyframes = self.keyframes[obj_id]
+        self.stale.add(obj_id, frames_between(frame_index, keyframes, self.n_frames))
 
     def _note_twins(self, obj_id: int, mask: ObjectMask, shown: Mapping[int, PackedMask]) -> None:
         for other in shown.keys() & self._found - {obj_id}:
@@ -282,6 +346,52 @@ class SessionState:
         self._next_id = max([ids.next_id, *(i + 1 for i in self._issued)])
         self.version += 1
 
+    def said(self) -> Said:
+        """All that was told and answered."""
+        return Said(
+            {i: dict(frames) for i, frames in self.keyframes.items()},
+            self.concepts,
+            frozenset(self.removed),
+            self._next_id,
+            frozenset(self._issued),
+            frozenset(self._found),
+            frozenset(self._followed),
+            frozenset(self._twins),
+            frozenset(self._undone),
+            self.stale.of_all(),
+        )
+
+    def go_back(self, said: Said) -> None:
+        """Have been told this, and nothing else; what is shown is read from `recall` again."""
+        now, before = self.keyframes, said.keyframes
+        for obj_id in {*now, *before}:
+            one, other = now.get(obj_id, {}), before.get(obj_id, {})
+            self._changed |= {f for f in {*one, *other} if one.get(f) is not other.get(f)}
+        self.keyframes = {i: dict(frames) for i, frames in before.items()}
+        self.concepts, self.removed, self._next_id = said.concepts, set(said.removed), said.next_id
+        self._issued, self._found = set(said.issued), set(said.found)
+        self._followed, self._twins = set(said.followed), set(said.twins)
+        self._undone = set(said.undone)
+        self.stale.put_back(said.stale)
+        self.recall_frames([*self._shown, *(f for k in self.keyframes.values() for f in k)])
+        self.version += 1
+
+    def recall_frames(self, frames: Iterable[int], obj_ids: Iterable[int] = ()) -> None:
+        """Forget what was shown on frames: it is read from `recall`, where no prompt says else.
+
+        `obj_ids` are on them, also if they had lost their last prompt meanwhile.
+        """
+        again = set(frames)
+        self._undone.difference_update(obj_ids)
+        for frame_index in again:
+            self._shown.pop(frame_index, None)
+        for obj_id, keyframes in self.keyframes.items():
+            for frame_index in again & keyframes.keys():
+                mask, shown = keyframes[frame_index].mask, self._shown_on(frame_index)
+                shown.pop(obj_id, None)
+                if mask is not None:
+                    shown[obj_id] = PackedMask.pack(mask)
+
     def list_prompts(self, model: str) -> PromptList:
         """What was looked for, then each object on each frame, as it can be kept."""
         prompts = [
@@ -311,7 +421,22 @@ class SessionState:
     def show(self, frame_index: int, masks: Mapping[int, ObjectMask]) -> FrameResult:
         """Take over a frame; an object that is not in `masks` is not there."""
         self._shown[frame_index] = {i: PackedMask.pack(m) for i, m in masks.items()}
+        self.stale.discard_frame(frame_index)
         return self._visible(frame_index, masks)
+
+    def is_shown(self, frame_index: int) -> bool:
+        """Whether a frame was looked at, here or by an earlier session."""
+        return frame_index in self._shown or self._recalled(frame_index) is not None
+
+    def show_some(self, frame_index: int, masks: Mapping[int, ObjectMask | None]) -> FrameResult:
+        """Take over some objects of a frame (None: not there); all others stay as they are."""
+        shown = self._shown_on(frame_index)
+        for obj_id, mask in masks.items():
+            shown.pop(obj_id, None)
+            if mask is not None:
+                shown[obj_id] = PackedMask.pack(mask)
+            self.stale.discard(obj_id, range(frame_index, frame_index + 1))
+        return self.result(frame_index)
 
     def result(self, frame_index: int) -> FrameResult:
         """What is to be seen on a frame."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -127,6 +129,17 @@ def test_correction_computes_its_object_alone_from_the_nearest_checkpoint(ours, 
     ours.track(ALL)
     again = range(21 // SPACING * SPACING + 1, N_FRAMES)
     assert sorted(count) == [i for i in again if i != 21]
+
+
+def test_of_objects_that_are_not_wanted_nothing_is_computed(ours, count):
+    ours.click(0, 1, [CENTRES[1]], [1])
+    ours.click(0, 2, [CENTRES[2]], [1])
+    wanted = replace(ours.journal, only=frozenset({2}))
+    alone = [t.objects for t in ours.tracker.propagate(wanted, range(8), lambda: 0)]
+    assert len(count) == 7
+    together = ours.track(range(8))
+    assert [sorted(objects) for objects in alone] == [[2]] * 8
+    assert all(np.array_equal(alone[i][2].mask, together[i][2]) for i in range(8))
 
 
 def test_correction_to_nothing_means_gone(ours):

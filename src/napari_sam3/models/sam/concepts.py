@@ -110,6 +110,9 @@ class ConceptTracker:
         self, journal: Journal, frames: range, new_id: Callable[[], int]
     ) -> Iterator[TrackedFrame]:
         """Follow the journal's objects over `frames` (see `VideoTracker.propagate`)."""
+        if journal.only is not None and not journal.only & journal.found:
+            yield from self._objects.propagate(journal, frames, new_id)  # nothing is looked for
+            return
         searches = self._take_up(journal)
         if not searches or not frames:
             yield from self._objects.propagate(journal, frames, new_id)

@@ -121,8 +121,10 @@ class ObjectTracker:
         self._expected = range(0)
         if not frames:
             return
-        ahead = {i: self._tracks[i, frames.step] for i in journal.objects}
-        behind = {i: self._tracks[i, -frames.step] for i in journal.objects}
+        # each on its own: of the others nothing need be computed
+        wanted = [i for i in journal.objects if journal.only is None or i in journal.only]
+        ahead = {i: self._tracks[i, frames.step] for i in wanted}
+        behind = {i: self._tracks[i, -frames.step] for i in wanted}
         late = [i for i in ahead if not ahead[i].reaches(frames[0])]
         if frames.step < 0 or len(late) == len(ahead):
             yield from self._compute([behind[i] for i in late], frames[0], frames[0])

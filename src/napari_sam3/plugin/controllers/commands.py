@@ -7,20 +7,19 @@ before. Undoing a change of prompts or of the table leaves alone what others cha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 from napari.layers import Labels, Points
-from numpy.typing import NDArray
 
-from napari_sam3.errors import LayerError, LineageError, StoreReadOnlyError
-from napari_sam3.labels.frame_codec import FrameCodec
-from napari_sam3.labels.indexing import fit_values
+from napari_sam3.errors import LayerError, StoreReadOnlyError
+from napari_sam3.labels.frame_snapshot import FramesSnapshot
 from napari_sam3.labels.label_stack import LabelStack
-from napari_sam3.labels.object_notes import PAINTED, ObjectNote, pack_notes, unpack_notes
-from napari_sam3.labels.objects import ObjectTable
+from napari_sam3.labels.object_notes import ObjectNote
+from napari_sam3.labels.objects import ObjectInfo, ObjectTable
+from napari_sam3.plugin.controllers.relabeling import Relabeling, find_sightings, plan_merge
 from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.label_planes import is_read_only, planes_of
 from napari_sam3.plugin.layers.prompt_items import (
@@ -240,16 +239,19 @@ class EditTable(Command):
                 raise
 
 
+_SAID = [field.name for field in fields(ObjectInfo) if field.name not in ("obj_id", "mother")]
+
+
 def _carry_over(table: ObjectTable, before: ObjectTable, after: ObjectTable) -> None:
     """Change a table where one copy differs from the other; what else it says stays."""
     for division in before.divisions:
         if after.division_of(division.mother) != division:
             table.unmark_division(division.mother)
     for obj_id in {*before.ids, *after.ids}:
-        if before[obj_id].name != after[obj_id].name:
-            table.rename(obj_id, after[obj_id].name)
-        if before[obj_id].class_name != after[obj_id].class_name:
-            table.classify(obj_id, after[obj_id].class_name)
+        old, new = before[obj_id], after[obj_id]
+        said = {f: getattr(new, f) for f in _SAID if getattr(old, f) != getattr(new, f)}
+        if said:
+            table.set(replace(table[obj_id], **said))
     for division in after.divisions:
         if before.division_of(division.mother) != division:
             table.mark_division(*division)
@@ -258,111 +260,126 @@ def _carry_over(table: ObjectTable, before: ObjectTable, after: ObjectTable) -> 
 # -------------------------------------------------------------------------- results
 
 
-class FrameState(NamedTuple):
-    """The labels of a frame and the notes on them, squeezed."""
+class ChangeFrames(Command):
+    """Change frames of results: their labels, and the notes on them.
 
-    labels: bytes
-    notes: bytes
-
-    @classmethod
-    def pack(
-        cls, planes: LabelStack, labels: Any, notes: Mapping[int, ObjectNote] | None = None
-    ) -> FrameState:
-        """Squeeze an (H, W) frame that belongs into these planes."""
-        size, dtype = planes.shape[1:], planes.dtype
-        packed = FrameCodec(size, dtype).pack(fit_values(labels, size, dtype))
-        return cls(packed, pack_notes(notes or {}))
-
-    @classmethod
-    def read(cls, planes: LabelStack, frame_index: int) -> FrameState:
-        """A frame as it is now."""
-        return cls.pack(planes, planes[frame_index], planes.notes(frame_index))
-
-    def unpack(self, planes: LabelStack) -> tuple[NDArray[Any], dict[int, ObjectNote]]:
-        """The (H, W) labels, and the notes."""
-        codec = FrameCodec(planes.shape[1:], planes.dtype)
-        return codec.unpack(self.labels), unpack_notes(self.notes)
-
-
-class DrawFrame(Command):
-    """Replace a frame of results and the notes on it; see `DrawResult`."""
-
-    def __init__(
-        self, layer: Labels, frame_index: int, state: FrameState, changes_locked: bool = False
-    ) -> None:
-        self.label = f"draw frame {frame_index}"
-        self.memory_bytes = sum(map(len, state))
-        self._layer = layer
-        self._frame_index = frame_index
-        self._state = state  # what is there before it is done, or undone, changes places with it
-        self._changes_locked = changes_locked
-
-    def do(self) -> bool:
-        """Draw it, and keep what was there."""
-        planes, frame_index, state = stack_of(self._layer), self._frame_index, self._state
-        if planes.is_edited(frame_index):
-            raise LayerError(
-                f"frame {frame_index} of {self._layer.name!r} was painted in and that was not "
-                "taken over yet; press Segment frame first"
-            )
-        is_locked = planes.is_locked(frame_index)
-        if is_locked and not self._changes_locked:
-            raise LayerError(
-                f"frame {frame_index} of {self._layer.name!r} is locked; unlock it first"
-            )
-        before = FrameState.read(planes, frame_index)
-        if is_locked:
-            planes.lock(frame_index, False)
-        try:
-            planes.draw(frame_index, *state.unpack(planes))
-        finally:
-            if is_locked:
-                planes.lock(frame_index)
-        self._state, self.memory_bytes = before, sum(map(len, before))
-        return before != state
-
-    def undo(self) -> None:
-        """The same: what was there before is what is drawn."""
-        self.do()
-
-
-class DrawResult(CommandGroup):
-    """Draw results over frames of a layer.
+    Undone, they are as they were before, also never processed.
 
     Parameters
     ----------
     layer : Labels
         Of results: its labels are a `LabelStack`.
-    states : mapping of frame index to FrameState
-        What shall be there; of a command to be recorded: what was there.
     label : str
         What it does.
+    edit : callable
+        Changes the labels.
     changes_locked : bool
-        Whether frames that are locked are changed too, and stay locked; else that is an error.
+        Whether frames that were locked are changed too, and stay locked; else that is an error.
     """
 
     def __init__(
         self,
         layer: Labels,
-        states: Mapping[int, FrameState],
-        label: str = "draw results",
+        label: str,
+        edit: Callable[[LabelStack], object] = lambda _planes: None,
         *,
         changes_locked: bool = False,
     ) -> None:
-        drawn = (DrawFrame(layer, n, state, changes_locked) for n, state in states.items())
-        super().__init__(label, drawn)
+        self.label = label
         self._layer = layer
+        self._edit = edit
+        self._changes_locked = changes_locked
+        self._other: FramesSnapshot | None = None  # until it is done
+
+    @classmethod
+    def done(
+        cls, layer: Labels, label: str, before: FramesSnapshot, *, changes_locked: bool = False
+    ) -> ChangeFrames:
+        """To be recorded: frames that were changed already, as they were before."""
+        command = cls(layer, label, changes_locked=changes_locked)
+        command._keep(before)
+        return command
+
+    @property
+    def frames(self) -> tuple[int, ...]:
+        """The frames that are changed; empty until it is done."""
+        return () if self._other is None else self._other.frames
 
     def do(self) -> bool:
-        """Draw them all, or none if one fails."""
-        is_changed = super().do()
+        """Change them; again, so that it comes to the same."""
+        if self._other is not None:
+            self._change_places(self._other)
+            return True
+        planes = stack_of(self._layer)
+        log = planes.log_changes()
+        try:
+            self._edit(planes)
+        except BaseException:
+            planes.restore(log.take())
+            raise
+        before = log.take()
+        now = planes.snapshot(before.frames)
+        self._keep(before.without(now))
+        planes.restored.emit(self.frames)
         self._layer.refresh()
-        return is_changed
+        return bool(self.frames)
 
     def undo(self) -> None:
-        """Draw what was there before."""
-        super().undo()
+        """Bring back what was there before."""
+        assert self._other is not None, "it was done before it is undone"
+        self._change_places(self._other)
+
+    def _change_places(self, other: FramesSnapshot) -> None:
+        planes = stack_of(self._layer)
+        if not self._changes_locked:
+            for frame_index in other.frames:
+                check_unlocked(self._layer, planes, frame_index)
+        now = planes.snapshot(other.frames)
+        planes.restore(other)
+        self._keep(now)
         self._layer.refresh()
+
+    def _keep(self, other: FramesSnapshot) -> None:
+        self._other, self.memory_bytes = other, other.memory_bytes
+
+
+def check_unlocked(layer: Labels, planes: LabelStack, frame_index: int) -> None:
+    """Refuse to change a frame that is locked.
+
+    Raises
+    ------
+    LayerError
+        If it is.
+    """
+    if planes.is_locked(frame_index):
+        raise LayerError(f"frame {frame_index} of {layer.name!r} is locked; unlock it first")
+
+
+def draw_over(
+    layer: Labels,
+    planes: LabelStack,
+    frame_index: int,
+    labels: Any,
+    notes: Mapping[int, ObjectNote],
+) -> None:
+    """Draw a frame as a whole, a locked one too; it stays locked.
+
+    Raises
+    ------
+    LayerError
+        If it was painted in and nobody has heard of that.
+    """
+    if planes.is_edited(frame_index):
+        raise LayerError(
+            f"frame {frame_index} of {layer.name!r} was painted in and that was not "
+            "taken over yet; press Segment frame first"
+        )
+    is_locked = planes.is_locked(frame_index)
+    planes.lock(frame_index, False)
+    try:
+        planes.draw(frame_index, labels, notes)
+    finally:
+        planes.lock(frame_index, is_locked)
 
 
 class LockFrame(Command):
@@ -424,24 +441,66 @@ class RemoveObject(CommandGroup):
     def __init__(
         self, layer: Labels, obj_id: int, prompt_layers: Iterable[PromptLayer] = ()
     ) -> None:
-        planes = stack_of(layer)
-        states = {}
-        for frame_index, labels, notes in _find_frames(planes, obj_id):
-            if not planes.is_locked(frame_index):
-                labels[labels == obj_id] = 0
-                notes.pop(obj_id, None)
-                states[frame_index] = FrameState.pack(planes, labels, notes)
+        stack_of(layer)
         label = f"remove object {obj_id}"
+
+        def erase(planes: LabelStack) -> None:
+            for frame_index in find_sightings(planes, [obj_id]).frames[obj_id]:
+                if not planes.is_locked(frame_index):
+                    labels, notes = planes[frame_index], dict(planes.notes(frame_index))
+                    labels[labels == obj_id] = 0
+                    notes.pop(obj_id, None)
+                    draw_over(layer, planes, frame_index, labels, notes)
+
         commands: list[Command] = [EditTable(layer, label, lambda t: t.remove(obj_id))]
         commands += [RemovePrompts(one, find_items(one, obj_id)) for one in prompt_layers]
-        super().__init__(label, [*commands, DrawResult(layer, states)])
+        super().__init__(label, [*commands, ChangeFrames(layer, label, erase)])
 
 
-class MergeObjects(CommandGroup):
+class Relabel(CommandGroup):
+    """Give objects other ids, as planned: in labels, notes, prompts, and what is known of them.
+
+    To be done at once: it is made of how things are now. On locked frames the objects have other
+    ids, too; they stay locked.
+
+    Parameters
+    ----------
+    layer : Labels
+        Of results.
+    plan : Relabeling
+        What becomes of whom.
+    renamed : iterable of (layer, mapping of index to id)
+        Prompts that are another object's then.
+    frames : Command, optional
+        What has changed the frames already; they are changed by this if left out.
+    """
+
+    def __init__(
+        self,
+        layer: Labels,
+        plan: Relabeling,
+        renamed: Iterable[tuple[PromptLayer, Mapping[int, int]]] = (),
+        frames: Command | None = None,
+    ) -> None:
+        def draw(planes: LabelStack) -> None:
+            for frame_index in plan.frames:
+                relabel_frame(layer, planes, plan, frame_index)
+
+        changed = frames or ChangeFrames(layer, plan.label, draw, changes_locked=True)
+        moved = [MovePrompt(one, features={"object": named}) for one, named in renamed if named]
+        super().__init__(
+            plan.label, [EditTable(layer, plan.label, plan.edit_table), *moved, changed]
+        )
+
+
+def relabel_frame(layer: Labels, planes: LabelStack, plan: Relabeling, frame_index: int) -> None:
+    """Draw one frame as a plan says; from any thread."""
+    drawn = plan.edit(frame_index, planes[frame_index], planes.notes(frame_index))
+    draw_over(layer, planes, frame_index, *drawn)
+
+
+class MergeObjects(Relabel):
     """Make one object of two: prompts, labels, notes, what is known of it.
-
-    To be done at once: it is made of how things are now. On locked frames the object has the new
-    id, too; they stay locked.
 
     Parameters
     ----------
@@ -457,59 +516,25 @@ class MergeObjects(CommandGroup):
     Raises
     ------
     LineageError
-        When it is done: if both divide, or have two mothers, or one comes of the other.
+        If it is one object. When it is done: if both divide, or have two mothers, or one comes of
+        the other.
     """
 
     def __init__(
         self, layer: Labels, obj_id: int, into: int, prompt_layers: Iterable[PromptLayer] = ()
     ) -> None:
-        if obj_id == into:
-            raise LineageError(f"object {obj_id} can't be merged with itself; choose another one")
-        planes = stack_of(layer)
-        states = {}
-        for frame_index, labels, notes in _find_frames(planes, obj_id):
-            there = [i for i in (into, obj_id) if (labels == i).any()]
-            known = [notes[i] for i in there or (into, obj_id) if i in notes]
-            labels[labels == obj_id] = into
-            notes.pop(obj_id, None)
-            if known:  # an area that is painted in part is what a person drew
-                notes[into] = PAINTED if PAINTED in known else known[0]
-            states[frame_index] = FrameState.pack(planes, labels, notes)
-        label = f"merge object {obj_id} into {into}"
-        commands: list[Command] = [EditTable(layer, label, lambda t: _merge(t, obj_id, into))]
-        for one in prompt_layers:
-            named = dict.fromkeys(find_items(one, obj_id), into)
-            if named:
-                commands.append(MovePrompt(one, features={"object": named}))
-        super().__init__(label, [*commands, DrawResult(layer, states, changes_locked=True)])
+        plan = plan_merge(stack_of(layer), table_of(layer), None, [obj_id], into)
+        renamed = [(one, dict.fromkeys(find_items(one, obj_id), into)) for one in prompt_layers]
+        super().__init__(layer, plan, renamed)
 
 
-def _find_frames(
-    planes: LabelStack, obj_id: int
-) -> Iterator[tuple[int, NDArray[Any], dict[int, ObjectNote]]]:
-    """Frames where an object is or is noted, with labels and notes that may be changed."""
-    for frame_index in planes.processed_frames().tolist():
-        labels, notes = planes[frame_index], dict(planes.notes(frame_index))
-        if obj_id in notes or (labels == obj_id).any():
-            yield frame_index, labels, notes
-
-
-def _merge(table: ObjectTable, obj_id: int, into: int) -> None:
-    gone, kept = table[obj_id], table[into]
-    division, other = table.division_of(obj_id), table.division_of(into)
-    birth = None if gone.mother is None else table.division_of(gone.mother)
-    if division is not None and other is not None:
-        raise LineageError(
-            f"objects {obj_id} and {into} can't be merged, for both divide; unmark one division"
-        )
-    table.remove(obj_id)
-    if birth is not None:
-        daughters = [into if one == obj_id else one for one in birth.daughters]
-        table.mark_division(birth.mother, daughters, birth.frame_index)
-    if division is not None:
-        table.mark_division(into, division.daughters, division.frame_index)
-    name, class_name = kept.name or gone.name, kept.class_name or gone.class_name
-    table.set(replace(table[into], name=name, class_name=class_name))
+def name_objects(obj_ids: Sequence[int]) -> str:
+    """Objects in words: "object 2", "objects 2 and 3", "5 objects"."""
+    if len(obj_ids) == 1:
+        return f"object {obj_ids[0]}"
+    if len(obj_ids) == 2:
+        return f"objects {obj_ids[0]} and {obj_ids[1]}"
+    return f"{len(obj_ids)} objects"
 
 
 def _count(number: int, what: str) -> str:

@@ -55,19 +55,31 @@ class ObjectPicker:
     def _on_press(self, _viewer: Any, event: Any) -> Iterator[None]:
         """A click: pressed and released in one place; anything else moves the picture."""
         layer = self._layer
-        value = None
+        label = 0
         if layer is not None and layer in self._viewer.layers:
-            value = layer.get_value(
-                event.position,
-                view_direction=event.view_direction,
-                dims_displayed=list(event.dims_displayed),
-                world=True,
-            )
+            label = label_under(layer, event)
         yield
         while event.type == "mouse_move":
-            value = None
+            label = 0
             yield
-        if isinstance(value, tuple):  # multiscale: level and label
-            value = value[1]
-        if value is not None and int(value) > 0:
-            self._on_picked(int(value))
+        if label > 0:
+            self._on_picked(label)
+
+
+def label_under(layer: Labels, event: Any) -> int:
+    """The label under the mouse; 0 where there is none."""
+    value: Any = layer.get_value(
+        event.position,
+        view_direction=event.view_direction,
+        dims_displayed=list(event.dims_displayed),
+        world=True,
+    )
+    if isinstance(value, tuple):  # multiscale: level and label
+        value = value[1]
+    return 0 if value is None else int(value)
+
+
+def is_picking(viewer: Any) -> bool:
+    """Whether clicks in a viewer are for a picker, and mean nothing else."""
+    callbacks = viewer.mouse_drag_callbacks
+    return any(isinstance(getattr(one, "__self__", None), ObjectPicker) for one in callbacks)

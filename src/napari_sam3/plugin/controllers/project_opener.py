@@ -12,7 +12,7 @@ from napari.layers import Image, Layer
 from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QObject, QTimer
 
-from napari_sam3.errors import Sam3Error
+from napari_sam3.errors import LayerError, Sam3Error
 from napari_sam3.plugin.controllers.autosave import close_project
 from napari_sam3.plugin.controllers.project_controller import ProjectController
 from napari_sam3.plugin.controllers.project_mover import move_project
@@ -22,6 +22,7 @@ from napari_sam3.plugin.controllers.project_snapshot import (
     restore_camera,
     restore_state,
 )
+from napari_sam3.plugin.controllers.screen_decoding import let_screen_lead
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.controllers.worker import Errand
 from napari_sam3.plugin.layers.carried_layers import carry, lay_on
@@ -39,6 +40,7 @@ from napari_sam3.plugin.layers.stack_axes import frame_count
 from napari_sam3.plugin.layers.transforms import layer_shape
 from napari_sam3.plugin.model.open_project import OpenProject, video_path
 from napari_sam3.plugin.model.project_lookup import EarlierProject, find_earlier
+from napari_sam3.plugin.model.video_source import VideoSource, find_source, named_path
 from napari_sam3.projects import Project
 from napari_sam3.video import open_video
 from napari_sam3.video.proxy import show_proxy
@@ -75,17 +77,37 @@ class ProjectOpener(QObject):
         self.follow_layers()  # the dock may be opened after them
         self._take_for_array(image_layer)
         self._projects.refresh()
-        path = video_path(image_layer)
-        if image_layer is None or path is None or self._state.tracked(image_layer).project:
+        if image_layer is None or self._state.tracked(image_layer).project:
+            return
+        self._state.tracked(image_layer).source = None
+        try:
+            axes = self._tracking.axes.read(image_layer)
+        except LayerError:  # no video, as the one who chose it hears
+            return
+        if named_path(image_layer) is None:
+            self._note_source(image_layer, find_source(image_layer, axes))
             return
         held = tuple(opened.project.folder for opened in self._projects.open)
+
+        def look() -> tuple[VideoSource, EarlierProject | None]:
+            source = find_source(image_layer, axes)
+            assert source.path is not None, "it names one"
+            return source, find_earlier(source.path, but=held)
+
         self._search.start(
-            lambda: find_earlier(path, but=held), self._on_found, lambda _error: None
+            look, lambda found: self._on_found(image_layer, *found), lambda _error: None
         )
 
-    def _on_found(self, earlier: EarlierProject | None) -> None:
+    def _on_found(
+        self, image_layer: Image, source: VideoSource, earlier: EarlierProject | None
+    ) -> None:
+        self._note_source(image_layer, source)
         if self._projects.project is None and not self._waiting():
             self._offer(earlier)
+
+    def _note_source(self, image_layer: Image, source: VideoSource) -> None:
+        self._state.tracked(image_layer).source = source
+        self._projects.refresh()
 
     def _offer(self, earlier: EarlierProject | None) -> None:
         self._earlier = earlier
@@ -114,7 +136,7 @@ class ProjectOpener(QObject):
         ):
             show_warning(f"the project {folder.name!r} is open in this window already")
             return
-        shown = tuple(path for path in map(video_path, self._images()) if path is not None)
+        shown = tuple(path for path in map(self._path_of, self._images()) if path is not None)
         self._start(
             lambda: open_project(folder, shown=shown),
             self._on_opened,
@@ -137,6 +159,11 @@ class ProjectOpener(QObject):
         if self._waiting() and not self._errand.is_running:
             # when the last of its layers is there
             QTimer.singleShot(0, self._open_waiting)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a project is about to bring its layers."""
+        return self._errand.is_running or bool(self._waiting())
 
     def _waiting(self) -> list[str]:
         """Folders whose layers wait to be taken over."""
@@ -186,6 +213,8 @@ class ProjectOpener(QObject):
             turn_back = hold_view(self._viewer)
             for layer in [i for i in self._viewer.layers if _is_prompts(i, folder)]:
                 self._viewer.layers.remove(layer)  # there may be others now
+        if loaded.video is not None:
+            let_screen_lead(loaded.video)
         layers = self._layers_of(loaded)
         image_layer = self._find_image(loaded, layers)
         opened = OpenProject(loaded.project, problems=loaded.problems, layers=[layers[RESULTS]])
@@ -193,6 +222,7 @@ class ProjectOpener(QObject):
             self._projects.hold(opened)
             layers[RESULTS].data = opened.project.labels
             open_to_editing(layers, not opened.project.is_read_only)
+            self._take_for_array(self._state.video)
         else:
             self._attach(opened, image_layer, layers)
         if turn_back is not None:
@@ -221,7 +251,7 @@ class ProjectOpener(QObject):
     def _find_image(self, loaded: LoadedProject, layers: dict[str, Layer]) -> Image | None:
         if VIDEO in layers or loaded.video_path is None:
             return layers.get(VIDEO)
-        fitting = (i for i in self._images() if video_path(i) == loaded.video_path)
+        fitting = (i for i in self._images() if self._path_of(i) == loaded.video_path)
         return next(fitting, None)
 
     def _attach(self, opened: OpenProject, image_layer: Image, layers: dict[str, Layer]) -> None:
@@ -247,6 +277,7 @@ class ProjectOpener(QObject):
             restore_camera(self._viewer, project.layers, self._projects.canvas_size())
         tracking.objects.show(results.layer)
         self._projects.attach(opened, image_layer, axes)
+        self._state.tracked(image_layer).history.clear()
         open_to_editing(layers, not project.is_read_only)
 
     def _lay_on_video(self, image_layer: Image, layers: dict[str, Layer], project: Project) -> None:
@@ -289,7 +320,8 @@ class ProjectOpener(QObject):
 
         def look() -> LoadedProject:
             opened.project.point_to(path)
-            loaded = LoadedProject(opened.project, show_proxy(open_video(path)), path)
+            video = let_screen_lead(show_proxy(open_video(path)))
+            loaded = LoadedProject(opened.project, video, path)
             loaded.layers = project_layers(loaded)
             return loaded
 
@@ -372,6 +404,13 @@ class ProjectOpener(QObject):
         for layer in self._viewer.layers:
             if layer.metadata.get(ROLE) == MASKS and any(_is_prompts(layer, f) for f in folders):
                 open_to_editing({MASKS: layer}, True)
+
+    def _path_of(self, image_layer: Image) -> Path | None:
+        """The file whose frames a layer shows, as far as is known."""
+        known = [video.source for video in self._state.videos if video.image_layer is image_layer]
+        if known and known[0] is not None:
+            return known[0].path if known[0].is_readable else None
+        return video_path(image_layer)
 
     def _images(self) -> list[Image]:
         return [layer for layer in self._viewer.layers if isinstance(layer, Image)]

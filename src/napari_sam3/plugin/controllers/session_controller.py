@@ -8,20 +8,27 @@ steps are iterators, so that a thread can use them up one by one and stop in bet
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
+from weakref import ReferenceType, ref
 
 from napari.layers import Image
 
+from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.models.registry import LoadedModel
-from napari_sam3.plugin.controllers.project_recorder import ProjectRecorder
+from napari_sam3.plugin.controllers.project_recorder import ProjectRecorder, Run
 from napari_sam3.plugin.layers.exemplars import search_for
 from napari_sam3.plugin.layers.layer_prompts import Key, LayerPrompt, TargetPrompts, is_same_prompt
 from napari_sam3.plugin.layers.stack_axes import StackAxes, layer_video
 from napari_sam3.plugin.model import events
 from napari_sam3.plugin.model.events import JobEvent
 from napari_sam3.plugin.model.object_matching import Remembered
+from napari_sam3.projects import RunNote
+from napari_sam3.projects.session import recall_from
+from napari_sam3.session.propagation import plan_frames
 from napari_sam3.session.session import VideoSession
+from napari_sam3.session.session_state import Said
 from napari_sam3.values import Direction, FrameResult, ObjectMask
 
 
@@ -42,6 +49,19 @@ class Setup:
     model: str = "auto"
     device: str = "auto"
     resolution: int = 0
+
+
+class Moment(NamedTuple):
+    """What a session was told at a moment, and what the project said of its last run."""
+
+    session: ReferenceType[VideoSession]
+    said: Said
+    told: dict[Key, LayerPrompt | None]
+    missed: set[Key]
+    priors_lost: set[Key]
+    removed: set[int]
+    priors: dict[Key, ObjectMask]
+    run: RunNote | None
 
 
 class SessionController:
@@ -83,6 +103,12 @@ class SessionController:
         self._removed: set[int] = known.removed
         # what was shown of an object when its prompt on a frame began to correct it
         self._priors: dict[Key, ObjectMask] = known.priors
+        self._restored: set[int] = (
+            set()
+        )  # frames brought back since the prompts were brought in line
+        self._labels: LabelStack | None = None  # where they were
+        # as it was before the last job
+        self.before_job: Moment | None = None
 
     @property
     def object_ids(self) -> tuple[int, ...]:
@@ -93,6 +119,11 @@ class SessionController:
     def ids_in_use(self) -> tuple[int, ...]:
         """Ids that a new object must not get: the objects', and those of removed ones."""
         return tuple(sorted({*self.object_ids, *self._removed}))
+
+    @property
+    def found_objects(self) -> frozenset[int]:
+        """Objects that a concept has found, and nobody has pointed at."""
+        return self.recorder.candidates if self.session is None else self.session.found_objects
 
     @property
     def ids_removed(self) -> frozenset[int]:
@@ -111,6 +142,48 @@ class SessionController:
     def is_prompted(self, frame_index: int, obj_id: int) -> bool:
         """Whether something was said of an object on a frame; callable from any thread."""
         return (frame_index, obj_id) in self._told
+
+    # ------------------------------------------------------------- undo, redo
+
+    def moment(self) -> Moment | None:
+        """What was told up to now, for `go_back`; None before there is a session."""
+        if self.session is None:
+            return None
+        project = self.recorder.project
+        return Moment(
+            ref(self.session),
+            self.session.said(),
+            dict(self._told),
+            set(self._missed),
+            set(self._priors_lost),
+            set(self._removed),
+            dict(self._priors),
+            None if project is None else project.run,
+        )
+
+    def go_back(self, moment: Moment) -> None:
+        """Have been told what was told at a moment; of another session, the layers say all."""
+        if self.session is None or moment.session() is not self.session:
+            return
+        self.session.go_back(moment.said)
+        self._told, self._missed = dict(moment.told), set(moment.missed)
+        self._priors_lost, self._removed = set(moment.priors_lost), set(moment.removed)
+        self._priors = dict(moment.priors)
+        self.recorder.save_prompts()
+        if self.recorder.project is not None:
+            self.recorder.project.put_back_run(moment.run)
+
+    def see_restored(self, labels: LabelStack, frames: Collection[int]) -> None:
+        """Take what is on frames from the results: they were brought back, or edited as a whole."""
+        self._labels = labels
+        self._restored.update(frames)
+        self._recall(frames)
+
+    def _recall(self, frames: Iterable[int]) -> None:
+        if self.session is not None and self._labels is not None:
+            here = list(frames)
+            ids = {obj_id for i in here for obj_id in self._labels.notes(i)}
+            self.session.recall_frames(recall_from(self._labels), here, ids)
 
     def is_told(self, key: Key, prompt: LayerPrompt) -> bool:
         """Whether the session was told just this; callable from any thread."""
@@ -140,8 +213,7 @@ class SessionController:
         yield from self.sync_prompts(target)
         session = self._open()
         self.recorder.save_prompts()
-        runs: list[tuple[Direction, int | None]] = [(direction, start_frame_index)]
-        n_later = 0
+        runs: list[Run] = [(direction, start_frame_index, max_frames)]
         named = session.first_frames.values()
         if (
             direction == "both"
@@ -149,24 +221,71 @@ class SessionController:
             and min(named, default=0) < max(named, default=0)
         ):
             # going forward then shows what is known of the late ones, and replaces all else
-            runs = [("backward", max(named)), ("forward", None)]
-            n_later = len(session.video) - min(named)
-            n_later = n_later if max_frames is None else min(n_later, max_frames)
-        done = self.recorder.count_done(runs, max_frames)
-        for number, (way, start) in enumerate(runs[done:]):
-            with self.recorder.propagate(way, start, max_frames) as propagation:
+            runs = [("backward", max(named), max_frames), ("forward", None, max_frames)]
+        yield from self._follow(runs)
+
+    def track_within(self, target: TargetPrompts, first: int, last: int) -> Iterator[JobEvent]:
+        """Bring the prompts in line, then propagate from `first` to `last` and nowhere else.
+
+        What is known before goes forward, what is named later goes backward, as by `track`.
+        """
+        yield from self.sync_prompts(target)
+        self.recorder.save_prompts()
+        named = self._open().first_frames.values()
+        runs: list[Run] = []
+        begin, latest = max(first, min(named, default=0)), min(max(named, default=0), last + 1)
+        if latest > first:
+            runs.append(("backward", latest, latest - first))
+        if begin <= last:
+            runs.append(("forward", begin, last + 1 - begin))
+        yield from self._follow(runs)
+
+    def _follow(self, runs: Sequence[Run]) -> Iterator[JobEvent]:
+        """Propagate one run after the other."""
+        left = runs[self.recorder.count_done(runs) :]
+        for number, run in enumerate(left):
+            with self.recorder.propagate(*run) as propagation:
                 if number == 0:
-                    yield events.Planned(len(propagation) + (0 if done else n_later))
+                    later = (leg for one in left[1:] for leg in self._legs(one))
+                    yield _planned((*propagation.legs, *later))
                 for result in propagation:
                     self.recorder.save_found_objects()
                     yield events.Tracked(result, self.recorder.run_number)
                 if propagation.is_cancelled:
                     return
 
+    def _legs(self, run: Run) -> tuple[range, ...]:
+        direction, start, limit = run
+        session = self._open()
+        first = session.first_prompted_frame if start is None else start
+        return plan_frames(len(session.video), direction, first, limit)
+
+    def track_from(
+        self,
+        target: TargetPrompts,
+        frame_index: int,
+        direction: Direction,
+        locked: Collection[int] = (),
+    ) -> Iterator[JobEvent]:
+        """Bring the prompts in line, then follow what was corrected, as far as it changes anything.
+
+        See `VideoSession.propagate_from_here`; `locked` frames stay as they are.
+        """
+        yield from self.sync_prompts(target)
+        self.recorder.save_prompts()
+        session, recorder = self._open(), self.recorder
+        with session.propagate_from_here(frame_index, direction, stop_at=locked) as correction:
+            yield _planned(correction.legs)
+            for result in correction:
+                run = recorder.run_of(result.frame_index, correction.step)
+                yield events.Tracked(result, run, correction.objects)
+        recorder.note_corrected()
+
     def remove_object(self, obj_id: int, frames: list[int]) -> Iterator[JobEvent]:
         """Take an object out of the session, then off `frames`."""
         if self.recorder.project is not None:
             yield from self._begin_session()
+        self.before_job = self.moment()
         for key in [key for key in self._told if key[1] == obj_id]:
             self._take_back(key)
         if obj_id in self.object_ids:
@@ -230,6 +349,17 @@ class SessionController:
                     pass
         return self._open().result(frame_index)
 
+    def drop_found(self, obj_ids: Iterable[int]) -> None:
+        """Let objects that a text has found be no more, and not be found again; no job may run."""
+        for obj_id in set(obj_ids) & self.found_objects:
+            if self.session is not None:
+                self.session.remove_object(obj_id)
+            self._removed.add(obj_id)
+        if self.session is not None:
+            self.recorder.save_prompts()
+        else:
+            self.recorder.save_removed(self._removed)
+
     def cancel(self) -> None:
         """Stop a propagation before its next frame; callable from any thread."""
         if self.session is not None:
@@ -255,6 +385,7 @@ class SessionController:
         """Make the session's prompts those target, with as little work as possible."""
         yield from self._begin_session()
         session = self._open()
+        self.before_job = self.moment()
         session.limit_lives(self.is_alive)
         yield from self.recorder.begin(max((i for _, i in target.objects), default=0))
         keys = self._order(target)
@@ -271,6 +402,8 @@ class SessionController:
         else:
             for key in gone:
                 self._take_back(key)
+        restored, self._restored = self._restored, set()
+        self._recall(restored)
         for key in keys:
             yield from self._pass_on(key, target)
         if remembered is not None:
@@ -346,3 +479,9 @@ class SessionController:
     def _open(self) -> VideoSession:
         assert self.session is not None, "sync_prompts opens the session first"
         return self.session
+
+
+def _planned(legs: Iterable[range]) -> events.Planned:
+    """What is told of a plan; to a frame of two legs a propagation comes twice."""
+    ways = list(legs)
+    return events.Planned(len({f for leg in ways for f in leg}), sum(map(len, ways)))

@@ -19,6 +19,7 @@ from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QCoreApplication, QThread
 
 from napari_sam3.errors import Sam3Error, VideoError
+from napari_sam3.plugin.controllers.screen_decoding import let_screen_lead
 from napari_sam3.plugin.controllers.worker import Run
 from napari_sam3.plugin.layers.video_layer import video_layer
 from napari_sam3.video import Video, open_video
@@ -54,7 +55,7 @@ def open_for_viewer(path: Path) -> Video:
     """
     viewer = napari.current_viewer() if _is_in_event_loop() else None
     if viewer is None:
-        return show_proxy(open_video(path))
+        return let_screen_lead(show_proxy(open_video(path)))
     opening = _Opening(path)
     if opening.done.wait(PATIENCE):
         return opening.result()
@@ -96,7 +97,7 @@ class _Opening:
 
     def _open(self) -> None:
         try:
-            self._video = show_proxy(open_video(self.path))
+            self._video = let_screen_lead(show_proxy(open_video(self.path)))
         except Exception as exc:  # the thread's boundary: it is raised where the result is wanted
             self._error = exc
         finally:

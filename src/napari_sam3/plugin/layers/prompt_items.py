@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -65,10 +66,34 @@ def find_items(layer: PromptLayer, obj_id: int) -> list[int]:
     return [i for i, named in enumerate(_names(layer)) if named == obj_id]
 
 
+def count_items(layer: PromptLayer) -> Counter[int]:
+    """How many items each object has; examples and those of no object are not counted."""
+    return Counter(name for name in _names(layer) if name is not None and name > 0)
+
+
 def find_names(layer: PromptLayer) -> set[int]:
     """Ids of objects that the items of a layer name; an example of what to look for names none."""
     names = enumerate(_names(layer))
     return {name for i, name in names if name is not None and read_example(layer, i) is None}
+
+
+def item_under(layer: PromptLayer, event: Any) -> int | None:
+    """Index of the item under the mouse; None where there is none."""
+    value: Any = layer.get_value(
+        event.position,
+        view_direction=event.view_direction,
+        dims_displayed=list(event.dims_displayed),
+        world=True,
+    )
+    if isinstance(value, tuple):  # of shapes: the shape, and its corner
+        value = value[0]
+    return None if value is None else int(value)
+
+
+def object_of(layer: PromptLayer, index: int) -> int | None:
+    """The object that an item says it belongs to; None where it says none."""
+    names = _names(layer)
+    return names[index] if names else None
 
 
 def read_items(layer: PromptLayer, indices: Iterable[int] | None = None) -> PromptItems:

@@ -15,6 +15,7 @@ from napari_sam3.plugin.layers.prompt_layers import INCLUDE
 from napari_sam3.plugin.model.model_catalog import AUTO, ModelCatalog, list_offers
 from napari_sam3.plugin.model.preview_status import PreviewStatus
 from napari_sam3.plugin.model.project_status import ProjectStatus
+from napari_sam3.plugin.model.tools import Tool
 from napari_sam3.plugin.model.tracked_video import TrackedVideo
 from napari_sam3.values import Direction
 
@@ -30,6 +31,7 @@ class Phase(Enum):
     SEGMENTING = "segmenting"
     TRACKING = "tracking"
     ERASING = "erasing"
+    EDITING = "editing"
     STOPPING = "stopping"
 
 
@@ -67,8 +69,13 @@ class AppState:
         Where prompts are drawn.
     n_prompts : int
         Items that are drawn in them.
+    has_new_prompts : bool
+        Whether prompts were drawn, moved or removed since a job has read them: what is shown is
+        out of date.
     texts : tuple of str
         What is looked for.
+    tool : Tool
+        What the next press in the picture does.
     object_in_hand : int
         The object that the next click or box belongs to; `NEW_EACH`: one of its own.
     sign : str
@@ -77,6 +84,9 @@ class AppState:
         Whether the next box is an example of what to look for.
     direction, start_frame, max_frames
         How far to follow, as `VideoSession.propagate` takes it.
+    band : (int, int) or None
+        First and last frame of a stretch; where there is one, it alone is propagated through, both
+        ways, in place of what the three before say.
     is_followed : bool
         Whether the viewer shows each frame as it is done.
     model, device, resolution
@@ -90,7 +100,9 @@ class AppState:
     outcome : Outcome
         How it ended.
     frames_done, frames_planned : int
-        Of the propagation under way, or the last one.
+        Of the propagation under way, or the last one; each frame of the video counts once.
+    steps_done, steps_planned : int
+        How often it came, and will come, to a frame: to some it may come twice.
     pace : str
         Frames a second and time left, in words.
     results_name : str
@@ -105,6 +117,8 @@ class AppState:
         How things stand with what is shown before it is asked for.
     n_locked : int
         Frames of the video that are locked.
+    objects_to_check : frozenset of int
+        Objects of the video that are doubtful somewhere.
     project : ProjectStatus
         How things stand with the project of the video.
     """
@@ -121,7 +135,9 @@ class AppState:
     boxes: Shapes | None = None
     masks: Labels | None = None
     n_prompts: int = 0
+    has_new_prompts: bool = False
     texts: tuple[str, ...] = ()
+    tool: Tool = Tool.SELECT
     object_in_hand: int = 1
     sign: str = INCLUDE
     draws_exemplars: bool = False
@@ -129,6 +145,7 @@ class AppState:
     direction: Direction = "both"
     start_frame: int | None = None
     max_frames: int | None = None
+    band: tuple[int, int] | None = None
     is_followed: bool = False
     model: str = AUTO
     device: str = AUTO
@@ -140,6 +157,8 @@ class AppState:
     outcome: Outcome = Outcome.NONE
     frames_done: int = 0
     frames_planned: int = 0
+    steps_done: int = 0
+    steps_planned: int = 0
     pace: str = ""
     results_name: str = ""
     failure: str = ""
@@ -148,6 +167,7 @@ class AppState:
     prepared_frame: int | None = None
     preview: PreviewStatus = field(default_factory=PreviewStatus)
     n_locked: int = 0
+    objects_to_check: frozenset[int] = frozenset()
     project: ProjectStatus = field(default_factory=ProjectStatus)
 
     def __post_init__(self) -> None:

@@ -12,7 +12,13 @@ from dataclasses import dataclass, field
 
 from napari_sam3.errors import ModelError, ModelUnavailableError
 from napari_sam3.models.base import Capabilities
-from napari_sam3.models.registry import ModelEntry, choose_model, find_model, list_models
+from napari_sam3.models.registry import (
+    ModelEntry,
+    choose_model,
+    find_model,
+    list_models,
+    models_that_take,
+)
 from napari_sam3.models.weights import State, WeightsState, format_bytes, state_of
 
 AUTO = "auto"
@@ -116,3 +122,18 @@ def format_kinds(capabilities: Capabilities) -> str:
     """The kinds of prompts that a model takes, in words."""
     kinds = [word for kind, word in KINDS_OF_PROMPTS.items() if getattr(capabilities, kind)]
     return ", ".join(kinds) or "nothing"
+
+
+def why_not_taken(catalog: ModelCatalog, name: str, kind: str) -> str:
+    """Why a model can't use a kind of prompts, and which can; empty if it can, or is not known.
+
+    No kind is a kind that any can.
+    """
+    entry = catalog.entry(name)
+    if not kind or entry is None or getattr(entry.capabilities, kind):
+        return ""
+    return (
+        f"The model {entry.name} takes no {KINDS_OF_PROMPTS[kind]}; it takes "
+        f"{format_kinds(entry.capabilities)}. Models that take {KINDS_OF_PROMPTS[kind]}: "
+        f"{models_that_take(kind)}."
+    )

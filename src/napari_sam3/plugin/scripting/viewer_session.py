@@ -70,6 +70,8 @@ class ViewerSession:
             self._prompts.draw_kept(self._runner.project.prompts)
             if len(self._runner.project.labels.processed_frames()):
                 self._results()
+            # what was done in an earlier session is not to be undone in this one
+            self._runner.state.tracked(image_layer).history.clear()
 
     # -------------------------------------------------------------- prompts
 
@@ -217,8 +219,10 @@ class ViewerSession:
                 f"no object {number} to remove; the objects are: {list(self.object_ids)}"
             )
         session = self._runner.open_session()
-        self._prompts.remove(number)
-        frames = self._runner.tracking.forget_object(number)
+        tracking = self._runner.tracking
+        removal, [frames] = tracking.forget_objects([number])
+        removal.add(self._prompts.remove(number))
+        tracking.edits.join_next(removal)
         self._runner.run(session, session.remove_object(number, frames), Phase.ERASING)
 
     @property
@@ -275,6 +279,48 @@ class ViewerSession:
         if skipped:
             warnings.warn(describe_skipped(skipped), stacklevel=2)
         steps = session.track(target, direction, start_frame_index, max_frame_num_to_track)
+        return self._runner.run(session, steps, Phase.TRACKING, on_frame, progress, follow)
+
+    def propagate_from_here(
+        self,
+        frame_index: int,
+        direction: Direction = "both",
+        *,
+        on_frame: OnFrame | None = None,
+        progress: bool = True,
+        follow: bool = False,
+    ) -> int:
+        """Follow what was corrected on a frame as far as that changes anything; other objects stay.
+
+        See `VideoSession.propagate_from_here`. Locked frames stay too, and end the way.
+
+        Parameters
+        ----------
+        frame_index : int
+            0-based; where to begin.
+        direction : "forward", "backward" or "both"
+        on_frame, progress, follow
+            As of `propagate`.
+
+        Returns
+        -------
+        int
+            Frames that were looked at.
+
+        Raises
+        ------
+        MissingPromptError
+            If nothing was corrected there.
+        PropagationRunningError, Exception
+            As of `propagate`.
+        """
+        self._runner.check_open()
+        number = check_frame_index(frame_index, frame_count(self.image_layer, self.axes))
+        session, target, skipped = self._read_prompts(number)
+        if skipped:
+            warnings.warn(describe_skipped(skipped), stacklevel=2)
+        locked = self._results().planes.locked_frames().tolist()
+        steps = session.track_from(target, number, direction, locked)
         return self._runner.run(session, steps, Phase.TRACKING, on_frame, progress, follow)
 
     def stop(self) -> None:
@@ -350,6 +396,33 @@ class ViewerSession:
         name = choose_format(place, format)
         write_results(name, str(place), self.image_layer, self.labels, self.axes)
         return place
+
+    # ------------------------------------------------------------ undo, redo
+
+    def undo(self) -> str:
+        """Take back what was done last, by the script or the person; gives what that was.
+
+        Prompts, what jobs drew, removals, names, locks, strokes: all in the order in which they
+        were done. An empty string if there is nothing to undo.
+
+        Raises
+        ------
+        RequestError
+            If it can't be taken back.
+        """
+        self._runner.check_open()
+        return self._runner.tracking.undo()
+
+    def redo(self) -> str:
+        """Do again what was undone last; gives what that was.
+
+        Raises
+        ------
+        RequestError
+            If it can't be done again.
+        """
+        self._runner.check_open()
+        return self._runner.tracking.redo()
 
     # ------------------------------------------------------------------- end
 

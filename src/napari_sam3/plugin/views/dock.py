@@ -3,31 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import napari.viewer
 from napari.layers import Image
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtWidgets import QFrame, QMainWindow, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QSize, Qt, QTimer, Signal
+from qtpy.QtGui import QShortcut
+from qtpy.QtWidgets import (
+    QApplication,
+    QFrame,
+    QMainWindow,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_sam3.errors import OutOfDeviceMemoryError, Sam3Error, WeightsMissingError
+from napari_sam3.plugin.controllers.brush_object import BrushObject
+from napari_sam3.plugin.controllers.frame_lock import LOCK_KEY, switch_lock
+from napari_sam3.plugin.controllers.layer_keys import LayerKeys
 from napari_sam3.plugin.controllers.model_controller import ModelController
 from napari_sam3.plugin.controllers.prefetch import Prefetch
 from napari_sam3.plugin.controllers.project_controller import ProjectController
 from napari_sam3.plugin.controllers.project_opener import ProjectOpener
+from napari_sam3.plugin.controllers.project_snapshot import read_zoom, set_zoom
 from napari_sam3.plugin.controllers.prompt_tool import PromptTool
+from napari_sam3.plugin.controllers.review_controller import ReviewController
 from napari_sam3.plugin.controllers.settings_controller import SettingsController
+from napari_sam3.plugin.controllers.tool_controller import ToolController
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
+from napari_sam3.plugin.controllers.undo_keys import UndoKeys
+from napari_sam3.plugin.model.tools import Tool
 from napari_sam3.plugin.views.dock_lifetime import Lifetime
 from napari_sam3.plugin.views.guidance import Guidance
+from napari_sam3.plugin.views.help_panel import HELP_KEY, HelpPanel
 from napari_sam3.plugin.views.model_panel import ModelPanel
 from napari_sam3.plugin.views.objects_panel import ObjectsPanel
 from napari_sam3.plugin.views.project_panel import ProjectPanel
 from napari_sam3.plugin.views.prompt_panel import PromptPanel
+from napari_sam3.plugin.views.review_panel import ReviewPanel
 from napari_sam3.plugin.views.settings_panel import SettingsPanel
+from napari_sam3.plugin.views.timeline_view import close_timeline, show_timeline
+from napari_sam3.plugin.views.tool_strip import ToolStrip
 from napari_sam3.plugin.views.tracking_panel import TrackingPanel
 from napari_sam3.plugin.views.video_panel import VideoPanel
+from napari_sam3.plugin.views.widgets.canvas_focus import CanvasFocus, is_closing
+from napari_sam3.plugin.views.widgets.groups import side_by_side
+from napari_sam3.plugin.views.widgets.kept_view import KeptView
 from napari_sam3.plugin.views.widgets.quiet_line import QuietLine
 
 WIDTH = 340
@@ -62,9 +87,14 @@ class SegmentAndTrackWidget(QWidget):
         self.settings = SettingsController(self.state)
         self.models = ModelController(self.state)
         self.prompt_tool = PromptTool(self.state)
+        self.tools = ToolController(self.tracking)
+        self.brush_object = BrushObject(self.tracking)
+        self.keys = LayerKeys(self.tracking)
         self.prefetch = Prefetch(self.tracking)
         self.projects = ProjectController(self.tracking, self._canvas_size)
         self.project_opener = ProjectOpener(self.tracking, self.projects)
+        self.review = ReviewController(self.tracking, self._canvas_size)
+        self.review.setParent(self)
         self.quiet_line = QuietLine()
         self.video_panel = VideoPanel(self.tracking)
         self.prompt_panel = PromptPanel(self.tracking)
@@ -73,9 +103,12 @@ class SegmentAndTrackWidget(QWidget):
         )
         self.tracking_panel = TrackingPanel(self.state)
         self.objects_panel = ObjectsPanel(self.tracking)
+        self.undo_keys = UndoKeys(self.tracking)
         self.project_panel = ProjectPanel(self.state, self.project_opener)
+        self.review_panel = ReviewPanel(self.review)
         self.settings_panel = SettingsPanel(self.state, self.settings)
         self.guidance = Guidance(self.state)
+        self.tool_strip = ToolStrip(self.state, self.take_tool, self.show_help)
         for held in (
             self.prefetch,
             self.projects,
@@ -84,10 +117,15 @@ class SegmentAndTrackWidget(QWidget):
             self.tracking.preview,
         ):
             held.setParent(self)  # else Python ends them after Qt, which a program may not survive
+        self.help_panel = HelpPanel(lambda: self.keys.listed, self)
         self._lay_out()
+        self.focus = CanvasFocus(self)
         self._connect()
+        self._add_keys()
         self._on_video_picked(self.video_panel.video.value)
         self._on_layers_changed()
+        self.timeline = show_timeline(self.tracking)
+        self._make_ready()
         self.tracking.preview.is_on = True
 
     # ----------------------------------------------------- what a person does
@@ -101,6 +139,14 @@ class SegmentAndTrackWidget(QWidget):
         """Choose layers to draw prompts of the video in; those made before, if they fit."""
         self._do(self.tracking.new_prompts)
 
+    def take_tool(self, tool: Tool) -> None:
+        """Take a tool in hand; its layer is chosen, and made if need be."""
+        self._do(lambda: self.tools.take(tool))
+
+    def show_help(self) -> None:
+        """Show all keys, and what the mouse does; pressed again, hide it."""
+        self.help_panel.toggle()
+
     def segment_frame(self) -> None:
         """Show what the prompts mean on the frame on screen."""
         self._do(self.tracking.segment_frame)
@@ -108,6 +154,10 @@ class SegmentAndTrackWidget(QWidget):
     def propagate(self) -> None:
         """Follow the objects through the video; nothing happens while a job is under way."""
         self._do(self.tracking.propagate)
+
+    def propagate_from_here(self) -> None:
+        """Follow what was corrected from the frame on screen, as far as that changes anything."""
+        self._do(self.tracking.propagate_from_here)
 
     def stop(self) -> None:
         """Stop before the next frame; what is done stays."""
@@ -127,11 +177,19 @@ class SegmentAndTrackWidget(QWidget):
             return
         for event in self._layer_events():
             event.disconnect(self._on_layers_changed)
+        close_timeline(self.timeline)
         self.project_opener.close()
         self.projects.close()
+        self.focus.close()
+        self.brush_object.close()
+        self.tools.close()
+        self.keys.close()
         self.prompt_tool.close()
+        self.undo_keys.close()
         self.objects_panel.close()
         self.prefetch.close()
+        self.review_panel.close_panel()
+        self.review.close()
         self.settings.close()
         self.models.close()
         self.model_panel.close()
@@ -157,19 +215,22 @@ class SegmentAndTrackWidget(QWidget):
     # ----------------------------------------------------------------- wiring
 
     def _lay_out(self) -> None:
-        """A line of guidance, and a column of the groups that scrolls where room is short."""
+        """What is always needed stays in place; the rest folds, and scrolls where room is short."""
         column = QWidget()
         groups = QVBoxLayout(column)
         groups.setContentsMargins(0, 0, 0, 0)
-        for panel in (
-            self.video_panel,
-            self.prompt_panel,
-            self.tracking_panel,
-            self.objects_panel.fields,
-            self.project_panel,
-            self.settings_panel,
+        groups.setSpacing(2)
+        for shown in (
+            # the table of objects
+            self.objects_panel.fields.group,
+            self.tracking_panel.group,
+            self.prompt_panel.group,
+            self.video_panel.group,
+            # the list of what can be undone
+            self.project_panel.group,  # the button that exports
+            self.settings_panel.group,
         ):
-            groups.addWidget(panel.group)
+            groups.addWidget(shown)
         groups.addStretch()
         body = QScrollArea()
         body.setWidgetResizable(True)
@@ -178,8 +239,19 @@ class SegmentAndTrackWidget(QWidget):
         body.setWidget(column)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
-        for widget in (self.guidance, self.project_panel.offer, body, self.quiet_line):
-            layout.addWidget(widget)
+        layout.setSpacing(4)
+        for fixed in (
+            side_by_side(self.guidance, self.project_panel.offer, stretch=0),
+            self.tool_strip,
+            self.prompt_panel.options,
+            self.prompt_panel.in_hand,
+            self.tracking_panel.actions,
+            self.tracking_panel.advance,  # of long work
+            self.review_panel,
+        ):
+            layout.addWidget(fixed)
+        layout.addWidget(body, 1)
+        layout.addWidget(self.quiet_line)
 
     def _connect(self) -> None:
         objects, track = self.objects_panel.fields, self.tracking_panel
@@ -187,17 +259,35 @@ class SegmentAndTrackWidget(QWidget):
             (self.prompt_panel.new, self.new_prompts),
             (track.segment, self.segment_frame),
             (track.propagate, self.propagate),
+            (track.from_here, self.propagate_from_here),
             (track.stop, self.stop),
-            (objects.remove, self.remove_object),
             (objects.reset, self.reset),
+            (self.prompt_panel.next, lambda: self._do(self.tools.next_object)),
         ):
-            button.changed.connect(lambda _pressed, act=act: act())
+            signal = button.clicked if isinstance(button, QPushButton) else button.changed
+            signal.connect(lambda _pressed, act=act: act())
+        self.prompt_panel.text.native.returnPressed.connect(self.segment_frame)
         self.video_panel.video.changed.connect(self._on_video_picked)
         self.state.events.prepared_frame.connect(self._show_prepared)
         self.tracking.ended.connect(self._on_job_ended)
         for event in self._layer_events():
             event.connect(self._on_layers_changed)
         Lifetime(self, self._on_lifetime_ended)
+        KeptView(self, partial(read_zoom, self.viewer), partial(set_zoom, self.viewer))
+
+    def _add_keys(self) -> None:
+        for tool in Tool:
+            if tool is not Tool.EXCLUDE:  # whose key changes back, too
+                text = f"{tool.value}: {tool.about.hint}"
+                self.keys.add(tool.about.key, text, partial(self.take_tool, tool))
+        switch = Tool.EXCLUDE.about
+        self.keys.add(switch.key, "include or exclude", lambda: self._do(self.tools.switch_sign))
+        self.keys.add("N", "next object, a new one", lambda: self._do(self.tools.next_object))
+        self.keys.add(LOCK_KEY, "lock the frame, or unlock it", partial(switch_lock, self.tracking))
+        for key, text, act in self.review_panel.keys:
+            self.keys.add(key, text, act)
+        self._help_key = QShortcut(HELP_KEY, self)
+        self._help_key.activated.connect(self.show_help)
 
     def _layer_events(self) -> tuple[Any, ...]:
         events = self.viewer.layers.events
@@ -206,6 +296,13 @@ class SegmentAndTrackWidget(QWidget):
     def _on_video_picked(self, image_layer: Image | None) -> None:
         if image_layer is not self.state.video:
             self._do(lambda: self.tracking.choose_video(image_layer))
+            # when the viewer has dealt with the layer, which may have come just now
+            QTimer.singleShot(0, self._make_ready)
+
+    def _make_ready(self) -> None:
+        """Have the tool for clicks in hand, unless a project is about to bring its layers."""
+        if not (self.is_shut_down or self.project_opener.is_waiting):
+            self._do(self.tools.make_ready)
 
     def _on_layers_changed(self, _event: Any = None) -> None:
         prompts = self.prompt_panel
@@ -237,6 +334,14 @@ class SegmentAndTrackWidget(QWidget):
         self.shut_down()
         if self.parent() is None:  # nobody else would delete it
             self.deleteLater()
+
+    def focusNextPrevChild(self, is_next: bool) -> bool:  # noqa: N802 (Qt's name)
+        """Who is closed or hidden while it has the focus gives it to the canvas, to no field."""
+        focused = QApplication.focusWidget()
+        if is_closing(focused) and self.isAncestorOf(focused):
+            self.focus.give_back()
+            return True
+        return super().focusNextPrevChild(is_next)
 
     def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
         """Narrow enough to leave the picture its room."""

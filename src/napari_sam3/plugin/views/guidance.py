@@ -5,13 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QFrame, QLabel, QScrollArea
 
-from napari_sam3.plugin.model.app_state import AppState, Outcome, Phase
+from napari_sam3.plugin.model.app_state import NEW_EACH, AppState, Outcome, Phase
+
+N_LINES = 4
 
 
-class Guidance(QLabel):
-    """Shows `guide` of the state.
+class Guidance(QScrollArea):
+    """Shows `guide` of the state, in room for four lines: what needs more scrolls within them.
+
+    So the fields below never jump when the text changes.
 
     Parameters
     ----------
@@ -21,19 +26,38 @@ class Guidance(QLabel):
     def __init__(self, state: AppState) -> None:
         super().__init__()
         self._state = state
-        self.setWordWrap(True)
-        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.setStyleSheet("border-left: 3px solid #4c82f0; padding: 2px 0 2px 6px;")
-        # room for four lines, so that the fields below do not jump when the text changes
-        self.setMinimumHeight(4 * self.fontMetrics().lineSpacing() + 6)
+        self._label = QLabel()
+        self._label.setWordWrap(True)
+        self._label.setTextFormat(Qt.TextFormat.PlainText)  # names are no markup
+        self._label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._label.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.setWidget(self._label)
+        self.setWidgetResizable(True)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setObjectName("guidance")
+        self.setStyleSheet("#guidance { border-left: 3px solid #4c82f0; padding-left: 4px; }")
         state.events.connect(self._show)
         self._show()
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Take room for the lines, in the type that the window's theme has."""
+        super().showEvent(event)
+        sample = QLabel("\n".join("x" * N_LINES), self)
+        sample.ensurePolished()
+        self.setFixedHeight(sample.sizeHint().height() + 2)
+        sample.deleteLater()
+
+    def text(self) -> str:
+        """What is said."""
+        return self._label.text()
 
     def _show(self, _info: Any = None) -> None:
         text = guide(self._state)
         if text != self.text():
-            self.setText(text)
+            self._label.setText(text)
+            self.ensureVisible(0, 0)
 
 
 def guide(state: AppState) -> str:
@@ -66,8 +90,9 @@ def guide(state: AppState) -> str:
             f"{_count(project.frames_left)} {'is' if project.frames_left == 1 else 'are'} left. "
             "Propagate goes on from there."
         )
-    if not state.n_prompts and not (state.takes_text and state.texts):
-        return _ask_for_prompts(state)
+    if not state.n_prompts and is_new and not (state.takes_text and state.texts):
+        unkept = " Results are not kept: see Project." if project.why_not else ""
+        return _ask_for_prompts(state) + unkept
     return _format_preview(state) or _format_outcome(state)
 
 
@@ -76,6 +101,9 @@ def _format_job(state: AppState) -> str:
         return f"Loading the model ({state.model}) ... Stop takes effect when it is loaded."
     if state.phase is Phase.SEGMENTING:
         return "Segmenting the frame ..."
+    if state.phase is Phase.EDITING:
+        done = f"{state.frames_done} of {state.frames_planned} frames"
+        return f"Changing the objects: {done}."
     if state.phase is Phase.ERASING:
         return "Taking the object off the frames ..."
     done = f"{state.frames_done} of {state.frames_planned} frames"
@@ -87,10 +115,12 @@ def _format_job(state: AppState) -> str:
 def _ask_for_prompts(state: AppState) -> str:
     words = ", or type what to look for" if state.takes_text else ""
     if state.points is None and state.boxes is None and state.masks is None:
-        return f"Press New prompts, then click the object{words}."
+        return f"Take a tool below, then click the object{words}."
+    if state.object_in_hand == NEW_EACH:
+        return f"Click one object after the other: each click is an object of its own{words}."
     return (
-        "Click the object in the picture (or draw a box in the boxes layer"
-        f"{words}). For the next object raise the object number."
+        f"Click the object in the picture, or draw a box round it{words}. Next object: key N. "
+        "Many alike, as cells? Press Each new, then click them all."
     )
 
 
@@ -135,6 +165,11 @@ def _format_preview(state: AppState) -> str:
 
 
 def _format_outcome(state: AppState) -> str:
+    if state.has_new_prompts and state.outcome is not Outcome.NONE:
+        return (
+            "The mask is out of date: there are new prompts. Segment frame shows what they mean "
+            "here, Propagate takes it to the other frames."
+        )
     if state.missed and state.outcome in (Outcome.EMPTY, Outcome.SEGMENTED):
         return _format_missed(state)
     if state.outcome is Outcome.SEGMENTED:
@@ -148,8 +183,7 @@ def _format_outcome(state: AppState) -> str:
         missed = f"{_format_missed(state)} " if state.missed else ""
         return (
             f"{missed}{_count(state.frames_done)} done, in the layer '{state.results_name}'. "
-            "Wrong somewhere? Go to that frame, correct it by clicks or by painting in that layer, "
-            "and propagate again."
+            "Wrong somewhere? Go there, correct it by clicks or with the brush, propagate again."
         )
     if state.outcome is Outcome.STOPPED and not state.results_name:
         return "Stopped before the first frame."

@@ -126,7 +126,8 @@ def format_project_title(status: ProjectStatus) -> str:
     if status.is_busy:
         return "Project: opening …"
     if not status.folder:
-        return "Project" if status.is_kept else "Project: results are not kept"
+        is_kept = status.is_kept and not status.why_not
+        return "Project" if is_kept else "Project: results are not kept"
     if status.why_read_only:
         return "Project: read-only"
     if status.is_video_lost:
@@ -145,9 +146,11 @@ def format_project_status(status: ProjectStatus) -> str:
         lines.append(f"Read-only: {status.why_read_only}.")
     if not status.folder:
         lines.append(
-            "The first results on a video file make a project here by themselves."
-            if status.is_kept
-            else "Results are not kept (Settings, Keep results)."
+            "Results are not kept (Settings, Keep results)."
+            if not status.is_kept
+            else f"Results are not kept: {status.why_not}."
+            if status.why_not
+            else "The first results on a video file make a project here by themselves."
         )
     elif status.saved_at and not status.why_read_only:
         lines.append(f"Saved at {status.saved_at}.")

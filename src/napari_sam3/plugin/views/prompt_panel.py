@@ -1,4 +1,4 @@
-"""Where the objects are pointed out, and what the next click or box says."""
+"""The object in hand, what the tool in hand can be told, and the layers that are drawn in."""
 
 from __future__ import annotations
 
@@ -6,27 +6,39 @@ from typing import Any
 
 from magicgui.widgets import CheckBox, LineEdit, PushButton, RadioButtons
 from napari.layers import Labels, Points, Shapes
-from napari.utils.colormaps import label_colormap
-from qtpy.QtWidgets import QLabel
+from qtpy.QtWidgets import QLabel, QPushButton, QStackedWidget, QWidget
 
-from napari_sam3.models.registry import ModelEntry, models_that_take
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
+from napari_sam3.plugin.layers.object_colours import object_colours
 from napari_sam3.plugin.layers.prompt_layers import EXCLUDE, INCLUDE
 from napari_sam3.plugin.model.app_state import NEW_EACH, split_text
-from napari_sam3.plugin.model.model_catalog import KINDS_OF_PROMPTS, format_kinds
+from napari_sam3.plugin.model.model_catalog import why_not_taken
+from napari_sam3.plugin.model.tools import Tool
 from napari_sam3.plugin.views.widgets.binding import bind
-from napari_sam3.plugin.views.widgets.groups import FieldGroup
+from napari_sam3.plugin.views.widgets.groups import FoldedGroup, side_by_side
 from napari_sam3.plugin.views.widgets.layer_combo import LayerCombo
 from napari_sam3.plugin.views.widgets.spin_box import NumberField
 from napari_sam3.values import MAX_OBJECT_ID
 
+OPTIONS_HEIGHT = 28
+"""Of the row of what a tool can be told, px: nothing moves when another tool is taken."""
+
 
 class PromptPanel:
-    """The group "Prompts"; fields that the model can't use are closed, and say why.
+    """What is said of the next prompt; fields that the model can't use are closed, and say why.
 
     Parameters
     ----------
     tracking : TrackingController
+
+    Attributes
+    ----------
+    in_hand : QWidget
+        A row: the object that the next prompt belongs to.
+    options : QStackedWidget
+        A row of constant height: what the tool in hand can be told.
+    group : FoldedGroup
+        The layers that are drawn in.
     """
 
     def __init__(self, tracking: TrackingController) -> None:
@@ -69,36 +81,57 @@ class PromptPanel:
         )
         self.object = NumberField(
             "Object",
-            "The object that the next click or box belongs to. 'each new': every click and every "
-            "box is an object of its own. Key N: next object.",
+            "The object in hand: the next click, box or stroke belongs to it. 'each new': every "
+            "click and every box is an object of its own, which is best for cells.",
             min=NEW_EACH,
             max=MAX_OBJECT_ID,
             lowest="each new",
         )
         self.sign = RadioButtons(
-            label="It shows",
             choices=[INCLUDE, EXCLUDE],
             orientation="horizontal",
-            tooltip="include: the next click or box shows the object. exclude: it shows what does "
-            "not belong to it. Key W switches.",
+            tooltip="include: the next one shows the object. exclude: it shows what does not "
+            "belong to it. Key W changes it.",
         )
+        self.sign.native.layout().setContentsMargins(0, 0, 0, 0)
         self.exemplars = CheckBox(
-            text="Boxes are examples of what to look for",
+            text="as examples",
             tooltip="The next rectangle is no object by itself: all that looks like what it shows "
             "is looked for (include), or left out (exclude), together with the text if there is "
             "one.",
         )
+        self.next = QPushButton("Next")
+        self.next.setToolTip("Go on to a new object. Key N.")
+        self.each_new = QPushButton("Each new")
+        self.each_new.setCheckable(True)
+        self.each_new.setToolTip(
+            "While this is pressed every click and every box is an object of its own: the fastest "
+            "way for many alike, such as cells."
+        )
         self.swatch = QLabel()
         self.swatch.setFixedSize(18, 18)
         self.swatch.setToolTip("The colour of this object's clicks, boxes and mask.")
-        self.group = FieldGroup("Prompts")
+        title = QLabel(self.object.label)
+        title.setToolTip(self.object.native.toolTip())
+        self.in_hand = side_by_side(
+            title, self.object.native, self.swatch, self.next, self.each_new, stretch=1
+        )
+        self.options = QStackedWidget()
+        self._pages = {
+            "": QWidget(),
+            "shape": side_by_side(self.sign.native, self.exemplars.native),
+            "text": side_by_side(QLabel(self.text.label), self.text.native),
+        }
+        for page in self._pages.values():
+            self.options.addWidget(page)
+        self.options.setFixedHeight(OPTIONS_HEIGHT)
+        self.group = FoldedGroup(
+            "Prompt layers", "The layers that you draw in; layers of your own will do, too."
+        )
         rows = self.group.rows
         rows.add_row(self.new.native)
-        for field in (self.points, self.boxes, self.masks, self.text):
+        for field in (self.points, self.boxes, self.masks):
             rows.add(field)
-        rows.add(self.object, self.swatch)
-        rows.add(self.sign)
-        rows.add_row(self.exemplars.native)
         self._natives = {
             "text": self.text.native,
             "points": self.points.native,
@@ -115,14 +148,17 @@ class PromptPanel:
         bind(state, "sign", self.sign)
         self.exemplars.changed.connect(self._on_exemplars_ticked)
         self.text.changed.connect(self._on_text_typed)
+        self.each_new.clicked.connect(self._on_each_new_pressed)
         events = state.events
         events.texts.connect(self._show_texts)
-        events.object_in_hand.connect(self._show_colour)
+        events.object_in_hand.connect(self._show_object)
+        events.tool.connect(self._show_options)
         for name in ("video", "project"):
             events[name].connect(self._enable)
         for name in ("model", "catalog"):
             events[name].connect(self._show_kinds)
-        self._show_colour()
+        self._show_object()
+        self._show_options(state.tool)
         self._enable()
         self._show_kinds()
 
@@ -137,39 +173,40 @@ class PromptPanel:
     def _on_exemplars_ticked(self, is_ticked: bool) -> None:
         self._state.draws_exemplars = is_ticked and self.exemplars.native.isEnabled()
 
-    def _show_colour(self, _obj_id: Any = None) -> None:
-        """Give the swatch the colour of the current object."""
+    def _on_each_new_pressed(self, is_pressed: bool) -> None:
+        self._state.object_in_hand = NEW_EACH if is_pressed else 1
+
+    def _show_object(self, _obj_id: Any = None) -> None:
+        """Give the swatch the colour of the object in hand."""
+        is_each_new = self._state.object_in_hand == NEW_EACH
+        self.each_new.setChecked(is_each_new)
         colour = "transparent"
-        if self._state.object_in_hand != NEW_EACH:
-            # with the colours that Labels layers have
-            rgb = label_colormap(49, 0.5, 0).map(self._state.object_in_hand)[:3]
+        if not is_each_new:
+            rgb = object_colours([self._state.object_in_hand])[0, :3]
             colour = "rgb({}, {}, {})".format(*(round(255 * float(part)) for part in rgb))
         self.swatch.setStyleSheet(
             f"background-color: {colour}; border: 1px solid gray; border-radius: 3px;"
         )
+
+    def _show_options(self, tool: Tool) -> None:
+        kind = "text" if tool is Tool.TEXT else "shape" if tool.is_shape else ""
+        self.options.setCurrentWidget(self._pages[kind])
+        self.exemplars.native.setVisible(tool is Tool.BOX)
+        if tool is Tool.TEXT and self.text.native.isVisible():
+            self.text.native.setFocus()
 
     def _enable(self, _value: Any = None) -> None:
         self.new.enabled = self._state.can_change
 
     def _show_kinds(self, _value: Any = None) -> None:
         """Open the fields for prompts that the model takes."""
-        catalog, entry = self._state.catalog, self._state.catalog.entry(self._state.model)
+        catalog, model = self._state.catalog, self._state.model
         for kind, native in self._natives.items():
-            is_taken = entry is None or bool(getattr(entry.capabilities, kind))
-            native.setEnabled(is_taken)
-            native.setToolTip(
-                self._tooltips[kind] if is_taken or entry is None else _why_closed(kind, entry)
-            )
+            why_not = why_not_taken(catalog, model, kind)
+            native.setEnabled(not why_not)
+            native.setToolTip(why_not or self._tooltips[kind])
         takers = [e.name for e in catalog.entries.values() if e.capabilities.text]
         closed = f"takes no text; {takers[0]} does" if takers else "takes no text"
         is_open = self.text.native.isEnabled()
         self.text.native.setPlaceholderText("what to look for" if is_open else closed)
         self._on_exemplars_ticked(bool(self.exemplars.value))
-
-
-def _why_closed(kind: str, entry: ModelEntry) -> str:
-    return (
-        f"The model {entry.name} takes no {KINDS_OF_PROMPTS[kind]}; it takes "
-        f"{format_kinds(entry.capabilities)}. Models that take {KINDS_OF_PROMPTS[kind]}: "
-        f"{models_that_take(kind)}."
-    )

@@ -8,13 +8,15 @@ from magicgui.widgets import ComboBox
 from napari.layers import Image
 
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
-from napari_sam3.plugin.views.widgets.groups import FieldGroup
-from napari_sam3.plugin.views.widgets.layer_combo import LayerCombo, fit_narrow
+from napari_sam3.plugin.views.widgets.groups import FoldedGroup
+from napari_sam3.plugin.views.widgets.layer_combo import LayerCombo, fit_narrow, shorten
 from napari_sam3.plugin.views.widgets.spin_box import NumberField
 
 
 class VideoPanel:
     """The group "Video"; axis and channel are asked for only where they are not clear.
+
+    It opens by itself where something is to be chosen: an axis, or a model that is not here.
 
     Parameters
     ----------
@@ -37,7 +39,7 @@ class VideoPanel:
         )
         self.channel = NumberField("Channel", "The channel that the model looks at, from 0.")
         fit_narrow(self.time_axis)
-        self.group = FieldGroup("Video")
+        self.group = FoldedGroup("Video", "The video that is worked on, and the model.")
         for field in (self.video, self.time_axis, self.channel):
             self.group.rows.add(field)
         self.time_axis.changed.connect(self._on_time_axis_picked)
@@ -47,7 +49,10 @@ class VideoPanel:
             events[name].connect(self._show_axes)
         events.video.connect(self.video.choose)
         events.phase.connect(self._on_phase_changed)
+        for name in ("video", "model", "catalog"):
+            events[name].connect(self._show_title)
         self._show_axes()
+        self._show_title()
 
     def _show_axes(self, _value: Any = None) -> None:
         state, rows = self._state, self.group.rows
@@ -59,6 +64,16 @@ class VideoPanel:
             self.channel.value = min(state.channel, self.channel.max)
         rows.show_field(self.time_axis, bool(state.time_axes))
         rows.show_field(self.channel, state.n_channels > 0)
+        if state.time_axes:
+            self.group.expand(animate=False)
+
+    def _show_title(self, _value: Any = None) -> None:
+        """Say what is chosen, for the group is mostly folded."""
+        state = self._state
+        name = "none" if state.video is None else shorten(state.video.name, 20)
+        self.group.setText(f"Video: {name}, model: {shorten(state.resolved_model, 16)}")
+        if not state.is_model_ready:
+            self.group.expand(animate=False)
 
     def _on_phase_changed(self, _phase: Any) -> None:
         self.group.setEnabled(self._state.is_idle)

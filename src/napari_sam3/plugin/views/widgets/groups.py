@@ -8,10 +8,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
 from qtpy.QtWidgets import (
     QFormLayout,
-    QGroupBox,
     QHBoxLayout,
     QLabel,
-    QSizePolicy,
     QWidget,
 )
 from superqt import QCollapsible
@@ -63,15 +61,6 @@ class Rows:
         self._form.setRowVisible(field.native, is_shown)
 
 
-class FieldGroup(QGroupBox):
-    """A titled box of rows."""
-
-    def __init__(self, title: str) -> None:
-        super().__init__(title)
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
-        self.rows = Rows(self)
-
-
 class FoldedGroup(QCollapsible):
     """A group whose rows are hidden until its title is pressed.
 
@@ -110,14 +99,17 @@ def _icon(symbol: str) -> QIcon:
     return QIcon(pixmap)
 
 
-def side_by_side(*widgets: QWidget) -> QWidget:
-    """One widget that holds others in a row; they share its width as they want to."""
+def side_by_side(*widgets: QWidget, stretch: int | None = None) -> QWidget:
+    """One widget that holds others in a row; they share its width as they want to.
+
+    What is left over is for the one with the index `stretch`, if that is given.
+    """
     row = QWidget()
     layout = QHBoxLayout(row)
     layout.setContentsMargins(0, 0, 0, 0)
     layout.setSpacing(6)
-    for widget in widgets:
-        layout.addWidget(widget)
+    for index, widget in enumerate(widgets):
+        layout.addWidget(widget, int(index == stretch))
     return row
 
 

@@ -174,6 +174,20 @@ def test_a_correction_is_previewed_on_what_was_tracked(ready, settle, work):
     assert same(results_on(ready, 5), shown)
 
 
+def test_a_preview_has_its_objects_colour_and_lies_on_the_results(ready, settle, work):
+    click(ready, 30, 40)
+    work(ready, ready.segment_frame)
+    results = ready.tracking.results.layer
+    ready.tracking.objects.recolor(results, [2], "#ff8000")
+    click(ready, 60, 90, obj_id=2)
+    shown = settle(ready)
+    picture = np.asarray(layer_of(ready).data[0])
+    seen = picture[shown[2] & (picture[..., 3] > 0)]
+    assert set(map(tuple, seen.tolist())) == {(255, 128, 0, 255)}
+    layers = ready.viewer.layers
+    assert layers.index(results) < layers.index(layer_of(ready)) < layers.index(ready.state.boxes)
+
+
 def test_a_stroke_among_results_is_previewed_and_its_undo_leaves_no_trace(ready, settle, work):
     click(ready, 30, 40)
     work(ready, ready.segment_frame)

@@ -41,10 +41,18 @@ T = TypeVar("T")
 
 
 class OpticalFlowTracker(SequentialTracker):
-    """State of the embedded default on one video."""
+    """State of the embedded default on one video.
 
-    def __init__(self, frames: Frames) -> None:
+    Parameters
+    ----------
+    frames : Frames
+    goes_far : bool
+        See `OpticalFlowModel`.
+    """
+
+    def __init__(self, frames: Frames, *, goes_far: bool = False) -> None:
         super().__init__(frames)
+        self.goes_far = goes_far
         self._prompted_frames: OrderedDict[int, np.ndarray] = OrderedDict()
         self._working: OrderedDict[int, WorkingFrame] = OrderedDict()
         self._descriptions: OrderedDict[int, np.ndarray] = OrderedDict()
@@ -291,5 +299,10 @@ class _FrameStep:
             return None
         scale = self.motion.scale
         return reacquisition.reacquire_textured(
-            lost, lost.appearance.now, self.features, scale, taken
+            lost,
+            lost.appearance.now,
+            self.features,
+            scale,
+            taken,
+            goes_far=self.tracker.goes_far,
         )

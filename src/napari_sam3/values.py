@@ -212,6 +212,27 @@ class ObjectPrompt:
         """Whether a person pointed at the object, as against a concept having found it."""
         return len(self.points_xy) > 0 or self.box_xyxy is not None or self.mask is not None
 
+    def says_as(self, other: ObjectPrompt) -> bool:
+        """Whether another one says the same."""
+        return (
+            np.array_equal(self.points_xy, other.points_xy)
+            and np.array_equal(self.point_labels, other.point_labels)
+            and _are_equal(self.box_xyxy, other.box_xyxy)
+            and _are_equal(self.mask, other.mask)
+            and _are_same_masks(self.prior, other.prior)
+        )
+
+
+def _are_equal(one: NDArray[Any] | None, other: NDArray[Any] | None) -> bool:
+    return one is other if one is None or other is None else np.array_equal(one, other)
+
+
+def _are_same_masks(one: ObjectMask | None, other: ObjectMask | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    facts = (one.bbox, one.size, one.score), (other.bbox, other.size, other.score)
+    return facts[0] == facts[1] and np.array_equal(one.crop, other.crop)
+
 
 @dataclass(frozen=True, eq=False)
 class Concept:

@@ -52,14 +52,15 @@ def centre(controller, frame, obj_id):
 def test_steps_of_a_track(controller):
     steps = list(controller.track(wanted((0, 1, 30, 30, 1)), "forward", None, 4))
     assert steps[0] == ModelReady("fake", "cpu")
-    assert Planned(4) in steps
+    assert Planned(4, 4) in steps
     assert [s.result.frame_index for s in steps if isinstance(s, Tracked)] == [0, 1, 2, 3]
 
 
 def test_both_ways_reaches_both_ends_for_an_object_named_late(controller):
     prompts = wanted((2, 1, 30, 30, 1), (6, 2, 60, 40, 1), (9, 1, 10, 10, 1))
     steps = list(controller.track(prompts, "both", None, None))
-    assert Planned(6 + 18) in steps
+    # backward from the last one named, then forward from the first: some frames twice
+    assert Planned(20, 6 + 18) in steps
     tracked = {s.result.frame_index: s.result for s in steps if isinstance(s, Tracked)}
     assert sorted(tracked) == list(range(20))
     assert all(set(result.objects) == {1, 2} for result in tracked.values())
@@ -158,3 +159,32 @@ def test_text_that_found_nothing_is_told_and_asked_again_on_another_frame(contro
     assert list(controller.session.result(5).objects) == [1]
     assert ask(9, "dog") == []  # found: asked no more
     assert controller.session.result(9).objects == {}
+
+
+@pytest.mark.parametrize(
+    ("clicks", "frames"),
+    [
+        # known before the stretch: forward through it
+        ([(2, 1, 30, 30, 1)], [5, 6, 7, 8]),
+        # within: to both ends; what comes forward also shows what was named late
+        ([(6, 1, 30, 30, 1)], [5, 6, 7, 8]),
+        # only behind it: backward
+        ([(12, 1, 30, 30, 1)], [8, 7, 6, 5]),
+        ([(0, 1, 30, 30, 1), (7, 2, 60, 40, 1)], [6, 5, 5, 6, 7, 8]),
+        ([(0, 1, 30, 30, 1), (15, 2, 60, 40, 1)], [8, 7, 6, 5, 5, 6, 7, 8]),
+    ],
+)
+def test_a_stretch_is_followed_and_nothing_else(controller, clicks, frames):
+    steps = list(controller.track_within(wanted(*clicks), 5, 8))
+    assert [s.result.frame_index for s in steps if isinstance(s, Tracked)] == frames
+    assert Planned(len(frames)) in steps
+    objects = {c[1] for c in clicks}
+    assert all(controller.session.result(f).objects.keys() == objects for f in range(5, 9))
+    assert not controller.session.result(10).objects
+
+
+@pytest.mark.parametrize("band", [(0, 19), (19, 19), (0, 0)])
+def test_a_stretch_may_reach_the_ends_of_the_video(controller, band):
+    steps = controller.track_within(wanted((9, 1, 30, 10, 1)), *band)
+    done = {s.result.frame_index for s in steps if isinstance(s, Tracked)}
+    assert done == set(range(band[0], band[1] + 1))

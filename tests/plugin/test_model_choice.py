@@ -174,6 +174,7 @@ def test_loading_leaves_the_window_alone(ready, qtbot, monkeypatch):
         load(self, *args, **kwargs)
 
     monkeypatch.setattr(FakeModel, "__init__", slow)
+    ready.models.choose("auto", "cpu")  # another one than is loaded
     ready.segment_frame()
     qtbot.waitUntil(lambda: bool(threads))
     assert threads[0] is not threading.main_thread()

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels
 
+from napari_sam3.plugin.layers.object_colours import object_colormap
 from napari_sam3.plugin.layers.prompt_layers import EXCLUDE, INCLUDE, make_prompt_layers
 from napari_sam3.plugin.layers.prompt_snapshot import read_prompts
 from napari_sam3.plugin.layers.stack_axes import StackAxes, guess_axes
@@ -72,7 +73,7 @@ def test_items_drawn_and_selected_keep_their_meaning(image):
 
 def test_colours_show_object_and_label(image):
     points, shapes = make_prompt_layers(image, guess_axes(image))
-    labels = Labels(np.zeros((4, 4), int))
+    labels = Labels(np.zeros((4, 4), int), colormap=object_colormap())
     ids = 3, 0, 2**31 - 1
     for obj_id, include in zip(ids, (True, True, False), strict=True):
         say_of_the_next(points, obj_id, include)
@@ -89,7 +90,7 @@ def test_colours_show_object_and_label(image):
 
 
 def test_colours_follow_an_edited_feature(image):
-    labels = Labels(np.zeros((4, 4), int))
+    labels = Labels(np.zeros((4, 4), int), colormap=object_colormap())
     points, shapes = make_prompt_layers(image, guess_axes(image))
     points.add([[3, 5, 5]])
     shapes.add_rectangles(BOX)

@@ -277,3 +277,19 @@ def test_results_of_an_earlier_day_are_taken_for_what_they_were_then(timeline, p
     timeline.freshness.assume({1: {20: "a"}}, every, every[:20], begins_anew=True)
     timeline.update(planes)
     assert stretch(timeline.stale_frames(1)) == (21, 49)
+
+
+def test_undoing_a_propagation_makes_stale_again_what_it_had_renewed(timeline, planes):
+    timeline.set_prompts({1: {0: "a"}})
+    propagate(timeline, planes, range(50), {1: 0.9})
+    timeline.set_prompts({1: {0: "a", 20: "b"}})
+    before = planes.snapshot(range(20, 50))
+    propagate(timeline, planes, range(20, 50), {1: 0.8})
+    assert stretch(timeline.stale_frames(1)) == (1, 19)
+    after = planes.snapshot(range(20, 50))
+    planes.restore(before)
+    timeline.update(planes)
+    assert set(timeline.stale_frames(1).tolist()) == {*range(1, 50)} - {20}
+    planes.restore(after)  # redone
+    timeline.update(planes)
+    assert stretch(timeline.stale_frames(1)) == (1, 19)

@@ -40,7 +40,6 @@ def fields_of(dock):
         "segment": track.segment,
         "propagate": track.propagate,
         "stop": track.stop,
-        "remove": dock.objects_panel.fields.remove,
         "reset": dock.objects_panel.fields.reset,
     }
 
@@ -168,8 +167,8 @@ def test_numbers_outside_the_video_are_refused(open_dock, film):
     ("state", "begins"),
     [
         (AppState(), "Open a video"),
-        (AppState(video=FILM, model="optical-flow"), "Press New prompts, then click the object."),
-        (AppState(video=FILM), "Press New prompts, then click the object, or"),
+        (AppState(video=FILM, model="optical-flow"), "Take a tool below, then click the object."),
+        (AppState(video=FILM), "Take a tool below, then click the object, or"),
         (AppState(video=FILM, points=Points(ndim=3)), "Click the object in the picture"),
         (AppState(video=FILM, n_prompts=2), "2 prompts set."),
         (AppState(phase=Phase.LOADING, model="auto"), "Loading the model (auto)"),

@@ -76,3 +76,29 @@ def test_what_can_not_be_propagated_is_not_noted(kept):
     with pytest.raises(MissingPromptError):
         kept.propagate("backward")
     assert kept.project.run.number == 1
+
+
+def test_a_correction_that_was_followed_leaves_nothing_stale(kept):
+    kept.session.add_prompt(3, points=[[60, 30]], obj_id=1)
+    kept.save_prompts()
+    assert kept.project.run.stale == ((3, 5),)
+    for result in kept.session.propagate_from_here(3, "forward"):
+        kept.keep(result)
+    kept.note_corrected()
+    assert kept.project.run.stale == ()
+
+
+def test_what_was_stale_is_so_in_the_next_session_too(stopped):
+    with (
+        Project.open(stopped) as project,
+        open_session(project, FakeModel(), video=FILM) as session,
+    ):
+        session.add_prompt(3, points=[[60, 30]], obj_id=1)
+        ProjectSession(project, session).save_prompts()
+    with (
+        Project.open(stopped) as project,
+        open_session(project, FakeModel(), video=FILM) as session,
+    ):
+        assert session.stale_frames == {1: (range(4, 6),)}
+        frames = [r.frame_index for r in session.propagate_from_here(4, "forward")]
+        assert frames == list(range(4, T))

@@ -8,7 +8,7 @@ import pytest
 from napari_sam3.errors import MissingPromptError, UnknownObjectError
 from napari_sam3.models.fake import FakeModel, FakeTracker
 from napari_sam3.models.sequential import TrackState
-from napari_sam3.session.correction import SETTLED_AFTER, plan_correction
+from napari_sam3.session.correction import SETTLED_AFTER, is_same, plan_correction
 from napari_sam3.session.session import VideoSession
 from napari_sam3.session.stale_frames import StaleFrames
 from napari_sam3.values import ObjectMask
@@ -243,3 +243,65 @@ def test_stale_frames_are_joined_and_parted():
     assert stale.of_all() == {1: (range(3, 4), range(6, 9))}
     stale.discard(1, range(10))
     assert stale.of_all() == {}
+
+
+def shape(x0, x1, y0=10, y1=30, notch=0):
+    mask = np.zeros(FILM.shape[1:], bool)
+    mask[y0:y1, x0:x1] = True
+    mask[y0 : y0 + notch, x0 : x0 + notch] = False
+    return ObjectMask.from_mask(mask)
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        (shape(10, 30), True),
+        (shape(10, 30, notch=1), True),  # an outline trembles by a pixel here and there
+        (shape(10, 30, notch=2), False),  # a corner that somebody has cut off
+        (shape(10, 31), False),  # one side moved by a pixel: a quarter of the outline
+        (shape(9, 31, 9, 31), False),
+        (shape(12, 32), False),
+        (shape(50, 70), False),
+    ],
+)
+def test_masks_that_count_as_the_same(other, expected):
+    assert is_same(shape(10, 30), other) is expected
+
+
+@pytest.fixture(scope="module")
+def blobs():
+    """Two bright blobs that drift over a noisy ground."""
+    rows, columns = np.ogrid[:64, :96]
+    film = np.random.default_rng(0).integers(20, 40, (40, 64, 96)).astype(np.uint8)
+    for frame in range(40):
+        for x, y in ((24 + frame // 2, 20), (60, 44 - frame // 4)):
+            film[frame][(rows - y) ** 2 + (columns - x) ** 2 <= 64] += 160
+    return film
+
+
+def test_the_embedded_model_is_followed_until_it_agrees_with_what_was_shown(blobs):
+    """A part of a blob is rubbed out: the tracker finds it again, and then nothing changes."""
+    with VideoSession(blobs, "optical-flow") as session:
+        session.add_prompt(0, points=[[24.5, 20.5]])
+        session.add_prompt(0, points=[[60.5, 44.5]])
+        before = [r.objects for r in session.propagate()]
+        less = before[10][1].mask
+        less[:, :25] = False
+        session.add_prompt(10, mask=less, obj_id=1)
+        frames = done(session, 10, "forward")
+        assert frames[0] == 11
+        assert frames[-1] < 39
+        for frame in range(frames[-1] - SETTLED_AFTER + 1, 40):
+            assert is_same(session.result(frame).objects[1], before[frame][1])
+        for frame in range(40):
+            assert np.array_equal(session.result(frame).objects[2].mask, before[frame][2].mask)
+        assert session.stale_frames == {1: (range(1, 10),)}
+
+
+def test_frames_that_are_stale_of_no_object():
+    stale = StaleFrames()
+    stale.add(1, range(3, 5))
+    stale.add(2, range(4, 8))
+    assert stale.without(range(10)) == (range(3), range(8, 10))
+    assert stale.without(range(4, 6)) == ()
+    assert stale.without(range(8, 12)) == (range(8, 12),)

@@ -253,6 +253,23 @@ class LabelStack(RestorableFrames):
         """Whether the frame was changed by hand since edits were last taken."""
         return self._number(frame_index) in self._edits
 
+    def edits(self, obj_ids: Collection[int]) -> dict[tuple[int, int], NDArray[np.bool_]]:
+        """What `take_edits` would give; nothing is taken, so that an undo leaves no trace."""
+        with self._lock:
+            return {
+                (frame_index, obj_id): self._look(frame_index) == obj_id
+                for frame_index in self._edits
+                for obj_id in sorted(self._edited(frame_index).intersection(obj_ids))
+            }
+
+    def _edited(self, frame_index: int) -> set[int]:
+        """Labels that were changed by hand on a frame since edits were last taken."""
+        packed = self._edits[frame_index][0]
+        now = self._look(frame_index)
+        before = self._background if packed is None else self._codec.unpack(packed)
+        changed = now != before
+        return set(np.union1d(now[changed], before[changed]).tolist())
+
     def take_edits(self, obj_ids: Collection[int]) -> dict[tuple[int, int], NDArray[np.bool_]]:
         """What was changed by hand since the last call.
 
@@ -268,17 +285,11 @@ class LabelStack(RestorableFrames):
         dict of (frame index, object id) to (H, W) bool
             The masks as they are now; empty where an object was wiped out.
         """
-        edits = {}
         with self._lock:
-            for frame_index, (packed, notes_before) in self._edits.items():
+            edits = self.edits(obj_ids)
+            for frame_index, (_, notes_before) in self._edits.items():
                 self._pack(frame_index)  # for the next stroke, which will ask for it
-                now = self._look(frame_index)
-                before = self._background if packed is None else self._codec.unpack(packed)
-                changed = now != before
-                touched = set(np.union1d(now[changed], before[changed]).tolist())
-                for obj_id in sorted(touched.intersection(obj_ids)):
-                    edits[frame_index, obj_id] = now == obj_id
-                self._unmark(frame_index, touched, unpack_notes(notes_before))
+                self._unmark(frame_index, self._edited(frame_index), unpack_notes(notes_before))
             self._edits.clear()
         return edits
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -287,20 +288,28 @@ def load_model(
 
 
 class LoadedModel:
-    """The model in use, kept from one piece of work to the next; another one takes its place."""
+    """The model in use, kept from one piece of work to the next; another one takes its place.
+
+    Attributes
+    ----------
+    busy : RLock
+        Held by who works aside with the model: another one does not take its place meanwhile.
+    """
 
     def __init__(self) -> None:
+        self.busy = threading.RLock()
         self._model: VideoModel | None = None
         self._asked: tuple[str, str | None, int | None] | None = None
 
     def get(self, name: str, device: str | None, resolution: int | None = None) -> VideoModel:
         """Give the model, as `load_model` loads it if need be."""
         asked = (name, device, resolution)
-        if self._model is None or self._asked != asked:
-            self.close()
-            self._model = load_model(name, device, resolution=resolution)
-            self._asked = asked
-        return self._model
+        with self.busy:
+            if self._model is None or self._asked != asked:
+                self.close()
+                self._model = load_model(name, device, resolution=resolution)
+                self._asked = asked
+            return self._model
 
     def close(self) -> None:
         """Give its memory back."""

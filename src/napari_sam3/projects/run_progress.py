@@ -73,6 +73,19 @@ def stale_after(run: RunNote, changed: Collection[int], labels: Any) -> RunNote:
     return replace(run, stale=tuple(stale))
 
 
+def still_stale(run: RunNote, ranges: Collection[range]) -> RunNote:
+    """The note of a run of which no other frames than those of `ranges` are stale."""
+    stale = []
+    for first, last in run.stale:
+        low, high = sorted((first, last))
+        parts = [(max(low, r.start), min(high, r.stop - 1)) for r in ranges]
+        parts = [part for part in parts if part[0] <= part[1]]
+        if parts:
+            ends = min(p[0] for p in parts), max(p[1] for p in parts)
+            stale.append(ends if first <= last else ends[::-1])
+    return replace(run, stale=tuple(stale))
+
+
 def changed_frames(before: PromptList, now: PromptList) -> set[int]:
     """Frames on which not the same is said."""
 

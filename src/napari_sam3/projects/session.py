@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from numpy.typing import ArrayLike
@@ -13,6 +13,7 @@ from napari_sam3.labels.measures import measure_labels
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
 from napari_sam3.projects.project import Project
+from napari_sam3.projects.run_progress import still_stale
 from napari_sam3.session.propagation import Propagation
 from napari_sam3.session.session import VideoSession
 from napari_sam3.session.session_prompts import restore_prompts
@@ -72,14 +73,22 @@ def open_session(
                 f"the video has the shape {shape} (frames, height, width), the project "
                 f"{tuple(project.labels.shape)}; name the video that it is of"
             )
-        session.limit_lives(project.objects.is_alive)
+        session.limit_lives(lives_of(project.objects.is_alive, session))
         if len(project.prompts):
             project.problems += tuple(restore_prompts(session, project.prompts))
-            session.remember(recall_from(project.labels), project.fresh_frames)
+            stale = () if project.run is None else project.run.stale_ranges()
+            session.remember(recall_from(project.labels), project.fresh_frames, stale)
     except BaseException:
         session.close()
         raise
     return session
+
+
+def lives_of(
+    is_alive: Callable[[int, int, Collection[int]], bool], session: VideoSession
+) -> Callable[[int, int], bool]:
+    """What `VideoSession.limit_lives` is told, of `ObjectTable.is_alive`."""
+    return lambda obj_id, frame: is_alive(obj_id, frame, session.prompted_frames(obj_id))
 
 
 def continue_run(project: Project, session: VideoSession) -> Propagation:
@@ -129,6 +138,13 @@ class ProjectSession:
         """Keep objects that were found or lost on the way, before they are shown or drawn."""
         if self.session.object_ids != self._saved_ids:
             self.save_prompts()
+
+    def note_corrected(self) -> None:
+        """Keep which frames of the last run are stale still, after a `Correction`."""
+        run = self.project.run
+        if run is not None:
+            stale = [part for parts in self.session.stale_frames.values() for part in parts]
+            self.project.put_back_run(still_stale(run, stale))
 
     def is_stopped(
         self, direction: Direction, start: int | None = None, limit: int | None = None

@@ -120,6 +120,10 @@ class RunNote:
         """The frames planned, as `Propagation.legs`."""
         return plan_frames(n_frames, self.direction, self.start, self.limit)
 
+    def stale_ranges(self) -> tuple[range, ...]:
+        """The stale frames, with step 1."""
+        return tuple(range(min(pair), max(pair) + 1) for pair in self.stale)
+
     def to_json(self) -> dict[str, Any]:
         """As JSON can say it."""
         return {**asdict(self), "stale": [list(pair) for pair in self.stale]}

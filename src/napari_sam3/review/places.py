@@ -171,7 +171,9 @@ class _Search:
         nearest = self._course.signs[seen[np.abs(seen - best).argmin()]]
         return Place(
             obj_id,
-            *(int(frames[at]) for at in (best, first, last)),
+            int(frames[best]),
+            int(frames[first]),
+            int(frames[last]),
             value,
             reasons,
             (float(nearest["x"]), float(nearest["y"])),

@@ -127,7 +127,7 @@ def _refine(
             f"negative points alone: nothing is known of object {obj_id} on frame "
             f"{call.frame_index} that they could correct; add a positive point"
         )
-    return Keyframe(merged, tracker.segment(call.frame_index, merged))
+    return state.answers.ask(tracker, call.frame_index, merged)
 
 
 def _merge_prompt(

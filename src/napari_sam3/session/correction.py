@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 
+import numpy as np
+
 from napari_sam3.models.base import TrackedFrame, VideoTracker
 from napari_sam3.session.propagation import Propagation
 from napari_sam3.session.session_state import SessionState
-from napari_sam3.values import Direction, FrameResult, ObjectMask
+from napari_sam3.values import BoolArray, Direction, FrameResult, ObjectMask
 
-SAME_MASK = 0.98
-"""Overlap (IoU) from which on a mask counts as the one that was shown."""
+MOST_MOVED = 0.25
+"""Pixels; an outline that is off by less, on average, is the same one (see `is_same`)."""
 
 SETTLED_AFTER = 8
 """Frames in a row on which a mask must be the same, for what follows to be taken for the same.
@@ -28,7 +30,7 @@ class Correction(Propagation):
     """A propagation of some objects that ends where their masks are the ones shown before.
 
     Made by `VideoSession.propagate_from_here`. An object is followed until its mask was
-    `SETTLED_AFTER` times in a row the one shown (`SAME_MASK`); frames on which it was not there
+    `SETTLED_AFTER` times in a row the one shown (`is_same`); frames on which it was not there
     before and is not there now tell nothing either way. Where nothing was shown it goes on.
 
     Parameters
@@ -42,6 +44,8 @@ class Correction(Propagation):
     ----------
     objects : frozenset of int
         Those that are followed; no other is touched.
+    settled : list of range
+        Frames (with step 1) round what was given that are what they would become.
     """
 
     def __init__(
@@ -55,6 +59,13 @@ class Correction(Propagation):
         self.objects = frozenset(i for reach in reaches for i in reach)
         self._reaches = reaches
         self._n_same: dict[int, int] = {}
+        self._step = 1
+        self.settled: list[range] = []
+
+    @property
+    def step(self) -> int:
+        """1 while it goes forward, -1 while backward: of the frame given last."""
+        return self._step
 
     def _track(self, leg: range) -> Iterator[TrackedFrame]:
         state = self._state
@@ -67,6 +78,7 @@ class Correction(Propagation):
     def _take(self, frame_index: int, objects: Mapping[int, ObjectMask]) -> FrameResult:
         state = self._state
         reach = self._reaches[-len(self._left)]
+        self._step = self._left[0].step
         was_shown = state.is_shown(frame_index)
         followed = [i for i, frames in reach.items() if frame_index in frames]
         before = {i: state.shown_mask(frame_index, i) for i in followed}
@@ -85,14 +97,42 @@ class Correction(Propagation):
     ) -> None:
         if was_shown and before is None and now is None:
             return
-        is_same = before is not None and now is not None and before.overlap(now) >= SAME_MASK
-        self._n_same[obj_id] = self._n_same.get(obj_id, 0) + 1 if is_same else 0
+        agrees = before is not None and now is not None and is_same(before, now)
+        self._n_same[obj_id] = self._n_same.get(obj_id, 0) + 1 if agrees else 0
 
     def _settle(self, obj_id: int, reach: Reach) -> None:
         """What lies further on is what it would become."""
         frames = reach.pop(obj_id)
         low, high = sorted((frames[0], frames[-1]))
         self._state.stale.discard(obj_id, range(low, high + 1))
+        self.settled.append(range(low, high + 1))
+
+
+def is_same(one: ObjectMask, other: ObjectMask) -> bool:
+    """Whether two masks of a frame differ by no more than a tracker's outline trembles.
+
+    Nowhere by a block of two by two pixels, and on average the outline has moved by no more than
+    `MOST_MOVED`. An overlap (IoU) would ask small objects for more than that and let large ones
+    lose what the person had put right.
+    """
+    boxes = np.array([one.bbox, other.bbox])
+    x0, y0 = boxes[:, :2].min(axis=0) - 1
+    x1, y1 = boxes[:, 2:].max(axis=0) + 1
+    a, b = (_in_box(mask, x0, y0, x1, y1) for mask in (one, other))
+    differ = a ^ b
+    rows = differ[1:] & differ[:-1]
+    if (rows[:, 1:] & rows[:, :-1]).any():
+        return False
+    inner = a[1:-1, 1:-1] & a[:-2, 1:-1] & a[2:, 1:-1] & a[1:-1, :-2] & a[1:-1, 2:]
+    length = one.area - np.count_nonzero(inner)
+    return bool(np.count_nonzero(differ) <= MOST_MOVED * length)
+
+
+def _in_box(mask: ObjectMask, x0: int, y0: int, x1: int, y1: int) -> BoolArray:
+    box: BoolArray = np.zeros((y1 - y0, x1 - x0), bool)
+    left, top, right, bottom = mask.bbox
+    box[top - y0 : bottom - y0, left - x0 : right - x0] = mask.crop
+    return box
 
 
 def plan_correction(

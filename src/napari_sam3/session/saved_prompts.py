@@ -232,6 +232,12 @@ class PromptList(Sequence[SavedPrompt]):
     def __len__(self) -> int:
         return len(self.prompts)
 
+    @property
+    def candidates(self) -> frozenset[int]:
+        """Objects that a concept has found, and nobody has pointed at or removed."""
+        pointed_at = {p.obj_id for p in self if not p.is_found}
+        return self.found - self.removed - pointed_at
+
     def __repr__(self) -> str:
         return f"<PromptList of {len(self)} prompts>"
 
@@ -242,6 +248,10 @@ class PromptList(Sequence[SavedPrompt]):
     def with_found(self, obj_ids: Iterable[int]) -> PromptList:
         """The same, with further objects that a concept has found."""
         return PromptList(**{**vars(self), "found": self.found.union(obj_ids)})
+
+    def with_removed(self, obj_ids: Iterable[int]) -> PromptList:
+        """The same, with further objects that were removed."""
+        return PromptList(**{**vars(self), "removed": self.removed.union(obj_ids)})
 
     def for_video(self, video: str | os.PathLike[str]) -> PromptList:
         """Those for a video, and those that name none; see `is_meant`."""

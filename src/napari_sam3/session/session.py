@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -168,6 +169,32 @@ class VideoSession:
             self._state.commit(call.frame_index, draft, present)
             return self._state.result(call.frame_index)
 
+    @contextmanager
+    def trial(self, frame_index: int) -> Iterator[VideoSession]:
+        """Look at what prompts on a frame would mean, without saying them.
+
+        What is said to the session that this gives is answered as it would be here, and forgotten
+        at the end; no other thread gets a word in meanwhile. A prompt that is said here afterwards
+        is answered at once, for the model was asked already.
+
+        Parameters
+        ----------
+        frame_index : int
+            0-based; the only frame that it may be prompted, and asked for results, on.
+
+        Raises
+        ------
+        FrameIndexError
+            If there is no such frame.
+        """
+        with self._working():
+            trial = copy.copy(self)
+            trial._state = self._state.trial(check_frame_index(frame_index, len(self._frames)))
+            try:
+                yield trial
+            finally:
+                trial._closed = True
+
     def take_back_prompt(self, frame_index: int, obj_id: int) -> FrameResult:
         """Undo all that was said of an object on a frame.
 
@@ -214,6 +241,11 @@ class VideoSession:
         return self._state.object_ids
 
     @property
+    def found_objects(self) -> frozenset[int]:
+        """Objects that a concept has found, and nobody has pointed at; from any thread, at once."""
+        return self._state.found_objects
+
+    @property
     def first_frames(self) -> dict[int, int]:
         """The first prompted frame of each object that was prompted, by id."""
         ids = set(self.object_ids)
@@ -234,6 +266,10 @@ class VideoSession:
         """All that was said, and what the model answered, as it can be kept."""
         with self._lock:
             return self._state.list_prompts(self.model.name)
+
+    def prompted_frames(self, obj_id: int) -> frozenset[int]:
+        """Frames on which something was said of an object; from any thread, at once."""
+        return frozenset(self._state.keyframes.get(obj_id, ()))
 
     @property
     def was_prompted(self) -> bool:
@@ -378,7 +414,8 @@ class VideoSession:
             0-based; where to begin. It is looked at itself only if nothing was said there.
         direction : "forward", "backward" or "both"
         objects : collection of int, optional
-            Those that were corrected; all whose prompts have changed round that frame if left out.
+            Those that were corrected; if left out, all whose prompts have changed round that frame,
+            and if none have, those of which something is said on it.
         stop_at : collection of int
             Frames that stay as they are: locked ones. Nothing goes beyond them.
 
@@ -401,7 +438,7 @@ class VideoSession:
             assert start is not None, "it was given"
             state = self._state
             if objects is None:
-                changed = state.changed_near(start)
+                changed = state.changed_near(start) or self.prompted_objects(start)
             else:
                 changed = {check_object_id(i) for i in objects}
                 for obj_id in changed:
@@ -427,6 +464,10 @@ class VideoSession:
         Callable from any thread; never waits.
         """
         return self._state.stale.of_all()
+
+    def fresh_within(self, frames: range) -> tuple[range, ...]:
+        """Those of some frames (with step 1) that are stale of no object."""
+        return self._state.stale.without(frames)
 
     def _begin(self, make: Callable[[], _AnyPropagation]) -> _AnyPropagation:
         if not self._state.prompted_frames:
@@ -509,6 +550,7 @@ class VideoSession:
         self,
         recall: Callable[[int], Mapping[int, ObjectMask] | None],
         earlier: Sequence[range] = (),
+        stale: Sequence[range] = (),
     ) -> None:
         """Let it know what an earlier session had shown; until `reset`.
 
@@ -519,10 +561,13 @@ class VideoSession:
         earlier : sequence of range
             Frames, as they were computed, that are true with the prompts of now: what is asked
             for behind them goes on from there.
+        stale : sequence of range
+            Frames (with step 1) that were computed with other prompts than those of now.
         """
         with self._working():
             self._state.recall = recall
             self._state.earlier = tuple(earlier)
+            self._state.mark_stale(stale)
 
     def reset(self) -> None:
         """Go back to the state just after the start; a running propagation ends."""

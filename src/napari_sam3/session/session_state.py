@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from napari_sam3.errors import RequestError, UnknownObjectError
+from napari_sam3.session.answers import Answers
 from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
 from napari_sam3.session.stale_frames import StaleFrames, frames_between
 from napari_sam3.values import (
@@ -65,6 +67,7 @@ class Said(NamedTuple):
     followed: frozenset[int]
     twins: frozenset[tuple[int, int]]
     undone: frozenset[int]
+    stale: Mapping[int, tuple[range, ...]]
 
 
 class SessionState:
@@ -84,6 +87,8 @@ class SessionState:
         Where prompts have changed since objects were followed.
     hold_back : bool
         What journals say of it.
+    answers : Answers
+        What the model answered last; shared with trials.
     is_alive : callable or None
         Says of an object id and a frame index whether the object is to be seen there.
     recall : callable or None
@@ -102,6 +107,7 @@ class SessionState:
         self.n_frames = n_frames
         self.hold_back = hold_back
         self.is_alive = is_alive
+        self.answers = Answers()
         self.keyframes: dict[int, dict[int, Keyframe]] = {}
         self.concepts: tuple[tuple[int, Concept], ...] = ()
         self.removed: set[int] = set()
@@ -119,10 +125,30 @@ class SessionState:
         self._changed: set[int] = set()  # frames whose prompts are not as they were restored
         self._undone: set[int] = set()  # objects that lost their last prompt: not to be recalled
 
+    def trial(self, frame_index: int) -> SessionState:
+        """One that begins as this one is, for prompts on a frame; they change nothing here."""
+        twin = copy.copy(self)
+        twin.keyframes = {i: dict(k) for i, k in self.keyframes.items()}
+        for name in ("removed", "_issued", "_found", "_followed", "_twins", "_changed", "_undone"):
+            setattr(twin, name, set(getattr(self, name)))
+        shown = self._shown.get(frame_index)
+        twin._shown = {} if shown is None else {frame_index: dict(shown)}
+        return twin
+
     @property
     def object_ids(self) -> tuple[int, ...]:
         """Ids of the objects there are, rising."""
         return tuple(sorted(self._issued - self.removed))
+
+    @property
+    def found_objects(self) -> frozenset[int]:
+        """Ids of those that a concept has found, and nobody has pointed at."""
+        found = self._found & self._issued - self.removed
+        return frozenset(
+            i
+            for i in found
+            if not any(k.prompt.is_manual for k in list(self.keyframes.get(i, {}).values()))
+        )
 
     @property
     def prompted_frames(self) -> list[int]:
@@ -176,6 +202,14 @@ class SessionState:
             if masks is not None:
                 known[frame_index] = {i: m for i, m in masks.items() if i not in hidden}
         return known
+
+    def mark_stale(self, ranges: Iterable[range]) -> None:
+        """Know that prompts have changed since objects were followed on frames; of any of them."""
+        for obj_id, keyframes in self.keyframes.items():
+            for frames in ranges:
+                self.stale.add(obj_id, frames)
+            for frame_index in keyframes:
+                self.stale.discard(obj_id, range(frame_index, frame_index + 1))
 
     def changed_near(self, frame_index: int) -> set[int]:
         """Objects whose prompts have changed so that a frame, or one beside it, is stale."""
@@ -324,6 +358,7 @@ class SessionState:
             frozenset(self._followed),
             frozenset(self._twins),
             frozenset(self._undone),
+            self.stale.of_all(),
         )
 
     def go_back(self, said: Said) -> None:
@@ -337,6 +372,7 @@ class SessionState:
         self._issued, self._found = set(said.issued), set(said.found)
         self._followed, self._twins = set(said.followed), set(said.twins)
         self._undone = set(said.undone)
+        self.stale.put_back(said.stale)
         self.recall_frames([*self._shown, *(f for k in self.keyframes.values() for f in k)])
         self.version += 1
 

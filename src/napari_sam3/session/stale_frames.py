@@ -102,9 +102,21 @@ class StaleFrames:
         """Those of all objects that have any."""
         return {i: ranges for i, ranges in list(self._ranges.items()) if ranges}
 
+    def put_back(self, ranges: Mapping[int, tuple[range, ...]]) -> None:
+        """Be what `of_all` gave once."""
+        self._ranges = dict(ranges)
+
     def holds(self, obj_id: int, frame_index: int) -> bool:
         """Whether a frame is one of them."""
         return any(frame_index in one for one in self.of(obj_id))
+
+    def without(self, frames: range) -> tuple[range, ...]:
+        """Those of some frames (with step 1) that are none of these, of no object."""
+        parts, first = [], frames.start
+        for one in sorted((r for ranges in self.of_all().values() for r in ranges), key=min):
+            parts.append(range(first, min(one.start, frames.stop)))
+            first = max(first, one.stop)
+        return tuple(part for part in (*parts, range(first, frames.stop)) if part)
 
     def add(self, obj_id: int, frames: range) -> None:
         """Take in frames (with step 1)."""

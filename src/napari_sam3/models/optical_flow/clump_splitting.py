@@ -200,9 +200,15 @@ def _lobes(whole: BoolArray, neck: float) -> PartImage:
     """The lobes of a mask, parted where it has necks, numbered from 1."""
     depth = cv2.distanceTransform(whole.view(np.uint8), cv2.DIST_L2, 5)
     depth = cv2.GaussianBlur(depth, (0, 0), 1.0) * whole
-    peaks = h_maxima(np.log(np.maximum(depth, 0.5)), neck) & whole
+    x, y, width, height = cv2.boundingRect(whole.view(np.uint8))
+    # with a rim of ground round it: what is beyond says no more, and takes as long
+    where = slice(max(0, y - 1), y + height + 1), slice(max(0, x - 1), x + width + 1)
+    lobes = np.zeros(whole.shape, np.int32)
+    depth, inside = depth[where], whole[where]
+    peaks = h_maxima(np.log(np.maximum(depth, 0.5)), neck) & inside
     markers, _ = ndimage.label(peaks, np.ones((3, 3)))
-    return np.asarray(watershed(-depth, markers, mask=whole), np.int32)
+    lobes[where] = watershed(-depth, markers, mask=inside)
+    return lobes
 
 
 def _judge(value: FloatImage, clump: BoolArray, parts: PartImage) -> _Parting | None:

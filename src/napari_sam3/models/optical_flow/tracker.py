@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -15,9 +16,11 @@ from napari_sam3.models.optical_flow import reacquisition
 from napari_sam3.models.optical_flow.appearance_model import update_appearance
 from napari_sam3.models.optical_flow.confidence import score_of
 from napari_sam3.models.optical_flow.frame_features import FrameFeatures, remove_camera_motion
+from napari_sam3.models.optical_flow.grey import is_grey
 from napari_sam3.models.optical_flow.motion import Motion, WorkingFrame, estimate_motion
 from napari_sam3.models.optical_flow.multi_blob_tracking import FramePair, follow_blobs
 from napari_sam3.models.optical_flow.pixel_classifier import describe_pixels
+from napari_sam3.models.optical_flow.prepare_ahead import PrepareAhead
 from napari_sam3.models.optical_flow.prompt_segmentation import segment_object
 from napari_sam3.models.optical_flow.registration import match_brightness
 from napari_sam3.models.optical_flow.textured_tracking import TexturedView, follow_textured
@@ -53,6 +56,9 @@ class OpticalFlowTracker(SequentialTracker):
     def __init__(self, frames: Frames, *, goes_far: bool = False) -> None:
         super().__init__(frames)
         self.goes_far = goes_far
+        self._lock = threading.RLock()  # the caches are filled ahead, too
+        self._ahead = PrepareAhead(self._prepare)
+        self._looked_at: OrderedDict[int, np.ndarray] = OrderedDict()
         self._prompted_frames: OrderedDict[int, np.ndarray] = OrderedDict()
         self._working: OrderedDict[int, WorkingFrame] = OrderedDict()
         self._descriptions: OrderedDict[int, np.ndarray] = OrderedDict()
@@ -60,9 +66,22 @@ class OpticalFlowTracker(SequentialTracker):
 
     def segment(self, frame_index: int, prompt: ObjectPrompt) -> ObjectMask | None:
         """Find the one object that a prompt means; None if it is not there."""
-        return segment_object(
-            self.frames[frame_index], prompt, lambda: self.motion_near(frame_index)
-        )
+        frame = self._cached(self._looked_at, frame_index, lambda: self.frames[frame_index])
+        return segment_object(frame, prompt, lambda: self.motion_near(frame_index))
+
+    def prefetch(self, frame_index: int) -> None:
+        """Read a frame ahead, and measure its motion where a click will ask for it."""
+        self._ahead.start(frame_index)
+
+    @property
+    def preparing(self) -> int | None:
+        """The frame being prepared."""
+        return self._ahead.doing
+
+    def _prepare(self, frame_index: int) -> None:
+        frame = self._cached(self._looked_at, frame_index, lambda: self.frames[frame_index])
+        if not is_grey(frame):
+            self.motion_near(frame_index)
 
     def begin(self, frame_index: int, keyframe: Keyframe) -> TrackState:
         """State of an object on one of its keyframes; it is learnt when it is first followed."""
@@ -113,7 +132,7 @@ class OpticalFlowTracker(SequentialTracker):
 
     def initialize(self, frame_index: int, following: int, mask: ObjectMask) -> TrackedObject:
         """Learn an object on its prompted frame; `following` is the next one of the chain."""
-        frame = _cached(self._prompted_frames, frame_index, lambda: self.frames[frame_index])
+        frame = self._cached(self._prompted_frames, frame_index, lambda: self.frames[frame_index])
 
         def describe() -> tuple[FrameFeatures, BoolArray]:
             working = self.working_frame(frame_index)
@@ -147,14 +166,21 @@ class OpticalFlowTracker(SequentialTracker):
 
     def close(self) -> None:
         """Forget every frame."""
+        self._ahead.close()
         super().close()
-        for kept in (self._prompted_frames, self._working, self._descriptions, self._motions):
+        for kept in (
+            self._looked_at,
+            self._prompted_frames,
+            self._working,
+            self._descriptions,
+            self._motions,
+        ):
             kept.clear()
 
     def working_frame(self, frame_index: int) -> WorkingFrame:
         """A frame at the flow's size."""
         make = WorkingFrame.of
-        return _cached(self._working, frame_index, lambda: make(self.frames[frame_index]))
+        return self._cached(self._working, frame_index, lambda: make(self.frames[frame_index]))
 
     def motion(self, source: int, target: int) -> Motion:
         """Motion between two neighbouring frames."""
@@ -162,7 +188,7 @@ class OpticalFlowTracker(SequentialTracker):
         def measure() -> Motion:
             return estimate_motion(self.working_frame(source), self.working_frame(target))
 
-        return _cached(self._motions, (source, target), measure)
+        return self._cached(self._motions, (source, target), measure)
 
     def motion_near(self, frame_index: int) -> Motion | None:
         """Motion of a frame against a neighbour, the next one first; None between cuts."""
@@ -173,9 +199,17 @@ class OpticalFlowTracker(SequentialTracker):
                     return motion
         return None
 
+    def _cached(self, store: OrderedDict[K, T], key: K, make: Callable[[], T]) -> T:
+        with self._lock:
+            if key not in store:
+                store[key] = make()
+                while len(store) > _KEPT_FRAMES:
+                    store.popitem(last=False)
+            return store[key]
+
     def _describe(self, frame_index: int) -> np.ndarray:
         rgb = self.working_frame(frame_index).rgb
-        return _cached(self._descriptions, frame_index, lambda: describe_pixels(rgb))
+        return self._cached(self._descriptions, frame_index, lambda: describe_pixels(rgb))
 
     def features(
         self, frame_index: int, motion: Motion, masks: Iterable[ObjectMask]
@@ -187,14 +221,6 @@ class OpticalFlowTracker(SequentialTracker):
             objects |= to_working_size(mask, here)
         drift = remove_camera_motion(motion, objects)
         return FrameFeatures(self._describe(frame_index), drift, here.lab)
-
-
-def _cached(store: OrderedDict[K, T], key: K, make: Callable[[], T]) -> T:
-    if key not in store:
-        store[key] = make()
-        while len(store) > _KEPT_FRAMES:
-            store.popitem(last=False)
-    return store[key]
 
 
 class _FrameStep:

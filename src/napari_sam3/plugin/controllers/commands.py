@@ -7,19 +7,19 @@ before. Undoing a change of prompts or of the table leaves alone what others cha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 from napari.layers import Labels, Points
-from numpy.typing import NDArray
 
-from napari_sam3.errors import LayerError, LineageError, StoreReadOnlyError
+from napari_sam3.errors import LayerError, StoreReadOnlyError
 from napari_sam3.labels.frame_snapshot import FramesSnapshot
 from napari_sam3.labels.label_stack import LabelStack
-from napari_sam3.labels.object_notes import PAINTED, ObjectNote
-from napari_sam3.labels.objects import ObjectTable
+from napari_sam3.labels.object_notes import ObjectNote
+from napari_sam3.labels.objects import ObjectInfo, ObjectTable
+from napari_sam3.plugin.controllers.relabeling import Relabeling, find_sightings, plan_merge
 from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.label_planes import is_read_only, planes_of
 from napari_sam3.plugin.layers.prompt_items import (
@@ -239,16 +239,19 @@ class EditTable(Command):
                 raise
 
 
+_SAID = [field.name for field in fields(ObjectInfo) if field.name not in ("obj_id", "mother")]
+
+
 def _carry_over(table: ObjectTable, before: ObjectTable, after: ObjectTable) -> None:
     """Change a table where one copy differs from the other; what else it says stays."""
     for division in before.divisions:
         if after.division_of(division.mother) != division:
             table.unmark_division(division.mother)
     for obj_id in {*before.ids, *after.ids}:
-        if before[obj_id].name != after[obj_id].name:
-            table.rename(obj_id, after[obj_id].name)
-        if before[obj_id].class_name != after[obj_id].class_name:
-            table.classify(obj_id, after[obj_id].class_name)
+        old, new = before[obj_id], after[obj_id]
+        said = {f: getattr(new, f) for f in _SAID if getattr(old, f) != getattr(new, f)}
+        if said:
+            table.set(replace(table[obj_id], **said))
     for division in after.divisions:
         if before.division_of(division.mother) != division:
             table.mark_division(*division)
@@ -442,8 +445,9 @@ class RemoveObject(CommandGroup):
         label = f"remove object {obj_id}"
 
         def erase(planes: LabelStack) -> None:
-            for frame_index, labels, notes in _find_frames(planes, obj_id):
+            for frame_index in find_sightings(planes, [obj_id]).frames[obj_id]:
                 if not planes.is_locked(frame_index):
+                    labels, notes = planes[frame_index], dict(planes.notes(frame_index))
                     labels[labels == obj_id] = 0
                     notes.pop(obj_id, None)
                     draw_over(layer, planes, frame_index, labels, notes)
@@ -453,11 +457,50 @@ class RemoveObject(CommandGroup):
         super().__init__(label, [*commands, ChangeFrames(layer, label, erase)])
 
 
-class MergeObjects(CommandGroup):
-    """Make one object of two: prompts, labels, notes, what is known of it.
+class Relabel(CommandGroup):
+    """Give objects other ids, as planned: in labels, notes, prompts, and what is known of them.
 
-    To be done at once: it is made of how things are now. On locked frames the object has the new
-    id, too; they stay locked.
+    To be done at once: it is made of how things are now. On locked frames the objects have other
+    ids, too; they stay locked.
+
+    Parameters
+    ----------
+    layer : Labels
+        Of results.
+    plan : Relabeling
+        What becomes of whom.
+    renamed : iterable of (layer, mapping of index to id)
+        Prompts that are another object's then.
+    frames : Command, optional
+        What has changed the frames already; they are changed by this if left out.
+    """
+
+    def __init__(
+        self,
+        layer: Labels,
+        plan: Relabeling,
+        renamed: Iterable[tuple[PromptLayer, Mapping[int, int]]] = (),
+        frames: Command | None = None,
+    ) -> None:
+        def draw(planes: LabelStack) -> None:
+            for frame_index in plan.frames:
+                relabel_frame(layer, planes, plan, frame_index)
+
+        changed = frames or ChangeFrames(layer, plan.label, draw, changes_locked=True)
+        moved = [MovePrompt(one, features={"object": named}) for one, named in renamed if named]
+        super().__init__(
+            plan.label, [EditTable(layer, plan.label, plan.edit_table), *moved, changed]
+        )
+
+
+def relabel_frame(layer: Labels, planes: LabelStack, plan: Relabeling, frame_index: int) -> None:
+    """Draw one frame as a plan says; from any thread."""
+    drawn = plan.edit(frame_index, planes[frame_index], planes.notes(frame_index))
+    draw_over(layer, planes, frame_index, *drawn)
+
+
+class MergeObjects(Relabel):
+    """Make one object of two: prompts, labels, notes, what is known of it.
 
     Parameters
     ----------
@@ -473,62 +516,25 @@ class MergeObjects(CommandGroup):
     Raises
     ------
     LineageError
-        When it is done: if both divide, or have two mothers, or one comes of the other.
+        If it is one object. When it is done: if both divide, or have two mothers, or one comes of
+        the other.
     """
 
     def __init__(
         self, layer: Labels, obj_id: int, into: int, prompt_layers: Iterable[PromptLayer] = ()
     ) -> None:
-        if obj_id == into:
-            raise LineageError(f"object {obj_id} can't be merged with itself; choose another one")
-        stack_of(layer)
-        label = f"merge object {obj_id} into {into}"
-
-        def rename(planes: LabelStack) -> None:
-            for frame_index, labels, notes in _find_frames(planes, obj_id):
-                there = [i for i in (into, obj_id) if (labels == i).any()]
-                known = [notes[i] for i in there or (into, obj_id) if i in notes]
-                labels[labels == obj_id] = into
-                notes.pop(obj_id, None)
-                if known:  # an area that is painted in part is what a person drew
-                    notes[into] = PAINTED if PAINTED in known else known[0]
-                draw_over(layer, planes, frame_index, labels, notes)
-
-        commands: list[Command] = [EditTable(layer, label, lambda t: _merge(t, obj_id, into))]
-        for one in prompt_layers:
-            named = dict.fromkeys(find_items(one, obj_id), into)
-            if named:
-                commands.append(MovePrompt(one, features={"object": named}))
-        changed = ChangeFrames(layer, label, rename, changes_locked=True)
-        super().__init__(label, [*commands, changed])
+        plan = plan_merge(stack_of(layer), table_of(layer), None, [obj_id], into)
+        renamed = [(one, dict.fromkeys(find_items(one, obj_id), into)) for one in prompt_layers]
+        super().__init__(layer, plan, renamed)
 
 
-def _find_frames(
-    planes: LabelStack, obj_id: int
-) -> Iterator[tuple[int, NDArray[Any], dict[int, ObjectNote]]]:
-    """Frames where an object is or is noted, with labels and notes that may be changed."""
-    for frame_index in planes.processed_frames().tolist():
-        labels, notes = planes[frame_index], dict(planes.notes(frame_index))
-        if obj_id in notes or (labels == obj_id).any():
-            yield frame_index, labels, notes
-
-
-def _merge(table: ObjectTable, obj_id: int, into: int) -> None:
-    gone, kept = table[obj_id], table[into]
-    division, other = table.division_of(obj_id), table.division_of(into)
-    birth = None if gone.mother is None else table.division_of(gone.mother)
-    if division is not None and other is not None:
-        raise LineageError(
-            f"objects {obj_id} and {into} can't be merged, for both divide; unmark one division"
-        )
-    table.remove(obj_id)
-    if birth is not None:
-        daughters = [into if one == obj_id else one for one in birth.daughters]
-        table.mark_division(birth.mother, daughters, birth.frame_index)
-    if division is not None:
-        table.mark_division(into, division.daughters, division.frame_index)
-    name, class_name = kept.name or gone.name, kept.class_name or gone.class_name
-    table.set(replace(table[into], name=name, class_name=class_name))
+def name_objects(obj_ids: Sequence[int]) -> str:
+    """Objects in words: "object 2", "objects 2 and 3", "5 objects"."""
+    if len(obj_ids) == 1:
+        return f"object {obj_ids[0]}"
+    if len(obj_ids) == 2:
+        return f"objects {obj_ids[0]} and {obj_ids[1]}"
+    return f"{len(obj_ids)} objects"
 
 
 def _count(number: int, what: str) -> str:

@@ -76,11 +76,17 @@ class LayerKeys:
 
     def _bind_chosen(self, _event: Any = None) -> None:
         layer = self._tracking.viewer.layers.selection.active
-        if layer is None or layer in self._bound or not self._tracking.state.is_ours(layer):
+        if layer is None or layer in self._bound or not self._is_of_work(layer):
             return
         self._bound.add(layer)
         for key in self._acts:
             self._bind(layer, key)
+
+    def _is_of_work(self, layer: Layer) -> bool:
+        """Whether it was made here, and not by another window for the same video."""
+        state = self._tracking.state
+        is_mask = layer is state.masks and state.is_ours(layer)
+        return is_mask or state.is_prompt_layer(layer) or state.is_results(layer)
 
     def _bind(self, layer: Layer, key: str) -> None:
         def act(_layer: Any) -> None:

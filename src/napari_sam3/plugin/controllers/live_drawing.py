@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from time import perf_counter
 from typing import Any
 
@@ -72,9 +72,10 @@ class LiveDrawing(QObject):
         *,
         is_prompted: Callable[[int, int], bool] = lambda frame_index, obj_id: False,
         run: int = 0,
+        only: Collection[int] | None = None,
     ) -> None:
         """Write a frame, as `ResultsLayer.write` does; it is shown within a moment."""
-        self.target.write(result, is_prompted=is_prompted, run=run)
+        self.target.write(result, is_prompted=is_prompted, run=run, only=only)
         self._latest = result.frame_index
         self._note(result.frame_index)
 

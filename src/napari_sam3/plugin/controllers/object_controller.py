@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from weakref import ReferenceType, WeakKeyDictionary, ref
@@ -11,7 +11,7 @@ from napari.layers import Labels
 from psygnal import Signal
 
 from napari_sam3.labels.objects import ObjectTable, TableChange
-from napari_sam3.plugin.controllers.commands import EditTable
+from napari_sam3.plugin.controllers.commands import EditTable, name_objects
 from napari_sam3.plugin.layers.features_table import make_features, table_of, take_edits
 from napari_sam3.plugin.layers.label_planes import is_read_only, planes_of
 from napari_sam3.plugin.model.command_history import CommandHistory
@@ -75,6 +75,19 @@ class ObjectController:
         label = f"say the class of object {obj_id}"
         self._edit(layer, label, lambda t: t.classify(obj_id, class_name))
 
+    def recolor(self, layer: Labels, obj_ids: Iterable[int], color: str) -> None:
+        """Give objects a colour, as "#ff8800"; the one of their number by an empty string."""
+        self._edit_each(layer, "recolour", obj_ids, lambda t, i: t.recolor(i, color))
+
+    def lock(self, layer: Labels, obj_ids: Iterable[int], is_locked: bool = True) -> None:
+        """Keep all that is propagated, painted or edited off objects, or let it in again."""
+        verb = "lock" if is_locked else "unlock"
+        self._edit_each(layer, verb, obj_ids, lambda t, i: t.lock(i, is_locked))
+
+    def accept(self, layer: Labels, obj_ids: Iterable[int]) -> None:
+        """Say that objects that a text has found are what was looked for."""
+        self._edit_each(layer, "accept", obj_ids, lambda t, i: t.accept(i))
+
     def divide(
         self, layer: Labels, mother: int, daughters: Sequence[int], frame_index: int
     ) -> None:
@@ -117,6 +130,22 @@ class ObjectController:
 
         self._edit(layer, "give objects other numbers", change)
 
+    def _edit_each(
+        self,
+        layer: Labels,
+        verb: str,
+        obj_ids: Iterable[int],
+        edit: Callable[[ObjectTable, int], object],
+    ) -> None:
+        numbers = sorted(set(obj_ids))
+
+        def change(table: ObjectTable) -> None:
+            for obj_id in numbers:
+                edit(table, obj_id)
+
+        if numbers:
+            self._edit(layer, f"{verb} {name_objects(numbers)}", change)
+
     def _edit(self, layer: Labels, label: str, edit: Callable[[ObjectTable], object]) -> None:
         self._watch(layer)
         self.history(layer).do(EditTable(layer, label, edit))
@@ -128,6 +157,9 @@ class ObjectController:
         table, known = table_of(layer), self._watched.get(layer)
         if known is None:
             layer.events.features.connect(self._on_features_changed)
+        planes = planes_of(layer)
+        if planes is not None:
+            planes.lock_objects(table.locked_ids)
         if known is None or known() is not table:
             self._watched[layer] = ref(table)
             # both held weakly: a table of a project may outlive the layer
@@ -141,7 +173,7 @@ class ObjectController:
     ) -> None:
         layer = shown_in()
         if layer is not None and table_of(layer) is changed():
-            self.show(layer)
+            self.show(layer)  # and have locks hold
             self.objects_changed.emit(layer)
 
     def _on_features_changed(self, event: Any) -> None:

@@ -38,6 +38,8 @@ class Prefetch(QObject):
         self._clock.setInterval(LOOK_MS)
         self._clock.timeout.connect(self._show)
         self._state.events.phase.connect(self._on_phase_changed)
+        # previews go before: what they need they prepare, and they stop what is being prepared
+        tracking.preview.rested.connect(self._on_rested)
         tracking.viewer.dims.events.current_step.connect(self._on_step)
 
     @property
@@ -48,6 +50,7 @@ class Prefetch(QObject):
     def close(self) -> None:
         """Look no more."""
         self._tracking.viewer.dims.events.current_step.disconnect(self._on_step)
+        self._tracking.preview.rested.disconnect(self._on_rested)
         self._rest.stop()
         self._fall_silent()
 
@@ -58,6 +61,9 @@ class Prefetch(QObject):
         else:
             self._rest.stop()
             self._fall_silent()
+
+    def _on_rested(self) -> None:
+        self._rest.start()
 
     def _on_step(self, _event: Any) -> None:
         if self._state.is_idle:

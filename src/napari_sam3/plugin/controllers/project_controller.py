@@ -19,9 +19,10 @@ from napari_sam3.plugin.layers.mask_state import describe_masks
 from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count
 from napari_sam3.plugin.layers.transforms import layer_shape
 from napari_sam3.plugin.model.events import ProjectMade, ProjectRefused
-from napari_sam3.plugin.model.open_project import OpenProject, video_path
+from napari_sam3.plugin.model.open_project import OpenProject
 from napari_sam3.plugin.model.project_lookup import make_project
 from napari_sam3.plugin.model.project_status import ProjectStatus
+from napari_sam3.plugin.model.video_source import find_source, is_from_file
 from napari_sam3.projects import Project
 
 _SAVED_FIELDS = {
@@ -104,8 +105,11 @@ class ProjectController(QObject):
     def _status(self) -> ProjectStatus:
         opened = self.current
         if opened is None:
+            tracked = self._state.current
+            source = None if tracked is None else tracked.source
             return ProjectStatus(
                 is_kept=self._state.keeps_results,
+                why_not="" if source is None else source.problem,
                 problems=(self._refusal,) if self._refusal else (),
                 earlier=self.earlier,
                 is_busy=self.is_busy,
@@ -146,8 +150,7 @@ class ProjectController(QObject):
         tracked = self._state.tracked(image_layer)
         axes = self._tracking.axes.read(image_layer)
         session.recorder.make = None
-        path = video_path(image_layer)
-        if path is None or not self._state.keeps_results:
+        if not is_from_file(image_layer) or not self._state.keeps_results:
             return
         if tracked.project_read_as(axes) is not None:
             return
@@ -155,7 +158,8 @@ class ProjectController(QObject):
             return  # begun in memory: the next ones are kept
         size = layer_shape(image_layer)[-2:]
         session.recorder.make = make_project(
-            path, (frame_count(image_layer, axes), size[0], size[1])
+            lambda: find_source(image_layer, axes),
+            (frame_count(image_layer, axes), size[0], size[1]),
         )
 
     def _on_job_told(self, event: object) -> None:

@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 Key = tuple[int, int | str]
 
+Run = tuple[Direction, int | None, int | None]
+"""Direction, start and limit of a propagation; see `VideoSession.propagate`."""
+
 
 class KnownPrompts:
     """What a session was told before, as a controller knows it: prompts of layers, texts.
@@ -112,6 +115,11 @@ class ProjectRecorder:
         named = {p.obj_id for p in prompts if p.obj_id is not None}
         return tuple(sorted(named | prompts.found))
 
+    @property
+    def candidates(self) -> frozenset[int]:
+        """Objects that a concept had found in an earlier session, and nobody pointed at."""
+        return frozenset() if self.project is None else self.project.prompts.candidates
+
     def open_session(
         self, video: Video, model: VideoModel, contrast_limits: tuple[float, float] | None
     ) -> VideoSession:
@@ -164,17 +172,22 @@ class ProjectRecorder:
         if self._of_project is not None:
             self._of_project.save_prompts()
 
+    def save_removed(self, obj_ids: Iterable[int]) -> None:
+        """Keep that objects of an earlier session are no more, before there is a session."""
+        if self.project is not None:
+            self.project.save_prompts(self.project.prompts.with_removed(obj_ids))
+
     def save_found_objects(self) -> None:
         """Keep the ids of objects that were found on the way, before they are shown."""
         if self._of_project is not None:
             self._of_project.save_found_objects()
 
-    def count_done(self, runs: Sequence[tuple[Direction, int | None]], limit: int | None) -> int:
+    def count_done(self, runs: Sequence[Run]) -> int:
         """How many of several runs, planned one after the other, came before the one stopped."""
         kept = self._of_project
         if kept is None:
             return 0
-        stopped = [n for n, run in enumerate(runs) if kept.is_stopped(*run, limit)]
+        stopped = [n for n, run in enumerate(runs) if kept.is_stopped(*run)]
         return stopped[-1] if stopped else 0
 
     def propagate(self, direction: Direction, start: int | None, limit: int | None) -> Propagation:
@@ -188,6 +201,20 @@ class ProjectRecorder:
         """Of the project's run; 0 where nothing is kept."""
         run = None if self.project is None else self.project.run
         return 0 if run is None else run.number
+
+    def run_of(self, frame_index: int, step: int) -> int:
+        """Of the project's last run, if it goes to a frame in this direction; else 0."""
+        project = self.project
+        if project is None or project.run is None:
+            return 0
+        legs = project.run.legs(project.labels.shape[0])
+        is_of = any(leg.step == step and frame_index in leg for leg in legs)
+        return project.run.number if is_of else 0
+
+    def note_corrected(self) -> None:
+        """Keep which frames of the last run are stale still, after corrections were followed."""
+        if self._of_project is not None:
+            self._of_project.note_corrected()
 
     def close(self) -> None:
         """Close a project that nobody has heard of."""

@@ -139,6 +139,16 @@ def hold_view(viewer: Any) -> Callable[[], None]:
     return turn_back
 
 
+def read_zoom(viewer: Any) -> float:
+    """How large the picture is drawn."""
+    return float(_camera(viewer).zoom)
+
+
+def set_zoom(viewer: Any, zoom: float) -> None:
+    """Draw the picture so large, its middle where it is."""
+    _camera(viewer).zoom = zoom
+
+
 def _camera(viewer: Any) -> Any:
     return getattr(viewer, "scene", viewer).camera  # napari 0.9 moved it
 

@@ -7,7 +7,8 @@ steps are iterators, so that a thread can use them up one by one and stop in bet
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+import copy
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from weakref import ReferenceType, ref
@@ -16,7 +17,7 @@ from napari.layers import Image
 
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.models.registry import LoadedModel
-from napari_sam3.plugin.controllers.project_recorder import ProjectRecorder
+from napari_sam3.plugin.controllers.project_recorder import ProjectRecorder, Run
 from napari_sam3.plugin.layers.exemplars import search_for
 from napari_sam3.plugin.layers.layer_prompts import Key, LayerPrompt, TargetPrompts, is_same_prompt
 from napari_sam3.plugin.layers.stack_axes import StackAxes, layer_video
@@ -24,10 +25,11 @@ from napari_sam3.plugin.model import events
 from napari_sam3.plugin.model.events import JobEvent
 from napari_sam3.plugin.model.object_matching import Remembered
 from napari_sam3.projects import RunNote
-from napari_sam3.projects.session import recall_from
+from napari_sam3.projects.session import lives_of, recall_from
+from napari_sam3.session.propagation import plan_frames
 from napari_sam3.session.session import VideoSession
-from napari_sam3.session.session_state import Said
-from napari_sam3.values import Direction, ObjectMask
+from napari_sam3.session.session_state import Said, SessionState
+from napari_sam3.values import Direction, FrameResult, ObjectMask
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,9 @@ class SessionController:
         self.recorder = ProjectRecorder() if recorder is None else recorder
         self.session: VideoSession | None = None
         # says of an object and a frame whether it may be seen there
-        self.is_alive: Callable[[int, int], bool] | None = None
+        self.is_alive: Callable[[int, int, Collection[int]], bool] | None = None
         self._models = models
+        self._is_ready_told = False
         self._contrast_limits = contrast_limits
         self._missed: set[Key] = set()
         self._priors_lost: set[Key] = set()
@@ -116,6 +119,11 @@ class SessionController:
     def ids_in_use(self) -> tuple[int, ...]:
         """Ids that a new object must not get: the objects', and those of removed ones."""
         return tuple(sorted({*self.object_ids, *self._removed}))
+
+    @property
+    def found_objects(self) -> frozenset[int]:
+        """Objects that a concept has found, and nobody has pointed at."""
+        return self.recorder.candidates if self.session is None else self.session.found_objects
 
     @property
     def ids_removed(self) -> frozenset[int]:
@@ -153,6 +161,12 @@ class SessionController:
             None if project is None else project.run,
         )
 
+    def nothing_told(self) -> Moment | None:
+        """As if nothing had been told yet, for `go_back`; None before there is a session."""
+        if self.session is None:
+            return None
+        return Moment(ref(self.session), SessionState().said(), {}, set(), set(), set(), {}, None)
+
     def go_back(self, moment: Moment) -> None:
         """Have been told what was told at a moment; of another session, the layers say all."""
         if self.session is None or moment.session() is not self.session:
@@ -177,6 +191,11 @@ class SessionController:
             ids = {obj_id for i in here for obj_id in self._labels.notes(i)}
             self.session.recall_frames(recall_from(self._labels), here, ids)
 
+    def is_told(self, key: Key, prompt: LayerPrompt) -> bool:
+        """Whether the session was told just this; callable from any thread."""
+        told = self._told.get(key)
+        return told is not None and is_same_prompt(told, prompt)
+
     # ----------------------------------------------------------------- work
 
     def segment(self, target: TargetPrompts, frame_index: int) -> Iterator[JobEvent]:
@@ -200,8 +219,7 @@ class SessionController:
         yield from self.sync_prompts(target)
         session = self._open()
         self.recorder.save_prompts()
-        runs: list[tuple[Direction, int | None]] = [(direction, start_frame_index)]
-        n_later = 0
+        runs: list[Run] = [(direction, start_frame_index, max_frames)]
         named = session.first_frames.values()
         if (
             direction == "both"
@@ -209,25 +227,74 @@ class SessionController:
             and min(named, default=0) < max(named, default=0)
         ):
             # going forward then shows what is known of the late ones, and replaces all else
-            runs = [("backward", max(named)), ("forward", None)]
-            n_later = len(session.video) - min(named)
-            n_later = n_later if max_frames is None else min(n_later, max_frames)
-        done = self.recorder.count_done(runs, max_frames)
-        for number, (way, start) in enumerate(runs[done:]):
-            with self.recorder.propagate(way, start, max_frames) as propagation:
+            runs = [("backward", max(named), max_frames), ("forward", None, max_frames)]
+        yield from self._follow(runs)
+
+    def track_within(self, target: TargetPrompts, first: int, last: int) -> Iterator[JobEvent]:
+        """Bring the prompts in line, then propagate from `first` to `last` and nowhere else.
+
+        What is known before goes forward, what is named later goes backward, as by `track`.
+        """
+        yield from self.sync_prompts(target)
+        self.recorder.save_prompts()
+        named = self._open().first_frames.values()
+        runs: list[Run] = []
+        begin, latest = max(first, min(named, default=0)), min(max(named, default=0), last + 1)
+        if latest > first:
+            runs.append(("backward", latest, latest - first))
+        if begin <= last:
+            runs.append(("forward", begin, last + 1 - begin))
+        yield from self._follow(runs)
+
+    def _follow(self, runs: Sequence[Run]) -> Iterator[JobEvent]:
+        """Propagate one run after the other."""
+        left = runs[self.recorder.count_done(runs) :]
+        for number, run in enumerate(left):
+            with self.recorder.propagate(*run) as propagation:
                 if number == 0:
-                    yield events.Planned(len(propagation) + (0 if done else n_later))
+                    later = (leg for one in left[1:] for leg in self._legs(one))
+                    yield _planned((*propagation.legs, *later))
                 for result in propagation:
                     self.recorder.save_found_objects()
                     yield events.Tracked(result, self.recorder.run_number)
                 if propagation.is_cancelled:
                     return
 
+    def _legs(self, run: Run) -> tuple[range, ...]:
+        direction, start, limit = run
+        session = self._open()
+        first = session.first_prompted_frame if start is None else start
+        return plan_frames(len(session.video), direction, first, limit)
+
+    def track_from(
+        self,
+        target: TargetPrompts,
+        frame_index: int,
+        direction: Direction,
+        locked: Collection[int] = (),
+    ) -> Iterator[JobEvent]:
+        """Bring the prompts in line, then follow what was corrected, as far as it changes anything.
+
+        See `VideoSession.propagate_from_here`; `locked` frames stay as they are.
+        """
+        yield from self.sync_prompts(target)
+        self.recorder.save_prompts()
+        session, recorder = self._open(), self.recorder
+        with session.propagate_from_here(frame_index, direction, stop_at=locked) as correction:
+            yield _planned(correction.legs)
+            for result in correction:
+                run = recorder.run_of(result.frame_index, correction.step)
+                yield events.Tracked(result, run, correction.objects)
+        for frames in correction.settled:
+            for part in session.fresh_within(frames):
+                yield events.Confirmed(part)
+        recorder.note_corrected()
+
     def remove_object(self, obj_id: int, frames: list[int]) -> Iterator[JobEvent]:
         """Take an object out of the session, then off `frames`."""
         if self.recorder.project is not None:
             yield from self._begin_session()
-        self.before_job = self.moment()
+        self.before_job = self.before_job or self.moment()
         for key in [key for key in self._told if key[1] == obj_id]:
             self._take_back(key)
         if obj_id in self.object_ids:
@@ -236,6 +303,74 @@ class SessionController:
         self.recorder.save_prompts()
         for frame_index in frames:
             yield events.Erased(frame_index, obj_id)
+
+    def _limit_lives(self, session: VideoSession) -> None:
+        session.limit_lives(self.is_alive and lives_of(self.is_alive, session))
+
+    def begin(self) -> None:
+        """Load the model; in a thread, for it may take long."""
+        if self.session is not None:
+            return
+        with self._models.busy:
+            if self.session is None:  # who warmed up may have done it meanwhile
+                setup = self.setup
+                model = self._models.get(setup.model, setup.device, setup.resolution)
+                self.session = self.recorder.open_session(self.video, model, self._contrast_limits)
+
+    def warm_up(self, frame_index: int) -> None:
+        """Load the model, and have it get ready for prompts on a frame; in a thread."""
+        with self._models.busy:
+            self.begin()
+            self._open().prefetch(frame_index)
+
+    def preview(self, target: TargetPrompts, frame_index: int) -> FrameResult:
+        """What `segment` would show of the objects about whom something new is said on a frame.
+
+        Nothing is changed, but that the model is loaded. Of what is looked for nothing is said.
+        """
+        with self._models.busy:
+            self.begin()
+            session = self._open()
+            session.limit_lives(self.is_alive and lives_of(self.is_alive, session))
+            with session.trial(frame_index) as trial:
+                result = self._on_trial(trial)._answer(target, frame_index)
+        new = {
+            obj_id
+            for (frame, obj_id), prompt in target.objects.items()
+            if frame == frame_index and not self.is_told((frame, obj_id), prompt)
+        }
+        return FrameResult(frame_index, {i: m for i, m in result.objects.items() if i in new})
+
+    def _on_trial(self, trial: VideoSession) -> SessionController:
+        """One that begins as this one is, and speaks to a session on trial."""
+        twin = copy.copy(self)
+        twin.session = trial
+        twin._told, twin._priors = dict(self._told), dict(self._priors)
+        twin._priors_lost = set(self._priors_lost)
+        return twin
+
+    def _answer(self, target: TargetPrompts, frame_index: int) -> FrameResult:
+        """Bring what is said of objects on one frame in line, and give the frame."""
+        here = [k for k in self._told if k[0] == frame_index and not isinstance(k[1], str)]
+        for key in here:
+            if key not in target.objects:
+                self._take_back(key)
+        for key in self._order(target):
+            if key[0] == frame_index and not isinstance(key[1], str):
+                for _ in self._pass_on(key, target):
+                    pass
+        return self._open().result(frame_index)
+
+    def drop_found(self, obj_ids: Iterable[int]) -> None:
+        """Let objects that a text has found be no more, and not be found again; no job may run."""
+        for obj_id in set(obj_ids) & self.found_objects:
+            if self.session is not None:
+                self.session.remove_object(obj_id)
+            self._removed.add(obj_id)
+        if self.session is not None:
+            self.recorder.save_prompts()
+        else:
+            self.recorder.save_removed(self._removed)
 
     def cancel(self) -> None:
         """Stop a propagation before its next frame; callable from any thread."""
@@ -252,18 +387,18 @@ class SessionController:
     # ------------------------------------------------------------- in line
 
     def _begin_session(self) -> Iterator[JobEvent]:
-        if self.session is None:
-            setup = self.setup
-            model = self._models.get(setup.model, setup.device, setup.resolution)
-            self.session = self.recorder.open_session(self.video, model, self._contrast_limits)
+        self.begin()
+        if not self._is_ready_told:
+            self._is_ready_told = True
+            model = self._open().model
             yield events.ModelReady(model.name, model.device)
 
     def sync_prompts(self, target: TargetPrompts) -> Iterator[JobEvent]:
         """Make the session's prompts those target, with as little work as possible."""
         yield from self._begin_session()
         session = self._open()
-        self.before_job = self.moment()
-        session.limit_lives(self.is_alive)
+        self.before_job = self.before_job or self.moment()
+        self._limit_lives(session)
         yield from self.recorder.begin(max((i for _, i in target.objects), default=0))
         keys = self._order(target)
         found_before = self._found_by_text()
@@ -356,3 +491,9 @@ class SessionController:
     def _open(self) -> VideoSession:
         assert self.session is not None, "sync_prompts opens the session first"
         return self.session
+
+
+def _planned(legs: Iterable[range]) -> events.Planned:
+    """What is told of a plan; to a frame of two legs a propagation comes twice."""
+    ways = list(legs)
+    return events.Planned(len({f for leg in ways for f in leg}), sum(map(len, ways)))

@@ -9,12 +9,15 @@ from napari.layers import Image, Labels, Layer, Points, Shapes
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QTimer
 
-from napari_sam3.errors import LayerError
+from napari_sam3.errors import LayerError, UnsupportedPromptError
 from napari_sam3.plugin.controllers.object_picker import is_picking, label_under
 from napari_sam3.plugin.controllers.project_snapshot import hold_view
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController, controllers_in
+from napari_sam3.plugin.layers.label_planes import planes_of
 from napari_sam3.plugin.layers.prompt_items import find_names, item_under, object_of
 from napari_sam3.plugin.layers.prompt_layers import EXCLUDE, INCLUDE, make_mask_layer
+from napari_sam3.plugin.model.app_state import Outcome
+from napari_sam3.plugin.model.model_catalog import why_not_taken
 from napari_sam3.plugin.model.tools import EXCLUDE_MODIFIER, Tool
 from napari_sam3.values import MAX_OBJECT_ID
 
@@ -50,7 +53,7 @@ class ToolController:
         for name in ("points", "boxes", "masks"):
             self._state.events[name].connect(self._watch)
         self._state.events.sign.connect(self._on_sign_changed)
-        tracking.ended.connect(self._watch)
+        tracking.ended.connect(self._on_job_ended)
         self._viewer.layers.selection.events.active.connect(self._follow)
         self._viewer.mouse_drag_callbacks.append(self._on_press)
         self._watch()
@@ -66,10 +69,15 @@ class ToolController:
             If there is no video, or the layer chosen for it can't say what the tool says.
         ProjectError
             If the work can't be changed.
+        UnsupportedPromptError
+            If the model can't use it.
         """
         self._tracking.video()
         if tool is not Tool.SELECT:
             self._tracking.check_writable()
+            why_not = why_not_taken(self._state.catalog, self._state.model, tool.prompt_kind)
+            if why_not:
+                raise UnsupportedPromptError(why_not)
         sign = EXCLUDE if tool is Tool.EXCLUDE else INCLUDE
         if tool is not Tool.TEXT:
             layer = self._layer_for(tool)
@@ -141,7 +149,9 @@ class ToolController:
     def _layer_for(self, tool: Tool) -> Any:
         state, results = self._state, self._tracking.results
         if tool is Tool.SELECT:
-            return state.video if results is None else results.layer
+            if results is not None:
+                return results.layer
+            return state.video if state.points is None else state.points
         if tool.is_brush:
             if results is not None:
                 return results.layer
@@ -179,6 +189,31 @@ class ToolController:
         if results is not None and layer is results.layer:
             results.own(self._state.object_in_hand)
         layer.selected_label = self._state.object_in_hand
+
+    def _on_job_ended(self) -> None:
+        self._hand_over_masks()
+        self._watch()
+
+    def _hand_over_masks(self) -> None:
+        """Have what was painted to begin with in the results, once there are any.
+
+        So there is one layer to paint in, and what is wiped off there does not come back.
+        """
+        state, results, masks = self._state, self._tracking.results, self._state.masks
+        planes = None if masks is None else planes_of(masks)
+        if results is None or planes is None or masks is None or not state.is_ours(masks):
+            return
+        if state.outcome in (Outcome.NONE, Outcome.FAILED) or results.planes.is_read_only:
+            return
+        for frame_index in planes.processed_frames().tolist():
+            results.paint(frame_index, planes[frame_index])
+        results.layer.brush_size = masks.brush_size
+        is_in_hand = self._viewer.layers.selection.active is masks
+        state.masks = None
+        self._viewer.layers.remove(masks)
+        results.layer.refresh()
+        if is_in_hand:
+            self.take(state.tool)
 
     def _remove_unused(self) -> None:
         """Take away layers that were made by themselves, and in which nothing was drawn."""
@@ -307,6 +342,19 @@ class ToolController:
                 label = label_under(labels, event)
                 if 0 < label <= MAX_OBJECT_ID:
                     return label
+        return self._previewed_under(event)
+
+    def _previewed_under(self, event: Any) -> int | None:
+        """The object whose preview is under the mouse."""
+        tracking = self._tracking
+        result = tracking.preview.result(tracking.frame_on_screen())
+        ahead = len(event.position) - tracking.video().ndim  # layers share their last axes
+        place = tracking.video().world_to_data(event.position[max(0, ahead) :])
+        y, x = (round(float(part)) for part in place[-2:])
+        for obj_id, mask in result.objects.items():
+            x0, y0, x1, y1 = mask.bbox
+            if y0 <= y < y1 and x0 <= x < x1 and mask.crop[y - y0, x - x0]:
+                return obj_id
         return None
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from operator import methodcaller
+from typing import Any, SupportsIndex
 
 from napari.layers import Image, Labels, Points, Shapes
 from napari.utils.notifications import show_error, show_warning
@@ -14,28 +16,33 @@ from napari_sam3.errors import (
     MissingPromptError,
     ProjectError,
     ProjectReadOnlyError,
+    RequestError,
     Sam3Error,
     WeightsMissingError,
 )
 from napari_sam3.models.registry import LoadedModel
 from napari_sam3.plugin.controllers.axes_controller import NOTHING_TO_ASK, AxesController
+from napari_sam3.plugin.controllers.commands import EditTable, RemovePrompts
+from napari_sam3.plugin.controllers.edit_recorder import EditRecorder, JobDone
 from napari_sam3.plugin.controllers.object_controller import ObjectController
+from napari_sam3.plugin.controllers.preview_controller import PreviewController
 from napari_sam3.plugin.controllers.project_recorder import ProjectRecorder
+from napari_sam3.plugin.controllers.reset import Reset
 from napari_sam3.plugin.controllers.session_controller import SessionController, Setup
 from napari_sam3.plugin.controllers.tracking_job import TrackingJob
 from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.layer_prompts import Skipped, TargetPrompts
-from napari_sam3.plugin.layers.prompt_items import delete_items, find_items
+from napari_sam3.plugin.layers.prompt_items import find_items
 from napari_sam3.plugin.layers.prompt_layers import make_prompt_layers
 from napari_sam3.plugin.layers.prompt_snapshot import describe_skipped, read_prompts
 from napari_sam3.plugin.layers.results_layer import ResultsLayer
 from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count
 from napari_sam3.plugin.layers.viewer_frame import frame_on_screen
 from napari_sam3.plugin.model.app_state import AppState, Outcome, Phase
-from napari_sam3.plugin.model.command_history import CommandHistory
+from napari_sam3.plugin.model.command_history import Command, CommandHistory
 from napari_sam3.plugin.model.events import JobEvent, Renumbered
-from napari_sam3.plugin.model.tracked_video import check_owner
-from napari_sam3.values import FrameResult
+from napari_sam3.plugin.model.tracked_video import TrackedVideo, check_owner
+from napari_sam3.values import BoolArray, Direction, FrameResult
 from napari_sam3.video import Video
 
 
@@ -55,6 +62,8 @@ class TrackingController:
 
     Attributes
     ----------
+    preview : PreviewController
+        Shows what prompts mean before anybody asks for it; off until it is switched on.
     job : TrackingJob or None
         The one under way.
     session : SessionController or None
@@ -76,13 +85,17 @@ class TrackingController:
     """A job has ended: done, stopped or failed; the next one can begin."""
 
     resetting = Signal(Image)
-    """The work on a video is about to begin anew."""
+    """The work on a video is about to begin anew, beside a project that stays as it is."""
 
     def __init__(self, viewer: Any, state: AppState | None = None) -> None:
         self.viewer = viewer
         self.state = AppState() if state is None else state
         self.axes = AxesController(viewer, self.state)
         self.objects = ObjectController(self._history_of)
+        self.edits = EditRecorder(self.state)
+        self.preview = PreviewController(
+            viewer, self.state, self.open_session, self.peek_at_prompts, self.frame_on_screen
+        )
         self.job: TrackingJob | None = None
         self.session: SessionController | None = None
         self.error: BaseException | None = None
@@ -114,6 +127,8 @@ class TrackingController:
                 changes[name] = layer
         if state.is_idle:
             changes["outcome"] = Outcome.NONE
+        if image_layer is not state.video:
+            changes["band"] = None
         state.update(video=image_layer, **changes)
         if wrong is not None:
             raise wrong
@@ -148,6 +163,7 @@ class TrackingController:
         state.update(
             **{n: None for n, one in chosen.items() if one is not None and one not in layers}
         )
+        self.preview.follow_layers()
         if self.job is not None:
             if self.job.has_lost_layer():
                 self.stop()
@@ -206,28 +222,51 @@ class TrackingController:
         mask_frames, ids_in_use
             As `prompt_snapshot.read_prompts` takes them, beside those of the session.
         """
-        self.check_writable()
-        session, state = self.open_session(), self.state
-        image_layer, axes = session.setup.image_layer, session.setup.axes
-        results = state.tracked(image_layer).results_in(self.viewer.layers, axes)
-        target, skipped = read_prompts(
-            image_layer,
-            axes,
-            state.points,
-            state.boxes,
-            state.masks,
-            # a window closes the field; a script hears from the model
-            texts=state.texts if state.takes_text or not takes_screen else (),
-            current_frame=frame_index,
-            mask_frames={*mask_frames, *session.painted_frames},
-            painted=None if results is None else results.painted(),
-            current_object=state.object_in_hand if takes_screen else 0,
-            ids_in_use={*ids_in_use, *session.ids_in_use},
-            takes_screen=takes_screen,
+        session, target, skipped, results = self._read(
+            frame_index, mask_frames, takes_screen, ids_in_use, ResultsLayer.painted
         )
         if results is not None:
             results.show_again(target.objects)
         return session, target, skipped
+
+    def peek_at_prompts(
+        self, frame_index: int
+    ) -> tuple[SessionController, TargetPrompts, tuple[Skipped, ...]]:
+        """As `read_prompts`, of the screen; what was painted among results is not taken down."""
+        session, target, skipped, _ = self._read(
+            frame_index, (), True, (), ResultsLayer.painted_so_far
+        )
+        return session, target, skipped
+
+    def _read(
+        self,
+        frame_index: int,
+        mask_frames: Iterable[int],
+        takes_screen: bool,
+        ids_in_use: Iterable[int],
+        painted_in: Callable[[ResultsLayer], Mapping[tuple[int, int], BoolArray]],
+    ) -> tuple[SessionController, TargetPrompts, tuple[Skipped, ...], ResultsLayer | None]:
+        self.check_writable()
+        session, state = self.open_session(), self.state
+        image_layer, axes = session.setup.image_layer, session.setup.axes
+        results = state.tracked(image_layer).results_in(self.viewer.layers, axes)
+        with self.edits.numbering():
+            target, skipped = read_prompts(
+                image_layer,
+                axes,
+                state.points,
+                state.boxes,
+                state.masks,
+                # a window closes the field; a script hears from the model
+                texts=state.texts if state.takes_text or not takes_screen else (),
+                current_frame=frame_index,
+                mask_frames={*mask_frames, *session.painted_frames},
+                painted=None if results is None else painted_in(results),
+                current_object=state.object_in_hand if takes_screen else 0,
+                ids_in_use={*ids_in_use, *session.ids_in_use},
+                takes_screen=takes_screen,
+            )
+        return session, target, skipped, results
 
     def _read_prompts_on_screen(self) -> tuple[SessionController, TargetPrompts, int]:
         image_layer = self.video()
@@ -251,11 +290,27 @@ class TrackingController:
             self.start(session, session.segment(target, on_screen), Phase.SEGMENTING)
 
     def propagate(self) -> None:
-        """Follow the objects through the video; nothing happens during a job."""
+        """Follow the objects through the video, or its `band`; nothing happens during a job."""
         if self.job is None:
             session, target, _ = self._read_prompts_on_screen()
             state = self.state
-            steps = session.track(target, state.direction, state.start_frame, state.max_frames)
+            if state.band is None:
+                steps = session.track(target, state.direction, state.start_frame, state.max_frames)
+            else:
+                steps = session.track_within(target, *state.band)
+            self.start(session, steps, Phase.TRACKING)
+
+    def propagate_from_here(self, direction: Direction | None = None) -> None:
+        """Follow what was corrected from the frame on screen, as far as that changes anything.
+
+        Locked frames and other objects stay; `direction` is that of the state if left out. See
+        `VideoSession.propagate_from_here`. Nothing happens during a job.
+        """
+        if self.job is None:
+            session, target, on_screen = self._read_prompts_on_screen()
+            results = self.results
+            locked = () if results is None else results.planes.locked_frames().tolist()
+            steps = session.track_from(target, on_screen, direction or self.state.direction, locked)
             self.start(session, steps, Phase.TRACKING)
 
     def start(
@@ -283,6 +338,7 @@ class TrackingController:
         """
         setup = session.setup
         self.starting.emit(session)
+        self.edits.begin_job(session, self.state.tracked(setup.image_layer))
         job = TrackingJob(
             self.viewer,
             self.state,
@@ -293,7 +349,9 @@ class TrackingController:
             shows_bar=shows_bar,
         )
         job.told.connect(self._on_job_told)
-        job.tracked.connect(self.tracked.emit)
+        job.shown.connect(self.preview.settle)
+        # not `emit` itself: to see what it takes, psygnal would emit numbers
+        job.tracked.connect(lambda result: self.tracked.emit(result))
         job.ended.connect(self._on_job_ended)
         self.job, self._is_quiet = job, is_quiet
         job.start(phase, is_loaded=session.session is not None)
@@ -304,50 +362,93 @@ class TrackingController:
         if self.job is not None:
             self.job.stop()
 
-    def remove_object(self, obj_id: int | None = None) -> None:
-        """Remove an object (the one in hand if none is said): prompts, results and all."""
+    def remove_object(self, obj_id: int | Iterable[int] | None = None) -> None:
+        """Remove objects (the one in hand if none is said): prompts, results and all.
+
+        Raises
+        ------
+        LockedObjectError
+            If one is locked.
+        ProjectReadOnlyError
+            If the project of the video can't be changed.
+        """
         if self.job is not None:
             return
-        number = self.state.object_in_hand if obj_id is None else int(obj_id)
+        said = self.state.object_in_hand if obj_id is None else obj_id
+        numbers = [int(said)] if isinstance(said, SupportsIndex) else [int(i) for i in said]
         self.check_writable()
-        for layer in (self.state.points, self.state.boxes):
-            if layer is not None:
-                delete_items(layer, find_items(layer, number))
-        session = self.session
-        self.state.outcome = Outcome.NONE
-        frames = self.forget_object(number)
-        current = self.state.current
+        results = self.results
+        if results is not None:
+            table_of(results.layer).check_unlocked(*numbers)
+        session, current = self.session, self.state.current
         if session is None and current is not None and current.project is not None:
             session = self.open_session()  # what it holds of the object must go
+        self.state.outcome = Outcome.NONE
+        removal, frames = self.forget_objects(numbers)
         if session is not None:
-            self.start(session, session.remove_object(number, frames), Phase.ERASING)
+            self.edits.join_next(removal)
+            steps = map(session.remove_object, numbers, frames)
+            self.start(session, chain.from_iterable(steps), Phase.ERASING)
 
-    def forget_object(self, obj_id: int) -> list[int]:
-        """Leave nothing of what is known of an object; gives the frames that it may be drawn on."""
-        results = self.results
-        if results is None:
-            return []
-        results.forget(obj_id)
-        self.objects.remove(results.layer, obj_id)
-        return results.drawn_frames()
+    def forget_objects(self, obj_ids: Sequence[int]) -> tuple[JobDone, list[list[int]]]:
+        """Take away prompts of objects and what is known of them; a job is to erase their masks.
+
+        Returns
+        -------
+        (JobDone, list of list of int)
+            What was done, for the job to join, and the frames that each may be drawn on.
+        """
+        state, results = self.state, self.results
+        label = "remove object " + ", ".join(map(str, obj_ids))
+        tracked = state.tracked(self.video())
+        self.edits.settle(tracked)
+        layers = [layer for layer in (state.points, state.boxes) if layer is not None]
+        parts: list[Command] = [
+            RemovePrompts(one, [item for i in obj_ids for item in find_items(one, i)])
+            for one in layers
+        ]
+        frames: list[list[int]] = [[] for _ in obj_ids]
+        for obj_id, drawn in zip(obj_ids, frames, strict=True):
+            if results is not None:
+                results.forget(obj_id)
+                parts.append(EditTable(results.layer, label, methodcaller("remove", obj_id)))
+                drawn += results.drawn_frames()
+        removal = JobDone(label, parts)
+        tracked.history.do(removal)
+        return removal, frames
+
+    def found_objects(self) -> frozenset[int]:
+        """Objects of the chosen video that a text has found, and nobody has pointed at."""
+        session, current = self.session, self.state.current
+        if session is not None and session.setup.image_layer is self.state.video:
+            return session.found_objects
+        opened = None if current is None else current.project
+        return frozenset() if opened is None else opened.project.prompts.candidates
 
     def reset(self) -> None:
-        """Begin anew: forget all objects, empty our own prompt layers; labels stay as they are."""
+        """Begin anew: forget all objects with their masks, empty our own prompt layers.
+
+        A project that can only be looked at is left as it is, and its labels too; the next work
+        gets a project of its own.
+        """
         if self.job is not None:
             return
         image_layer, state = self.video(), self.state
-        self.resetting.emit(image_layer)
-        self.close_session()
-        tracked = state.tracked(image_layer)
-        tracked.results = tracked.axes = None
-        for name in ("points", "boxes", "masks"):
-            layer = getattr(state, name)
-            if state.is_prompt_layer(layer):
-                layer.selected_data = set(range(len(layer.data)))
-                layer.remove_selected()
-            else:
-                setattr(state, name, None)
-        state.update(texts=(), object_in_hand=1, outcome=Outcome.NONE)
+        tracked, session = state.tracked(image_layer), self.session
+        if session is not None and session.setup.image_layer is not image_layer:
+            session = None
+        self.edits.settle(tracked)
+        if tracked.project is not None and tracked.project.project.is_read_only:
+            self.resetting.emit(image_layer)
+            self.close_session()
+            tracked.results = None
+            Reset(state, tracked, None).do()
+            tracked.history.clear()
+        else:
+            if session is None or session.session is None:
+                self.close_session()
+            tracked.history.do(Reset(state, tracked, session))
+        state.outcome = Outcome.NONE
 
     def fail(self, error: Sam3Error) -> None:
         """Note that what was asked for can't be done."""
@@ -377,7 +478,9 @@ class TrackingController:
         results = self.results
         if results is not None:
             self.objects.show(results.layer)
+        self.edits.end_job(self.state.job_phase)
         self.follow_layers()
+        self.preview.go_on()
         self.ended.emit()
 
     # ---------------------------------------------------------------- session
@@ -393,8 +496,12 @@ class TrackingController:
             If the video's project is open for reading only.
         ProjectError
             While a project is being opened or moved.
+        RequestError
+            While objects are being merged, split or swapped.
         """
         opened = self.state.tracked(self.video()).project
+        if self.state.phase is Phase.EDITING:
+            raise RequestError("objects are being changed on all frames; wait for it")
         if self.state.project.is_busy:
             raise ProjectError("a project is being opened or moved; wait for it")
         if opened is not None and opened.project.is_read_only:
@@ -444,25 +551,30 @@ class TrackingController:
         """Forget the session; layers stay."""
         session, self.session, self._data = self.session, None, None
         if session is not None:
-            session.close()
+            self.preview.after(session.close)  # a thread may be inside the model
 
     def shut_down(self, at_end: Callable[[], object] = lambda: None) -> None:
         """Stop the job and give back all memory, then call `at_end`; it is not used afterwards."""
         if self.is_closed:
             return
         self.is_closed = True
+        self.edits.close()
+        self.preview.close()
 
         def give_back() -> None:
             self.close_session()
             self._models.close()
             at_end()
 
+        def end_preview() -> None:
+            self.preview.after(give_back)
+
         job, self.job = self.job, None
         if job is None:
-            give_back()
+            end_preview()
         else:
             # the thread may be inside the model: memory is given back when it has come out
-            job.abandon(give_back)
+            job.abandon(end_preview)
 
     # ---------------------------------------------------------------- results
 
@@ -497,7 +609,58 @@ class TrackingController:
             )
         tracked.results, tracked.results_axes = made, axes
         tracked.carried.add(made.layer)
+        self.edits.watch_results(made, tracked)
+        made.restored.connect(lambda frames: self._on_restored(image_layer, made, frames))
         return made
+
+    def _on_restored(
+        self, image_layer: Image, results: ResultsLayer, frames: tuple[int, ...]
+    ) -> None:
+        session = self.session
+        if session is not None and session.setup.image_layer is image_layer:
+            session.see_restored(results.planes, frames)
+        self.objects.show(results.layer)
+
+    # -------------------------------------------------------------- undo, redo
+
+    def undo(self) -> str:
+        """Take back what was done last to the chosen video; gives what that was.
+
+        Raises
+        ------
+        LayerError
+            If there is no video.
+        RequestError
+            If it can't be taken back, as what a job did while another one runs.
+        """
+        return self._travel(self.edits.undo)
+
+    def redo(self) -> str:
+        """Do again what was undone last; gives what that was.
+
+        Raises
+        ------
+        LayerError, RequestError
+            As of `undo`.
+        """
+        return self._travel(self.edits.redo)
+
+    def go_to(self, n_done: int) -> None:
+        """Undo or redo, until so many of the things that were done are done."""
+        history = self.state.tracked(self.video()).history
+        while len(history.done) > n_done and self.undo():
+            pass
+        while len(history.done) < n_done and self.redo():
+            pass
+
+    def _travel(self, go: Callable[[TrackedVideo], str]) -> str:
+        said = go(self.state.tracked(self.video()))
+        results = self.results
+        if results is not None:
+            self.state.n_locked = len(results.planes.locked_frames())
+        if said and self.state.is_idle:
+            self.state.outcome = Outcome.NONE
+        return said
 
     def _history_of(self, layer: Labels) -> CommandHistory | None:
         """The history of the video that a layer has the results of."""

@@ -42,8 +42,6 @@ class TrackingJob:
 
     Attributes
     ----------
-    frames_done : int
-        Frames tracked so far.
     error : Sam3Error or None
         What ended it.
     """
@@ -51,8 +49,11 @@ class TrackingJob:
     tracked = Signal(FrameResult)
     """A frame of a propagation has come; it is drawn if its layer is there."""
 
+    shown = Signal()
+    """The screen shows what was drawn so far."""
+
     told = Signal(object)
-    """What concerns others: a `Renumbered`, `ProjectMade` or `ProjectRefused`."""
+    """What concerns others: a `Renumbered`, `Confirmed`, `ProjectMade` or `ProjectRefused`."""
 
     ended = Signal()
     """The thread is done and all is drawn; emitted once."""
@@ -69,7 +70,8 @@ class TrackingJob:
         shows_bar: bool = True,
     ) -> None:
         assert state.video is not None, "a job is done on a video"
-        self.frames_done = 0
+        self._frames: set[int] = set()
+        self._n_steps = 0
         self.error: Sam3Error | None = None
         self.image_layer = state.video
         self._axes = state.tracked(state.video).axes
@@ -101,6 +103,8 @@ class TrackingJob:
             outcome=Outcome.NONE,
             frames_done=0,
             frames_planned=0,
+            steps_done=0,
+            steps_planned=0,
             pace="",
             results_name="",
             failure="",
@@ -136,11 +140,14 @@ class TrackingJob:
         elif isinstance(event, events.Planned):
             self._began = perf_counter()
             if self._shows_bar:
-                self._bar = ActivityProgress(event.n_frames, self.stop)
-            state.frames_planned = event.n_frames
+                self._bar = ActivityProgress(event.n_steps, self.stop)
+            state.update(frames_planned=event.n_frames, steps_planned=event.n_steps)
         elif isinstance(event, events.TextMissed):
             state.update(missed=(*state.missed, event.text), missed_on=event.frame_index)
-        elif isinstance(event, events.Renumbered | events.ProjectMade | events.ProjectRefused):
+        elif isinstance(
+            event,
+            events.Renumbered | events.Confirmed | events.ProjectMade | events.ProjectRefused,
+        ):
             self.told.emit(event)
             if isinstance(event, events.Renumbered):
                 _warn_of_new_ids(event)
@@ -164,12 +171,13 @@ class TrackingJob:
         if isinstance(event, events.Erased):
             live.erase(event.frame_index, event.obj_id)
             return
-        run = 0
+        run, only = 0, None
         if isinstance(event, events.Tracked):
-            self.frames_done += 1
-            run = event.run
+            self._frames.add(event.result.frame_index)
+            self._n_steps += 1
+            run, only = event.run, event.only
         self._found_something = bool(event.result.objects)
-        live.draw(event.result, is_prompted=self._is_prompted, run=run)
+        live.draw(event.result, is_prompted=self._is_prompted, run=run, only=only)
 
     def _drawing(self) -> LiveDrawing:
         # not before there is something to draw: a model that can't be loaded leaves no empty layer
@@ -187,14 +195,15 @@ class TrackingJob:
         return self._live
 
     def _on_live_refreshed(self) -> None:
+        self.shown.emit()
         state = self._state
         if state.frames_planned:
             seconds = perf_counter() - self._began
-            pace = format_pace(self.frames_done, state.frames_planned, seconds)
-            state.update(frames_done=self.frames_done, pace=pace)
+            pace = format_pace(self._n_steps, state.steps_planned, seconds)
+            state.update(frames_done=self.frames_done, steps_done=self._n_steps, pace=pace)
         if self._bar is not None:
             # last, for napari handles other events in here
-            self._bar.advance_to(self.frames_done)
+            self._bar.advance_to(self._n_steps)
 
     def _on_run_failed(self, error: Sam3Error) -> None:
         self.error = error
@@ -209,6 +218,11 @@ class TrackingJob:
         finally:
             self._close_bar()
             self.ended.emit()
+
+    @property
+    def frames_done(self) -> int:
+        """Frames of the video that were tracked so far."""
+        return len(self._frames)
 
     @property
     def results_name(self) -> str:

@@ -9,7 +9,6 @@ from weakref import ReferenceType, WeakKeyDictionary, ref
 import numpy as np
 import pandas as pd
 from napari.layers import Labels, Layer, Tracks
-from napari.utils.colormaps import label_colormap
 from napari.utils.notifications import show_error, show_info
 from numpy.typing import NDArray
 from psygnal import Signal
@@ -20,6 +19,7 @@ from napari_sam3.plugin.controllers.worker import Errand
 from napari_sam3.plugin.layers.carried_layers import CarriedLayers
 from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.label_planes import frames_of
+from napari_sam3.plugin.layers.object_colours import object_colormap, object_colours
 
 # in the metadata of a layer of tracks: what it was made of, held weakly, and what was measured
 _LABELS, _PLACES = "labels_layer", "places"
@@ -163,7 +163,7 @@ def _as_deep_as(labels: Labels, data: NDArray[np.float64]) -> NDArray[np.float64
 def _colours() -> dict[str, Any]:
     """Colours for what is no quantity: an object has that of its labels."""
     words = _ColoursOfWords()
-    return {"id": label_colormap(49, 0.5, 0), "name": words, "class": words}
+    return {"id": object_colormap(), "name": words, "class": words}
 
 
 class _ColoursOfWords:
@@ -172,6 +172,6 @@ class _ColoursOfWords:
     def map(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """(N, 4) RGBA of N words."""
         words, place = np.unique(np.asarray(values, str), return_inverse=True)
-        colours = label_colormap(49, 0.5, 0).map(np.arange(1, len(words) + 1))
+        colours = object_colours(np.arange(1, len(words) + 1))
         colours[words == ""] = (0.6, 0.6, 0.6, 1)
         return np.asarray(colours[place], np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -63,6 +64,11 @@ class PromptItems:
 def find_items(layer: PromptLayer, obj_id: int) -> list[int]:
     """Indices of the items that belong to an object."""
     return [i for i, named in enumerate(_names(layer)) if named == obj_id]
+
+
+def count_items(layer: PromptLayer) -> Counter[int]:
+    """How many items each object has; examples and those of no object are not counted."""
+    return Counter(name for name in _names(layer) if name is not None and name > 0)
 
 
 def find_names(layer: PromptLayer) -> set[int]:

@@ -3,22 +3,24 @@
 The border of an item has the colour of its object, the same as its label in a Labels layer; the
 face is blue where it shows the object and orange where it shows what is not the object; green where
 it is an example of what to look for, and red where it is none (colours that colour-blind people
-tell apart).
+tell apart). Nothing is said by colour alone: the number of the object stands beside each item, a
+click on what is not the object is a square, and a shape names what it is.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from napari.layers import Labels, Points, Shapes
-from napari.utils.colormaps import label_colormap
 from numpy.typing import NDArray
 
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.plugin.layers.exemplars import COUNTEREXAMPLE, EXAMPLE
+from napari_sam3.plugin.layers.label_look import own_colors
+from napari_sam3.plugin.layers.object_colours import object_colormap
 from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
 from napari_sam3.plugin.layers.stack_axes import StackAxes, check_axes, frame_count
 from napari_sam3.plugin.layers.transforms import layer_shape
@@ -34,6 +36,9 @@ _LABEL_COLOURS = {
     EXAMPLE: np.array([0.0, 0.62, 0.45, 1.0]),
     COUNTEREXAMPLE: np.array([0.84, 0.37, 0.0, 1.0]),
 }
+_CHOSEN = "object_colors"
+"""In a layer's metadata: colours that were chosen, by object."""
+_SYMBOLS = {INCLUDE: "disc", EXCLUDE: "square"}
 _NEW_OBJECT_COLOUR = np.ones(4)
 _SHAPE_ALPHA = 0.3
 # not all people tell the colours of objects apart
@@ -93,6 +98,7 @@ def make_mask_layer(image_layer: Any, axes: StackAxes) -> Labels:
         overlay_labels(planes, image_layer, axes),
         name=f"{image_layer.name} painted",
         opacity=0.6,
+        colormap=object_colormap(),
         **overlay_place(image_layer, axes),
     )
 
@@ -111,7 +117,8 @@ def points_style(short_side: int) -> dict[str, Any]:
 def shapes_style(short_side: int) -> dict[str, Any]:
     """The same for a Shapes layer."""
     width = max(1.0, _mark_size(short_side) / 4)
-    return {"edge_width": width, "opacity": 0.9, "text": dict(_TEXT)}
+    text = {**_TEXT, "string": "{object} {label}"}
+    return {"edge_width": width, "opacity": 0.9, "text": text}
 
 
 def colours_now(
@@ -121,7 +128,7 @@ def colours_now(
 
     `colour_prompts` does it for those that are drawn later, too.
     """
-    borders = _object_colours([_number(i) for i in objects])
+    borders = _object_colours([_number(i) for i in objects], {})
     faces = np.array([_LABEL_COLOURS.get(str(label), np.ones(4)) for label in labels])
     if kind == "points":
         return {"border_color": borders, "face_color": faces}
@@ -149,6 +156,13 @@ def colour_prompts(layer: Points | Shapes) -> None:
         layer.refresh_colors()
 
 
+def set_object_colors(layer: Points | Shapes, chosen: Mapping[int, str]) -> None:
+    """Give items of a prompt layer the colours that were chosen for their objects, "#rrggbb"."""
+    if layer.metadata.get(_CHOSEN, {}) != chosen:
+        layer.metadata[_CHOSEN] = dict(chosen)
+        layer.events.features()  # heard by `_follow_objects`
+
+
 def _follow_objects(layer: Points | Shapes) -> None:
     """Let a layer know the colours of the objects that items are of, or that the next will be of.
 
@@ -156,13 +170,18 @@ def _follow_objects(layer: Points | Shapes) -> None:
     an object may be numbered, that would take seconds.
     """
     known: dict[int, NDArray[Any]] = {}
+    chosen: dict[int, str] = {}
 
     def learn(layer: Points | Shapes) -> bool:
         said = [*layer.features["object"], *layer.feature_defaults["object"]]
+        if chosen != layer.metadata.get(_CHOSEN, {}):
+            known.clear()
+            chosen.clear()
+            chosen.update(layer.metadata[_CHOSEN])
         new = {_number(value) for value in said} - known.keys()
         if not new:
             return False
-        known.update(zip(new, _object_colours(list(new)), strict=True))
+        known.update(zip(new, _object_colours(list(new), chosen), strict=True))
         if isinstance(layer, Points):
             layer.border_color_cycle = dict(known)
             layer.border_color_mode = "cycle"  # of many ids it guesses that they are a measure
@@ -174,17 +193,33 @@ def _follow_objects(layer: Points | Shapes) -> None:
         learn(event.source)
 
     def on_data_changed(event: Any) -> None:
+        _mark_signs(event.source)
         if learn(event.source):  # of defaults that were edited in place, which nobody tells
             event.source.refresh_colors()
 
     def on_features_changed(event: Any) -> None:
         learn(event.source)
+        _mark_signs(event.source)
         event.source.refresh_colors()  # napari does not when a feature is edited in the table
 
     learn(layer)
     layer.events.feature_defaults.connect(on_defaults_changed)
     layer.events.data.connect(on_data_changed)
     layer.events.features.connect(on_features_changed)
+
+
+def _mark_signs(layer: Points | Shapes) -> None:
+    """Let clicks on what is not the object be squares; symbols that a person chose stay."""
+    if not isinstance(layer, Points) or len(layer.features) != len(layer.symbol):
+        return
+    wanted = [
+        _SYMBOLS.get(str(label), symbol.value)
+        if symbol.value in _SYMBOLS.values()
+        else symbol.value
+        for label, symbol in zip(layer.features["label"], layer.symbol, strict=True)
+    ]
+    if wanted != [symbol.value for symbol in layer.symbol]:
+        layer.symbol = wanted
 
 
 def _mark_size(short_side: int) -> float:
@@ -198,9 +233,9 @@ def _number(value: Any) -> int:
         return NEW_OBJECT
 
 
-def _object_colours(obj_ids: Sequence[int]) -> NDArray[Any]:
-    """(N, 4) colours, as a Labels layer has them; white for none."""
+def _object_colours(obj_ids: Sequence[int], chosen: Mapping[int, str]) -> NDArray[Any]:
+    """(N, 4) colours, as the labels have them; white for none."""
     ids = np.array(obj_ids, int)
-    colours = label_colormap(49, 0.5, 0).map(ids)
+    colours = own_colors(ids, chosen)
     colours[ids == NEW_OBJECT] = _NEW_OBJECT_COLOUR
     return colours

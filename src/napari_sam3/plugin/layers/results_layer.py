@@ -16,6 +16,7 @@ from napari_sam3.errors import LayerError
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.object_notes import ObjectNote, Source
 from napari_sam3.labels.objects import ObjectTable
+from napari_sam3.plugin.layers.object_colours import object_colormap
 from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
 from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count
 from napari_sam3.plugin.layers.transforms import layer_shape
@@ -89,6 +90,8 @@ class ResultsLayer:
         elif layer.data is not self._data:
             layer.data = self._data
         self.layer = layer
+        if layer.colormap.name == "label_colormap":  # napari's own, which no one has chosen
+            layer.colormap = object_colormap()
         layer.n_edit_dimensions = min(layer.n_edit_dimensions, layer.ndim - 1)
         layer.events.n_edit_dimensions.connect(_keep_to_frame)
         # writers tell it beside what they write
@@ -115,11 +118,11 @@ class ResultsLayer:
         LayerError
             If the labels are those of a project that can't hold the id.
         """
-        self._make_room(obj_id)
+        self.make_room(obj_id)
         if obj_id in self._own_ids:
             return
         self.painted()  # what was painted before is no prompt
-        if not any(obj_id in self.planes.notes(n) for n in self.drawn_frames()):
+        if obj_id not in self.planes.mean_scores():
             self._own_ids.add(obj_id)
 
     @property
@@ -138,6 +141,7 @@ class ResultsLayer:
         *,
         is_prompted: Callable[[int, int], bool] = lambda frame_index, obj_id: False,
         run: int = 0,
+        only: Collection[int] | None = None,
     ) -> None:
         """Draw a frame; what the person has drawn on it stays.
 
@@ -149,29 +153,39 @@ class ResultsLayer:
             Of a frame index and an object id: whether there is a prompt.
         run : int
             Number of the propagation that it is of; 0: of none.
+        only : collection of int, optional
+            Objects that were followed, if not all were: what `result` does not hold of the others
+            stays.
 
         Raises
         ------
         LayerError
             If the labels are those of a project that can't hold an id.
         """
-        self._make_room(max(result.objects, default=0))
+        self.make_room(max(result.objects, default=0))
         frame_index = result.frame_index
         self._own_ids.update(result.objects)
         if self.planes.is_edited(frame_index):
             return  # being painted in just now: the next run hears of it
         shown = {i: m for i, m in result.objects.items() if (frame_index, i) not in self._wiped}
         frame = label_image(shown, self.planes.shape[1:], self.planes.dtype)
-        painted = self._without_own(self.planes[frame_index])
-        notes = self._kept_notes(frame_index)
+        drawn = self._own_ids if only is None else {*only, *result.objects}
+        painted = _without(self.planes[frame_index], drawn)
+        notes = self._kept_notes(frame_index, drawn)
         for obj_id, mask in shown.items():
             if obj_id not in notes:
                 source: Source = "prompt" if is_prompted(frame_index, obj_id) else "propagated"
                 notes[obj_id] = ObjectNote(mask.score, source)
         self.planes.draw(frame_index, np.where(painted == 0, frame, painted), notes, run=run)
 
-    def _make_room(self, obj_id: int) -> None:
-        """Let the labels hold an id."""
+    def make_room(self, obj_id: int) -> None:
+        """Let the labels hold an id.
+
+        Raises
+        ------
+        LayerError
+            If the labels are those of a project that can't.
+        """
         highest = np.iinfo(self.planes.dtype).max
         if obj_id <= highest:
             return
@@ -190,6 +204,23 @@ class ResultsLayer:
         if was_whole and image_layer is not None:
             self.layer.data = self._data = overlay_labels(self.planes, image_layer, self._axes)
 
+    def paint(self, frame_index: int, labels: NDArray[Any]) -> None:
+        """Paint labels of a frame as a person does: from then on they are prompts.
+
+        Parameters
+        ----------
+        frame_index : int
+            0-based.
+        labels : (H, W) integer array
+            0 where nothing is painted.
+        """
+        frame, painted = self.planes[frame_index], labels > 0
+        for obj_id in np.unique(labels[painted]).tolist():
+            self.own(int(obj_id))
+            frame[frame == obj_id] = 0
+        frame[painted] = labels[painted]
+        self.planes[frame_index] = frame
+
     def erase(self, frame_index: int, obj_id: int) -> None:
         """Take an object off a frame."""
         frame = self.planes[frame_index]
@@ -205,6 +236,12 @@ class ResultsLayer:
         for key, mask in self.planes.take_edits(self._own_ids).items():
             self._keep(key, mask)
         return {key: packed.unpack().mask for key, packed in self._painted.items()}
+
+    def painted_so_far(self) -> dict[Key, BoolArray]:
+        """The same as `painted`, but nothing is taken note of: a stroke may yet be undone."""
+        kept = {key: packed.unpack().mask for key, packed in self._painted.items()}
+        now = self.planes.edits(self._own_ids)
+        return {key: mask for key, mask in {**kept, **now}.items() if mask.any()}
 
     def show_again(self, keys: Iterable[Key]) -> None:
         """Draw objects that were wiped off frames: there are prompts for them now."""
@@ -250,22 +287,23 @@ class ResultsLayer:
             self._painted[key] = PackedMask.pack(kept)
             self._wiped.discard(key)
 
-    def _kept_notes(self, frame_index: int) -> dict[int, ObjectNote]:
-        """Notes that drawing leaves as they are: of what is not the session's, or done by hand."""
+    def _kept_notes(self, frame_index: int, drawn: Collection[int]) -> dict[int, ObjectNote]:
+        """Notes that drawing leaves as they are: of what is not drawn, or was done by hand."""
         before: Mapping[int, ObjectNote] = self.planes.notes(frame_index)
         return {
             obj_id: note
             for obj_id, note in before.items()
-            if obj_id not in self._own_ids
+            if obj_id not in drawn
             or (frame_index, obj_id) in self._painted
             or (frame_index, obj_id) in self._wiped
         }
 
-    def _without_own(self, frame: NDArray[Any]) -> NDArray[Any]:
-        """The labels of a frame that are not the session's; `frame` is changed."""
-        if frame.any():
-            frame[np.isin(frame, list(self._own_ids))] = 0
-        return frame
+
+def _without(frame: NDArray[Any], obj_ids: Collection[int]) -> NDArray[Any]:
+    """The labels of a frame that are none of these; `frame` is changed."""
+    if frame.any():
+        frame[np.isin(frame, list(obj_ids))] = 0
+    return frame
 
 
 def _keep_to_frame(event: Any) -> None:

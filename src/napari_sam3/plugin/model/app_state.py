@@ -13,6 +13,7 @@ from psygnal import SignalGroupDescriptor
 
 from napari_sam3.plugin.layers.prompt_layers import INCLUDE
 from napari_sam3.plugin.model.model_catalog import AUTO, ModelCatalog, list_offers
+from napari_sam3.plugin.model.preview_status import PreviewStatus
 from napari_sam3.plugin.model.project_status import ProjectStatus
 from napari_sam3.plugin.model.tools import Tool
 from napari_sam3.plugin.model.tracked_video import TrackedVideo
@@ -30,6 +31,7 @@ class Phase(Enum):
     SEGMENTING = "segmenting"
     TRACKING = "tracking"
     ERASING = "erasing"
+    EDITING = "editing"
     STOPPING = "stopping"
 
 
@@ -67,6 +69,9 @@ class AppState:
         Where prompts are drawn.
     n_prompts : int
         Items that are drawn in them.
+    has_new_prompts : bool
+        Whether prompts were drawn, moved or removed since a job has read them: what is shown is
+        out of date.
     texts : tuple of str
         What is looked for.
     tool : Tool
@@ -79,6 +84,9 @@ class AppState:
         Whether the next box is an example of what to look for.
     direction, start_frame, max_frames
         How far to follow, as `VideoSession.propagate` takes it.
+    band : (int, int) or None
+        First and last frame of a stretch; where there is one, it alone is propagated through, both
+        ways, in place of what the three before say.
     is_followed : bool
         Whether the viewer shows each frame as it is done.
     model, device, resolution
@@ -92,7 +100,9 @@ class AppState:
     outcome : Outcome
         How it ended.
     frames_done, frames_planned : int
-        Of the propagation under way, or the last one.
+        Of the propagation under way, or the last one; each frame of the video counts once.
+    steps_done, steps_planned : int
+        How often it came, and will come, to a frame: to some it may come twice.
     pace : str
         Frames a second and time left, in words.
     results_name : str
@@ -103,6 +113,8 @@ class AppState:
         Texts that found nothing, and the frame that they were asked on.
     prepared_frame : int or None
         The frame that the model gets ready for.
+    preview : PreviewStatus
+        How things stand with what is shown before it is asked for.
     n_locked : int
         Frames of the video that are locked.
     objects_to_check : frozenset of int
@@ -123,6 +135,7 @@ class AppState:
     boxes: Shapes | None = None
     masks: Labels | None = None
     n_prompts: int = 0
+    has_new_prompts: bool = False
     texts: tuple[str, ...] = ()
     tool: Tool = Tool.SELECT
     object_in_hand: int = 1
@@ -132,6 +145,7 @@ class AppState:
     direction: Direction = "both"
     start_frame: int | None = None
     max_frames: int | None = None
+    band: tuple[int, int] | None = None
     is_followed: bool = False
     model: str = AUTO
     device: str = AUTO
@@ -143,12 +157,15 @@ class AppState:
     outcome: Outcome = Outcome.NONE
     frames_done: int = 0
     frames_planned: int = 0
+    steps_done: int = 0
+    steps_planned: int = 0
     pace: str = ""
     results_name: str = ""
     failure: str = ""
     missed: tuple[str, ...] = ()
     missed_on: int = 0
     prepared_frame: int | None = None
+    preview: PreviewStatus = field(default_factory=PreviewStatus)
     n_locked: int = 0
     objects_to_check: frozenset[int] = frozenset()
     project: ProjectStatus = field(default_factory=ProjectStatus)

@@ -70,6 +70,11 @@ class CommandGroup(Command):
         self._weigh()
         return is_changed
 
+    def add(self, command: Command) -> None:
+        """Have one more among them, that was done already after the others."""
+        self.commands = (*self.commands, command)
+        self._weigh()
+
     def undo(self) -> None:
         """Take all changes back, or none if one fails."""
         undone: list[Command] = []
@@ -175,6 +180,21 @@ class CommandHistory:
         if not self.is_at_work:
             self._append(command)
 
+    def record_begun(self, command: Command, last: Command | None) -> None:
+        """Remember something that began a while ago and is done now.
+
+        Parameters
+        ----------
+        command : Command
+            What was done since it began comes after it: it does not depend on that.
+        last : Command or None
+            What had been done last when it began.
+        """
+        place = len(self._done) if last in self._undone else 0
+        if last in self._done:
+            place = self._done.index(last) + 1
+        self._append(command, place)
+
     def undo(self) -> None:
         """Take back what was done last; nothing if there is nothing.
 
@@ -203,9 +223,9 @@ class CommandHistory:
         self._undone.clear()
         self.changed.emit(None)
 
-    def _append(self, command: Command) -> None:
+    def _append(self, command: Command, place: int | None = None) -> None:
         self._undone.clear()
-        self._done.append(command)
+        self._done.insert(len(self._done) if place is None else place, command)
         while len(self._done) > 1 and (
             len(self._done) > self._max_commands
             or sum(one.memory_bytes for one in self._done) > self._max_bytes

@@ -19,9 +19,18 @@ class ModelReady:
 
 @dataclass(frozen=True)
 class Planned:
-    """A propagation begins."""
+    """A propagation begins.
+
+    Attributes
+    ----------
+    n_frames : int
+        Frames of the video that it goes to, each counted once; at most, where it ends by itself.
+    n_steps : int
+        How often it comes to a frame: to some it may come twice.
+    """
 
     n_frames: int
+    n_steps: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +50,27 @@ class TextMissed:
 
 @dataclass(frozen=True, eq=False)
 class Tracked:
-    """A frame of a propagation; `run` is its number where results are kept, else 0."""
+    """A frame of a propagation.
+
+    Attributes
+    ----------
+    result : FrameResult
+    run : int
+        Its number where results are kept, else 0.
+    only : frozenset of int, optional
+        Objects that were followed, where not all were.
+    """
 
     result: FrameResult
     run: int = 0
+    only: frozenset[int] | None = None
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """Frames (with step 1) that are as the prompts of now say, though they were not computed."""
+
+    frames: range
 
 
 @dataclass(frozen=True)
@@ -92,6 +118,7 @@ JobEvent = (
     | Prompted
     | TextMissed
     | Tracked
+    | Confirmed
     | Erased
     | Renumbered
     | ProjectMade

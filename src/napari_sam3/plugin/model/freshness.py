@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,10 @@ from napari_sam3.values import BoolArray
 Prompts = Mapping[int, Mapping[int, Hashable]]
 """What is said of each object on each frame: by object id, then frame; equal values, equal prompts.
 """
+
+
+MOST_JOBS = 100
+"""As many can be undone."""
 
 
 class Freshness:
@@ -37,6 +41,10 @@ class Freshness:
         self._answered: Prompts = {}
         self._now: Prompts = {}
         self._ranges: dict[int, dict[int, dict[int, tuple[range, ...]]]] = {}
+        # frames that each job followed, and what had been known of them: changed places by undo
+        self._jobs: list[dict[int, tuple[int, int]]] = []
+        self._jobs_undone: list[dict[int, tuple[int, int]]] = []
+        self._followed: dict[int, tuple[int, int]] = {}
         self._last: int | None = None
         self._is_leg_begun = False
         self._is_under_way = False
@@ -60,9 +68,10 @@ class Freshness:
             Whether its model sets objects anew on each keyframe (see `stale_ranges`).
         """
         self._last, self._is_under_way = None, True
-        known = (self._batches.get(self._newest), self._begins_anew.get(self._newest))
-        if known != (self._now, begins_anew):
-            used = set(np.unique(self._batch).tolist())
+        last = (self._batches.get(self._newest), self._begins_anew.get(self._newest))
+        if last != (self._now, begins_anew):
+            known = (job.values() for job in (*self._jobs, *self._jobs_undone))
+            used = {*np.unique(self._batch).tolist(), *(n for job in known for n, _ in job)}
             self._batches = {n: p for n, p in self._batches.items() if n in used}
             self._add(self._now, begins_anew)
         self._ranges.clear()
@@ -77,6 +86,8 @@ class Freshness:
         if not self._is_under_way:
             return
         self.answer()
+        known = int(self._batch[frame_index]), int(self._step[frame_index])
+        self._followed.setdefault(frame_index, known)
         step = 0 if self._last is None else frame_index - self._last
         if abs(step) != 1:
             self._is_leg_begun, step = True, int(self._step[self._last or 0])
@@ -94,13 +105,34 @@ class Freshness:
     def end(self) -> None:
         """The job has ended."""
         self._is_under_way = False
+        if self._followed:
+            self._jobs = [*self._jobs[1 - MOST_JOBS :], self._followed]
+            self._jobs_undone, self._followed = [], {}
+
+    def restore(self, frames: Collection[int]) -> None:
+        """Frames are as they were before: by undo, or redo, of the job that had followed them."""
+        for jobs, others in (
+            (self._jobs, self._jobs_undone),
+            (self._jobs_undone, self._jobs),
+        ):
+            if jobs and jobs[-1].keys() <= set(frames):
+                job = jobs.pop()
+                for frame_index, known in job.items():
+                    here = int(self._batch[frame_index]), int(self._step[frame_index])
+                    job[frame_index] = here
+                    self._batch[frame_index], self._step[frame_index] = known
+                others.append(job)
+                return
 
     def confirm(self, first: int, last: int) -> None:
         """Say that frames are as the prompts of now have them, the last one included.
 
         For a propagation that stopped where its results no longer changed.
         """
+        if self._batches.get(self._newest) != self._now:
+            self._add(self._now, self._begins_anew.get(self._newest, False))
         self._batch[first : last + 1] = self._newest
+        self._ranges.clear()
 
     def assume(
         self,
@@ -126,7 +158,23 @@ class Freshness:
         self._step[backward] = -1
         self._ranges.clear()
 
+    def doubt(self, frames: NDArray[np.intp]) -> None:
+        """Say that frames were followed with other prompts than those of now, whichever."""
+        self._add({}, False)
+        self._batch[frames] = self._newest
+        self._ranges.clear()
+
     # ------------------------------------------------------------- what is stale
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing is known of any frame."""
+        return not self._batches
+
+    @property
+    def now(self) -> Prompts:
+        """What is said now."""
+        return self._now
 
     @property
     def objects(self) -> set[int]:

@@ -125,9 +125,12 @@ def format_kinds(capabilities: Capabilities) -> str:
 
 
 def why_not_taken(catalog: ModelCatalog, name: str, kind: str) -> str:
-    """Why a model can't use a kind of prompts, and which can; empty if it can, or is not known."""
+    """Why a model can't use a kind of prompts, and which can; empty if it can, or is not known.
+
+    No kind is a kind that any can.
+    """
     entry = catalog.entry(name)
-    if entry is None or getattr(entry.capabilities, kind):
+    if not kind or entry is None or getattr(entry.capabilities, kind):
         return ""
     return (
         f"The model {entry.name} takes no {KINDS_OF_PROMPTS[kind]}; it takes "

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from napari_sam3.errors import ProjectError
+from napari_sam3.plugin.model.video_source import VideoSource
 from napari_sam3.projects import Project
 from napari_sam3.projects.folders import SUFFIX, list_projects, project_for
 
@@ -61,13 +63,19 @@ def _is_of(folder: Path, home: Path) -> bool:
     return folder.stem.startswith(home.stem) and (not rest or is_numbered)
 
 
-def make_project(path: Path, shape: tuple[int, int, int]) -> Callable[[int], Project]:
+def make_project(
+    look: Callable[[], VideoSource], shape: tuple[int, int, int]
+) -> Callable[[int], Project]:
     """What makes a new project of a video for ids up to the one given, beside those there are.
 
-    Slow, for a thread.
+    Slow, for a thread. `look` says where the video is; it is asked there.
     """
 
     def make(highest_id: int) -> Project:
-        return Project.create(free_folder(path), path, shape, highest_id=highest_id)
+        source = look()
+        if source.path is None:
+            raise ProjectError(source.problem)
+        video = source.path if source.is_readable else None
+        return Project.create(free_folder(source.path), video, shape, highest_id=highest_id)
 
     return make

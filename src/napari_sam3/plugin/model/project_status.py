@@ -15,6 +15,8 @@ class ProjectStatus:
         Where it is; empty where there is none.
     is_kept : bool
         Whether results will be kept once there are some.
+    why_not : str
+        Why none can be made of the video; empty if one can, or it is not known yet.
     saved_at : str
         Clock time of the last save.
     why_read_only : str
@@ -35,6 +37,7 @@ class ProjectStatus:
 
     folder: str = ""
     is_kept: bool = True
+    why_not: str = ""
     saved_at: str = ""
     why_read_only: str = ""
     problems: tuple[str, ...] = ()

@@ -14,6 +14,8 @@ from napari_sam3.plugin.layers.results_layer import ResultsLayer
 from napari_sam3.plugin.layers.stack_axes import StackAxes, video_contrast_limits
 from napari_sam3.plugin.model.command_history import CommandHistory
 from napari_sam3.plugin.model.open_project import OpenProject
+from napari_sam3.plugin.model.timeline import Timeline
+from napari_sam3.plugin.model.video_source import VideoSource
 
 _OWNER = "sam3_owner"
 """In a layer's metadata: weak references to the layer, for a copy has them too, and its owner."""
@@ -39,8 +41,12 @@ class TrackedVideo:
         How the video was read for them.
     project : OpenProject or None
         What keeps its work.
+    source : VideoSource or None
+        Where its frames come from; None: nobody has looked yet.
     history : CommandHistory
         What a person did to it.
+    timeline : Timeline or None
+        Where its objects are over time, once somebody looks at it.
     carried : CarriedLayers
         All that were made for it; they go where it goes.
     """
@@ -52,7 +58,9 @@ class TrackedVideo:
         self.results: ResultsLayer | None = None
         self.results_axes: StackAxes | None = None
         self.project: OpenProject | None = None
+        self.source: VideoSource | None = None
         self.history = CommandHistory()
+        self.timeline: Timeline | None = None
         self.carried = CarriedLayers.of(image_layer)
 
     @property

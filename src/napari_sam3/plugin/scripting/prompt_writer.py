@@ -17,12 +17,13 @@ from napari_sam3.plugin.controllers.tracking_controller import TrackingControlle
 from napari_sam3.plugin.layers.exemplars import COUNTEREXAMPLE, EXAMPLE
 from napari_sam3.plugin.layers.layer_prompts import Skipped, TargetPrompts
 from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
-from napari_sam3.plugin.layers.prompt_items import delete_items, find_items, find_names
+from napari_sam3.plugin.layers.prompt_items import delete_items, find_names
 from napari_sam3.plugin.layers.prompt_layers import EXCLUDE, INCLUDE, NEW_OBJECT
 from napari_sam3.plugin.layers.prompt_reader import prompts_from_layers
 from napari_sam3.plugin.layers.prompt_snapshot import name_objects, read_prompts
 from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count, frame_position
 from napari_sam3.plugin.layers.transforms import layer_shape, map_points, napari_points
+from napari_sam3.plugin.model.command_history import Command
 from napari_sam3.session.saved_prompts import SavedPrompt
 from napari_sam3.session.validation import PromptCall
 from napari_sam3.values import LABEL_DTYPE, BoolArray, FloatArray
@@ -176,13 +177,13 @@ class PromptWriter:
                     delete_items(layer, items)
         return self._wipe(obj_id, [frame_index]) or found
 
-    def remove(self, obj_id: int) -> None:
-        """Take an object off the layers."""
-        for layer in (self._state.points, self._state.boxes):
-            if layer is not None:
-                delete_items(layer, find_items(layer, obj_id))
+    def remove(self, obj_id: int) -> Command:
+        """Take an object off the masks; gives what is done, so that it can be undone."""
         self._wipe(obj_id, list(self.mask_frames))
-        self._removed.add(obj_id)  # a layer of the person's own stays as it is painted
+        # a layer of the person's own stays as it is painted
+        removed = _ForgetMasks(self._removed, obj_id)
+        removed.do()
+        return removed
 
     def _add(
         self,
@@ -266,6 +267,22 @@ class PromptWriter:
             takes_screen=False,
         )
         return wanted
+
+
+class _ForgetMasks(Command):
+    """Take no mask of an object for a prompt."""
+
+    label = "forget masks"
+
+    def __init__(self, forgotten: set[int], obj_id: int) -> None:
+        self._forgotten, self._obj_id = forgotten, obj_id
+
+    def do(self) -> bool:
+        self._forgotten.add(self._obj_id)
+        return True
+
+    def undo(self) -> None:
+        self._forgotten.discard(self._obj_id)
 
 
 def _corners(box_xyxy: FloatArray) -> FloatArray:

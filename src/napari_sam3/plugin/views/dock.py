@@ -22,31 +22,39 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sam3.errors import OutOfDeviceMemoryError, Sam3Error, WeightsMissingError
+from napari_sam3.plugin.controllers.brush_object import BrushObject
+from napari_sam3.plugin.controllers.frame_lock import LOCK_KEY, switch_lock
 from napari_sam3.plugin.controllers.layer_keys import LayerKeys
 from napari_sam3.plugin.controllers.model_controller import ModelController
 from napari_sam3.plugin.controllers.prefetch import Prefetch
 from napari_sam3.plugin.controllers.project_controller import ProjectController
 from napari_sam3.plugin.controllers.project_opener import ProjectOpener
+from napari_sam3.plugin.controllers.project_snapshot import read_zoom, set_zoom
 from napari_sam3.plugin.controllers.prompt_tool import PromptTool
 from napari_sam3.plugin.controllers.review_controller import ReviewController
 from napari_sam3.plugin.controllers.settings_controller import SettingsController
 from napari_sam3.plugin.controllers.tool_controller import ToolController
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
+from napari_sam3.plugin.controllers.undo_keys import UndoKeys
 from napari_sam3.plugin.model.tools import Tool
 from napari_sam3.plugin.views.dock_lifetime import Lifetime
+from napari_sam3.plugin.views.export_dialog import ExportDialog
 from napari_sam3.plugin.views.guidance import Guidance
 from napari_sam3.plugin.views.help_panel import HELP_KEY, HelpPanel
+from napari_sam3.plugin.views.history_list import HistoryList, add_shortcuts
 from napari_sam3.plugin.views.model_panel import ModelPanel
 from napari_sam3.plugin.views.objects_panel import ObjectsPanel
 from napari_sam3.plugin.views.project_panel import ProjectPanel
 from napari_sam3.plugin.views.prompt_panel import PromptPanel
 from napari_sam3.plugin.views.review_panel import ReviewPanel
 from napari_sam3.plugin.views.settings_panel import SettingsPanel
+from napari_sam3.plugin.views.timeline_dock import close_timeline, show_timeline
 from napari_sam3.plugin.views.tool_strip import ToolStrip
 from napari_sam3.plugin.views.tracking_panel import TrackingPanel
 from napari_sam3.plugin.views.video_panel import VideoPanel
 from napari_sam3.plugin.views.widgets.canvas_focus import CanvasFocus, is_closing
 from napari_sam3.plugin.views.widgets.groups import side_by_side
+from napari_sam3.plugin.views.widgets.kept_view import KeptView
 from napari_sam3.plugin.views.widgets.quiet_line import QuietLine
 
 WIDTH = 340
@@ -82,6 +90,7 @@ class SegmentAndTrackWidget(QWidget):
         self.models = ModelController(self.state)
         self.prompt_tool = PromptTool(self.state)
         self.tools = ToolController(self.tracking)
+        self.brush_object = BrushObject(self.tracking)
         self.keys = LayerKeys(self.tracking)
         self.prefetch = Prefetch(self.tracking)
         self.projects = ProjectController(self.tracking, self._canvas_size)
@@ -96,12 +105,20 @@ class SegmentAndTrackWidget(QWidget):
         )
         self.tracking_panel = TrackingPanel(self.state)
         self.objects_panel = ObjectsPanel(self.tracking)
+        self.undo_keys = UndoKeys(self.tracking)
+        self.history_list = HistoryList(self.tracking)
         self.project_panel = ProjectPanel(self.state, self.project_opener)
         self.review_panel = ReviewPanel(self.review)
         self.settings_panel = SettingsPanel(self.state, self.settings)
         self.guidance = Guidance(self.state)
         self.tool_strip = ToolStrip(self.state, self.take_tool, self.show_help)
-        for held in (self.prefetch, self.projects, self.project_opener, self.objects_panel):
+        for held in (
+            self.prefetch,
+            self.projects,
+            self.project_opener,
+            self.objects_panel,
+            self.tracking.preview,
+        ):
             held.setParent(self)  # else Python ends them after Qt, which a program may not survive
         self.help_panel = HelpPanel(lambda: self.keys.listed, self)
         self._lay_out()
@@ -110,7 +127,9 @@ class SegmentAndTrackWidget(QWidget):
         self._add_keys()
         self._on_video_picked(self.video_panel.video.value)
         self._on_layers_changed()
+        self.timeline = show_timeline(self.tracking)
         self._make_ready()
+        self.tracking.preview.is_on = True
 
     # ----------------------------------------------------- what a person does
 
@@ -139,6 +158,14 @@ class SegmentAndTrackWidget(QWidget):
         """Follow the objects through the video; nothing happens while a job is under way."""
         self._do(self.tracking.propagate)
 
+    def propagate_from_here(self) -> None:
+        """Follow what was corrected from the frame on screen, as far as that changes anything."""
+        self._do(self.tracking.propagate_from_here)
+
+    def export(self) -> None:
+        """Ask for a format and a place, and write the results there."""
+        ExportDialog(self.tracking, self).exec()
+
     def stop(self) -> None:
         """Stop before the next frame; what is done stays."""
         self.tracking.stop()
@@ -157,11 +184,16 @@ class SegmentAndTrackWidget(QWidget):
             return
         for event in self._layer_events():
             event.disconnect(self._on_layers_changed)
+        close_timeline(self.timeline)
         self.project_opener.close()
         self.projects.close()
+        self.focus.close()
+        self.brush_object.close()
         self.tools.close()
         self.keys.close()
         self.prompt_tool.close()
+        self.undo_keys.close()
+        self.history_list.close()
         self.objects_panel.close()
         self.prefetch.close()
         self.review_panel.close_panel()
@@ -202,7 +234,7 @@ class SegmentAndTrackWidget(QWidget):
             self.tracking_panel.group,
             self.prompt_panel.group,
             self.video_panel.group,
-            # the list of what can be undone
+            self.history_list.group,
             self.project_panel.group,  # the button that exports
             self.settings_panel.group,
         ):
@@ -235,19 +267,23 @@ class SegmentAndTrackWidget(QWidget):
             (self.prompt_panel.new, self.new_prompts),
             (track.segment, self.segment_frame),
             (track.propagate, self.propagate),
+            (track.from_here, self.propagate_from_here),
+            (self.project_panel.export, self.export),
             (track.stop, self.stop),
-            (objects.remove, self.remove_object),
             (objects.reset, self.reset),
             (self.prompt_panel.next, lambda: self._do(self.tools.next_object)),
         ):
             signal = button.clicked if isinstance(button, QPushButton) else button.changed
             signal.connect(lambda _pressed, act=act: act())
+        self.prompt_panel.text.native.returnPressed.connect(self.segment_frame)
         self.video_panel.video.changed.connect(self._on_video_picked)
         self.state.events.prepared_frame.connect(self._show_prepared)
         self.tracking.ended.connect(self._on_job_ended)
         for event in self._layer_events():
             event.connect(self._on_layers_changed)
+        add_shortcuts(self, self.tracking)
         Lifetime(self, self._on_lifetime_ended)
+        KeptView(self, partial(read_zoom, self.viewer), partial(set_zoom, self.viewer))
 
     def _add_keys(self) -> None:
         for tool in Tool:
@@ -257,6 +293,7 @@ class SegmentAndTrackWidget(QWidget):
         switch = Tool.EXCLUDE.about
         self.keys.add(switch.key, "include or exclude", lambda: self._do(self.tools.switch_sign))
         self.keys.add("N", "next object, a new one", lambda: self._do(self.tools.next_object))
+        self.keys.add(LOCK_KEY, "lock the frame, or unlock it", partial(switch_lock, self.tracking))
         for key, text, act in self.review_panel.keys:
             self.keys.add(key, text, act)
         self._help_key = QShortcut(HELP_KEY, self)

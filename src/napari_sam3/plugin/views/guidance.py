@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFrame, QLabel, QScrollArea
 
-from napari_sam3.plugin.model.app_state import AppState, Outcome, Phase
+from napari_sam3.plugin.model.app_state import NEW_EACH, AppState, Outcome, Phase
+
+N_LINES = 4
 
 
 class Guidance(QScrollArea):
@@ -35,9 +38,16 @@ class Guidance(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setObjectName("guidance")
         self.setStyleSheet("#guidance { border-left: 3px solid #4c82f0; padding-left: 4px; }")
-        self.setFixedHeight(4 * self.fontMetrics().lineSpacing() + 6)
         state.events.connect(self._show)
         self._show()
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Take room for the lines, in the type that the window's theme has."""
+        super().showEvent(event)
+        sample = QLabel("\n".join("x" * N_LINES), self)
+        sample.ensurePolished()
+        self.setFixedHeight(sample.sizeHint().height() + 8)
+        sample.deleteLater()
 
     def text(self) -> str:
         """What is said."""
@@ -80,9 +90,10 @@ def guide(state: AppState) -> str:
             f"{_count(project.frames_left)} {'is' if project.frames_left == 1 else 'are'} left. "
             "Propagate goes on from there."
         )
-    if not state.n_prompts and not (state.takes_text and state.texts):
-        return _ask_for_prompts(state)
-    return _format_outcome(state)
+    if not state.n_prompts and is_new and not (state.takes_text and state.texts):
+        unkept = " Results are not kept: see Project." if project.why_not else ""
+        return _ask_for_prompts(state) + unkept
+    return _format_preview(state) or _format_outcome(state)
 
 
 def _format_job(state: AppState) -> str:
@@ -90,6 +101,9 @@ def _format_job(state: AppState) -> str:
         return f"Loading the model ({state.model}) ... Stop takes effect when it is loaded."
     if state.phase is Phase.SEGMENTING:
         return "Segmenting the frame ..."
+    if state.phase is Phase.EDITING:
+        done = f"{state.frames_done} of {state.frames_planned} frames"
+        return f"Changing the objects: {done}."
     if state.phase is Phase.ERASING:
         return "Taking the object off the frames ..."
     done = f"{state.frames_done} of {state.frames_planned} frames"
@@ -101,10 +115,12 @@ def _format_job(state: AppState) -> str:
 def _ask_for_prompts(state: AppState) -> str:
     words = ", or type what to look for" if state.takes_text else ""
     if state.points is None and state.boxes is None and state.masks is None:
-        return f"Press New prompts, then click the object{words}."
+        return f"Take a tool below, then click the object{words}."
+    if state.object_in_hand == NEW_EACH:
+        return f"Click one object after the other: each click is an object of its own{words}."
     return (
-        "Click the object in the picture (or draw a box in the boxes layer"
-        f"{words}). For the next object raise the object number."
+        f"Click the object in the picture, or draw a box round it{words}. Next object: key N. "
+        "Many alike, as cells? Press Each new, then click them all."
     )
 
 
@@ -118,12 +134,42 @@ def _format_missed(state: AppState) -> str:
     names = " or ".join(f"'{text}'" for text in state.missed)
     new = "new " if state.outcome is Outcome.SEGMENTED else ""
     return (
-        f"Nothing {new}called {names} found on frame {state.missed_on}; try a shorter noun, or "
-        "point it out by a click or a box."
+        f"Nothing {new}called {names} found on frame {state.missed_on}; try a shorter noun, "
+        "another frame, or point it out by a click or a box."
     )
 
 
+def _format_preview(state: AppState) -> str:
+    """What to say of previews; empty if nothing."""
+    preview = state.preview
+    if preview.failure:
+        return f"No preview: {preview.failure}"
+    if preview.is_working:
+        return (
+            f"The model {state.resolved_model} is at work on the preview; on this computer that "
+            "takes seconds. Go on meanwhile: only what is drawn last is previewed."
+        )
+    if preview.waits_for_enter:
+        return (
+            f"The model {state.resolved_model} takes about {preview.seconds:.0f} s for a preview "
+            "here: press Enter for one, or draw on first. Segment frame and Propagate need none."
+        )
+    if preview.empty and not preview.objects:
+        return "Nothing was found there. Add a click, or draw a box round the object."
+    if preview.objects:
+        return (
+            "Hatched is a preview. Too much, or too little? Add clicks, with exclude for what is "
+            "too much. Right? Segment frame keeps it, Propagate follows it through the video."
+        )
+    return ""
+
+
 def _format_outcome(state: AppState) -> str:
+    if state.has_new_prompts and state.outcome is not Outcome.NONE:
+        return (
+            "The mask is out of date: there are new prompts. Segment frame shows what they mean "
+            "here, Propagate takes it to the other frames."
+        )
     if state.missed and state.outcome in (Outcome.EMPTY, Outcome.SEGMENTED):
         return _format_missed(state)
     if state.outcome is Outcome.SEGMENTED:
@@ -137,8 +183,7 @@ def _format_outcome(state: AppState) -> str:
         missed = f"{_format_missed(state)} " if state.missed else ""
         return (
             f"{missed}{_count(state.frames_done)} done, in the layer '{state.results_name}'. "
-            "Wrong somewhere? Go to that frame, correct it by clicks or by painting in that layer, "
-            "and propagate again."
+            "Wrong somewhere? Go there, correct it by clicks or with the brush, propagate again."
         )
     if state.outcome is Outcome.STOPPED and not state.results_name:
         return "Stopped before the first frame."

@@ -4,32 +4,26 @@ from __future__ import annotations
 
 from magicgui.widgets import CheckBox, LineEdit, PushButton
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy
+from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_sam3.plugin.controllers.frame_lock import LOCK_KEY
 from napari_sam3.plugin.views.widgets.groups import FoldedGroup
 
 
 class ObjectsForm:
-    """Who an object is, what becomes of it, and what is done to whole objects."""
+    """The table of objects; below it what becomes of the one in hand, locked frames and tracks.
 
-    def __init__(self) -> None:
-        self.subject = QLabel()
-        self.subject.setStyleSheet("color: gray;")
-        # a long name of a layer must not widen the dock
-        self.subject.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.name = LineEdit(
-            label="Name", tooltip="What you call the current object (its number is above)."
-        )
-        self.class_name = LineEdit(
-            label="Class", tooltip="What it is, as 'cell'. Formats with categories take it."
-        )
+    Parameters
+    ----------
+    table : QWidget
+        The table.
+    """
+
+    def __init__(self, table: QWidget) -> None:
         self.daughters = LineEdit(
             label="Daughters",
             tooltip="The numbers of the objects that the current one becomes, as in 7, 8.",
         )
-        self.name.native.setPlaceholderText("none")
-        self.class_name.native.setPlaceholderText("none")
         self.daughters.native.setPlaceholderText("as in 7, 8")
         self.pick = QPushButton("Click them")
         self.pick.setCheckable(True)
@@ -53,8 +47,7 @@ class ObjectsForm:
         )
         self.lineage = QLabel()
         self.lineage.setWordWrap(True)
-        for said in (self.subject, self.lineage):  # names are no markup
-            said.setTextFormat(Qt.TextFormat.PlainText)
+        self.lineage.setTextFormat(Qt.TextFormat.PlainText)  # names are no markup
         self.lock = CheckBox(
             text="Lock frame",
             tooltip="What is on the frame on screen is right: no propagation or prompt changes it. "
@@ -65,34 +58,25 @@ class ObjectsForm:
             tooltip="A layer of the objects' centres, with divisions; pressed again, and after "
             "each propagation, it is brought up to date.",
         )
-        self.remove = PushButton()
         self.reset = PushButton(
             text="Reset",
-            tooltip="Begin anew: forget all objects and empty the prompt layers made here. "
-            "The labels done so far stay as they are; the next results get a new layer.",
+            tooltip="Begin anew: forget all objects, with their masks and names, and empty the "
+            "prompt layers made here. Ctrl+Z brings all of it back.",
         )
-        self.group = FoldedGroup(
-            "Object in hand", "What it is called, what becomes of it, and what is done to it."
+        self.more = FoldedGroup(
+            "Divisions, frame lock, tracks", "What becomes of the object in hand, and of frames."
         )
-        rows = self.group.rows
-        rows.add_row(self.subject)
-        rows.add(self.name)
-        rows.add(self.class_name)
+        rows = self.more.rows
         rows.add(self.daughters, self.pick)
         rows.add_row(self.divide.native, self.new_daughters.native, self.undivide.native)
         rows.add_row(self.lineage)
-        rows.add_row(self.lock.native, self.tracks.native)
-        rows.add_row(self.remove.native, self.reset.native)
-
-    def name_object(self, obj_id: int | None) -> None:
-        """Say which object would be removed."""
-        self.remove.text = "Remove object" if obj_id is None else f"Remove object {obj_id}"
-        self.remove.tooltip = (
-            "Choose the object's number above to remove it."
-            if obj_id is None
-            else f"Remove object {obj_id}: its clicks and boxes, its mask on every frame, and "
-            "itself from everything that follows."
-        )
+        rows.add_row(self.lock.native, self.tracks.native, self.reset.native)
+        self.group = QWidget()
+        column = QVBoxLayout(self.group)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        column.addWidget(table)
+        column.addWidget(self.more)
 
     def show_search(self, is_on: bool, can_change: bool) -> None:
         """Say whether numbers for new daughters are being looked for."""

@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
-from magicgui.widgets import LineEdit
 from napari.layers import Labels
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QObject, QStringListModel, Qt, QTimer
-from qtpy.QtWidgets import QCompleter
+from qtpy.QtCore import QObject, QTimer
 
 from napari_sam3.errors import LayerError, Sam3Error
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.plugin.controllers.frame_lock import FrameLock, count_locked, lock_frame
+from napari_sam3.plugin.controllers.frame_lock import count_locked, lock_frame
+from napari_sam3.plugin.controllers.object_list import ObjectList
 from napari_sam3.plugin.controllers.object_picker import ObjectPicker
+from napari_sam3.plugin.controllers.track_edits import TrackEdits
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.controllers.tracks_layer import CentroidTracks
 from napari_sam3.plugin.controllers.worker import Errand
-from napari_sam3.plugin.layers.features_table import OBJECTS, table_of
+from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.label_planes import find_highest_id, is_read_only
 from napari_sam3.plugin.model.lineage_text import format_lineage, parse_ids
 from napari_sam3.plugin.views.objects_form import ObjectsForm
-from napari_sam3.values import MAX_OBJECT_ID
+from napari_sam3.plugin.views.objects_table import ObjectsTable
 
 SETTLED_MS = 400  # after the last stroke of a brush
 
 
 class ObjectsPanel(QObject):
-    """Names, classes, divisions, locked frames and tracks of the objects in question.
+    """The table of the objects in question, with their divisions, locked frames and tracks.
 
-    These are the objects of the labels layer that is chosen (or whose tracks are), if it knows of
-    objects; else of the results of the video, else of the layer that was chosen last.
+    The objects of the labels layer that is chosen, or whose tracks are; see `ObjectList`.
 
     Parameters
     ----------
@@ -40,6 +38,12 @@ class ObjectsPanel(QObject):
 
     Attributes
     ----------
+    list : ObjectList
+        The rows of the table.
+    edits : TrackEdits
+        What is done to whole objects.
+    table : ObjectsTable
+        The table.
     fields : ObjectsForm
         What the person sees.
     """
@@ -52,8 +56,10 @@ class ObjectsPanel(QObject):
         self.picker = ObjectPicker(viewer, self._on_picked)
         self.tracks = CentroidTracks(viewer)
         self._viewer = viewer
-        self.fields = fields = ObjectsForm()
-        self._lock = FrameLock(tracking)
+        self.list = ObjectList(tracking, self.tracks.labels_of)
+        self.edits = TrackEdits(tracking, lambda: self.list.layer)
+        self.table = ObjectsTable(tracking, self.list, self.edits)
+        self.fields = ObjectsForm(self.table)
         self._shown: tuple[Labels | None, int] = (None, 0)
         self._search = Errand()  # for ids of new daughters
         self._watched: Labels | None = None
@@ -61,10 +67,6 @@ class ObjectsPanel(QObject):
         self._settled.setSingleShot(True)
         self._settled.setInterval(SETTLED_MS)
         self._settled.timeout.connect(self._on_settled)
-        self._classes = QStringListModel(self)
-        completer = QCompleter(self._classes, self)
-        completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
-        fields.class_name.native.setCompleter(completer)
         self._connect()
         self._enable()
         self.refresh()
@@ -74,17 +76,7 @@ class ObjectsPanel(QObject):
     @property
     def layer(self) -> Labels | None:
         """The layer whose objects are in question."""
-        layers = self._viewer.layers
-        active = self.tracks.labels_of(layers.selection.active)
-        if isinstance(active, Labels) and isinstance(active.metadata.get(OBJECTS), ObjectTable):
-            return active
-        results = self._tracking.results
-        if results is not None:
-            return results.layer
-        before = self._shown[0]
-        if before is not None and before in layers:
-            return before
-        return active if isinstance(active, Labels) else None
+        return self.list.layer
 
     def divide(self, daughters: Sequence[int]) -> None:
         """The current object divides into these; their first frame is on screen.
@@ -144,12 +136,13 @@ class ObjectsPanel(QObject):
         """Let go of the viewer."""
         self.picker.stop()
         self.tracks.close()
+        self.table.close_down()
+        self.edits.close()
         self._settled.stop()
         self._search.drop()
         self._watch(None)
         self._viewer.dims.events.current_step.disconnect(self._show_lock)
         self._viewer.layers.selection.events.active.disconnect(self.refresh)
-        self._lock.close()
 
     # ------------------------------------------------------------ what is seen
 
@@ -162,12 +155,8 @@ class ObjectsPanel(QObject):
         self.refresh()
 
     def _enable(self, _value: Any = None) -> None:
-        """Say what can be done to whole objects now."""
-        state = self._state
-        obj_id = state.object_in_hand
-        self.fields.reset.enabled = state.video is not None and state.is_idle
-        self.fields.remove.enabled = state.can_change and state.is_idle and obj_id > 0
-        self.fields.name_object(obj_id or None)
+        """Say whether all can be forgotten now."""
+        self.fields.reset.enabled = self._state.video is not None and self._state.is_idle
 
     def refresh(self, _value: Any = None) -> None:
         """Show the current object as it is."""
@@ -180,25 +169,16 @@ class ObjectsPanel(QObject):
         self._shown = (layer, obj_id)
         fields, is_known = self.fields, layer is not None and obj_id > 0
         can_change = is_known and layer is not None and not is_read_only(layer)
-        for field in (fields.name, fields.class_name, fields.daughters, fields.divide):
+        for field in (fields.daughters, fields.divide):
             field.enabled = can_change
         fields.pick.setEnabled(can_change)
         fields.show_search(self._search.is_running, can_change)
         fields.tracks.enabled = layer is not None
-        fields.subject.setText(f"Object {obj_id} of {layer.name}" if layer and is_known else "")
-        fields.subject.setVisible(bool(layer and is_known))
         table = ObjectTable() if layer is None else table_of(layer)
-        info, division = table[max(1, obj_id)], table.division_of(obj_id)
+        division = table.division_of(obj_id)
         born = () if division is None else division.daughters
-        texts = (info.name, info.class_name, ", ".join(map(str, born)))
-        edits = (fields.name, fields.class_name, fields.daughters)
-        for field, text in zip(edits, texts, strict=True):
-            is_typed = field.native.hasFocus() or (field is fields.daughters and self.picker.is_on)
-            if is_other or not is_typed:
-                field.native.setText(text if is_known else "")
-        classes = sorted(set(table.classes.values()))
-        if classes != self._classes.stringList():  # or what is offered while typing would close
-            self._classes.setStringList(classes)
+        if is_other or not (fields.daughters.native.hasFocus() or self.picker.is_on):
+            fields.daughters.native.setText(", ".join(map(str, born)) if is_known else "")
         fields.undivide.enabled = can_change and division is not None
         said = format_lineage(table, obj_id) if is_known else ""
         fields.lineage.setText(said)
@@ -209,11 +189,6 @@ class ObjectsPanel(QObject):
 
     def _connect(self) -> None:
         fields = self.fields
-        for field, change in (
-            (fields.name, self._objects.rename),
-            (fields.class_name, self._objects.classify),
-        ):
-            field.native.editingFinished.connect(partial(self._commit, change, field))
         fields.daughters.native.returnPressed.connect(self._on_divide_pressed)
         fields.pick.toggled.connect(self._on_pick_toggled)
         fields.divide.changed.connect(lambda _pressed: self._on_divide_pressed())
@@ -258,21 +233,13 @@ class ObjectsPanel(QObject):
         return round(float(place[0])) if layer.ndim > 2 else 0
 
     def _watch(self, layer: Labels | None) -> None:
-        """Follow what is painted in a layer, and which of its labels is chosen."""
+        """Follow what is painted in a layer."""
         if self._watched is not None:
-            self._watched.events.selected_label.disconnect(self._on_label_chosen)
             self._watched.events.labels_update.disconnect(self._on_painted)
         self._watched = layer
         if layer is not None:
-            layer.events.selected_label.connect(self._on_label_chosen)
             layer.events.labels_update.connect(self._on_painted)
             self._objects.show(layer)
-
-    def _commit(self, change: Callable[[Labels, int, str], None], field: LineEdit) -> None:
-        # the object that was shown while it was typed, which may be another one than the next
-        layer, obj_id = self._shown
-        if layer is not None and obj_id > 0:
-            _show_errors(lambda: change(layer, obj_id, field.native.text()))
 
     def _on_divide_pressed(self) -> None:
         _show_errors(lambda: self.divide(parse_ids(self.fields.daughters.native.text())))
@@ -311,17 +278,15 @@ class ObjectsPanel(QObject):
         self.fields.show_lock(frame_index, is_locked, count_locked(self._tracking))
         self.fields.lock.enabled = not planes.is_read_only
 
-    def _on_label_chosen(self, event: Any) -> None:
-        label = int(event.source.selected_label)
-        if 0 < label <= MAX_OBJECT_ID and event.source is self.layer:
-            self._state.object_in_hand = label
-
     def _on_painted(self, _event: Any) -> None:
+        self.table.note()
         self._settled.start()
 
     def _on_settled(self) -> None:
         if self._watched is not None:
             self._objects.show(self._watched)
+            if table_of(self._watched).locked_ids:
+                self._watched.refresh()  # napari shows what was painted, also where it was refused
 
 
 def _show_errors(act: Callable[[], object]) -> None:

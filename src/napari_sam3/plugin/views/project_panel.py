@@ -41,6 +41,11 @@ class ProjectPanel:
             text="Open …", tooltip="Open a project: a folder that ends in .sam3."
         )
         self.move = PushButton(text="Save elsewhere …")
+        self.export = PushButton(
+            text="Export …",
+            tooltip="Write the results for other programs: shows the formats, and what each "
+            "keeps of names, lineage and scores.",
+        )
         self.reload = PushButton(
             text="Reload",
             tooltip="Show what was done since, where the project is open for writing; or take it "
@@ -57,14 +62,14 @@ class ProjectPanel:
         rows.add_row(self.status)
         rows.add_row(self.find_video.native)
         rows.add_row(self.reload.native)
-        rows.add_row(self.open.native, self.move.native)
+        rows.add_row(self.open.native, self.move.native, self.export.native)
         self.offer = OfferRow()
         self.offer.accept.clicked.connect(opener.open_earlier)
         self.open.changed.connect(lambda _pressed: self._choose_and_open())
         self.reload.changed.connect(lambda _pressed: opener.reload())
         self.move.changed.connect(lambda _pressed: self._choose_and_move())
         self.find_video.changed.connect(lambda _pressed: self._choose_video())
-        for name in ("project", "phase"):
+        for name in ("project", "phase", "video"):
             state.events[name].connect(self._show)
         self._show()
 
@@ -81,6 +86,7 @@ class ProjectPanel:
         self.reload.native.setVisible(bool(status.folder and status.why_read_only))
         self.reload.enabled = self.open.enabled = is_free
         self.move.enabled = is_free and status.can_move
+        self.export.enabled = is_free and self._state.video is not None
         self.move.tooltip = (
             "A project that is read-only stays where it is."
             if status.why_read_only
@@ -126,7 +132,8 @@ def format_project_title(status: ProjectStatus) -> str:
     if status.is_busy:
         return "Project: opening …"
     if not status.folder:
-        return "Project" if status.is_kept else "Project: results are not kept"
+        is_kept = status.is_kept and not status.why_not
+        return "Project" if is_kept else "Project: results are not kept"
     if status.why_read_only:
         return "Project: read-only"
     if status.is_video_lost:
@@ -145,9 +152,11 @@ def format_project_status(status: ProjectStatus) -> str:
         lines.append(f"Read-only: {status.why_read_only}.")
     if not status.folder:
         lines.append(
-            "The first results on a video file make a project here by themselves."
-            if status.is_kept
-            else "Results are not kept (Settings, Keep results)."
+            "Results are not kept (Settings, Keep results)."
+            if not status.is_kept
+            else f"Results are not kept: {status.why_not}."
+            if status.why_not
+            else "The first results on a video file make a project here by themselves."
         )
     elif status.saved_at and not status.why_read_only:
         lines.append(f"Saved at {status.saved_at}.")

@@ -6,10 +6,10 @@ from typing import Any
 
 from magicgui.widgets import CheckBox, LineEdit, PushButton, RadioButtons
 from napari.layers import Labels, Points, Shapes
-from napari.utils.colormaps import label_colormap
 from qtpy.QtWidgets import QLabel, QPushButton, QStackedWidget, QWidget
 
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
+from napari_sam3.plugin.layers.object_colours import object_colours
 from napari_sam3.plugin.layers.prompt_layers import EXCLUDE, INCLUDE
 from napari_sam3.plugin.model.app_state import NEW_EACH, split_text
 from napari_sam3.plugin.model.model_catalog import why_not_taken
@@ -19,6 +19,9 @@ from napari_sam3.plugin.views.widgets.groups import FoldedGroup, side_by_side
 from napari_sam3.plugin.views.widgets.layer_combo import LayerCombo
 from napari_sam3.plugin.views.widgets.spin_box import NumberField
 from napari_sam3.values import MAX_OBJECT_ID
+
+OPTIONS_HEIGHT = 28
+"""Of the row of what a tool can be told, px: nothing moves when another tool is taken."""
 
 
 class PromptPanel:
@@ -90,6 +93,7 @@ class PromptPanel:
             tooltip="include: the next one shows the object. exclude: it shows what does not "
             "belong to it. Key W changes it.",
         )
+        self.sign.native.layout().setContentsMargins(0, 0, 0, 0)
         self.exemplars = CheckBox(
             text="as examples",
             tooltip="The next rectangle is no object by itself: all that looks like what it shows "
@@ -120,7 +124,7 @@ class PromptPanel:
         }
         for page in self._pages.values():
             self.options.addWidget(page)
-        self.options.setFixedHeight(self.text.native.sizeHint().height() + 2)
+        self.options.setFixedHeight(OPTIONS_HEIGHT)
         self.group = FoldedGroup(
             "Prompt layers", "The layers that you draw in; layers of your own will do, too."
         )
@@ -178,8 +182,7 @@ class PromptPanel:
         self.each_new.setChecked(is_each_new)
         colour = "transparent"
         if not is_each_new:
-            # with the colours that Labels layers have
-            rgb = label_colormap(49, 0.5, 0).map(self._state.object_in_hand)[:3]
+            rgb = object_colours([self._state.object_in_hand])[0, :3]
             colour = "rgb({}, {}, {})".format(*(round(255 * float(part)) for part in rgb))
         self.swatch.setStyleSheet(
             f"background-color: {colour}; border: 1px solid gray; border-radius: 3px;"

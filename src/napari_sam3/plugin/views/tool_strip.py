@@ -81,8 +81,7 @@ class ToolStrip(QWidget):
         """Open the tools that the model can use; the others say why not."""
         state = self._state
         for tool, button in self.buttons.items():
-            kind = tool.prompt_kind
-            why_not = why_not_taken(state.catalog, state.model, kind) if kind else ""
+            why_not = why_not_taken(state.catalog, state.model, tool.prompt_kind)
             button.setEnabled(state.can_change and not why_not)
             told = why_not or tool.about.more
             button.setToolTip(f"{tool.value.capitalize()} (key {tool.about.key})\n{told}")

@@ -13,6 +13,7 @@ from napari_sam3.plugin.views.widgets.binding import bind
 from napari_sam3.plugin.views.widgets.groups import FoldedGroup, side_by_side
 from napari_sam3.plugin.views.widgets.spin_box import NumberField
 
+BAR_WIDTH = 130  # px
 FIRST_PROMPT = -1
 ALL_FRAMES = 0
 
@@ -64,17 +65,27 @@ class TrackingPanel:
         self.propagate = PushButton(
             text="Propagate", tooltip="Follow the objects through the video."
         )
+        self.from_here = PushButton(
+            text="From here",
+            tooltip="Propagate what was corrected on this frame, as far as that changes anything, "
+            "or to the next frame that is locked or done by hand. Other objects stay as they are.",
+        )
         self.stop = PushButton(
             text="Stop", tooltip="Stop before the next frame; what is done stays."
         )
         self.progress = ProgressBar(min=0, max=1, tooltip="Frames done.")
         self.pace = QElidingLabel("")
         self.actions = side_by_side(
-            self.segment.native, self.propagate.native, self.stop.native, stretch=1
+            self.segment.native,
+            self.propagate.native,
+            self.from_here.native,
+            self.stop.native,
+            stretch=1,
         )
         self.advance = side_by_side(self.progress.native, self.pace, stretch=1)
         self.advance.setFixedHeight(self.pace.fontMetrics().lineSpacing() + 4)
-        self.progress.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
+        self.progress.native.setFixedWidth(BAR_WIDTH)
+        self.progress.native.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Ignored)
         self.group = FoldedGroup("Track", "In which direction to follow the objects, and how far.")
         rows = self.group.rows
         for field in (self.direction, self.start, self.length):
@@ -90,7 +101,7 @@ class TrackingPanel:
         for name in ("direction", "start_frame", "max_frames"):
             events[name].connect(self._show_title)
         self._show_title()
-        for name in ("frames_done", "frames_planned", "phase"):
+        for name in ("steps_done", "steps_planned", "phase"):
             events[name].connect(self._show_progress)
         for name in ("video", "project", "phase"):
             events[name].connect(self._enable)
@@ -113,19 +124,19 @@ class TrackingPanel:
     def _show_progress(self, _value: Any = None) -> None:
         """Show how far the job is; nothing where nothing is planned."""
         state, bar = self._state, self.progress.native
-        is_shown = not state.is_idle and state.frames_planned > 0
+        is_shown = not state.is_idle and state.steps_planned > 0
         # a bar repaints itself, and with it the whole window, at each change: one is enough
         bar.setUpdatesEnabled(False)
         if is_shown:
-            self.progress.max = state.frames_planned
-            self.progress.value = min(state.frames_done, state.frames_planned)
+            self.progress.max = state.steps_planned
+            self.progress.value = min(state.steps_done, state.steps_planned)
         bar.setUpdatesEnabled(True)
         bar.setVisible(is_shown)
         self.pace.setText(state.pace if is_shown else "")
 
     def _enable(self, _value: Any = None) -> None:
         state = self._state
-        for button in (self.segment, self.propagate):
+        for button in (self.segment, self.propagate, self.from_here):
             button.enabled = state.can_change and state.is_idle
         self.stop.enabled = not state.is_idle and state.phase is not Phase.STOPPING
 

@@ -43,12 +43,7 @@ class CanvasFocus(QObject):
 
     def give_back(self) -> None:
         """Let keys go to the canvas."""
-        window = self._dock.window()
-        middle = window.centralWidget() if isinstance(window, QMainWindow) else None
-        for canvas in [] if middle is None else middle.findChildren(QOpenGLWidget):
-            if canvas.isVisible():
-                canvas.setFocus(Qt.FocusReason.OtherFocusReason)
-                return
+        focus_canvas(self._dock)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
         """Look after what is added; hear of presses and keys."""
@@ -111,10 +106,20 @@ class CanvasFocus(QObject):
             self.give_back()
 
     def _on_focus_changed(self, before: QWidget | None, now: QWidget | None) -> None:
-        if before is None or now is not None or not self._dock.isAncestorOf(before):
-            return
-        if not (before.isEnabled() and before.isVisible()):
+        # the window has it when something was pressed that is closed, or takes no focus
+        is_lost = now is None and before is not None and self._dock.isAncestorOf(before)
+        if now is self._dock.window() or (is_lost and is_closing(before)):
             self.give_back()
+
+
+def focus_canvas(widget: QWidget) -> None:
+    """Let keys go to the canvas of the window that a widget is in."""
+    window = widget.window()
+    middle = window.centralWidget() if isinstance(window, QMainWindow) else None
+    for canvas in [] if middle is None else middle.findChildren(QOpenGLWidget):
+        if canvas.isVisible():
+            canvas.setFocus(Qt.FocusReason.OtherFocusReason)
+            return
 
 
 _GIVE_BACK = QEvent.Type(QEvent.registerEventType())

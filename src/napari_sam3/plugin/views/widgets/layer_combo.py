@@ -9,6 +9,8 @@ from magicgui.widgets import ComboBox
 from napari.layers import Layer
 from qtpy.QtWidgets import QComboBox
 
+from napari_sam3.plugin.layers.preview_layer import is_preview
+
 LONGEST_NAME = 28
 
 
@@ -68,7 +70,7 @@ class LayerCombo(ComboBox):
         layers = [
             layer
             for layer in reversed(self._viewer.layers)
-            if isinstance(layer, self._type) and self._is_offered(layer)
+            if isinstance(layer, self._type) and not is_preview(layer) and self._is_offered(layer)
         ]
         names = [shorten(layer.name) for layer in layers]
         if len(set(names)) < len(names):

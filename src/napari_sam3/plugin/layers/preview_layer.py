@@ -1,0 +1,131 @@
+"""The layer that shows what prompts mean before anybody asked for results: outlined and hatched.
+
+It looks unlike results, which are filled, to people who tell no colours apart too. It is nobody's
+data: it is not kept in a project, not exported, and no prompt.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from napari.layers import Image
+from numpy.typing import DTypeLike, NDArray
+
+from napari_sam3.labels.label_stack import LabelStack
+from napari_sam3.plugin.layers.object_colours import object_colours
+from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
+from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count
+from napari_sam3.plugin.layers.transforms import layer_shape
+from napari_sam3.values import LABEL_DTYPE, BoolArray, FrameResult
+
+PREVIEW = "sam3_preview"
+"""In the layer's metadata."""
+
+_STRIPES = 60  # over the shorter side of a picture
+_LINES = 300  # an outline's width, likewise
+
+
+class PreviewLayer:
+    """An Image layer that shows previews on the frames that they are of.
+
+    No Labels layer: napari makes a brush and a polygon for each, which takes longer than most
+    previews, and somebody might take it for labels.
+
+    Parameters
+    ----------
+    image_layer : Image
+        The video: place, units and axis labels are taken from it.
+    axes : StackAxes
+        How it is read.
+    """
+
+    def __init__(self, image_layer: Image, axes: StackAxes) -> None:
+        height, width = layer_shape(image_layer)[-2:]
+        shape = (frame_count(image_layer, axes), height, width)
+        self._planes = LabelStack(shape, LABEL_DTYPE)
+        self._hatching = _hatching(shape[1:])
+        self._line = max(1, round(min(shape[1:]) / _LINES))
+        self.layer = Image(
+            _Coloured(overlay_labels(self._planes, image_layer, axes)),
+            name=f"{image_layer.name} preview",
+            rgb=True,
+            visible=False,
+            metadata={PREVIEW: True},
+            **overlay_place(image_layer, axes),
+        )
+
+    def draw(self, result: FrameResult) -> None:
+        """Show the objects of a frame, and nothing else there."""
+        frame = np.zeros(self._planes.shape[1:], self._planes.dtype)
+        for obj_id, mask in result.objects.items():
+            stripes = hatched(mask.crop, self._hatching[mask.slices], self._line)
+            frame[mask.slices][stripes] = obj_id
+        self._planes.draw(result.frame_index, frame, {})
+
+
+class _Coloured:
+    """Labels as red, green, blue, alpha: (..., H, W) integers as (..., H, W, 4) uint8."""
+
+    def __init__(self, labels: Any) -> None:
+        self._labels = labels
+        self.shape = (*labels.shape, 4)
+        self.ndim = len(self.shape)
+        self.dtype = np.dtype(np.uint8)
+        self.size = int(np.prod(self.shape))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> NDArray[np.uint8]:
+        keys = key if isinstance(key, tuple) else (key,)
+        of_labels, of_colours = keys, ()
+        if Ellipsis not in keys and len(keys) == self.ndim:
+            of_labels, of_colours = keys[:-1], keys[-1:]
+        labels = np.asarray(self._labels[of_labels])
+        colours = np.zeros((*labels.shape, 4), np.uint8)
+        shown = labels > 0
+        if shown.any():
+            ids, places = np.unique(labels[shown], return_inverse=True)
+            colours[shown] = np.rint(255 * object_colours(ids)).astype(np.uint8)[places]
+        return np.asarray(colours[(..., *of_colours)] if of_colours else colours)
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        whole = self[:]
+        return whole if dtype is None else whole.astype(dtype, copy=False)
+
+
+def is_preview(layer: Any) -> bool:
+    """Whether a layer only shows previews."""
+    return bool(layer.metadata.get(PREVIEW))
+
+
+def hatched(mask: BoolArray, hatching: BoolArray, line: int) -> BoolArray:
+    """The outline of a mask and the stripes in it.
+
+    Parameters
+    ----------
+    mask : (h, w) bool
+        Tight, as `ObjectMask.crop` is.
+    hatching : (h, w) bool
+        Stripes of the picture there.
+    line : int
+        Width of the outline, px.
+
+    Returns
+    -------
+    (h, w) bool
+        Never empty where the mask is not.
+    """
+    from scipy.ndimage import binary_erosion
+
+    inside = binary_erosion(np.pad(mask, line), iterations=line)[line:-line, line:-line]
+    return np.asarray(mask & (~inside | hatching))
+
+
+def _hatching(size: tuple[int, int]) -> BoolArray:
+    """Slanted stripes, a quarter of the picture in them."""
+    period = max(4, round(min(size) / _STRIPES / 4) * 4)
+    rows, columns = np.ogrid[: size[0], : size[1]]
+    stripes: BoolArray = (rows + columns) % period < period // 4
+    return stripes

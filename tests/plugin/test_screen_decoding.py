@@ -25,7 +25,7 @@ N_FRAMES, SIZE = 30, (40, 60)
 
 
 class SlowVideo(Video):
-    """Frame i has the value i; each is decoded when it is let through, and but the first is slow."""
+    """Frame i has the value i; each but the first is slow, and waits to be let through."""
 
     def __init__(self):
         super().__init__((N_FRAMES, *SIZE), np.uint8)

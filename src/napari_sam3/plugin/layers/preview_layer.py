@@ -6,19 +6,18 @@ data: it is not kept in a project, not exported, and no prompt.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from napari.layers import Image
-from napari.utils.colormaps import label_colormap
 from numpy.typing import DTypeLike, NDArray
 
 from napari_sam3.labels.label_stack import LabelStack
+from napari_sam3.plugin.layers.object_colours import object_colours
 from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
 from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count
 from napari_sam3.plugin.layers.transforms import layer_shape
-from napari_sam3.values import LABEL_DTYPE, BoolArray
+from napari_sam3.values import LABEL_DTYPE, BoolArray, FrameResult
 
 PREVIEW = "sam3_preview"
 """In the layer's metadata."""
@@ -56,12 +55,13 @@ class PreviewLayer:
             **overlay_place(image_layer, axes),
         )
 
-    def draw(self, frame_index: int, masks: Mapping[int, BoolArray]) -> None:
-        """Show these objects on a frame, and nothing else there."""
+    def draw(self, result: FrameResult) -> None:
+        """Show the objects of a frame, and nothing else there."""
         frame = np.zeros(self._planes.shape[1:], self._planes.dtype)
-        for obj_id, mask in masks.items():
-            frame[hatched(mask, self._hatching, self._line)] = obj_id
-        self._planes.draw(frame_index, frame, {})
+        for obj_id, mask in result.objects.items():
+            stripes = hatched(mask.crop, self._hatching[mask.slices], self._line)
+            frame[mask.slices][stripes] = obj_id
+        self._planes.draw(result.frame_index, frame, {})
 
 
 class _Coloured:
@@ -84,10 +84,10 @@ class _Coloured:
             of_labels, of_colours = keys[:-1], keys[-1:]
         labels = np.asarray(self._labels[of_labels])
         colours = np.zeros((*labels.shape, 4), np.uint8)
-        ids = np.unique(labels)
-        for obj_id, colour in zip(ids, label_colormap(49, 0.5, 0).map(ids), strict=True):
-            if obj_id:
-                colours[labels == obj_id] = np.rint(255 * colour)
+        shown = labels > 0
+        if shown.any():
+            ids, places = np.unique(labels[shown], return_inverse=True)
+            colours[shown] = np.rint(255 * object_colours(ids)).astype(np.uint8)[places]
         return np.asarray(colours[(..., *of_colours)] if of_colours else colours)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
@@ -105,26 +105,22 @@ def hatched(mask: BoolArray, hatching: BoolArray, line: int) -> BoolArray:
 
     Parameters
     ----------
-    mask : (H, W) bool
-    hatching : (H, W) bool
-        Stripes over the whole picture.
+    mask : (h, w) bool
+        Tight, as `ObjectMask.crop` is.
+    hatching : (h, w) bool
+        Stripes of the picture there.
     line : int
         Width of the outline, px.
 
     Returns
     -------
-    (H, W) bool
+    (h, w) bool
         Never empty where the mask is not.
     """
     from scipy.ndimage import binary_erosion
 
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    shown: NDArray[np.bool_] = np.zeros_like(mask)
-    if rows.size:
-        there = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-        inside = binary_erosion(mask[there], iterations=line)
-        shown[there] = mask[there] & (~inside | hatching[there])
-    return shown
+    inside = binary_erosion(np.pad(mask, line), iterations=line)[line:-line, line:-line]
+    return np.asarray(mask & (~inside | hatching))
 
 
 def _hatching(size: tuple[int, int]) -> BoolArray:

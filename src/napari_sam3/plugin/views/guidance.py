@@ -46,7 +46,7 @@ class Guidance(QScrollArea):
         super().showEvent(event)
         sample = QLabel("\n".join("x" * N_LINES), self)
         sample.ensurePolished()
-        self.setFixedHeight(sample.sizeHint().height() + 2)
+        self.setFixedHeight(sample.sizeHint().height() + 8)
         sample.deleteLater()
 
     def text(self) -> str:
@@ -134,8 +134,8 @@ def _format_missed(state: AppState) -> str:
     names = " or ".join(f"'{text}'" for text in state.missed)
     new = "new " if state.outcome is Outcome.SEGMENTED else ""
     return (
-        f"Nothing {new}called {names} found on frame {state.missed_on}; try a shorter noun, or "
-        "point it out by a click or a box."
+        f"Nothing {new}called {names} found on frame {state.missed_on}; try a shorter noun, "
+        "another frame, or point it out by a click or a box."
     )
 
 

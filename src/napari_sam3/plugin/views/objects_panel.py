@@ -285,6 +285,8 @@ class ObjectsPanel(QObject):
     def _on_settled(self) -> None:
         if self._watched is not None:
             self._objects.show(self._watched)
+            if table_of(self._watched).locked_ids:
+                self._watched.refresh()  # napari shows what was painted, also where it was refused
 
 
 def _show_errors(act: Callable[[], object]) -> None:

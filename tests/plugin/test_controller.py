@@ -188,3 +188,21 @@ def test_a_stretch_may_reach_the_ends_of_the_video(controller, band):
     steps = controller.track_within(wanted((9, 1, 30, 10, 1)), *band)
     done = {s.result.frame_index for s in steps if isinstance(s, Tracked)}
     assert done == set(range(band[0], band[1] + 1))
+
+
+def test_a_preview_is_the_answer_and_tells_the_session_nothing(controller):
+    list(controller.segment(wanted((0, 1, 30, 30, 1)), 0))
+    prompts = wanted((0, 1, 30, 30, 1), (0, 2, 36, 30, 1), (3, 3, 60, 60, 1))
+    previewed = controller.preview(prompts, 0)
+    assert list(previewed.objects) == [2]
+    assert controller.object_ids == (1,)
+    *_, told = controller.segment(prompts, 0)
+    assert np.array_equal(told.result.objects[2].mask, previewed.objects[2].mask)
+    assert controller.preview(prompts, 0).objects == {}
+
+
+def test_a_preview_of_what_was_taken_back_and_said_anew(controller):
+    list(controller.segment(wanted((0, 1, 30, 30, 1)), 0))
+    moved = wanted((0, 1, 60, 40, 1))
+    assert controller.preview(moved, 0).objects[1].holds(60, 40)
+    assert centre(controller, 0, 1) == (30, 30)

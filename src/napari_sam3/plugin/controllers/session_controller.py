@@ -331,7 +331,7 @@ class SessionController:
         with self._models.busy:
             self.begin()
             session = self._open()
-            session.limit_lives(self.is_alive and lives_of(self.is_alive, session))
+            self._limit_lives(session)
             with session.trial(frame_index) as trial:
                 result = self._on_trial(trial)._answer(target, frame_index)
         new = {

@@ -9,7 +9,8 @@ from qtpy.QtGui import QMouseEvent, QWheelEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_sam3.plugin.model.timeline import ABSENT, LOCKED, PAINTED, PRESENT, STALE, UNPROCESSED
-from napari_sam3.plugin.views.timeline_view import HEAD, LANE, RULER, show_timeline
+from napari_sam3.plugin.views.timeline_dock import show_timeline
+from napari_sam3.plugin.views.timeline_view import HEAD, LANE, RULER
 
 from .conftest import SHAPE, click
 

@@ -240,6 +240,8 @@ class EditRecorder:
         return said
 
     def _check(self, command: Command, verb: str) -> None:
+        if self._state.phase is Phase.EDITING:
+            raise RequestError(f"objects are being changed; wait for that, then {verb}")
         if self._job is not None and isinstance(command, JobDone):
             raise RequestError(
                 f"{command.label!r} can't be changed while objects are being tracked; press Stop, "

@@ -53,7 +53,7 @@ class TrackingJob:
     """The screen shows what was drawn so far."""
 
     told = Signal(object)
-    """What concerns others: a `Renumbered`, `ProjectMade` or `ProjectRefused`."""
+    """What concerns others: a `Renumbered`, `Confirmed`, `ProjectMade` or `ProjectRefused`."""
 
     ended = Signal()
     """The thread is done and all is drawn; emitted once."""
@@ -144,7 +144,10 @@ class TrackingJob:
             state.update(frames_planned=event.n_frames, steps_planned=event.n_steps)
         elif isinstance(event, events.TextMissed):
             state.update(missed=(*state.missed, event.text), missed_on=event.frame_index)
-        elif isinstance(event, events.Renumbered | events.ProjectMade | events.ProjectRefused):
+        elif isinstance(
+            event,
+            events.Renumbered | events.Confirmed | events.ProjectMade | events.ProjectRefused,
+        ):
             self.told.emit(event)
             if isinstance(event, events.Renumbered):
                 _warn_of_new_ids(event)

@@ -6,14 +6,15 @@ data: it is not kept in a project, not exported, and no prompt.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from napari.layers import Image
-from napari.utils.colormaps import label_colormap
 from numpy.typing import DTypeLike, NDArray
 
 from napari_sam3.labels.label_stack import LabelStack
+from napari_sam3.plugin.layers.label_look import own_colors
 from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
 from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count
 from napari_sam3.plugin.layers.transforms import layer_shape
@@ -46,8 +47,9 @@ class PreviewLayer:
         self._planes = LabelStack(shape, LABEL_DTYPE)
         self._hatching = _hatching(shape[1:])
         self._line = max(1, round(min(shape[1:]) / _LINES))
+        self._picture = _Coloured(overlay_labels(self._planes, image_layer, axes))
         self.layer = Image(
-            _Coloured(overlay_labels(self._planes, image_layer, axes)),
+            self._picture,
             name=f"{image_layer.name} preview",
             rgb=True,
             visible=False,
@@ -55,8 +57,17 @@ class PreviewLayer:
             **overlay_place(image_layer, axes),
         )
 
-    def draw(self, result: FrameResult) -> None:
-        """Show the objects of a frame, and nothing else there."""
+    def draw(self, result: FrameResult, colours: Mapping[int, str]) -> None:
+        """Show the objects of a frame, and nothing else there.
+
+        Parameters
+        ----------
+        result : FrameResult
+            With the objects.
+        colours : mapping of int to str
+            Those that were chosen, "#rrggbb", by object.
+        """
+        self._picture.chosen = dict(colours)
         frame = np.zeros(self._planes.shape[1:], self._planes.dtype)
         for obj_id, mask in result.objects.items():
             stripes = hatched(mask.crop, self._hatching[mask.slices], self._line)
@@ -69,7 +80,7 @@ class _Coloured:
 
     def __init__(self, labels: Any) -> None:
         self._labels = labels
-        self._colours = label_colormap(49, 0.5, 0)  # those of results
+        self.chosen: Mapping[int, str] = {}
         self.shape = (*labels.shape, 4)
         self.ndim = len(self.shape)
         self.dtype = np.dtype(np.uint8)
@@ -88,7 +99,7 @@ class _Coloured:
         shown = labels > 0
         if shown.any():
             ids, places = np.unique(labels[shown], return_inverse=True)
-            colours[shown] = np.rint(255 * self._colours.map(ids)).astype(np.uint8)[places]
+            colours[shown] = np.rint(255 * own_colors(ids, self.chosen)).astype(np.uint8)[places]
         return np.asarray(colours[(..., *of_colours)] if of_colours else colours)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:

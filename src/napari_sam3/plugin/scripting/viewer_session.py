@@ -14,6 +14,7 @@ from napari_sam3.errors import MissingPromptError, RequestError, UnknownObjectEr
 from napari_sam3.export.registry import choose_format
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.objects import ObjectTable
+from napari_sam3.plugin.controllers.screen_decoding import wait_for_picture
 from napari_sam3.plugin.controllers.session_controller import SessionController
 from napari_sam3.plugin.controllers.track_edits import TrackEdits
 from napari_sam3.plugin.controllers.tracks_layer import CentroidTracks
@@ -459,6 +460,19 @@ class ViewerSession:
     def choose_model(self, model: str | Path, device: str | None = None) -> None:
         """Go on with another model, from the next work on; prompts and results stay."""
         self._runner.choose_model(model, device)
+
+    def wait_for_picture(self) -> None:
+        """Return when the viewer shows the frame that its slider is at.
+
+        A script that moves the slider need not wait: its frames are shown at once. Where a person
+        has moved it to a frame that takes long to decode, another one stands in until then.
+
+        Raises
+        ------
+        VideoError
+            If the frame can't be read.
+        """
+        wait_for_picture(self.viewer)
 
     def close(self) -> None:
         """Give back the model's memory; layers stay. What a dock shares stays the dock's."""

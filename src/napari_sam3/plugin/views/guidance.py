@@ -91,8 +91,8 @@ def guide(state: AppState) -> str:
             "Propagate goes on from there."
         )
     if not state.n_prompts and is_new and not (state.takes_text and state.texts):
-        unkept = " Results are not kept: see Project." if project.why_not else ""
-        return _ask_for_prompts(state) + unkept
+        unkept = "Results are not kept: see Project. " if project.why_not else ""
+        return unkept + _ask_for_prompts(state)
     return _format_preview(state) or _format_outcome(state)
 
 

@@ -174,6 +174,21 @@ def test_a_correction_is_previewed_on_what_was_tracked(ready, settle, work):
     assert same(results_on(ready, 5), shown)
 
 
+def test_a_preview_has_its_objects_colour_and_lies_on_the_results(ready, settle, work):
+    click(ready, 30, 40)
+    work(ready, ready.segment_frame)
+    results = ready.tracking.results.layer
+    ready.tracking.objects.recolor(results, [2], "#ff8000")
+    click(ready, 60, 90, obj_id=2)
+    shown = settle(ready)
+    picture = np.asarray(layer_of(ready).data[0])
+    seen = picture[shown[2] & (picture[..., 3] > 0)]
+    # black beside it, to be seen on results of the same colour
+    assert set(map(tuple, seen.tolist())) == {(255, 128, 0, 255), (0, 0, 0, 255)}
+    layers = ready.viewer.layers
+    assert layers.index(results) < layers.index(layer_of(ready)) < layers.index(ready.state.boxes)
+
+
 def test_a_stroke_among_results_is_previewed_and_its_undo_leaves_no_trace(ready, settle, work):
     click(ready, 30, 40)
     work(ready, ready.segment_frame)
@@ -422,7 +437,7 @@ def test_a_slow_model_previews_on_enter(ready, settle, slow, qtbot):
     ready.viewer.dims.set_current_step(0, 3)
     click(ready, 50, 50, t=3, obj_id=2)
     assert settle(ready, 3) == {}
-    assert told == [6.0]
+    assert told[-1] == 6.0
     assert "press Enter" in ready.guidance.text()
     ready.viewer.layers.selection.active = ready.state.points
     canvas, _ = canvas_place(ready, 0, 0)
@@ -508,7 +523,7 @@ def test_the_embedded_model_answers_the_same(open_dock, disc_film, settle, work)
     dock.models.choose("optical-flow")
     dock.new_prompts()
     click(dock, 40, 34)
-    draw_box(dock)
+    dock.state.boxes.add_rectangles([[0, 60, 64], [0, 60, 96], [0, 92, 96], [0, 92, 64]])
     dock.state.boxes.features = dock.state.boxes.features.assign(object=2)
     shown = settle(dock)
     assert sorted(shown) == [1, 2]

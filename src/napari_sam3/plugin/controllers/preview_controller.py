@@ -14,6 +14,7 @@ from qtpy.QtCore import QObject, Qt, QTimer, Signal as QtSignal
 from napari_sam3.errors import MissingPromptError, Sam3Error
 from napari_sam3.plugin.controllers.session_controller import SessionController, Setup
 from napari_sam3.plugin.controllers.worker import Run
+from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.layer_prompts import (
     LayerPrompt,
     Skipped,
@@ -404,8 +405,12 @@ class PreviewController(QObject):
             self._layer = self._make_layer()
         if self._layer is None:
             return
-        self._layer.draw(self.result(frame_index))
-        layer = self._layer.layer
+        results = None if self._state.current is None else self._state.current.results
+        chosen = {} if results is None else table_of(results.layer).colors
+        self._layer.draw(self.result(frame_index), chosen)
+        layer, layers = self._layer.layer, self._viewer.layers
+        if there and results is not None and results.layer in layers[layers.index(layer) :]:
+            layers.move(layers.index(layer), layers.index(results.layer) + 1)
         if layer.visible and there:
             layer.refresh(thumbnail=False, highlight=False, extent=False)
         layer.visible = there

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from operator import methodcaller
 from typing import Any, SupportsIndex
@@ -129,9 +130,18 @@ class TrackingController:
             changes["outcome"] = Outcome.NONE
         if image_layer is not state.video:
             changes["band"] = None
+            if state.video is not None:
+                state.video.events.data.disconnect(self._on_data_replaced)
+            if image_layer is not None:
+                image_layer.events.data.connect(self._on_data_replaced)
         state.update(video=image_layer, **changes)
         if wrong is not None:
             raise wrong
+
+    def _on_data_replaced(self, _event: Any = None) -> None:
+        """The whole video is there in place of its first frame, or another one."""
+        with suppress(LayerError):  # it is said where it is to be used
+            self.state.update(**self.axes.options(self.state.video))
 
     def video(self) -> Image:
         """The video layer that is chosen.

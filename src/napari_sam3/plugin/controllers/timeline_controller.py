@@ -27,7 +27,6 @@ from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count
 from napari_sam3.plugin.layers.viewer_frame import frame_on_screen, show_frame
 from napari_sam3.plugin.model.app_state import Outcome, Phase
 from napari_sam3.plugin.model.command_history import Command, CommandGroup
-from napari_sam3.plugin.model.events import Confirmed
 from napari_sam3.plugin.model.timeline import (
     ABSENT,
     LOCKED,
@@ -96,7 +95,6 @@ class TimelineController:
         self._heard: list[tuple[Any, Callable[..., object]]] = [
             (tracking.starting, self._on_job_starting),
             (tracking.tracked, self._on_tracked),
-            (tracking.told, self._on_job_told),
             (tracking.ended, self._on_job_ended),
             (tracking.resetting, self._on_resetting),
             *((self._state.events[n], self._watch) for n in ("video", "points", "boxes")),
@@ -419,10 +417,6 @@ class TimelineController:
         if self._of_job is not None:
             self._only = only
             self._of_job.follow(result.frame_index, only)
-
-    def _on_job_told(self, event: Any) -> None:
-        if self._of_job is not None and isinstance(event, Confirmed):
-            self._of_job.freshness.confirm(event.frames[0], event.frames[-1])
 
     def _on_job_ended(self) -> None:
         state, timeline = self._state, self._of_job

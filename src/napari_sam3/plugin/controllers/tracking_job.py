@@ -54,7 +54,7 @@ class TrackingJob:
     """The screen shows what was drawn so far."""
 
     told = Signal(object)
-    """What concerns others: a `Renumbered`, `Confirmed`, `ProjectMade` or `ProjectRefused`."""
+    """What concerns others: a `Renumbered`, `ProjectMade` or `ProjectRefused`."""
 
     ended = Signal()
     """The thread is done and all is drawn; emitted once."""
@@ -147,7 +147,7 @@ class TrackingJob:
             state.update(missed=(*state.missed, event.text), missed_on=event.frame_index)
         elif isinstance(
             event,
-            events.Renumbered | events.Confirmed | events.ProjectMade | events.ProjectRefused,
+            events.Renumbered | events.ProjectMade | events.ProjectRefused,
         ):
             self.told.emit(event)
             if isinstance(event, events.Renumbered):

@@ -158,7 +158,7 @@ def draw_ruler(
     left = place.left()
     painter.setClipRect(left, 0, place.width(), height)
     step = _nice_step(70 / axis.px_per_frame)
-    first = axis.frame_at(0) // step * step
+    first = -(-axis.frame_at(0) // step) * step  # of one left of it half a number would be seen
     painter.setPen(ink)
     for number in range(first, axis.frame_at(axis.width) + 1, step):
         x = round(left + axis.x_of(number + 0.5))

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 from napari.qt.threading import GeneratorWorker, create_worker
@@ -20,14 +21,18 @@ from napari_sam3.errors import PropagationError, Sam3Error
 
 logger = logging.getLogger(__name__)
 
+TURN = 0.015
+"""Seconds; items are handed on for so long before the window has its turn. Where it takes long to
+paint, one item a turn would let them pile up."""
+
 _alive: set[Run] = set()  # a run outlives the widget that began it
 
 
 class Run(QObject):
     """An iterator that is used up in a worker thread; its signals arrive in the GUI thread.
 
-    Items that come faster than they are dealt with are handed on one at a time, so that the window
-    is painted and heard between them.
+    Items that come faster than they are dealt with are handed on a few at a time (`TURN`), so that
+    the window is painted and heard between them.
 
     Whatever the iterator raises ends as `failed`, never as an exception in the thread: superqt
     takes a RuntimeError for a deleted worker and waits for ever.
@@ -119,9 +124,12 @@ class Run(QObject):
         if not self._waiting:
             self._end()
             return
-        self._is_handing_on = True
+        self._is_handing_on, ends = True, perf_counter() + TURN
         try:
-            self.gave.emit(self._waiting.popleft())
+            while self._waiting:
+                self.gave.emit(self._waiting.popleft())
+                if perf_counter() >= ends:
+                    break
         finally:
             self._is_handing_on = False
             if self._waiting or self._worker is None:

@@ -141,6 +141,9 @@ def test_it_ends_where_nothing_changes_any_more(tracked, work, monkeypatch):
     from_here(tracked, work, 4)
     assert tracked.state.frames_done == 2 + SETTLED_AFTER
     assert changed_frames(tracked, before) == [4, 5, 6]
+    timeline = tracked.timeline.controller.timeline
+    assert not timeline.freshness.stale(1, np.arange(5, 20)).any()
+    assert timeline.freshness.stale(1, np.arange(1, 4)).all()
 
 
 def test_what_the_session_does_not_know_stays(tracked, work):

@@ -1,6 +1,8 @@
 """Frames that take long to decode: the window goes on, and what stands in is taken for nothing."""
 
+import gc
 import threading
+import weakref
 
 import napari
 import numpy as np
@@ -23,7 +25,7 @@ N_FRAMES, SIZE = 30, (40, 60)
 
 
 class SlowVideo(Video):
-    """Frame i has the value i; each is decoded when it is let through, and but the first is slow."""
+    """Frame i has the value i; each but the first is slow, and waits to be let through."""
 
     def __init__(self):
         super().__init__((N_FRAMES, *SIZE), np.uint8)
@@ -256,5 +258,26 @@ def test_file_that_is_slow_to_jump_in_is_offered_a_proxy_once(viewer, tmp_path, 
     for frame_index in (80, 20):
         hand.move_to(frame_index)
         assert wait_until(lambda: frames_to_come(viewer) == ())
-    offers = [message for _, message in notes if "proxy" in message]
-    assert offers == ["'clip' is slow to jump in: a proxy makes scrubbing fast"]
+    offers = [message for _, message in notes if "slow" in message]
+    assert offers == ["'clip' is slow to jump in"]
+
+
+@pytest.mark.sweep
+def test_twenty_videos_opened_and_closed_leave_nothing(viewer, monkeypatch):
+    monkeypatch.setattr(napari, "current_viewer", lambda: viewer)
+    videos = []
+    for _ in range(20):
+        video = let_screen_lead(SlowVideo())
+        layer = viewer.add_image(video, contrast_limits=(0, 255))
+        viewer.dims.set_current_step(0, 0)
+        Hand(viewer).move_to(7)
+        assert mark(viewer)
+        viewer.layers.remove(layer)  # while it is decoded
+        assert not mark(viewer)
+        videos.append(weakref.ref(video))
+        del layer, video
+    assert wait_until(lambda: not [t for t in threading.enumerate() if t.name == "screen"])
+    viewer.add_image(np.zeros((2, 4, 4)))  # napari holds the layer that was there last
+    viewer.layers.clear()
+    gc.collect()
+    assert [found for found in videos if found() is not None] == []

@@ -68,6 +68,8 @@ class Format:
         What else it is given.
     needs_video : bool
         Whether it can't be written without the video.
+    keeps : tuple of str
+        What of `KEPT` comes out of it again, under the object's id.
     """
 
     target: str
@@ -76,28 +78,57 @@ class Format:
     takes: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     needs_video: bool = False
+    keeps: tuple[str, ...] = ()
 
+
+KEPT = ("masks", "names", "classes", "lineage", "scores", "colours")
+"""What a format may keep of the results, in words for people; sources go into the table alone."""
+
+_ALL_SAID = ("names", "classes", "lineage", "scores")
 
 FORMATS: Mapping[str, Format] = {
-    "tiff": Format("labels.tif", "label stack for Fiji and napari", "tiff:LabelTiffWriter"),
-    "png": Format("labels/", "a label picture a frame", "png:LabelPngWriter"),
-    "overlay": Format(
-        "overlay.mp4", "film with coloured objects", "overlay:OverlayWriter", needs_video=True
+    "tiff": Format(
+        "labels.tif", "label stack for Fiji and napari", "tiff:LabelTiffWriter", keeps=("masks",)
     ),
-    "csv": Format("objects.csv", "table of measures", "csv_table:TableWriter", ("video",)),
-    "coco": Format("coco.json", "COCO, run lengths", "coco:CocoWriter"),
+    "png": Format("labels/", "a label picture a frame", "png:LabelPngWriter", keeps=("masks",)),
+    "overlay": Format(
+        "overlay.mp4",
+        "film with coloured objects",
+        "overlay:OverlayWriter",
+        needs_video=True,
+        keeps=("colours",),
+    ),
+    "csv": Format(
+        "objects.csv", "table of measures", "csv_table:TableWriter", ("video",), keeps=_ALL_SAID
+    ),
+    "coco": Format(
+        "coco.json", "COCO, run lengths", "coco:CocoWriter", keeps=("masks", *_ALL_SAID)
+    ),
     "coco-polygons": Format(
         "coco-polygons.json",
         "COCO, polygons",
         "coco:CocoWriter",
         options={"segmentation": "polygon"},
+        keeps=("masks", *_ALL_SAID),
     ),
-    "ytvis": Format("ytvis.json", "YouTube-VIS", "youtube_vis:YoutubeVisWriter"),
-    "ctc": Format("01_RES/", "Cell Tracking Challenge", "ctc:CtcWriter"),
-    "mot": Format("mot.txt", "MOTChallenge boxes", "mot:MotWriter"),
-    "davis": Format("davis/", "DAVIS palette PNG", "davis:DavisWriter"),
-    "ome-zarr": Format("labels.ome.zarr/", "OME-Zarr 0.5 labels", "ome_zarr:OmeZarrWriter"),
-    "geff": Format("tracks.geff/", "graph of tracks", "geff:GeffWriter"),
+    "ytvis": Format(
+        "ytvis.json",
+        "YouTube-VIS",
+        "youtube_vis:YoutubeVisWriter",
+        keeps=("masks", *_ALL_SAID),
+    ),
+    "ctc": Format(
+        "01_RES/", "Cell Tracking Challenge", "ctc:CtcWriter", keeps=("masks", "lineage")
+    ),
+    "mot": Format("mot.txt", "MOTChallenge boxes", "mot:MotWriter", keeps=("scores",)),
+    "davis": Format("davis/", "DAVIS palette PNG", "davis:DavisWriter", keeps=("masks",)),
+    "ome-zarr": Format(
+        "labels.ome.zarr/",
+        "OME-Zarr 0.5 labels",
+        "ome_zarr:OmeZarrWriter",
+        keeps=("masks", "names", "classes", "lineage", "colours"),
+    ),
+    "geff": Format("tracks.geff/", "graph of tracks", "geff:GeffWriter", keeps=_ALL_SAID),
 }
 """By name. Nothing is imported before a writer is opened."""
 
@@ -185,6 +216,7 @@ def _open_overlay(make: Any, path: str | os.PathLike[str], scene: Scene) -> Resu
         fps=None if facts is None else facts.fps,
         timestamps=None if facts is None else facts.timestamps,
         facts=facts,
+        objects=scene.objects,
         sound=sound,
         on_progress=scene.on_progress,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
+from typing import Self
 
 from napari_sam3.models.base import TrackedFrame, VideoTracker
 from napari_sam3.session.answering import without_doubles
@@ -111,7 +112,7 @@ class Propagation(Iterator[FrameResult]):
         self._left.clear()
         self._source = None
 
-    def __enter__(self) -> Propagation:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -267,6 +267,10 @@ class VideoSession:
         with self._lock:
             return self._state.list_prompts(self.model.name)
 
+    def prompted_frames(self, obj_id: int) -> frozenset[int]:
+        """Frames on which something was said of an object; from any thread, at once."""
+        return frozenset(self._state.keyframes.get(obj_id, ()))
+
     @property
     def was_prompted(self) -> bool:
         """Whether anything was said since the start, or the last reset."""
@@ -460,6 +464,10 @@ class VideoSession:
         Callable from any thread; never waits.
         """
         return self._state.stale.of_all()
+
+    def fresh_within(self, frames: range) -> tuple[range, ...]:
+        """Those of some frames (with step 1) that are stale of no object."""
+        return self._state.stale.without(frames)
 
     def _begin(self, make: Callable[[], _AnyPropagation]) -> _AnyPropagation:
         if not self._state.prompted_frames:

@@ -47,7 +47,7 @@ def offer_proxy(viewer: Any, layer: Image) -> None:
     _offered.add(video)
     notification_manager.dispatch(
         Notification(
-            f"{layer.name!r} is slow to jump in: a proxy makes scrubbing fast",
+            f"{layer.name!r} is slow to jump in",
             "info",
             actions=(("Make scrubbing fast", lambda _note: _make_for(viewer, layer)),),
         )

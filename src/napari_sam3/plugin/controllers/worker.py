@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -196,8 +200,21 @@ class _StoppableWorker(GeneratorWorker):
             self.quit_callback()
 
 
+LEFT_TO_OTHERS = 3
+"""By how much a worker is nicer than the window's thread (Linux), which is drawn first then."""
+
+
+def _give_way() -> None:
+    """Let the window's thread, and other programs, go before this one."""
+    if sys.platform == "linux":  # elsewhere a thread has no priority of its own
+        thread = threading.get_native_id()
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, thread, LEFT_TO_OTHERS)
+
+
 def _use_up(run: Run) -> Iterator[Any]:
     # a generator function, as the worker wants one; holds the boundary that lets no error through
+    _give_way()
     try:
         yield from run._steps
     except Exception as exc:  # the thread's boundary: everything is told to the user

@@ -7,6 +7,7 @@ meanwhile, and gets the whole video in its place.
 
 from __future__ import annotations
 
+import time
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 import napari
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_warning
-from qtpy.QtCore import QCoreApplication, QThread
+from qtpy.QtCore import QCoreApplication, QEventLoop, QThread, QTimer
 
 from napari_sam3.errors import Sam3Error, VideoError
 from napari_sam3.plugin.controllers.screen_decoding import let_screen_lead
@@ -27,9 +28,10 @@ from napari_sam3.video.first_frame import FirstFrame
 from napari_sam3.video.proxy import show_proxy
 
 PATIENCE = 0.3
-"""Seconds; a file that is opened by then is waited for."""
+"""Seconds; a file that is opened by then is waited for, while the window is painted."""
 
 _POLL = 0.1
+_LOOK_MS = 5
 
 
 def open_for_viewer(path: Path) -> Video:
@@ -57,7 +59,8 @@ def open_for_viewer(path: Path) -> Video:
     if viewer is None:
         return let_screen_lead(show_proxy(open_video(path)))
     opening = _Opening(path)
-    if opening.done.wait(PATIENCE):
+    opening.wait(PATIENCE)
+    if opening.done.is_set():
         return opening.result()
     try:
         first = FirstFrame(path)
@@ -86,6 +89,18 @@ class _Opening:
         self._video: Video | None = None
         self._error: Exception | None = None
         Thread(target=self._open, name=f"opening {path.name}", daemon=True).start()
+
+    def wait(self, longest: float) -> None:
+        """Let the window live, but hear nobody, until it is done or so many seconds are over."""
+        loop, timer, ends = QEventLoop(), QTimer(), time.monotonic() + longest
+
+        def look() -> None:
+            if self.done.is_set() or time.monotonic() > ends:
+                loop.quit()
+
+        timer.timeout.connect(look)
+        timer.start(_LOOK_MS)
+        loop.exec(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
 
     def result(self) -> Video:
         """The video; waits for it, and raises what opening it has raised."""

@@ -38,15 +38,18 @@ from napari_sam3.plugin.controllers.tracking_controller import TrackingControlle
 from napari_sam3.plugin.controllers.undo_keys import UndoKeys
 from napari_sam3.plugin.model.tools import Tool
 from napari_sam3.plugin.views.dock_lifetime import Lifetime
+from napari_sam3.plugin.views.end_notice import EndNotice
+from napari_sam3.plugin.views.export_dialog import ExportDialog
 from napari_sam3.plugin.views.guidance import Guidance
 from napari_sam3.plugin.views.help_panel import HELP_KEY, HelpPanel
+from napari_sam3.plugin.views.history_list import HistoryList, add_shortcuts
 from napari_sam3.plugin.views.model_panel import ModelPanel
 from napari_sam3.plugin.views.objects_panel import ObjectsPanel
 from napari_sam3.plugin.views.project_panel import ProjectPanel
 from napari_sam3.plugin.views.prompt_panel import PromptPanel
 from napari_sam3.plugin.views.review_panel import ReviewPanel
 from napari_sam3.plugin.views.settings_panel import SettingsPanel
-from napari_sam3.plugin.views.timeline_view import close_timeline, show_timeline
+from napari_sam3.plugin.views.timeline_dock import close_timeline, show_timeline
 from napari_sam3.plugin.views.tool_strip import ToolStrip
 from napari_sam3.plugin.views.tracking_panel import TrackingPanel
 from napari_sam3.plugin.views.video_panel import VideoPanel
@@ -104,10 +107,12 @@ class SegmentAndTrackWidget(QWidget):
         self.tracking_panel = TrackingPanel(self.state)
         self.objects_panel = ObjectsPanel(self.tracking)
         self.undo_keys = UndoKeys(self.tracking)
+        self.history_list = HistoryList(self.tracking)
         self.project_panel = ProjectPanel(self.state, self.project_opener)
         self.review_panel = ReviewPanel(self.review)
         self.settings_panel = SettingsPanel(self.state, self.settings)
         self.guidance = Guidance(self.state)
+        self.end_notice = EndNotice(self.state, self)
         self.tool_strip = ToolStrip(self.state, self.take_tool, self.show_help)
         for held in (
             self.prefetch,
@@ -159,6 +164,10 @@ class SegmentAndTrackWidget(QWidget):
         """Follow what was corrected from the frame on screen, as far as that changes anything."""
         self._do(self.tracking.propagate_from_here)
 
+    def export(self) -> None:
+        """Ask for a format and a place, and write the results there."""
+        ExportDialog(self.tracking, self).exec()
+
     def stop(self) -> None:
         """Stop before the next frame; what is done stays."""
         self.tracking.stop()
@@ -186,6 +195,7 @@ class SegmentAndTrackWidget(QWidget):
         self.keys.close()
         self.prompt_tool.close()
         self.undo_keys.close()
+        self.history_list.close()
         self.objects_panel.close()
         self.prefetch.close()
         self.review_panel.close_panel()
@@ -226,7 +236,7 @@ class SegmentAndTrackWidget(QWidget):
             self.tracking_panel.group,
             self.prompt_panel.group,
             self.video_panel.group,
-            # the list of what can be undone
+            self.history_list.group,
             self.project_panel.group,  # the button that exports
             self.settings_panel.group,
         ):
@@ -260,6 +270,7 @@ class SegmentAndTrackWidget(QWidget):
             (track.segment, self.segment_frame),
             (track.propagate, self.propagate),
             (track.from_here, self.propagate_from_here),
+            (self.project_panel.export, self.export),
             (track.stop, self.stop),
             (objects.reset, self.reset),
             (self.prompt_panel.next, lambda: self._do(self.tools.next_object)),
@@ -272,6 +283,7 @@ class SegmentAndTrackWidget(QWidget):
         self.tracking.ended.connect(self._on_job_ended)
         for event in self._layer_events():
             event.connect(self._on_layers_changed)
+        add_shortcuts(self, self.tracking)
         Lifetime(self, self._on_lifetime_ended)
         KeptView(self, partial(read_zoom, self.viewer), partial(set_zoom, self.viewer))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 from napari.utils.notifications import show_error
@@ -36,6 +37,8 @@ from napari_sam3.plugin.views.objects_table_model import (
 )
 
 REFRESH_MS = 120
+NEXT_PART_MS = 15  # of a long video, that is counted a part at a time
+SHARE_OF_TIME = 0.2  # most that refreshing may take
 HEIGHT = 150
 """Of the table itself, px; it scrolls."""
 
@@ -129,7 +132,7 @@ class ObjectsTable(QWidget):
         self._lay_out()
         self._due = QTimer(self)
         self._due.setSingleShot(True)
-        self._due.setInterval(REFRESH_MS)
+        self._pause_ms = REFRESH_MS
         self._due.timeout.connect(self.refresh)
         self._connect()
         self.refresh()
@@ -181,15 +184,19 @@ class ObjectsTable(QWidget):
     def note(self, _event: Any = None) -> None:
         """Something may be another; shown within a moment, however often it is told."""
         if not self._due.isActive():
-            self._due.start()
+            self._due.start(self._pause_ms)
 
     def refresh(self) -> None:
         """Show the objects as they are."""
-        if not self._objects.refresh():
-            self._due.start()  # the rest of a long video
+        began = perf_counter()
+        is_whole = self._objects.refresh()
         layer = self._objects.layer
         self.model.can_edit = layer is not None and not is_read_only(layer)
         self._enable()
+        took_ms = 1000 * (perf_counter() - began)
+        self._pause_ms = max(REFRESH_MS, int(took_ms / SHARE_OF_TIME))
+        if not is_whole:
+            self._due.start(NEXT_PART_MS)
 
     def _on_rows_changed(self, change: RowsChange) -> None:
         if change.added or change.removed:

@@ -41,6 +41,11 @@ class ProjectPanel:
             text="Open …", tooltip="Open a project: a folder that ends in .sam3."
         )
         self.move = PushButton(text="Save elsewhere …")
+        self.export = PushButton(
+            text="Export …",
+            tooltip="Write the results for other programs: shows the formats, and what each "
+            "keeps of names, lineage and scores.",
+        )
         self.reload = PushButton(
             text="Reload",
             tooltip="Show what was done since, where the project is open for writing; or take it "
@@ -57,14 +62,14 @@ class ProjectPanel:
         rows.add_row(self.status)
         rows.add_row(self.find_video.native)
         rows.add_row(self.reload.native)
-        rows.add_row(self.open.native, self.move.native)
+        rows.add_row(self.open.native, self.move.native, self.export.native)
         self.offer = OfferRow()
         self.offer.accept.clicked.connect(opener.open_earlier)
         self.open.changed.connect(lambda _pressed: self._choose_and_open())
         self.reload.changed.connect(lambda _pressed: opener.reload())
         self.move.changed.connect(lambda _pressed: self._choose_and_move())
         self.find_video.changed.connect(lambda _pressed: self._choose_video())
-        for name in ("project", "phase"):
+        for name in ("project", "phase", "video"):
             state.events[name].connect(self._show)
         self._show()
 
@@ -81,6 +86,7 @@ class ProjectPanel:
         self.reload.native.setVisible(bool(status.folder and status.why_read_only))
         self.reload.enabled = self.open.enabled = is_free
         self.move.enabled = is_free and status.can_move
+        self.export.enabled = is_free and self._state.video is not None
         self.move.tooltip = (
             "A project that is read-only stays where it is."
             if status.why_read_only

@@ -22,20 +22,22 @@ from pathlib import Path
 from typing import Any
 
 os.environ["NAPARI_SAM3_MODEL"] = "fake"
-_HOME = Path(tempfile.mkdtemp(prefix="never-waits-"))
-os.environ["NAPARI_SAM3_PROJECTS"] = str(_HOME / "projects")
+os.environ["NAPARI_SAM3_PROJECTS"] = tempfile.mkdtemp(prefix="never-waits-")
 
 import napari
 import numpy as np
 from napari._qt.qt_main_window import _QtMainWindow
 from open_video import machine
-from qtpy.QtCore import QEvent, QEventLoop, Qt, QTimer
+from qtpy.QtCore import QEvent, QEventLoop, QObject, Qt, QTimer, Signal
 from qtpy.QtWidgets import QApplication
 
 from napari_sam3.models.fake import FakeTracker
+from napari_sam3.plugin.controllers.screen_decoding import frames_to_come
 from napari_sam3.plugin.scripting.event_loop import wait_until
 from napari_sam3.plugin.views.dock import SegmentAndTrackWidget
 from napari_sam3.video.video_writer import VideoWriter
+
+_HOME = Path(os.environ["NAPARI_SAM3_PROJECTS"])
 
 TICK_MS = 5
 SIZES = {"480p": (480, 854), "1080p": (1080, 1920)}
@@ -334,37 +336,54 @@ def opening_project(project: Path) -> None:
         dock.shut_down()
 
 
+class Hand(QObject):
+    """Moves a viewer's slider as a mouse does: with no script on the stack."""
+
+    moves = Signal(int)
+
+    def __init__(self, viewer: napari.Viewer) -> None:
+        super().__init__()
+        slider = viewer.window._qt_viewer.dims.slider_widgets[0].slider
+        self.moves.connect(slider.setValue, Qt.ConnectionType.QueuedConnection)
+
+
 def jumping(folder: Path) -> None:
-    """The slider is dragged through a 1080p file with a single keyframe."""
+    """The slider is dragged through a 1080p file with a single keyframe, then let go."""
     with window() as viewer:
         viewer.open(folder / "few_keys.mp4", plugin="napari-sam3")
         settle()
-        steps = iter(np.linspace(N_FRAMES - 1, 10, 40).astype(int).tolist())
-        pictures = set()
-        layer = viewer.layers[0]
-        layer.events.set_data.connect(lambda: pictures.add(viewer.dims.current_step[0]))
-        timer = QTimer()
-        loop = QEventLoop()
+        hand = Hand(viewer)
+        pictures: list[int] = []
+        drag = iter(np.linspace(N_FRAMES - 1, 10, 40).astype(int).tolist())
+        due = [0.0]
 
-        def drag() -> None:
-            frame_index = next(steps, None)
-            if frame_index is None:
-                timer.stop()
-                loop.quit()
-            else:
-                # the method Qt calls when the slider has moved, so that no script is on the stack
-                slider(frame_index)
+        def move() -> bool:
+            if time.perf_counter() < due[0]:
+                return False
+            due[0] = time.perf_counter() + 0.04
+            frame_index = next(drag, None)
+            if frame_index is not None:
+                hand.moves.emit(frame_index)
+            return frame_index is None
 
-        slider = viewer.window._qt_viewer.dims.slider_widgets[0].slider.setValue
-        timer.timeout.connect(drag)
+        def note_picture(_event: Any) -> None:
+            picture = int(viewer.layers[0]._slice.image.raw[:4].sum())
+            if picture not in pictures:
+                pictures.append(picture)
+
+        viewer.layers[0].events.set_data.connect(note_picture)
         with Heartbeat() as beat:
             begin = time.perf_counter()
-            timer.start(40)
-            loop.exec()
+            wait_until(move)
             dragged = time.perf_counter() - begin
-            settle(3)
+            wait_until(lambda: not frames_to_come(viewer))
+            last = time.perf_counter() - begin - dragged
         report("the slider is dragged, one keyframe", beat)
-        print(f"{'':46} 40 steps took {dragged:.1f} s (1.6 meant)", flush=True)
+        print(
+            f"{'':46} 40 steps in {dragged:.1f} s (1.6 meant), {len(pictures)} pictures; the last "
+            f"one {last:.1f} s after",
+            flush=True,
+        )
 
 
 def report(name: str, beat: Heartbeat) -> None:

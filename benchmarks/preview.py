@@ -15,6 +15,7 @@ made on cells. Milliseconds of a clock, from the click to the end of the drawing
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
@@ -82,11 +83,14 @@ class Window:
         end = time.perf_counter() + seconds
         wait_until(lambda: time.perf_counter() > end)
 
-    def press(self, y: float, x: float) -> None:
-        """Click with the mouse on a place of the film."""
-        self._number += 1  # each click is of an object of its own
+    def take_next(self) -> None:
+        """The next click is of an object of its own."""
+        self._number += 1
         self.dock.state.object_in_hand = self._number
         QApplication.processEvents()
+
+    def press(self, y: float, x: float) -> None:
+        """Click with the mouse on a place of the film."""
         canvas = self.dock.window().centralWidget().findChild(QOpenGLWidget)
         world = self.dock.state.video.data_to_world((CLICKED, y, x))[-2:]
         middle = np.array(self.viewer.camera.center[-2:])
@@ -100,6 +104,7 @@ class Window:
         shown: list[int] = []
         preview = self.dock.tracking.preview
         preview.shown.connect(shown.append)
+        self.take_next()
         self._longest, self._before = 0.0, time.perf_counter()
         began = time.perf_counter()
         self.press(y, x)
@@ -111,6 +116,7 @@ class Window:
 
     def time_segment(self, y: float, x: float) -> float:
         """From pressing Segment frame to the drawn result, s."""
+        self.take_next()
         self.press(y, x)
         QApplication.processEvents()
         began = time.perf_counter()
@@ -132,6 +138,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=480)
     parser.add_argument("--look", type=float, default=2.0, help="seconds before the first click")
     args = parser.parse_args()
+    print(f"{os.cpu_count()} cores, of which {os.getloadavg()[0]:.1f} are asked for by others\n")
     print("| film | first | later, median | worst | window held | Segment frame, first | later |")
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as scratch:

@@ -111,11 +111,16 @@ class SharedViewer:
         from napari._vispy.utils.gl import get_gl_extensions  # noqa: TID251
         from napari.settings import get_settings  # noqa: TID251
 
+        from napari_sam3.plugin.controllers.stand_in_mark import text_overlay
+
         assert not QtViewer._instances, "a test has left a viewer open"
         self._patches = _enter_test_application()
         get_settings().reset()
         self.viewer = _make_viewer()
         self.viewer._layer_slicer._executor.submit(int).result()  # begins its only thread
+        overlay = text_overlay(self.viewer)
+        overlay.visible = True  # napari makes what draws it when it is first shown
+        overlay.visible = False
         get_gl_extensions()  # can't be asked for when another window was closed; it is remembered
         _process_events()
         self._model_new = model_state(self.viewer)

@@ -40,7 +40,7 @@ def listed(capsys, *arguments):
 def test_a_project_is_listed_as_a_table(project, capsys):
     assert main(["review", str(project)]) == 0
     out = capsys.readouterr().out
-    assert "lost on frame 20, for 10 frames" in out
+    assert "lost on frames 20 to 29" in out
     assert f"on {T} frames" in out
 
 

@@ -45,3 +45,12 @@ def test_the_first_objects_differ_for_who_lacks_a_kind_of_cones():
 
 def test_outlines_are_bright():
     assert (outline_colors(np.arange(1, 60)).max(axis=1) == 255).all()
+
+
+def test_a_colour_that_was_chosen_is_taken_and_a_black_one_outlined_in_black():
+    ids = np.array([[1, 2], [2, 60000]])
+    chosen = {2: "#ff8800", 60000: "#000000"}
+    colors = label_colors(ids, chosen)
+    assert colors[0, 1].tolist() == colors[1, 0].tolist() == [255, 136, 0]
+    np.testing.assert_array_equal(colors[0, 0], label_colors(np.array([1]))[0])
+    assert outline_colors(ids, chosen)[1, 1].tolist() == [0, 0, 0]

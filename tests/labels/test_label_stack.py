@@ -201,3 +201,14 @@ def test_frames_stay_whole_when_threads_read_and_write_them(where, tmp_path):
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(write_and_read, range(1, 25)))
     stack.close()
+
+
+def test_looking_at_edits_takes_none():
+    stack = LabelStack((2, 4, 4))
+    stack[0, 1, 1] = 3
+    seen = stack.edits([3])
+    assert seen.keys() == {(0, 3)}
+    assert seen[0, 3].sum() == 1
+    assert stack.is_edited(0)
+    assert stack.take_edits([3]).keys() == {(0, 3)}
+    assert stack.edits([3]) == {}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import pickle
 import threading
+from dataclasses import replace
 
 import pytest
 
-from napari_sam3.errors import LineageError
+from napari_sam3.errors import LineageError, LockedObjectError
 from napari_sam3.labels.objects import Division, ObjectInfo, ObjectTable, TableChange
 
 
@@ -289,3 +290,43 @@ def test_nothing_is_compared_where_nobody_listens(family, monkeypatch):
     monkeypatch.setattr(ObjectTable, "copy", lambda table: pytest.fail("copied"))
     for change in CHANGES.values():
         change(family)
+
+
+def test_what_a_person_says_of_an_object_comes_back_from_rows():
+    table = ObjectTable()
+    table.recolor(1, "#FF8800")
+    table.lock(2)
+    table.accept(3)
+    table.set(replace(table[4], begins_at=2, ends_at=9))
+    rows = table.to_rows()
+    assert rows[0]["color"] == "#ff8800"
+    assert list(rows[0])[-5:] == ["begins_at", "ends_at", "color", "locked", "accepted"]
+    assert ObjectTable.from_rows(rows) == table
+    assert table.colors == {1: "#ff8800"}
+    assert table.locked_ids == {2}
+
+
+def test_what_is_no_colour_is_refused_and_noted_in_a_file():
+    table, problems = ObjectTable(), []
+    with pytest.raises(ValueError, match="'orange' is no colour"):
+        table.recolor(1, "orange")
+    rows = [{"id": "1", "name": "Ann", "color": "orange"}, {"id": "2", "ends_at": "x"}]
+    found = ObjectTable.from_rows(rows, problems)
+    assert found.names == {1: "Ann"}
+    assert len(problems) == 2
+
+
+def test_a_locked_object_is_refused():
+    table = ObjectTable()
+    table.lock(2)
+    table.check_unlocked(1)
+    with pytest.raises(LockedObjectError, match="object 2 is locked"):
+        table.check_unlocked(1, 2)
+
+
+def test_an_object_is_alive_between_its_ends_and_where_it_is_pointed_out_again():
+    table = ObjectTable()
+    table.set(replace(table[1], begins_at=3, ends_at=6))
+    assert [n for n in range(10) if table.is_alive(1, n)] == [3, 4, 5]
+    assert [n for n in range(10) if table.is_alive(1, n, [8])] == [3, 4, 5, 8, 9]
+    assert [n for n in range(10) if table.is_alive(1, n, [1])] == [0, 1, 3, 4, 5]

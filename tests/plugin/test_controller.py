@@ -159,3 +159,50 @@ def test_text_that_found_nothing_is_told_and_asked_again_on_another_frame(contro
     assert list(controller.session.result(5).objects) == [1]
     assert ask(9, "dog") == []  # found: asked no more
     assert controller.session.result(9).objects == {}
+
+
+@pytest.mark.parametrize(
+    ("clicks", "frames"),
+    [
+        # known before the stretch: forward through it
+        ([(2, 1, 30, 30, 1)], [5, 6, 7, 8]),
+        # within: to both ends; what comes forward also shows what was named late
+        ([(6, 1, 30, 30, 1)], [5, 6, 7, 8]),
+        # only behind it: backward
+        ([(12, 1, 30, 30, 1)], [8, 7, 6, 5]),
+        ([(0, 1, 30, 30, 1), (7, 2, 60, 40, 1)], [6, 5, 5, 6, 7, 8]),
+        ([(0, 1, 30, 30, 1), (15, 2, 60, 40, 1)], [8, 7, 6, 5, 5, 6, 7, 8]),
+    ],
+)
+def test_a_stretch_is_followed_and_nothing_else(controller, clicks, frames):
+    steps = list(controller.track_within(wanted(*clicks), 5, 8))
+    assert [s.result.frame_index for s in steps if isinstance(s, Tracked)] == frames
+    assert Planned(len(frames)) in steps
+    objects = {c[1] for c in clicks}
+    assert all(controller.session.result(f).objects.keys() == objects for f in range(5, 9))
+    assert not controller.session.result(10).objects
+
+
+@pytest.mark.parametrize("band", [(0, 19), (19, 19), (0, 0)])
+def test_a_stretch_may_reach_the_ends_of_the_video(controller, band):
+    steps = controller.track_within(wanted((9, 1, 30, 10, 1)), *band)
+    done = {s.result.frame_index for s in steps if isinstance(s, Tracked)}
+    assert done == set(range(band[0], band[1] + 1))
+
+
+def test_a_preview_is_the_answer_and_tells_the_session_nothing(controller):
+    list(controller.segment(wanted((0, 1, 30, 30, 1)), 0))
+    prompts = wanted((0, 1, 30, 30, 1), (0, 2, 36, 30, 1), (3, 3, 60, 60, 1))
+    previewed = controller.preview(prompts, 0)
+    assert list(previewed.objects) == [2]
+    assert controller.object_ids == (1,)
+    *_, told = controller.segment(prompts, 0)
+    assert np.array_equal(told.result.objects[2].mask, previewed.objects[2].mask)
+    assert controller.preview(prompts, 0).objects == {}
+
+
+def test_a_preview_of_what_was_taken_back_and_said_anew(controller):
+    list(controller.segment(wanted((0, 1, 30, 30, 1)), 0))
+    moved = wanted((0, 1, 60, 40, 1))
+    assert controller.preview(moved, 0).objects[1].holds(60, 40)
+    assert centre(controller, 0, 1) == (30, 30)

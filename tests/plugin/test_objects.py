@@ -20,6 +20,7 @@ from napari_sam3.plugin.controllers.object_controller import ObjectController
 from napari_sam3.plugin.controllers.tracks_layer import CentroidTracks
 from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.model.command_history import CommandHistory
+from napari_sam3.plugin.views.objects_table_model import Column
 from tests.plugin.conftest import SHAPE, disc
 
 
@@ -40,9 +41,10 @@ def results_of(dock):
     return dock.tracking.results
 
 
-def type_in(field, text):
-    field.native.setText(text)
-    field.native.editingFinished.emit()
+def type_in(dock, obj_id, column, text):
+    table = dock.objects_panel.table
+    table.refresh()
+    table.model.setData(table.model.place(obj_id, column), text)
 
 
 def row_of(layer, obj_id):
@@ -51,26 +53,25 @@ def row_of(layer, obj_id):
 
 
 def test_what_is_typed_is_known_of_the_object_and_shown(tracked, qtbot):
-    fields, layer = tracked.objects_panel.fields, results_of(tracked).layer
+    layer = results_of(tracked).layer
     desk = tracked.tracking.objects
     assert row_of(layer, 2)["score"] > 0
     assert row_of(layer, 2)["name"] is None
     with qtbot.waitSignal(desk.objects_changed) as told:
-        type_in(fields.name, "Ann")
+        type_in(tracked, 2, Column.NAME, "Ann")
     assert told.args == [layer]
-    type_in(fields.class_name, "cell")
+    type_in(tracked, 2, Column.CLASS, "cell")
     assert tuple(row_of(layer, 2)[["id", "name", "class"]]) == (2, "Ann", "cell")
-    tracked.prompt_panel.object.value = 1
-    assert (fields.name.value, fields.class_name.value) == ("", "")
-    tracked.prompt_panel.object.value = 2
-    assert (fields.name.value, fields.class_name.value) == ("Ann", "cell")
+    rows = tracked.objects_panel.list.rows
+    assert (rows[1].name, rows[1].class_name) == ("", "")
+    assert (rows[2].name, rows[2].class_name) == ("Ann", "cell")
     tracked.viewer.dims.set_current_step(0, 0)
     position = layer.data_to_world((0, 40, 30))
     assert "name: Ann" in layer.get_status(position, world=True)["coordinates"]
 
 
 def test_names_survive_runs_and_go_with_their_object(tracked, work):
-    type_in(tracked.objects_panel.fields.name, "Ann")
+    type_in(tracked, 2, Column.NAME, "Ann")
     work(tracked, tracked.propagate)
     layer = results_of(tracked).layer
     assert row_of(layer, 2)["name"] == "Ann"
@@ -242,7 +243,7 @@ def test_tracks_follow_the_objects_and_their_divisions(tracked, qtbot, work):
     tracked.prompt_panel.object.value = 1
     with qtbot.waitSignal(controls.tracks.shown):
         controls.divide([2])
-    type_in(controls.fields.name, "Ann")
+    type_in(tracked, 1, Column.NAME, "Ann")
     assert set(tracks.features["name"][tracks.features["id"] == 1]) == {"Ann"}
     assert tracks.graph == {4: [1], 3: [1]}  # 1 and 2 were there all the time
     assert sorted(set(tracks.features["id"])) == [1, 2]
@@ -289,7 +290,8 @@ def test_what_is_open_elsewhere_is_not_changed(open_dock):
     controls = dock.objects_panel
     controls.refresh()
     assert controls.layer is layer
-    assert not controls.fields.name.enabled
+    controls.table.refresh()
+    assert not controls.table.model.can_edit
     with pytest.raises(StoreReadOnlyError, match="open elsewhere"):
         dock.tracking.objects.rename(layer, 1, "Ann")
 

@@ -128,6 +128,14 @@ def test_rows_follow_what_is_painted(tracked, qtbot):
     assert row(tracked, 7).n_prompts == 1
 
 
+def test_rows_follow_what_is_undone(tracked, qtbot):
+    tracked.tracking.undo()
+    qtbot.waitUntil(lambda: row(tracked, 1).n_frames == 0)
+    assert row(tracked, 1).state is ObjectState.NEW
+    tracked.tracking.redo()
+    qtbot.waitUntil(lambda: row(tracked, 1).n_frames == SHAPE[0])
+
+
 # ------------------------------------------------------------------------ one in hand
 
 
@@ -190,6 +198,8 @@ def test_names_and_classes_are_typed_in_place_and_undone(tracked, qtbot):
     qtbot.waitUntil(lambda: table.names == {2: "Mia"})
     assert row(tracked, 2).name == "Mia"
     view = table_in(tracked).view
+    qtbot.waitUntil(lambda: view.indexWidget(view.currentIndex()) is None)
+    click(qtbot, tracked, 3, Column.CLASS)
     qtbot.mouseDClick(view.viewport(), Qt.LeftButton, pos=place_of(tracked, 3, Column.CLASS))
     type_over(qtbot, tracked, "cell")
     qtbot.waitUntil(lambda: table.classes == {3: "cell"})
@@ -199,11 +209,12 @@ def test_names_and_classes_are_typed_in_place_and_undone(tracked, qtbot):
     assert (row(tracked, 2).name, row(tracked, 3).class_name) == ("", "")
 
 
-def test_letters_typed_in_the_table_do_nothing(tracked, qtbot):
+def test_letters_typed_in_the_table_write_nothing(tracked, qtbot):
     click(qtbot, tracked, 1)
-    qtbot.keyClicks(table_in(tracked).view, "3knw")
-    assert tracked.state.object_in_hand == 1
+    qtbot.keyClicks(table_in(tracked).view, "3zuw")
     assert table_of(results_of(tracked).layer).names == {}
+    assert table_in(tracked).search.text() == ""
+    assert table_in(tracked).selected == [1]
 
 
 def test_nothing_takes_the_keys_that_was_not_clicked(tracked):
@@ -246,6 +257,7 @@ def test_an_object_has_another_colour_everywhere(tracked, qtbot):
     assert row(tracked, 2).color == "#ff8800"
     points.add([(0, 41, 31)])
     assert points.border_color[-1] == pytest.approx([1, 0x88 / 255, 0, 1])
+    tracked.state.current.history.undo()  # the click
     tracked.state.current.history.undo()
     table_in(tracked).refresh()
     assert row(tracked, 2).color != "#ff8800"

@@ -394,19 +394,58 @@ def test_a_full_disk_stops_the_work_and_is_said(begin, work, monkeypatch, notes)
     assert is_disc(results(dock).planes[N_FRAMES - 1], N_FRAMES - 1)
 
 
-def test_a_reset_leaves_the_project_as_it_was(begin, work, own_projects):
+def kept_in(folder):
+    """What a project says of the work."""
+    with Project.open(folder, read_only=True) as project:
+        assert project.problems == ()
+        told = {entry["role"]: entry for entry in project.layers["layers"]}
+        return {
+            "clicks": told["points"]["data"],
+            "prompts": [(p.frame_index, p.obj_id) for p in project.prompts],
+            "frames": project.labels.processed_frames().tolist(),
+            "labels": project.labels[:].tolist(),
+            "objects": project.objects.to_rows(),
+            "run": project.run is not None and project.run.is_over,
+        }
+
+
+def test_a_reset_and_its_undo_are_kept(begin, open_again, work, own_projects):
     dock = begin()
     work(dock, dock.propagate)
+    dock.tracking.objects.rename(results(dock).layer, 1, "Ann")
     (folder,) = list_projects(own_projects)
     dock.reset()
-    dock.viewer.dims.set_current_step(0, 5)
-    assert not len(dock.viewer.layers["film clicks"].data)
+    dock.tracking.undo()
     close(dock)
-    with Project.open(folder, read_only=True) as project:
-        told = {entry["role"]: entry for entry in project.layers["layers"]}
-        assert len(told["points"]["data"]) == 1
-        assert "results" in told
-        assert len(project.prompts) == 1
+    before = kept_in(folder)
+    assert before["frames"] == list(range(N_FRAMES))
+    assert before["prompts"] == [(0, 1)]
+    assert before["run"]
+    again = open_again(folder)
+    assert not again.tracking.undo()  # from here on there is a history
+    again.reset()
+    close(again)
+    after = kept_in(folder)
+    assert not after["frames"] + after["prompts"] + after["clicks"] + after["objects"]
+    assert list_projects(own_projects) == [folder]
+
+
+def test_the_project_follows_undo_and_redo(begin, work, own_projects):
+    dock = begin()
+    work(dock, dock.segment_frame)
+    work(dock, dock.propagate)
+    (folder,) = list_projects(own_projects)
+    n_done = len(dock.state.current.history.done)
+    dock.tracking.go_to(n_done - 1)
+    project = dock.projects.project
+    project.flush()
+    assert len(project.labels.processed_frames()) < N_FRAMES
+    assert project.run is None
+    dock.tracking.go_to(n_done)
+    close(dock)
+    kept = kept_in(folder)
+    assert kept["frames"] == list(range(N_FRAMES))
+    assert kept["run"]
 
 
 def test_an_object_is_removed_from_work_that_was_opened_again(

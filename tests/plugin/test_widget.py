@@ -256,15 +256,24 @@ def test_remove_object_takes_prompts_results_and_id(ready, work):
     assert set(np.unique(data[1])) == {0, 2}
 
 
-def test_reset_begins_anew_and_keeps_the_labels(ready, work):
+def test_reset_begins_anew_in_the_same_layer_and_can_be_undone(ready, work):
     work(ready, ready.propagate)
-    old = labels_of(ready)
+    layer = labels_of(ready)
+    ready.tracking.objects.rename(layer, 1, "Ann")
     ready.reset()
     assert len(ready.prompt_panel.points.value.data) == 0
+    assert not np.any(layer.data)
+    assert ready.tracking.results.drawn_frames() == []
     click(ready, 60, 20)
     work(ready, ready.segment_frame)
-    assert labels_of(ready) is not old
-    np.testing.assert_array_equal(old.data[5] == 1, disc(5, 30, 40))
+    assert labels_of(ready) is layer  # none is drawn over another
+    np.testing.assert_array_equal(layer.data[0] == 1, disc(0, 60, 20))
+    for _ in range(3):
+        ready.tracking.undo()
+    np.testing.assert_array_equal(layer.data[5] == 1, disc(5, 30, 40))
+    assert len(ready.prompt_panel.points.value.data) == 1
+    work(ready, ready.propagate)
+    np.testing.assert_array_equal(layer.data[5] == 1, disc(5, 30, 40))
 
 
 def test_follow_turns_the_viewer_and_else_it_stays(ready, work):

@@ -40,7 +40,6 @@ def fields_of(dock):
         "segment": track.segment,
         "propagate": track.propagate,
         "stop": track.stop,
-        "remove": dock.objects_panel.fields.remove,
         "reset": dock.objects_panel.fields.reset,
     }
 

@@ -17,7 +17,7 @@ from napari_sam3.errors import (
     VideoError,
 )
 from napari_sam3.models.base import Capabilities
-from napari_sam3.models.fake import FakeModel
+from napari_sam3.models.fake import FakeModel, FakeTracker
 from napari_sam3.models.registry import load_model
 from napari_sam3.session.saved_prompts import prompts_from_json, prompts_to_json
 from napari_sam3.session.session import VideoSession
@@ -49,6 +49,49 @@ def test_taking_back_the_last_prompt_takes_the_object(session):
     assert session.result(5).objects == {}
     assert list(session.add_prompt(2, points=[[20, 20]], obj_id=1).objects) == [1]
     assert session.result(5).objects == {}
+
+
+def test_what_is_said_on_trial_is_answered_and_forgotten(session):
+    session.add_prompt(0, points=[[30, 30]])
+    list(session.propagate())
+    before = session.result(4).objects[1].bbox
+    with session.trial(4) as trial:
+        tried = trial.add_prompt(4, points=[[60, 30]], obj_id=1).objects
+        trial.add_prompt(4, points=[[10, 50]], obj_id=7)
+        trial.take_back_prompt(4, 7)
+    assert tried[1].bbox != before
+    assert session.object_ids == (1,)
+    assert session.result(4).objects[1].bbox == before
+    assert session.prompted_objects(4) == frozenset()
+    said = session.add_prompt(4, points=[[60, 30]], obj_id=1).objects
+    assert np.array_equal(said[1].mask, tried[1].mask)
+    with pytest.raises(SessionNotFoundError):
+        trial.result(4)
+
+
+def test_a_trial_that_fails_leaves_the_session_as_it_was(session):
+    with session.trial(0) as trial:
+        trial.add_prompt(0, points=[[30, 30]])
+        with pytest.raises(RequestError):
+            trial.add_prompt(0, points=[[300, 30]])
+    assert session.object_ids == ()
+    with pytest.raises(FrameIndexError), session.trial(8):
+        pass
+
+
+def test_the_same_prompt_is_asked_once(session, monkeypatch):
+    asked, segment = [], FakeTracker.segment
+    monkeypatch.setattr(
+        FakeTracker, "segment", lambda self, i, p: asked.append(i) or segment(self, i, p)
+    )
+    with session.trial(2) as trial:
+        trial.add_prompt(2, points=[[30, 30]], obj_id=1)
+    session.add_prompt(2, points=[[30, 30]], obj_id=1)
+    assert asked == [2]
+    session.add_prompt(3, points=[[30, 30]], obj_id=2)
+    session.add_prompt(3, points=[[31, 30]], obj_id=2, clear_old_points=True)
+    session.add_prompt(2, points=[[31, 30]], point_labels=[0], obj_id=1)
+    assert asked == [2, 3, 3, 2]
 
 
 @pytest.mark.parametrize(("frame_index", "obj_id"), [(1, 1), (0, 2)])

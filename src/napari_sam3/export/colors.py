@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 from numpy.typing import NDArray
+
+_NONE: Mapping[int, str] = MappingProxyType({})
 
 # RGB of labels 1 to 49; the next begin anew. The first seven are those that people with any colour
 # vision tell apart (Okabe and Ito), the others as a plain Labels layer of napari has them.
@@ -22,23 +27,31 @@ _PALETTE = np.array([
 # fmt: on
 
 
-def label_colors(ids: NDArray[np.integer]) -> NDArray[np.uint8]:
+def label_colors(ids: NDArray[np.integer], chosen: Mapping[int, str] = _NONE) -> NDArray[np.uint8]:
     """Colour of each id (from 1).
 
     Parameters
     ----------
     ids : (N,) integer array
+    chosen : mapping of id to "#rrggbb"
+        Colours that a person has chosen (`ObjectTable.colors`).
 
     Returns
     -------
     (N, 3) uint8 ndarray
         Red, green, blue.
     """
-    return _PALETTE[(np.asarray(ids).astype(np.int64) - 1) % len(_PALETTE)]
+    numbers = np.asarray(ids).astype(np.int64)
+    colors = _PALETTE[(numbers - 1) % len(_PALETTE)]
+    for obj_id, color in chosen.items():
+        colors[numbers == obj_id] = [int(color[n : n + 2], 16) for n in (1, 3, 5)]
+    return colors
 
 
-def outline_colors(ids: NDArray[np.integer]) -> NDArray[np.uint8]:
+def outline_colors(
+    ids: NDArray[np.integer], chosen: Mapping[int, str] = _NONE
+) -> NDArray[np.uint8]:
     """The same hues at full brightness, (N, 3) uint8: a thin line must show on dark ground."""
-    colors = label_colors(ids).astype(np.float64)
-    bright = colors * 255 / colors.max(axis=-1, keepdims=True)
+    colors = label_colors(ids, chosen).astype(np.float64)
+    bright = colors * 255 / np.maximum(colors.max(axis=-1, keepdims=True), 1)
     return np.asarray(bright.round(), np.uint8)

@@ -134,7 +134,7 @@ class OmeZarrWriter(LabelWriter):
         if self._group is not None and has_image:
             axes, scale = _as_the_image_has_them(self._group, axes, scale)
         steps = [{"type": "scale", "scale": scale}]
-        colors = label_colors(ids).tolist()
+        colors = label_colors(ids, self._objects.colors).tolist()
         label: dict[str, Any] = {
             "colors": [
                 {"label-value": obj_id, "rgba": [*rgb, 255]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_sam3.export.colors import label_colors, outline_colors
 from napari_sam3.export.writer import LabelWriter, PathLike, label_shape, write_all
 from napari_sam3.labels.measures import measure_labels
+from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.values import Frames
 from napari_sam3.video.video_facts import VideoFacts
 
@@ -29,6 +30,7 @@ def draw_overlay(
     *,
     opacity: float = OPACITY,
     with_ids: bool = True,
+    chosen_colors: Mapping[int, str] | None = None,
 ) -> NDArray[np.uint8]:
     """Draw objects over a frame.
 
@@ -42,6 +44,8 @@ def draw_overlay(
         Of the colour inside an outline, 0..1.
     with_ids : bool
         Write the id in the middle of each object.
+    chosen_colors : mapping of id to "#rrggbb", optional
+        Colours that are not those of the ids (`ObjectTable.colors`).
 
     Returns
     -------
@@ -51,10 +55,11 @@ def draw_overlay(
     inside = labels != 0
     if not inside.any():
         return drawn
-    colors = label_colors(labels[inside]).astype(np.float32)
+    chosen = chosen_colors or {}
+    colors = label_colors(labels[inside], chosen).astype(np.float32)
     drawn[inside] = (opacity * colors + (1 - opacity) * rgb[inside]).round().astype(np.uint8)
     edge = _edges(labels, max(1, round(min(labels.shape) / 480)))
-    drawn[edge] = outline_colors(labels[edge])
+    drawn[edge] = outline_colors(labels[edge], chosen)
     if with_ids:
         _write_ids(drawn, labels)
     return drawn
@@ -116,6 +121,8 @@ class OverlayWriter(LabelWriter):
         When each frame is shown, s; then the film keeps the video's own times.
     facts : VideoFacts, optional
         Of the video, to be written beside the film.
+    objects : ObjectTable, optional
+        Whose colours are taken.
     sound : path-like, optional
         The video file, to keep its sound; one that has none is no error.
     on_progress : callable, optional
@@ -133,10 +140,11 @@ class OverlayWriter(LabelWriter):
         fps: float | None = None,
         timestamps: ArrayLike | None = None,
         facts: VideoFacts | None = None,
+        objects: ObjectTable | None = None,
         sound: PathLike | None = None,
         on_progress: Progress | None = None,
     ) -> None:
-        super().__init__(path, (len(frames), *frames.size), facts=facts)
+        super().__init__(path, (len(frames), *frames.size), facts=facts, objects=objects)
         self._video = frames
         self._fps = fps or UNKNOWN_FPS
         self._times = None if timestamps is None else np.asarray(timestamps, float)
@@ -151,7 +159,11 @@ class OverlayWriter(LabelWriter):
         first, last = self._frames.frames[0], self._frames.frames[-1]
         with VideoWriter(self.path, self._fps, sound=self._open_sound(first, last)) as writer:
             for frame_index in range(first, last + 1):
-                picture = draw_overlay(self._video[frame_index], self._frames.get(frame_index))
+                picture = draw_overlay(
+                    self._video[frame_index],
+                    self._frames.get(frame_index),
+                    chosen_colors=self._objects.colors,
+                )
                 time = None
                 if self._times is not None:
                     time = float(self._times[frame_index] - self._times[first])

@@ -216,6 +216,7 @@ def _open_overlay(make: Any, path: str | os.PathLike[str], scene: Scene) -> Resu
         fps=None if facts is None else facts.fps,
         timestamps=None if facts is None else facts.timestamps,
         facts=facts,
+        objects=scene.objects,
         sound=sound,
         on_progress=scene.on_progress,
     )

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.object_notes import SOURCES
 
-FRAMES_AT_ONCE = 200
+NOTES_AT_ONCE = 20_000
+"""About so many are counted in one update."""
 _PAINTED, _PROPAGATED = SOURCES.index("painted"), SOURCES.index("propagated")
 _FEW = 4  # frames whose bits are set one by one
 
@@ -92,11 +93,12 @@ class NoteTally:
         """Whether all frames that were changed before the last update are counted."""
         return not self._due
 
-    def update(self, most_frames: int = FRAMES_AT_ONCE) -> set[int]:
+    def update(self, most_notes: int = NOTES_AT_ONCE) -> set[int]:
         """Count what has changed, or a part of it; gives the objects whose tally is another."""
         changed, self._moment = self.labels.changed_since(self._moment)
         self._due.update(changed.tolist())
-        frames = [self._due.pop() for _ in range(min(most_frames, len(self._due)))]
+        n_frames = max(1, most_notes // (len(self._objects) or most_notes))
+        frames = [self._due.pop() for _ in range(min(n_frames, len(self._due)))]
         gone, come = list[NDArray[np.void]](), list[NDArray[np.void]]()
         gone_from, come_to = list[int](), list[int]()
         for frame_index, now in zip(frames, self._read(frames), strict=True):

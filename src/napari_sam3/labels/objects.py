@@ -173,7 +173,7 @@ class ObjectTable:
     @property
     def colors(self) -> dict[int, str]:
         """Colours that were chosen, as "#rrggbb", by id."""
-        return {info.obj_id: info.color for info in self if info.color}
+        return {info.obj_id: info.color for info in self._infos.values() if info.color}
 
     @property
     def locked_ids(self) -> frozenset[int]:
@@ -368,12 +368,27 @@ class ObjectTable:
         """The division of an object, if there is one."""
         return self._divisions.get(mother)
 
-    def is_alive(self, obj_id: int, frame_index: int) -> bool:
-        """Whether an object may be seen on a frame: begun or born already, not ended or divided."""
+    def is_alive(self, obj_id: int, frame_index: int, prompted_on: Collection[int] = ()) -> bool:
+        """Whether an object may be seen on a frame: begun or born already, not ended or divided.
+
+        Parameters
+        ----------
+        obj_id, frame_index : int
+            The object and the frame.
+        prompted_on : collection of int
+            Frames that it was pointed out on: one that has ended may be seen again from such a
+            frame on, and one that has not begun up to it.
+        """
         info = self[obj_id]
-        if info.begins_at is not None and frame_index < info.begins_at:
-            return False
-        if info.ends_at is not None and frame_index >= info.ends_at:
+        begin, end = info.begins_at, info.ends_at
+        if begin is not None and frame_index < begin:
+            if not any(frame_index <= n < begin for n in prompted_on):
+                return False
+        elif (
+            end is not None
+            and frame_index >= end
+            and not any(end <= n <= frame_index for n in prompted_on)
+        ):
             return False
         division = self._divisions.get(obj_id)
         if division is not None and frame_index >= division.frame_index:

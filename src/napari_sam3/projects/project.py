@@ -97,6 +97,7 @@ class Project:
         self.why_read_only = why_read_only
         self._files = files
         self._contents = contents
+        labels.lock_objects(contents.objects.locked_ids)
         self._lock = threading.RLock()
         self.problems: tuple[str, ...] = ()
         self._lock_of_folder = lock
@@ -318,6 +319,7 @@ class Project:
             writer.writerows(rows)
             self._files.write(OBJECTS, table.getvalue())
             self._contents.objects = objects
+            self.labels.lock_objects(objects.locked_ids)
 
     # ---------------------------------------------------------------------- runs
 

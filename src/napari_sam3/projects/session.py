@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from numpy.typing import ArrayLike
@@ -73,7 +73,7 @@ def open_session(
                 f"the video has the shape {shape} (frames, height, width), the project "
                 f"{tuple(project.labels.shape)}; name the video that it is of"
             )
-        session.limit_lives(project.objects.is_alive)
+        session.limit_lives(lives_of(project.objects.is_alive, session))
         if len(project.prompts):
             project.problems += tuple(restore_prompts(session, project.prompts))
             stale = () if project.run is None else project.run.stale_ranges()
@@ -82,6 +82,13 @@ def open_session(
         session.close()
         raise
     return session
+
+
+def lives_of(
+    is_alive: Callable[[int, int, Collection[int]], bool], session: VideoSession
+) -> Callable[[int, int], bool]:
+    """What `VideoSession.limit_lives` is told, of `ObjectTable.is_alive`."""
+    return lambda obj_id, frame: is_alive(obj_id, frame, session.prompted_frames(obj_id))
 
 
 def continue_run(project: Project, session: VideoSession) -> Propagation:

@@ -21,8 +21,8 @@ class Reason(NamedTuple):
     frame_index : int
         Where that begins.
     amount : float
-        far: px; lost: frames; jump: times its own width; size: times its area; split: share of its
-        largest part; score: the lowest; long: frames.
+        far: px; lost: frames of its absence; jump: times its own width; size: times its area;
+        split: share of its largest part; score: the lowest; long: frames.
     other : int
         touch: the other object; else 0.
     """
@@ -38,7 +38,10 @@ class Reason(NamedTuple):
             case "far":
                 return f"found again {amount:.0f} px away {on}: another one?"
             case "lost":
-                return f"lost {on}, for {amount:.0f} frame{'s' * (amount != 1)}"
+                last = self.frame_index + round(amount) - 1
+                return (
+                    f"lost {on}" if amount <= 1 else f"lost on frames {self.frame_index} to {last}"
+                )
             case "jump":
                 return f"jumps {on} by {amount:.1f} times its width"
             case "size":

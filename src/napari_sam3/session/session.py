@@ -267,6 +267,10 @@ class VideoSession:
         with self._lock:
             return self._state.list_prompts(self.model.name)
 
+    def prompted_frames(self, obj_id: int) -> frozenset[int]:
+        """Frames on which something was said of an object; from any thread, at once."""
+        return frozenset(self._state.keyframes.get(obj_id, ()))
+
     @property
     def was_prompted(self) -> bool:
         """Whether anything was said since the start, or the last reset."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self, SupportsIndex
@@ -43,7 +43,12 @@ class Video(ABC):
     metadata : mapping of str to Any
         What else is known: for files `container`, `codec`, `pixel_format`, `duration` (s),
         `constant_frame_rate`, ...
+    for_screen : callable or None
+        Asked first what indexing with a key gives; what it does not answer (None) is read. For a
+        window, which must not wait; whoever computes with frames never gets its answers.
     """
+
+    for_screen: Callable[[Any], Frame | None] | None = None
 
     def __init__(
         self,
@@ -154,14 +159,39 @@ class Video(ABC):
         VideoError
             If the video is closed or can't be read any more, or memory does not suffice.
         """
+        return self._checked_read(frame_index, self._read)
+
+    def _checked_read(self, frame_index: SupportsIndex, read: Callable[[int], Frame]) -> Frame:
         number = operator.index(frame_index)
         if not -len(self) <= number < len(self):
             raise IndexError(f"index {number} is out of bounds for axis 0 with size {len(self)}")
         self._check_open()
         try:
-            return self._read(number % len(self))
+            return read(number % len(self))
         except MemoryError as exc:
             raise out_of_memory(f"frame {number % len(self)} of {self._name}", "be read") from exc
+
+    def frame_unless(
+        self, frame_index: SupportsIndex, is_unwanted: Callable[[], bool]
+    ) -> Frame | None:
+        """Read one frame, as `frame` does, or give up on the way to it where that is long.
+
+        Parameters
+        ----------
+        frame_index : int
+        is_unwanted : callable
+            Asked on the way, from this thread; True gives up.
+
+        Returns
+        -------
+        (H, W) or (H, W, 3) ndarray, or None
+            None if it was given up.
+        """
+        return self.frame(frame_index)
+
+    def decoding_cost(self, frame_index: int) -> int:
+        """How many frames must be decoded to have one (0..T-1): 0 where it is in memory."""
+        return 1
 
     def frames(
         self, start: int | None = None, stop: int | None = None, step: int | None = None
@@ -212,6 +242,10 @@ class Video(ABC):
         Takes integers, slices (strided, backwards), an ellipsis, integer and boolean arrays,
         and tuples of them, as numpy does.
         """
+        if self.for_screen is not None:
+            shown = self.for_screen(key)
+            if shown is not None:
+                return shown
         parts = _complete_key(key, self.ndim)
         place = next(n for n, part in enumerate(parts) if part is not None and part is not Ellipsis)
         head, rest = parts[place], tuple(parts[place + 1 :])

@@ -65,6 +65,10 @@ class FrameCache:
             self._frames.move_to_end((owner, frame_index))
             return entry[0]
 
+    def holds(self, owner: object, frame_index: int) -> bool:
+        """Whether a frame is here; asking is no use of it."""
+        return (owner, frame_index) in self._frames
+
     def put(self, owner: object, frame_index: int, frame: Any, nbytes: int) -> None:
         """Keep a frame; the ones not used for longest make room."""
         self._drop_abandoned()

@@ -191,6 +191,10 @@ class ProxyVideo(Video):
         height, width = self.shape[1:3]
         return np.ascontiguousarray(frame[:height, :width])
 
+    def decoding_cost(self, frame_index: int) -> int:
+        """How many frames of the proxy must be decoded."""
+        return self._proxy.decoding_cost(frame_index)
+
     def _reader(self, step: int) -> Video:
         # who goes through it frame by frame computes with them
         return self._original._reader(step)

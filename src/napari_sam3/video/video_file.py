@@ -5,9 +5,10 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections import deque
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, SupportsIndex
 
 import av
 import numpy as np
@@ -121,13 +122,34 @@ class VideoFile(Video):
     def _keep(self, frame_index: int, frame: av.VideoFrame) -> None:
         self._cache.put(self._owner, frame_index, frame, frame_nbytes(frame))
 
-    def _read(self, frame_index: int) -> Frame:
+    def frame_unless(
+        self, frame_index: SupportsIndex, is_unwanted: Callable[[], bool]
+    ) -> Frame | None:
+        """Read one frame, or give up on the way from its keyframe; see `Video.frame_unless`."""
+        try:
+            return self._checked_read(frame_index, lambda number: self._read(number, is_unwanted))
+        except _GivenUpError:
+            return None
+
+    def decoding_cost(self, frame_index: int) -> int:
+        """Frames from where the decoder stands, or from the keyframe; 0 for one in the cache."""
+        shown = self._stand_ins.get(frame_index, frame_index)
+        if shown is None or self._cache.holds(self._owner, shown):
+            return 0
+        decoder = self._decoder
+        last = -1 if decoder is None else decoder.last
+        key = int(self._index.key_frames[self._index.key_before(shown)])
+        if last < shown and (last >= key or shown - last <= READ_ON):
+            return shown - last
+        return shown - key + 1
+
+    def _read(self, frame_index: int, is_unwanted: Callable[[], bool] = lambda: False) -> Frame:
         step_back = self._previous - frame_index
         self._previous = frame_index
         shown = self._stand_ins.get(frame_index, frame_index)
         frame = self._cache.get(self._owner, shown) if shown is not None else None
         if frame is None and shown is not None:
-            frame = self._decode(shown, self._choose_budget(shown, step_back))
+            frame = self._decode(shown, self._choose_budget(shown, step_back), is_unwanted)
         if frame is None:
             return np.zeros(self.shape[1:], self.dtype)
         return self._format.convert(frame)
@@ -147,7 +169,9 @@ class VideoFile(Video):
             return None
         return JUMP_BUDGET if way >= SHORT_WAY else 0
 
-    def _decode(self, frame_index: int, budget: int | None) -> av.VideoFrame | None:
+    def _decode(
+        self, frame_index: int, budget: int | None, is_unwanted: Callable[[], bool]
+    ) -> av.VideoFrame | None:
         """Decode a frame, and keep what lies on the way, all or the last `budget` bytes of it.
 
         None if the frame can't be had, and nothing can stand for it.
@@ -161,7 +185,9 @@ class VideoFile(Video):
             if self._decoder is None:
                 self._decoder = self._start_decoder("AUTO")
             follows = 0 < frame_index - self._decoder.last <= READ_ON and budget != NOTHING
-            search = self._search(self._decoder, frame_index, None if follows else budget)
+            search = self._search(
+                self._decoder, frame_index, None if follows else budget, is_unwanted
+            )
             if search.corrupt is not None and not self._probe.warned:
                 self._check_damage(search.corrupt)
             if search.found:
@@ -213,10 +239,19 @@ class VideoFile(Video):
         while len(self._trail) > TRAIL:
             self._cache.discard(self._owner, self._trail.popleft())
 
-    def _search(self, decoder: Decoder, frame_index: int, budget: int | None) -> _Search:
+    def _search(
+        self,
+        decoder: Decoder,
+        frame_index: int,
+        budget: int | None,
+        is_unwanted: Callable[[], bool] = lambda: False,
+    ) -> _Search:
         search = _Search(self, frame_index, budget)
         for number, frame in decoder.read(frame_index, self._index, reach=self._reach):
             search.add(number, frame)
+            if not search.found and is_unwanted():
+                search.finish()
+                raise _GivenUpError
         search.finish()
         return search
 
@@ -260,6 +295,10 @@ class VideoFile(Video):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return VideoFile.open, (self._path,)
+
+
+class _GivenUpError(Exception):
+    """Nobody wants the frame any more."""
 
 
 class _Search:

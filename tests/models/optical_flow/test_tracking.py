@@ -7,6 +7,7 @@ from napari_sam3.errors import ModelUnavailableError
 from napari_sam3.models.optical_flow import OpticalFlowModel
 from napari_sam3.models.optical_flow.motion import WorkingFrame, estimate_motion
 from napari_sam3.models.optical_flow.pixel_classifier import describe_pixels
+from napari_sam3.values import Journal, Keyframe, ObjectPrompt
 from tests.models.optical_flow.scenes import Film, cells, disc, follow, overlap, texture
 
 SIZE = (160, 220)
@@ -73,6 +74,38 @@ def test_a_thing_that_was_hidden_comes_back():
     found = follow(frames, {1: truths[0]})
     assert all(1 not in f for f, t in zip(found, truths, strict=True) if not t.any())
     assert overlap(found[-1].get(1), truths[-1]) > 0.6
+
+
+def one_goes_two_come():
+    """A striped thing leaves the picture; then two like it stand on the other side."""
+    stripes = np.where(np.arange(SIZE[1])[:, None] // 9 % 2, (220, 60, 60), (60, 60, 220))
+    frames = []
+    for t in range(17):
+        frame = texture(SIZE, 11, (70, 120, 70))
+        places = [(150 + 12 * t, 80)] if t < 9 else [(45, 40), (45, 120)] if t > 10 else []
+        for x, y in places:
+            there = disc(SIZE, x, y, 34)
+            moved = np.roll(stripes, int(x), axis=0)
+            frame[there] = np.broadcast_to(moved, (*SIZE, 3))[there]
+        frames.append(frame)
+    return frames, disc(SIZE, 150, 80, 34)
+
+
+def test_another_one_far_away_is_not_taken_for_what_was_lost():
+    frames, truth = one_goes_two_come()
+    found = follow(frames, {1: truth})
+    assert 1 in found[3]
+    assert all(1 not in objects for objects in found[10:])
+
+
+def test_what_was_lost_is_looked_for_far_away_if_asked_for():
+    frames, truth = one_goes_two_come()
+    tracker = OpticalFlowModel(goes_far=True).start(Film(frames))
+    prompt = ObjectPrompt(mask=truth)
+    journal = Journal({1: {0: Keyframe(prompt, tracker.segment(0, prompt))}})
+    found = list(tracker.propagate(journal, range(len(frames)), lambda: 0))
+    seen = found[-1].objects[1]
+    assert max(overlap(seen, disc(SIZE, 45, y, 34)) for y in (40, 120)) > 0.4
 
 
 def test_scores_are_probabilities_and_fall_where_the_object_is_lost():

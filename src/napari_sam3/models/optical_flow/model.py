@@ -15,6 +15,9 @@ class OpticalFlowModel:
     ----------
     device : {'cpu'}
         Where to run; there is but one place.
+    goes_far : bool
+        Whether an object that was lost may be found again where it can hardly have got to, though
+        other things look like it: it may be one of them.
 
     Raises
     ------
@@ -25,16 +28,17 @@ class OpticalFlowModel:
     name = "optical-flow"
     capabilities = Capabilities(text=False, exemplars=False, points=True, boxes=True, masks=True)
 
-    def __init__(self, device: str = "cpu") -> None:
+    def __init__(self, device: str = "cpu", *, goes_far: bool = False) -> None:
         if device != "cpu":
             raise ModelUnavailableError(
                 f"optical-flow runs on the cpu only, not on {device!r}; choose 'cpu'"
             )
         self.device = device
+        self.goes_far = goes_far
 
     def start(self, frames: Frames) -> OpticalFlowTracker:
         """Begin on a video; no frame is read before it is needed."""
-        return OpticalFlowTracker(frames)
+        return OpticalFlowTracker(frames, goes_far=self.goes_far)
 
     def close(self) -> None:
         """Nothing is held."""

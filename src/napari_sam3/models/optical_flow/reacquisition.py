@@ -11,7 +11,7 @@ from napari_sam3.models.optical_flow.blobs import Levels, value_of
 from napari_sam3.models.optical_flow.confidence import FOUND_BLOB, FOUND_TEXTURED
 from napari_sam3.models.optical_flow.frame_features import FrameFeatures
 from napari_sam3.models.optical_flow.mask_shapes import fill_holes, largest_part, rank
-from napari_sam3.models.optical_flow.motion import FloatImage
+from napari_sam3.models.optical_flow.motion import ByteImage, FloatImage
 from napari_sam3.models.optical_flow.pixel_classifier import PixelClassifier
 from napari_sam3.models.optical_flow.tracked_object import Found, TrackedObject, centre_of
 from napari_sam3.models.optical_flow.warp import to_frame_size
@@ -19,6 +19,9 @@ from napari_sam3.values import BoolArray, ObjectMask
 
 _TAKEN = -4.0  # log-odds of what other objects have
 _FOUND_AGAIN = 1.5  # log-odds, before and after pooling
+_LIKELY = 0.85  # that its pixels are the object's
+_SAME_COLOUR = 3  # range of what a picture without colour has of it
+_WAY = 1.5  # times its own width that an object goes unseen, beside going on as before
 _WAS_THERE = 0.8  # of a blob's area, beyond which it is one that was there before
 _STANDS_OUT = 0.5  # of its step, what did so before
 
@@ -29,8 +32,12 @@ def reacquire_textured(
     features: FrameFeatures,
     scale: tuple[float, float],
     taken: BoolArray,
+    *,
+    goes_far: bool,
 ) -> Found | None:
     """Look for what a classifier knows anywhere in a frame, in about the size it had.
+
+    Where several things look like it, one that it can hardly have got to is another one.
 
     Parameters
     ----------
@@ -38,6 +45,8 @@ def reacquire_textured(
         Working px per frame px, x and y.
     taken : (H, W) bool
         Where other objects are.
+    goes_far : bool
+        Whether it is taken for the object all the same.
 
     Returns
     -------
@@ -49,14 +58,42 @@ def reacquire_textured(
     odds[cv2.resize(taken.astype(np.uint8), (width, height)) > 0] = _TAKEN
     area = max(lost.whole * scale[0] * scale[1], 4.0)
     pooled = cv2.GaussianBlur(odds, (0, 0), max(1.0, 0.08 * float(np.sqrt(area))))
-    found = largest_part(pooled > _FOUND_AGAIN)
-    if not 0.15 < np.count_nonzero(found) / area < 2:
+    alike = [
+        (part, probability)
+        for part in _parts_of(pooled > _FOUND_AGAIN)
+        if 0.15 < np.count_nonzero(part) / area < 2
+        and (probability := float((1 / (1 + np.exp(-odds[part]))).mean())) > _LIKELY
+    ]
+    if not goes_far and (len(alike) > 1 or _is_without_colour(features.lab)):
+        alike = [(part, p) for part, p in alike if _is_within_reach(lost, part, scale)]
+    if not alike:
         return None
-    probability = float((1 / (1 + np.exp(-odds[found]))).mean())
-    if probability <= 0.85:
-        return None
+    found, probability = alike[0]
     mask = to_frame_size(found, (0, 0, width, height), scale, taken.shape)
     return None if mask is None else (mask, FOUND_TEXTURED * probability)
+
+
+def _parts_of(mask: BoolArray) -> list[BoolArray]:
+    """The connected parts of a mask, the largest first."""
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=4)
+    sizes = stats[1:count, cv2.CC_STAT_AREA]
+    return [parts == 1 + n for n in np.argsort(-sizes, kind="stable").tolist()]
+
+
+def _is_without_colour(lab: ByteImage) -> bool:
+    return int(np.ptp(lab[..., 1:], axis=(0, 1)).max()) < _SAME_COLOUR
+
+
+def _is_within_reach(lost: TrackedObject, part: BoolArray, scale: tuple[float, float]) -> bool:
+    """Whether an object can have got to a place while it was not seen: about where it went."""
+    rows, columns = np.nonzero(part)
+    place = np.array([columns.mean() / scale[0], rows.mean() / scale[1]])
+    way = np.array(lost.velocity) * min(lost.missing + 1, 20)
+    ahead = place - np.array(centre_of(lost.last))
+    length = float(way @ way)
+    share = min(max(float(ahead @ way) / length, 0.0), 1.0) if length else 0.0
+    reach = _WAY * float(np.sqrt(lost.whole)) + 0.25 * length**0.5
+    return float(np.hypot(*(ahead - share * way))) <= reach
 
 
 def reacquire_blob(

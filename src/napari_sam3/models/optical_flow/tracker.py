@@ -44,10 +44,18 @@ T = TypeVar("T")
 
 
 class OpticalFlowTracker(SequentialTracker):
-    """State of the embedded default on one video."""
+    """State of the embedded default on one video.
 
-    def __init__(self, frames: Frames) -> None:
+    Parameters
+    ----------
+    frames : Frames
+    goes_far : bool
+        See `OpticalFlowModel`.
+    """
+
+    def __init__(self, frames: Frames, *, goes_far: bool = False) -> None:
         super().__init__(frames)
+        self.goes_far = goes_far
         self._lock = threading.RLock()  # the caches are filled ahead, too
         self._ahead = PrepareAhead(self._prepare)
         self._looked_at: OrderedDict[int, np.ndarray] = OrderedDict()
@@ -317,5 +325,10 @@ class _FrameStep:
             return None
         scale = self.motion.scale
         return reacquisition.reacquire_textured(
-            lost, lost.appearance.now, self.features, scale, taken
+            lost,
+            lost.appearance.now,
+            self.features,
+            scale,
+            taken,
+            goes_far=self.tracker.goes_far,
         )

@@ -174,6 +174,8 @@ class EditRecorder:
         job, self._job = self._job, None
         if job is None:
             return
+        # napari tells of what a script paints before it is painted
+        self.settle(job.tracked)
         results = job.tracked.results
         parts: list[Command] = job.numbered
         if results is not None and job.log is not None:
@@ -240,6 +242,8 @@ class EditRecorder:
         return said
 
     def _check(self, command: Command, verb: str) -> None:
+        if self._state.phase is Phase.EDITING:
+            raise RequestError(f"objects are being changed; wait for that, then {verb}")
         if self._job is not None and isinstance(command, JobDone):
             raise RequestError(
                 f"{command.label!r} can't be changed while objects are being tracked; press Stop, "

@@ -98,17 +98,18 @@ class ObjectList:
             ids.add(state.object_in_hand)
         colors = self._look(layer).colors_of(sorted(ids), table.colors)
         processed = 0 if tally is None else tally.frames_processed()
-        hidden = self.hidden(layer)
+        hidden, divided = self.hidden(layer), {d.mother: d.frame_index for d in table.divisions}
+        counts = tally is not None and tally.labels.is_read
         for obj_id in sorted(ids):
-            info, division = table[obj_id], table.division_of(obj_id)
-            ends = [info.ends_at, None if division is None else division.frame_index]
-            end = min((e for e in ends if e is not None), default=None)
+            info, end = table[obj_id], divided.get(obj_id)
+            if info.ends_at is not None:
+                end = info.ends_at if end is None else min(end, info.ends_at)
             so_far, lost_at, n_painted, n_frames, score = ObjectState.NEW, None, 0, None, None
             if tally is not None:
                 counted = tally[obj_id]
                 so_far, lost_at = judge(counted, processed, end)
                 n_painted, score = counted.n_painted, counted.mean_score
-                n_frames = counted.n_frames if tally.labels.is_read else None
+                n_frames = counted.n_frames if counts else None
             yield ObjectRow(
                 obj_id,
                 colors[obj_id],

@@ -14,6 +14,7 @@ from qtpy.QtCore import QObject, Qt, QTimer, Signal as QtSignal
 from napari_sam3.errors import MissingPromptError, Sam3Error
 from napari_sam3.plugin.controllers.session_controller import SessionController, Setup
 from napari_sam3.plugin.controllers.worker import Run
+from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.layer_prompts import (
     LayerPrompt,
     Skipped,
@@ -168,7 +169,8 @@ class PreviewController(QObject):
     def go_on(self) -> None:
         """Nobody works any more: look what there is to preview."""
         self.settle()
-        self._ask()
+        if self._is_on:
+            self._watch()  # there may be results now
 
     def follow_layers(self) -> None:
         """Hear that layers came or went: what was deleted is not drawn again."""
@@ -182,6 +184,11 @@ class PreviewController(QObject):
             call()
         else:
             self._after.append(call)
+
+    def result(self, frame_index: int) -> FrameResult:
+        """What is shown of a frame."""
+        here = {key[1]: mask for key, (_, mask) in self._shown.items() if key[0] == frame_index}
+        return FrameResult(frame_index, {i: mask for i, mask in here.items() if mask is not None})
 
     @property
     def is_working(self) -> bool:
@@ -208,8 +215,10 @@ class PreviewController(QObject):
                 self._hear(layer.events.features, self._on_drawn)
                 if state.is_prompt_layer(layer):
                     layer.bind_key(ENTER, self._on_enter, overwrite=True)
-        if state.masks is not None:
-            self._hear(state.masks.events.paint, self._on_drawn)
+        results = None if state.current is None else state.current.results
+        for painted in (state.masks, None if results is None else results.layer):
+            if painted is not None:
+                self._hear(painted.events.paint, self._on_drawn)
         self._ask()
 
     def _hear(self, event: Any, call: Callable[[Any], None]) -> None:
@@ -233,6 +242,7 @@ class PreviewController(QObject):
     def _on_setup_changed(self, _value: Any = None) -> None:
         self._is_warm = False
         self._forget(list(self._shown))
+        self._remove_layer()
         self._ask()
 
     def _on_catalog_changed(self, _catalog: Any) -> None:
@@ -357,7 +367,9 @@ class PreviewController(QObject):
         self, prompts: dict[Key, LayerPrompt], result: FrameResult, seconds: float
     ) -> None:
         self._pace.note(result.frame_index, seconds)
-        if self._is_due or self._is_asked or self._is_soon:
+        session = self._session
+        is_there = session is not None and session.setup.image_layer in self._viewer.layers
+        if self._is_due or self._is_asked or self._is_soon or not is_there:
             return  # something newer is to be shown
         self._shown.update({key: (p, result.objects.get(key[1])) for key, p in prompts.items()})
         self._draw(result.frame_index)
@@ -388,17 +400,20 @@ class PreviewController(QObject):
 
     def _draw(self, frame_index: int) -> None:
         """Show what there is of a frame; the layer is hidden while there is nothing to show."""
-        there = {key: mask for key, (_, mask) in self._shown.items() if mask is not None}
+        there = any(mask is not None for _, mask in self._shown.values())
         if self._layer is None and there:
             self._layer = self._make_layer()
         if self._layer is None:
             return
-        here = {obj_id: m.mask for (frame, obj_id), m in there.items() if frame == frame_index}
-        self._layer.draw(frame_index, here)
-        layer = self._layer.layer
+        results = None if self._state.current is None else self._state.current.results
+        chosen = {} if results is None else table_of(results.layer).colors
+        self._layer.draw(self.result(frame_index), chosen)
+        layer, layers = self._layer.layer, self._viewer.layers
+        if there and results is not None and results.layer in layers[layers.index(layer) :]:
+            layers.move(layers.index(layer), layers.index(results.layer) + 1)
         if layer.visible and there:
             layer.refresh(thumbnail=False, highlight=False, extent=False)
-        layer.visible = bool(there)
+        layer.visible = there
 
     def _make_layer(self) -> PreviewLayer:
         assert self._session is not None, "it has answered"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from napari_sam3.plugin.controllers.project_snapshot import (
     restore_camera,
     restore_state,
 )
+from napari_sam3.plugin.controllers.screen_decoding import let_screen_lead
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.controllers.worker import Errand
 from napari_sam3.plugin.layers.carried_layers import carry, lay_on
@@ -61,6 +62,7 @@ class ProjectOpener(QObject):
         self._tracking, self._state, self._viewer = tracking, tracking.state, tracking.viewer
         self._projects = projects
         self._errand, self._search = Errand(), Errand()
+        self._showing: Generator[None, None, None] | None = None  # a project, layer by layer
         self._earlier: EarlierProject | None = None
         self._refused: WeakSet[Layer] = WeakSet()  # of projects that could not be opened
         self._state.events.video.connect(self._on_video_chosen)
@@ -126,7 +128,7 @@ class ProjectOpener(QObject):
 
     def open(self, folder: Path) -> None:
         """Open a project; its layers and state are there within a moment."""
-        if self._errand.is_running or self._tracking.job is not None:
+        if self._is_at_work or self._tracking.job is not None:
             return
         folder = Path(folder).expanduser().absolute()
         if any(
@@ -155,7 +157,7 @@ class ProjectOpener(QObject):
 
     def follow_layers(self) -> None:
         """Take over what a reader has opened."""
-        if self._waiting() and not self._errand.is_running:
+        if self._waiting() and not self._is_at_work:
             # when the last of its layers is there
             QTimer.singleShot(0, self._open_waiting)
 
@@ -200,11 +202,32 @@ class ProjectOpener(QObject):
         self._projects.is_busy = True
         self._projects.refresh()
 
+    @property
+    def _is_at_work(self) -> bool:
+        return self._errand.is_running or self._showing is not None
+
     def _on_opened(self, loaded: LoadedProject) -> None:
+        self._showing = self._show(loaded)
+        self._projects.is_busy = True
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Show the next layer; the window is painted and heard between them."""
+        assert self._showing is not None, "it has not come to its end"
+        is_done = True
+        try:
+            is_done = next(self._showing, _END) is _END
+        finally:
+            if is_done:
+                self._showing = None
+                self._projects.is_busy = False
+                self._projects.refresh()
+        if not is_done:
+            QTimer.singleShot(0, self._go_on)
+
+    def _show(self, loaded: LoadedProject) -> Generator[None, None, None]:
         if self._projects.is_closed:
-            close_project(loaded.project)
-            if loaded.video is not None:
-                loaded.video.close()
+            _discard(loaded)
             return
         folder, turn_back = loaded.project.folder, None
         for opened in [o for o in self._projects.open if o.project.folder == folder]:
@@ -212,7 +235,17 @@ class ProjectOpener(QObject):
             turn_back = hold_view(self._viewer)
             for layer in [i for i in self._viewer.layers if _is_prompts(i, folder)]:
                 self._viewer.layers.remove(layer)  # there may be others now
-        layers = self._layers_of(loaded)
+        if loaded.video is not None:
+            let_screen_lead(loaded.video)
+        if turn_back is None:
+            layers = yield from self._layers_of(loaded)
+        else:
+            layers = _all_of(self._layers_of(loaded))  # nobody is to see it without them
+        if self._projects.is_closed or any(i not in self._viewer.layers for i in layers.values()):
+            for layer in [i for i in layers.values() if i in self._viewer.layers]:
+                self._viewer.layers.remove(layer)  # the person wants it no more
+            _discard(loaded)
+            return
         image_layer = self._find_image(loaded, layers)
         opened = OpenProject(loaded.project, problems=loaded.problems, layers=[layers[RESULTS]])
         if image_layer is None:
@@ -228,8 +261,8 @@ class ProjectOpener(QObject):
             show_warning("\n".join(opened.problems))
         self._offer(None)
 
-    def _layers_of(self, loaded: LoadedProject) -> dict[str, Layer]:
-        """The project's layers by role; those that are not in the viewer are added."""
+    def _layers_of(self, loaded: LoadedProject) -> Generator[None, None, dict[str, Layer]]:
+        """The project's layers by role; those that are not in the viewer are added, one a step."""
         folder, viewer = str(loaded.project.folder), self._viewer
         taken = {layer for opened in self._projects.open for layer in opened.layers}
         found: dict[str, Layer] = {
@@ -241,6 +274,9 @@ class ProjectOpener(QObject):
             role = arguments["metadata"][ROLE]
             if role not in found:
                 found[role] = viewer.add_layer(Layer.create(data, arguments, kind))
+                yield
+                if self._projects.is_closed:
+                    break
             elif role == VIDEO:
                 data.close()
         return found
@@ -312,12 +348,13 @@ class ProjectOpener(QObject):
     def point_to(self, path: Path) -> None:
         """Say where the video of the project is now; its layers come to life within a moment."""
         opened = self._projects.current
-        if opened is None or opened.image_layer is not None or self._errand.is_running:
+        if opened is None or opened.image_layer is not None or self._is_at_work:
             return
 
         def look() -> LoadedProject:
             opened.project.point_to(path)
-            loaded = LoadedProject(opened.project, show_proxy(open_video(path)), path)
+            video = let_screen_lead(show_proxy(open_video(path)))
+            loaded = LoadedProject(opened.project, video, path)
             loaded.layers = project_layers(loaded)
             return loaded
 
@@ -337,7 +374,9 @@ class ProjectOpener(QObject):
         if opened.project.labels.shape == (n_frames, *layer_shape(image_layer)[-2:]):
             self._projects.open.remove(opened)
             opened.problems = list(opened.project.problems)
-            self._attach(opened, image_layer, self._layers_of(LoadedProject(opened.project)))
+            self._attach(
+                opened, image_layer, _all_of(self._layers_of(LoadedProject(opened.project)))
+            )
 
     def _on_pointed(self, opened: OpenProject, loaded: LoadedProject) -> None:
         assert loaded.video is not None, "it was pointed to"
@@ -347,7 +386,7 @@ class ProjectOpener(QObject):
         self._projects.open.remove(opened)
         lost = set(opened.project.problems)
         opened.problems = [p for p in opened.problems if p in lost]
-        layers = self._layers_of(loaded)
+        layers = _all_of(self._layers_of(loaded))
         viewer_layers = self._viewer.layers
         viewer_layers.move(viewer_layers.index(layers[VIDEO]), 0)
         self._attach(opened, layers[VIDEO], layers)
@@ -357,7 +396,7 @@ class ProjectOpener(QObject):
     def move_to(self, folder: Path) -> None:
         """Move the project; the work goes on there."""
         opened = self._projects.current
-        if opened is None or self._errand.is_running or self._tracking.job is not None:
+        if opened is None or self._is_at_work or self._tracking.job is not None:
             return
         self._projects.stop_saving(opened)
         self._tracking.close_session()
@@ -415,3 +454,22 @@ class ProjectOpener(QObject):
 def _is_prompts(layer: Layer, folder: Path) -> bool:
     is_here = layer.metadata.get(FOLDER) == str(folder)
     return is_here and layer.metadata.get(ROLE) in (POINTS, BOXES, MASKS)
+
+
+_END = object()
+
+
+def _all_of(steps: Generator[None, None, dict[str, Layer]]) -> dict[str, Layer]:
+    """Take all steps at once; gives what they come to."""
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        layers: dict[str, Layer] = end.value
+        return layers
+
+
+def _discard(loaded: LoadedProject) -> None:
+    close_project(loaded.project)
+    if loaded.video is not None:
+        loaded.video.close()

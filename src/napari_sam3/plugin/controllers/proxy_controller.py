@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakSet
 
 import napari.viewer
 from napari.layers import Image
-from napari.utils.notifications import show_error, show_info
+from napari.utils.notifications import (
+    Notification,
+    notification_manager,
+    show_error,
+    show_info,
+)
 from qtpy.QtCore import QObject
 
 from napari_sam3.errors import LayerError, Sam3Error
@@ -24,7 +30,34 @@ def make_scrubbing_fast(napari_viewer: "napari.viewer.Viewer") -> None:  # noqa:
     """
     # a command is handed a wrapped viewer, whose layers and data are wrapped, thus never identical
     viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
-    layer = viewer.layers.selection.active
+    _make_for(viewer, viewer.layers.selection.active)
+
+
+def offer_proxy(viewer: Any, layer: Image) -> None:
+    """Offer, in one line and once a video, to have a proxy made of a file that is slow to jump in.
+
+    Says nothing where there can be none.
+    """
+    video = layer.data
+    try:
+        if video in _offered or proxy_path(_video_of(layer)).exists():
+            return
+    except Sam3Error:
+        return
+    _offered.add(video)
+    notification_manager.dispatch(
+        Notification(
+            f"{layer.name!r} is slow to jump in",
+            "info",
+            actions=(("Make scrubbing fast", lambda _note: _make_for(viewer, layer)),),
+        )
+    )
+
+
+_offered: WeakSet[Video] = WeakSet()
+
+
+def _make_for(viewer: Any, layer: Any) -> None:
     try:
         video = _video_of(layer)
         if proxy_path(video).exists() and _swap(layer, video):

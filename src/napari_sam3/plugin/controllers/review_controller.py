@@ -87,6 +87,11 @@ class ReviewController(QObject):
         self._tracking.ended.disconnect(self.look)
         self._reader.shutdown(wait=False, cancel_futures=True)
 
+    @property
+    def has_results(self) -> bool:
+        """Whether there is anything to check."""
+        return self._reading is not None
+
     # ------------------------------------------------------------ what a person does
 
     def next(self) -> Place | None:
@@ -221,7 +226,7 @@ class ReviewController(QObject):
         if found.failure:
             show_error(f"what was checked can't be kept: {found.failure}")
         video = self._tracking.state.video
-        self.is_looking = bool(found.reading.left)
+        self.is_looking = bool(found.reading.left) or found.reading.is_due
         if found.places is not None and not self._asked:
             self.places, self.n_checked = found.places, found.n_checked
             if video is not None:

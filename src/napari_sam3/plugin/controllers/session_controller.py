@@ -25,10 +25,10 @@ from napari_sam3.plugin.model import events
 from napari_sam3.plugin.model.events import JobEvent
 from napari_sam3.plugin.model.object_matching import Remembered
 from napari_sam3.projects import RunNote
-from napari_sam3.projects.session import recall_from
+from napari_sam3.projects.session import lives_of, recall_from
 from napari_sam3.session.propagation import plan_frames
 from napari_sam3.session.session import VideoSession
-from napari_sam3.session.session_state import Said
+from napari_sam3.session.session_state import Said, SessionState
 from napari_sam3.values import Direction, FrameResult, ObjectMask
 
 
@@ -91,7 +91,7 @@ class SessionController:
         self.recorder = ProjectRecorder() if recorder is None else recorder
         self.session: VideoSession | None = None
         # says of an object and a frame whether it may be seen there
-        self.is_alive: Callable[[int, int], bool] | None = None
+        self.is_alive: Callable[[int, int, Collection[int]], bool] | None = None
         self._models = models
         self._is_ready_told = False
         self._contrast_limits = contrast_limits
@@ -160,6 +160,12 @@ class SessionController:
             dict(self._priors),
             None if project is None else project.run,
         )
+
+    def nothing_told(self) -> Moment | None:
+        """As if nothing had been told yet, for `go_back`; None before there is a session."""
+        if self.session is None:
+            return None
+        return Moment(ref(self.session), SessionState().said(), {}, set(), set(), set(), {}, None)
 
     def go_back(self, moment: Moment) -> None:
         """Have been told what was told at a moment; of another session, the layers say all."""
@@ -279,16 +285,13 @@ class SessionController:
             for result in correction:
                 run = recorder.run_of(result.frame_index, correction.step)
                 yield events.Tracked(result, run, correction.objects)
-        for frames in correction.settled:
-            for part in session.fresh_within(frames):
-                yield events.Confirmed(part)
         recorder.note_corrected()
 
     def remove_object(self, obj_id: int, frames: list[int]) -> Iterator[JobEvent]:
         """Take an object out of the session, then off `frames`."""
         if self.recorder.project is not None:
             yield from self._begin_session()
-        self.before_job = self.moment()
+        self.before_job = self.before_job or self.moment()
         for key in [key for key in self._told if key[1] == obj_id]:
             self._take_back(key)
         if obj_id in self.object_ids:
@@ -297,6 +300,9 @@ class SessionController:
         self.recorder.save_prompts()
         for frame_index in frames:
             yield events.Erased(frame_index, obj_id)
+
+    def _limit_lives(self, session: VideoSession) -> None:
+        session.limit_lives(self.is_alive and lives_of(self.is_alive, session))
 
     def begin(self) -> None:
         """Load the model; in a thread, for it may take long."""
@@ -322,7 +328,7 @@ class SessionController:
         with self._models.busy:
             self.begin()
             session = self._open()
-            session.limit_lives(self.is_alive)
+            self._limit_lives(session)
             with session.trial(frame_index) as trial:
                 result = self._on_trial(trial)._answer(target, frame_index)
         new = {
@@ -388,8 +394,8 @@ class SessionController:
         """Make the session's prompts those target, with as little work as possible."""
         yield from self._begin_session()
         session = self._open()
-        self.before_job = self.moment()
-        session.limit_lives(self.is_alive)
+        self.before_job = self.before_job or self.moment()
+        self._limit_lives(session)
         yield from self.recorder.begin(max((i for _, i in target.objects), default=0))
         keys = self._order(target)
         found_before = self._found_by_text()

@@ -149,7 +149,9 @@ class ToolController:
     def _layer_for(self, tool: Tool) -> Any:
         state, results = self._state, self._tracking.results
         if tool is Tool.SELECT:
-            return state.video if results is None else results.layer
+            if results is not None:
+                return results.layer
+            return state.video if state.points is None else state.points
         if tool.is_brush:
             if results is not None:
                 return results.layer
@@ -340,6 +342,19 @@ class ToolController:
                 label = label_under(labels, event)
                 if 0 < label <= MAX_OBJECT_ID:
                     return label
+        return self._previewed_under(event)
+
+    def _previewed_under(self, event: Any) -> int | None:
+        """The object whose preview is under the mouse."""
+        tracking = self._tracking
+        result = tracking.preview.result(tracking.frame_on_screen())
+        ahead = len(event.position) - tracking.video().ndim  # layers share their last axes
+        place = tracking.video().world_to_data(event.position[max(0, ahead) :])
+        y, x = (round(float(part)) for part in place[-2:])
+        for obj_id, mask in result.objects.items():
+            x0, y0, x1, y1 = mask.bbox
+            if y0 <= y < y1 and x0 <= x < x1 and mask.crop[y - y0, x - x0]:
+                return obj_id
         return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from operator import methodcaller
 from typing import Any, SupportsIndex
@@ -27,6 +28,7 @@ from napari_sam3.plugin.controllers.edit_recorder import EditRecorder, JobDone
 from napari_sam3.plugin.controllers.object_controller import ObjectController
 from napari_sam3.plugin.controllers.preview_controller import PreviewController
 from napari_sam3.plugin.controllers.project_recorder import ProjectRecorder
+from napari_sam3.plugin.controllers.reset import Reset
 from napari_sam3.plugin.controllers.session_controller import SessionController, Setup
 from napari_sam3.plugin.controllers.tracking_job import TrackingJob
 from napari_sam3.plugin.layers.features_table import table_of
@@ -74,8 +76,8 @@ class TrackingController:
     starting = Signal(SessionController)
     """A job is about to start on a session."""
 
-    tracked = Signal(FrameResult)
-    """A frame of a propagation has come."""
+    tracked = Signal(FrameResult, object)
+    """A frame of a propagation has come, and the ids of those that were followed; None: all."""
 
     told = Signal(object)
     """A job told a `ProjectMade`, `ProjectRefused` or `Renumbered`."""
@@ -84,7 +86,7 @@ class TrackingController:
     """A job has ended: done, stopped or failed; the next one can begin."""
 
     resetting = Signal(Image)
-    """The work on a video is about to begin anew."""
+    """The work on a video is about to begin anew, beside a project that stays as it is."""
 
     def __init__(self, viewer: Any, state: AppState | None = None) -> None:
         self.viewer = viewer
@@ -128,9 +130,18 @@ class TrackingController:
             changes["outcome"] = Outcome.NONE
         if image_layer is not state.video:
             changes["band"] = None
+            if state.video is not None:
+                state.video.events.data.disconnect(self._on_data_replaced)
+            if image_layer is not None:
+                image_layer.events.data.connect(self._on_data_replaced)
         state.update(video=image_layer, **changes)
         if wrong is not None:
             raise wrong
+
+    def _on_data_replaced(self, _event: Any = None) -> None:
+        """The whole video is there in place of its first frame, or another one."""
+        with suppress(LayerError):  # it is said where it is to be used
+            self.state.update(**self.axes.options(self.state.video))
 
     def video(self) -> Image:
         """The video layer that is chosen.
@@ -350,7 +361,7 @@ class TrackingController:
         job.told.connect(self._on_job_told)
         job.shown.connect(self.preview.settle)
         # not `emit` itself: to see what it takes, psygnal would emit numbers
-        job.tracked.connect(lambda result: self.tracked.emit(result))
+        job.tracked.connect(lambda result, only: self.tracked.emit(result, only))
         job.ended.connect(self._on_job_ended)
         self.job, self._is_quiet = job, is_quiet
         job.start(phase, is_loaded=session.session is not None)
@@ -425,22 +436,29 @@ class TrackingController:
         return frozenset() if opened is None else opened.project.prompts.candidates
 
     def reset(self) -> None:
-        """Begin anew: forget all objects, empty our own prompt layers; labels stay as they are."""
+        """Begin anew: forget all objects with their masks, empty our own prompt layers.
+
+        A project that can only be looked at is left as it is, and its labels too; the next work
+        gets a project of its own.
+        """
         if self.job is not None:
             return
         image_layer, state = self.video(), self.state
-        self.resetting.emit(image_layer)
-        self.close_session()
-        tracked = state.tracked(image_layer)
-        tracked.results = tracked.axes = None
-        for name in ("points", "boxes", "masks"):
-            layer = getattr(state, name)
-            if state.is_prompt_layer(layer):
-                layer.selected_data = set(range(len(layer.data)))
-                layer.remove_selected()
-            else:
-                setattr(state, name, None)
-        state.update(texts=(), object_in_hand=1, outcome=Outcome.NONE)
+        tracked, session = state.tracked(image_layer), self.session
+        if session is not None and session.setup.image_layer is not image_layer:
+            session = None
+        self.edits.settle(tracked)
+        if tracked.project is not None and tracked.project.project.is_read_only:
+            self.resetting.emit(image_layer)
+            self.close_session()
+            tracked.results = None
+            Reset(state, tracked, None).do()
+            tracked.history.clear()
+        else:
+            if session is None or session.session is None:
+                self.close_session()
+            tracked.history.do(Reset(state, tracked, session))
+        state.outcome = Outcome.NONE
 
     def fail(self, error: Sam3Error) -> None:
         """Note that what was asked for can't be done."""

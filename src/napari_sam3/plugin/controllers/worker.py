@@ -6,24 +6,33 @@ import logging
 import os
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 from napari.qt.threading import GeneratorWorker, create_worker
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QObject, QThreadPool, Signal
+from qtpy.QtCore import QObject, QThreadPool, QTimer, Signal
 
 from napari_sam3.errors import PropagationError, Sam3Error
 
 logger = logging.getLogger(__name__)
+
+TURN = 0.015
+"""Seconds; items are handed on for so long before the window has its turn. Where it takes long to
+paint, one item a turn would let them pile up."""
 
 _alive: set[Run] = set()  # a run outlives the widget that began it
 
 
 class Run(QObject):
     """An iterator that is used up in a worker thread; its signals arrive in the GUI thread.
+
+    Items that come faster than they are dealt with are handed on a few at a time (`TURN`), so that
+    the window is painted and heard between them.
 
     Whatever the iterator raises ends as `failed`, never as an exception in the thread: superqt
     takes a RuntimeError for a deleted worker and waits for ever.
@@ -64,6 +73,11 @@ class Run(QObject):
         self._error: Sam3Error | None = None
         self._worker: GeneratorWorker | None = None
         self.is_stopped = False
+        self._waiting: deque[Any] = deque()
+        self._is_handing_on = False
+        self._turn = QTimer(self)
+        self._turn.setSingleShot(True)
+        self._turn.timeout.connect(self._hand_on)
 
     @property
     def is_running(self) -> bool:
@@ -96,10 +110,32 @@ class Run(QObject):
         self._cancel()
 
     def _on_worker_yielded(self, item: Any) -> None:
-        self.gave.emit(item)
+        self._waiting.append(item)
+        self._turn.start(0)
 
     def _on_worker_finished(self) -> None:
         self._worker = None
+        self._turn.start(0)
+
+    def _hand_on(self) -> None:
+        # napari lets the window live amid what it does: the next item waits all the same
+        if self._is_handing_on:
+            return
+        if not self._waiting:
+            self._end()
+            return
+        self._is_handing_on, ends = True, perf_counter() + TURN
+        try:
+            while self._waiting:
+                self.gave.emit(self._waiting.popleft())
+                if perf_counter() >= ends:
+                    break
+        finally:
+            self._is_handing_on = False
+            if self._waiting or self._worker is None:
+                self._turn.start(0)
+
+    def _end(self) -> None:
         # superqt does not close the iterator of a worker that was stopped
         close = getattr(self._steps, "close", None)
         if close is not None:

@@ -7,6 +7,7 @@ meanwhile, and gets the whole video in its place.
 
 from __future__ import annotations
 
+import time
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +17,10 @@ from typing import Any
 import napari
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_warning
-from qtpy.QtCore import QCoreApplication, QThread
+from qtpy.QtCore import QCoreApplication, QEventLoop, QThread, QTimer
 
 from napari_sam3.errors import Sam3Error, VideoError
+from napari_sam3.plugin.controllers.screen_decoding import let_screen_lead
 from napari_sam3.plugin.controllers.worker import Run
 from napari_sam3.plugin.layers.video_layer import video_layer
 from napari_sam3.video import Video, open_video
@@ -26,9 +28,10 @@ from napari_sam3.video.first_frame import FirstFrame
 from napari_sam3.video.proxy import show_proxy
 
 PATIENCE = 0.3
-"""Seconds; a file that is opened by then is waited for."""
+"""Seconds; a file that is opened by then is waited for, while the window is painted."""
 
 _POLL = 0.1
+_LOOK_MS = 5
 
 
 def open_for_viewer(path: Path) -> Video:
@@ -54,9 +57,10 @@ def open_for_viewer(path: Path) -> Video:
     """
     viewer = napari.current_viewer() if _is_in_event_loop() else None
     if viewer is None:
-        return show_proxy(open_video(path))
+        return let_screen_lead(show_proxy(open_video(path)))
     opening = _Opening(path)
-    if opening.done.wait(PATIENCE):
+    opening.wait(PATIENCE)
+    if opening.done.is_set():
         return opening.result()
     try:
         first = FirstFrame(path)
@@ -86,6 +90,18 @@ class _Opening:
         self._error: Exception | None = None
         Thread(target=self._open, name=f"opening {path.name}", daemon=True).start()
 
+    def wait(self, longest: float) -> None:
+        """Let the window live, but hear nobody, until it is done or so many seconds are over."""
+        loop, timer, ends = QEventLoop(), QTimer(), time.monotonic() + longest
+
+        def look() -> None:
+            if self.done.is_set() or time.monotonic() > ends:
+                loop.quit()
+
+        timer.timeout.connect(look)
+        timer.start(_LOOK_MS)
+        loop.exec(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
+
     def result(self) -> Video:
         """The video; waits for it, and raises what opening it has raised."""
         self.done.wait()
@@ -96,7 +112,7 @@ class _Opening:
 
     def _open(self) -> None:
         try:
-            self._video = show_proxy(open_video(self.path))
+            self._video = let_screen_lead(show_proxy(open_video(self.path)))
         except Exception as exc:  # the thread's boundary: it is raised where the result is wanted
             self._error = exc
         finally:

@@ -50,10 +50,13 @@ def read_project(path: PathOrPaths) -> list[LayerData]:
     ProjectError
         If it can't be opened at all.
     """
+    from napari_sam3.plugin.controllers.screen_decoding import let_screen_lead
     from napari_sam3.plugin.layers.project_layers import open_project
 
     folder = Path(path if isinstance(path, str | Path) else path[0])
     opened = open_project(folder, read_only=True)
+    if opened.video is not None:
+        let_screen_lead(opened.video)
     _open_dock()
     return opened.layers
 

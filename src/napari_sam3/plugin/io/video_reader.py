@@ -65,15 +65,18 @@ def read_layers(path: PathOrPaths) -> list[LayerData]:
 
 
 def _open(path: Path) -> Video:
-    # without Qt there is no window either
-    if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file() and "qtpy" in sys.modules:
-        from napari_sam3.plugin.io.deferred_video import open_for_viewer
-
-        return open_for_viewer(path)
     from napari_sam3.video import open_video
     from napari_sam3.video.proxy import show_proxy
 
-    return show_proxy(open_video(path))
+    if "qtpy" not in sys.modules:  # then there is no window either
+        return show_proxy(open_video(path))
+    if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
+        from napari_sam3.plugin.io.deferred_video import open_for_viewer
+
+        return open_for_viewer(path)
+    from napari_sam3.plugin.controllers.screen_decoding import let_screen_lead
+
+    return let_screen_lead(show_proxy(open_video(path)))
 
 
 def _as_list(path: PathOrPaths) -> list[str | Path]:

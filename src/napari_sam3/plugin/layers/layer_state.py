@@ -48,9 +48,9 @@ def describe_prompt_layer(layer: Points | Shapes, *, is_made_here: bool) -> dict
         "type": "points" if isinstance(layer, Points) else "shapes",
         "made_here": is_made_here,
         "ndim": int(layer.ndim),
-        "data": [np.asarray(item, float).tolist() for item in layer.data],
+        "data": _items(layer),
         "features": {
-            str(name): [_plain(value) for value in layer.features[name]]
+            str(name): [_plain(value) for value in layer.features[name].tolist()]
             for name in layer.features.columns
         },
         "feature_defaults": {
@@ -160,6 +160,13 @@ def _describe_look(layer: Points | Shapes) -> dict[str, Any]:
 
 def _colours(colours: Any) -> list[list[float]]:
     return np.round(np.asarray(colours, float), _COLOUR_DIGITS).tolist()
+
+
+def _items(layer: Points | Shapes) -> list[Any]:
+    """Coordinates of each item; of many points in one go, for the window waits for it."""
+    if isinstance(layer, Points):
+        return np.asarray(layer.data, float).tolist()
+    return [np.asarray(item, float).tolist() for item in layer.data]
 
 
 def _plain(value: Any) -> Any:

@@ -11,17 +11,20 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image
-from napari.utils.colormaps import label_colormap
 from numpy.typing import DTypeLike, NDArray
 
 from napari_sam3.labels.label_stack import LabelStack
+from napari_sam3.plugin.layers.label_look import own_colors
 from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
 from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count
 from napari_sam3.plugin.layers.transforms import layer_shape
-from napari_sam3.values import LABEL_DTYPE, BoolArray
+from napari_sam3.values import LABEL_DTYPE, BoolArray, FrameResult
 
 PREVIEW = "sam3_preview"
 """In the layer's metadata."""
+
+_SHADE = np.iinfo(LABEL_DTYPE).max
+"""In place of an object's id: what is black."""
 
 _STRIPES = 60  # over the shorter side of a picture
 _LINES = 300  # an outline's width, likewise
@@ -47,8 +50,9 @@ class PreviewLayer:
         self._planes = LabelStack(shape, LABEL_DTYPE)
         self._hatching = _hatching(shape[1:])
         self._line = max(1, round(min(shape[1:]) / _LINES))
+        self._picture = _Coloured(overlay_labels(self._planes, image_layer, axes))
         self.layer = Image(
-            _Coloured(overlay_labels(self._planes, image_layer, axes)),
+            self._picture,
             name=f"{image_layer.name} preview",
             rgb=True,
             visible=False,
@@ -56,12 +60,23 @@ class PreviewLayer:
             **overlay_place(image_layer, axes),
         )
 
-    def draw(self, frame_index: int, masks: Mapping[int, BoolArray]) -> None:
-        """Show these objects on a frame, and nothing else there."""
+    def draw(self, result: FrameResult, colours: Mapping[int, str]) -> None:
+        """Show the objects of a frame, and nothing else there.
+
+        Parameters
+        ----------
+        result : FrameResult
+            With the objects.
+        colours : mapping of int to str
+            Those that were chosen, "#rrggbb", by object.
+        """
+        self._picture.chosen = dict(colours)
         frame = np.zeros(self._planes.shape[1:], self._planes.dtype)
-        for obj_id, mask in masks.items():
-            frame[hatched(mask, self._hatching, self._line)] = obj_id
-        self._planes.draw(frame_index, frame, {})
+        for obj_id, mask in result.objects.items():
+            there = frame[mask.slices]
+            stripes, shade = hatched(mask.crop, self._hatching[mask.slices], self._line)
+            there[shade], there[stripes] = _SHADE, obj_id
+        self._planes.draw(result.frame_index, frame, {})
 
 
 class _Coloured:
@@ -69,6 +84,7 @@ class _Coloured:
 
     def __init__(self, labels: Any) -> None:
         self._labels = labels
+        self.chosen: Mapping[int, str] = {}
         self.shape = (*labels.shape, 4)
         self.ndim = len(self.shape)
         self.dtype = np.dtype(np.uint8)
@@ -84,11 +100,16 @@ class _Coloured:
             of_labels, of_colours = keys[:-1], keys[-1:]
         labels = np.asarray(self._labels[of_labels])
         colours = np.zeros((*labels.shape, 4), np.uint8)
-        ids = np.unique(labels)
-        for obj_id, colour in zip(ids, label_colormap(49, 0.5, 0).map(ids), strict=True):
-            if obj_id:
-                colours[labels == obj_id] = np.rint(255 * colour)
+        shown = labels > 0
+        if shown.any():
+            ids, places = np.unique(labels[shown], return_inverse=True)
+            colours[shown] = np.rint(255 * self._colours_of(ids)).astype(np.uint8)[places]
         return np.asarray(colours[(..., *of_colours)] if of_colours else colours)
+
+    def _colours_of(self, ids: NDArray[np.integer[Any]]) -> NDArray[Any]:
+        found = own_colors(ids, self.chosen)
+        found[ids == _SHADE] = (0, 0, 0, 1)
+        return found
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         whole = self[:]
@@ -100,36 +121,41 @@ def is_preview(layer: Any) -> bool:
     return bool(layer.metadata.get(PREVIEW))
 
 
-def hatched(mask: BoolArray, hatching: BoolArray, line: int) -> BoolArray:
-    """The outline of a mask and the stripes in it.
+def hatched(mask: BoolArray, hatching: NDArray[np.uint8], line: int) -> tuple[BoolArray, BoolArray]:
+    """The outline of a mask and the stripes in it; and the shade on their inner side.
+
+    The shade tells a preview from the results of the same object, and colour, under it.
 
     Parameters
     ----------
-    mask : (H, W) bool
-    hatching : (H, W) bool
-        Stripes over the whole picture.
+    mask : (h, w) bool
+        Tight, as `ObjectMask.crop` is.
+    hatching : (h, w) uint8
+        Of the picture there: 1 where stripes are, 2 where their shade is.
     line : int
-        Width of the outline, px.
+        Width of the outline, and of its shade, px.
 
     Returns
     -------
-    (H, W) bool
-        Never empty where the mask is not.
+    (h, w) bool, (h, w) bool
+        They do not overlap; the first is never empty.
     """
     from scipy.ndimage import binary_erosion
 
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    shown: NDArray[np.bool_] = np.zeros_like(mask)
-    if rows.size:
-        there = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-        inside = binary_erosion(mask[there], iterations=line)
-        shown[there] = mask[there] & (~inside | hatching[there])
-    return shown
+    wide = np.pad(mask, 2 * line)
+    within = slice(2 * line, -2 * line), slice(2 * line, -2 * line)
+    inside = binary_erosion(wide, iterations=line)
+    deep = binary_erosion(inside, iterations=line)[within]
+    inside = inside[within]
+    outline, rim = mask & ~inside, inside & ~deep
+    stripes = outline | (deep & (hatching == 1))
+    return stripes, rim | (deep & (hatching == 2))
 
 
-def _hatching(size: tuple[int, int]) -> BoolArray:
-    """Slanted stripes, a quarter of the picture in them."""
+def _hatching(size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Slanted stripes, a quarter of the picture in them, a quarter in their shade."""
     period = max(4, round(min(size) / _STRIPES / 4) * 4)
     rows, columns = np.ogrid[: size[0], : size[1]]
-    stripes: BoolArray = (rows + columns) % period < period // 4
-    return stripes
+    place = (rows + columns) % period
+    kinds = np.where(place < period // 4, 1, np.where(place < period // 2, 2, 0))
+    return np.asarray(kinds, np.uint8)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from psygnal import Signal
 
@@ -21,8 +22,7 @@ class ObjectState(Enum):
     TO_CHECK = "to check"
 
 
-@dataclass(frozen=True)
-class ObjectRow:
+class ObjectRow(NamedTuple):
     """An object.
 
     Attributes
@@ -122,12 +122,14 @@ def judge(
     end : int, optional
         The first frame that it can't be on, as it has divided.
     """
-    if tally.first_frame is None or tally.last_frame is None:
+    if not tally.frames:
         return ObjectState.NEW, None
     if not tally.n_followed:
         return ObjectState.PREVIEWED, None
-    after = tally.last_frame + 1
-    missing = processed & ~tally.frames & ((1 << (after + 1)) - (1 << tally.first_frame))
+    missing = processed & ~tally.frames
+    if missing:
+        first, last = tally.first_frame or 0, tally.last_frame or 0
+        missing &= (1 << (last + 2)) - (1 << first)
     if end is not None:
         missing &= (1 << end) - 1
     if missing:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from napari.layers import Image, Labels, Points, Shapes, Tracks
 from numpy.typing import ArrayLike
@@ -14,7 +14,9 @@ from napari_sam3.errors import MissingPromptError, RequestError, UnknownObjectEr
 from napari_sam3.export.registry import choose_format
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.objects import ObjectTable
+from napari_sam3.plugin.controllers.screen_decoding import wait_for_picture
 from napari_sam3.plugin.controllers.session_controller import SessionController
+from napari_sam3.plugin.controllers.track_edits import TrackEdits
 from napari_sam3.plugin.controllers.tracks_layer import CentroidTracks
 from napari_sam3.plugin.io.writers import write_results
 from napari_sam3.plugin.layers.features_table import table_of
@@ -25,7 +27,7 @@ from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count
 from napari_sam3.plugin.layers.transforms import layer_shape
 from napari_sam3.plugin.layers.viewer_frame import frame_on_screen
 from napari_sam3.plugin.model.app_state import Phase
-from napari_sam3.plugin.scripting.event_loop import OnFrame
+from napari_sam3.plugin.scripting.event_loop import OnFrame, wait_until
 from napari_sam3.plugin.scripting.prompt_writer import PromptWriter
 from napari_sam3.plugin.scripting.script_runner import ScriptRunner
 from napari_sam3.projects import Project
@@ -36,6 +38,8 @@ from napari_sam3.session.validation import (
     check_prompt,
 )
 from napari_sam3.values import Direction, FrameResult
+
+T = TypeVar("T")
 
 
 class ViewerSession:
@@ -224,6 +228,28 @@ class ViewerSession:
         removal.add(self._prompts.remove(number))
         tracking.edits.join_next(removal)
         self._runner.run(session, session.remove_object(number, frames), Phase.ERASING)
+
+    def merge_objects(self, obj_ids: Iterable[int], into: int) -> None:
+        """Make one object of several, on all frames; see `TrackEdits.merge`."""
+        self._edit(lambda edits: edits.merge(obj_ids, into))
+
+    def split_object(self, obj_id: int, frame_index: int) -> int:
+        """Make a new object of the tail of one, from a frame on; gives its id.
+
+        See `TrackEdits.split`.
+        """
+        return self._edit(lambda edits: edits.split(obj_id, frame_index))
+
+    def swap_objects(self, one: int, other: int, frame_index: int) -> None:
+        """Let two objects change ids from a frame on; see `TrackEdits.swap`."""
+        self._edit(lambda edits: edits.swap(one, other, frame_index))
+
+    def _edit(self, act: Callable[[TrackEdits], T]) -> T:
+        self._runner.check_open()
+        edits = TrackEdits(self._runner.tracking)
+        given = act(edits)
+        wait_until(lambda: not edits.is_running)
+        return given
 
     @property
     def object_ids(self) -> tuple[int, ...]:
@@ -434,6 +460,19 @@ class ViewerSession:
     def choose_model(self, model: str | Path, device: str | None = None) -> None:
         """Go on with another model, from the next work on; prompts and results stay."""
         self._runner.choose_model(model, device)
+
+    def wait_for_picture(self) -> None:
+        """Return when the viewer shows the frame that its slider is at.
+
+        A script that moves the slider need not wait: its frames are shown at once. Where a person
+        has moved it to a frame that takes long to decode, another one stands in until then.
+
+        Raises
+        ------
+        VideoError
+            If the frame can't be read.
+        """
+        wait_for_picture(self.viewer)
 
     def close(self) -> None:
         """Give back the model's memory; layers stay. What a dock shares stays the dock's."""

@@ -42,13 +42,14 @@ from napari_sam3.plugin.views.end_notice import EndNotice
 from napari_sam3.plugin.views.export_dialog import ExportDialog
 from napari_sam3.plugin.views.guidance import Guidance
 from napari_sam3.plugin.views.help_panel import HELP_KEY, HelpPanel
+from napari_sam3.plugin.views.history_list import HistoryList, add_shortcuts
 from napari_sam3.plugin.views.model_panel import ModelPanel
 from napari_sam3.plugin.views.objects_panel import ObjectsPanel
 from napari_sam3.plugin.views.project_panel import ProjectPanel
 from napari_sam3.plugin.views.prompt_panel import PromptPanel
 from napari_sam3.plugin.views.review_panel import ReviewPanel
 from napari_sam3.plugin.views.settings_panel import SettingsPanel
-from napari_sam3.plugin.views.timeline_view import close_timeline, show_timeline
+from napari_sam3.plugin.views.timeline_dock import close_timeline, show_timeline
 from napari_sam3.plugin.views.tool_strip import ToolStrip
 from napari_sam3.plugin.views.tracking_panel import TrackingPanel
 from napari_sam3.plugin.views.video_panel import VideoPanel
@@ -106,6 +107,7 @@ class SegmentAndTrackWidget(QWidget):
         self.tracking_panel = TrackingPanel(self.state)
         self.objects_panel = ObjectsPanel(self.tracking)
         self.undo_keys = UndoKeys(self.tracking)
+        self.history_list = HistoryList(self.tracking)
         self.project_panel = ProjectPanel(self.state, self.project_opener)
         self.review_panel = ReviewPanel(self.review)
         self.settings_panel = SettingsPanel(self.state, self.settings)
@@ -193,6 +195,7 @@ class SegmentAndTrackWidget(QWidget):
         self.keys.close()
         self.prompt_tool.close()
         self.undo_keys.close()
+        self.history_list.close()
         self.objects_panel.close()
         self.prefetch.close()
         self.review_panel.close_panel()
@@ -233,7 +236,7 @@ class SegmentAndTrackWidget(QWidget):
             self.tracking_panel.group,
             self.prompt_panel.group,
             self.video_panel.group,
-            # the list of what can be undone
+            self.history_list.group,
             self.project_panel.group,  # the button that exports
             self.settings_panel.group,
         ):
@@ -280,6 +283,7 @@ class SegmentAndTrackWidget(QWidget):
         self.tracking.ended.connect(self._on_job_ended)
         for event in self._layer_events():
             event.connect(self._on_layers_changed)
+        add_shortcuts(self, self.tracking)
         Lifetime(self, self._on_lifetime_ended)
         KeptView(self, partial(read_zoom, self.viewer), partial(set_zoom, self.viewer))
 

@@ -46,7 +46,7 @@ class Guidance(QScrollArea):
         super().showEvent(event)
         sample = QLabel("\n".join("x" * N_LINES), self)
         sample.ensurePolished()
-        self.setFixedHeight(sample.sizeHint().height() + 2)
+        self.setFixedHeight(sample.sizeHint().height() + 8)
         sample.deleteLater()
 
     def text(self) -> str:
@@ -134,8 +134,8 @@ def _format_missed(state: AppState) -> str:
     names = " or ".join(f"'{text}'" for text in state.missed)
     new = "new " if state.outcome is Outcome.SEGMENTED else ""
     return (
-        f"Nothing {new}called {names} found on frame {state.missed_on}; try a shorter noun, or "
-        "point it out by a click or a box."
+        f"Nothing {new}called {names} found on frame {state.missed_on}; try a shorter noun, "
+        "another frame, or point it out by a click or a box."
     )
 
 
@@ -146,20 +146,25 @@ def _format_preview(state: AppState) -> str:
         return f"No preview: {preview.failure}"
     if preview.is_working:
         return (
-            f"The model {state.resolved_model} is at work on the preview; on this computer that "
-            "takes seconds. Go on meanwhile: only what is drawn last is previewed."
+            f"The model {state.resolved_model} is at work on the preview; here that takes seconds. "
+            "You can go on drawing."
         )
     if preview.waits_for_enter:
         return (
-            f"The model {state.resolved_model} takes about {preview.seconds:.0f} s for a preview "
-            "here: press Enter for one, or draw on first. Segment frame and Propagate need none."
+            f"A preview takes {state.resolved_model} about {preview.seconds:.0f} s here: press "
+            "Enter for one, or go on drawing."
         )
     if preview.empty and not preview.objects:
         return "Nothing was found there. Add a click, or draw a box round the object."
+    if preview.objects and state.has_new_prompts and state.outcome is not Outcome.NONE:
+        return (
+            "The mask is out of date; hatched is a preview of what the new prompts mean. Segment "
+            "frame keeps it, Propagate takes it to the other frames."
+        )
     if preview.objects:
         return (
-            "Hatched is a preview. Too much, or too little? Add clicks, with exclude for what is "
-            "too much. Right? Segment frame keeps it, Propagate follows it through the video."
+            "Hatched is a preview. Not right? Add clicks, or exclude. "
+            "Right? Segment frame keeps it, Propagate follows it through the video."
         )
     return ""
 

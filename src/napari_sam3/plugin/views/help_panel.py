@@ -19,6 +19,8 @@ _MOUSE = (
     ("Space held", "moves the picture; the wheel zooms"),
 )
 _ELSEWHERE = (
+    ("Ctrl+Z", "undo what was done last; in a field: what was typed"),
+    ("Ctrl+Shift+Z", "redo"),
     ("← →", "one frame back, one on"),
     ("[ ]", "smaller or larger brush"),
     ("Esc", "in a field of the dock: back to the picture"),

@@ -60,8 +60,8 @@ class ObjectsForm:
         )
         self.reset = PushButton(
             text="Reset",
-            tooltip="Begin anew: forget all objects and empty the prompt layers made here. "
-            "The labels done so far stay as they are; the next results get a new layer.",
+            tooltip="Begin anew: forget all objects, with their masks and names, and empty the "
+            "prompt layers made here. Ctrl+Z brings all of it back.",
         )
         self.more = FoldedGroup(
             "Divisions, frame lock, tracks", "What becomes of the object in hand, and of frames."

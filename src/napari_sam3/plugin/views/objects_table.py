@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 from napari.utils.notifications import show_error
@@ -36,19 +37,21 @@ from napari_sam3.plugin.views.objects_table_model import (
 )
 
 REFRESH_MS = 120
+NEXT_PART_MS = 15  # of a long video, that is counted a part at a time
+SHARE_OF_TIME = 0.2  # most that refreshing may take
 HEIGHT = 150
 """Of the table itself, px; it scrolls."""
 
 _WIDTHS = {
     Column.COLOUR: 18,
-    Column.ID: 30,
-    Column.CLASS: 50,
-    Column.STATE: 56,
-    Column.FRAMES: 42,
+    Column.ID: 24,
+    Column.CLASS: 40,
+    Column.STATE: 54,
+    Column.FRAMES: 44,
     Column.SCORE: 34,
-    Column.PROMPTS: 30,
-    Column.EYE: 20,
-    Column.LOCK: 20,
+    Column.PROMPTS: 20,
+    Column.EYE: 18,
+    Column.LOCK: 18,
 }
 _TOGGLES = (Column.EYE, Column.LOCK)
 
@@ -129,7 +132,7 @@ class ObjectsTable(QWidget):
         self._lay_out()
         self._due = QTimer(self)
         self._due.setSingleShot(True)
-        self._due.setInterval(REFRESH_MS)
+        self._pause_ms = REFRESH_MS
         self._due.timeout.connect(self.refresh)
         self._connect()
         self.refresh()
@@ -181,15 +184,19 @@ class ObjectsTable(QWidget):
     def note(self, _event: Any = None) -> None:
         """Something may be another; shown within a moment, however often it is told."""
         if not self._due.isActive():
-            self._due.start()
+            self._due.start(self._pause_ms)
 
     def refresh(self) -> None:
         """Show the objects as they are."""
-        if not self._objects.refresh():
-            self._due.start()  # the rest of a long video
+        began = perf_counter()
+        is_whole = self._objects.refresh()
         layer = self._objects.layer
         self.model.can_edit = layer is not None and not is_read_only(layer)
         self._enable()
+        took_ms = 1000 * (perf_counter() - began)
+        self._pause_ms = max(REFRESH_MS, int(took_ms / SHARE_OF_TIME))
+        if not is_whole:
+            self._due.start(NEXT_PART_MS)
 
     def _on_rows_changed(self, change: RowsChange) -> None:
         if change.added or change.removed:
@@ -237,7 +244,11 @@ class ObjectsTable(QWidget):
 
     def _on_current_changed(self, now: QModelIndex, _before: QModelIndex) -> None:
         if now.isValid() and not self._is_following and not self.model.is_arranging:
-            self._state.object_in_hand = self.model.row(now).obj_id
+            self._is_following = True  # the view selects the row itself, after this
+            try:
+                self._state.object_in_hand = self.model.row(now).obj_id
+            finally:
+                self._is_following = False
 
     def _on_object_in_hand(self, _obj_id: int) -> None:
         if self._state.object_in_hand not in self._objects.rows:
@@ -246,6 +257,8 @@ class ObjectsTable(QWidget):
 
     def _follow(self) -> None:
         """Have the row of the object in hand be the current one."""
+        if self._is_following:
+            return
         place = self.model.place(self._state.object_in_hand)
         selection = self._selection
         is_current = place.isValid() and place.row() == selection.currentIndex().row()
@@ -424,11 +437,16 @@ class _View(QTableView):
         self.setFixedHeight(HEIGHT)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setAccessibleName("objects")
+        font = self.font()
+        font.setPointSizeF(font.pointSizeF() * 0.9)
+        self.setFont(font)
         rows: Any = self.verticalHeader()
         rows.hide()
         rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         rows.setDefaultSectionSize(self.fontMetrics().height() + 5)
         columns: Any = self.horizontalHeader()
+        columns.setFont(font)
+        columns.setStyleSheet("QHeaderView::section { padding: 0 2px; border: none; }")
         columns.setMinimumSectionSize(16)
         columns.setHighlightSections(False)
         columns.setFixedHeight(self.fontMetrics().height() + 6)

@@ -40,7 +40,7 @@ HEADERS = {
     ),
     Column.FRAMES: ("Frames", "On how many frames it is."),
     Column.SCORE: ("Score", "How sure the model is, 0 to 1; the mean of all frames."),
-    Column.PROMPTS: ("Hints", "Clicks, boxes and painted frames that show it."),
+    Column.PROMPTS: ("✎", "Clicks, boxes and painted frames that show it."),
     Column.EYE: ("", "Eye: whether it is drawn; its labels stay as they are."),
     Column.LOCK: (
         "",
@@ -48,7 +48,20 @@ HEADERS = {
     ),
 }
 
-_STATES = list(ObjectState)
+_STATES = {state: place for place, state in enumerate(ObjectState)}
+
+_SORTED_BY: dict[Column, Callable[[ObjectRow], Any]] = {
+    Column.COLOUR: lambda row: QColor(row.color).hueF(),
+    Column.ID: lambda row: row.obj_id,
+    Column.NAME: lambda row: row.name.lower(),
+    Column.CLASS: lambda row: row.class_name.lower(),
+    Column.STATE: lambda row: _STATES[row.state],
+    Column.FRAMES: lambda row: -1 if row.n_frames is None else row.n_frames,
+    Column.SCORE: lambda row: -1.0 if row.score is None else row.score,
+    Column.PROMPTS: lambda row: row.n_prompts,
+    Column.EYE: lambda row: row.is_shown,
+    Column.LOCK: lambda row: row.is_locked,
+}
 
 
 class ObjectsTableModel(QAbstractTableModel):
@@ -108,29 +121,18 @@ class ObjectsTableModel(QAbstractTableModel):
         self._arrange()
 
     def _is_wanted(self, row: ObjectRow) -> bool:
+        if not self._words:
+            return True
         said = f"{row.obj_id} {row.name} {row.class_name} {row.state.value}".lower()
         return all(word in said for word in self._words)
 
-    def _key(self, obj_id: int) -> Any:
-        row = self._rows[obj_id]
-        values: dict[Column, Any] = {
-            Column.COLOUR: QColor(row.color).hueF(),
-            Column.ID: row.obj_id,
-            Column.NAME: row.name.lower(),
-            Column.CLASS: row.class_name.lower(),
-            Column.STATE: _STATES.index(row.state),
-            Column.FRAMES: -1 if row.n_frames is None else row.n_frames,
-            Column.SCORE: -1.0 if row.score is None else row.score,
-            Column.PROMPTS: row.n_prompts,
-            Column.EYE: row.is_shown,
-            Column.LOCK: row.is_locked,
-        }
-        return values[self._column]
-
     def _arrange(self) -> None:
         """Let rows come, go and change places; those that are selected stay so."""
-        wanted = sorted(i for i, row in self._rows.items() if self._is_wanted(row))
-        wanted.sort(key=self._key, reverse=self._is_falling)
+        rows = self._rows
+        wanted = sorted(i for i, row in rows.items() if self._is_wanted(row))
+        if self._column is not Column.ID or self._is_falling:
+            value = _SORTED_BY[self._column]
+            wanted.sort(key=lambda i: value(rows[i]), reverse=self._is_falling)
         if wanted != self.ids:
             self.is_arranging = True
             try:
@@ -140,23 +142,31 @@ class ObjectsTableModel(QAbstractTableModel):
 
     def _rearrange(self, wanted: list[int]) -> None:
         left = set(wanted)
-        for first, last in _stretches([n for n, i in enumerate(self.ids) if i not in left]):
-            self.beginRemoveRows(QModelIndex(), first, last)
-            del self.ids[first : last + 1]
+        # those that go, last: so they go at once
+        self._move([*(i for i in self.ids if i in left), *(i for i in self.ids if i not in left)])
+        n_left = sum(i in left for i in self.ids)
+        if n_left < len(self.ids):
+            self.beginRemoveRows(QModelIndex(), n_left, len(self.ids) - 1)
+            del self.ids[n_left:]
             self.endRemoveRows()
         new = sorted(left.difference(self.ids))
         if new:
             self.beginInsertRows(QModelIndex(), len(self.ids), len(self.ids) + len(new) - 1)
             self.ids += new
             self.endInsertRows()
-        if self.ids != wanted:
-            self.layoutAboutToBeChanged.emit()
-            held = self.persistentIndexList()
-            places = {obj_id: n for n, obj_id in enumerate(wanted)}
-            moved = [self.index(places[self.ids[i.row()]], i.column()) for i in held]
-            self.ids = wanted
-            self.changePersistentIndexList(held, moved)
-            self.layoutChanged.emit()
+        self._move(wanted)
+
+    def _move(self, order: list[int]) -> None:
+        """Let rows change places."""
+        if self.ids == order:
+            return
+        self.layoutAboutToBeChanged.emit()
+        held = self.persistentIndexList()
+        places = {obj_id: n for n, obj_id in enumerate(order)}
+        moved = [self.index(places[self.ids[i.row()]], i.column()) for i in held]
+        self.ids = order
+        self.changePersistentIndexList(held, moved)
+        self.layoutChanged.emit()
 
     def _on_rows_changed(self, change: RowsChange) -> None:
         self._arrange()

@@ -106,6 +106,8 @@ class ReviewPanel(QWidget):
             return f"Object {place.obj_id}, frame {place.frame_index}: {place}"
         if left:
             return f"{left} place{'s' * (left != 1)} worth a look: press {NEXT_KEY} for the next"
+        if not review.has_results:
+            return "To check: nothing yet, propagate first"
         if review.is_looking:
             return "Looking through the results …"
         return "Nothing doubtful" + (" is left" if review.n_checked else "")

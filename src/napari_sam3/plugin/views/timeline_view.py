@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
-from contextlib import suppress
-from itertools import count
 from typing import Any, cast
 
 import numpy as np
+from napari.layers import Labels
 from napari.utils.notifications import show_error
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt, QTimer
@@ -16,9 +15,11 @@ from qtpy.QtGui import QColor, QImage, QPainter, QPen
 from qtpy.QtWidgets import QAbstractScrollArea, QFrame, QMenu, QToolTip
 
 from napari_sam3.errors import Sam3Error
+from napari_sam3.labels.objects import ObjectInfo, ObjectTable
 from napari_sam3.plugin.controllers.timeline_controller import Mark, TimelineController
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.layers.features_table import table_of
+from napari_sam3.plugin.layers.object_colours import object_colours
 from napari_sam3.plugin.views.dock_lifetime import Lifetime
 from napari_sam3.plugin.views.widgets.canvas_focus import focus_canvas
 from napari_sam3.plugin.views.widgets.lane_picture import LANE, Look, draw_lanes
@@ -89,8 +90,11 @@ class TimelineView(QAbstractScrollArea):
         self._across = cast(Any, self.horizontalScrollBar())
         self._down = cast(Any, self.verticalScrollBar())
         self.is_shut_down = False
+        self._is_setting_bars = False
         self._ids: tuple[int, ...] = ()
         self._picture: tuple[Any, QImage | None] = (None, None)
+        self._colormap: Any = None
+        self._known_colours: dict[int, Any] = {}
         self._version = 0
         self._frame = 0
         self._marks_of: dict[int, list[Mark]] = {}
@@ -170,22 +174,24 @@ class TimelineView(QAbstractScrollArea):
         return max(1, self.surface.width() - HEAD)
 
     def _set_bars(self) -> None:
-        room = max(0, self.surface.height() - RULER)
-        for bar, most, page, step in (
-            (self._across, self.axis.most_offset, self.axis.width, max(1, self.axis.width // 10)),
-            (self._down, max(0, len(self._ids) * LANE - room), room, LANE),
-        ):
-            bar.blockSignals(True)
-            bar.setRange(0, most)
-            bar.setPageStep(page)
-            bar.setSingleStep(step)
-            bar.blockSignals(False)
-        self._across.blockSignals(True)
+        if self._is_setting_bars:
+            return  # a bar that appears takes room, which is told in here
+        self._is_setting_bars = True
+        for _ in range(2):
+            across, room = self.axis.width, max(0, self.surface.height() - RULER)
+            for bar, most, page, step in (
+                (self._across, self.axis.most_offset, across, max(1, across // 10)),
+                (self._down, max(0, len(self._ids) * LANE - room), room, LANE),
+            ):
+                bar.setRange(0, most)
+                bar.setPageStep(page)
+                bar.setSingleStep(step)
         self._across.setValue(self.axis.offset)
-        self._across.blockSignals(False)
+        self._is_setting_bars = False
 
     def _on_scrolled(self, _value: int) -> None:
-        self.axis.offset = self._across.value()
+        if not self._is_setting_bars:
+            self.axis.offset = self._across.value()
         self.surface.update()
 
     def resizeEvent(self, event: Any) -> None:  # noqa: N802 (Qt's name)
@@ -469,7 +475,9 @@ class TimelineView(QAbstractScrollArea):
         ids = self._ids[begin:end]
         top = RULER + begin * LANE - self._down.value()
         painter.setClipRect(0, RULER, width, height - RULER)
-        picture = self._draw_lanes(ids, look)
+        layer = self.controller.results
+        colours = self._colours(ids, layer)
+        picture = self._draw_lanes(ids, colours, look)
         if picture is not None:
             painter.drawImage(HEAD, top, picture)
         band = self.tracking.state.band
@@ -480,9 +488,11 @@ class TimelineView(QAbstractScrollArea):
         for n, obj_id in enumerate(ids):
             self._draw_marks(painter, obj_id, top + n * LANE + LANE // 2, ink, paper, accent)
         painter.setClipRect(0, RULER, width, height - RULER)
-        for n, obj_id in enumerate(ids):
+        table = ObjectTable() if layer is None else table_of(layer)
+        for n, (obj_id, colour) in enumerate(zip(ids, colours.tolist(), strict=True)):
             place = QRect(0, top + n * LANE, HEAD - 2, LANE)
-            draw_head(painter, self._head_of(obj_id), place, width, ink, paper, accent)
+            head = self._head_of(table[obj_id], QColor(*colour))
+            draw_head(painter, head, place, width, ink, paper, accent)
         painter.setClipping(False)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         painter.fillRect(0, 0, width, RULER, QColor(*look.ground))
@@ -503,21 +513,26 @@ class TimelineView(QAbstractScrollArea):
         )
         return Look(background, ground, ink), theme
 
-    def _colours(self, ids: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    def _colours(
+        self, ids: tuple[int, ...], layer: Labels | None
+    ) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """Those of the labels, (N, 3)."""
-        layer = self.controller.results
-        colours = np.full((len(ids), 3), 128, np.uint8)
-        for n, obj_id in enumerate(ids):
-            colour = None if layer is None else layer.get_color(obj_id)
-            if colour is not None:
-                colours[n] = np.rint(255 * np.asarray(colour)[:3])
-        return colours
+        colormap = None if layer is None else layer.colormap
+        if colormap is not self._colormap:
+            self._colormap, self._known_colours = colormap, {}
+        for obj_id in ids:
+            if obj_id not in self._known_colours:
+                colour = None if layer is None else layer.get_color(obj_id)
+                said = object_colours([obj_id])[0, :3] if colour is None else colour[:3]
+                self._known_colours[obj_id] = np.rint(255 * np.asarray(said)).astype(np.uint8)
+        return np.array([self._known_colours[i] for i in ids], np.uint8).reshape(-1, 3)
 
-    def _draw_lanes(self, ids: tuple[int, ...], look: Look) -> QImage | None:
+    def _draw_lanes(
+        self, ids: tuple[int, ...], colours: np.ndarray[Any, np.dtype[np.uint8]], look: Look
+    ) -> QImage | None:
         timeline = self.controller.timeline
         if timeline is None or not ids:
             return None
-        colours = self._colours(ids)
         axis = self.axis
         view = (axis.offset, axis.px_per_frame, axis.width)
         key = (self._version, ids, view, look, colours.tobytes())
@@ -549,49 +564,10 @@ class TimelineView(QAbstractScrollArea):
                 painter.drawEllipse(QRectF(x - 6.5, y - 6.5, 13, 13))
             draw_mark(painter, mark.kind, x, y, ink, paper, filled=mark.shows)
 
-    def _head_of(self, obj_id: int) -> Head:
-        layer = self.controller.results
-        info = None if layer is None else table_of(layer)[obj_id]
-        name = "" if info is None else info.name
+    def _head_of(self, info: ObjectInfo, colour: QColor) -> Head:
         return Head(
-            f"{obj_id}  {name}" if name else str(obj_id),
-            QColor(*self._colours((obj_id,))[0].tolist()),
-            is_in_hand=obj_id == self.tracking.state.object_in_hand,
-            is_locked=info is not None and info.is_locked,
+            f"{info.obj_id}  {info.name}" if info.name else str(info.obj_id),
+            colour,
+            is_in_hand=info.obj_id == self.tracking.state.object_in_hand,
+            is_locked=info.is_locked,
         )
-
-
-def show_timeline(tracking: TrackingController) -> TimelineView:
-    """Dock a timeline at the bottom of the window; the one that is there, if there is one.
-
-    Parameters
-    ----------
-    tracking : TrackingController
-        Of a dock, or of a script's session.
-
-    Returns
-    -------
-    TimelineView
-        It ends when its dock is closed, or by `close_timeline`.
-    """
-    window = tracking.viewer.window
-    docked = {name: getattr(w, "native", w) for name, w in window.dock_widgets.items()}
-    for shown in docked.values():
-        if isinstance(shown, TimelineView) and shown.tracking is tracking:
-            return shown
-    view = TimelineView(tracking)
-    names = (TITLE if n == 1 else f"{TITLE} {n}" for n in count(1))
-    name = next(name for name in names if name not in docked)
-    window.add_dock_widget(view, name=name, area="bottom", add_vertical_stretch=False)
-    main: Any = view.window()
-    # under the canvas alone: the docks beside it keep their height
-    main.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
-    main.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
-    return view
-
-
-def close_timeline(view: TimelineView) -> None:
-    """End a timeline, and take its dock out of the window."""
-    view.shut_down()
-    with suppress(LookupError, RuntimeError, AttributeError):  # it, or its window, was closed
-        view.tracking.viewer.window.remove_dock_widget(view)

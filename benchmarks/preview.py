@@ -15,6 +15,7 @@ made on cells. Milliseconds of a clock, from the click to the end of the drawing
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
@@ -137,6 +138,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=480)
     parser.add_argument("--look", type=float, default=2.0, help="seconds before the first click")
     args = parser.parse_args()
+    print(f"{os.cpu_count()} cores, of which {os.getloadavg()[0]:.1f} are asked for by others\n")
     print("| film | first | later, median | worst | window held | Segment frame, first | later |")
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as scratch:

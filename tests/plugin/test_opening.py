@@ -81,6 +81,15 @@ def test_first_frame_shows_until_the_file_was_looked_through(
         assert len(video) == N_FRAMES
 
 
+def test_a_dock_takes_the_first_frame_and_then_the_whole(open_dock, qtbot, clip, gate, drop_on):
+    dock = open_dock()
+    layer = drop_on(dock.viewer, clip)
+    assert dock.state.video is layer
+    gate.set()
+    qtbot.waitUntil(lambda: not isinstance(layer.data, FirstFrame), timeout=10_000)
+    qtbot.waitUntil(lambda: dock.state.n_frames == N_FRAMES, timeout=10_000)
+
+
 def test_what_opens_quickly_is_whole_at_once(open_viewer, clip, drop_on, monkeypatch):
     monkeypatch.setattr(opening, "PATIENCE", 60)
     assert len(drop_on(open_viewer(), clip).data) == N_FRAMES

@@ -319,7 +319,7 @@ class TestBrush:
 
 
 def test_keys_after_a_press_are_for_the_picture_not_for_a_name(segmented, hands, gate, qtbot):
-    segmented.objects_panel.fields.group.expand(animate=False)
+    segmented.objects_panel.fields.more.expand(animate=False)
     propagate = segmented.tracking_panel.propagate
     propagate.native.setFocus()  # as by Tab: it is closed while it runs
     hands.key(Qt.Key.Key_Space)
@@ -338,19 +338,17 @@ def test_keys_after_a_press_are_for_the_picture_not_for_a_name(segmented, hands,
 
 
 def test_a_field_has_the_keyboard_when_it_was_clicked_until_escape_or_enter(segmented, hands):
-    fields = segmented.objects_panel.fields
-    fields.group.expand(animate=False)
-    segmented.state.object_in_hand = 1
-    hands.press(fields.name)
-    hands.type("nucleus")
+    search = segmented.objects_panel.table.search
+    hands.press(search)
+    hands.type("new")
+    assert search.text() == "new"
     hands.key(Qt.Key.Key_Return)
     assert hands.has_canvas
-    assert table_of(labels_of(segmented)).names == {1: "nucleus"}
-    hands.press(fields.class_name)
-    assert QApplication.focusWidget() is fields.class_name.native
+    hands.press(search)
+    assert QApplication.focusWidget() is search
     hands.key(Qt.Key.Key_Escape)
     assert hands.has_canvas
-    hands.press(fields.class_name)
+    hands.press(search)
     hands.press(segmented.tool_strip.buttons[Tool.BOX])
     assert hands.has_canvas
 

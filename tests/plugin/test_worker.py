@@ -4,10 +4,12 @@ import threading
 
 from qtpy.QtCore import QCoreApplication, QTimer
 
+from napari_sam3.plugin.controllers import worker
 from napari_sam3.plugin.controllers.worker import Run
 
 
-def test_the_window_lives_between_items_that_come_all_at_once(qtbot):
+def test_the_window_lives_between_items_that_come_all_at_once(qtbot, monkeypatch):
+    monkeypatch.setattr(worker, "TURN", 0.0)
     is_done, heard = threading.Event(), []
 
     def steps():

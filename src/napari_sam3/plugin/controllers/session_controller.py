@@ -285,9 +285,6 @@ class SessionController:
             for result in correction:
                 run = recorder.run_of(result.frame_index, correction.step)
                 yield events.Tracked(result, run, correction.objects)
-        for frames in correction.settled:
-            for part in session.fresh_within(frames):
-                yield events.Confirmed(part)
         recorder.note_corrected()
 
     def remove_object(self, obj_id: int, frames: list[int]) -> Iterator[JobEvent]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from operator import methodcaller
 from typing import Any, SupportsIndex
@@ -75,8 +76,8 @@ class TrackingController:
     starting = Signal(SessionController)
     """A job is about to start on a session."""
 
-    tracked = Signal(FrameResult)
-    """A frame of a propagation has come."""
+    tracked = Signal(FrameResult, object)
+    """A frame of a propagation has come, and the ids of those that were followed; None: all."""
 
     told = Signal(object)
     """A job told a `ProjectMade`, `ProjectRefused` or `Renumbered`."""
@@ -129,9 +130,18 @@ class TrackingController:
             changes["outcome"] = Outcome.NONE
         if image_layer is not state.video:
             changes["band"] = None
+            if state.video is not None:
+                state.video.events.data.disconnect(self._on_data_replaced)
+            if image_layer is not None:
+                image_layer.events.data.connect(self._on_data_replaced)
         state.update(video=image_layer, **changes)
         if wrong is not None:
             raise wrong
+
+    def _on_data_replaced(self, _event: Any = None) -> None:
+        """The whole video is there in place of its first frame, or another one."""
+        with suppress(LayerError):  # it is said where it is to be used
+            self.state.update(**self.axes.options(self.state.video))
 
     def video(self) -> Image:
         """The video layer that is chosen.
@@ -351,7 +361,7 @@ class TrackingController:
         job.told.connect(self._on_job_told)
         job.shown.connect(self.preview.settle)
         # not `emit` itself: to see what it takes, psygnal would emit numbers
-        job.tracked.connect(lambda result: self.tracked.emit(result))
+        job.tracked.connect(lambda result, only: self.tracked.emit(result, only))
         job.ended.connect(self._on_job_ended)
         self.job, self._is_quiet = job, is_quiet
         job.start(phase, is_loaded=session.session is not None)

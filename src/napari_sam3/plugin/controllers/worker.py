@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 from napari.qt.threading import GeneratorWorker, create_worker
@@ -16,14 +21,18 @@ from napari_sam3.errors import PropagationError, Sam3Error
 
 logger = logging.getLogger(__name__)
 
+TURN = 0.015
+"""Seconds; items are handed on for so long before the window has its turn. Where it takes long to
+paint, one item a turn would let them pile up."""
+
 _alive: set[Run] = set()  # a run outlives the widget that began it
 
 
 class Run(QObject):
     """An iterator that is used up in a worker thread; its signals arrive in the GUI thread.
 
-    Items that come faster than they are dealt with are handed on one at a time, so that the window
-    is painted and heard between them.
+    Items that come faster than they are dealt with are handed on a few at a time (`TURN`), so that
+    the window is painted and heard between them.
 
     Whatever the iterator raises ends as `failed`, never as an exception in the thread: superqt
     takes a RuntimeError for a deleted worker and waits for ever.
@@ -115,9 +124,12 @@ class Run(QObject):
         if not self._waiting:
             self._end()
             return
-        self._is_handing_on = True
+        self._is_handing_on, ends = True, perf_counter() + TURN
         try:
-            self.gave.emit(self._waiting.popleft())
+            while self._waiting:
+                self.gave.emit(self._waiting.popleft())
+                if perf_counter() >= ends:
+                    break
         finally:
             self._is_handing_on = False
             if self._waiting or self._worker is None:
@@ -196,8 +208,21 @@ class _StoppableWorker(GeneratorWorker):
             self.quit_callback()
 
 
+LEFT_TO_OTHERS = 3
+"""By how much a worker is nicer than the window's thread (Linux), which is drawn first then."""
+
+
+def _give_way() -> None:
+    """Let the window's thread, and other programs, go before this one."""
+    if sys.platform == "linux":  # elsewhere a thread has no priority of its own
+        thread = threading.get_native_id()
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, thread, LEFT_TO_OTHERS)
+
+
 def _use_up(run: Run) -> Iterator[Any]:
     # a generator function, as the worker wants one; holds the boundary that lets no error through
+    _give_way()
     try:
         yield from run._steps
     except Exception as exc:  # the thread's boundary: everything is told to the user

@@ -138,7 +138,7 @@ def _read_features(layer: PromptLayer, index: int) -> tuple[int | None, bool]:
     if "object" not in features or read_example(layer, index) is not None:
         return None, True
     try:
-        shows = read_include(features["label"].iloc[index]) if "label" in features else True
-        return read_object_id(features["object"].iloc[index]), shows
+        shows = read_include(features["label"].array[index]) if "label" in features else True
+        return read_object_id(features["object"].array[index]), shows
     except ValueError:
         return None, True

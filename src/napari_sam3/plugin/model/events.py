@@ -67,13 +67,6 @@ class Tracked:
 
 
 @dataclass(frozen=True)
-class Confirmed:
-    """Frames (with step 1) that are as the prompts of now say, though they were not computed."""
-
-    frames: range
-
-
-@dataclass(frozen=True)
 class Erased:
     """A frame that a removed object has to be taken off."""
 
@@ -118,7 +111,6 @@ JobEvent = (
     | Prompted
     | TextMissed
     | Tracked
-    | Confirmed
     | Erased
     | Renumbered
     | ProjectMade

@@ -72,5 +72,5 @@ def video_path(image_layer: Image | None) -> Path | None:
     data = None if image_layer is None else image_layer.data
     if not isinstance(data, Video):
         return None
-    path = data.original.path
+    path = data.path  # that of a proxy is the original's; a first frame has no original yet
     return None if path is None else Path(path).expanduser().absolute()

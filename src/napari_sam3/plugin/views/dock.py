@@ -38,6 +38,7 @@ from napari_sam3.plugin.controllers.tracking_controller import TrackingControlle
 from napari_sam3.plugin.controllers.undo_keys import UndoKeys
 from napari_sam3.plugin.model.tools import Tool
 from napari_sam3.plugin.views.dock_lifetime import Lifetime
+from napari_sam3.plugin.views.end_notice import EndNotice
 from napari_sam3.plugin.views.export_dialog import ExportDialog
 from napari_sam3.plugin.views.guidance import Guidance
 from napari_sam3.plugin.views.help_panel import HELP_KEY, HelpPanel
@@ -111,6 +112,7 @@ class SegmentAndTrackWidget(QWidget):
         self.review_panel = ReviewPanel(self.review)
         self.settings_panel = SettingsPanel(self.state, self.settings)
         self.guidance = Guidance(self.state)
+        self.end_notice = EndNotice(self.state, self)
         self.tool_strip = ToolStrip(self.state, self.take_tool, self.show_help)
         for held in (
             self.prefetch,

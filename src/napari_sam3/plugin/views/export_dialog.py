@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QHeaderView,
     QLabel,
+    QPushButton,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -25,7 +26,7 @@ from napari_sam3.plugin.controllers.tracking_controller import TrackingControlle
 from napari_sam3.plugin.io.writers import write_results
 
 YES = "✓"
-SIZE = (560, 460)
+SIZE = (680, 470)
 
 ask_file = QFileDialog.getSaveFileName
 
@@ -81,19 +82,23 @@ class ExportDialog(QDialog):
         table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        table.verticalHeader().hide()
-        table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        numbers, header = table.verticalHeader(), table.horizontalHeader()
+        assert numbers is not None, "a table has it"
+        assert header is not None, "a table has it"
+        numbers.hide()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         table.setToolTip("A tick says that the format keeps it beside what it is made for.")
         table.selectRow(0)
         table.doubleClicked.connect(lambda _index: self.accept())
         hint = QLabel("The project keeps everything by itself; this is for other programs.")
         hint.setWordWrap(True)
-        buttons = QDialogButtonBox()
-        self.choose = buttons.addButton("Choose where …", QDialogButtonBox.ButtonRole.AcceptRole)
+        self.choose, cancel = QPushButton("Choose where …"), QPushButton("Cancel")
         self.choose.setToolTip("Name the file or folder, then write it. It can be stopped.")
-        cancel = buttons.addButton(QDialogButtonBox.StandardButton.Cancel)
         cancel.setToolTip("Write nothing.")
+        buttons = QDialogButtonBox()
+        buttons.addButton(self.choose, QDialogButtonBox.ButtonRole.AcceptRole)
+        buttons.addButton(cancel, QDialogButtonBox.ButtonRole.RejectRole)
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)

@@ -90,7 +90,7 @@ class HistoryList:
             self.list.clear()
             for number, label in enumerate([BEGINNING, *done, *undone]):
                 self.list.addItem(_row(label, number <= len(done), number == len(done)))
-        height = self.list.sizeHintForRow(0) * ROWS_SHOWN + 2 * self.list.frameWidth()
+        height = self.list.sizeHintForRow(0) * ROWS_SHOWN + 2 * self.list.frameWidth() + 6
         self.list.setFixedHeight(height)
         self.list.scrollToItem(self.list.item(len(done)))
 

@@ -46,7 +46,7 @@ _WIDTHS = {
     Column.COLOUR: 18,
     Column.ID: 24,
     Column.CLASS: 40,
-    Column.STATE: 54,
+    Column.STATE: 60,
     Column.FRAMES: 44,
     Column.SCORE: 34,
     Column.PROMPTS: 20,
@@ -142,12 +142,14 @@ class ObjectsTable(QWidget):
         top.addWidget(self.search, 1)
         top.addWidget(self.count)
         for button in self.buttons.values():
-            row.addWidget(button, 1)
+            row.addWidget(button)
+        row.addStretch()
         row.addWidget(self.more)
         column = QVBoxLayout(self)
         for layout in (top, row, column):
             layout.setContentsMargins(0, 0, 0, 0)
             layout.setSpacing(3)
+        row.setSpacing(0)
         column.addLayout(top)
         column.addWidget(self.view)
         column.addLayout(row)
@@ -511,5 +513,6 @@ def _button(name: str, tooltip: str, act: Callable[[], object]) -> QToolButton:
     button.setToolTip(tooltip)
     button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     button.setMinimumWidth(20)
+    button.setStyleSheet("padding: 1px 2px; font-size: 90%;")
     button.clicked.connect(lambda _checked=False: act())
     return button

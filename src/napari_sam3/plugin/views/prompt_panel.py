@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from magicgui.widgets import CheckBox, LineEdit, PushButton, RadioButtons
 from napari.layers import Labels, Points, Shapes
 from qtpy.QtWidgets import QLabel, QPushButton, QStackedWidget, QWidget
 
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
-from napari_sam3.plugin.layers.object_colours import object_colours
+from napari_sam3.plugin.layers.features_table import table_of
+from napari_sam3.plugin.layers.label_look import own_colors
 from napari_sam3.plugin.layers.prompt_layers import EXCLUDE, INCLUDE
 from napari_sam3.plugin.model.app_state import NEW_EACH, split_text
 from napari_sam3.plugin.model.model_catalog import why_not_taken
@@ -42,7 +44,7 @@ class PromptPanel:
     """
 
     def __init__(self, tracking: TrackingController) -> None:
-        viewer, state = tracking.viewer, tracking.state
+        viewer, state, self._tracking = tracking.viewer, tracking.state, tracking
         self._state = state
         self.new = PushButton(
             text="New prompts",
@@ -152,6 +154,7 @@ class PromptPanel:
         events = state.events
         events.texts.connect(self._show_texts)
         events.object_in_hand.connect(self._show_object)
+        tracking.objects.objects_changed.connect(self._show_object)
         events.tool.connect(self._show_options)
         for name in ("video", "project"):
             events[name].connect(self._enable)
@@ -182,7 +185,9 @@ class PromptPanel:
         self.each_new.setChecked(is_each_new)
         colour = "transparent"
         if not is_each_new:
-            rgb = object_colours([self._state.object_in_hand])[0, :3]
+            results = self._tracking.results
+            chosen = {} if results is None else table_of(results.layer).colors
+            rgb = own_colors(np.array([self._state.object_in_hand]), chosen)[0, :3]
             colour = "rgb({}, {}, {})".format(*(round(255 * float(part)) for part in rgb))
         self.swatch.setStyleSheet(
             f"background-color: {colour}; border: 1px solid gray; border-radius: 3px;"

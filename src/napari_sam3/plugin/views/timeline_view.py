@@ -19,7 +19,7 @@ from napari_sam3.labels.objects import ObjectInfo, ObjectTable
 from napari_sam3.plugin.controllers.timeline_controller import Mark, TimelineController
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.layers.features_table import table_of
-from napari_sam3.plugin.layers.object_colours import object_colours
+from napari_sam3.plugin.layers.label_look import own_colors
 from napari_sam3.plugin.views.dock_lifetime import Lifetime
 from napari_sam3.plugin.views.widgets.canvas_focus import focus_canvas
 from napari_sam3.plugin.views.widgets.lane_picture import LANE, Look, draw_lanes
@@ -523,7 +523,10 @@ class TimelineView(QAbstractScrollArea):
         for obj_id in ids:
             if obj_id not in self._known_colours:
                 colour = None if layer is None else layer.get_color(obj_id)
-                said = object_colours([obj_id])[0, :3] if colour is None else colour[:3]
+                if colour is None or not colour[3]:  # an object that is hidden has none
+                    chosen = {} if layer is None else table_of(layer).colors
+                    colour = own_colors(np.array([obj_id]), chosen)[0]
+                said = colour[:3]
                 self._known_colours[obj_id] = np.rint(255 * np.asarray(said)).astype(np.uint8)
         return np.array([self._known_colours[i] for i in ids], np.uint8).reshape(-1, 3)
 

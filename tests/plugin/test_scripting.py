@@ -377,3 +377,14 @@ def test_axes_of_a_wrong_kind_are_refused_before_anything_is_done(viewer, axes):
         napari_sam3.attach(viewer, "film", "fake", axes=axes)
     with napari_sam3.attach(viewer, "film", "fake", axes=StackAxes(np.int64(0))) as session:
         assert session.axes.time == 0
+
+
+def test_a_script_undoes_and_redoes_what_it_did(session):
+    session.add_prompt(0, points=[[40, 30]], obj_id=1)
+    assert session.undo().startswith("segment")
+    assert session.undo() == "click on object 1"
+    assert session.undo() == ""
+    assert len(session.result(0).objects) == 0
+    assert session.redo() == "click on object 1"
+    assert session.redo().startswith("segment")
+    assert list(session.result(0).objects) == [1]

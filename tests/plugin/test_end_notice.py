@@ -31,8 +31,9 @@ def work(window, monkeypatch):
     monkeypatch.setattr(end_notice, "perf_counter", lambda: clock[0])
     window.notice = EndNotice(state, window)
 
-    def work(seconds, outcome=Outcome.TRACKED, phase=Phase.TRACKING):
+    def work(seconds, outcome=Outcome.TRACKED, phase=Phase.TRACKING, turns_away=False):
         state.update(phase=Phase.LOADING, job_phase=phase)
+        window.is_in_front = window.is_in_front and not turns_away
         state.phase = phase
         clock[0] += seconds
         state.update(phase=Phase.IDLE, outcome=outcome, frames_done=60)
@@ -50,9 +51,8 @@ def test_short_work_in_front_says_nothing(work, notes):
     assert notes == []
 
 
-def test_short_work_says_so_where_the_window_is_not_in_front(work, window, notes):
-    window.is_in_front = False
-    work(3, Outcome.STOPPED)
+def test_short_work_says_so_to_who_has_turned_away(work, notes):
+    work(3, Outcome.STOPPED, turns_away=True)
     assert [text for _, text in notes] == ["Tracking was stopped: 60 frames are done and stay."]
 
 
@@ -60,7 +60,12 @@ def test_short_work_says_so_where_the_window_is_not_in_front(work, window, notes
     ("outcome", "phase"),
     [(Outcome.FAILED, Phase.TRACKING), (Outcome.SEGMENTED, Phase.SEGMENTING)],
 )
-def test_what_others_say_or_nobody_waits_for_is_left_out(work, window, notes, outcome, phase):
+def test_what_others_say_or_nobody_waits_for_is_left_out(work, notes, outcome, phase):
+    work(30, outcome, phase, turns_away=True)
+    assert notes == []
+
+
+def test_nobody_waits_in_a_window_that_was_never_in_front(work, window, notes):
     window.is_in_front = False
-    work(30, outcome, phase)
+    work(30)
     assert notes == []

@@ -128,6 +128,14 @@ def test_rows_follow_what_is_painted(tracked, qtbot):
     assert row(tracked, 7).n_prompts == 1
 
 
+def test_rows_follow_what_is_undone(tracked, qtbot):
+    tracked.tracking.undo()
+    qtbot.waitUntil(lambda: row(tracked, 1).n_frames == 0)
+    assert row(tracked, 1).state is ObjectState.NEW
+    tracked.tracking.redo()
+    qtbot.waitUntil(lambda: row(tracked, 1).n_frames == SHAPE[0])
+
+
 # ------------------------------------------------------------------------ one in hand
 
 
@@ -191,6 +199,7 @@ def test_names_and_classes_are_typed_in_place_and_undone(tracked, qtbot):
     assert row(tracked, 2).name == "Mia"
     view = table_in(tracked).view
     qtbot.waitUntil(lambda: view.indexWidget(view.currentIndex()) is None)
+    click(qtbot, tracked, 3, Column.CLASS)
     qtbot.mouseDClick(view.viewport(), Qt.LeftButton, pos=place_of(tracked, 3, Column.CLASS))
     type_over(qtbot, tracked, "cell")
     qtbot.waitUntil(lambda: table.classes == {3: "cell"})

@@ -183,7 +183,8 @@ def test_a_preview_has_its_objects_colour_and_lies_on_the_results(ready, settle,
     shown = settle(ready)
     picture = np.asarray(layer_of(ready).data[0])
     seen = picture[shown[2] & (picture[..., 3] > 0)]
-    assert set(map(tuple, seen.tolist())) == {(255, 128, 0, 255)}
+    # black beside it, to be seen on results of the same colour
+    assert set(map(tuple, seen.tolist())) == {(255, 128, 0, 255), (0, 0, 0, 255)}
     layers = ready.viewer.layers
     assert layers.index(results) < layers.index(layer_of(ready)) < layers.index(ready.state.boxes)
 

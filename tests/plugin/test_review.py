@@ -189,12 +189,13 @@ def test_a_mark_outlives_a_turn_to_another_film(ready, film, qtbot):
     settle(ready, qtbot, lambda r: r.n_checked == 1)
 
 
-def test_reset_empties_the_queue(ready, qtbot):
-    settle(ready, qtbot, lambda r: r.places)
+def test_reset_empties_the_queue_until_it_is_undone(ready, qtbot):
+    before = settle(ready, qtbot, lambda r: r.places).places
     ready.reset()
-    ready.review.look()
-    assert ready.review.places == ()
+    settle(ready, qtbot, lambda r: not r.places)
     assert ready.state.objects_to_check == frozenset()
+    ready.state.current.history.undo()
+    settle(ready, qtbot, lambda r: r.places == before)
 
 
 @pytest.fixture(scope="module")

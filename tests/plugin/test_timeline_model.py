@@ -44,12 +44,14 @@ def draw(planes, frames, scores, source="propagated"):
         planes.draw(frame_index, labels, notes)
 
 
-def propagate(timeline, planes, frames, scores, begins_anew=False):
+def propagate(timeline, planes, frames, scores, only=None, stale=()):
     """As a job does it: prompts are known first, then come the frames."""
-    timeline.begin_job(begins_anew)
+    timeline.begin_job()
     for frame_index in frames:
         draw(planes, [frame_index], scores)
-        timeline.follow(frame_index)
+        timeline.follow(frame_index, only)
+    for obj_id in only or ():
+        timeline.freshness.confirm(obj_id, stale)
     timeline.end_job(is_answered=True)
     timeline.update(planes)
 
@@ -207,22 +209,13 @@ def test_a_correction_taken_back_leaves_nothing_stale(timeline, planes):
     assert len(timeline.stale_frames(1)) == 0
 
 
-def test_a_backward_run_is_stale_the_other_way(timeline, planes):
-    timeline.set_prompts({1: {20: "a", 40: "b"}})
-    propagate(timeline, planes, [*range(40, 50), *range(39, -1, -1)], {1: 0.9})
-    timeline.set_prompts({1: {20: "A", 40: "b"}})
-    # frames behind 40 were followed forward, with frame 20 in memory
-    assert set(timeline.stale_frames(1).tolist()) == {*range(50)} - {40}
-    propagate(timeline, planes, [*range(40, 50), *range(39, -1, -1)], {1: 0.9})
-    timeline.set_prompts({1: {20: "A", 30: "c", 40: "b"}})
-    assert set(timeline.stale_frames(1).tolist()) == {*range(50)} - {20, 40}
-
-
-def test_a_model_that_begins_anew_stays_true_behind_the_next_keyframe(timeline, planes):
+def test_a_correction_reaches_to_the_keyframes_on_both_sides(timeline, planes):
     timeline.set_prompts({1: {10: "a", 30: "b"}})
-    propagate(timeline, planes, range(10, 50), {1: 0.9}, begins_anew=True)
+    propagate(timeline, planes, range(50), {1: 0.9})
     timeline.set_prompts({1: {10: "a", 20: "c", 30: "b"}})
     assert stretch(timeline.stale_frames(1)) == (11, 29)
+    timeline.set_prompts({1: {10: "a", 20: "c"}})
+    assert stretch(timeline.stale_frames(1)) == (11, 49)
 
 
 def test_prompts_of_during_a_run_do_not_count_for_its_frames(timeline, planes):
@@ -260,23 +253,30 @@ def test_a_locked_frame_is_right_as_it_is(timeline, planes):
     assert timeline.flags_at(1, 2) == PRESENT | STALE
 
 
-def test_a_run_that_found_no_change_confirms_the_rest(timeline, planes):
-    timeline.set_prompts({1: {0: "a"}})
-    propagate(timeline, planes, range(50), {1: 0.9})
-    timeline.set_prompts({1: {0: "a", 20: "b"}})
-    propagate(timeline, planes, range(20, 30), {1: 0.9})
-    timeline.freshness.confirm(0, 49)
-    timeline.judge_again()
+def test_a_correction_followed_as_far_as_it_changes_anything_renews_the_rest(timeline, planes):
+    timeline.set_prompts({1: {0: "a"}, 2: {0: "a"}})
+    propagate(timeline, planes, range(50), {1: 0.9, 2: 0.9})
+    timeline.set_prompts({1: {0: "a", 20: "b"}, 2: {0: "a", 20: "b"}})
+    # object 1 was followed forward, until nothing changed on frame 30
+    before = planes.snapshot(range(20, 30))
+    propagate(timeline, planes, range(20, 30), {1: 0.8, 2: 0.9}, {1}, [range(1, 20)])
+    assert stretch(timeline.stale_frames(1)) == (1, 19)
+    assert set(timeline.stale_frames(2).tolist()) == {*range(1, 50)} - {20}
+    planes.restore(before)  # undone
+    timeline.update(planes)
+    assert set(timeline.stale_frames(1).tolist()) == {*range(1, 50)} - {20}
+    propagate(timeline, planes, range(50), {1: 0.9, 2: 0.9})
     assert len(timeline.stale_frames(1)) == 0
 
 
 def test_results_of_an_earlier_day_are_taken_for_what_they_were_then(timeline, planes):
     draw(planes, range(50), {1: 0.9})
     timeline.set_prompts({1: {20: "a", 30: "b"}})
-    every = np.arange(50)
-    timeline.freshness.assume({1: {20: "a"}}, every, every[:20], begins_anew=True)
     timeline.update(planes)
+    timeline.assume({(20, 1)}, np.arange(0))
     assert stretch(timeline.stale_frames(1)) == (21, 49)
+    timeline.assume({(20, 1), (30, 1)}, np.arange(3, 9))
+    assert stretch(timeline.stale_frames(1)) == (3, 8)
 
 
 def test_undoing_a_propagation_makes_stale_again_what_it_had_renewed(timeline, planes):

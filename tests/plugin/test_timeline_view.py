@@ -292,6 +292,18 @@ def test_a_frame_painted_by_hand_is_marked_and_stays_where_it_is(tracked, hand, 
     assert timeline_of(tracked).flags_at(1, 9) == PRESENT | PAINTED
 
 
+def test_what_was_painted_on_a_frame_is_given_back_to_the_model(tracked, hand, work):
+    layer = tracked.tracking.results.layer
+    layer.data_setitem((np.array([9]), np.array([70]), np.array([110])), 1)
+    hand.click(hand.lane(1, 9))
+    hand.key(Qt.Key.Key_Delete)
+    assert timeline_of(tracked).flags_at(1, 9) & (PRESENT | PAINTED) == 0
+    work(tracked, tracked.propagate)
+    planes = tracked.tracking.results.planes
+    assert timeline_of(tracked).flags_at(1, 9) == PRESENT
+    assert planes[9, 70, 110] == 0
+
+
 def test_escape_drops_a_mark_where_it_was(tracked, hand, qtbot):
     surface = hand.view.surface
     start, end = hand.lane(2, 0), hand.lane(2, 9)
@@ -342,3 +354,12 @@ def test_its_own_dock_can_be_closed_and_shown_again(ready, hand):
     assert not view.is_shut_down
     ready.viewer.window.remove_dock_widget(view)
     assert view.is_shut_down
+
+
+def test_following_a_correction_from_its_frame_clears_all_that_it_made_stale(tracked, hand, work):
+    click(tracked, 70, 60, t=7, obj_id=2)
+    hand.click(hand.lane(1, 7))
+    assert len(timeline_of(tracked).stale_frames(2)) > 0
+    work(tracked, lambda: tracked.tracking.propagate_from_here("both"))
+    assert len(timeline_of(tracked).stale_frames(2)) == 0
+    assert len(timeline_of(tracked).stale_frames(1)) == 0

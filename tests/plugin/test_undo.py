@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import random
+from contextlib import suppress
+
 import numpy as np
 import pytest
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QLineEdit
 
+from napari_sam3.errors import RequestError, Sam3Error
+from napari_sam3.plugin.controllers.frame_lock import lock_frame
+from napari_sam3.plugin.controllers.track_edits import TrackEdits
 from napari_sam3.plugin.layers.features_table import table_of
 
 from .conftest import SHAPE, click, disc, labels_of
@@ -286,13 +292,152 @@ def test_nothing_happens_over_other_layers_of_the_persons_own(seen, qtbot):
     assert len(seen.state.points.data) == 0
 
 
-def test_a_field_undoes_what_is_typed_in_it(seen, qtbot, work):
+def test_a_field_undoes_what_is_typed_in_it_and_a_button_what_was_done(seen, qtbot):
     click_on_canvas(seen, qtbot, 30, 40)
-    work(seen, seen.segment_frame)
-    n_done = len(labels_of_history(seen))
-    field = seen.objects_panel.fields.name.native
-    qtbot.mouseClick(field, Qt.MouseButton.LeftButton)
+    seen.objects_panel.fields.group.setFocus()
+    field = QLineEdit(seen)
+    field.show()
     qtbot.keyClicks(field, "Ann")
     undo(seen, qtbot, at=field)
     assert field.text() == ""
-    assert len(labels_of_history(seen)) == n_done
+    assert len(seen.state.points.data) == 1
+    undo(seen, qtbot, at=seen.history_list.undo)
+    assert len(seen.state.points.data) == 0
+    redo(seen, qtbot, at=seen.history_list.undo)
+    assert len(seen.state.points.data) == 1
+
+
+def rows_of(dock):
+    rows = dock.history_list.list
+    return [rows.item(n).text() for n in range(rows.count())]
+
+
+def test_the_list_shows_what_was_done_and_a_click_goes_there(seen, qtbot):
+    for y in (30, 40, 50):
+        click_on_canvas(seen, qtbot, y, 40)
+    shown, points = seen.history_list, seen.state.points
+    assert rows_of(seen) == ["✓ beginning", *["✓ click on object 1"] * 3]
+    assert "click on object 1" in shown.undo.toolTip()
+    assert not shown.redo.isEnabled()
+    shown.group.expand(animate=False)
+    place = shown.list.visualItemRect(shown.list.item(1)).center()
+    qtbot.mouseClick(shown.list.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    assert len(points.data) == 1
+    assert rows_of(seen)[2:] == ["– click on object 1"] * 2
+    shown.redo.click()
+    assert len(points.data) == 2
+    shown.list.itemActivated.emit(shown.list.item(0))
+    assert len(points.data) == 0
+    click_on_canvas(seen, qtbot, 60, 70)
+    assert rows_of(seen) == ["✓ beginning", "✓ click on object 1"]
+
+
+# --------------------------------------------------------------- whatever was done
+
+
+def test_what_a_job_drew_is_not_taken_back_while_another_runs(ready, work, gate, qtbot):
+    gate.open()
+    work(ready, ready.segment_frame)
+    ready.viewer.dims.set_current_step(0, 3)
+    gate._is_open = False
+    with qtbot.waitSignal(ready.ended):
+        ready.propagate()
+        with pytest.raises(RequestError, match=r"'segment.*press Stop, then undo"):
+            ready.tracking.undo()
+        click(ready, 60, 20, t=2)
+        assert ready.tracking.undo() == "click on object 1"  # that disturbs nobody
+        gate.open()
+    assert ready.tracking.undo().startswith("propagate over")
+    assert ready.tracking.undo().startswith("segment")
+
+
+def test_a_stroke_during_a_job_comes_after_it(ready, work, qtbot, gate):
+    gate.open()
+    work(ready, ready.segment_frame)
+    gate._is_open = False
+    before = all_of(ready)
+    with qtbot.waitSignal(ready.ended):
+        ready.propagate()
+        labels_of(ready).paint((9, 70, 100), 5)
+        gate.open()
+    stroke, *others = reversed(labels_of_history(ready))
+    assert stroke == "change frame 9 by hand"
+    assert others[0].startswith("propagate over")
+    ready.tracking.undo()
+    ready.tracking.undo()
+    assert all_of(ready) == before
+
+
+def edits_of(dock, work, chance):
+    """What a person may do, by its name."""
+    tracking, edits = dock.tracking, TrackEdits(dock.tracking)
+    points, boxes = dock.state.points, dock.state.boxes
+
+    def named(act):
+        return lambda: tracking.results is not None and act(tracking.results.layer)
+
+    def move():
+        if len(points.data):
+            points.data = np.add(points.data, [0, 1, 2])
+
+    def delete():
+        if len(points.data) > 1:
+            points.selected_data = {len(points.data) - 1}
+            points.remove_selected()
+
+    def draw_box():
+        corners = [(2, 10, 60), (2, 10, 90), (2, 25, 90), (2, 25, 60)]
+        boxes.add([corners], shape_type="rectangle")
+
+    def remove():
+        dock.state.object_in_hand = 2
+        if tracking.results is not None:
+            work(dock, dock.remove_object)
+
+    def change_tracks(act):
+        with suppress(Sam3Error):  # not with these objects; then nothing is done
+            act()
+
+    return {
+        "click": lambda: click(dock, chance.randrange(20, 70), 30, obj_id=chance.choice((1, 2))),
+        "exclude": lambda: click(dock, 12, 12, obj_id=1, sign="exclude"),
+        "move": move,
+        "delete": delete,
+        "box": draw_box,
+        "segment": lambda: len(points.data) and work(dock, dock.segment_frame),
+        "propagate": lambda: len(points.data) and work(dock, dock.propagate),
+        "paint": named(lambda layer: layer.paint((chance.randrange(SHAPE[0]), 70, 90), 1)),
+        "erase": named(lambda layer: layer.paint((chance.randrange(SHAPE[0]), 40, 50), 0)),
+        "rename": named(lambda layer: tracking.objects.rename(layer, 1, f"n{chance.random()}")),
+        "classify": named(lambda layer: tracking.objects.classify(layer, 2, "cell")),
+        "recolour": named(lambda layer: tracking.objects.recolor(layer, [1], "#ff8800")),
+        "divide": named(
+            lambda layer: change_tracks(lambda: tracking.objects.divide(layer, 1, [7, 8], 9))
+        ),
+        "lock": lambda: lock_frame(tracking, True),
+        "split": named(lambda layer: change_tracks(lambda: edits.split(1, 6))),
+        "swap": named(lambda layer: change_tracks(lambda: edits.swap(1, 2, 4))),
+        "merge": named(lambda layer: change_tracks(lambda: edits.merge([2], 1))),
+        "remove": remove,
+        "reset": dock.reset,
+    }
+
+
+@pytest.mark.parametrize("seed", [1, *(pytest.param(n, marks=pytest.mark.sweep) for n in (2, 3))])
+def test_any_edits_in_any_order_are_undone_and_redone(ready, work, seed):
+    chance = random.Random(seed)
+    edits, history = edits_of(ready, work, chance), ready.state.current.history
+    order = ["click", "segment", *chance.sample(sorted(edits), len(edits))]
+    history.clear()
+    states = [all_of(ready)]
+    for name in order:
+        n_before = len(history.done)
+        edits[name]()
+        ready.tracking.edits.settle(ready.state.current)
+        n_new = len(history.done) - n_before
+        states += [None] * (n_new - 1) + [all_of(ready)] * (n_new > 0)
+    for n_done in (*reversed(range(len(states))), *range(len(states))):
+        ready.tracking.go_to(n_done)
+        assert len(history.done) == n_done
+        if states[n_done] is not None:
+            assert all_of(ready) == states[n_done], labels_of_history(ready)

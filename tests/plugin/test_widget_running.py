@@ -253,7 +253,7 @@ def test_progress_is_shown_in_the_activity_dock_and_can_be_cancelled(ready, gate
     progress = ready.tracking.job._bar
     qtbot.waitUntil(lambda: progress.n == 3)
     assert progress.total == SHAPE[0]
-    assert "frames a second" in ready.tracking_panel.pace.text()
+    assert "frames/s" in ready.tracking_panel.pace.text()
     progress.cancel()
     with qtbot.waitSignal(ready.ended):
         gate.open()

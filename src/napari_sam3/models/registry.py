@@ -71,9 +71,6 @@ class ModelEntry:
         None: it needs none.
     speed : str
         Its class: "fast", "medium", "slow", "very slow" (docs/models.md says what that means).
-    begins_anew : bool
-        Whether it sets an object anew on each keyframe, and keeps nothing of what lay before; one
-        with a memory looks further back (`session.stale_frames`).
     is_for_tests : bool
         Not offered to people.
     """
@@ -85,7 +82,6 @@ class ModelEntry:
     devices: Callable[[], tuple[str, ...]] = field(default=_cpu_only)
     weights: Weights | None = None
     speed: str = ""
-    begins_anew: bool = False
     is_for_tests: bool = False
 
     @property
@@ -134,7 +130,6 @@ register_model(
         Capabilities(),
         "napari_sam3.models.optical_flow:OpticalFlowModel",
         speed="fast",
-        begins_anew=True,
     )
 )
 register_model(
@@ -143,7 +138,6 @@ register_model(
         "for tests: discs that move a known step",
         Capabilities(text=True, exemplars=True),
         "napari_sam3.models.fake:FakeModel",
-        begins_anew=True,
         is_for_tests=True,
     )
 )

@@ -1,13 +1,10 @@
 """Which frames of an object are out of date once its prompts are not those of then.
 
-The one place of this rule. A frame of a chain depends on the keyframes that lie before it on that
-chain; between two keyframes, where the chain may be in doubt, on the one ahead too. Where a chain
-has not met the object yet, its frames come from the other chain (`models.sequential`). A model that
-sets an object anew on each keyframe keeps nothing of what lay before: what is behind the next
-keyframe that is as it was, is as it was. One with a memory goes on remembering.
-
-Objects compete for pixels, too: that an object was changed by its neighbour's correction is not
-said here.
+The one place of this rule. An object is followed from keyframe to keyframe: between two of them a
+frame depends on both, for where the chain that comes from the one is in doubt, it is joined with
+what comes from the other (`models.sequential`). Further away little changes: on a keyframe an
+object is what was said there, and it is followed from there on. A model with a memory may look
+beyond, and objects compete for pixels: that is not said here.
 """
 
 from __future__ import annotations
@@ -28,14 +25,9 @@ def frames_between(frame_index: int, keyframes: Iterable[int], n_frames: int) ->
 
 
 def stale_ranges(
-    then: Mapping[int, Hashable],
-    now: Mapping[int, Hashable],
-    step: int,
-    n_frames: int,
-    *,
-    begins_anew: bool = False,
+    then: Mapping[int, Hashable], now: Mapping[int, Hashable], n_frames: int
 ) -> tuple[range, ...]:
-    """Frames that would come out differently, of those that were followed in one direction.
+    """Frames that would come out differently of those that were followed with other prompts.
 
     Parameters
     ----------
@@ -43,45 +35,26 @@ def stale_ranges(
         What was said of the object on its keyframes when the frames were followed.
     now : mapping of frame index to anything hashable
         What is said of it now; equal values, equal prompts.
-    step : 1 or -1
-        The direction.
     n_frames : int
         Of the video.
-    begins_anew : bool
-        Whether the model sets an object anew on each keyframe.
 
     Returns
     -------
     tuple of range
-        Rising, apart from each other. A frame on which the same is said as then may lie in them
-        and is what its own prompt says, all the same: leave those of `now` out.
+        Rising, apart from each other. Keyframes on which the same is said as then are in none.
 
     Examples
     --------
-    Frame 10 was corrected, frames 0 and 20 are as they were. What was followed forward behind
-    frame 0 is out of date; if the model begins anew on frame 20, until there.
+    Frame 10 was corrected, frames 0 and 20 are as they were.
 
-    >>> then, now = {0: "a", 20: "b"}, {0: "a", 10: "c", 20: "b"}
-    >>> stale_ranges(then, now, 1, 30)
-    (range(1, 30),)
-    >>> stale_ranges(then, now, 1, 30, begins_anew=True)
+    >>> stale_ranges({0: "a", 20: "b"}, {0: "a", 10: "c", 20: "b"}, 30)
     (range(1, 20),)
     """
     keys = {*then, *now}
     changed = sorted(k for k in keys if then.get(k) != now.get(k))
-    same = sorted(keys.difference(changed))
-    found: list[range] = []
-    for key in changed:
-        between = frames_between(key, same, n_frames)
-        first, end = between.start, between.stop
-        if not begins_anew and step > 0:
-            end = n_frames
-        elif not begins_anew:
-            first = 0
-        if found and first <= found[-1].stop:
-            first, end = min(first, found[-1].start), max(end, found[-1].stop)
-            found.pop()
-        found.append(range(first, end))
+    same = keys.difference(changed)
+    # those between the same two keyframes are one stretch
+    found = {frames_between(key, same, n_frames): None for key in changed}
     return tuple(found)
 
 

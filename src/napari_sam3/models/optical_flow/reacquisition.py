@@ -81,7 +81,7 @@ def _parts_of(mask: BoolArray) -> list[BoolArray]:
 
 
 def _is_without_colour(lab: ByteImage) -> bool:
-    return bool(np.ptp(lab[..., 1:], axis=(0, 1)).max() < _SAME_COLOUR)
+    return int(np.ptp(lab[..., 1:], axis=(0, 1)).max()) < _SAME_COLOUR
 
 
 def _is_within_reach(lost: TrackedObject, part: BoolArray, scale: tuple[float, float]) -> bool:

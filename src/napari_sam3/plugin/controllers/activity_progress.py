@@ -40,4 +40,4 @@ def format_pace(n_done: int, n_planned: int, seconds: float) -> str:
     if n_done == 0 or seconds <= 0:
         return ""
     left = ActivityProgress.format_interval((n_planned - n_done) * seconds / n_done)
-    return f"{n_done / seconds:.3g} frames a second, {left} left"
+    return f"{n_done / seconds:.2g} frames/s, {left} left"

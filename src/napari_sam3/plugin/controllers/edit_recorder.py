@@ -174,6 +174,8 @@ class EditRecorder:
         job, self._job = self._job, None
         if job is None:
             return
+        # napari tells of what a script paints before it is painted
+        self.settle(job.tracked)
         results = job.tracked.results
         parts: list[Command] = job.numbered
         if results is not None and job.log is not None:

@@ -11,7 +11,13 @@ from napari.layers import Image, Labels
 from psygnal import Signal
 
 from napari_sam3.errors import LayerError
-from napari_sam3.plugin.controllers.commands import MovePrompt, RemovePrompts
+from napari_sam3.labels.label_stack import LabelStack
+from napari_sam3.plugin.controllers.commands import (
+    ChangeFrames,
+    MovePrompt,
+    RemovePrompts,
+    check_unlocked,
+)
 from napari_sam3.plugin.controllers.session_controller import SessionController
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.layers.features_table import table_of
@@ -31,6 +37,7 @@ from napari_sam3.plugin.model.timeline import (
     UNPROCESSED,
     Timeline,
 )
+from napari_sam3.values import FrameResult
 
 MarkKind = Literal["click", "box", "division", "painted"]
 
@@ -78,6 +85,7 @@ class TimelineController:
     def __init__(self, tracking: TrackingController) -> None:
         self._tracking, self._state = tracking, tracking.state
         self._of_job: Timeline | None = None
+        self._only: frozenset[int] | None = None  # objects that the job follows, if not all
         self._watched: tuple[PromptLayer, ...] = ()
         self._prompt_marks: list[PromptMark] = []
         self._marks: tuple[Mark, ...] | None = None
@@ -285,7 +293,10 @@ class TimelineController:
         self._do(label, moves)
 
     def delete(self, mark: Mark) -> None:
-        """Take back what is marked: prompts, or that an object divides; it can be undone.
+        """Take back what is marked; it can be undone.
+
+        Prompts go; an object divides no more; of what was painted by hand on a frame nothing is
+        left, and the next propagation finds the object there anew.
 
         Raises
         ------
@@ -293,12 +304,10 @@ class TimelineController:
             If it can't be.
         """
         self._tracking.video()
-        if mark.kind == "painted":
-            raise LayerError(
-                f"object {mark.obj_id} was painted on frame {mark.frame_index}; undo the strokes, "
-                "or wipe them off with the eraser"
-            )
         self._tracking.check_writable()
+        if mark.kind == "painted":
+            self._give_back(mark)
+            return
         if mark.kind == "division":
             layer, _ = self._divided(mark)
             self._tracking.objects.undivide(layer, mark.obj_id)
@@ -308,6 +317,24 @@ class TimelineController:
             by_layer.setdefault(layer_of_prompt, []).append(index)
         label = f"remove prompts of object {mark.obj_id} on frame {mark.frame_index}"
         self._do(label, [RemovePrompts(layer, indices) for layer, indices in by_layer.items()])
+
+    def _give_back(self, mark: Mark) -> None:
+        """Take off a frame what was painted of an object, and forget that it was."""
+        results = self._tracking.results
+        if results is None:
+            raise LayerError("there are no results any more; press Propagate first")
+        layer, frame_index = results.layer, mark.frame_index
+        check_unlocked(layer, results.planes, frame_index)
+        results.painted()  # what was painted last is taken over first
+
+        def edit(planes: LabelStack) -> None:
+            labels, notes = planes[frame_index], dict(planes.notes(frame_index))
+            labels[labels == mark.obj_id] = 0
+            notes.pop(mark.obj_id, None)
+            planes.draw(frame_index, labels, notes)
+
+        label = f"forget what was painted of object {mark.obj_id} on frame {frame_index}"
+        self._do(label, [ChangeFrames(layer, label, edit)])
 
     def _do(self, label: str, commands: list[Any]) -> None:
         current = self._state.current
@@ -384,13 +411,14 @@ class TimelineController:
 
     def _on_job_starting(self, session: SessionController) -> None:
         self.update()
-        self._of_job = self.timeline
+        self._of_job, self._only = self.timeline, None
         if self._of_job is not None:
-            self._of_job.begin_job(self._begins_anew(session.setup.model))
+            self._of_job.begin_job()
 
-    def _on_tracked(self, result: Any) -> None:
+    def _on_tracked(self, result: FrameResult, only: frozenset[int] | None = None) -> None:
         if self._of_job is not None:
-            self._of_job.follow(result.frame_index)
+            self._only = only
+            self._of_job.follow(result.frame_index, only)
 
     def _on_job_told(self, event: Any) -> None:
         if self._of_job is not None and isinstance(event, Confirmed):
@@ -402,21 +430,22 @@ class TimelineController:
         if timeline is not None:
             is_whole = state.outcome is not Outcome.STOPPED or state.frames_done > 0
             is_meant = state.job_phase in (Phase.SEGMENTING, Phase.TRACKING)
+            opened = self._tracking.session
+            if self._only and opened is not None and opened.session is not None:
+                # it ends where nothing changes any more: what lies beyond is as it would become
+                stale = opened.session.stale_frames
+                for obj_id in self._only:
+                    timeline.freshness.confirm(obj_id, stale.get(obj_id, ()))
             timeline.end_job(is_meant and is_whole and state.outcome in _ANSWERED)
 
     def _on_resetting(self, image_layer: Image) -> None:
         self._state.tracked(image_layer).timeline = None
 
-    def _begins_anew(self, model: str) -> bool:
-        entry = self._state.catalog.entry(model)
-        return entry is not None and entry.begins_anew
-
     def _assume(self, timeline: Timeline) -> None:
         """Take results that were there before for what project or session say of them."""
         current, session = self._state.current, self._tracking.session
         assert current is not None, "a timeline is of a video"
-        every: np.ndarray[Any, Any] = np.arange(0)
-        backward = stale = every
+        stale: np.ndarray[Any, Any] = np.arange(0)
         told: set[tuple[int, int]] | None = None
         opened = current.project
         if opened is not None:
@@ -429,15 +458,10 @@ class TimelineController:
             }
             told = {key for key in told if key[1] not in removed}
             if project.run is not None:
-                drawn = project.labels.frames_of_run(project.run.number)
-                legs = project.run.legs(timeline.n_frames)
-                back = [np.array(leg) for leg in legs if leg.step < 0]
-                if back:
-                    backward = np.intersect1d(np.concatenate(back), drawn)
                 ends = [sorted(pair) for pair in project.run.stale]
                 if ends:
                     stale = np.concatenate([np.arange(a, b + 1) for a, b in ends])
         elif session is not None and session.setup.image_layer is current.image_layer:
             said = ((m.frame_index, m.obj_id) for m in self._prompt_marks)
             told = {key for key in said if session.is_prompted(*key)}
-        timeline.assume(told, backward, stale, self._begins_anew(self._state.model))
+        timeline.assume(told, stale)

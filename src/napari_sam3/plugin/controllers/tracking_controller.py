@@ -76,8 +76,8 @@ class TrackingController:
     starting = Signal(SessionController)
     """A job is about to start on a session."""
 
-    tracked = Signal(FrameResult)
-    """A frame of a propagation has come."""
+    tracked = Signal(FrameResult, object)
+    """A frame of a propagation has come, and the ids of those that were followed; None: all."""
 
     told = Signal(object)
     """A job told a `ProjectMade`, `ProjectRefused` or `Renumbered`."""
@@ -361,7 +361,7 @@ class TrackingController:
         job.told.connect(self._on_job_told)
         job.shown.connect(self.preview.settle)
         # not `emit` itself: to see what it takes, psygnal would emit numbers
-        job.tracked.connect(lambda result: self.tracked.emit(result))
+        job.tracked.connect(lambda result, only: self.tracked.emit(result, only))
         job.ended.connect(self._on_job_ended)
         self.job, self._is_quiet = job, is_quiet
         job.start(phase, is_loaded=session.session is not None)

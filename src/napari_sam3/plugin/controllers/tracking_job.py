@@ -46,8 +46,9 @@ class TrackingJob:
         What ended it.
     """
 
-    tracked = Signal(FrameResult)
-    """A frame of a propagation has come; it is drawn if its layer is there."""
+    tracked = Signal(FrameResult, object)
+    """A frame of a propagation has come, and the ids of the objects that were followed, None for
+    all of them; it is drawn if its layer is there."""
 
     shown = Signal()
     """The screen shows what was drawn so far."""
@@ -155,7 +156,7 @@ class TrackingJob:
             if not self.has_lost_layer() and self.error is None:
                 self._try_to_draw(event)
             if isinstance(event, events.Tracked):
-                self.tracked.emit(event.result)
+                self.tracked.emit(event.result, event.only)
 
     def _try_to_draw(self, event: events.Prompted | events.Tracked | events.Erased) -> None:
         try:

@@ -23,6 +23,9 @@ from napari_sam3.values import LABEL_DTYPE, BoolArray, FrameResult
 PREVIEW = "sam3_preview"
 """In the layer's metadata."""
 
+_SHADE = np.iinfo(LABEL_DTYPE).max
+"""In place of an object's id: what is black."""
+
 _STRIPES = 60  # over the shorter side of a picture
 _LINES = 300  # an outline's width, likewise
 
@@ -70,8 +73,9 @@ class PreviewLayer:
         self._picture.chosen = dict(colours)
         frame = np.zeros(self._planes.shape[1:], self._planes.dtype)
         for obj_id, mask in result.objects.items():
-            stripes = hatched(mask.crop, self._hatching[mask.slices], self._line)
-            frame[mask.slices][stripes] = obj_id
+            there = frame[mask.slices]
+            stripes, shade = hatched(mask.crop, self._hatching[mask.slices], self._line)
+            there[shade], there[stripes] = _SHADE, obj_id
         self._planes.draw(result.frame_index, frame, {})
 
 
@@ -99,8 +103,13 @@ class _Coloured:
         shown = labels > 0
         if shown.any():
             ids, places = np.unique(labels[shown], return_inverse=True)
-            colours[shown] = np.rint(255 * own_colors(ids, self.chosen)).astype(np.uint8)[places]
+            colours[shown] = np.rint(255 * self._colours_of(ids)).astype(np.uint8)[places]
         return np.asarray(colours[(..., *of_colours)] if of_colours else colours)
+
+    def _colours_of(self, ids: NDArray[np.integer[Any]]) -> NDArray[Any]:
+        found = own_colors(ids, self.chosen)
+        found[ids == _SHADE] = (0, 0, 0, 1)
+        return found
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         whole = self[:]
@@ -112,32 +121,41 @@ def is_preview(layer: Any) -> bool:
     return bool(layer.metadata.get(PREVIEW))
 
 
-def hatched(mask: BoolArray, hatching: BoolArray, line: int) -> BoolArray:
-    """The outline of a mask and the stripes in it.
+def hatched(mask: BoolArray, hatching: NDArray[np.uint8], line: int) -> tuple[BoolArray, BoolArray]:
+    """The outline of a mask and the stripes in it; and the shade on their inner side.
+
+    The shade tells a preview from the results of the same object, and colour, under it.
 
     Parameters
     ----------
     mask : (h, w) bool
         Tight, as `ObjectMask.crop` is.
-    hatching : (h, w) bool
-        Stripes of the picture there.
+    hatching : (h, w) uint8
+        Of the picture there: 1 where stripes are, 2 where their shade is.
     line : int
-        Width of the outline, px.
+        Width of the outline, and of its shade, px.
 
     Returns
     -------
-    (h, w) bool
-        Never empty where the mask is not.
+    (h, w) bool, (h, w) bool
+        They do not overlap; the first is never empty.
     """
     from scipy.ndimage import binary_erosion
 
-    inside = binary_erosion(np.pad(mask, line), iterations=line)[line:-line, line:-line]
-    return np.asarray(mask & (~inside | hatching))
+    wide = np.pad(mask, 2 * line)
+    within = slice(2 * line, -2 * line), slice(2 * line, -2 * line)
+    inside = binary_erosion(wide, iterations=line)
+    deep = binary_erosion(inside, iterations=line)[within]
+    inside = inside[within]
+    outline, rim = mask & ~inside, inside & ~deep
+    stripes = outline | (deep & (hatching == 1))
+    return stripes, rim | (deep & (hatching == 2))
 
 
-def _hatching(size: tuple[int, int]) -> BoolArray:
-    """Slanted stripes, a quarter of the picture in them."""
+def _hatching(size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Slanted stripes, a quarter of the picture in them, a quarter in their shade."""
     period = max(4, round(min(size) / _STRIPES / 4) * 4)
     rows, columns = np.ogrid[: size[0], : size[1]]
-    stripes: BoolArray = (rows + columns) % period < period // 4
-    return stripes
+    place = (rows + columns) % period
+    kinds = np.where(place < period // 4, 1, np.where(place < period // 2, 2, 0))
+    return np.asarray(kinds, np.uint8)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,16 @@ Prompts = Mapping[int, Mapping[int, Hashable]]
 """What is said of each object on each frame: by object id, then frame; equal values, equal prompts.
 """
 
-
 MOST_JOBS = 100
 """As many can be undone."""
+
+
+@dataclass
+class _Job:
+    """What a job has changed of what is known; it changes places with that by undo and redo."""
+
+    frames: dict[int, int] = field(default_factory=dict)
+    own: dict[int, NDArray[np.int32] | None] = field(default_factory=dict)
 
 
 class Freshness:
@@ -34,20 +42,16 @@ class Freshness:
         self._n_frames = n_frames
         # which prompts a frame was followed with; 0: with none that are known
         self._batch = np.zeros(n_frames, np.int32)
-        self._step = np.ones(n_frames, np.int8)
+        # the same for objects that were followed alone; -1: as the frame
+        self._own: dict[int, NDArray[np.int32]] = {}
         self._batches: dict[int, Prompts] = {}
-        self._begins_anew: dict[int, bool] = {}
         self._newest = 0
         self._answered: Prompts = {}
         self._now: Prompts = {}
-        self._ranges: dict[int, dict[int, dict[int, tuple[range, ...]]]] = {}
-        # frames that each job followed, and what had been known of them: changed places by undo
-        self._jobs: list[dict[int, tuple[int, int]]] = []
-        self._jobs_undone: list[dict[int, tuple[int, int]]] = []
-        self._followed: dict[int, tuple[int, int]] = {}
-        self._last: int | None = None
-        self._is_leg_begun = False
-        self._is_under_way = False
+        self._ranges: dict[int, dict[int, tuple[range, ...]]] = {}
+        self._jobs: list[_Job] = []
+        self._jobs_undone: list[_Job] = []
+        self._job: _Job | None = None
 
     # ------------------------------------------------------------ what happens
 
@@ -59,55 +63,51 @@ class Freshness:
             self._ranges.pop(obj_id, None)
         return changed
 
-    def begin(self, begins_anew: bool = False) -> None:
-        """A job begins: it knows what is said now.
+    def begin(self) -> None:
+        """A job begins: it knows what is said now."""
+        self._job = _Job()
+        if self._batches.get(self._newest) != self._now:
+            self._add(self._now)
 
-        Parameters
-        ----------
-        begins_anew : bool
-            Whether its model sets objects anew on each keyframe (see `stale_ranges`).
+    def follow(self, frame_index: int, only: Collection[int] | None = None) -> None:
+        """The propagation under way has come to a frame; with some objects only, if they are named.
+
+        All prompts that it knew are answered by then.
         """
-        self._last, self._is_under_way = None, True
-        last = (self._batches.get(self._newest), self._begins_anew.get(self._newest))
-        if last != (self._now, begins_anew):
-            known = (job.values() for job in (*self._jobs, *self._jobs_undone))
-            used = {*np.unique(self._batch).tolist(), *(n for job in known for n, _ in job)}
-            self._batches = {n: p for n, p in self._batches.items() if n in used}
-            self._add(self._now, begins_anew)
-        self._ranges.clear()
-
-    def _add(self, prompts: Prompts, begins_anew: bool) -> None:
-        self._newest += 1
-        self._batches[self._newest] = prompts
-        self._begins_anew[self._newest] = begins_anew
-
-    def follow(self, frame_index: int) -> None:
-        """The propagation under way has come to a frame."""
-        if not self._is_under_way:
+        job = self._job
+        if job is None:
             return
         self.answer()
-        known = int(self._batch[frame_index]), int(self._step[frame_index])
-        self._followed.setdefault(frame_index, known)
-        step = 0 if self._last is None else frame_index - self._last
-        if abs(step) != 1:
-            self._is_leg_begun, step = True, int(self._step[self._last or 0])
-        elif self._is_leg_begun:
-            assert self._last is not None, "a step leads from one frame to the next"
-            self._step[self._last], self._is_leg_begun = step, False
-        self._batch[frame_index], self._step[frame_index] = self._newest, step
-        self._last = frame_index
+        job.frames.setdefault(frame_index, int(self._batch[frame_index]))
+        for obj_id in self._own if only is None else only:
+            self._remember(job, obj_id)
+            self._own[obj_id][frame_index] = -1 if only is None else self._newest
+        if only is None:
+            self._batch[frame_index] = self._newest
+
+    def confirm(self, obj_id: int, stale: Iterable[range]) -> None:
+        """Say that an object is everywhere as the job's prompts have it, but on these frames.
+
+        For a propagation that ended where its results no longer changed.
+        """
+        if self._job is not None:
+            self._remember(self._job, obj_id)
+            is_settled = np.ones(self._n_frames, bool)
+            for frames in stale:
+                is_settled[frames.start : frames.stop] = False
+            self._own[obj_id][is_settled] = self._newest
 
     def answer(self) -> None:
         """The model has answered all prompts that the job under way knew."""
-        if self._is_under_way:
+        if self._job is not None:
             self._answered = self._batches.get(self._newest, {})
 
     def end(self) -> None:
         """The job has ended."""
-        self._is_under_way = False
-        if self._followed:
-            self._jobs = [*self._jobs[1 - MOST_JOBS :], self._followed]
-            self._jobs_undone, self._followed = [], {}
+        job, self._job = self._job, None
+        if job is not None and job.frames:
+            self._jobs = [*self._jobs[1 - MOST_JOBS :], job]
+            self._jobs_undone = []
 
     def restore(self, frames: Collection[int]) -> None:
         """Frames are as they were before: by undo, or redo, of the job that had followed them."""
@@ -115,54 +115,41 @@ class Freshness:
             (self._jobs, self._jobs_undone),
             (self._jobs_undone, self._jobs),
         ):
-            if jobs and jobs[-1].keys() <= set(frames):
+            if jobs and jobs[-1].frames.keys() <= set(frames):
                 job = jobs.pop()
-                for frame_index, known in job.items():
-                    here = int(self._batch[frame_index]), int(self._step[frame_index])
-                    job[frame_index] = here
-                    self._batch[frame_index], self._step[frame_index] = known
+                for frame_index, known in job.frames.items():
+                    job.frames[frame_index] = int(self._batch[frame_index])
+                    self._batch[frame_index] = known
+                for obj_id, own in job.own.items():
+                    job.own[obj_id] = self._own.pop(obj_id, None)
+                    if own is not None:
+                        self._own[obj_id] = own
                 others.append(job)
                 return
 
-    def confirm(self, first: int, last: int) -> None:
-        """Say that frames are as the prompts of now have them, the last one included.
-
-        For a propagation that stopped where its results no longer changed.
-        """
-        if self._batches.get(self._newest) != self._now:
-            self._add(self._now, self._begins_anew.get(self._newest, False))
-        self._batch[first : last + 1] = self._newest
-        self._ranges.clear()
-
-    def assume(
-        self,
-        prompts: Prompts,
-        frames: NDArray[np.intp],
-        backward: NDArray[np.intp],
-        begins_anew: bool = False,
-    ) -> None:
-        """Take frames that are there already for followed with these prompts.
-
-        Parameters
-        ----------
-        prompts : Prompts
-            What was said.
-        frames, backward : (N,) and (M,) int
-            The frames, and which of them were followed backward.
-        begins_anew : bool
-            As `begin` takes it.
-        """
-        self._add(prompts, begins_anew)
+    def assume(self, prompts: Prompts, frames: NDArray[np.intp]) -> None:
+        """Take frames that are there already, (N,) int, for followed with these prompts."""
+        self._add(prompts)
         self._answered = prompts
-        self._batch[frames], self._step[frames] = self._newest, 1
-        self._step[backward] = -1
-        self._ranges.clear()
+        self._batch[frames] = self._newest
 
     def doubt(self, frames: NDArray[np.intp]) -> None:
-        """Say that frames were followed with other prompts than those of now, whichever."""
-        self._add({}, False)
+        """Say that frames, (N,) int, were followed with other prompts than those of now."""
+        self._add({})
         self._batch[frames] = self._newest
+
+    def _add(self, prompts: Prompts) -> None:
+        self._newest += 1
+        self._batches[self._newest] = prompts
         self._ranges.clear()
+
+    def _remember(self, job: _Job, obj_id: int) -> None:
+        """Keep what is known of an object for itself, before the job changes it."""
+        known = self._own.get(obj_id)
+        if obj_id not in job.own:
+            job.own[obj_id] = None if known is None else known.copy()
+        if known is None:
+            self._own[obj_id] = np.full(self._n_frames, -1, np.int32)
 
     # ------------------------------------------------------------- what is stale
 
@@ -197,12 +184,12 @@ class Freshness:
         (N,) bool
         """
         found = np.zeros(len(frames), bool)
-        batches, steps = self._batch[frames], self._step[frames]
-        for number, by_step in self._stale_ranges(obj_id).items():
-            for step, ranges in by_step.items():
-                is_meant = (batches == number) & (steps == step)
-                for part in ranges:
-                    found |= is_meant & (frames >= part.start) & (frames < part.stop)
+        batches, own = self._batch[frames], self._own.get(obj_id)
+        if own is not None:
+            batches = np.where(own[frames] < 0, batches, own[frames])
+        for number, ranges in self._stale_ranges(obj_id).items():
+            for part in ranges:
+                found |= (batches == number) & (frames >= part.start) & (frames < part.stop)
         # a prompted frame is what its own prompt says
         now, answered = self._now.get(obj_id, {}), self._answered.get(obj_id, {})
         keys = np.array(sorted(now), np.intp)
@@ -212,22 +199,14 @@ class Freshness:
                 found[place] = answered.get(key) != now[key]
         return found
 
-    def _stale_ranges(self, obj_id: int) -> dict[int, dict[int, tuple[range, ...]]]:
-        """By batch, then by the step that frames of it were followed with."""
+    def _stale_ranges(self, obj_id: int) -> dict[int, tuple[range, ...]]:
+        """By the batch of prompts that frames were followed with."""
         if obj_id not in self._ranges:
             now = self._now.get(obj_id, {})
+            batches = {n: prompts.get(obj_id, {}) for n, prompts in self._batches.items()}
             self._ranges[obj_id] = {
-                number: {
-                    step: stale_ranges(
-                        prompts.get(obj_id, {}),
-                        now,
-                        step,
-                        self._n_frames,
-                        begins_anew=self._begins_anew[number],
-                    )
-                    for step in (1, -1)
-                }
-                for number, prompts in self._batches.items()
-                if prompts.get(obj_id, {}) != now
+                n: stale_ranges(then, now, self._n_frames)
+                for n, then in batches.items()
+                if then != now
             }
         return self._ranges[obj_id]

@@ -191,21 +191,15 @@ class Timeline:
             self._say()
             self.changed.emit()
 
-    def begin_job(self, begins_anew: bool = False) -> None:
-        """A segmentation or a propagation begins, with what is drawn and painted now.
-
-        Parameters
-        ----------
-        begins_anew : bool
-            Whether its model sets objects anew on each keyframe.
-        """
+    def begin_job(self) -> None:
+        """A segmentation or a propagation begins, with what is drawn and painted now."""
         self._say()
-        self.freshness.begin(begins_anew)
+        self.freshness.begin()
 
-    def follow(self, frame_index: int) -> None:
-        """The propagation under way has come to a frame."""
+    def follow(self, frame_index: int, only: Collection[int] | None = None) -> None:
+        """The propagation under way has come to a frame; with some objects only, if named."""
         if self._planes is None or not self._planes.is_locked(frame_index):
-            self.freshness.follow(frame_index)
+            self.freshness.follow(frame_index, only)
             self._is_pending[frame_index] = True
 
     def end_job(self, is_answered: bool) -> None:
@@ -215,32 +209,22 @@ class Timeline:
         self.freshness.end()
         self.judge_again()
 
-    def assume(
-        self,
-        told: Collection[tuple[int, int]] | None,
-        backward: NDArray[np.intp],
-        stale: NDArray[np.intp],
-        begins_anew: bool = False,
-    ) -> None:
+    def assume(self, told: Collection[tuple[int, int]] | None, stale: NDArray[np.intp]) -> None:
         """Take the results that are there for those of an earlier time.
 
         Parameters
         ----------
         told : collection of (frame index, object id), or None
             Where prompts had been told to the model; None: all that are there now had been.
-        backward : (N,) int
-            Frames that were followed backward; the others were followed forward.
         stale : (N,) int
             Frames that are known to be out of date.
-        begins_anew : bool
-            As `begin_job` takes it.
         """
         then = {i: dict(frames) for i, frames in self.freshness.now.items()}
         if told is not None:
             then = {i: {f: s for f, s in on.items() if (f, i) in told} for i, on in then.items()}
             for frame_index, obj_id in told:
                 then.setdefault(obj_id, {}).setdefault(frame_index, "taken back since")
-        self.freshness.assume(then, np.flatnonzero(self._processed), backward, begins_anew)
+        self.freshness.assume(then, np.flatnonzero(self._processed))
         if len(stale):
             self.freshness.doubt(stale)
         self.judge_again()
@@ -272,6 +256,7 @@ class Timeline:
 
     def _on_restored(self, frames: tuple[int, ...]) -> None:
         self.freshness.restore(frames)
+        self._judge(self.freshness.objects & self._rows.keys())
 
     def _read(self, planes: LabelStack, frames: NDArray[np.intp]) -> None:
         for known, now in (

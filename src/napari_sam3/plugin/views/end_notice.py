@@ -14,7 +14,7 @@ LONG = 20.0
 
 
 class EndNotice:
-    """Says how a propagation ended, where the window is not in front or it took long.
+    """Says how a propagation ended, where the window is not in front any more or it took long.
 
     In napari's notifications, and by the window's mark in the task bar. What went wrong is said
     by others, always.
@@ -29,20 +29,25 @@ class EndNotice:
     def __init__(self, state: AppState, widget: QWidget) -> None:
         self._state, self._widget = state, widget
         self._began = 0.0
+        self._was_in_front = False
         state.events.phase.connect(self._on_phase)
 
     def _on_phase(self, phase: Phase, before: Phase) -> None:
         state = self._state
         if before is Phase.IDLE:
             self._began = perf_counter()
+            self._was_in_front = self._is_in_front()
         elif phase is Phase.IDLE and state.job_phase is Phase.TRACKING:
-            is_in_front = self._widget.window().isActiveWindow()
             took = perf_counter() - self._began
-            if not is_in_front:
-                QApplication.alert(self._widget.window())
             text = format_end(state)
-            if text and (took > LONG or not is_in_front):
+            # a window that was not looked at when it began was begun by a script
+            if text and self._was_in_front and (took > LONG or not self._is_in_front()):
                 show_info(text)
+                QApplication.alert(self._widget.window())  # nothing, where it is in front
+
+    def _is_in_front(self) -> bool:
+        window = self._widget.window()
+        return window is not None and window.isActiveWindow()
 
 
 def format_end(state: AppState) -> str:

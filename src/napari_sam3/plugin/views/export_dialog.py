@@ -26,7 +26,7 @@ from napari_sam3.plugin.controllers.tracking_controller import TrackingControlle
 from napari_sam3.plugin.io.writers import write_results
 
 YES = "✓"
-SIZE = (560, 460)
+SIZE = (680, 470)
 
 ask_file = QFileDialog.getSaveFileName
 

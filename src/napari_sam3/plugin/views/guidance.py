@@ -91,8 +91,8 @@ def guide(state: AppState) -> str:
             "Propagate goes on from there."
         )
     if not state.n_prompts and is_new and not (state.takes_text and state.texts):
-        unkept = " Results are not kept: see Project." if project.why_not else ""
-        return _ask_for_prompts(state) + unkept
+        unkept = "Results are not kept: see Project. " if project.why_not else ""
+        return unkept + _ask_for_prompts(state)
     return _format_preview(state) or _format_outcome(state)
 
 
@@ -156,6 +156,11 @@ def _format_preview(state: AppState) -> str:
         )
     if preview.empty and not preview.objects:
         return "Nothing was found there. Add a click, or draw a box round the object."
+    if preview.objects and state.has_new_prompts and state.outcome is not Outcome.NONE:
+        return (
+            "The mask is out of date; hatched is a preview of what the new prompts mean. Segment "
+            "frame keeps it, Propagate takes it to the other frames."
+        )
     if preview.objects:
         return (
             "Hatched is a preview. Not right? Add clicks, or exclude. "

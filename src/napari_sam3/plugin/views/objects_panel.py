@@ -236,9 +236,11 @@ class ObjectsPanel(QObject):
         """Follow what is painted in a layer."""
         if self._watched is not None:
             self._watched.events.labels_update.disconnect(self._on_painted)
+            self._watched.events.set_data.disconnect(self.table.note)
         self._watched = layer
         if layer is not None:
             layer.events.labels_update.connect(self._on_painted)
+            layer.events.set_data.connect(self.table.note)  # drawn anew, as after an undo
             self._objects.show(layer)
 
     def _on_divide_pressed(self) -> None:

@@ -89,6 +89,7 @@ class TimelineView(QAbstractScrollArea):
         self._across = cast(Any, self.horizontalScrollBar())
         self._down = cast(Any, self.verticalScrollBar())
         self.is_shut_down = False
+        self._is_setting_bars = False
         self._ids: tuple[int, ...] = ()
         self._picture: tuple[Any, QImage | None] = (None, None)
         self._colormap: Any = None
@@ -172,22 +173,24 @@ class TimelineView(QAbstractScrollArea):
         return max(1, self.surface.width() - HEAD)
 
     def _set_bars(self) -> None:
-        room = max(0, self.surface.height() - RULER)
-        for bar, most, page, step in (
-            (self._across, self.axis.most_offset, self.axis.width, max(1, self.axis.width // 10)),
-            (self._down, max(0, len(self._ids) * LANE - room), room, LANE),
-        ):
-            bar.blockSignals(True)
-            bar.setRange(0, most)
-            bar.setPageStep(page)
-            bar.setSingleStep(step)
-            bar.blockSignals(False)
-        self._across.blockSignals(True)
+        if self._is_setting_bars:
+            return  # a bar that appears takes room, which is told in here
+        self._is_setting_bars = True
+        for _ in range(2):
+            across, room = self.axis.width, max(0, self.surface.height() - RULER)
+            for bar, most, page, step in (
+                (self._across, self.axis.most_offset, across, max(1, across // 10)),
+                (self._down, max(0, len(self._ids) * LANE - room), room, LANE),
+            ):
+                bar.setRange(0, most)
+                bar.setPageStep(page)
+                bar.setSingleStep(step)
         self._across.setValue(self.axis.offset)
-        self._across.blockSignals(False)
+        self._is_setting_bars = False
 
     def _on_scrolled(self, _value: int) -> None:
-        self.axis.offset = self._across.value()
+        if not self._is_setting_bars:
+            self.axis.offset = self._across.value()
         self.surface.update()
 
     def resizeEvent(self, event: Any) -> None:  # noqa: N802 (Qt's name)

@@ -168,9 +168,12 @@ def draw_ruler(
         begin, end = (left + axis.x_of(f) for f in (band[0], band[1] + 1))
         painter.fillRect(QRectF(begin, 0, max(2, end - begin), place.height()), accent)
         painter.setPen(QColor("white" if accent.lightness() < 160 else "black"))
-        said = QRect(round(max(begin, left)) + 4, 0, place.width(), place.height())
-        text = f"propagate {band[0]} to {band[1]}"
-        painter.drawText(said, Qt.AlignmentFlag.AlignVCenter, text)
+        shown = max(begin, left), min(end, left + place.width())
+        room = round(shown[1] - shown[0]) - 8
+        texts = (f"propagate {band[0]} to {band[1]}", f"{band[0]} to {band[1]}")
+        fitting = (t for t in texts if painter.fontMetrics().horizontalAdvance(t) <= room)
+        said = QRect(round(shown[0]) + 4, 0, max(0, room), place.height())
+        painter.drawText(said, Qt.AlignmentFlag.AlignVCenter, next(fitting, ""))
     x = round(left + axis.x_of(frame_index + 0.5))
     painter.setPen(QPen(ink, 1))
     painter.drawLine(x, 0, x, height)

@@ -192,3 +192,19 @@ def test_the_frame_count_never_exceeds_the_video(ready, gate, qtbot):
     assert {planned for done, planned in seen if done} == {SHAPE[0]}
     assert max(done for done, _ in seen) == state.frames_done == SHAPE[0]
     assert state.steps_planned > SHAPE[0]
+@pytest.mark.parametrize("name", ["delete_results", "rescale", "choose_another_video"])
+def test_a_window_that_is_closed_after_it(make_napari_viewer, open_dock, film, gate, qtbot, name):
+    """The thread comes to its end, and nothing is raised on the way."""
+    dock = open_dock(make_napari_viewer(show=True))
+    dock.viewer.add_image(film)
+    dock.new_prompts()
+    click(dock, 30, 40)
+    begin(dock, gate, qtbot)
+    job = dock.tracking.job
+    EVENTS[name](dock, None)
+    dock.viewer.close()
+    gate.open()
+    qtbot.waitUntil(lambda: not job._run.is_running)
+    assert dock.is_shut_down
+
+

@@ -128,6 +128,8 @@ class Review:
         if not frames.size:
             return []
         signs = np.concatenate([self._signs[int(f)] for f in frames])
+        if not signs.size:
+            return []
         signs = signs[np.argsort(signs["id"], kind="stable")]
         ids, starts = np.unique(signs["id"], return_index=True)
         checked: dict[int, list[int]] = {}

@@ -93,7 +93,7 @@ def _is_within_reach(lost: TrackedObject, part: BoolArray, scale: tuple[float, f
     length = float(way @ way)
     share = min(max(float(ahead @ way) / length, 0.0), 1.0) if length else 0.0
     reach = _WAY * float(np.sqrt(lost.whole)) + 0.25 * length**0.5
-    return float(np.hypot(*(ahead - share * way))) <= reach
+    return bool(np.hypot(*(ahead - share * way)) <= reach)
 
 
 def reacquire_blob(

@@ -280,5 +280,5 @@ def test_an_id_that_a_format_does_not_hold_is_refused_before_tracking(run, tmp_p
     assert tifffile.imread(tmp_path / "out" / "labels.tif").max() == 2**31 - 1
 
 
-def _disk_full(*args):
+def _disk_full(*_args, **_options):
     raise OSError(28, "No space left on device")

@@ -51,7 +51,7 @@ def prompts():
         layer.feature_defaults = {"object": 3, "label": "include"}
         layer.selected_data = set()
     points.size = [3, 4, 5]
-    points.symbol = ["o", "x", "star"]
+    points.symbol = ["diamond", "x", "star"]
     return points, shapes
 
 

@@ -192,6 +192,8 @@ def test_the_frame_count_never_exceeds_the_video(ready, gate, qtbot):
     assert {planned for done, planned in seen if done} == {SHAPE[0]}
     assert max(done for done, _ in seen) == state.frames_done == SHAPE[0]
     assert state.steps_planned > SHAPE[0]
+
+
 @pytest.mark.parametrize("name", ["delete_results", "rescale", "choose_another_video"])
 def test_a_window_that_is_closed_after_it(make_napari_viewer, open_dock, film, gate, qtbot, name):
     """The thread comes to its end, and nothing is raised on the way."""
@@ -206,5 +208,3 @@ def test_a_window_that_is_closed_after_it(make_napari_viewer, open_dock, film, g
     gate.open()
     qtbot.waitUntil(lambda: not job._run.is_running)
     assert dock.is_shut_down
-
-

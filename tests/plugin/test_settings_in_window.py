@@ -101,6 +101,7 @@ def looked_at(monkeypatch):
 @pytest.fixture
 def ready(open_dock, film):
     dock = open_dock()
+    dock.tracking.preview.is_on = False  # previews load and prepare what they need themselves
     dock.viewer.add_image(film, name="film")
     dock.new_prompts()
     dock.prompt_panel.points.value.add([[0, 30, 40]])

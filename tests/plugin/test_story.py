@@ -134,7 +134,7 @@ def test_an_afternoon(story, tmp_path, monkeypatch):
     hands.type("r")
     y, x = middles(2)[1]
     hands.drag([(y - 17, x - 17), (y, x), (y + 17, x + 17)])
-    story.until(lambda: story.previewed() == {2})
+    story.until(lambda: 2 in story.previewed())
     hands.click(y - 17, x - 20, RIGHT)  # not the ground beside it
     story.until(lambda: not state.preview.is_working)
 

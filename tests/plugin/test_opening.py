@@ -154,5 +154,5 @@ def test_the_command_opens_a_pattern(make_napari_viewer, monkeypatch, tmp_path):
         Picture.fromarray(np.full((8, 9), value, np.uint8)).save(tmp_path / f"{name}.png")
     monkeypatch.setattr(napari, "Viewer", make_napari_viewer)
     viewer = open_window(tmp_path / "a*.png")
-    (layer,) = viewer.layers
+    layer = viewer.layers[0]
     assert [int(frame[0, 0]) for frame in layer.data] == [1, 2]

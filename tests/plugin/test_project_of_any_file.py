@@ -92,7 +92,7 @@ def test_its_project_is_offered_and_goes_on_with_the_same_layer(open_layer, work
     work(dock, dock.propagate)
     close(dock)
     dock = open_layer(tif)
-    (layer,) = dock.viewer.layers
+    layer = dock.viewer.layers[0]
     qtbot.waitUntil(lambda: bool(dock.projects.earlier))
     dock.project_opener.open_earlier()
     qtbot.waitUntil(lambda: dock.projects.project is not None)

@@ -80,7 +80,14 @@ def test_layers_made_ready_move_nothing(open_dock, open_viewer, film):
     assert (viewer.dims.current_step, viewer.dims.point, read_zoom(viewer)) == before
     assert dock.state.n_prompts == 0
     assert not dock.state.has_new_prompts
-    assert dock.state.current.axes is None  # which slice is meant is said by the first job
+
+
+def test_which_slice_is_meant_is_not_said_before_the_first_click(open_dock, open_viewer, film):
+    viewer = open_viewer()
+    viewer.add_image(np.stack([film, film]), name="film", axis_labels=("z", "t", "y", "x"))
+    dock = open_dock(viewer)
+    QApplication.processEvents()
+    assert dock.state.current.axes is None
 
 
 def test_a_video_opened_after_the_dock_is_ready_too(open_dock, film, qtbot):
@@ -171,10 +178,10 @@ def test_the_next_object_is_a_new_one_and_includes(segmented, hands):
     assert (state.object_in_hand, state.tool, state.sign) == (4, Tool.BOX, "include")
 
 
-def test_each_new_by_its_button(dock, hands):
+def test_each_new_by_its_button(dock, hands, qtbot):
     hands.press(dock.prompt_panel.each_new)
     hands.click(30, 40)
-    assert said(dock.state.points) == [(0, "include")]
+    qtbot.waitUntil(lambda: said(dock.state.points) == [(1, "include")])  # numbered by its preview
     assert "each click is an object of its own" in guide(
         AppState(video=FILM, points=dock.state.points, object_in_hand=0)
     )

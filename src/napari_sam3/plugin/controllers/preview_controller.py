@@ -40,6 +40,8 @@ REST_MS = 150
 Key = tuple[int, int]
 Read = Callable[[int], tuple[SessionController, TargetPrompts, tuple[Skipped, ...]]]
 
+_FILM_NDIM = 3
+
 
 class PreviewController(QObject):
     """Shows what is drawn on the frame on screen, as `TrackingController.segment_frame` would.
@@ -325,9 +327,10 @@ class PreviewController(QObject):
 
     def _warm_up(self, frame_index: int) -> None:
         """Load what the first click needs while the person looks for it."""
-        current = self._state.current
-        is_asked_of_axes = current is not None and current.axes is None and self._state.time_axes
-        if self._is_warm or not self._is_on or is_asked_of_axes:
+        current, video = self._state.current, self._state.video
+        # which slice or channel is meant is said by the first click, where there are several
+        is_open = current is not None and current.axes is None and video is not None
+        if self._is_warm or not self._is_on or (is_open and video.ndim > _FILM_NDIM):
             return
         self._is_warm = True
         try:

@@ -149,6 +149,7 @@ def test_model_that_can_not_be_loaded(ready, qtbot, notes, monkeypatch):
         raise ModelUnavailableError("no such model here; choose another")
 
     monkeypatch.setattr(FakeModel, "__init__", fail)
+    ready.models.choose("auto", "cpu")  # another one than is loaded
     with qtbot.waitSignal(ready.ended):
         ready.propagate()
     assert notes[-1] == ("error", "no such model here; choose another")

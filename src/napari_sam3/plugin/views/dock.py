@@ -227,6 +227,7 @@ class SegmentAndTrackWidget(QWidget):
     def _lay_out(self) -> None:
         """What is always needed stays in place; the rest folds, and scrolls where room is short."""
         column = QWidget()
+        column.setMinimumWidth(1)  # as wide as the scroll bar leaves it
         groups = QVBoxLayout(column)
         groups.setContentsMargins(0, 0, 0, 0)
         groups.setSpacing(2)

@@ -9,6 +9,7 @@ from typing import Any
 
 from napari.layers import Points, Shapes
 from psygnal import Signal
+from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Qt, QTimer, Signal as QtSignal
 
 from napari_sam3.errors import MissingPromptError, Sam3Error
@@ -353,7 +354,7 @@ class PreviewController(QObject):
             after, self._after = self._after, []
             for one in after:
                 one()
-            if not self._is_closed:  # else Qt may have ended the timers
+            if not self._is_closed and isalive(self):  # else Qt may have ended the timers
                 self._notice.stop()
                 if self._is_due:
                     self._ask()

@@ -330,8 +330,10 @@ class PreviewController(QObject):
         """Load what the first click needs while the person looks for it."""
         current, video = self._state.current, self._state.video
         # which slice or channel is meant is said by the first click, where there are several
-        is_open = current is not None and current.axes is None and video is not None
-        if self._is_warm or not self._is_on or (is_open and video.ndim > _FILM_NDIM):
+        is_settled = current is not None and current.axes is not None
+        if self._is_warm or not self._is_on or video is None:
+            return
+        if video.ndim > _FILM_NDIM and not is_settled:
             return
         self._is_warm = True
         try:

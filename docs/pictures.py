@@ -16,16 +16,21 @@ from pathlib import Path
 
 import napari
 import numpy as np
+from napari.layers import Tracks
 from PIL import Image
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QScrollArea, QWidget
+
+from napari_sam3 import attach
+from napari_sam3.samples import sample_paths
 
 IMAGES = Path(__file__).parent / "images"
 SIZE = 1280, 800
 FILM_WIDTH = 800
 CELLS = (110, 225), (140, 500)
 """(y, x) of two cells on the frame in the middle."""
+DIVIDES_AT = 40
 
 
 class Camera:
@@ -53,6 +58,15 @@ class Camera:
             QTest.qWait(200)
             if films:
                 self.take()
+
+    def keep(self, name: str, of: QWidget | None = None) -> None:
+        """Write a picture of the window, or of a part of it."""
+        picture = self.picture()
+        if of is not None:
+            corner, room = of.mapTo(of.window(), QPoint(0, 0)), of.size()
+            box = corner.x(), corner.y(), corner.x() + room.width(), corner.y() + room.height()
+            picture = picture.crop(box)
+        picture.save(IMAGES / name, optimize=True)
 
     def save(self, path: Path) -> None:
         """Write the film."""
@@ -90,12 +104,61 @@ def main() -> None:
     camera.wait(lambda: state.is_idle, films=True)
     camera.wait(lambda: not dock.review.is_looking)
     camera.take(5)
-    camera.picture().save(IMAGES / "window.png", optimize=True)
+    camera.keep("window.png")
     for frame_index in range(0, viewer.dims.range[0].stop.__int__(), 4):
         viewer.dims.set_current_step(0, frame_index)
         camera.take()
     camera.save(IMAGES / "window.gif")
+
+    # a division, in the dock and as tracks
+    viewer.dims.set_current_step(0, DIVIDES_AT)
+    state.object_in_hand = 1
+    objects = dock.objects_panel
+    objects.divide([7, 8])
+    objects.show_tracks()
+    camera.wait(lambda: any(isinstance(one, Tracks) for one in viewer.layers))
+    objects.fields.more.expand(animate=False)
+    camera.keep("objects.png")
+    objects.fields.more.collapse(animate=False)
+
+    # models and settings
+    dock.video_panel.group.expand(animate=False)
+    dock.settings_panel.group.expand(animate=False)
+    QTest.qWait(500)  # laid out
+    scroll_bar = dock.findChild(QScrollArea).verticalScrollBar()
+    scroll_bar.setValue(scroll_bar.maximum())
+    camera.keep("models.png", of=dock)
+    folder = dock.projects.project.folder
     dock.shut_down()
+    viewer.close()
+    QApplication.processEvents()
+
+    # the same work, opened again
+    viewer = napari.Viewer(show_welcome_screen=False)
+    viewer.window.resize(*SIZE)
+    camera = Camera(viewer)
+    viewer.open(str(folder), plugin="napari-sam3")
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sam3")
+    camera.wait(lambda: dock.projects.project is not None and len(dock.objects_panel.list.rows) > 1)
+    dock.history_list.group.collapse(animate=False)
+    dock.project_panel.group.expand(animate=False)
+    QTest.qWait(2000)
+    camera.keep("project.png")
+    dock.shut_down()
+    viewer.close()
+    QApplication.processEvents()
+
+    # a script's session
+    viewer = napari.Viewer(show_welcome_screen=False)
+    viewer.window.resize(*SIZE)
+    camera = Camera(viewer)
+    (layer,) = viewer.open(str(sample_paths().video), plugin="napari-sam3")
+    with attach(viewer, layer) as work:
+        work.add_prompt(0, points=[[343, 406]])
+        work.add_prompt(0, box=[368, 247, 442, 305])
+        work.propagate(on_frame=lambda result: result.frame_index < 11)
+        viewer.dims.set_current_step(0, 8)
+        camera.keep("script.png")
     viewer.close()
     QApplication.processEvents()
 

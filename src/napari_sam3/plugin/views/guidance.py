@@ -188,7 +188,8 @@ def _format_outcome(state: AppState) -> str:
         missed = f"{_format_missed(state)} " if state.missed else ""
         return (
             f"{missed}{_count(state.frames_done)} done, in the layer '{state.results_name}'. "
-            "Wrong somewhere? Go there, correct it by clicks or with the brush, propagate again."
+            "Wrong somewhere? Go there, correct it by clicks or with the brush, then press "
+            "From here."
         )
     if state.outcome is Outcome.STOPPED and not state.results_name:
         return "Stopped before the first frame."

@@ -3,9 +3,10 @@
 usage: python benchmarks/timeline.py [lanes] [frames]   (with a screen, or by xvfb-run)
 
 200 lanes of 100,000 frames by default, all noted in a `LabelStack`, one with a correction that made
-much of it out of date. Every picture is drawn, into memory, before the next one is asked for (a
-screen may leave out what comes too fast, and then nothing is measured); beside the rate stands what the window's thread worked for a picture, which hangs less on
-who else uses the machine. The last line is of results that come in, three frames between two looks.
+much of it out of date. Every picture is drawn, into memory, before the next one is asked for: a
+screen may leave out what comes too fast, and then nothing is measured. Beside the rate stands what
+the window's thread worked for a picture, which hangs less on who else uses the machine. The last
+line is of results that come in, three frames between two looks.
 """
 
 from __future__ import annotations

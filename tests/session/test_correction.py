@@ -296,12 +296,3 @@ def test_the_embedded_model_is_followed_until_it_agrees_with_what_was_shown(blob
         for frame in range(40):
             assert np.array_equal(session.result(frame).objects[2].mask, before[frame][2].mask)
         assert session.stale_frames == {1: (range(1, 10),)}
-
-
-def test_frames_that_are_stale_of_no_object():
-    stale = StaleFrames()
-    stale.add(1, range(3, 5))
-    stale.add(2, range(4, 8))
-    assert stale.without(range(10)) == (range(3), range(8, 10))
-    assert stale.without(range(4, 6)) == ()
-    assert stale.without(range(8, 12)) == (range(8, 12),)

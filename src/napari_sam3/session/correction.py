@@ -44,8 +44,6 @@ class Correction(Propagation):
     ----------
     objects : frozenset of int
         Those that are followed; no other is touched.
-    settled : list of range
-        Frames (with step 1) round what was given that are what they would become.
     """
 
     def __init__(
@@ -60,7 +58,6 @@ class Correction(Propagation):
         self._reaches = reaches
         self._n_same: dict[int, int] = {}
         self._step = 1
-        self.settled: list[range] = []
 
     @property
     def step(self) -> int:
@@ -105,7 +102,6 @@ class Correction(Propagation):
         frames = reach.pop(obj_id)
         low, high = sorted((frames[0], frames[-1]))
         self._state.stale.discard(obj_id, range(low, high + 1))
-        self.settled.append(range(low, high + 1))
 
 
 def is_same(one: ObjectMask, other: ObjectMask) -> bool:

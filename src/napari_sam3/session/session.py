@@ -465,10 +465,6 @@ class VideoSession:
         """
         return self._state.stale.of_all()
 
-    def fresh_within(self, frames: range) -> tuple[range, ...]:
-        """Those of some frames (with step 1) that are stale of no object."""
-        return self._state.stale.without(frames)
-
     def _begin(self, make: Callable[[], _AnyPropagation]) -> _AnyPropagation:
         if not self._state.prompted_frames:
             raise MissingPromptError(

@@ -83,14 +83,6 @@ class StaleFrames:
         """Whether a frame is one of them."""
         return any(frame_index in one for one in self.of(obj_id))
 
-    def without(self, frames: range) -> tuple[range, ...]:
-        """Those of some frames (with step 1) that are none of these, of no object."""
-        parts, first = [], frames.start
-        for one in sorted((r for ranges in self.of_all().values() for r in ranges), key=min):
-            parts.append(range(first, min(one.start, frames.stop)))
-            first = max(first, one.stop)
-        return tuple(part for part in (*parts, range(first, frames.stop)) if part)
-
     def add(self, obj_id: int, frames: range) -> None:
         """Take in frames (with step 1)."""
         merged: list[range] = []

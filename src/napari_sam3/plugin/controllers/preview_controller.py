@@ -100,7 +100,7 @@ class PreviewController(QObject):
         self._shown: dict[Key, tuple[LayerPrompt, ObjectMask | None]] = {}
         self._run: Run | None = None
         self._after: list[Callable[[], object]] = []  # when the thread has ended
-        self._is_due = self._is_asked = self._is_warm = False
+        self._is_due = self._is_asked = self._is_warm = self._is_undrawn = False
         self._n_skipped = 0
         self._pace = _Pace()
         self._watched: list[Any] = []
@@ -305,7 +305,10 @@ class PreviewController(QObject):
         self._n_skipped = len(skipped)
         status = replace(self._status(), failure=reason)
         if all(key in self._shown for key in new):
-            self._say(status)
+            if self._is_undrawn and new:
+                self._present(frame_index)
+            else:
+                self._say(status)
             if not new:
                 self._warm_up(frame_index)
             return
@@ -375,12 +378,19 @@ class PreviewController(QObject):
         self._pace.note(result.frame_index, seconds)
         session = self._session
         is_there = session is not None and session.setup.image_layer in self._viewer.layers
-        if self._is_due or self._is_asked or self._is_soon or not is_there:
-            return  # something newer is to be shown
+        if not is_there:
+            return
         self._shown.update({key: (p, result.objects.get(key[1])) for key, p in prompts.items()})
-        self._draw(result.frame_index)
+        if self._is_due or self._is_asked or self._is_soon:
+            self._is_undrawn = True  # the next look keeps what holds still, and asks for the rest
+            return
+        self._present(result.frame_index)
+
+    def _present(self, frame_index: int) -> None:
+        self._is_undrawn = False
+        self._draw(frame_index)
         self._say(replace(self._status(), failure="", is_working=False))
-        self.shown.emit(result.frame_index)
+        self.shown.emit(frame_index)
 
     def _fail(self, error: Sam3Error) -> None:
         if isinstance(error.__cause__, MissingPromptError):

@@ -381,6 +381,7 @@ class PreviewController(QObject):
         if not is_there:
             return
         self._shown.update({key: (p, result.objects.get(key[1])) for key, p in prompts.items()})
+        self._notice.stop()
         if self._is_due or self._is_asked or self._is_soon:
             self._is_undrawn = True  # the next look keeps what holds still, and asks for the rest
             return

@@ -81,7 +81,7 @@ begun, is_cancelled = threading.Event(), threading.Event()
 def step_that_takes_long_to_come_out(self, *args):
     begun.set()
     is_cancelled.wait()
-    sum(range(50_000_000))
+    sum(range(20_000_000))
     Path({str(tmp_path / "came out")!r}).touch()
     return step(self, *args)
 

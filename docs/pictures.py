@@ -13,6 +13,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import napari
 import numpy as np
@@ -74,13 +75,26 @@ class Camera:
         few[0].save(path, save_all=True, append_images=few[1:], duration=350, loop=0, optimize=True)
 
 
+def open_window() -> tuple[napari.Viewer, Camera]:
+    """Open an empty window, and a camera on it."""
+    viewer = napari.Viewer(show_welcome_screen=False)
+    viewer.window.resize(*SIZE)
+    return viewer, Camera(viewer)
+
+
+def close_window(viewer: napari.Viewer, dock: Any = None) -> None:
+    """End the work and close the window."""
+    if dock is not None:
+        dock.shut_down()
+    viewer.close()
+    QApplication.processEvents()
+
+
 def main() -> None:
     """Make them all."""
     os.environ["NAPARI_SAM3_PROJECTS"] = tempfile.mkdtemp()
-    viewer = napari.Viewer(show_welcome_screen=False)
-    viewer.window.resize(*SIZE)
+    viewer, camera = open_window()
     viewer.open_sample("napari-sam3", "dividing_cells")
-    camera = Camera(viewer)
     camera.take(3)
     _, dock = viewer.window.add_plugin_dock_widget("napari-sam3")
     state, canvas = dock.state, viewer.window._qt_viewer.canvas.native
@@ -105,7 +119,7 @@ def main() -> None:
     camera.wait(lambda: not dock.review.is_looking)
     camera.take(5)
     camera.keep("window.png")
-    for frame_index in range(0, viewer.dims.range[0].stop.__int__(), 4):
+    for frame_index in range(0, int(viewer.dims.range[0].stop), 4):
         viewer.dims.set_current_step(0, frame_index)
         camera.take()
     camera.save(IMAGES / "window.gif")
@@ -129,14 +143,10 @@ def main() -> None:
     scroll_bar.setValue(scroll_bar.maximum())
     camera.keep("models.png", of=dock)
     folder = dock.projects.project.folder
-    dock.shut_down()
-    viewer.close()
-    QApplication.processEvents()
+    close_window(viewer, dock)
 
     # the same work, opened again
-    viewer = napari.Viewer(show_welcome_screen=False)
-    viewer.window.resize(*SIZE)
-    camera = Camera(viewer)
+    viewer, camera = open_window()
     viewer.open(str(folder), plugin="napari-sam3")
     _, dock = viewer.window.add_plugin_dock_widget("napari-sam3")
     camera.wait(lambda: dock.projects.project is not None and len(dock.objects_panel.list.rows) > 1)
@@ -144,14 +154,10 @@ def main() -> None:
     dock.project_panel.group.expand(animate=False)
     QTest.qWait(2000)
     camera.keep("project.png")
-    dock.shut_down()
-    viewer.close()
-    QApplication.processEvents()
+    close_window(viewer, dock)
 
     # a script's session
-    viewer = napari.Viewer(show_welcome_screen=False)
-    viewer.window.resize(*SIZE)
-    camera = Camera(viewer)
+    viewer, camera = open_window()
     (layer,) = viewer.open(str(sample_paths().video), plugin="napari-sam3")
     with attach(viewer, layer) as work:
         work.add_prompt(0, points=[[343, 406]])
@@ -159,8 +165,7 @@ def main() -> None:
         work.propagate(on_frame=lambda result: result.frame_index < 11)
         viewer.dims.set_current_step(0, 8)
         camera.keep("script.png")
-    viewer.close()
-    QApplication.processEvents()
+    close_window(viewer)
 
 
 if __name__ == "__main__":

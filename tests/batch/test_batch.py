@@ -219,17 +219,22 @@ def test_the_row_of_a_film_that_breaks_off_tells_what_is_kept(
 
 
 ORPHAN = """
-import os, sys
+import sys, threading
 from pathlib import Path
 from napari_sam3.batch import worker
 from napari_sam3.models.fake import FakeTracker
 
-step, parent = FakeTracker.step, os.getppid()
+hear, alone = worker._hear, threading.Event()
+def hear_the_end(*args):
+    hear(*args)
+    alone.set()
+worker._hear = hear_the_end
+
+step = FakeTracker.step
 def wait(self, source, target, *args):
     if target == 2:
         Path(sys.argv[1]).touch()
-        while os.getppid() == parent:
-            pass
+        alone.wait()
     return step(self, source, target, *args)
 FakeTracker.step = wait
 worker.main()

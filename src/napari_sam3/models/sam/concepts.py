@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
+from napari_sam3.checkpoint import Checkpoint
 from napari_sam3.models.base import TrackedFrame, VideoTracker
 from napari_sam3.models.sam.concept_prompt import ConceptPrompt, Tokenizer, encode_concept
 from napari_sam3.models.sam.concept_track import ConceptTrack, Detector, new_session
@@ -86,6 +87,14 @@ class ConceptTracker:
                 for logits, score in zip(cleaned, found["scores"].tolist(), strict=True)
             ]
         return [m for m in masks if m is not None]
+
+    def checkpoint(self, frame_index: int, step: int) -> Checkpoint | None:
+        """Of objects that were pointed at; what a concept finds is in upstream's own session.
+
+        That holds more than can be told from outside: where something is looked for all is computed
+        again.
+        """
+        return None if self._searches else self._objects.checkpoint(frame_index, step)
 
     def prefetch(self, frame_index: int) -> None:
         """Get ready for prompts on a frame, while nobody works; returns at once."""

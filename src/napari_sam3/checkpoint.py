@@ -67,7 +67,7 @@ class Checkpoint:
             If it is larger than `MOST_BYTES`.
         """
         arrays = {
-            name: np.ascontiguousarray(array, _DTYPES[array.dtype.name])
+            name: np.asarray(array, _DTYPES[array.dtype.name])
             for name, array in self.arrays.items()
         }
         told = [[name, a.dtype.name, list(a.shape)] for name, a in arrays.items()]

@@ -129,6 +129,13 @@ def test_one_that_is_ahead_of_the_frames_on_disk_is_passed_over(tmp_path, often,
     assert min(steps)[0] == 8
 
 
+def test_a_run_that_came_to_its_end_was_not_cancelled():
+    with told(*TWO) as session:
+        propagation = session.propagate()
+        assert len(list(propagation)) == T
+        assert not propagation.is_cancelled
+
+
 def test_a_run_that_is_stopped_has_nothing_to_compute_again(tmp_path, steps):
     folder = tmp_path / "a.sam3"
     with Project.create(folder, None, SHAPE) as project, told(*TWO) as session:

@@ -15,7 +15,7 @@ from napari_sam3.models.registry import load_model
 from napari_sam3.projects.project import Project
 from napari_sam3.projects.run_progress import still_stale
 from napari_sam3.session.propagation import Propagation
-from napari_sam3.session.recovery import Recover
+from napari_sam3.session.recovery import Recover, check_recover
 from napari_sam3.session.session import VideoSession
 from napari_sam3.session.session_prompts import restore_prompts
 from napari_sam3.values import Direction, FrameResult, ObjectMask
@@ -124,7 +124,7 @@ def continue_run(project: Project, session: VideoSession) -> Propagation:
 def keep_checkpoints(project: Project, session: VideoSession, recover: Recover = "exact") -> None:
     """Have a session's checkpoints kept in a project, and taken from there."""
     session.recovery.keeper = project.checkpoints
-    session.recovery.mode = recover
+    session.recovery.mode = check_recover(recover)
 
 
 class ProjectSession:

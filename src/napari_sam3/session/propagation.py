@@ -72,9 +72,7 @@ class Propagation(Iterator[FrameResult]):
         while True:
             with self._lock:
                 if self.is_finished:
-                    if self.is_cancelled:
-                        self._take_checkpoint(is_last=True)
-                    self._end()
+                    self._stop()
                     raise StopIteration
                 try:
                     result = self._advance()
@@ -148,8 +146,16 @@ class Propagation(Iterator[FrameResult]):
         self.is_cancelled = True
 
     def close(self) -> None:
-        """End now; what was given stays."""
+        """End now; what was given stays. Waits for a frame that another thread computes."""
         self.cancel()
+        with self._lock:
+            self._stop()
+
+    def _stop(self) -> None:
+        """End, and keep what the tracker remembers where frames are left."""
+        if self._left:
+            self._take_checkpoint(is_last=True)
+        self._end()
 
     def _end(self) -> None:
         self._left.clear()

@@ -11,21 +11,18 @@ which is near and not the same, and is noted.
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from napari_sam3.checkpoint import Checkpoint
-from napari_sam3.errors import CheckpointError
+from napari_sam3.errors import CheckpointError, RequestError
 from napari_sam3.models.base import VideoTracker
 from napari_sam3.session.session_state import SessionState
 from napari_sam3.values import Frames, Journal, Keyframe, ObjectMask
-
-logger = logging.getLogger(__name__)
 
 EVERY = 64
 """Frames between two checkpoints: those on multiples of it."""
@@ -35,6 +32,19 @@ FARTHEST = 256
 
 Recover = Literal["exact", "quick"]
 """Whether to compute frames again for an exact result, or to go on from what was shown."""
+
+
+def check_recover(recover: Recover) -> Recover:
+    """Make sure that it is one of the ways to go on.
+
+    Raises
+    ------
+    RequestError
+        If it is not.
+    """
+    if recover not in get_args(Recover):
+        raise RequestError(f"recover is {recover!r}; say one of {', '.join(get_args(Recover))}")
+    return recover
 
 
 class CheckpointKeeper(Protocol):
@@ -230,7 +240,6 @@ class Recovery:
         return self._digests[keyframe]
 
     def _tell(self, why: str) -> None:
-        logger.warning("a checkpoint can't be used: %s", why)
         if self.keeper is not None:
             self.keeper.tell(
                 f"a checkpoint can't be used ({why}); what it would have saved is computed again"

@@ -129,6 +129,10 @@ class ConceptTracker:
         yield from self._begin(searches, journal, frames)
         identities = self._identities
         identities.follow(searches, journal)
+        for search in searches:
+            track = search.serving(frames.step, frames[0])
+            if track.step == frames.step:
+                identities.name_again(track, frames[0])
         pointed_at = {
             obj_id: keyframes
             for obj_id, keyframes in journal.objects.items()

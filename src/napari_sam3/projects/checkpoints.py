@@ -32,6 +32,11 @@ class CheckpointFiles:
         Says whether anything may be written there still.
     note_nearly : callable
         Takes note of a frame at which a run went on from what was shown.
+
+    Attributes
+    ----------
+    problems : list of str
+        What could not be read, used or kept, a sentence each.
     """
 
     def __init__(
@@ -39,6 +44,7 @@ class CheckpointFiles:
     ) -> None:
         self.folder = folder
         self.problems: list[str] = []
+        self._untold: list[str] = []
         self._is_writable = is_writable
         self._note_nearly = note_nearly
         self._writer: threading.Thread | None = None
@@ -91,12 +97,23 @@ class CheckpointFiles:
         """Say it, once."""
         if problem not in self.problems:
             self.problems.append(problem)
+            self._untold.append(problem)
             logger.warning("%s: %s", self.folder, problem)
 
     def note_nearly(self, frame_index: int) -> None:
         """Have it noted of the run, where that can be."""
+        self._untold.append(
+            f"at frame {frame_index} the run went on from what was shown, for its own state is not "
+            "kept or too far back: from there on results may not be the same as of a run that was "
+            "never stopped"
+        )
         if self._is_writable():
             self._note_nearly(frame_index)
+
+    def take_untold(self) -> list[str]:
+        """What a person at a window has not been told yet, a sentence each."""
+        untold, self._untold = self._untold, []
+        return untold
 
     def flush(self) -> None:
         """Wait until what is to be kept is on disk."""

@@ -311,6 +311,17 @@ def test_a_damaged_file_is_told_and_not_used(tmp_path, often, content):
     assert rest == rest_of(whole, range(15, T))
 
 
+def test_killed_between_two_files_there_is_the_one_before(tmp_path, often, steps):
+    stop_after(tmp_path / "a.sam3", told(*TWO), 15)
+    (tmp_path / "a.sam3" / NEWEST).unlink()
+    (tmp_path / "a.sam3" / ".checkpoint-0123456789abcdef.bin").write_bytes(b"half")
+    steps.clear()
+    _, problems, _ = go_on(tmp_path / "a.sam3")
+    assert problems == []
+    assert min(steps)[0] == 8
+    assert not list((tmp_path / "a.sam3").glob(".checkpoint*"))
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
 def test_a_link_in_its_place_is_not_followed(tmp_path, often):
     folder, elsewhere = tmp_path / "a.sam3", tmp_path / "elsewhere"

@@ -141,9 +141,9 @@ class Recovery:
 
     def refuse(self, error: CheckpointError) -> bool:
         """Let go of the checkpoint that a tracker could not read; whether there was one."""
-        if self._given is None or self._earlier is None:
+        if self._given is None:
             return False
-        self._earlier.remove(self._given)
+        self._earlier = [c for c in self._kept() if c is not self._given]
         self._given = None
         self._tell(str(error))
         return True
@@ -168,6 +168,8 @@ class Recovery:
         if of in self._own:
             return
         self._own = [*self._own[-1:], of]
+        if len(self._own) == 2:
+            self._earlier = []  # these are nearer, and the tracker still has them: give memory back
         self.keeper.keep(Checkpoint(frame_index, {"of": of, "state": made.header}, made.arrays))
 
     # -------------------------------------------------- which one is of what

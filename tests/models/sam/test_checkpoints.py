@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -11,13 +12,19 @@ import torch
 from napari_sam3.checkpoint import Checkpoint
 from napari_sam3.errors import CheckpointError
 from napari_sam3.models.sam.bank import Bank, Reach
-from napari_sam3.models.sam.network import Memory
+from napari_sam3.models.sam.load import load_sam
+from napari_sam3.models.sam.network import Memory, TrackerNetwork
 from napari_sam3.models.saved_states import StateReader, StateWriter
+from napari_sam3.projects import Project, ProjectSession, continue_run, open_session
+from napari_sam3.session import recovery
+from napari_sam3.session.session import VideoSession
 from napari_sam3.values import Journal
-from tests.conftest import CENTRES, make_disc_film
+from tests.conftest import CENTRES, disc_mask, make_disc_film
 from tests.models.sam import tiny
 from tests.models.sam.bare import Ours
+from tests.models.sam.concept_kit import make_film, make_seeing
 from tests.models.sam.test_known import watch
+from tests.models.sam.words import save_tokenizer
 from tests.sweeps import sweep
 
 N_FRAMES = 24
@@ -143,3 +150,81 @@ def test_a_bank_is_what_it_was(dtype):
         for one, other in zip(memory, again.recent[index], strict=True):
             assert (one is None) == (other is None)
             assert one is None or (one.dtype == other.dtype and torch.equal(one, other))
+
+
+def stop_and_go_on(folder, model, film, say, stop_at, n_frames):
+    """Frames of a run that is never stopped, those of one in a project that was, and its notes."""
+    with VideoSession(film, model) as session:
+        say(session)
+        whole = list(session.propagate("forward", 0, n_frames))
+    with (
+        Project.create(folder, None, film.shape[:3]) as project,
+        VideoSession(film, model) as session,
+    ):
+        say(session)
+        kept = ProjectSession(project, session)
+        kept.save_prompts()
+        propagation = kept.propagate("forward", 0, n_frames)
+        for _, result in zip(range(stop_at), propagation, strict=False):
+            kept.keep(result)
+    with Project.open(folder) as project, open_session(project, model, video=film) as session:
+        rest = list(continue_run(project, session))
+        assert project.checkpoints.problems == []
+        assert project.run.nearly == ()
+    assert [r.frame_index for r in rest] == list(range(stop_at, n_frames))
+    return whole[stop_at:], rest
+
+
+def assert_equal(whole, rest):
+    for one, other in zip(whole, rest, strict=True):
+        assert one.objects.keys() == other.objects.keys(), one.frame_index
+        for obj_id, mask in one.objects.items():
+            assert np.array_equal(mask.mask, other.objects[obj_id].mask)
+            assert mask.score == other.objects[obj_id].score
+
+
+def test_a_project_with_sam_goes_on_to_the_pixel(film, tmp_path, monkeypatch):
+    """Clicks, a correction of what was tracked, a painted mask: with what JSON keeps of them."""
+    monkeypatch.setattr(recovery, "EVERY", 8)
+    with closing(load_sam(tiny.save(tiny.make_sam2(), tmp_path / "tiny"), "cpu")) as model:
+
+        def say(session):
+            session.add_prompt(0, points=[CENTRES[1]], obj_id=1)
+            list(session.propagate("forward", 0, 6))
+            session.add_prompt(5, points=[[50.5, 52.25]], obj_id=1)
+            session.add_prompt(3, mask=disc_mask(3, 2), obj_id=2)
+
+        followed = count_followed(monkeypatch)
+        whole, rest = stop_and_go_on(tmp_path / "a.sam3", model, film, say, 19, N_FRAMES)
+    assert_equal(whole, rest)
+    assert any(r.objects for r in rest)
+    again = followed[-2 * (N_FRAMES - 17) :]  # two objects from the checkpoint at 16 on
+    assert sorted(set(again)) == list(range(17, N_FRAMES))
+
+
+def count_followed(monkeypatch):
+    """Frames that an object was followed on, by the order."""
+    frames = []
+    follow_on = TrackerNetwork.follow
+
+    def counted(self, view, pasts, **kwargs):
+        frames.extend([view.frame_index] * len(pasts))
+        return follow_on(self, view, pasts, **kwargs)
+
+    monkeypatch.setattr(TrackerNetwork, "follow", counted)
+    return frames
+
+
+def test_a_project_with_a_text_goes_on_to_the_pixel(tmp_path):
+    """Without a checkpoint: the way is computed again, and what was found on it has its ids."""
+    film = make_film(10)
+    folder = save_tokenizer(tiny.save(make_seeing(film), tmp_path / "tiny"))
+    with closing(load_sam(folder, "cpu")) as model:
+
+        def say(session):
+            session.add_prompt(0, text="dog")
+            session.add_prompt(1, points=[[60, 45]])
+
+        whole, rest = stop_and_go_on(tmp_path / "a.sam3", model, film, say, 6, 10)
+    assert_equal(whole, rest)
+    assert any(r.objects for r in rest)

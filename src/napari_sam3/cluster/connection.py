@@ -1,0 +1,250 @@
+"""A scheduler of Dask's, as a person names it: which workers it has, and a place on one of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Collection
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
+
+from napari_sam3.cluster.addresses import check_address
+from napari_sam3.cluster.errand import errand
+from napari_sam3.cluster.link import Link
+from napari_sam3.cluster.wire import encode
+from napari_sam3.errors import ComputeError, NoWorkerError, SchedulerLostError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+RESOURCE = "SAM3"
+"""What a worker must be started with: `--resources SAM3=1`."""
+
+PATIENCE = 30.0
+"""Seconds without any answer after which somebody is taken for dead."""
+
+_ANSWER = 10.0
+_BUSY = 5.0
+_START = 60.0
+_HOST = "napari_sam3.cluster.host:TrackingHost"
+
+
+class Connection:
+    """The way to a scheduler; made when it is first needed, and anew when it was lost.
+
+    Parameters
+    ----------
+    address : str
+        As `check_address` takes it.
+    insecure : bool
+        Whether a person insists on an address that is not encrypted.
+    security : distributed.Security, optional
+        Certificates; what Dask's configuration says if left out.
+    patience : float
+        Seconds without an answer after which a worker is taken for dead.
+    lease : int
+        Seconds after which a worker gives back what belongs to a client that does not call.
+
+    Raises
+    ------
+    ComputeError, InsecureAddressError
+        If it is no address to speak to.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        insecure: bool = False,
+        security: Any = None,
+        patience: float = PATIENCE,
+        lease: int = 900,
+    ) -> None:
+        self.address = check_address(address, insecure=insecure)
+        self.patience, self.lease = patience, lease
+        self._security = security
+        self._client: Client | None = None
+        self._lock = threading.RLock()
+
+    @property
+    def client(self) -> Client:
+        """Dask's client.
+
+        Raises
+        ------
+        SchedulerLostError
+            If the scheduler does not answer.
+        """
+        with self._lock:
+            if self._client is not None and self._client.status != "running":
+                self.close()
+            if self._client is None:
+                self._client = self._connect()
+            return self._client
+
+    def _connect(self) -> Client:
+        from distributed import Client
+
+        security = self._security
+        if security is None and self.address.startswith("tls://"):
+            security = _configured_security(self.address)
+        try:
+            return Client(
+                self.address,
+                timeout=_ANSWER,
+                set_as_default=False,
+                direct_to_workers=False,
+                security=security,
+                name="napari-sam3",
+            )
+        except (OSError, ValueError) as exc:  # refused, not found, another certificate, too late
+            raise self._lost(exc) from exc
+
+    def _lost(self, reason: object = "") -> SchedulerLostError:
+        why = f" ({' '.join(str(reason).split())[:200]})" if str(reason) else ""
+        return SchedulerLostError(
+            f"the scheduler {self.address} does not answer{why}; what came before stays. Is it "
+            "running, and is the tunnel to it open? Then try again"
+        )
+
+    def workers(self) -> dict[str, Any]:
+        """What the scheduler knows of each worker now, by address.
+
+        Raises
+        ------
+        SchedulerLostError
+            If the scheduler does not answer.
+        """
+        client = self.client
+        try:
+            told = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=_ANSWER)
+        except Exception as exc:  # whatever Dask says here, the scheduler has not answered
+            self.close()
+            raise self._lost(exc) from exc
+        workers: dict[str, Any] = told["workers"]
+        return workers
+
+    def place(self, avoid: Collection[str] = ()) -> Link:
+        """Find a worker with room, and begin on it.
+
+        Parameters
+        ----------
+        avoid : collection of str
+            Addresses of workers that were lost.
+
+        Raises
+        ------
+        NoWorkerError
+            If there is none, or none is free; it says how many there are.
+        OtherVersionError
+            If the worker runs another release.
+        SchedulerLostError
+            If the scheduler does not answer.
+        """
+        all_workers = self.workers()
+        fit = [a for a, told in all_workers.items() if told.get("resources", {}).get(RESOURCE)]
+        if not fit:
+            raise NoWorkerError(
+                f"the scheduler {self.address} has {_count(len(all_workers))}"
+                + (f", none with the resource {RESOURCE}" if all_workers else "")
+                + f"; start one by: dask worker {self.address} --nthreads 1 --resources "
+                f"{RESOURCE}=1 --no-nanny"
+            )
+        free = [a for a in fit if a not in avoid]
+        full = 0
+        while free:
+            link = self._begin_on(free, len(fit))
+            facts = link.hello()
+            if facts["sessions"] < facts["most_sessions"]:
+                return link
+            link.let_go()
+            free.remove(link.worker)
+            full += 1
+        raise NoWorkerError(
+            f"the scheduler {self.address} has {_count(len(fit))}, none free: "
+            + (f"{full} with all the sessions that they may have" if full else "they were lost")
+            + "; try again when a session is closed, or have more workers started"
+        )
+
+    def _begin_on(self, workers: list[str], n_all: int) -> Link:
+        from distributed import wait
+
+        client = self.client
+        order = encode({"lease": self.lease})
+        future = client.submit(
+            errand(_HOST),
+            order,
+            key=f"napari-sam3-session-{uuid.uuid4().hex}",
+            actor=True,
+            workers=workers,
+            allow_other_workers=False,
+            resources={RESOURCE: 1},
+            pure=False,
+        )
+        began = time.monotonic()
+        while future.status == "pending":
+            with suppress(TimeoutError):
+                wait(future, timeout=_BUSY)
+                break
+            if client.status != "running":
+                raise self._lost()
+            busy = [a for a, keys in client.processing(workers).items() if set(keys) - {future.key}]
+            waited = time.monotonic() - began
+            if len(busy) == len(workers) or waited > _START:
+                future.cancel()
+                raise NoWorkerError(
+                    f"the scheduler {self.address} has {_count(n_all)}, none free: {len(busy)} at "
+                    f"work, no answer in {waited:.0f} s. Try again later, or have more started"
+                )
+        if future.status != "finished":
+            raise _refusal(future)
+        (holders,) = client.who_has([future]).values()
+        if not holders:
+            raise NoWorkerError("the worker was lost as it began; try again")
+        return Link(client, future, holders[0], self.patience, self.lease)
+
+    def close(self) -> None:
+        """End it; a later call makes it anew."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            with suppress(Exception):  # it was lost before, and says so in many ways
+                client.close(timeout=1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Connection to {self.address}>"
+
+
+def _count(number: int) -> str:
+    return "1 worker" if number == 1 else f"{number or 'no'} workers"
+
+
+def _refusal(future: Any) -> ComputeError:
+    """Why a worker did not begin."""
+    error = future.exception() if future.status == "error" else None
+    if isinstance(error, ImportError):
+        return ComputeError(
+            f"napari-sam3 is not installed on the worker ({error}); install the same release there"
+        )
+    return ComputeError(f"the worker did not begin: {type(error).__name__}: {error}")
+
+
+def _configured_security(address: str) -> Any:
+    """The certificates that Dask's configuration names."""
+    from distributed import Security
+
+    security = Security(require_encryption=True)
+    if not (security.tls_ca_file and security.tls_client_cert and security.tls_client_key):
+        raise ComputeError(
+            f"{address} wants certificates, and Dask's configuration names none: set "
+            "distributed.comm.tls.ca-file, .client.cert and .client.key, as the guide on "
+            "computing elsewhere says"
+        )
+    return security

@@ -1,0 +1,90 @@
+"""The fake model, slower: loaded into the workers of the tests, by name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from napari_sam3.models.base import Capabilities
+from napari_sam3.models.fake import FakeModel, FakeTracker
+from napari_sam3.models.registry import ModelEntry, register_model
+from napari_sam3.values import Concept
+
+_DOG = Concept("dog")
+
+
+class _SlowTracker(FakeTracker):
+    def step(self, source, target, states, fixed):
+        time.sleep(self.model.pause)
+        return super().step(source, target, states, fixed)
+
+
+class SlowModel(FakeModel):
+    """A frame takes a while."""
+
+    name = "slow"
+    pause = 0.05
+
+    def start(self, frames):
+        return _SlowTracker(self, frames)
+
+
+class VerySlowModel(SlowModel):
+    """A frame takes seconds."""
+
+    name = "very-slow"
+    pause = 3.0
+
+
+class _DeadlyTracker(FakeTracker):
+    def step(self, source, target, states, fixed):
+        if target == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().step(source, target, states, fixed)
+
+
+class DeadlyModel(FakeModel):
+    """Frame 5 kills the process."""
+
+    name = "deadly"
+
+    def start(self, frames):
+        return _DeadlyTracker(self, frames)
+
+
+class _NewcomerTracker(FakeTracker):
+    """A disc that nobody has prompted is met on frame 4, and another one on frame 7."""
+
+    def propagate(self, journal, frames, new_id):
+        met = {}
+        for tracked in super().propagate(journal, frames, new_id):
+            for place in (4, 7):
+                if tracked.frame_index >= place and place not in met:
+                    met[place] = new_id()
+            if tracked.objects is None:
+                yield tracked
+                continue
+            found = {met[place]: self.detect(tracked.frame_index, _DOG)[0] for place in sorted(met)}
+            yield tracked._replace(objects={**tracked.objects, **found})
+
+
+class NewcomerModel(FakeModel):
+    """Meets objects on the way."""
+
+    name = "newcomers"
+
+    def start(self, frames):
+        return _NewcomerTracker(self, frames)
+
+
+for _model in (SlowModel, VerySlowModel, DeadlyModel, NewcomerModel):
+    register_model(
+        ModelEntry(
+            _model.name,
+            "for tests",
+            Capabilities(text=True, exemplars=True),
+            f"{__name__}:{_model.__name__}",
+            is_for_tests=True,
+        )
+    )

@@ -65,7 +65,8 @@ class _NewcomerTracker(FakeTracker):
             if tracked.objects is None:
                 yield tracked
                 continue
-            found = {met[place]: self.detect(tracked.frame_index, _DOG)[0] for place in sorted(met)}
+            seen = self.detect(tracked.frame_index, _DOG)[:1]
+            found = {met[place]: mask for place in sorted(met) for mask in seen}
             yield tracked._replace(objects={**tracked.objects, **found})
 
 

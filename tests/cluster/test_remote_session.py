@@ -64,10 +64,10 @@ def work(session):
     yield from session.propagate_from_here(6, "forward")
     painted = np.zeros((120, 160), bool)
     painted[10:30, 90:140] = True
-    yield session.add_prompt(9, mask=painted)
+    yield session.add_prompt(9, mask=painted, obj_id=40)
     session.remove_object(4)
     yield from session.propagate("both", 8, 6)
-    yield session.take_back_prompt(9, 6 if 6 in session.object_ids else session.object_ids[-1])
+    yield session.take_back_prompt(9, 40)
     said = session.said()
     yield session.add_prompt(1, points=[[20, 20]])
     session.go_back(said)

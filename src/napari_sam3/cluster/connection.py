@@ -184,7 +184,7 @@ class Connection:
         )
         began = time.monotonic()
         while future.status == "pending":
-            with suppress(TimeoutError):
+            with suppress(TimeoutError), client.as_current():
                 wait(future, timeout=_BUSY)
                 break
             if client.status != "running":

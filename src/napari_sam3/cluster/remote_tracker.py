@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
+from napari_sam3.cluster.host_run import MOST_AHEAD
 from napari_sam3.cluster.link import Link, LinkLost
 from napari_sam3.cluster.said import (
     KeyframesSent,
@@ -184,7 +185,7 @@ class RemoteTracker:
     ) -> Iterator[TrackedFrame]:
         """Follow the journal's objects over `frames` (see `VideoTracker.propagate`)."""
         ids: list[int] = []
-        n_given, died_at = 0, -1
+        n_given, died_at = 0, None
         while True:
             try:
                 n_come = 0
@@ -200,11 +201,13 @@ class RemoteTracker:
                 return
             except LinkLost as exc:
                 self._lose(self._link)
-                if died_at == n_given:
+                # it was some frames ahead, so what killed it lies within these
+                if died_at is not None and n_given <= died_at + MOST_AHEAD:
+                    last = frames[min(n_given + MOST_AHEAD, len(frames)) - 1]
                     raise WorkerLostError(
-                        f"two workers were lost, one after the other, on the way to frame "
-                        f"{frames[min(n_given, len(frames) - 1)]}; it may need more memory than "
-                        "they have. What came before stays"
+                        "two workers were lost, one after the other, between frame "
+                        f"{frames[min(died_at, len(frames) - 1)]} and frame {last}; what is there "
+                        "may need more memory than they have. What came before stays"
                     ) from exc
                 died_at = n_given
 

@@ -29,18 +29,16 @@ def wait_until(is_so, longest=60.0):
 class Cluster:
     """Processes of a cluster, in a folder of their own."""
 
-    def __init__(self, home, *, resources="SAM3=1", options=(), environment=None):
+    def __init__(self, home, *, resources="SAM3=1", tls=()):
         self.home = home
         self.root = home / "root"
         self.root.mkdir()
         self.uploads = home / "uploads"
         self.resources = resources
-        self.options = list(options)
+        self.tls = tls
         self.environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(SOURCES),
-            "DASK_DISTRIBUTED__WORKER__MEMORY__TERMINATE": "False",
-            **(environment or {}),
         }
         self.workers = {}
         self.scheduler = None
@@ -53,6 +51,7 @@ class Cluster:
             "distributed.cli.dask_scheduler",
             *("--host", "127.0.0.1", "--port", str(port), "--no-dashboard"),
             *("--dashboard-address", "127.0.0.1:0", "--scheduler-file", str(facts)),
+            *self.tls,
         )
         wait_until(lambda: facts.exists() and facts.read_text().strip().endswith("}"), START)
         self.address = json.loads(facts.read_text())["address"]
@@ -64,7 +63,7 @@ class Cluster:
             *("--no-nanny", "--no-dashboard", "--memory-limit", "0"),
             *("--local-directory", str(self.home / name), "--resources", self.resources),
             *("--preload", "napari_sam3.cluster.worker", "--preload", "tests.cluster.slow_models"),
-            *("--root", str(self.root), "--uploads", str(self.uploads), *self.options),
+            *(*self.tls, "--root", str(self.root), "--uploads", str(self.uploads)),
         )
 
     def _run(self, module, *arguments):
@@ -108,10 +107,6 @@ class Cluster:
                 process.send_signal(signal.SIGCONT)
                 process.kill()
             process.wait()
-
-
-def read_log(cluster):
-    return (cluster.home / "log.txt").read_text(errors="replace")
 
 
 @pytest.fixture(scope="module")

@@ -213,6 +213,7 @@ def _add_track(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="keep all in a project as it comes; the same command goes on where it stopped",
     )
     _add_model(track)
+    _add_compute(track)
 
 
 def _add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -404,6 +405,21 @@ def _add_model(command: argparse.ArgumentParser) -> None:
         "--model", default="auto", help="which model (see 'napari-sam3 models'; default: the best)"
     )
     command.add_argument("--device", help="where it runs, as cpu or cuda (default: the best)")
+
+
+def _add_compute(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="compute on a worker of this Dask scheduler, as tls://host:8786 "
+        "(docs/guide/cluster.md)",
+    )
+    command.add_argument(
+        "--insecure",
+        action="store_true",
+        help="take that address though it is neither encrypted nor on this machine: who reaches "
+        "it runs code as you",
+    )
 
 
 def _add_results(

@@ -118,7 +118,7 @@ class Connection:
         """
         client = self.client
         try:
-            told = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=_ANSWER)
+            told = client.sync(client.scheduler.identity, callback_timeout=_ANSWER)
         except Exception as exc:  # whatever Dask says here, the scheduler has not answered
             self.close()
             raise self._lost(exc) from exc

@@ -21,7 +21,7 @@ def film(tmp_path):
 
 
 def track(film, out, *more):
-    return main(["track", str(film), *PROMPTS, "-o", str(out), "--formats", "labels", *more])
+    return main(["track", str(film), *PROMPTS, "-o", str(out), "--formats", "tiff", *more])
 
 
 def test_writes_what_is_written_here(cluster, film, tmp_path, capsys):

@@ -21,6 +21,7 @@ def upload_of(data, name="film.mp4"):
 
 
 def send(folder, upload, data, piece=64):
+    folder.begin(upload)
     for place in range(0, len(data), piece):
         folder.add(upload, 0, place, data[place : place + piece])
     return folder.finish(upload)
@@ -48,15 +49,15 @@ def test_pieces_come_in_order_and_broken_off_ones_go_on(tmp_path):
     upload = upload_of(data)
     folder = UploadFolder(limits(tmp_path))
     assert folder.find(upload) is None
-    assert folder.progress(upload) == [0]
-    assert folder.add(upload, 0, 0, data[:100]) == [100]
+    assert folder.begin(upload) == [0]
+    assert folder.add(upload, 0, 0, data[:100]) == 100
     again = UploadFolder(limits(tmp_path))  # another process
-    assert again.progress(upload) == [100]
-    assert again.add(upload, 0, 0, data[:100]) == [100]  # came twice
-    assert again.add(upload, 0, 200, data[200:]) == [100]  # too early
+    assert again.begin(upload) == [100]
+    assert again.add(upload, 0, 0, data[:100]) == 100  # came twice
+    assert again.add(upload, 0, 200, data[200:]) == 100  # too early
     with pytest.raises(VideoError, match="not all of"):
         again.finish(upload)
-    assert again.add(upload, 0, 100, data[100:]) == [300]
+    assert again.add(upload, 0, 100, data[100:]) == 300
     assert again.finish(upload).read_bytes() == data
     assert folder.find(upload).read_bytes() == data
     assert folder.finish(upload).read_bytes() == data
@@ -67,7 +68,7 @@ def test_what_came_wrong_is_thrown_away(tmp_path):
     folder = UploadFolder(limits(tmp_path))
     with pytest.raises(VideoError, match="came with errors"):
         send(folder, upload, b"b" * 100)
-    assert folder.progress(upload) == [0]
+    assert folder.begin(upload) == [0]
     assert send(folder, upload, b"a" * 100).read_bytes() == b"a" * 100
 
 
@@ -85,7 +86,7 @@ def test_the_budget_is_kept_by_letting_the_least_used_go(tmp_path):
 def test_what_has_no_room_is_told_before_it_is_sent(tmp_path):
     folder = UploadFolder(limits(tmp_path, 99))
     with pytest.raises(VideoError, match="has 100 bytes, and the worker keeps 99"):
-        folder.progress(upload_of(b"a" * 100))
+        folder.begin(upload_of(b"a" * 100))
 
 
 @pytest.mark.parametrize(

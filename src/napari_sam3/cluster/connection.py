@@ -27,6 +27,7 @@ PATIENCE = 30.0
 _ANSWER = 10.0
 _BUSY = 5.0
 _START = 60.0
+_AGAIN = 0.5
 _HOST = "napari_sam3.cluster.host:TrackingHost"
 
 
@@ -117,8 +118,9 @@ class Connection:
             If the scheduler does not answer.
         """
         client = self.client
+        scheduler: Any = client.scheduler
         try:
-            told = client.sync(client.scheduler.identity, callback_timeout=_ANSWER)
+            told = client.sync(scheduler.identity, callback_timeout=_ANSWER)
         except Exception as exc:  # whatever Dask says here, the scheduler has not answered
             self.close()
             raise self._lost(exc) from exc
@@ -151,19 +153,23 @@ class Connection:
                 + f"; start one by: dask worker {self.address} --nthreads 1 --resources "
                 f"{RESOURCE}=1 --no-nanny"
             )
-        free = [a for a in fit if a not in avoid]
-        full = 0
-        while free:
-            link = self._begin_on(free, len(fit))
-            facts = link.hello()
-            if facts["sessions"] < facts["most_sessions"]:
-                return link
-            link.let_go()
-            free.remove(link.worker)
-            full += 1
+        ends = time.monotonic() + _BUSY
+        while True:
+            free = [a for a in fit if a not in avoid]
+            while free:
+                link = self._begin_on(free, len(fit))
+                facts = link.hello()
+                if facts["sessions"] < facts["most_sessions"]:
+                    return link
+                link.let_go()
+                free.remove(link.worker)
+            if time.monotonic() > ends:
+                break
+            time.sleep(_AGAIN)  # one may be closed just now
+        n_full = len([a for a in fit if a not in avoid])
         raise NoWorkerError(
             f"the scheduler {self.address} has {_count(len(fit))}, none free: "
-            + (f"{full} with all the sessions that they may have" if full else "they were lost")
+            + (f"{n_full} with all the sessions that they may have" if n_full else "all were lost")
             + "; try again when a session is closed, or have more workers started"
         )
 
@@ -240,7 +246,7 @@ def _configured_security(address: str) -> Any:
     """The certificates that Dask's configuration names."""
     from distributed import Security
 
-    security = Security(require_encryption=True)
+    security: Any = Security(require_encryption=True)
     if not (security.tls_ca_file and security.tls_client_cert and security.tls_client_key):
         raise ComputeError(
             f"{address} wants certificates, and Dask's configuration names none: set "

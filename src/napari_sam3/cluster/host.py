@@ -70,6 +70,7 @@ class TrackingHost:
         self._lease = min(LEASE, float(whole(head.get("lease", int(LEASE)), 1)))
         self._limits = read_limits()
         self._uploads = UploadFolder(self._limits)
+        self._upload: Upload | None = None
         self._thread = ThreadPoolExecutor(1, "session")
         self._called = time.monotonic()
         self._watch: asyncio.Task[None] | None = None
@@ -172,32 +173,38 @@ class TrackingHost:
 
     # -------------------------------------------------------------- uploads
 
-    async def progress(self, message: bytes) -> bytes:
-        """How many bytes of each file of an upload are here."""
+    async def begin_upload(self, message: bytes) -> bytes:
+        """Make room for an upload, and say how many bytes of each file are here already."""
 
-        def look(head: Head, masks: list[ObjectMask]) -> bytes:
-            return encode({"here": self._uploads.progress(Upload.from_head(head["upload"]))})
+        def begin(head: Head, masks: list[ObjectMask]) -> bytes:
+            self._upload = Upload.from_head(head.get("upload"))
+            return encode({"here": self._uploads.begin(self._upload)})
 
-        return await self._answer(message, look)
+        return await self._answer(message, begin)
 
     async def add_piece(self, message: bytes, piece: bytes) -> bytes:
-        """Add a piece to an upload."""
+        """Add a piece to a file of the upload, and say how many bytes of it are here."""
 
         def add(head: Head, masks: list[ObjectMask]) -> bytes:
-            upload = Upload.from_head(head["upload"])
             number, place = whole(head.get("file")), whole(head.get("place"))
-            return encode({"here": self._uploads.add(upload, number, place, piece)})
+            here = self._uploads.add(self._open_upload(), number, place, bytes(piece))
+            return encode({"here": here})
 
         return await self._answer(message, add)
 
     async def finish_upload(self, message: bytes) -> bytes:
-        """Check that an upload is whole."""
+        """Check that the upload is whole."""
 
         def finish(head: Head, masks: list[ObjectMask]) -> bytes:
-            self._uploads.finish(Upload.from_head(head["upload"]))
+            self._uploads.finish(self._open_upload())
             return encode({})
 
         return await self._answer(message, finish)
+
+    def _open_upload(self) -> Upload:
+        if self._upload is None:
+            raise WireError("a piece came of a video that nobody has begun to send")
+        return self._upload
 
     # -------------------------------------------------------------- prompts
 
@@ -366,7 +373,8 @@ class TrackingHost:
         done, run = asyncio.wrap_future(job), self._run
         while run is not None and not done.done():
             asking = asyncio.create_task(run.asking.wait())
-            await asyncio.wait({done, asking}, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {done, asking}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             asking.cancel()
             if run.question is not None and job.cancel():
                 return encode({"first": run.question, "run": run.number})

@@ -60,7 +60,7 @@ class RemoteTracker:
         self._looked = 0.0
         self._wanted: int | None = None
         self._looking: Any = None
-        self._closed = False
+        self._closed = threading.Event()
         threading.Thread(target=self._begin_early, name="begin elsewhere", daemon=True).start()
 
     # ------------------------------------------------------------- the worker
@@ -80,7 +80,7 @@ class RemoteTracker:
         with self._lock:
             if self._link is not None:
                 return self._link
-            if self._closed:
+            if self._closed.is_set():
                 raise LinkLost("closed")
             lost = self._lost
             link = self._workers.begin_elsewhere(lost) if lost else self._workers.begin()
@@ -94,7 +94,7 @@ class RemoteTracker:
                 raise
             self._sent = KeyframesSent()
             self._link = link
-        if self._closed:  # meanwhile
+        if self._closed.is_set():  # meanwhile
             link.let_go()
         return link
 
@@ -112,7 +112,7 @@ class RemoteTracker:
             self._link = None
             self._lost.add(link.worker)
         link.drop()
-        if self._closed:
+        if self._closed.is_set():
             return
         self._is_anew = True
         try:
@@ -253,7 +253,7 @@ class RemoteTracker:
 
     def close(self) -> None:
         """Give back all memory, there too."""
-        self._closed = True
+        self._closed.set()
         self._shown.clear()
         link, self._link = self._link, None
         if link is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import tifffile
 
@@ -106,33 +105,29 @@ class SentVideo:
         return Path(self._folder.name) / "array.tif"
 
     def _send(self, link: Link, upload: Upload) -> None:
-        head: Head = {"upload": upload.to_head()}
-        here = _here(link.call("progress", encode(head)), upload)
+        answer, _ = link.call("begin_upload", encode({"upload": upload.to_head()}))
+        here = [whole(size) for size in items(answer.get("here"))]
+        if len(here) != len(upload.files):
+            raise WireError(f"a worker tells of {len(here)} files, of {len(upload.files)}")
         path = self._source()
-        folder = path if path.is_dir() else path.parent
+        folder = path if upload.is_folder else path.parent
         for number, (name, size) in enumerate(upload.files):
             with (folder / name).open("rb") as file:
-                while here[number] < size:
-                    place = here[number]
+                place = here[number]
+                while place < size:
                     file.seek(place)
                     piece = file.read(min(MOST_PIECE, size - place))
-                    order = {**head, "file": number, "place": place}
-                    here = _here(link.call("add_piece", encode(order), piece), upload)
-                    if here[number] <= place:
+                    order = encode({"file": number, "place": place})
+                    now = whole(link.call("add_piece", order, piece)[0].get("here"))
+                    if now <= place:
                         raise VideoError(
                             f"{name!r} has changed while it was sent; try again when it is whole"
                         )
-        link.call("finish_upload", encode(head))
+                    place = now
+        link.call("finish_upload", encode({}))
 
     def close(self) -> None:
         """Delete what was written to be sent."""
         folder, self._folder = self._folder, None
         if folder is not None:
             folder.cleanup()
-
-
-def _here(answer: tuple[Head, Any], upload: Upload) -> list[int]:
-    here = [whole(size) for size in items(answer[0].get("here"))]
-    if len(here) != len(upload.files):
-        raise WireError(f"a worker tells of {len(here)} files, of {len(upload.files)}")
-    return here

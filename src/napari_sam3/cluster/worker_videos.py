@@ -127,8 +127,8 @@ class UploadFolder:
         os.utime(folder)
         return self._video(folder, upload)
 
-    def progress(self, upload: Upload) -> list[int]:
-        """How many bytes of each file are here.
+    def begin(self, upload: Upload) -> list[int]:
+        """Make room for a video, and say how many bytes of each of its files are here.
 
         Raises
         ------
@@ -141,10 +141,11 @@ class UploadFolder:
                 f"{self._budget:,} of what is sent to it; put the video where the worker can read "
                 "it, or have its budget raised"
             )
-        return [self._size(upload, name) for name, _ in upload.files]
+        self._make_room(upload)
+        return self._sizes(upload)
 
-    def add(self, upload: Upload, number: int, place: int, piece: bytes) -> list[int]:
-        """Add a piece to a file, and say how many bytes of each are here now.
+    def add(self, upload: Upload, number: int, place: int, piece: bytes) -> int:
+        """Add a piece to a file, and say how many bytes of it are here now.
 
         A piece that does not begin where the file ends is left out: it came twice.
 
@@ -157,15 +158,14 @@ class UploadFolder:
         if len(piece) > MOST_PIECE or place + len(piece) > size:
             raise WireError(f"a piece of {name!r} ends at {place + len(piece):,} of {size:,} bytes")
         try:
-            self._make_room(upload, len(piece))
             file = self._file(upload, name)
             file.parent.mkdir(parents=True, exist_ok=True)
             with file.open("ab") as out:
                 if out.tell() == place:
                     out.write(piece)
+                return out.tell()
         except OSError as exc:
             raise VideoError(f"the worker can't keep {name!r} ({exc.strerror or exc})") from exc
-        return self.progress(upload)
 
     def finish(self, upload: Upload) -> Path:
         """Check what came, and give the video.
@@ -178,7 +178,7 @@ class UploadFolder:
         part, whole_folder = self._part(upload), self._home / upload.digest
         if whole_folder.is_dir():  # somebody else sent the same
             return self._video(whole_folder, upload)
-        if [size for _, size in upload.files] != self.progress(upload):
+        if [size for _, size in upload.files] != self._sizes(upload):
             raise VideoError(f"not all of {upload.name!r} has come; send the rest")
         for name, size in upload.files:
             if not size:
@@ -199,19 +199,21 @@ class UploadFolder:
         part = self._part(upload)
         return part / upload.name / name if upload.is_folder else part / name
 
-    def _size(self, upload: Upload, name: str) -> int:
-        try:
-            return self._file(upload, name).stat().st_size
-        except OSError:
-            return 0
+    def _sizes(self, upload: Upload) -> list[int]:
+        sizes = []
+        for name, _ in upload.files:
+            file = self._file(upload, name)
+            sizes.append(file.stat().st_size if file.is_file() else 0)
+        return sizes
 
-    def _make_room(self, upload: Upload, more: int) -> None:
-        """Let go of what was used least recently, until there is room."""
-        others = [f for f in self._home.iterdir() if f.is_dir()] if self._home.is_dir() else []
+    def _make_room(self, upload: Upload) -> None:
+        """Let go of what was used least recently, until there is room for all of a video."""
+        if not self._home.is_dir():
+            return
+        others = [f for f in self._home.iterdir() if f.is_dir() and f != self._part(upload)]
         sizes = {f: sum(m.stat().st_size for m in f.rglob("*") if m.is_file()) for f in others}
-        used = sum(sizes.values()) + more
-        own = self._part(upload)
-        for folder in sorted((f for f in others if f != own), key=lambda f: f.stat().st_mtime):
+        used = sum(sizes.values()) + upload.n_bytes
+        for folder in sorted(others, key=lambda f: f.stat().st_mtime):
             if used <= self._budget:
                 return
             shutil.rmtree(folder, ignore_errors=True)

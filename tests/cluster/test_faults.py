@@ -246,7 +246,6 @@ def test_no_workers_are_told(tmp_path, film):
         cluster.close()
 
 
-@pytest.mark.sweep
 def test_no_scheduler_is_told(film):
     with pytest.raises(SchedulerLostError, match="does not answer"):
         RemoteSession(film, "fake", compute="tcp://127.0.0.1:9")

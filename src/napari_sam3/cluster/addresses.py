@@ -50,6 +50,12 @@ def check_address(address: str, *, insecure: bool = False) -> str:
     return whole
 
 
+def split_address(address: str) -> tuple[str, int]:
+    """Host and port of an address that `check_address` gave."""
+    parts = urlsplit(address)
+    return parts.hostname or "", parts.port or 0
+
+
 def is_this_machine(host: str) -> bool:
     """Whether a host's name or number is the loopback's."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 import uuid
@@ -9,7 +10,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
-from napari_sam3.cluster.addresses import check_address
+from napari_sam3.cluster.addresses import check_address, split_address
 from napari_sam3.cluster.errand import errand
 from napari_sam3.cluster.link import Link
 from napari_sam3.cluster.wire import encode
@@ -28,6 +29,7 @@ _ANSWER = 10.0
 _BUSY = 5.0
 _START = 60.0
 _AGAIN = 0.5
+_SESSION = "napari-sam3-session"
 _HOST = "napari_sam3.cluster.host:TrackingHost"
 
 
@@ -87,6 +89,13 @@ class Connection:
     def _connect(self) -> Client:
         from distributed import Client
 
+        # where nobody listens Dask tries again and again, and a client of its that was never
+        # connected leaves a thread behind
+        host, port = split_address(self.address)
+        try:
+            socket.create_connection((host, port), _ANSWER).close()
+        except OSError as exc:
+            raise self._lost(exc.strerror or exc) from exc
         security = self._security
         if security is None and self.address.startswith("tls://"):
             security = _configured_security(self.address)
@@ -126,6 +135,21 @@ class Connection:
             raise self._lost(exc) from exc
         workers: dict[str, Any] = told["workers"]
         return workers
+
+    def describe(self) -> str:
+        """How things stand, in a word or two: "ready", "busy 2/2", "no worker".
+
+        Raises
+        ------
+        SchedulerLostError
+            If the scheduler does not answer.
+        """
+        fit = [a for a, told in self.workers().items() if told.get("resources", {}).get(RESOURCE)]
+        if not fit:
+            return "no worker"
+        at_work = self.client.processing(fit).items()
+        busy = [a for a, keys in at_work if not all(key.startswith(_SESSION) for key in keys)]
+        return f"busy {len(busy)}/{len(fit)}" if len(busy) == len(fit) else "ready"
 
     def place(self, avoid: Collection[str] = ()) -> Link:
         """Find a worker with room, and begin on it.
@@ -181,7 +205,7 @@ class Connection:
         future = client.submit(
             errand(_HOST),
             order,
-            key=f"napari-sam3-session-{uuid.uuid4().hex}",
+            key=f"{_SESSION}-{uuid.uuid4().hex}",
             actor=True,
             workers=workers,
             allow_other_workers=False,

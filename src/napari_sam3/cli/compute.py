@@ -30,4 +30,10 @@ def begin_model(arguments: argparse.Namespace, name: str) -> VideoModel:
         arguments.device,
         insecure=arguments.insecure,
         on_news=lambda news: print(f"\nnapari-sam3: {news}", file=sys.stderr),
+        on_progress=_show_progress,
     )
+
+
+def _show_progress(text: str) -> None:
+    """In one line of the terminal, which ends with an empty text."""
+    print(f"\r{text}" if text else "", end="" if text else "\n", file=sys.stderr, flush=True)

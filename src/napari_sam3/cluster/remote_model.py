@@ -33,6 +33,8 @@ class RemoteModel:
         Folders of this machine to the same ones as the workers see them.
     on_news : callable, optional
         Told what happens to the workers, a sentence each; in any thread.
+    on_progress : callable, optional
+        Told in a few words how much of a video has been sent, then an empty text; in any thread.
 
     Raises
     ------
@@ -52,13 +54,14 @@ class RemoteModel:
         insecure: bool = False,
         path_map: Mapping[str, str] | None = None,
         on_news: Callable[[str], object] | None = None,
+        on_progress: Callable[[str], object] | None = None,
     ) -> None:
         self._owns_connection = isinstance(compute, str)
         self._connection = (
             Connection(compute, insecure=insecure) if isinstance(compute, str) else compute
         )
         asked: Head = {"model": str(model), "device": device, "resolution": resolution}
-        self._workers = Workers(self._connection, asked, dict(path_map or {}), on_news)
+        self._workers = Workers(self._connection, asked, dict(path_map or {}), on_news, on_progress)
         try:
             said = self._workers.load()
             self.name, self.device = _text(said, "name"), _text(said, "device")

@@ -47,7 +47,7 @@ class RemoteTracker:
 
     def __init__(self, workers: Workers, frames: Frames) -> None:
         self._workers = workers
-        self._video = SentVideo(frames, workers.path_map)
+        self._video = SentVideo(frames, workers.path_map, workers.tell_progress)
         self._lock = threading.RLock()
         self._link: Link | None = None
         self._lost: set[str] = set()
@@ -69,7 +69,7 @@ class RemoteTracker:
         """Have the worker open the video before anybody waits for it."""
         try:
             self._begin()
-        except (Sam3Error, LinkLost):
+        except (Sam3Error, LinkLost, OSError):
             return  # it is tried again, and said, when something is asked for
         with self._lock:
             wanted = self._wanted

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import tifffile
@@ -32,14 +33,20 @@ class SentVideo:
         Of the session.
     path_map : mapping of str to str
         As `map_path` takes it.
+    on_progress : callable
+        Told in a few words how much has been sent; nothing when it is done.
     """
 
-    def __init__(self, frames: Frames, path_map: Mapping[str, str]) -> None:
+    def __init__(
+        self, frames: Frames, path_map: Mapping[str, str], on_progress: Callable[[str], object]
+    ) -> None:
         if not isinstance(frames, RgbFrames):
             raise VideoError(f"a {type(frames).__name__} can't be sent to a worker; give a video")
         self._video: Video = frames.video.original
         self._limits = frames.contrast_limits
         self._path_map = dict(path_map)
+        self._on_progress = on_progress
+        self._closed = threading.Event()
         self._upload: Upload | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -111,10 +118,13 @@ class SentVideo:
             raise WireError(f"a worker tells of {len(here)} files, of {len(upload.files)}")
         path = self._source()
         folder = path if upload.is_folder else path.parent
+        n_sent = sum(here)
         for number, (name, size) in enumerate(upload.files):
             with (folder / name).open("rb") as file:
                 place = here[number]
                 while place < size:
+                    if self._closed.is_set():
+                        raise VideoError("the session was closed while its video was sent")
                     file.seek(place)
                     piece = file.read(min(MOST_PIECE, size - place))
                     order = encode({"file": number, "place": place})
@@ -123,11 +133,15 @@ class SentVideo:
                         raise VideoError(
                             f"{name!r} has changed while it was sent; try again when it is whole"
                         )
+                    n_sent += now - place
                     place = now
+                    self._on_progress(f"sending the video: {100 * n_sent // upload.n_bytes} %")
         link.call("finish_upload", encode({}))
+        self._on_progress("")
 
     def close(self) -> None:
-        """Delete what was written to be sent."""
+        """Stop sending, and delete what was written to be sent."""
+        self._closed.set()
         folder, self._folder = self._folder, None
         if folder is not None:
             folder.cleanup()

@@ -29,6 +29,8 @@ class Workers:
         As `map_path` takes it.
     on_news : callable or None
         Told what happens to the workers, a sentence each.
+    on_progress : callable or None
+        Told in a few words how far what takes long is.
     """
 
     def __init__(
@@ -37,11 +39,12 @@ class Workers:
         asked: Head,
         path_map: Mapping[str, str],
         on_news: Callable[[str], object] | None = None,
+        on_progress: Callable[[str], object] | None = None,
     ) -> None:
         self.connection = connection
         self.asked = asked
         self.path_map = path_map
-        self.on_news = on_news
+        self._on_news, self._on_progress = on_news, on_progress
         self._lock = threading.Lock()
         self._waiting: Link | None = None
 
@@ -105,8 +108,13 @@ class Workers:
     def tell(self, news: str) -> None:
         """Say what happens to the workers."""
         logger.warning("%s", news)
-        if self.on_news is not None:
-            self.on_news(news)
+        if self._on_news is not None:
+            self._on_news(news)
+
+    def tell_progress(self, text: str) -> None:
+        """Say how far what takes long is."""
+        if self._on_progress is not None:
+            self._on_progress(text)
 
     def close(self) -> None:
         """Give back a place that no tracker has taken."""

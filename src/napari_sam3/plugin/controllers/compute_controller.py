@@ -28,12 +28,16 @@ class ComputeController(QObject):
     _told = Signal(str)
     """What happens to the workers; said in the thread that computes."""
 
+    _progressed = Signal(str)
+    """How much of a video has been sent; likewise."""
+
     def __init__(self, state: AppState) -> None:
         super().__init__()
         self._state = state
         self._errand = Errand()
         self._connection: Connection | None = None
         self._told.connect(self._on_told)
+        self._progressed.connect(self._on_progressed)
 
     def choose(self, address: str) -> None:
         """Compute on a worker of the scheduler at an address; empty: on this computer.
@@ -71,7 +75,14 @@ class ComputeController(QObject):
         connection = self._connection
         if connection is None or connection.address != address:
             raise ComputeError(f"the window does not compute at {address} any more; begin again")
-        return RemoteModel(connection, name, device, side, on_news=self._told.emit)
+        return RemoteModel(
+            connection,
+            name,
+            device,
+            side,
+            on_news=self._told.emit,
+            on_progress=self._progressed.emit,
+        )
 
     def close(self) -> None:
         """Let the scheduler go."""
@@ -90,6 +101,12 @@ class ComputeController(QObject):
     def _on_failed(self, error: Sam3Error) -> None:
         self._state.compute_state = LOST
         show_warning(str(error))
+
+    def _on_progressed(self, text: str) -> None:
+        if self._connection is not None and text:
+            self._state.compute_state = text
+        else:
+            self.look()
 
     def _on_told(self, news: str) -> None:
         if self._connection is not None:

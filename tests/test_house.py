@@ -84,7 +84,7 @@ def test_works_without_napari_qt_and_torch(use):
 
 # a room may import itself and those in the lines above it
 ROOMS = (
-    ("errors", "values", "whole_files", "plain_files", "cache_folder", "settings"),
+    ("errors", "checkpoint", "values", "whole_files", "plain_files", "cache_folder", "settings"),
     ("video",),
     ("models",),
     ("session",),

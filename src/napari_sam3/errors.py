@@ -108,6 +108,10 @@ class ModelError(Sam3Error):
     """A model that can't be had, loaded or run."""
 
 
+class CheckpointError(ModelError, ValueError):
+    """A tracker's state that is damaged, or of something else; nothing is gone on with from it."""
+
+
 class ModelUnavailableError(ModelError):
     """No model of that name, or one that this machine can't run."""
 

@@ -121,7 +121,8 @@ run_batch(sys.argv[3:], sys.argv[1], sys.argv[2], model="fake")
 """
 
 
-def test_killed_it_goes_on(films, prompts, tmp_path, steps):
+@pytest.mark.parametrize("recover", ["exact", "quick"])
+def test_killed_it_goes_on(films, prompts, tmp_path, steps, recover):
     out = tmp_path / "out"
     arguments = [str(prompts), str(out), str(films[0]), str(films[2])]
     child = subprocess.Popen(
@@ -132,10 +133,12 @@ def test_killed_it_goes_on(films, prompts, tmp_path, steps):
     assert child.stdout.readline() == b"here\n"
     child.send_signal(signal.SIGKILL)
     child.communicate()
-    report = run_batch([films[0], films[2]], prompts, out, model="fake")
+    report = run_batch([films[0], films[2]], prompts, out, model="fake", recover=recover)
     assert [row.state for row in report.rows] == ["done", "done"]
     assert [row.frames for row in report.rows] == [N_FRAMES, N_FRAMES]
-    assert steps == [4, 5, 1, 2, 3, 4, 5]  # of the first video only what was left
+    # of the first video only what was left; or from its only checkpoint on
+    first = [4, 5] if recover == "quick" else [1, 2, 3, 4, 5]
+    assert steps == [*first, 1, 2, 3, 4, 5]
 
 
 MORTAL = """

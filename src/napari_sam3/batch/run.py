@@ -23,6 +23,7 @@ from napari_sam3.errors import RequestError, VideoError
 from napari_sam3.export.registry import FORMATS
 from napari_sam3.models.registry import LoadedModel, find_model
 from napari_sam3.models.weights import state_of
+from napari_sam3.session.recovery import Recover, check_recover
 from napari_sam3.session.validation import (
     check_contrast_limits,
     check_flag,
@@ -81,6 +82,7 @@ def run_batch(
     contrast_limits: tuple[float, float] | None = None,
     jobs: int = 1,
     overwrite: bool = False,
+    recover: Recover = "exact",
     on_row: OnRow | None = None,
     on_frame: OnFrame | None = None,
     progress: bool = False,
@@ -115,6 +117,8 @@ def run_batch(
         Processes; the processor's cores are shared out among them. 1: this one does it all.
     overwrite : bool
         Begin all videos anew; what is kept of them in `out` is lost.
+    recover : "exact" or "quick"
+        How a video that was stopped or killed is gone on with, as of `track_video`.
     on_row : callable, optional
         Called with the `BatchRow` of each video as it ends.
     on_frame : callable, optional
@@ -152,6 +156,7 @@ def run_batch(
         limit,
         check_contrast_limits(contrast_limits),
         check_flag(overwrite, "overwrite"),
+        check_recover(recover),
     )
     if jobs < 1:
         raise RequestError(f"jobs is {jobs}; give a number of processes from 1")

@@ -23,6 +23,7 @@ from napari_sam3.projects.folders import SUFFIX, is_project
 from napari_sam3.projects.lock import ProjectLock
 from napari_sam3.projects.project import Project
 from napari_sam3.projects.tracking import describe_request
+from napari_sam3.session.recovery import Recover
 from napari_sam3.session.saved_prompts import PromptList, prompts_from_json, prompts_to_json
 from napari_sam3.values import Direction, FrameResult
 
@@ -41,6 +42,7 @@ class TaskSettings:
     max_frame_num_to_track: int | None = None
     contrast_limits: tuple[float, float] | None = None
     overwrite: bool = False
+    recover: Recover = "exact"
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,6 +170,7 @@ def _track(task: Task, models: LoadedModel, goes_on: Callable[[FrameResult], boo
         max_frame_num_to_track=settings.max_frame_num_to_track,
         contrast_limits=settings.contrast_limits,
         project=task.project,
+        recover=settings.recover,
         on_frame=goes_on,
     )
 

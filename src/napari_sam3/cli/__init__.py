@@ -212,6 +212,7 @@ def _add_track(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="FOLDER",
         help="keep all in a project as it comes; the same command goes on where it stopped",
     )
+    _add_recover(track)
     _add_model(track)
     _add_compute(track)
 
@@ -241,7 +242,18 @@ def _add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--jobs", type=parse.jobs, default=1, metavar="N", help="processes at once (default 1)"
     )
     _add_range(batch)
+    _add_recover(batch)
     _add_model(batch)
+
+
+def _add_recover(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--recover",
+        choices=("exact", "quick"),
+        default="exact",
+        help="how a run that was stopped or killed goes on: as if it had not been, for which some "
+        "frames are computed again (exact, the default), or at once, nearly so (quick)",
+    )
 
 
 def _add_range(command: argparse.ArgumentParser) -> None:

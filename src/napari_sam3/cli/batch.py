@@ -37,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         contrast_limits=arguments.contrast,
         jobs=arguments.jobs,
         overwrite=arguments.overwrite,
+        recover=arguments.recover,
         progress=sys.stderr.isatty(),
     )
     print(report)

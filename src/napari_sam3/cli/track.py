@@ -99,7 +99,9 @@ def _begin(
     try:
         model = begin_model(arguments, _name_model(arguments.model, project))
         stack.callback(model.close)
-        return ProjectRun(project, model, prompts, video=video, **settings)
+        return ProjectRun(
+            project, model, prompts, video=video, recover=arguments.recover, **settings
+        )
     except Sam3Error:
         if is_new:  # nothing was said that could be gone on with
             project.close()
@@ -127,5 +129,12 @@ def _follow(run: LabelRun) -> bool:
     )
     report = follow(run.propagation, run.keep)
     run.finish()
+    if isinstance(run, ProjectRun) and run.project.run is not None and run.project.run.nearly:
+        frames = ", ".join(map(str, run.project.run.nearly))
+        print(
+            f"at frame {frames} it went on from what was shown: from there on it is near what a "
+            "run that was never stopped gives, and may not be the same",
+            file=sys.stderr,
+        )
     print(f"{report.frames} of {len(run)} frames, {report.fps:.1f} a second")
     return report.was_interrupted

@@ -39,6 +39,7 @@ class Cluster:
         self.environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(SOURCES),
+            "TESTS_STEPS": str(home / "steps.txt"),
         }
         self.workers = {}
         self.scheduler = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 
 from napari_sam3.models.base import Capabilities
 from napari_sam3.models.fake import FakeModel, FakeTracker
@@ -28,6 +29,24 @@ class SlowModel(FakeModel):
 
     def start(self, frames):
         return _SlowTracker(self, frames)
+
+
+class _CountedTracker(FakeTracker):
+    def step(self, source, target, states, fixed):
+        time.sleep(self.model.pause)
+        with Path(os.environ["TESTS_STEPS"]).open("a") as file:
+            file.write(f"{os.getpid()} {target}\n")
+        return super().step(source, target, states, fixed)
+
+
+class CountedModel(FakeModel):
+    """Writes down which process has computed which frame."""
+
+    name = "counted"
+    pause = 0.01
+
+    def start(self, frames):
+        return _CountedTracker(self, frames)
 
 
 class VerySlowModel(SlowModel):
@@ -79,7 +98,7 @@ class NewcomerModel(FakeModel):
         return _NewcomerTracker(self, frames)
 
 
-for _model in (SlowModel, VerySlowModel, DeadlyModel, NewcomerModel):
+for _model in (CountedModel, SlowModel, VerySlowModel, DeadlyModel, NewcomerModel):
     register_model(
         ModelEntry(
             _model.name,

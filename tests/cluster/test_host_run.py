@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from napari_sam3.checkpoint import Checkpoint
 from napari_sam3.cluster.host_run import MOST_AHEAD, Run
 from napari_sam3.cluster.wire import decode
 from napari_sam3.models.base import TrackedFrame
@@ -85,6 +86,30 @@ def test_it_waits_when_frames_are_large(thread, monkeypatch):
         assert source.computed == 1
         run.stop()
         await pump
+
+    asyncio.run(go())
+
+
+def test_of_steps_on_the_way_one_is_told_and_none_holds_it_up(thread):
+    async def go():
+        run = Run(1, asyncio.get_running_loop())
+        on_the_way = [TrackedFrame(i, None) for i in range(50)]
+        run.source = iter([*on_the_way, TrackedFrame(50, {}), TrackedFrame(51, None)])
+        await run.pump(thread)
+        heads = take_apart(await run.take(5))
+        assert [head.get("frame") for head in heads] == [50, None]
+        assert heads[-1] == {"over": True}
+
+    asyncio.run(go())
+
+
+def test_checkpoints_are_taken_before_the_tracker_goes_on(thread):
+    async def go():
+        run = Run(1, asyncio.get_running_loop())
+        run.source = iter([TrackedFrame(i, {}) for i in range(60, 67)])
+        run.take_checkpoint = lambda frame: Checkpoint(frame)
+        await run.pump(thread)
+        assert list(run.checkpoints) == [64]
 
     asyncio.run(go())
 

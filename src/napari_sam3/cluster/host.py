@@ -14,12 +14,14 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from napari_sam3 import __version__
+from napari_sam3.checkpoint import Checkpoint
 from napari_sam3.cluster.host_run import Run
 from napari_sam3.cluster.said import (
     KeyframesKept,
@@ -27,7 +29,16 @@ from napari_sam3.cluster.said import (
     objects_from_head,
     prompt_from_head,
 )
-from napari_sam3.cluster.wire import VERSION, Head, decode, encode, encode_error, join, whole
+from napari_sam3.cluster.wire import (
+    VERSION,
+    Head,
+    decode,
+    encode,
+    encode_error,
+    is_message,
+    join,
+    whole,
+)
 from napari_sam3.cluster.worker_limits import read_limits
 from napari_sam3.cluster.worker_models import get_model, turn
 from napari_sam3.cluster.worker_videos import Upload, UploadFolder, find_under_roots
@@ -244,14 +255,17 @@ class TrackingHost:
 
     # ---------------------------------------------------------- propagation
 
-    async def start(self, message: bytes) -> bytes:
-        """Begin a run; an earlier one ends."""
+    async def start(self, message: bytes, checkpoint: bytes = b"") -> bytes:
+        """Begin a run, from a checkpoint if one is given; an earlier one ends."""
         await self._end_run()
 
         def begin(head: Head, masks: list[ObjectMask]) -> bytes:
+            tracker = self._open_tracker()
             run = Run(whole(head.get("run")), loop)
-            journal, frames = self._keyframes.journal_from_head(head, masks, run.recall)
-            run.source = self._open_tracker().propagate(journal, frames, run.new_id)
+            kept = Checkpoint.from_bytes(bytes(checkpoint)) if checkpoint else None
+            journal, frames = self._keyframes.journal_from_head(head, masks, run.recall, kept)
+            run.source = tracker.propagate(journal, frames, run.new_id)
+            run.take_checkpoint = partial(tracker.checkpoint, step=frames.step)
             self._run = run
             return encode({})
 
@@ -261,6 +275,21 @@ class TrackingHost:
         if run is not None and not run.is_over:
             self._pump = asyncio.create_task(run.pump(self._thread))
         return answer
+
+    async def checkpoint(self, message: bytes) -> bytes:
+        """What the tracker remembers after a frame of the run, as two messages, or as one: None."""
+
+        def take(head: Head, masks: list[ObjectMask]) -> bytes:
+            frame, step = whole(head.get("frame")), head.get("step")
+            run = self._run
+            kept = None if run is None else run.checkpoints.get(frame)
+            if kept is None and step in (1, -1):
+                kept = self._open_tracker().checkpoint(frame, step)
+            return join([encode({})] if kept is None else [encode({}), kept.to_bytes()])
+
+        answer = await self._answer(message, take)
+        # an error, or what a run asks first, comes alone
+        return join([answer]) if is_message(answer) else answer
 
     async def take(self, message: bytes) -> bytes:
         """All frames that are ready, at least one; none after `BEAT` seconds without any."""

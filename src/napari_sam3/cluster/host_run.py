@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
 from typing import Any
 
+from napari_sam3.checkpoint import Checkpoint
 from napari_sam3.cluster.said import frame_to_message
 from napari_sam3.cluster.wire import Head, encode, encode_error, whole
 from napari_sam3.cluster.worker_models import others_turn, turn
 from napari_sam3.errors import Sam3Error
 from napari_sam3.models.base import TrackedFrame
+from napari_sam3.session.recovery import EVERY
 from napari_sam3.values import MAX_OBJECT_ID, ObjectMask
 
 MOST_AHEAD = 8
@@ -49,6 +51,11 @@ class Run:
     ----------
     source : iterator of TrackedFrame
         To be set before `pump`.
+    take_checkpoint : callable
+        Gives what the tracker remembers after a frame; likewise.
+    checkpoints : dict of frame index to Checkpoint
+        The last two, taken on the frames that sessions keep them of: when a session asks, the
+        tracker is some frames further.
     question : dict or None
         What the tracker waits for; `asking` is set meanwhile.
     is_over : bool
@@ -56,15 +63,19 @@ class Run:
     """
 
     source: Iterator[TrackedFrame]
+    take_checkpoint: Callable[[int], Checkpoint | None]
 
     def __init__(self, number: int, loop: asyncio.AbstractEventLoop) -> None:
         self.number = number
         self.question: Head | None = None
         self.asking = asyncio.Event()
         self.is_over = False
+        self.take_checkpoint = lambda frame: None
+        self.checkpoints: dict[int, Checkpoint] = {}
         self._loop = loop
         self._ready: deque[bytes] = deque()
-        self._n_bytes = 0
+        self._n_bytes = self._n_frames = 0
+        self._is_step_last = False
         self._filled, self._taken = asyncio.Event(), asyncio.Event()
         self._is_stopped = False
         self._answer: Future[Any] = Future()
@@ -97,10 +108,18 @@ class Run:
         with others_turn():
             return answer.result()
 
-    def _step(self) -> bytes | None:
+    def _step(self) -> tuple[bytes, bool] | None:
+        """The next message, and whether it is a frame, not only a step on the way to one."""
         with turn():
             tracked = next(self.source, None)
-        return None if tracked is None else frame_to_message(tracked)
+            if tracked is None:
+                return None
+            if tracked.objects is not None and tracked.frame_index % EVERY == 0:
+                taken = self.take_checkpoint(tracked.frame_index)
+                if taken is not None:
+                    last = list(self.checkpoints.items())[-1:]
+                    self.checkpoints = dict([*last, (tracked.frame_index, taken)])
+        return frame_to_message(tracked), tracked.objects is not None
 
     def _close_source(self) -> None:
         close = getattr(self.source, "close", None)
@@ -114,14 +133,14 @@ class Run:
         """Compute frame after frame, as they are taken."""
         try:
             while not self._is_stopped:
-                if len(self._ready) >= MOST_AHEAD or self._n_bytes >= MOST_BYTES:
+                if self._n_frames >= MOST_AHEAD or self._n_bytes >= MOST_BYTES:
                     self._taken.clear()
                     await self._taken.wait()
                     continue
-                message = await asyncio.wrap_future(thread.submit(self._step))
-                if message is None:
+                done = await asyncio.wrap_future(thread.submit(self._step))
+                if done is None:
                     break
-                self._put(message)
+                self._put(*done)
             self._put(encode({"over": True}))
         except RunStopped:
             pass
@@ -133,8 +152,12 @@ class Run:
             self.is_over = True
             await asyncio.wrap_future(thread.submit(self._close_source))
 
-    def _put(self, message: bytes) -> None:
+    def _put(self, message: bytes, is_frame: bool = True) -> None:
+        if self._is_step_last:
+            self._ready.pop()  # of steps on the way one tells as much as many
         self._ready.append(message)
+        self._is_step_last = not is_frame
+        self._n_frames += is_frame
         self._n_bytes += len(message)
         self._filled.set()
 
@@ -146,7 +169,8 @@ class Run:
                 await asyncio.wait_for(self._filled.wait(), longest)
         messages = list(self._ready)
         self._ready.clear()
-        self._n_bytes = 0
+        self._n_bytes = self._n_frames = 0
+        self._is_step_last = False
         self._taken.set()
         if self.question is not None:
             messages.append(encode({"ask": self.question}))

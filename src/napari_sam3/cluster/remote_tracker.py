@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
+from napari_sam3.checkpoint import Checkpoint
 from napari_sam3.cluster.host_run import MOST_AHEAD
 from napari_sam3.cluster.link import Link, LinkLost
 from napari_sam3.cluster.said import (
@@ -22,7 +23,13 @@ from napari_sam3.cluster.said import (
 from napari_sam3.cluster.sending import SentVideo
 from napari_sam3.cluster.wire import Head, decode, encode, raise_error, split, whole
 from napari_sam3.cluster.workers import Workers
-from napari_sam3.errors import Sam3Error, SchedulerLostError, WorkerLostError
+from napari_sam3.errors import (
+    CheckpointError,
+    Sam3Error,
+    SchedulerLostError,
+    WireError,
+    WorkerLostError,
+)
 from napari_sam3.models.base import TrackedFrame
 from napari_sam3.values import Concept, Frames, Journal, ObjectMask, ObjectPrompt, PackedMask
 
@@ -57,6 +64,7 @@ class RemoteTracker:
         self._questions: _Questions | None = None
         # what was found of concepts, for another worker to know it again
         self._shown: dict[int, dict[int, PackedMask]] = {}
+        self._checkpoint: Checkpoint | None = None  # of the run under way
         self._looked = 0.0
         self._wanted: int | None = None
         self._looking: Any = None
@@ -185,31 +193,42 @@ class RemoteTracker:
     ) -> Iterator[TrackedFrame]:
         """Follow the journal's objects over `frames` (see `VideoTracker.propagate`)."""
         ids: list[int] = []
+        last: TrackedFrame | None = None
         n_given, died_at = 0, None
+        self._checkpoint = None
+        again, n_before = journal, 0  # what the worker is told, and how many frames it leaves out
         while True:
             try:
-                n_come = 0
-                for tracked in self._stream(journal, frames, ids, new_id):
+                n_come = n_before
+                for tracked in self._stream(again, frames[n_before:], ids, new_id):
                     if tracked.objects is not None:
                         n_come += 1
                         if n_come <= n_given:
                             yield TrackedFrame(tracked.frame_index, None)
                             continue
-                        n_given += 1
+                        n_given, last = n_given + 1, tracked
                         self._remember(journal, tracked)
                     yield tracked
                 return
+            except CheckpointError:
+                if again.checkpoint is journal.checkpoint:
+                    raise  # the session's own
+                self._checkpoint = None
+                again, n_before = _resumed(journal, frames, last, None), 0
             except LinkLost as exc:
                 self._lose(self._link)
                 # it was some frames ahead, so what killed it lies within these
                 if died_at is not None and n_given <= died_at + MOST_AHEAD:
-                    last = frames[min(n_given + MOST_AHEAD, len(frames)) - 1]
+                    end = frames[min(n_given + MOST_AHEAD, len(frames)) - 1]
                     raise WorkerLostError(
                         "two workers were lost, one after the other, between frame "
-                        f"{frames[min(died_at, len(frames) - 1)]} and frame {last}; what is there "
+                        f"{frames[min(died_at, len(frames) - 1)]} and frame {end}; what is there "
                         "may need more memory than they have. What came before stays"
                     ) from exc
                 died_at = n_given
+                kept = None if ids or n_given == len(frames) else self._checkpoint
+                n_before = 0 if kept is None else n_given
+                again = _resumed(journal, frames, last, kept)
 
     def _stream(
         self, journal: Journal, frames: range, ids: list[int], new_id: Callable[[], int]
@@ -219,7 +238,8 @@ class RemoteTracker:
         if journal.concepts and journal.recall is None and self._is_anew:
             journal = replace(journal, recall=self._recall)
         run = next(self._numbers)
-        link.call("start", self._sent.journal_to_message(journal, frames, run=run))
+        kept = b"" if journal.checkpoint is None else journal.checkpoint.to_bytes()
+        link.call("start", self._sent.journal_to_message(journal, frames, run=run), kept)
         questions = _Questions(run, ids, new_id, journal.recall)
         self._questions = questions
         is_over = False
@@ -241,6 +261,29 @@ class RemoteTracker:
             if not is_over:
                 link.send("stop", encode({"run": run}))
 
+    def checkpoint(self, frame_index: int, step: int) -> Checkpoint | None:
+        """What the worker's tracker remembers after a frame (see `VideoTracker.checkpoint`).
+
+        The session asks where it is to be kept, in a project; there it serves the next worker too.
+        """
+        link = self._link
+        if link is None:
+            return None
+        try:
+            order = encode({"frame": frame_index, "step": step})
+            said, *kept = split(link.ask("checkpoint", order))
+        except LinkLost:  # the run will hear of it
+            return None
+        head, _ = decode(said)
+        raise_error(head, link.worker)
+        if not kept:
+            return None
+        made = Checkpoint.from_bytes(kept[0])
+        if made.frame != frame_index:
+            raise WireError(f"a checkpoint came of frame {made.frame}, not of {frame_index}")
+        self._checkpoint = made
+        return made
+
     def _remember(self, journal: Journal, tracked: TrackedFrame) -> None:
         if journal.concepts and tracked.objects is not None:
             self._shown[tracked.frame_index] = {
@@ -259,6 +302,24 @@ class RemoteTracker:
         if link is not None:
             link.let_go()
         self._video.close()
+
+
+def _resumed(
+    journal: Journal, frames: range, last: TrackedFrame | None, kept: Checkpoint | None
+) -> Journal:
+    """What another worker is told, of a run that has given frames up to `last`."""
+    if last is None:
+        return journal
+    shows_ahead = any(
+        all((f - last.frame_index) * frames.step > 0 for f in journal.objects[obj_id])
+        for obj_id in last.objects or ()
+        if obj_id in journal.objects
+    )
+    journal = replace(journal, shows_ahead=journal.shows_ahead or shows_ahead)
+    if kept is None:
+        return journal
+    begun = frames[0] if journal.begun is None else journal.begun
+    return replace(journal, checkpoint=kept, known={}, begun=begun)
 
 
 class _Questions:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_sam3.checkpoint import Checkpoint
 from napari_sam3.cluster.wire import Head, encode, items, numbers, pairs, whole
 from napari_sam3.errors import WireError
 from napari_sam3.models.base import TrackedFrame
@@ -124,7 +125,7 @@ class KeyframesSent:
         self._sent: dict[int, tuple[int, Keyframe]] = {}
 
     def journal_to_message(self, journal: Journal, frames: range, **more: Any) -> bytes:
-        """Say a journal, the frames asked for, and more."""
+        """Say a journal, the frames asked for, and more; its checkpoint goes beside it."""
         masks = Masks()
         new: list[list[Any]] = []
 
@@ -156,6 +157,8 @@ class KeyframesSent:
             "recalls": journal.recall is not None,
             "only": None if journal.only is None else sorted(journal.only),
             "frames": [frames.start, frames.stop, frames.step],
+            "begun": journal.begun,
+            "shows_ahead": journal.shows_ahead,
             **more,
         }
         return encode(head, masks)
@@ -168,7 +171,11 @@ class KeyframesKept:
         self._kept: dict[int, Keyframe] = {}
 
     def journal_from_head(
-        self, head: Head, masks: list[ObjectMask], recall: Recall
+        self,
+        head: Head,
+        masks: list[ObjectMask],
+        recall: Recall,
+        checkpoint: Checkpoint | None = None,
     ) -> tuple[Journal, range]:
         """Read a journal, and the frames asked for.
 
@@ -181,7 +188,7 @@ class KeyframesKept:
             said = _table(said)
             prompt = prompt_from_head(said.get("prompt"), masks)
             self._kept[whole(number)] = Keyframe(prompt, mask_at(masks, said.get("mask")))
-        only = head.get("only")
+        only, begun = head.get("only"), head.get("begun")
         journal = Journal(
             {
                 _obj_id(i): {_frame(f): self._keyframe(number) for f, number in pairs(frames)}
@@ -198,6 +205,9 @@ class KeyframesKept:
             frozenset(_obj_id(i) for i in items(head.get("found"))),
             recall if head.get("recalls") is True else None,
             None if only is None else frozenset(_obj_id(i) for i in items(only)),
+            checkpoint,
+            None if begun is None else _frame(begun),
+            head.get("shows_ahead") is True,
         )
         return journal, _frames(head.get("frames"))
 

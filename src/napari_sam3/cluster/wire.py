@@ -79,6 +79,11 @@ def decode(data: bytes) -> tuple[Head, list[ObjectMask]]:
     return head, _decode_masks(head.pop("masks", []), data[end:])
 
 
+def is_message(data: bytes) -> bool:
+    """Whether data are one message, as against several that were joined."""
+    return data.startswith(_MAGIC)
+
+
 def _decode_masks(table: Any, deflated: bytes) -> list[ObjectMask]:
     if not isinstance(table, list):
         raise WireError(f"the masks of a message that came are {table!r:.80}, not a list")

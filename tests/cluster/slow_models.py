@@ -49,6 +49,13 @@ class CountedModel(FakeModel):
         return _CountedTracker(self, frames)
 
 
+class CountedSlowlyModel(CountedModel):
+    """The same, and a frame takes half a second."""
+
+    name = "counted-slowly"
+    pause = 0.5
+
+
 class VerySlowModel(SlowModel):
     """A frame takes seconds."""
 
@@ -70,6 +77,27 @@ class DeadlyModel(FakeModel):
 
     def start(self, frames):
         return _DeadlyTracker(self, frames)
+
+
+class _MortalTracker(FakeTracker):
+    def step(self, source, target, states, fixed):
+        if target == 3:
+            try:
+                Path(os.environ["TESTS_DIED"]).touch(exist_ok=False)
+            except FileExistsError:
+                pass
+            else:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return super().step(source, target, states, fixed)
+
+
+class MortalModel(FakeModel):
+    """Frame 3 kills a process, once."""
+
+    name = "mortal"
+
+    def start(self, frames):
+        return _MortalTracker(self, frames)
 
 
 class _NewcomerTracker(FakeTracker):
@@ -98,7 +126,15 @@ class NewcomerModel(FakeModel):
         return _NewcomerTracker(self, frames)
 
 
-for _model in (CountedModel, SlowModel, VerySlowModel, DeadlyModel, NewcomerModel):
+for _model in (
+    CountedModel,
+    CountedSlowlyModel,
+    SlowModel,
+    VerySlowModel,
+    DeadlyModel,
+    MortalModel,
+    NewcomerModel,
+):
     register_model(
         ModelEntry(
             _model.name,

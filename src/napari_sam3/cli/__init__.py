@@ -239,11 +239,15 @@ def _add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     _add_results(batch, is_needed=True, formats=(), overwrite="begin all videos anew")
     batch.add_argument(
-        "--jobs", type=parse.jobs, default=1, metavar="N", help="processes at once (default 1)"
+        "--jobs",
+        type=parse.jobs,
+        metavar="N",
+        help="videos at once, each with a process (default 1; with --scheduler as many as workers)",
     )
     _add_range(batch)
     _add_recover(batch)
     _add_model(batch)
+    _add_compute(batch)
 
 
 def _add_recover(command: argparse.ArgumentParser) -> None:
@@ -423,7 +427,7 @@ def _add_compute(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--scheduler",
         metavar="ADDRESS",
-        help="compute on a worker of this Dask scheduler, as tls://host:8786 "
+        help="compute on workers of this Dask scheduler, as tls://host:8786 "
         "(docs/guide/cluster.md)",
     )
     command.add_argument(

@@ -69,6 +69,7 @@ class Connection:
         self._security = security
         self._client: Client | None = None
         self._lock = threading.RLock()
+        self._is_over = False
 
     @property
     def client(self) -> Client:
@@ -80,6 +81,8 @@ class Connection:
             If the scheduler does not answer.
         """
         with self._lock:
+            if self._is_over:
+                raise SchedulerLostError(f"work with the scheduler {self.address} was given up")
             if self._client is not None and self._client.status != "running":
                 self.close()
             if self._client is None:
@@ -136,6 +139,27 @@ class Connection:
         workers: dict[str, Any] = told["workers"]
         return workers
 
+    def fit_workers(self) -> list[str]:
+        """Addresses of the workers that take sessions.
+
+        Raises
+        ------
+        NoWorkerError
+            If there is none.
+        SchedulerLostError
+            If the scheduler does not answer.
+        """
+        all_workers = self.workers()
+        fit = [a for a, told in all_workers.items() if told.get("resources", {}).get(RESOURCE)]
+        if not fit:
+            raise NoWorkerError(
+                f"the scheduler {self.address} has {_count(len(all_workers))}"
+                + (f", none with the resource {RESOURCE}" if all_workers else "")
+                + f"; start one by: dask worker {self.address} --nthreads 1 --resources "
+                f"{RESOURCE}=1 --no-nanny"
+            )
+        return fit
+
     def describe(self) -> str:
         """How things stand, in a word or two: "ready", "busy 2/2", "no worker".
 
@@ -168,20 +192,12 @@ class Connection:
         SchedulerLostError
             If the scheduler does not answer.
         """
-        all_workers = self.workers()
-        fit = [a for a, told in all_workers.items() if told.get("resources", {}).get(RESOURCE)]
-        if not fit:
-            raise NoWorkerError(
-                f"the scheduler {self.address} has {_count(len(all_workers))}"
-                + (f", none with the resource {RESOURCE}" if all_workers else "")
-                + f"; start one by: dask worker {self.address} --nthreads 1 --resources "
-                f"{RESOURCE}=1 --no-nanny"
-            )
+        fit = self.fit_workers()
         ends = time.monotonic() + _BUSY
         while True:
             free = [a for a in fit if a not in avoid]
             while free:
-                link = self._begin_on(free, len(fit))
+                link = self._begin_on(self._least_used(free), len(fit))
                 facts = link.hello()
                 if facts["sessions"] < facts["most_sessions"]:
                     return link
@@ -196,6 +212,15 @@ class Connection:
             + (f"{n_full} with all the sessions that they may have" if n_full else "all were lost")
             + "; try again when a session is closed, or have more workers started"
         )
+
+    def _least_used(self, workers: list[str]) -> list[str]:
+        """Those with the fewest sessions, ours or of others."""
+        held = self.client.has_what(workers)
+        counts = {
+            address: sum(str(key).startswith(_SESSION) for key in held.get(address, ()))
+            for address in workers
+        }
+        return [address for address in workers if counts[address] == min(counts.values())]
 
     def _begin_on(self, workers: list[str], n_all: int) -> Link:
         from distributed import wait
@@ -234,8 +259,13 @@ class Connection:
             raise NoWorkerError("the worker was lost as it began; try again")
         return Link(client, future, holders[0], self.patience, self.lease)
 
+    def end(self) -> None:
+        """Give it up: what is computed by way of it ends at once, and nothing begins any more."""
+        self._is_over = True
+        self.close()
+
     def close(self) -> None:
-        """End it; a later call makes it anew."""
+        """Close it; a later call makes it anew."""
         with self._lock:
             client, self._client = self._client, None
         if client is not None:

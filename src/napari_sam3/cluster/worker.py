@@ -42,6 +42,7 @@ def dask_setup(
         worker_limits.MOST_SESSIONS: max_sessions,
     }
     os.environ.update({name: str(value) for name, value in said.items() if value})
+    worker_limits.bound_threads()
     if model:
         # aside: the worker's loop must answer meanwhile, and a session that comes waits for it
         threading.Thread(target=get_model, args=(model, device), daemon=True).start()

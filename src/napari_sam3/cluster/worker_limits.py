@@ -12,6 +12,7 @@ ROOTS = "NAPARI_SAM3_ROOTS"
 UPLOADS = "NAPARI_SAM3_UPLOADS"
 UPLOADS_MB = "NAPARI_SAM3_UPLOADS_MB"
 MOST_SESSIONS = "NAPARI_SAM3_MAX_SESSIONS"
+THREADS = "NAPARI_SAM3_THREADS"
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,15 @@ def read_limits() -> WorkerLimits:
         _number(UPLOADS_MB, 51200) * 2**20,
         max(1, _number(MOST_SESSIONS, 2)),
     )
+
+
+def bound_threads() -> None:
+    """Keep to a share of the processor where a library does not look at the environment itself."""
+    n_threads = _number(THREADS, 0)
+    if n_threads:
+        import cv2
+
+        cv2.setNumThreads(n_threads)
 
 
 def _number(variable: str, default: int) -> int:

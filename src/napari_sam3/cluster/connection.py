@@ -92,6 +92,9 @@ class Connection:
     def _connect(self) -> Client:
         from distributed import Client
 
+        security = self._security
+        if security is None and self.address.startswith("tls://"):
+            security = _configured_security(self.address)
         # where nobody listens Dask tries again and again, and a client of its that was never
         # connected leaves a thread behind
         host, port = split_address(self.address)
@@ -99,9 +102,6 @@ class Connection:
             socket.create_connection((host, port), _ANSWER).close()
         except OSError as exc:
             raise self._lost(exc.strerror or exc) from exc
-        security = self._security
-        if security is None and self.address.startswith("tls://"):
-            security = _configured_security(self.address)
         try:
             return Client(
                 self.address,

@@ -194,7 +194,7 @@ class RemoteTracker:
         """Follow the journal's objects over `frames` (see `VideoTracker.propagate`)."""
         ids: list[int] = []
         last: TrackedFrame | None = None
-        n_given, died_at = 0, None
+        n_given, died_at = 0, -1 - MOST_AHEAD
         self._checkpoint = None
         again, n_before = journal, 0  # what the worker is told, and how many frames it leaves out
         while True:
@@ -218,7 +218,7 @@ class RemoteTracker:
             except LinkLost as exc:
                 self._lose(self._link)
                 # it was some frames ahead, so what killed it lies within these
-                if died_at is not None and n_given <= died_at + MOST_AHEAD:
+                if n_given <= died_at + MOST_AHEAD:
                     end = frames[min(n_given + MOST_AHEAD, len(frames)) - 1]
                     raise WorkerLostError(
                         "two workers were lost, one after the other, between frame "

@@ -25,7 +25,6 @@ DISTRIBUTIONS = {
 }
 # declared, though no file of ours imports it
 NOT_IMPORTED = {
-    "cryptography": "Dask makes the certificates of a cluster on this machine with it",
     "timm": "transformers builds EdgeTAM's image encoder with it",
     "mypy": "make lint",
     "ruff": "make lint",

@@ -144,6 +144,7 @@ def _make_parser() -> argparse.ArgumentParser:
     _add_export(commands)
     _add_proxy(commands)
     _add_models(commands)
+    _add_certificates(commands)
     _add_doctor(commands)
     return parser
 
@@ -398,6 +399,16 @@ def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     token.add_argument("--check", action="store_true", help="only check the one that is saved")
 
 
+def _add_certificates(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    certificates = commands.add_parser(
+        "certificates",
+        help="make what lets a scheduler, its workers and its clients know each other",
+        description="Make certificates for computing on other machines (docs/guide/cluster.md): "
+        "an authority, and one each for a scheduler, its workers and its clients.",
+    )
+    certificates.add_argument("folder", metavar="FOLDER", type=Path, help="a new one")
+
+
 def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     doctor = commands.add_parser(
         "doctor",
@@ -413,6 +424,7 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     doctor.add_argument(
         "--resolution", type=parse.pixels, metavar="PX", help="side of what the model sees"
     )
+    _add_compute(doctor, "look at the workers of this Dask scheduler too, as tls://host:8786")
     doctor.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -423,13 +435,12 @@ def _add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", help="where it runs, as cpu or cuda (default: the best)")
 
 
-def _add_compute(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="compute on workers of this Dask scheduler, as tls://host:8786 "
-        "(docs/guide/cluster.md)",
-    )
+def _add_compute(
+    command: argparse.ArgumentParser,
+    help_: str = "compute on workers of this Dask scheduler, as tls://host:8786 "
+    "(docs/guide/cluster.md)",
+) -> None:
+    command.add_argument("--scheduler", metavar="ADDRESS", help=help_)
     command.add_argument(
         "--insecure",
         action="store_true",

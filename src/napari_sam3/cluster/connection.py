@@ -33,6 +33,10 @@ _SESSION = "napari-sam3-session"
 _HOST = "napari_sam3.cluster.host:TrackingHost"
 
 
+class _WorkerGone(Exception):  # noqa: N818 - another one is looked for
+    """A worker was lost before anything began there."""
+
+
 class Connection:
     """The way to a scheduler; made when it is first needed, and anew when it was lost.
 
@@ -192,12 +196,15 @@ class Connection:
         SchedulerLostError
             If the scheduler does not answer.
         """
-        fit = self.fit_workers()
         ends = time.monotonic() + _BUSY
         while True:
+            fit = self.fit_workers()
             free = [a for a in fit if a not in avoid]
             while free:
-                link = self._begin_on(self._least_used(free), len(fit))
+                try:
+                    link = self._begin_on(self._least_used(free), len(fit))
+                except _WorkerGone:
+                    break
                 facts = link.hello()
                 if facts["sessions"] < facts["most_sessions"]:
                     return link
@@ -212,6 +219,19 @@ class Connection:
             + (f"{n_full} with all the sessions that they may have" if n_full else "all were lost")
             + "; try again when a session is closed, or have more workers started"
         )
+
+    def begin_on(self, worker: str) -> Link:
+        """Begin on a worker that is named, however many sessions it has.
+
+        Raises
+        ------
+        NoWorkerError
+            If it is not free.
+        """
+        try:
+            return self._begin_on([worker], 1)
+        except _WorkerGone as exc:
+            raise NoWorkerError(f"the worker {worker} was lost as it began; try again") from exc
 
     def _least_used(self, workers: list[str]) -> list[str]:
         """Those with the fewest sessions, ours or of others."""
@@ -244,7 +264,12 @@ class Connection:
                 break
             if client.status != "running":
                 raise self._lost()
-            busy = [a for a, keys in client.processing(workers).items() if set(keys) - {future.key}]
+            try:
+                at_work = client.processing(workers)
+            except KeyError as exc:  # the scheduler knows a worker no more
+                future.cancel()
+                raise _WorkerGone from exc
+            busy = [a for a, keys in at_work.items() if set(keys) - {future.key}]
             waited = time.monotonic() - began
             if len(busy) == len(workers) or waited > _START:
                 future.cancel()
@@ -256,7 +281,7 @@ class Connection:
             raise _refusal(future)
         (holders,) = client.who_has([future]).values()
         if not holders:
-            raise NoWorkerError("the worker was lost as it began; try again")
+            raise _WorkerGone
         return Link(client, future, holders[0], self.patience, self.lease)
 
     def end(self) -> None:

@@ -15,12 +15,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from napari_sam3 import __version__
 from napari_sam3.checkpoint import Checkpoint
 from napari_sam3.cluster.host_run import Run
 from napari_sam3.cluster.said import (
@@ -51,12 +51,14 @@ from napari_sam3.errors import (
     WireError,
 )
 from napari_sam3.models.base import VideoModel, VideoTracker
+from napari_sam3.models.registry import list_models
 from napari_sam3.session.frames import RgbFrames
 from napari_sam3.values import ObjectMask
 from napari_sam3.video import Video, open_video
 from napari_sam3.video.content_hash import hash_samples
 
 logger = logging.getLogger(__name__)
+_RELEASE = version("napari-sam3")
 
 LEASE = 900.0
 """Seconds for which a session stays that nobody calls."""
@@ -99,7 +101,7 @@ class TrackingHost:
         memory = psutil.virtual_memory()
         return encode(
             {
-                "release": __version__,
+                "release": _RELEASE,
                 "wire": VERSION,
                 "python": ".".join(map(str, sys.version_info[:3])),
                 "process": os.getpid(),
@@ -109,6 +111,11 @@ class TrackingHost:
                 "free_memory": int(memory.available),
             }
         )
+
+    async def describe(self, message: bytes) -> bytes:
+        """Say which models and devices are here; for a person who asks, since libraries load."""
+        self._hear()
+        return encode(await asyncio.to_thread(_facts))
 
     async def load(self, message: bytes) -> bytes:
         """Load a model, if its weights are here; say what it is and what it takes."""
@@ -433,3 +440,22 @@ def _holder(host: TrackingHost) -> Callable[[], bool]:
     except ValueError:  # there is no Dask round it
         return lambda: True
     return lambda: any(actor is host for actor in worker.state.actors.values())
+
+
+def _facts() -> Head:
+    try:
+        from napari_sam3.models.sam.device_facts import device_facts
+    except (ImportError, OSError) as exc:  # a library of PyTorch's that can't be loaded
+        devices = [f"PyTorch can't be imported: {exc}"]
+    else:
+        devices = [
+            f"{facts.name} ({facts.title}"
+            + ("" if facts.free_bytes is None else f", {facts.free_bytes / 2**30:.1f} GB free")
+            + ")"
+            for facts in device_facts()
+        ]
+    return {
+        "models": [entry.name for entry in list_models() if entry.is_ready],
+        "devices": devices,
+        "roots": [str(root) for root in read_limits().roots],
+    }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from napari_sam3 import __version__
 from napari_sam3.cluster.wire import VERSION, Head, decode, encode, raise_error, whole
 from napari_sam3.errors import OtherVersionError, WireError
 from napari_sam3.values import ObjectMask
@@ -14,6 +14,7 @@ from napari_sam3.values import ObjectMask
 if TYPE_CHECKING:
     from distributed import Client, Future
 
+_RELEASE = version("napari-sam3")
 _LOOK = 2.0
 _MOST_BEAT = 10.0
 _NOTHING = encode({})
@@ -104,11 +105,11 @@ class Link:
             If it can't be worked with.
         """
         facts, _ = self.call("hello", _NOTHING)
-        ours, theirs = __version__.split(".")[:2], str(facts.get("release")).split(".")[:2]
+        ours, theirs = _RELEASE.split(".")[:2], str(facts.get("release")).split(".")[:2]
         if facts.get("wire") != VERSION or ours != theirs:
             raise OtherVersionError(
                 f"the worker {self.worker} has napari-sam3 {facts.get('release')}, here is "
-                f"{__version__}; the first two numbers must be the same"
+                f"{_RELEASE}; the first two numbers must be the same"
             )
         for name in ("sessions", "most_sessions"):
             whole(facts.get(name))

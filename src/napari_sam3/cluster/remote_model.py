@@ -13,6 +13,7 @@ from napari_sam3.cluster.wire import Head
 from napari_sam3.cluster.workers import Workers
 from napari_sam3.errors import WireError
 from napari_sam3.models.base import Capabilities
+from napari_sam3.settings import read_settings
 from napari_sam3.values import Frames
 
 
@@ -30,7 +31,8 @@ class RemoteModel:
     insecure : bool
         Whether to take an address that is not encrypted; see `check_address`.
     path_map : mapping of str to str, optional
-        Folders of this machine to the same ones as the workers see them.
+        Folders of this machine to the same ones as the workers see them; those of `Settings` if
+        left out.
     on_news : callable, optional
         Told what happens to the workers, a sentence each; in any thread.
     on_progress : callable, optional
@@ -61,7 +63,8 @@ class RemoteModel:
             Connection(compute, insecure=insecure) if isinstance(compute, str) else compute
         )
         asked: Head = {"model": str(model), "device": device, "resolution": resolution}
-        self._workers = Workers(self._connection, asked, dict(path_map or {}), on_news, on_progress)
+        known = dict(read_settings().path_map if path_map is None else path_map)
+        self._workers = Workers(self._connection, asked, known, on_news, on_progress)
         try:
             said = self._workers.load()
             self.name, self.device = _text(said, "name"), _text(said, "device")

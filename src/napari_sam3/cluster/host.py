@@ -20,7 +20,6 @@ from typing import Any
 
 import psutil
 
-from napari_sam3 import __version__
 from napari_sam3.checkpoint import Checkpoint
 from napari_sam3.cluster.host_run import Run
 from napari_sam3.cluster.said import (
@@ -30,6 +29,7 @@ from napari_sam3.cluster.said import (
     prompt_from_head,
 )
 from napari_sam3.cluster.wire import (
+    RELEASE,
     VERSION,
     Head,
     decode,
@@ -99,7 +99,7 @@ class TrackingHost:
         memory = psutil.virtual_memory()
         return encode(
             {
-                "release": __version__,
+                "release": RELEASE,
                 "wire": VERSION,
                 "python": ".".join(map(str, sys.version_info[:3])),
                 "process": os.getpid(),

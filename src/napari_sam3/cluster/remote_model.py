@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -62,6 +63,8 @@ class RemoteModel:
         )
         asked: Head = {"model": str(model), "device": device, "resolution": resolution}
         self._workers = Workers(self._connection, asked, dict(path_map or {}), on_news, on_progress)
+        # a model that nobody holds any more, and that nobody has closed
+        weakref.finalize(self, self._workers.close).atexit = False
         try:
             said = self._workers.load()
             self.name, self.device = _text(said, "name"), _text(said, "device")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import subprocess
 import sys
@@ -252,7 +253,7 @@ def test_no_scheduler_is_told(film):
 
 
 def test_another_release_is_told_before_anything(cluster, film, monkeypatch):
-    monkeypatch.setattr("napari_sam3.cluster.link.__version__", "7.3.0")
+    monkeypatch.setattr("napari_sam3.cluster.link.RELEASE", "7.3.0")
     with pytest.raises(OtherVersionError, match=r"here is 7\.3\.0"):
         RemoteSession(film, "fake", compute=cluster.address)
 
@@ -301,10 +302,17 @@ def test_nothing_of_ours_is_pickled(cluster, film, monkeypatch):
     assert not any(b"ObjectMask" in data or b"FrameResult" in data for data in passed)
 
 
-def test_a_closed_session_leaves_nothing_on_its_worker(cluster, watcher, film):
-    with RemoteSession(film, "fake", compute=cluster.address) as session:
-        session.add_prompt(0, **CLICK)
-        assert cluster.holder(watcher)
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_a_session_that_is_over_leaves_nothing_on_its_worker(
+    cluster, watcher, film, connect, is_closed
+):
+    session = RemoteSession(film, "fake", compute=connect())
+    session.add_prompt(0, **CLICK)
+    assert cluster.holder(watcher)
+    if is_closed:
+        session.close()
+    del session
+    gc.collect()
 
     def is_let_go():
         held = [str(key) for keys in watcher.has_what().values() for key in keys]

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from napari_sam3.cluster.said import (
     prompt_from_head,
 )
 from napari_sam3.cluster.wire import (
+    RELEASE,
     VERSION,
     Head,
     decode,
@@ -58,7 +58,6 @@ from napari_sam3.video import Video, open_video
 from napari_sam3.video.content_hash import hash_samples
 
 logger = logging.getLogger(__name__)
-_RELEASE = version("napari-sam3")
 
 LEASE = 900.0
 """Seconds for which a session stays that nobody calls."""
@@ -101,7 +100,7 @@ class TrackingHost:
         memory = psutil.virtual_memory()
         return encode(
             {
-                "release": _RELEASE,
+                "release": RELEASE,
                 "wire": VERSION,
                 "python": ".".join(map(str, sys.version_info[:3])),
                 "process": os.getpid(),

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from napari_sam3.cluster.wire import VERSION, Head, decode, encode, raise_error, whole
+from napari_sam3.cluster.wire import RELEASE, VERSION, Head, decode, encode, raise_error, whole
 from napari_sam3.errors import OtherVersionError, WireError
 from napari_sam3.values import ObjectMask
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-_RELEASE = version("napari-sam3")
 _LOOK = 2.0
 _MOST_BEAT = 10.0
 _NOTHING = encode({})
@@ -50,11 +48,12 @@ class Link:
         self.worker = worker
         self._future = future
         self._patience = patience
+        self._is_lost = False
         with client.as_current():  # a person may have clients of their own
-            self._actor = Actor(TrackingHost, worker, future.key)
+            self._actor: Any = Actor(TrackingHost, worker, future.key)
         self._ended = threading.Event()
         threading.Thread(
-            target=self._keep_alive,
+            target=self._keep,
             args=(min(_MOST_BEAT, lease / 3),),
             name="keep session",
             daemon=True,
@@ -105,11 +104,11 @@ class Link:
             If it can't be worked with.
         """
         facts, _ = self.call("hello", _NOTHING)
-        ours, theirs = _RELEASE.split(".")[:2], str(facts.get("release")).split(".")[:2]
+        ours, theirs = RELEASE.split(".")[:2], str(facts.get("release")).split(".")[:2]
         if facts.get("wire") != VERSION or ours != theirs:
             raise OtherVersionError(
                 f"the worker {self.worker} has napari-sam3 {facts.get('release')}, here is "
-                f"{_RELEASE}; the first two numbers must be the same"
+                f"{RELEASE}; the first two numbers must be the same"
             )
         for name in ("sessions", "most_sessions"):
             whole(facts.get(name))
@@ -118,14 +117,19 @@ class Link:
     def let_go(self) -> None:
         """End the host, without waiting for it."""
         self._ended.set()
-        self.send("close", _NOTHING)
 
     def drop(self) -> None:
         """Forget a host that is lost."""
+        self._is_lost = True
         self._ended.set()
-        with suppress(Exception):
-            self._future.release()
 
-    def _keep_alive(self, beat: float) -> None:
+    def _keep(self, beat: float) -> None:
+        """Tell the host that somebody is here; at last, have it and Dask let everything go."""
         while not self._ended.wait(beat):
             self.send("alive", _NOTHING)
+        with suppress(Exception):  # it may be gone by now, or the scheduler
+            if not self._is_lost:
+                self._actor.close(_NOTHING).result(timeout=self._patience)
+        with suppress(Exception):
+            self._future.release()
+        self._actor = None

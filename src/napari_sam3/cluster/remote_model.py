@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -65,6 +66,8 @@ class RemoteModel:
         asked: Head = {"model": str(model), "device": device, "resolution": resolution}
         known = dict(read_settings().path_map if path_map is None else path_map)
         self._workers = Workers(self._connection, asked, known, on_news, on_progress)
+        # a model that nobody holds any more, and that nobody has closed
+        weakref.finalize(self, self._workers.close).atexit = False
         try:
             said = self._workers.load()
             self.name, self.device = _text(said, "name"), _text(said, "device")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
@@ -102,6 +103,8 @@ class RemoteTracker:
                 raise
             self._sent = KeyframesSent()
             self._link = link
+            # a session that nobody holds any more, and that nobody has closed
+            weakref.finalize(self, link.let_go).atexit = False
         if self._closed.is_set():  # meanwhile
             link.let_go()
         return link

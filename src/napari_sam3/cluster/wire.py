@@ -12,6 +12,7 @@ import math
 import struct
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ from napari_sam3.values import MOST_PIXELS, ObjectMask
 
 VERSION = 1
 """Of what is said; both sides must speak the same one."""
+
+RELEASE = version("napari-sam3")
+"""Of this program."""
 
 MOST_HEAD = 2**26
 """Bytes of the JSON of one message."""

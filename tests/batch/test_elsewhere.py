@@ -15,8 +15,13 @@ import pytest
 
 from napari_sam3 import run_batch
 from napari_sam3.cli import main
-from napari_sam3.cluster import LocalWorkers, local_workers
-from napari_sam3.errors import InsecureAddressError, ModelUnavailableError, SchedulerLostError
+from napari_sam3.cluster import Connection, LocalWorkers, local_workers
+from napari_sam3.errors import (
+    ComputeError,
+    InsecureAddressError,
+    ModelUnavailableError,
+    SchedulerLostError,
+)
 from napari_sam3.projects import Project
 from tests.batch.conftest import N_FRAMES
 from tests.cluster import slow_models  # noqa: F401 - registers its models here too
@@ -139,15 +144,15 @@ def test_what_is_wrong_everywhere_is_told_before_the_first_video(
 
 
 def test_nobody_else_is_let_in(tmp_path, monkeypatch):
-    from distributed import Client, Security  # noqa: TID251
+    from distributed import Security  # noqa: TID251
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with LocalWorkers(1, [tmp_path]) as workers:
         address = workers.connection.address
         assert address.startswith("tls://127.0.0.1:")
         for security in (None, Security.temporary()):
-            with pytest.raises((OSError, TypeError, ValueError)):
-                Client(address, security=security, timeout=2, set_as_default=False)
+            with pytest.raises(ComputeError):
+                Connection(address, security=security).workers()
         (home,) = tmp_path.glob("napari-sam3-*")
         assert stat.S_IMODE(home.stat().st_mode) == 0o700
         modes = {stat.S_IMODE(file.stat().st_mode) for file in home.glob("*.pem")}

@@ -220,4 +220,6 @@ def _without_names(value: Any) -> Any:
         home = str(Path.home())
     except RuntimeError:  # there is none
         return value
-    return re.sub(rf"{re.escape(home)}(?![\w.-])", "~", value) if len(home) > 1 else value
+    return (
+        re.sub(rf"(?<![\w.-]){re.escape(home)}(?![\w.-])", "~", value) if len(home) > 1 else value
+    )

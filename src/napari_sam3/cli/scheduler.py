@@ -66,7 +66,7 @@ def _ask(connection: Connection, address: str, told: dict[str, Any]) -> dict[str
         "devices": _listed(more, "devices"),
         "free memory, bytes": facts["free_memory"],
         "roots": _listed(more, "roots"),
-        "sessions": f"{facts['sessions'] - 1} of {facts['most_sessions']}",  # one is this look
+        "sessions": f"{facts['sessions']} of {facts['most_sessions']}",
         "a call, ms": round(call_ms, 1),
     }
 

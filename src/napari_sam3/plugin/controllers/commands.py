@@ -18,7 +18,8 @@ from napari_sam3.errors import LayerError, StoreReadOnlyError
 from napari_sam3.labels.frame_snapshot import FramesSnapshot
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.object_notes import ObjectNote
-from napari_sam3.labels.objects import ObjectInfo, ObjectTable
+from napari_sam3.labels.objects import ObjectTable
+from napari_sam3.labels.object_info import ObjectInfo
 from napari_sam3.plugin.controllers.relabeling import Relabeling, find_sightings, plan_merge
 from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.label_planes import is_read_only, planes_of

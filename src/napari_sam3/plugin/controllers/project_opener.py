@@ -296,7 +296,7 @@ class ProjectOpener(QObject):
         tracking.axes.pin(image_layer, axes)
         opened.axes = axes
         self._state.tracked(image_layer).project = opened
-        results = tracking.adopt_results(image_layer, axes, layers[RESULTS])
+        results = tracking.shown.adopt(image_layer, axes, layers[RESULTS])
         opened.layers = [results.layer]
         self._choose_prompts(image_layer, layers, project)
         self._lay_on_video(image_layer, layers, project)
@@ -399,7 +399,7 @@ class ProjectOpener(QObject):
         if opened is None or self._is_at_work or self._tracking.job is not None:
             return
         self._projects.stop_saving(opened)
-        self._tracking.close_session()
+        self._tracking.sessions.close()
         results = self._tracking.results
         if results is not None:
             results.painted()  # what was just painted is known before the planes are others
@@ -427,7 +427,7 @@ class ProjectOpener(QObject):
             self._projects.hold(again)
             return
         self._state.tracked(again.image_layer).project = again
-        results = self._tracking.adopt_results(again.image_layer, again.axes, opened.layers[0])
+        results = self._tracking.shown.adopt(again.image_layer, again.axes, opened.layers[0])
         results.layer.editable = not project.is_read_only
         self._projects.attach(again, again.image_layer, again.axes)
 

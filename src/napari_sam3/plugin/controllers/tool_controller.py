@@ -74,7 +74,7 @@ class ToolController:
         """
         self._tracking.video()
         if tool is not Tool.SELECT:
-            self._tracking.check_writable()
+            self._tracking.chosen.check_writable()
             why_not = why_not_taken(self._state.catalog, self._state.model, tool.prompt_kind)
             if why_not:
                 raise UnsupportedPromptError(why_not)
@@ -165,7 +165,7 @@ class ToolController:
         """Those made before, or new ones; who has chosen one of their own keeps it."""
         state, turn_back = self._state, hold_view(self._viewer)
         made = state.tracked(image_layer).prompt_layers_in(self._viewer.layers)
-        points, boxes = made or self._tracking.make_prompt_layers(
+        points, boxes = made or self._tracking.chosen.make_prompt_layers(
             self._tracking.axes.read(image_layer)
         )
         state.update(points=state.points or points, boxes=state.boxes or boxes)

@@ -14,6 +14,7 @@ from napari_sam3.errors import MissingPromptError, RequestError, UnknownObjectEr
 from napari_sam3.export.registry import choose_format
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.objects import ObjectTable
+from napari_sam3.plugin.controllers.object_removal import forget_objects
 from napari_sam3.plugin.controllers.screen_decoding import wait_for_picture
 from napari_sam3.plugin.controllers.session_controller import SessionController
 from napari_sam3.plugin.controllers.track_edits import TrackEdits
@@ -224,7 +225,7 @@ class ViewerSession:
             )
         session = self._runner.open_session()
         tracking = self._runner.tracking
-        removal, [frames] = tracking.forget_objects([number])
+        removal, [frames] = forget_objects(tracking.chosen, tracking.edits, [number])
         removal.add(self._prompts.remove(number))
         tracking.edits.join_next(removal)
         self._runner.run(session, session.remove_object(number, frames), Phase.ERASING)
@@ -500,7 +501,7 @@ class ViewerSession:
         found = self._runner.results()
         if found is None:
             self._runner.check_there()
-            found = self._runner.tracking.results_for(self.image_layer, self.axes)
+            found = self._runner.tracking.shown.layer_for(self.image_layer, self.axes)
         return found
 
     def _on_screen(self) -> int:

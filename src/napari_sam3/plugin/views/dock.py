@@ -142,7 +142,7 @@ class SegmentAndTrackWidget(QWidget):
 
     def new_prompts(self) -> None:
         """Choose layers to draw prompts of the video in; those made before, if they fit."""
-        self._do(self.tracking.new_prompts)
+        self._do(self.tracking.chosen.new_prompts)
 
     def take_tool(self, tool: Tool) -> None:
         """Take a tool in hand; its layer is chosen, and made if need be."""

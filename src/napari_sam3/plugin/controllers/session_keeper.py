@@ -11,8 +11,9 @@ from napari_sam3.plugin.controllers.chosen_video import ChosenVideo
 from napari_sam3.plugin.controllers.project_recorder import ProjectRecorder
 from napari_sam3.plugin.controllers.session_controller import SessionController, Setup
 from napari_sam3.plugin.layers.features_table import table_of
-from napari_sam3.plugin.layers.stack_axes import frame_count
-from napari_sam3.plugin.model.tracked_video import check_owner
+from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count
+from napari_sam3.plugin.model.tracked_video import TrackedVideo, check_owner
+from napari_sam3.session.saved_prompts import PromptList
 from napari_sam3.video import Video
 
 
@@ -71,7 +72,9 @@ class SessionKeeper:
         if self.current is None or self.current.setup != setup or self._data is not data:
             self.close()
             opened = tracked.project_read_as(axes)
-            recorder = ProjectRecorder(None if opened is None else opened.project)
+            recorder = ProjectRecorder(
+                None if opened is None else opened.project, _rejected_in(tracked, axes)
+            )
             self.current = SessionController(setup, self._models, tracked.contrast_limits, recorder)
             self._data = data
         results = tracked.results_in(chosen.viewer.layers, axes)
@@ -83,6 +86,9 @@ class SessionKeeper:
         """Forget the session; layers stay."""
         session, self.current, self._data = self.current, None, None
         if session is not None:
+            setup, rejected = session.setup, session.rejected()
+            tracked = self._chosen.state.tracked(setup.image_layer)
+            tracked.rejected = None if rejected is None else (setup.axes, rejected)
             self._when_free(session.close)  # a thread may be inside the model
 
     def found_objects(self) -> frozenset[int]:
@@ -97,3 +103,9 @@ class SessionKeeper:
         """Close the session, and give back the model's memory."""
         self.close()
         self._models.close()
+
+
+def _rejected_in(tracked: TrackedVideo, axes: StackAxes) -> PromptList | None:
+    """What is known of rejected objects of a video read so, if no project keeps it."""
+    known = tracked.rejected
+    return None if known is None or known[0] != axes else known[1]

@@ -28,10 +28,11 @@ from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count
 from napari_sam3.plugin.layers.transforms import layer_shape
 from napari_sam3.plugin.layers.viewer_frame import frame_on_screen
 from napari_sam3.plugin.model.app_state import Phase
-from napari_sam3.plugin.scripting.event_loop import OnFrame, wait_until
+from napari_sam3.plugin.scripting.event_loop import OnFrame, wait_for, wait_until
 from napari_sam3.plugin.scripting.prompt_writer import PromptWriter
 from napari_sam3.plugin.scripting.script_runner import ScriptRunner
 from napari_sam3.projects import Project
+from napari_sam3.review import CheckFile, Place, review_labels
 from napari_sam3.session.validation import (
     PromptCall,
     check_frame_index,
@@ -387,6 +388,31 @@ class ViewerSession:
         if session is None or session.session is None:
             return FrameResult(number)
         return session.session.result(number)
+
+    def review(self) -> tuple[Place, ...]:
+        """Places of the results that are worth a person's look, the most valuable first.
+
+        The queue that the dock goes through: lost, unsure, jumped, touching, fallen in two. What
+        was found right before is left out, if the results are kept in a project. Labels are read
+        in a thread, while the window lives.
+
+        Returns
+        -------
+        tuple of Place
+            Each with its object and frame, a value in frames' worth of overlap, and the reasons,
+            which `str` tells in words.
+        """
+        labels, divisions = self.array, tuple(self.objects.divisions)
+        project = self._runner.tracking.state.tracked(self.image_layer).project
+        kept = None if project is None else CheckFile(project.project.folder)
+
+        def look() -> tuple[Place, ...]:
+            review = review_labels(labels)
+            if kept is not None:
+                review.restore(kept.load())
+            return tuple(place for place in review.places(divisions) if place.is_doubtful)
+
+        return wait_for(look)
 
     def tracks(self) -> Tracks:
         """A Tracks layer of the centroids, with lineage; made, or brought up to date.

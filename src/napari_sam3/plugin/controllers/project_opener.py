@@ -10,6 +10,7 @@ from weakref import WeakSet
 
 from napari.layers import Image, Layer
 from napari.utils.notifications import show_error, show_warning
+from psygnal import Signal
 from qtpy.QtCore import QObject, QTimer
 
 from napari_sam3.errors import LayerError, Sam3Error
@@ -56,6 +57,9 @@ class ProjectOpener(QObject):
     projects : ProjectController
         Keeps what is open.
     """
+
+    opened = Signal()
+    """The layers of a project are all there, and can be worked in."""
 
     def __init__(self, tracking: TrackingController, projects: ProjectController) -> None:
         super().__init__()
@@ -222,7 +226,9 @@ class ProjectOpener(QObject):
                 self._showing = None
                 self._projects.is_busy = False
                 self._projects.refresh()
-        if not is_done:
+        if is_done:
+            self.opened.emit()
+        else:
             QTimer.singleShot(0, self._go_on)
 
     def _show(self, loaded: LoadedProject) -> Generator[None, None, None]:

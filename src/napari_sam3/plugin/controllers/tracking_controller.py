@@ -364,7 +364,12 @@ class TrackingController:
             pass
 
     def _travel(self, go: Callable[[TrackedVideo], str]) -> str:
-        said = go(self.state.tracked(self.video()))
+        tracked = self.state.tracked(self.video())
+        said = go(tracked)
+        opened = tracked.project
+        if said and opened is not None and not opened.project.is_read_only:
+            # undone so soon that its end was not noted, and all its frames are here again
+            opened.project.end_run()
         results = self.results
         if results is not None:
             self.state.n_locked = len(results.planes.locked_frames())

@@ -14,9 +14,10 @@ from napari_sam3.errors import MissingPromptError, PropagationRunningError, Sess
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
 from napari_sam3.session.answering import answer_concept, answer_objects, find_present
-from napari_sam3.session.correction import Correction, plan_correction
+from napari_sam3.session.correction import Correction, find_reaches
 from napari_sam3.session.frames import RgbFrames
 from napari_sam3.session.propagation import AnyPropagation, OnePropagation, Propagation, plan_frames
+from napari_sam3.session.recovery import Recovery
 from napari_sam3.session.saved_prompts import PromptList
 from napari_sam3.session.session_state import Said, SessionState
 from napari_sam3.session.validation import (
@@ -59,6 +60,11 @@ class VideoSession:
         If the video can't be read.
     ModelUnavailableError
         If there is no such model.
+
+    Attributes
+    ----------
+    recovery : Recovery
+        How runs that were stopped are gone on with, and who keeps checkpoints for that.
     """
 
     def __init__(
@@ -76,6 +82,7 @@ class VideoSession:
         try:
             self.model = load_model(model)
             self._frames = RgbFrames(self.video, contrast_limits)
+            self.recovery = Recovery(self._frames, self.model.name)
             self._tracker = self.model.start(self._frames)
         except BaseException:
             self._close_video()
@@ -378,17 +385,34 @@ class VideoSession:
                 start = self.first_prompted_frame
             return self.follow(plan_frames(len(self.video), direction, start, limit))
 
-    def follow(self, legs: Sequence[range]) -> Propagation:
+    def follow(self, legs: Sequence[range], whole: Sequence[range] | None = None) -> Propagation:
         """As `propagate`, over given frames: those that are left of an earlier run.
 
         Parameters
         ----------
         legs : sequence of range
             Frames of the video, one range after the other, each with step 1 or -1.
+        whole : sequence of range, optional
+            The legs of that run, done and left. If given, the frames are those that it would have
+            given (`recovery`); else they may be near them, where that saves computing.
         """
         with self._working():
             legs = check_legs(len(self.video), legs)
-            return self._begin(lambda: Propagation(self._lock, self._tracker, self._state, legs))
+            return self._begin(lambda: self._follow(legs, whole))
+
+    def _follow(self, legs: tuple[range, ...], whole: Sequence[range] | None) -> Propagation:
+        is_exact = whole is not None and self.recovery.mode == "exact"
+        if is_exact and self._state.begun_nearly:
+            # what the tracker has computed since is not what it would be
+            self._restart()
+        return Propagation(self._lock, self._tracker, self._state, legs, self.recovery, whole)
+
+    def _restart(self) -> None:
+        """Have the tracker begin anew; what was said stays."""
+        self._tracker.close()
+        self._tracker = self.model.start(self._frames)
+        self._state.begun_nearly.clear()
+        self.recovery.forget()
 
     def propagate_from_here(
         self,
@@ -432,25 +456,8 @@ class VideoSession:
         with self._working():
             start, _ = check_range(len(self.video), direction, frame_index, None)
             assert start is not None, "it was given"
-            state = self._state
-            if objects is None:
-                changed = state.changed_near(start) or self.prompted_objects(start)
-            else:
-                changed = {check_object_id(i) for i in objects}
-                for obj_id in changed:
-                    state.check_known(obj_id)
-            reaches = plan_correction(
-                len(self.video),
-                direction,
-                start,
-                {i: state.keyframes.get(i, {}) for i in changed},
-                stop_at,
-            )
-            if not reaches:
-                raise MissingPromptError(
-                    f"nothing is to be followed from frame {start}: correct an object there first "
-                    "(add_prompt), or name the objects that are meant"
-                )
+            state, n_frames = self._state, len(self.video)
+            reaches = find_reaches(state, n_frames, direction, start, objects, stop_at)
             return self._begin(lambda: Correction(self._lock, self._tracker, state, reaches))
 
     @property
@@ -553,8 +560,7 @@ class VideoSession:
         """Go back to the state just after the start; a running propagation ends."""
         with self._working():
             self.cancel()
-            self._tracker.close()
-            self._tracker = self.model.start(self._frames)
+            self._restart()
             state = self._state
             self._state = SessionState(len(self.video), state.hold_back, state.is_alive)
 

@@ -24,6 +24,8 @@ class SessionKeeper:
     ----------
     chosen : ChosenVideo
         The video to work on.
+    models : LoadedModel
+        Where the model comes from; it is given back with the last session.
     when_free : callable
         Calls what it is given as soon as no thread is inside the model.
 
@@ -34,12 +36,15 @@ class SessionKeeper:
     """
 
     def __init__(
-        self, chosen: ChosenVideo, when_free: Callable[[Callable[[], object]], object]
+        self,
+        chosen: ChosenVideo,
+        models: LoadedModel,
+        when_free: Callable[[Callable[[], object]], object],
     ) -> None:
         self._chosen = chosen
         self._when_free = when_free
         self.current: SessionController | None = None
-        self._models = LoadedModel()
+        self._models = models
         self._data: Any = None  # of the video layer, which may be given other data
 
     def open(self) -> SessionController:
@@ -63,7 +68,12 @@ class SessionKeeper:
             )
         check_owner(image_layer, state)
         setup = Setup(
-            image_layer, axes, state.resolved_model, state.usable_device, state.resolution
+            image_layer,
+            axes,
+            state.resolved_model,
+            state.usable_device,
+            state.resolution,
+            state.compute,
         )
         data = image_layer.data
         # a proxy only shows the same video

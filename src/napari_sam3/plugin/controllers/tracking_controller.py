@@ -11,8 +11,10 @@ from napari.utils.notifications import show_error
 from psygnal import Signal
 
 from napari_sam3.errors import Sam3Error
+from napari_sam3.models.registry import LoadedModel
 from napari_sam3.plugin.controllers.axes_controller import AxesController
 from napari_sam3.plugin.controllers.chosen_video import ChosenVideo
+from napari_sam3.plugin.controllers.compute_controller import ComputeController
 from napari_sam3.plugin.controllers.edit_recorder import EditRecorder
 from napari_sam3.plugin.controllers.object_controller import ObjectController
 from napari_sam3.plugin.controllers.object_removal import forget_objects
@@ -49,6 +51,8 @@ class TrackingController:
     ----------
     chosen : ChosenVideo
         The video that is worked on, with the layers of its work.
+    compute : ComputeController
+        Where the model runs.
     sessions : SessionKeeper
         Opens and closes the one session.
     prompts : PromptCollector
@@ -88,7 +92,10 @@ class TrackingController:
         self.chosen = ChosenVideo(viewer, self.state)
         self.objects = ObjectController(self.state.history_of)
         self.edits = EditRecorder(self.state)
-        self.sessions = SessionKeeper(self.chosen, lambda close: self.preview.after(close))
+        self.compute = ComputeController(self.state)
+        models = LoadedModel()
+        models.elsewhere = self.compute.load
+        self.sessions = SessionKeeper(self.chosen, models, lambda close: self.preview.after(close))
         self.prompts = PromptCollector(self.chosen, self.sessions, self.edits)
         self.shown = ResultsKeeper(self.chosen, self.sessions, self.objects, self.edits)
         self.preview = PreviewController(
@@ -319,6 +326,7 @@ class TrackingController:
 
         def give_back() -> None:
             self.sessions.give_back()
+            self.compute.close()
             at_end()
 
         def end_preview() -> None:

@@ -48,6 +48,11 @@ class Gate:
         self._is_open = True
         self.let(1000)
 
+    def shut(self) -> None:
+        """Hold the model again; no step is under way."""
+        self._is_open, self.n_waiting = False, 0
+        self._free = threading.Semaphore(0)
+
     def pass_through(self) -> None:
         if not self._is_open:
             self.n_waiting += 1

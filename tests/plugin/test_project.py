@@ -329,7 +329,7 @@ def test_a_second_window_looks_on(begin, open_dock, open_viewer, work, own_proje
     other.propagate()
     assert any("can be looked at, but not changed" in text for _, text in notes)
     with pytest.raises(ProjectReadOnlyError):
-        other.tracking.check_writable()
+        other.tracking.chosen.check_writable()
     n_layers = len(other.viewer.layers)
     other.viewer.dims.set_current_step(0, 5)
     dock.prompt_panel.object.value = 2

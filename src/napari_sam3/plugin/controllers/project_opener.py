@@ -10,6 +10,7 @@ from weakref import WeakSet
 
 from napari.layers import Image, Layer
 from napari.utils.notifications import show_error, show_warning
+from psygnal import Signal
 from qtpy.QtCore import QObject, QTimer
 
 from napari_sam3.errors import LayerError, Sam3Error
@@ -56,6 +57,9 @@ class ProjectOpener(QObject):
     projects : ProjectController
         Keeps what is open.
     """
+
+    opened = Signal()
+    """The layers of a project are all there, and can be worked in."""
 
     def __init__(self, tracking: TrackingController, projects: ProjectController) -> None:
         super().__init__()
@@ -222,7 +226,9 @@ class ProjectOpener(QObject):
                 self._showing = None
                 self._projects.is_busy = False
                 self._projects.refresh()
-        if not is_done:
+        if is_done:
+            self.opened.emit()
+        else:
             QTimer.singleShot(0, self._go_on)
 
     def _show(self, loaded: LoadedProject) -> Generator[None, None, None]:
@@ -296,7 +302,7 @@ class ProjectOpener(QObject):
         tracking.axes.pin(image_layer, axes)
         opened.axes = axes
         self._state.tracked(image_layer).project = opened
-        results = tracking.adopt_results(image_layer, axes, layers[RESULTS])
+        results = tracking.shown.adopt(image_layer, axes, layers[RESULTS])
         opened.layers = [results.layer]
         self._choose_prompts(image_layer, layers, project)
         self._lay_on_video(image_layer, layers, project)
@@ -399,7 +405,7 @@ class ProjectOpener(QObject):
         if opened is None or self._is_at_work or self._tracking.job is not None:
             return
         self._projects.stop_saving(opened)
-        self._tracking.close_session()
+        self._tracking.sessions.close()
         results = self._tracking.results
         if results is not None:
             results.painted()  # what was just painted is known before the planes are others
@@ -427,7 +433,7 @@ class ProjectOpener(QObject):
             self._projects.hold(again)
             return
         self._state.tracked(again.image_layer).project = again
-        results = self._tracking.adopt_results(again.image_layer, again.axes, opened.layers[0])
+        results = self._tracking.shown.adopt(again.image_layer, again.axes, opened.layers[0])
         results.layer.editable = not project.is_read_only
         self._projects.attach(again, again.image_layer, again.axes)
 

@@ -102,7 +102,7 @@ class Reset(JobDone):
             parts.append(EditTable(layer, "forget all objects", _forget_all))
             parts.append(ChangeFrames(layer, "clear all frames", _clear, changes_locked=True))
         parts += [RemovePrompts(one, range(len(one.data))) for one in ours if len(one.data)]
-        parts.append(SetFields(tracked, axes=None))
+        parts.append(SetFields(tracked, axes=None, rejected=None))
         parts.append(SetFields(state, texts=(), object_in_hand=1, **others))
         super().__init__("reset", parts)
 

@@ -276,7 +276,7 @@ class TimelineController:
             raise LayerError(
                 "what was painted belongs to its frame; copy it to another one, or paint there"
             )
-        self._tracking.check_writable()
+        self._tracking.chosen.check_writable()
         if mark.kind == "division":
             layer, daughters = self._divided(mark)
             self._tracking.objects.divide(layer, mark.obj_id, daughters, frame_index)
@@ -302,7 +302,7 @@ class TimelineController:
             If it can't be.
         """
         self._tracking.video()
-        self._tracking.check_writable()
+        self._tracking.chosen.check_writable()
         if mark.kind == "painted":
             self._give_back(mark)
             return

@@ -10,6 +10,7 @@ from napari.utils.notifications import show_warning
 from qtpy.QtCore import QTimer
 
 from napari_sam3.errors import LayerError, UnsupportedPromptError
+from napari_sam3.plugin.controllers.drawn_shapes import DrawnShapes
 from napari_sam3.plugin.controllers.object_picker import is_picking, label_under
 from napari_sam3.plugin.controllers.project_snapshot import hold_view
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController, controllers_in
@@ -50,6 +51,7 @@ class ToolController:
         self._is_acting = False
         self._watched: list[Layer] = []
         self._made: tuple[Points, Shapes] | None = None  # by themselves, and still unused
+        self._shapes = DrawnShapes(self._viewer)
         for name in ("points", "boxes", "masks"):
             self._state.events[name].connect(self._watch)
         self._state.events.sign.connect(self._on_sign_changed)
@@ -74,7 +76,7 @@ class ToolController:
         """
         self._tracking.video()
         if tool is not Tool.SELECT:
-            self._tracking.check_writable()
+            self._tracking.chosen.check_writable()
             why_not = why_not_taken(self._state.catalog, self._state.model, tool.prompt_kind)
             if why_not:
                 raise UnsupportedPromptError(why_not)
@@ -141,6 +143,7 @@ class ToolController:
         """Let go of viewer and layers; those that were never used are taken away."""
         self._viewer.layers.selection.events.active.disconnect(self._follow)
         self._viewer.mouse_drag_callbacks.remove(self._on_press)
+        self._shapes.close()
         self._unwatch()
         self._remove_unused()
 
@@ -165,7 +168,7 @@ class ToolController:
         """Those made before, or new ones; who has chosen one of their own keeps it."""
         state, turn_back = self._state, hold_view(self._viewer)
         made = state.tracked(image_layer).prompt_layers_in(self._viewer.layers)
-        points, boxes = made or self._tracking.make_prompt_layers(
+        points, boxes = made or self._tracking.chosen.make_prompt_layers(
             self._tracking.axes.read(image_layer)
         )
         state.update(points=state.points or points, boxes=state.boxes or boxes)
@@ -240,6 +243,7 @@ class ToolController:
         self._watched = self._drawn_in()
         for layer in self._watched:
             layer.events.mode.connect(self._follow)
+        self._shapes.watch(self._state.boxes)
         chosen = (self._state.points, self._state.boxes)
         if self._made is not None and not any(layer in chosen for layer in self._made):
             self._remove_unused()
@@ -301,8 +305,19 @@ class ToolController:
         while event.type == "mouse_move":
             event.handled = True  # else the second button zooms
             yield
-        # when the layer has drawn it
-        QTimer.singleShot(0, lambda: self._state.update(sign=before))
+
+        def end() -> None:
+            if event.button == 2 and self._state.tool.is_shape:
+                self._end_shape(layer)
+            self._state.update(sign=before)
+
+        QTimer.singleShot(0, end)  # when the layer has drawn it
+
+    def _end_shape(self, layer: Any) -> None:
+        """Let an outline end where the button was released; a click begins one that follows it."""
+        mode = str(layer.mode)
+        self._set_mode(layer, _LOOKING)
+        self._set_mode(layer, mode)
 
     def _hold_mode(self, layer: Any, event: Any, mode: str) -> Iterator[None]:
         """Have a layer in another mode until the button is released."""

@@ -137,6 +137,17 @@ def delete_items(layer: PromptLayer, indices: Iterable[int]) -> None:
     layer.feature_defaults = defaults  # which follow the selection
 
 
+def drop_spare_features(layer: PromptLayer) -> bool:
+    """Forget what is said of items that are not there; gives whether there was anything."""
+    n_items = len(layer.data)
+    if len(layer.features) <= n_items:
+        return False
+    defaults = layer.feature_defaults.copy()
+    layer.features = layer.features.iloc[:n_items]
+    layer.feature_defaults = defaults  # which are guessed anew of the rows that are left
+    return True
+
+
 def insert_items(layer: PromptLayer, indices: Sequence[int], items: PromptItems) -> None:
     """Put items into a layer, so that they have these indices there; nothing is selected then.
 

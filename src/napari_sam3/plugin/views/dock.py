@@ -50,7 +50,7 @@ from napari_sam3.plugin.views.project_panel import ProjectPanel
 from napari_sam3.plugin.views.prompt_panel import PromptPanel
 from napari_sam3.plugin.views.review_panel import ReviewPanel
 from napari_sam3.plugin.views.settings_panel import SettingsPanel
-from napari_sam3.plugin.views.timeline_dock import close_timeline, show_timeline
+from napari_sam3.plugin.views.timeline_dock import close_timeline, show_timeline, switch_timeline
 from napari_sam3.plugin.views.tool_strip import ToolStrip
 from napari_sam3.plugin.views.tracking_panel import TrackingPanel
 from napari_sam3.plugin.views.video_panel import VideoPanel
@@ -117,7 +117,9 @@ class SegmentAndTrackWidget(QWidget):
         self.settings_panel = SettingsPanel(self.state, self.settings)
         self.guidance = Guidance(self.state)
         self.end_notice = EndNotice(self.state, self)
-        self.tool_strip = ToolStrip(self.state, self.take_tool, self.show_help)
+        self.tool_strip = ToolStrip(
+            self.state, self.take_tool, self.switch_timeline, self.show_help
+        )
         for held in (
             self.prefetch,
             self.projects,
@@ -147,11 +149,15 @@ class SegmentAndTrackWidget(QWidget):
 
     def new_prompts(self) -> None:
         """Choose layers to draw prompts of the video in; those made before, if they fit."""
-        self._do(self.tracking.new_prompts)
+        self._do(self.tracking.chosen.new_prompts)
 
     def take_tool(self, tool: Tool) -> None:
         """Take a tool in hand; its layer is chosen, and made if need be."""
         self._do(lambda: self.tools.take(tool))
+
+    def switch_timeline(self) -> None:
+        """Hide the timeline under the picture, or show it again."""
+        self.timeline = switch_timeline(self.tracking)
 
     def show_help(self) -> None:
         """Show all keys, and what the mouse does; pressed again, hide it."""
@@ -287,6 +293,7 @@ class SegmentAndTrackWidget(QWidget):
         self.video_panel.video.changed.connect(self._on_video_picked)
         self.state.events.prepared_frame.connect(self._show_prepared)
         self.tracking.ended.connect(self._on_job_ended)
+        self.project_opener.opened.connect(self._make_ready)
         for event in self._layer_events():
             event.connect(self._on_layers_changed)
         add_shortcuts(self, self.tracking)

@@ -211,8 +211,7 @@ class TrackingController:
         points, shapes = make_prompt_layers(tracked.image_layer, axes)
         self.viewer.add_layer(shapes)
         self.viewer.add_layer(points)
-        tracked.prompt_layers = (points, shapes)
-        tracked.carried.add(points, shapes)
+        tracked.take_prompt_layers(points, shapes)
         return points, shapes
 
     def read_prompts(

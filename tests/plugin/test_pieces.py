@@ -7,6 +7,7 @@ from napari.layers import Points
 from qtpy.QtCore import QTimer
 
 from napari_sam3.plugin.controllers.pieces import Pieces
+from napari_sam3.plugin.model.tools import Tool
 
 
 def _steps(done, *names):
@@ -110,7 +111,7 @@ def test_who_chooses_a_layer_meanwhile_keeps_it(open_dock, film, qtbot):
     dock.viewer.add_image(film, name="film")
     dock.viewer.add_layer(own)
     qtbot.waitUntil(lambda: dock.state.points is own)
-    qtbot.waitUntil(lambda: not dock._readying.is_running)
+    qtbot.waitUntil(lambda: not dock.is_getting_ready)
     dock.viewer.layers.events.inserted.disconnect(choose_own)
     assert dock.state.points is own
     assert _layer_names(dock) == ["film", "mine"]
@@ -121,7 +122,7 @@ def test_a_video_deleted_meanwhile_takes_the_layers_along(open_dock, film, qtbot
     image = dock.viewer.add_image(film, name="film")
     qtbot.waitUntil(lambda: len(dock.viewer.layers) > 1)
     dock.viewer.layers.remove(image)
-    qtbot.waitUntil(lambda: not dock._readying.is_running)
+    qtbot.waitUntil(lambda: not dock.is_getting_ready)
     assert _layer_names(dock) == []
     assert dock.state.points is None
 
@@ -129,7 +130,18 @@ def test_a_video_deleted_meanwhile_takes_the_layers_along(open_dock, film, qtbot
 def test_both_layers_and_the_tool_are_there_in_the_end(open_dock, film, qtbot):
     dock = open_dock()
     dock.viewer.add_image(film, name="film")
-    qtbot.waitUntil(lambda: dock.state.points is not None and not dock._readying.is_running)
+    qtbot.waitUntil(lambda: dock.state.points is not None and not dock.is_getting_ready)
     assert dock.viewer.layers.selection.active is dock.state.points
     assert _layer_names(dock) == ["film", "film boxes", "film clicks"]
     assert dock.state.points.mode == "add"
+
+
+def test_a_tool_that_is_taken_meanwhile_stays_in_hand(open_dock, film, qtbot):
+    dock = open_dock()
+    dock.viewer.add_image(film, name="film")
+    dock.take_tool(Tool.BOX)
+    assert dock.is_getting_ready
+    qtbot.waitUntil(lambda: not dock.is_getting_ready)
+    assert dock.state.tool is Tool.BOX
+    assert dock.viewer.layers.selection.active is dock.state.boxes
+    assert _layer_names(dock) == ["film", "film boxes", "film clicks"]

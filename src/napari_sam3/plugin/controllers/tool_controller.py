@@ -108,8 +108,11 @@ class ToolController:
         In pieces (see `Pieces`): napari takes long to add a layer. Nothing moves on the screen, and
         how the video is read is not settled by it. Layers that were made so and never used are
         taken away again. Nothing happens where the person has to choose an axis first, or where
-        another window works on the video.
+        another window works on the video; and a tool that was taken since this was called stays.
         """
+        return self._make_ready(self._state.tool)
+
+    def _make_ready(self, tool_before: Tool) -> Iterator[None]:
         state, image_layer = self._state, self._state.video
         if image_layer is None or not state.can_change or state.project.is_busy:
             return
@@ -130,8 +133,7 @@ class ToolController:
                 tracked.take_prompt_layers(*made)
             self._made = made
             state.update(points=made[0], boxes=made[1])
-            yield
-        if state.points is not None and image_layer is state.video and state.can_change:
+        if state.points is not None and state.tool in (Tool.SELECT, tool_before):
             self.take(Tool.INCLUDE)
 
     def switch_sign(self) -> None:

@@ -141,6 +141,11 @@ class SegmentAndTrackWidget(QWidget):
         """Whether a job is under way."""
         return self.tracking.job is not None
 
+    @property
+    def is_getting_ready(self) -> bool:
+        """Whether the layers to draw in are about to come, after a video was chosen."""
+        return self._readying.is_running
+
     def new_prompts(self) -> None:
         """Choose layers to draw prompts of the video in; those made before, if they fit."""
         self._do(self.tracking.new_prompts)
@@ -315,13 +320,13 @@ class SegmentAndTrackWidget(QWidget):
         if image_layer is not self.state.video:
             self._do(lambda: self.tracking.choose_video(image_layer))
             # when the layer, which may have come just now, is on the screen
-            self._readying.start(self._make_ready())
+            self._readying.start(self._make_ready(self.tools.make_ready()))
 
-    def _make_ready(self) -> Iterator[None]:
+    def _make_ready(self, steps: Iterator[None]) -> Iterator[None]:
         """Have the tool for clicks in hand, unless a project is about to bring its layers."""
         if not (self.is_shut_down or self.project_opener.is_waiting):
             try:
-                yield from self.tools.make_ready()
+                yield from steps
             except Sam3Error as exc:
                 self._tell(exc)
 

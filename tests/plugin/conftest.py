@@ -102,7 +102,7 @@ def open_dock(open_viewer, qtbot, monkeypatch, weights_home):
         dock = SegmentAndTrackWidget(viewer)
         viewer.window.add_dock_widget(dock, name=f"Segment and track {len(docks)}")
         docks.append(dock)
-        qtbot.waitUntil(lambda: not dock.models.survey.is_running)
+        qtbot.waitUntil(lambda: not (dock.models.survey.is_running or dock.is_getting_ready))
         return dock
 
     yield open_dock

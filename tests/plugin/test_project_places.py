@@ -8,6 +8,7 @@ import threading
 import numpy as np
 import pytest
 import tifffile
+from qtpy.QtCore import QTimer
 
 from napari_sam3.cli import display, main
 from napari_sam3.errors import ProjectError
@@ -117,6 +118,31 @@ def test_frames_are_decoded_and_masks_drawn_where_the_window_does_not_wait(
     assert dock.viewer.layers["film"].contrast_limits == [frames[0].min(), frames[0].max()]
     assert asked
     assert threading.main_thread() not in asked
+
+
+@pytest.mark.parametrize("what", ["the window is closed", "a layer is deleted"])
+def test_while_a_project_is_being_shown(project_folder, open_dock, qtbot, what):
+    dock = open_dock()
+    layers, done = dock.viewer.layers, []
+
+    def act():
+        if what == "a layer is deleted":
+            del layers[0]
+        else:
+            dock.shut_down()
+        done.append(what)
+
+    def when_the_first_layer_is_there(_event):
+        layers.events.inserted.disconnect(when_the_first_layer_is_there)
+        QTimer.singleShot(0, act)  # before the next one comes
+
+    layers.events.inserted.connect(when_the_first_layer_is_there)
+    dock.project_opener.open(project_folder)
+    qtbot.waitUntil(lambda: bool(done) and not dock.projects.is_busy)
+    assert len(layers) == 0
+    assert dock.projects.project is None
+    with Project.open(project_folder) as project:
+        assert not project.is_read_only, "nobody holds it any more"
 
 
 def test_a_damaged_project_opens_as_far_as_it_can(project_folder, open_again, notes):

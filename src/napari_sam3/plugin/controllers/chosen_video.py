@@ -150,6 +150,5 @@ class ChosenVideo:
         points, shapes = make_prompt_layers(tracked.image_layer, axes)
         self.viewer.add_layer(shapes)
         self.viewer.add_layer(points)
-        tracked.prompt_layers = (points, shapes)
-        tracked.carried.add(points, shapes)
+        tracked.take_prompt_layers(points, shapes)
         return points, shapes

@@ -16,7 +16,12 @@ from napari_sam3.plugin.controllers.project_snapshot import hold_view
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController, controllers_in
 from napari_sam3.plugin.layers.label_planes import planes_of
 from napari_sam3.plugin.layers.prompt_items import find_names, item_under, object_of
-from napari_sam3.plugin.layers.prompt_layers import EXCLUDE, INCLUDE, make_mask_layer
+from napari_sam3.plugin.layers.prompt_layers import (
+    EXCLUDE,
+    INCLUDE,
+    make_mask_layer,
+    make_prompt_layers,
+)
 from napari_sam3.plugin.model.app_state import Outcome
 from napari_sam3.plugin.model.model_catalog import why_not_taken
 from napari_sam3.plugin.model.tools import EXCLUDE_MODIFIER, Tool
@@ -99,13 +104,17 @@ class ToolController:
             self._set_mode(layer, _MODES.get(tool, _LOOKING))
         self._state.update(tool=tool, sign=sign)
 
-    def make_ready(self) -> None:
+    def make_ready(self) -> Iterator[None]:
         """Have layers to draw in for the video that is chosen, and take the tool for clicks.
 
-        Nothing moves on the screen, and how the video is read is not settled by it. Layers that
-        were made so and never used are taken away again. Nothing happens where the person has to
-        choose an axis first, or where another window works on the video.
+        In pieces (see `Pieces`): napari takes long to add a layer. Nothing moves on the screen, and
+        how the video is read is not settled by it. Layers that were made so and never used are
+        taken away again. Nothing happens where the person has to choose an axis first, or where
+        another window works on the video; and a tool that was taken since this was called stays.
         """
+        return self._make_ready(self._state.tool)
+
+    def _make_ready(self, tool_before: Tool) -> Iterator[None]:
         state, image_layer = self._state, self._state.video
         if image_layer is None or not state.can_change or state.project.is_busy:
             return
@@ -113,8 +122,20 @@ class ToolController:
             others = (c.state.video for c in controllers_in(self._viewer) if c.state is not state)
             if state.time_axes or image_layer in others:
                 return
-            self._made = self._make_prompt_layers(image_layer)
-        if state.points is not None:
+            tracked = state.tracked(image_layer)
+            made = tracked.prompt_layers_in(self._viewer.layers)
+            if made is None:
+                made = make_prompt_layers(image_layer, self._tracking.axes.read(image_layer))
+                self._made = made
+                self._add(made[1])
+                yield
+                if not self._are_wanted(made, image_layer):
+                    return
+                self._add(made[0])
+                tracked.take_prompt_layers(*made)
+            self._made = made
+            state.update(points=made[0], boxes=made[1])
+        if state.points is not None and state.tool in (Tool.SELECT, tool_before):
             self.take(Tool.INCLUDE)
 
     def switch_sign(self) -> None:
@@ -164,7 +185,7 @@ class ToolController:
             self._make_prompt_layers(self._tracking.video())
         return getattr(state, name)
 
-    def _make_prompt_layers(self, image_layer: Image) -> tuple[Points, Shapes]:
+    def _make_prompt_layers(self, image_layer: Image) -> None:
         """Those made before, or new ones; who has chosen one of their own keeps it."""
         state, turn_back = self._state, hold_view(self._viewer)
         made = state.tracked(image_layer).prompt_layers_in(self._viewer.layers)
@@ -173,15 +194,28 @@ class ToolController:
         )
         state.update(points=state.points or points, boxes=state.boxes or boxes)
         turn_back()
-        return points, boxes
+
+    def _add(self, layer: Layer) -> None:
+        turn_back = hold_view(self._viewer)
+        self._viewer.add_layer(layer)
+        turn_back()
+
+    def _are_wanted(self, made: tuple[Points, Shapes], image_layer: Image) -> bool:
+        """Whether the layers, of which one was added, are still to be drawn in; else they go."""
+        state = self._state
+        is_same = image_layer is state.video and state.points is None and state.boxes is None
+        if self._made is made and is_same and made[1] in self._viewer.layers:
+            return True
+        if self._made is made:
+            self._remove_unused()
+        return False
 
     def _make_mask_layer(self) -> Labels:
-        image_layer, turn_back = self._tracking.video(), hold_view(self._viewer)
+        image_layer = self._tracking.video()
         layer = make_mask_layer(image_layer, self._tracking.axes.read(image_layer))
         self._state.tracked(image_layer).carried.add(layer)
-        self._viewer.add_layer(layer)
+        self._add(layer)
         self._state.masks = layer
-        turn_back()
         return layer
 
     def _get_brush_ready(self, layer: Labels) -> None:

@@ -101,6 +101,11 @@ class TrackedVideo:
         made = self.prompt_layers
         return made if made is not None and all(layer in layers for layer in made) else None
 
+    def take_prompt_layers(self, points: Points, shapes: Shapes) -> None:
+        """Know layers for those to draw its prompts in; they go where it goes."""
+        self.prompt_layers = (points, shapes)
+        self.carried.add(points, shapes)
+
 
 def own_video(image_layer: Image, owner: object) -> None:
     """Keep others from working on a video layer as long as the owner is there.

@@ -153,7 +153,10 @@ def _opinions_on_box(place: _BoxInWindow, seeds: Pixels, against: Pixels) -> Ite
         found = place.cut(place.colour_odds(mask) + middle - 0.5 * (turn == 0), 2.0)
         if found.sum() < least:
             break
+        is_settled = turn > 0 and np.array_equal(found, mask)
         mask = found
+        if is_settled:  # a further turn would find the same
+            break
     if mask is not inside:
         yield mask
     if (~inside).any():
@@ -163,13 +166,25 @@ def _opinions_on_box(place: _BoxInWindow, seeds: Pixels, against: Pixels) -> Ite
         # ground can be walked to from outside without crossing an edge
         steep = np.maximum(edges - 0.3 * float(np.median(edges[inside])), 0)
         steep += 0.02 * float(edges[inside].mean()) + 1e-3
-        far, _ = MCP_Geometric(steep).find_costs(np.argwhere(~inside))
+        far = _way_from_outside(steep, inside)
         reach = max(float(np.percentile(far[inside], 90)), 1e-6)
         odds = 8 * np.clip(far / reach - 0.5, -0.5, 0.5).astype(np.float32)
         odds += place.colour_odds(inside) + middle - 0.5
         yield place.cut(odds, 2.0)
     elif mixtures is None and mask is inside:
         yield inside
+
+
+def _way_from_outside(steep: FloatImage, inside: BoolArray) -> NDArray[np.float64]:
+    """What the easiest way from outside a box to each of its pixels costs; 0 outside.
+
+    It begins right at the box: all that is outside costs nothing to get to.
+    """
+    x, y, width, height = cv2.boundingRect(inside.view(np.uint8))
+    near = slice(max(0, y - 1), y + height + 1), slice(max(0, x - 1), x + width + 1)
+    far = np.zeros(inside.shape)
+    far[near], _ = MCP_Geometric(steep[near]).find_costs(np.argwhere(~inside[near]))
+    return far
 
 
 def _learnt_odds(features: FloatImage, mask: BoolArray) -> FloatImage:
@@ -190,7 +205,7 @@ def _opinions_on_motion(
     mask = first
     for _ in range(3):
         found = place.cut(place.colour_odds(mask) + 0.5 * (moving + middle), 3.0)
-        if found.sum() < 20:
+        if found.sum() < 20 or np.array_equal(found, mask):
             break
         mask = found
     yield mask
@@ -205,7 +220,7 @@ def _opinions_on_motion(
     for _ in range(2):
         odds = _learnt_odds(features, mask) + middle + 0.5 * moving
         found = place.cut(odds, 3.0)
-        if found.sum() < 0.05 * inside.sum():
+        if found.sum() < 0.05 * inside.sum() or np.array_equal(found, mask):
             break
         mask = found
     yield mask

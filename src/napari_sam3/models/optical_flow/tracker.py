@@ -18,6 +18,7 @@ from napari_sam3.models.optical_flow.confidence import score_of
 from napari_sam3.models.optical_flow.frame_features import FrameFeatures, remove_camera_motion
 from napari_sam3.models.optical_flow.grey import is_grey
 from napari_sam3.models.optical_flow.motion import Motion, WorkingFrame, estimate_motion
+from napari_sam3.models.optical_flow.motion_segmentation import Speeds
 from napari_sam3.models.optical_flow.multi_blob_tracking import FramePair, follow_blobs
 from napari_sam3.models.optical_flow.pixel_classifier import describe_pixels
 from napari_sam3.models.optical_flow.prepare_ahead import PrepareAhead
@@ -29,6 +30,7 @@ from napari_sam3.models.optical_flow.warp import to_working_size, warp_mask
 from napari_sam3.models.sequential import SequentialTracker, TrackState
 from napari_sam3.values import (
     BoolArray,
+    Box,
     Frames,
     Keyframe,
     ObjectMask,
@@ -63,11 +65,12 @@ class OpticalFlowTracker(SequentialTracker):
         self._working: OrderedDict[int, WorkingFrame] = OrderedDict()
         self._descriptions: OrderedDict[int, np.ndarray] = OrderedDict()
         self._motions: OrderedDict[tuple[int, int], Motion] = OrderedDict()
+        self._speeds: OrderedDict[int, Speeds] = OrderedDict()
 
     def segment(self, frame_index: int, prompt: ObjectPrompt) -> ObjectMask | None:
         """Find the one object that a prompt means; None if it is not there."""
         frame = self._cached(self._looked_at, frame_index, lambda: self.frames[frame_index])
-        return segment_object(frame, prompt, lambda: self.motion_near(frame_index))
+        return segment_object(frame, prompt, lambda box: self.speeds_on(frame_index, box))
 
     def prefetch(self, frame_index: int) -> None:
         """Read a frame ahead, and measure its motion where a click will ask for it."""
@@ -80,8 +83,9 @@ class OpticalFlowTracker(SequentialTracker):
 
     def _prepare(self, frame_index: int) -> None:
         frame = self._cached(self._looked_at, frame_index, lambda: self.frames[frame_index])
-        if not is_grey(frame):
-            self.motion_near(frame_index)
+        speeds = None if is_grey(frame) else self.speeds_on(frame_index)
+        if speeds is not None:
+            speeds.get_ready()
 
     def begin(self, frame_index: int, keyframe: Keyframe) -> TrackState:
         """State of an object on one of its keyframes; it is learnt when it is first followed."""
@@ -174,6 +178,7 @@ class OpticalFlowTracker(SequentialTracker):
             self._working,
             self._descriptions,
             self._motions,
+            self._speeds,
         ):
             kept.clear()
 
@@ -198,6 +203,15 @@ class OpticalFlowTracker(SequentialTracker):
                 if not motion.is_cut:
                     return motion
         return None
+
+    def speeds_on(self, frame_index: int, box: Box | None = None) -> Speeds | None:
+        """What moves on a frame, in a box or anywhere; None between cuts."""
+        motion = self.motion_near(frame_index)
+        if motion is None:
+            return None
+        if box is not None:
+            return Speeds.measure(motion, box)
+        return self._cached(self._speeds, frame_index, lambda: Speeds.measure(motion))
 
     def _cached(self, store: OrderedDict[K, T], key: K, make: Callable[[], T]) -> T:
         with self._lock:

@@ -428,9 +428,10 @@ class PreviewController(QObject):
         layer, layers = self._layer.layer, self._viewer.layers
         if there and results is not None and results.layer in layers[layers.index(layer) :]:
             layers.move(layers.index(layer), layers.index(results.layer) + 1)
-        if layer.visible and there:
+        if layer.visible != there:
+            layer.visible = there  # which draws it
+        elif there:
             layer.refresh(thumbnail=False, highlight=False, extent=False)
-        layer.visible = there
 
     def _make_layer(self) -> PreviewLayer:
         assert self._session is not None, "it has answered"

@@ -114,4 +114,4 @@ def follow(
         prompt = ObjectPrompt(mask=mask)
         journal[obj_id] = {0: Keyframe(prompt, tracker.segment(0, prompt))}
     found = tracker.propagate(Journal(journal), range(len(film)), new_id)
-    return [dict(frame.objects or {}) for frame in found]
+    return [dict(frame.objects) for frame in found if frame.objects is not None]

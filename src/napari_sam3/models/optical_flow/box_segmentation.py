@@ -29,6 +29,7 @@ _SURE = 8.0  # log-odds
 _SHARE, _SHARE_MOVING = 0.45, 0.6  # of the opinions; those led by motion overshoot together
 _MORE = (0.0, -0.1, 0.1, 0.2)  # or less of them, if the outline is better then
 _LEAST_REACH = 0.7  # of the bounding box of the usual answer
+_LEAST = 0.1  # of the box: less does not fill it
 _WORKERS = 4
 
 
@@ -89,12 +90,19 @@ def segment_box(
     place = _BoxInWindow(window, inside, middle)
     moving = None if speed is None else odds_of_moving(speed, inside)
     with ThreadPoolExecutor(_WORKERS) as pool:
-        on_box = pool.submit(list, _opinions_on_box(place, seeds, against))
+        # the longest by far, so in a thread of its own
+        by_mixtures = pool.submit(_mixtures_in_box, place, seeds, against)
+        on_box = pool.submit(list, _opinions_on_box(place))
         opinions = []
         if moving is not None and speed is not None:
             # what moves is worth more than what merely looks different
             opinions += 2 * list(_opinions_on_motion(place, speed, moving))
         opinions += on_box.result()
+        mixtures = by_mixtures.result()
+    if mixtures is not None:
+        opinions.append(mixtures)
+    if not opinions:
+        opinions.append(inside)
     share = np.mean(opinions, axis=0, dtype=np.float32)
     usual = _SHARE if moving is None else _SHARE_MOVING
 
@@ -139,14 +147,17 @@ def _stands_out(window: Window, mask: BoolArray, moving: FloatImage | None) -> f
     return strength + 0.1 * (float(moving[mask].mean()) - beside)
 
 
-def _opinions_on_box(place: _BoxInWindow, seeds: Pixels, against: Pixels) -> Iterator[BoolArray]:
-    """What fills a box, told in ways that fail on different pictures."""
+def _mixtures_in_box(place: _BoxInWindow, seeds: Pixels, against: Pixels) -> BoolArray | None:
+    """What fills a box, by mixtures of colours; None if hardly anything does."""
+    sides = np.where(place.inside, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
+    found = grab(place.window.lab, sides, seeds, against)
+    return None if found is None or found.sum() <= _LEAST * place.inside.sum() else found
+
+
+def _opinions_on_box(place: _BoxInWindow) -> Iterator[BoolArray]:
+    """What fills a box, told in further ways, which fail on different pictures."""
     inside, middle, edges = place.inside, place.middle, place.window.edges
-    least = 0.1 * float(inside.sum())
-    sides = np.where(inside, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
-    mixtures = grab(place.window.lab, sides, seeds, against)
-    if mixtures is not None and mixtures.sum() > least:
-        yield mixtures
+    least = _LEAST * float(inside.sum())
     # colours of the surroundings are ground inside too
     mask = inside
     for turn in range(3):
@@ -171,8 +182,6 @@ def _opinions_on_box(place: _BoxInWindow, seeds: Pixels, against: Pixels) -> Ite
         odds = 8 * np.clip(far / reach - 0.5, -0.5, 0.5).astype(np.float32)
         odds += place.colour_odds(inside) + middle - 0.5
         yield place.cut(odds, 2.0)
-    elif mixtures is None and mask is inside:
-        yield inside
 
 
 def _way_from_outside(steep: FloatImage, inside: BoolArray) -> NDArray[np.float64]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
 
-from napari_sam3.models.chains import ResumedObject
+from napari_sam3.models.base import TrackedFrame
+from napari_sam3.models.chains import Pieces, ResumedObject
 from napari_sam3.models.optical_flow import reacquisition
 from napari_sam3.models.optical_flow.appearance_model import update_appearance
 from napari_sam3.models.optical_flow.confidence import score_of
@@ -157,16 +158,16 @@ class OpticalFlowTracker(SequentialTracker):
         appearance = update_appearance(tracked.appearance, features, small, seed=frame_index)
         return replace(tracked, appearance=appearance)
 
-    def step(
+    def step_in_pieces(
         self,
         source: int,
         target: int,
         states: Mapping[int, TrackState],
         fixed: Mapping[int, TrackState],
-    ) -> Mapping[int, TrackState]:
-        """Take objects from one frame to the next."""
+    ) -> Pieces:
+        """Take objects from one frame to the next, one after the other."""
         moving = {i: s for i, s in states.items() if i not in fixed}
-        return _FrameStep(self, source, target, moving, fixed).carry_over()
+        return (yield from _FrameStep(self, source, target, moving, fixed).carry_over())
 
     def close(self) -> None:
         """Forget every frame."""
@@ -252,6 +253,7 @@ class _FrameStep:
         self.source, self.target = source, target
         self.moving = moving
         self.size = tracker.frames.size
+        self.pause = TrackedFrame(target, None)
         self.fixed = {i: s.mask for i, s in fixed.items() if s.mask is not None}
         self.frame = tracker.frames[target]
         self.here = tracker.working_frame(target)
@@ -269,7 +271,7 @@ class _FrameStep:
         masks = [s.mask for s in self.moving.values() if s.mask is not None]
         return self.tracker.features(self.target, self.motion, masks)
 
-    def carry_over(self) -> dict[int, TrackState]:
+    def carry_over(self) -> Pieces:
         """The moving objects on the target frame."""
         # those that are not there where they were prompted are left out
         tracked: dict[int, TrackedObject] = {}
@@ -278,17 +280,23 @@ class _FrameStep:
                 tracked[obj_id] = state.memory
             elif state.mask is not None:
                 tracked[obj_id] = self.tracker.initialize(self.source, self.target, state.mask)
-        seen = {} if self.motion.is_cut else self._follow(tracked)
+                yield self.pause
+        seen = {} if self.motion.is_cut else (yield from self._follow(tracked))
         taken = label_image({**{i: m for i, (m, _) in seen.items()}, **self.fixed}, self.size) > 0
         for obj_id, lost in tracked.items():
             # at first on every frame, then on every fourth one
             is_due = lost.is_blob or lost.missing < 4 or lost.missing % 4 == 0
-            found = self._search(lost, taken) if is_due and obj_id not in seen else None
+            if not is_due or obj_id in seen:
+                continue
+            found = self._search(lost, taken)
             if found is not None:
                 seen[obj_id] = found
-        return self._conclude(seen, tracked)
+            yield self.pause
+        return (yield from self._conclude(seen, tracked))
 
-    def _follow(self, tracked: Mapping[int, TrackedObject]) -> dict[int, Found]:
+    def _follow(
+        self, tracked: Mapping[int, TrackedObject]
+    ) -> Generator[TrackedFrame, None, dict[int, Found]]:
         warped = {}
         for obj_id, state in self.moving.items():
             guess = None if state.mask is None else warp_mask(state.mask, self.motion)
@@ -298,17 +306,18 @@ class _FrameStep:
         known = {i: tracked[i] for i in warped}
         if any(t.is_blob for t in known.values()):
             seen = follow_blobs(self.pictures, warped, known, self.fixed)
+            yield self.pause
         textured = {i: w for i, w in warped.items() if not known[i].is_blob}
         if textured:
             settled = [*(mask for mask, _ in seen.values()), *self.fixed.values()]
             before = self.tracker.working_frame(self.source)
             view = TexturedView(before, self.here, self.motion, self.features)
+            yield self.pause
             seen = {**seen, **follow_textured(view, textured, known, settled)}
+            yield self.pause
         return seen
 
-    def _conclude(
-        self, seen: Mapping[int, Found], tracked: Mapping[int, TrackedObject]
-    ) -> dict[int, TrackState]:
+    def _conclude(self, seen: Mapping[int, Found], tracked: Mapping[int, TrackedObject]) -> Pieces:
         scored = {}
         for obj_id, (mask, agreement) in seen.items():
             before = tracked[obj_id]
@@ -327,6 +336,7 @@ class _FrameStep:
                 memory = memory.see(visible, seen[obj_id][1])
                 if memory.appearance is not None:
                     memory = self.tracker.learn(memory, self.target, self.features, visible)
+                    yield self.pause
             states[obj_id] = TrackState(visible, state.keyframe, memory)
         return states
 

@@ -225,7 +225,7 @@ def test_a_propagation_ends_in_the_middle_of_a_frame():
     assert done[-1] == (3, 2)
     done.clear()
     found = {r.frame_index: sorted(r.objects) for r in session.propagate()}
-    assert found == dict.fromkeys(range(10), [1, 2, 3])
+    assert found == {f: [1, 2, 3] for f in range(10)}
     assert done == [(f, i) for f in range(3, 10) for i in (1, 2, 3)]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import threading
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from napari_sam3.session.frames import RgbFrames
 from napari_sam3.session.propagation import Propagation, plan_frames
 from napari_sam3.session.saved_prompts import PromptList
 from napari_sam3.session.session_state import Said, SessionState
+from napari_sam3.session.turn_lock import TurnLock
 from napari_sam3.session.validation import (
     check_contrast_limits,
     check_flag,
@@ -84,7 +84,7 @@ class VideoSession:
         except BaseException:
             self._close_video()
             raise
-        self._lock = threading.RLock()
+        self._lock = TurnLock()
         self._closed = False
         # weak: a propagation that its caller has dropped is over
         self._propagation: Callable[[], Propagation | None] = lambda: None

@@ -328,8 +328,8 @@ class SessionController:
         with self._models.busy:
             self.begin()
             session = self._open()
-            self._limit_lives(session)
             with session.trial(frame_index) as trial:
+                self._limit_lives(trial)
                 result = self._on_trial(trial)._answer(target, frame_index)
         new = {
             obj_id

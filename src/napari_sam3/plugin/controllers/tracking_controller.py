@@ -257,7 +257,7 @@ class TrackingController:
         painted_in: Callable[[ResultsLayer], Mapping[tuple[int, int], BoolArray]],
     ) -> tuple[SessionController, TargetPrompts, tuple[Skipped, ...], ResultsLayer | None]:
         self.check_writable()
-        session, state = self.open_session(), self.state
+        session, state = self._session_now(), self.state
         image_layer, axes = session.setup.image_layer, session.setup.axes
         results = state.tracked(image_layer).results_in(self.viewer.layers, axes)
         with self.edits.numbering():
@@ -277,6 +277,15 @@ class TrackingController:
                 takes_screen=takes_screen,
             )
         return session, target, skipped, results
+
+    def _session_now(self) -> SessionController:
+        """The session to ask; of a job under way its own, if it is on the chosen video."""
+        if self.job is None:
+            return self.open_session()
+        session = self.session
+        if session is None or session.setup.image_layer is not self.state.video:
+            raise RequestError("a job is under way on another video; wait for it, or stop it")
+        return session
 
     def _read_prompts_on_screen(self) -> tuple[SessionController, TargetPrompts, int]:
         image_layer = self.video()

@@ -272,10 +272,12 @@ class TrackingController:
                 current_frame=frame_index,
                 mask_frames={*mask_frames, *session.painted_frames},
                 painted=None if results is None else painted_in(results),
+                told=session.told_prompt,
                 current_object=state.object_in_hand if takes_screen else 0,
                 ids_in_use={*ids_in_use, *session.ids_in_use},
                 takes_screen=takes_screen,
             )
+        session.note_drawn(target)
         return session, target, skipped, results
 
     def _session_now(self) -> SessionController:

@@ -39,7 +39,7 @@ SLOW_S = 1.5
 """Answers that take longer are waited for by nobody: from then on Enter asks for them."""
 FIRST_SLOW_S = 4.0
 """The same of the very first answer, which may have had to warm up."""
-QUICK_S = 0.5
+QUICK_S = 0.75
 """A model that answers sooner is asked what a click would mean, before it is made."""
 REST_MS = 150
 """The slider must stand still so long, before prompts on another frame are previewed."""

@@ -34,6 +34,7 @@ from qtpy.QtCore import QPointF, Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QOpenGLWidget
 
+from napari_sam3.plugin.controllers.screen_decoding import frames_to_come
 from napari_sam3.plugin.scripting.event_loop import wait_until
 from napari_sam3.plugin.views.dock import SegmentAndTrackWidget
 from napari_sam3.samples.cells import make_cells
@@ -127,6 +128,7 @@ class Window:
         middle = np.array(self.viewer.camera.center[-2:])
         down, across = (world - middle) * self.viewer.camera.zoom
         place = QPointF(canvas.width() / 2 + across, canvas.height() / 2 + down).toPoint()
+        wait_until(lambda: not frames_to_come(self.viewer))  # until then clicks are refused
         QTest.mouseMove(canvas, place)
         if rest:
             self.look(rest)

@@ -56,7 +56,7 @@ class Propagation(Iterator[FrameResult]):
         return sum(len(leg) for leg in self.legs)
 
     def __next__(self) -> FrameResult:
-        """Compute the next frame; frames on the way to the first can be stopped one by one."""
+        """Compute the next frame; between its pieces, and frames on the way there, it can end."""
         while True:
             with self._lock:
                 if self.is_finished:
@@ -101,7 +101,7 @@ class Propagation(Iterator[FrameResult]):
         return self._tracker.propagate(journal, leg, state.issue_id)
 
     def cancel(self) -> None:
-        """End before the next frame; callable from any thread, returns at once."""
+        """End before the next frame, or piece of one; callable from any thread, returns at once."""
         self.is_cancelled = True
 
     def close(self) -> None:

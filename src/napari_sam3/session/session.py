@@ -486,7 +486,9 @@ class VideoSession:
         return running is not None and not running.is_finished
 
     def cancel(self) -> bool:
-        """Stop the running propagation before its next frame; what it has given stays.
+        """Stop the running propagation; what it has given stays.
+
+        The frame under way is given up where the model works on it in pieces, else it is the last.
 
         Returns
         -------

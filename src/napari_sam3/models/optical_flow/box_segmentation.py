@@ -177,14 +177,14 @@ def _opinions_on_box(place: _BoxInWindow) -> Iterator[BoolArray]:
         # ground can be walked to from outside without crossing an edge
         steep = np.maximum(edges - 0.3 * float(np.median(edges[inside])), 0)
         steep += 0.02 * float(edges[inside].mean()) + 1e-3
-        far = _way_from_outside(steep, inside)
+        far = way_from_outside(steep, inside)
         reach = max(float(np.percentile(far[inside], 90)), 1e-6)
         odds = 8 * np.clip(far / reach - 0.5, -0.5, 0.5).astype(np.float32)
         odds += place.colour_odds(inside) + middle - 0.5
         yield place.cut(odds, 2.0)
 
 
-def _way_from_outside(steep: FloatImage, inside: BoolArray) -> NDArray[np.float64]:
+def way_from_outside(steep: FloatImage, inside: BoolArray) -> NDArray[np.float64]:
     """What the easiest way from outside a box to each of its pixels costs; 0 outside.
 
     It begins right at the box: all that is outside costs nothing to get to.

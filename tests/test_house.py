@@ -84,10 +84,11 @@ def test_works_without_napari_qt_and_torch(use):
 
 # a room may import itself and those in the lines above it
 ROOMS = (
-    ("errors", "values", "whole_files", "plain_files", "cache_folder", "settings"),
+    ("errors", "checkpoint", "values", "whole_files", "plain_files", "cache_folder", "settings"),
     ("video",),
     ("models",),
     ("session",),
+    ("cluster",),
     ("samples", "labels"),
     ("export",),
     ("imports",),
@@ -165,6 +166,26 @@ def test_no_module_imports_itself_by_way_of_others():
         TopologicalSorter(arrows()).prepare()
     except CycleError as exc:
         pytest.fail(f"a circle of imports: {' <- '.join(exc.args[1])}")
+
+
+def test_dask_is_known_to_one_room_and_late():
+    """Neither the package nor the command line's start pays for it."""
+    wrong = [
+        f"{module} imports {name}"
+        for module, names in imports_by_module().items()
+        if not module.startswith("napari_sam3.cluster")
+        for name in names
+        if name.partition(".")[0] == "distributed"
+    ]
+    assert wrong == []
+    code = (
+        "import sys, napari_sam3, napari_sam3.cluster\n"
+        "from napari_sam3.cluster import Connection, RemoteModel, RemoteSession\n"
+        "from napari_sam3.cli import main\nmain(['track', '--help'])\n"
+        "assert 'distributed' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("room", ["layers", "model"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -96,3 +97,18 @@ def test_a_file_that_is_no_plain_one_stops_nothing(tmp_path, caplog):
         file.truncate(8 * 2**30)
     assert read_settings() == Settings()
     assert "MB" in caplog.text
+
+
+def test_folders_of_workers_come_as_a_table_or_as_a_path_of_pairs(monkeypatch, caplog):
+    pairs = (("/Volumes/lab", "/srv/lab"), ("D:\\films", "/srv/films"))
+    save_settings(path_map=pairs, scheduler="tls://gpu:8786")
+    assert read_settings().path_map == pairs
+    assert json.loads(settings_path().read_text())["path_map"] == dict(pairs)
+    save_settings(scheduler="")
+    assert read_settings().scheduler == ""
+    monkeypatch.setenv("NAPARI_SAM3_PATH_MAP", os.pathsep.join(["/a=/b", "/c=/d=e"]))
+    assert read_settings().path_map == (("/a", "/b"), ("/c", "/d=e"))
+    assert not caplog.records
+    monkeypatch.setenv("NAPARI_SAM3_PATH_MAP", "/a")
+    assert read_settings().path_map == pairs
+    assert "HERE=THERE" in caplog.text

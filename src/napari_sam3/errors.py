@@ -108,6 +108,10 @@ class ModelError(Sam3Error):
     """A model that can't be had, loaded or run."""
 
 
+class CheckpointError(ModelError, ValueError):
+    """A tracker's state that is damaged, or of something else; nothing is gone on with from it."""
+
+
 class ModelUnavailableError(ModelError):
     """No model of that name, or one that this machine can't run."""
 
@@ -146,6 +150,37 @@ class DownloadError(WeightsMissingError):
 
 class DownloadCancelledError(DownloadError):
     """A download that was stopped by the person who had asked for it."""
+
+
+# ------------------------------------------------------- computing elsewhere
+
+
+class ComputeError(Sam3Error):
+    """Work on another machine that can't be had, or went wrong there."""
+
+
+class WireError(ComputeError):
+    """A message from another machine that is none of ours, or damaged."""
+
+
+class InsecureAddressError(ComputeError):
+    """A scheduler that anybody could speak to, or speak for: its address is not encrypted."""
+
+
+class SchedulerLostError(ComputeError):
+    """A scheduler that does not answer; what was computed before stays."""
+
+
+class WorkerLostError(ComputeError):
+    """A worker that is gone, and another one in its place as well; what came before stays."""
+
+
+class NoWorkerError(ComputeError):
+    """No worker is there, or none is free."""
+
+
+class OtherVersionError(ComputeError):
+    """A worker with a release that can't work together with this one."""
 
 
 # ----------------------------------------------------------------- worker

@@ -30,6 +30,8 @@ VARIABLES = {
     "keep_results": "NAPARI_SAM3_KEEP_RESULTS",
     "projects_folder": "NAPARI_SAM3_PROJECTS",
     "frame_megapixels": "NAPARI_SAM3_FRAME_MEGAPIXELS",
+    "scheduler": "NAPARI_SAM3_SCHEDULER",
+    "path_map": "NAPARI_SAM3_PATH_MAP",
 }
 """The environment variable of each setting that has one."""
 
@@ -57,6 +59,12 @@ class Settings:
     frame_megapixels : int
         Most pixels that a frame of a video or a picture may have to be decoded, in millions; 0:
         any number. 8K has 33.
+    scheduler : str
+        Address of the Dask scheduler whose workers the window computes on at first; empty: this
+        computer.
+    path_map : tuple of pairs of str
+        Folders here, and the same ones as such workers see them; the longest fitting one counts.
+        In the file a table; in the environment `HERE=THERE`, parted as `PATH` is.
     """
 
     model: str = "auto"
@@ -67,6 +75,8 @@ class Settings:
     keep_results: bool = True
     projects_folder: str = "auto"
     frame_megapixels: int = 96
+    scheduler: str = ""
+    path_map: tuple[tuple[str, str], ...] = ()
 
 
 def settings_path() -> Path:
@@ -91,7 +101,7 @@ def read_settings() -> Settings:
     return replace(Settings(), **told)
 
 
-def save_settings(**changes: str | int | bool) -> None:
+def save_settings(**changes: str | int | bool | tuple[tuple[str, str], ...]) -> None:
     """Keep settings for the next time; those of `Settings`, by name.
 
     Raises
@@ -104,7 +114,8 @@ def save_settings(**changes: str | int | bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # another window may read it just now
     with written_whole(path) as part:
-        part.write_text(json.dumps(asdict(kept), indent=1), encoding="utf-8")
+        said = {**asdict(kept), "path_map": dict(kept.path_map)}
+        part.write_text(json.dumps(said, indent=1), encoding="utf-8")
 
 
 def settings_from_environment() -> frozenset[str]:
@@ -140,9 +151,13 @@ def _understood(said: dict[str, Any], where: str) -> dict[str, Any]:
             continue
         value = said[setting.name]
         if isinstance(setting.default, str):
-            is_right, form = isinstance(value, str) and bool(value), "name"
+            is_right = isinstance(value, str) and bool(value or not setting.default)
+            form = "name"
         elif isinstance(setting.default, bool):
             value, form = _yes_or_no(value), "yes or no (1 or 0)"
+            is_right = value is not None
+        elif isinstance(setting.default, tuple):
+            value, form = _pairs(value), "table of folders, as HERE=THERE"
             is_right = value is not None
         else:
             value, form = _whole_number(value), "whole number from 0 up"
@@ -159,6 +174,21 @@ def _understood(said: dict[str, Any], where: str) -> dict[str, Any]:
                 setting.default,
             )
     return kept
+
+
+def _pairs(value: Any) -> tuple[tuple[str, str], ...] | None:
+    if isinstance(value, str):
+        value = [part.split("=", 1) for part in value.split(os.pathsep) if part]
+    elif isinstance(value, dict):
+        value = list(value.items())
+    if not isinstance(value, list | tuple):
+        return None
+    for pair in value:
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            return None
+        if not all(isinstance(folder, str) and folder for folder in pair):
+            return None
+    return tuple((here, there) for here, there in value)
 
 
 def _yes_or_no(value: Any) -> bool | None:

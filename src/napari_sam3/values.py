@@ -14,6 +14,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam3.checkpoint import Checkpoint
+
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 Direction = Literal["forward", "backward", "both"]
@@ -292,6 +294,15 @@ class Journal:
     only : frozenset of int, optional
         Objects whose masks are wanted. A tracker need not give the others, but what it gives of
         these is what it would give with all.
+    checkpoint : Checkpoint, optional
+        What a tracker of the same kind gave (`VideoTracker.checkpoint`) after a frame on the way to
+        those asked for, in the direction asked for and with the same prompts up to there. A
+        tracker begins there where that saves frames, and gives what it would give without.
+    begun : int, optional
+        Where the run began of which the frames asked for are the rest; None: with them. What is
+        shown of objects that are named ahead only is decided there, once for the run.
+    shows_ahead : bool
+        Whether the frames before were shown with what is named ahead of them only.
     """
 
     objects: Mapping[int, Mapping[int, Keyframe]]
@@ -301,6 +312,9 @@ class Journal:
     found: frozenset[int] = frozenset()
     recall: Callable[[int], Mapping[int, ObjectMask] | None] | None = None
     only: frozenset[int] | None = None
+    checkpoint: Checkpoint | None = None
+    begun: int | None = None
+    shows_ahead: bool = False
 
 
 def without_overlap(masks: Mapping[int, ObjectMask]) -> dict[int, ObjectMask]:

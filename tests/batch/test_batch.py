@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import os
-import queue
 import signal
 import subprocess
 import sys
-import threading
 import unicodedata
 
 import numpy as np
 import pytest
 
 from napari_sam3 import run_batch
-from napari_sam3.batch import worker, workers
 from napari_sam3.batch.plan import plan_batch
 from napari_sam3.batch.summary import BatchRow, format_summary
 from napari_sam3.cli import main
@@ -27,6 +23,7 @@ from napari_sam3.models import registry
 from napari_sam3.models.fake import FakeTracker
 from napari_sam3.projects import Project
 from tests.batch.conftest import N_FRAMES
+from tests.sweeps import sweep
 
 HEAD = {"format": "napari-sam3 prompts", "version": 1}
 CLICK = {"frame": 0, "points": [[30, 20]]}
@@ -51,7 +48,7 @@ def steps(monkeypatch):
     return counted
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", sweep([1, 2], [1]))
 def test_a_bad_video_does_not_stop_the_rest(films, prompts, tmp_path, jobs):
     out = tmp_path / "out"
     heard = []
@@ -121,7 +118,8 @@ run_batch(sys.argv[3:], sys.argv[1], sys.argv[2], model="fake")
 """
 
 
-def test_killed_it_goes_on(films, prompts, tmp_path, steps):
+@pytest.mark.parametrize("recover", ["exact", "quick"])
+def test_killed_it_goes_on(films, prompts, tmp_path, steps, recover):
     out = tmp_path / "out"
     arguments = [str(prompts), str(out), str(films[0]), str(films[2])]
     child = subprocess.Popen(
@@ -132,74 +130,12 @@ def test_killed_it_goes_on(films, prompts, tmp_path, steps):
     assert child.stdout.readline() == b"here\n"
     child.send_signal(signal.SIGKILL)
     child.communicate()
-    report = run_batch([films[0], films[2]], prompts, out, model="fake")
+    report = run_batch([films[0], films[2]], prompts, out, model="fake", recover=recover)
     assert [row.state for row in report.rows] == ["done", "done"]
     assert [row.frames for row in report.rows] == [N_FRAMES, N_FRAMES]
-    assert steps == [4, 5, 1, 2, 3, 4, 5]  # of the first video only what was left
-
-
-MORTAL = """
-import os, signal, sys
-from pathlib import Path
-from napari_sam3.batch import worker
-from napari_sam3.models.fake import FakeTracker
-
-step = FakeTracker.step
-def die_once(self, source, target, *args):
-    if target == 3:
-        try:
-            Path(sys.argv[1]).touch(exist_ok=False)
-        except FileExistsError:
-            pass
-        else:
-            os.kill(os.getpid(), signal.SIGKILL)
-    return step(self, source, target, *args)
-FakeTracker.step = die_once
-worker.main()
-"""
-
-
-def test_a_process_that_is_killed_takes_no_other_video_with_it(
-    films, prompts, tmp_path, monkeypatch
-):
-    command = [sys.executable, "-c", MORTAL, str(tmp_path / "died")]
-    monkeypatch.setattr("napari_sam3.batch.workers.COMMAND", command)
-    videos, out = [films[0], films[2]], tmp_path / "out"
-    report = run_batch(videos, prompts, out, model="fake", jobs=2)
-    assert sorted(row.state for row in report.rows) == ["done", "failed"]
-    assert "was killed by SIGKILL" in report.failed[0].error
-    report = run_batch(videos, prompts, out, model="fake", jobs=2)
-    assert sorted(row.state for row in report.rows) == ["done", "skipped"]
-
-
-DIES_LATE = """
-import os, signal, sys
-from pathlib import Path
-from napari_sam3.batch import worker
-from napari_sam3.models.fake import FakeTracker
-
-step = FakeTracker.step
-def die(self, source, target, *args):
-    if target == 3:
-        while not (Path(sys.argv[1]) / "labels.zarr" / "c.2.0.0").exists():
-            pass  # frames are written behind
-        os.write(int(sys.argv[2]), b'{"frames": ')
-        os.kill(os.getpid(), signal.SIGKILL)
-    return step(self, source, target, *args)
-FakeTracker.step = die
-sys.argv[2:] = [str(os.dup(1))]
-worker.main()
-"""
-
-
-def test_the_row_of_a_killed_process_tells_what_is_kept(films, prompts, tmp_path, monkeypatch):
-    out = tmp_path / "out"
-    command = [sys.executable, "-c", DIES_LATE, str(out / "a.sam3")]
-    monkeypatch.setattr("napari_sam3.batch.workers.COMMAND", command)
-    (row,) = run_batch(films[:1], prompts, out, model="fake", jobs=2).rows
-    assert (row.state, row.frames, row.objects, row.seconds > 0) == ("failed", 3, 1, True)
-    assert "3 frames are kept" in row.error
-    assert read_summary(out)[0]["frames"] == "3"
+    # of the first video only what was left; or from its only checkpoint on
+    first = [4, 5] if recover == "quick" else [1, 2, 3, 4, 5]
+    assert steps == [*first, 1, 2, 3, 4, 5]
 
 
 def test_the_row_of_a_film_that_breaks_off_tells_what_is_kept(
@@ -216,75 +152,6 @@ def test_the_row_of_a_film_that_breaks_off_tells_what_is_kept(
     (row,) = run_batch(films[:1], prompts, tmp_path / "out", model="fake").rows
     assert (row.state, row.frames, row.objects) == ("failed", 4, 1)
     assert "4.png" in row.error
-
-
-ORPHAN = """
-import sys, threading
-from pathlib import Path
-from napari_sam3.batch import worker
-from napari_sam3.models.fake import FakeTracker
-
-hear, alone = worker._hear, threading.Event()
-def hear_the_end(*args):
-    hear(*args)
-    alone.set()
-worker._hear = hear_the_end
-
-step = FakeTracker.step
-def wait(self, source, target, *args):
-    if target == 2:
-        Path(sys.argv[1]).touch()
-        alone.wait()
-    return step(self, source, target, *args)
-FakeTracker.step = wait
-worker.main()
-"""
-PARENT = """
-import sys
-from napari_sam3 import run_batch
-from napari_sam3.batch import workers
-
-workers.COMMAND = [sys.executable, "-c", sys.argv[1], sys.argv[2]]
-run_batch(sys.argv[5:], sys.argv[3], sys.argv[4], model="fake", jobs=2)
-"""
-
-
-@pytest.mark.sweep
-@pytest.mark.skipif(os.name == "nt", reason="an orphan can't tell there")
-def test_a_process_whose_parent_is_killed_ends_quietly(films, prompts, tmp_path):
-    here, out = tmp_path / "here", tmp_path / "out"
-    arguments = [ORPHAN, str(here), str(prompts), str(out), str(films[0])]
-    parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, *arguments], stderr=subprocess.PIPE, text=True
-    )
-    while not here.exists():
-        assert parent.poll() is None
-    parent.kill()
-    _, said = parent.communicate()  # until the orphan has ended, too
-    assert not said
-    (row,) = run_batch(films[:1], prompts, out, model="fake").rows
-    assert (row.state, row.frames) == ("done", N_FRAMES)
-
-
-def test_nobody_hears_the_process_any_more():
-    stop = threading.Event()
-    ear, mouth = os.pipe()
-    voice = worker._Voice(mouth, stop)
-    voice.tell({"frames": 1})
-    assert json.loads(os.read(ear, 99)) == {"frames": 1}
-    assert not stop.is_set()
-    os.close(ear)
-    voice.tell({"frames": 2})
-    assert stop.is_set()
-    os.close(mouth)
-
-
-@pytest.mark.parametrize("told", ["", '{"task": {"vid', "\n"])
-def test_a_parent_that_was_killed_amid_a_word_ends_the_work(told):
-    tasks, stop = queue.Queue(), threading.Event()
-    worker._hear(io.StringIO(told), tasks, stop)
-    assert stop.is_set()
-    assert tasks.get_nowait() is None
 
 
 MAKING = """
@@ -345,22 +212,6 @@ def test_overwriting_leaves_nothing_old_and_spares_what_is_in_use(films, prompts
     assert report.rows[0].state == "done"
     # what tells of the video alone may stay
     assert all(path.name.endswith("video.json") for path in (out / "a").iterdir())
-
-
-def test_processes_share_the_processor(monkeypatch):
-    told = {}
-
-    class Begun(Exception):
-        pass
-
-    def begin(command, **options):
-        told.update(options["env"])
-        raise Begun
-
-    monkeypatch.setattr(workers.subprocess, "Popen", begin)
-    with pytest.raises(Begun):
-        workers._Process(queue.Queue(), 2)
-    assert told["OMP_NUM_THREADS"] == told["OPENBLAS_NUM_THREADS"] == "2"
 
 
 def test_what_can_be_for_no_video_is_said_before_the_first(films, prompts, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_sam3.checkpoint import Checkpoint
 from napari_sam3.errors import ProjectReadOnlyError, StoreError
 from napari_sam3.labels.label_store import LabelStore
 from napari_sam3.plugin.layers.transforms import map_points
@@ -282,11 +283,34 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(
     n_done = len(results(again).drawn_frames())
     assert 6 <= n_done < N_FRAMES
     assert f"stopped after frame {n_done - 1}" in again.guidance.text()
+    kept = Checkpoint.from_bytes((folder / "checkpoint.bin").read_bytes())
+    assert kept.frame == n_done - 1
     work(again, again.propagate)
     for t in range(N_FRAMES):
         assert is_disc(results(again).planes[t], t)
     assert again.state.frames_done == N_FRAMES - n_done
     assert again.projects.project.run.number == 1
+    assert again.projects.project.run.nearly == ()
+
+
+def test_a_checkpoint_that_can_not_be_used_is_told(
+    begin, open_again, work, own_projects, qtbot, gate, notes
+):
+    dock = begin()
+    dock.propagate()
+    gate.let(5)
+    qtbot.waitUntil(lambda: dock.tracking.job is not None and dock.tracking.job.frames_done == 6)
+    folder = dock.projects.project.folder
+    dock.stop()
+    gate.open()
+    qtbot.waitUntil(lambda: dock.tracking.job is None)
+    close(dock)
+    (folder / "checkpoint.bin").write_bytes(b"nothing")
+    again = open_again(folder)
+    work(again, again.propagate)
+    assert any("checkpoint.bin can't be used" in note for note in map(str, notes))
+    for t in range(N_FRAMES):
+        assert is_disc(results(again).planes[t], t)
 
 
 def test_earlier_work_is_offered_and_left_alone(begin, open_dock, clip, work, own_projects, qtbot):

@@ -13,16 +13,19 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from napari_sam3.batch.elsewhere import do_on_workers
 from napari_sam3.batch.interrupts import noting_interrupts
 from napari_sam3.batch.plan import plan_batch
 from napari_sam3.batch.summary import BatchRow, format_summary, write_summary
 from napari_sam3.batch.task import Task, TaskSettings, do_task
 from napari_sam3.batch.tracking import Prompts
-from napari_sam3.batch.workers import do_in_processes
+from napari_sam3.cluster import Connection, LocalWorkers
+from napari_sam3.cluster.addresses import check_address
 from napari_sam3.errors import RequestError, VideoError
 from napari_sam3.export.registry import FORMATS
 from napari_sam3.models.registry import LoadedModel, find_model
 from napari_sam3.models.weights import state_of
+from napari_sam3.session.recovery import Recover, check_recover
 from napari_sam3.session.validation import (
     check_contrast_limits,
     check_flag,
@@ -33,6 +36,10 @@ from napari_sam3.values import Direction
 
 SUMMARY = "summary.csv"
 
+HERE = "processes of this machine"
+"""In place of an address."""
+
+Rows = Generator[tuple[int, BatchRow]]
 OnRow = Callable[[BatchRow], object]
 OnFrame = Callable[[str, int], object]
 
@@ -79,8 +86,11 @@ def run_batch(
     start_frame_index: int | None = None,
     max_frame_num_to_track: int | None = None,
     contrast_limits: tuple[float, float] | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    insecure: bool = False,
     overwrite: bool = False,
+    recover: Recover = "exact",
     on_row: OnRow | None = None,
     on_frame: OnFrame | None = None,
     progress: bool = False,
@@ -111,10 +121,19 @@ def run_batch(
         Names of `napari_sam3.export.registry.FORMATS` to export.
     direction, start_frame_index, max_frame_num_to_track, contrast_limits
         As `track_video`.
-    jobs : int
-        Processes; the processor's cores are shared out among them. 1: this one does it all.
+    jobs : int, optional
+        How many videos at once. Left out it is 1, or with a `scheduler` the number of its workers.
+        From 2 on each has its model in a process of its own; the processor's cores are shared out
+        among them.
+    scheduler : str, optional
+        Address of a Dask scheduler whose workers compute, as "tls://host:8786". Projects and
+        exports are written here.
+    insecure : bool
+        Whether to take that address though it is neither encrypted nor of this machine.
     overwrite : bool
         Begin all videos anew; what is kept of them in `out` is lost.
+    recover : "exact" or "quick"
+        How a video that was stopped or killed is gone on with, as of `track_video`.
     on_row : callable, optional
         Called with the `BatchRow` of each video as it ends.
     on_frame : callable, optional
@@ -133,6 +152,8 @@ def run_batch(
         If the arguments can't be. What is wrong with one video is in its row instead.
     ModelError
         If the model can't be had.
+    ComputeError
+        If there is no such scheduler, or no worker that is free.
     VideoError
         If `out` can't be written.
     """
@@ -140,7 +161,7 @@ def run_batch(
         videos = [videos]
     if not isinstance(videos, Iterable):
         raise RequestError(f"videos must be a list of paths, not {videos!r}")
-    jobs = check_int(jobs, "jobs")
+    n_at_once = None if jobs is None else check_int(jobs, "jobs")
     check_flag(beside, "beside")
     start, limit = check_range(2**31, direction, start_frame_index, max_frame_num_to_track)
     settings = TaskSettings(
@@ -152,11 +173,16 @@ def run_batch(
         limit,
         check_contrast_limits(contrast_limits),
         check_flag(overwrite, "overwrite"),
+        scheduler or ("" if n_at_once in (None, 1) else HERE),
+        check_recover(recover),
     )
-    if jobs < 1:
-        raise RequestError(f"jobs is {jobs}; give a number of processes from 1")
+    if n_at_once is not None and n_at_once < 1:
+        raise RequestError(f"jobs is {jobs}; give a number of videos at once from 1")
     planned = plan_batch(videos, prompts, text=text, beside=beside)
-    _check_model(settings.model)
+    if scheduler is None:
+        _check_model(settings.model)
+    else:
+        check_address(scheduler, insecure=check_flag(insecure, "insecure"))
     home = _make_folder(Path(out).expanduser())
     summary = home / SUMMARY
     rows: dict[int, BatchRow] = {}
@@ -186,8 +212,17 @@ def run_batch(
             if on_frame is not None:
                 on_frame(str(tasks[number].video), n_frames)
 
-        do = do_here(tasks, stop, show) if jobs == 1 else do_in_processes(tasks, jobs, stop, show)
-        with closing(do):  # ends processes at once, whatever goes wrong here
+        def tell(news: str) -> None:
+            bar.write(news, file=sys.stderr)
+
+        if scheduler is not None:
+            way = Connection(scheduler, insecure=insecure)
+            do = _do_there(tasks, way, n_at_once, stop, show, tell)
+        elif settings.compute:
+            do = _do_in_processes(tasks, n_at_once or 1, stop, show, tell)
+        else:
+            do = do_here(tasks, stop, show)
+        with closing(do):  # ends what is under way at once, whatever goes wrong here
             for number, row in do:
                 add_row(number, row)
                 bar.update()
@@ -196,7 +231,7 @@ def run_batch(
 
 def do_here(
     tasks: dict[int, Task], stop: threading.Event, show: Callable[[int, int], object]
-) -> Generator[tuple[int, BatchRow]]:
+) -> Rows:
     """Do tasks in this process, one after the other."""
     models = LoadedModel()
     try:
@@ -206,6 +241,38 @@ def do_here(
             yield number, do_task(task, models, stop, partial(show, number))
     finally:
         models.close()
+
+
+def _do_in_processes(
+    tasks: dict[int, Task],
+    n_at_once: int,
+    stop: threading.Event,
+    show: Callable[[int, int], object],
+    tell: Callable[[str], object],
+) -> Rows:
+    """Do tasks with models in processes of this machine."""
+    roots = {task.video.absolute().anchor for task in tasks.values()}
+    n_workers = min(n_at_once, len(tasks))
+    if not n_workers:
+        return
+    with LocalWorkers(n_workers, roots) as workers:
+        yield from do_on_workers(
+            tasks, workers.connection, n_workers, stop, show, tell, workers.mend
+        )
+
+
+def _do_there(
+    tasks: dict[int, Task],
+    connection: Connection,
+    n_at_once: int | None,
+    stop: threading.Event,
+    show: Callable[[int, int], object],
+    tell: Callable[[str], object],
+) -> Rows:
+    """Do tasks on the workers of a scheduler."""
+    with connection:
+        n_workers = n_at_once or len(connection.fit_workers())
+        yield from do_on_workers(tasks, connection, n_workers, stop, show, tell)
 
 
 def _check_formats(formats: Iterable[str]) -> tuple[str, ...]:

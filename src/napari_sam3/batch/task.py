@@ -1,4 +1,4 @@
-"""One video of a batch, from its prompts to its files; the same in this process and in others."""
+"""One video of a batch, from its prompts to its files."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any, Self
 
 from napari_sam3.batch.summary import BatchRow, State
 from napari_sam3.batch.tracked_video import TrackedVideo
@@ -23,7 +22,8 @@ from napari_sam3.projects.folders import SUFFIX, is_project
 from napari_sam3.projects.lock import ProjectLock
 from napari_sam3.projects.project import Project
 from napari_sam3.projects.tracking import describe_request
-from napari_sam3.session.saved_prompts import PromptList, prompts_from_json, prompts_to_json
+from napari_sam3.session.recovery import Recover
+from napari_sam3.session.saved_prompts import PromptList
 from napari_sam3.values import Direction, FrameResult
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TaskSettings:
-    """What holds for all videos of a batch; parameters as of `run_batch`."""
+    """What holds for all videos of a batch; parameters as of `run_batch`.
+
+    Attributes
+    ----------
+    compute : str
+        The scheduler's address, or empty: here.
+    """
 
     model: str = "auto"
     device: str | None = None
@@ -41,6 +47,8 @@ class TaskSettings:
     max_frame_num_to_track: int | None = None
     contrast_limits: tuple[float, float] | None = None
     overwrite: bool = False
+    compute: str = ""
+    recover: Recover = "exact"
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,29 +76,6 @@ class Task:
     def project(self) -> Path:
         """Where it is kept."""
         return self.results.with_name(self.results.name + SUFFIX)
-
-    def to_json(self) -> dict[str, Any]:
-        """As another process is told it."""
-        return {
-            "video": str(self.video),
-            "prompts": prompts_to_json(self.prompts, with_answers=False),
-            "results": str(self.results),
-            "settings": asdict(self.settings),
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
-        """Read what `to_json` made."""
-        settings = dict(data["settings"])
-        limits = settings["contrast_limits"]
-        settings["formats"] = tuple(settings["formats"])
-        settings["contrast_limits"] = None if limits is None else tuple(limits)
-        return cls(
-            Path(data["video"]),
-            prompts_from_json(data["prompts"]),
-            Path(data["results"]),
-            TaskSettings(**settings),
-        )
 
 
 def do_task(
@@ -162,12 +147,13 @@ def _track(task: Task, models: LoadedModel, goes_on: Callable[[FrameResult], boo
     return track_video(
         task.video,
         task.prompts,
-        model=models.get(settings.model, settings.device),
+        model=models.get(settings.model, settings.device, compute=settings.compute),
         direction=settings.direction,
         start_frame_index=settings.start_frame_index,
         max_frame_num_to_track=settings.max_frame_num_to_track,
         contrast_limits=settings.contrast_limits,
         project=task.project,
+        recover=settings.recover,
         on_frame=goes_on,
     )
 

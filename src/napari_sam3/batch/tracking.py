@@ -20,6 +20,7 @@ from napari_sam3.models.registry import load_model
 from napari_sam3.projects.project import Project
 from napari_sam3.projects.tracking import LabelRun, MemoryRun, ProjectRun, open_or_create
 from napari_sam3.session.prompt_files import read_prompts
+from napari_sam3.session.recovery import Recover, check_recover
 from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
 from napari_sam3.session.validation import check_contrast_limits, check_range
 from napari_sam3.values import Direction, FrameResult, ObjectMask
@@ -40,6 +41,7 @@ def track_video(
     max_frame_num_to_track: int | None = None,
     contrast_limits: tuple[float, float] | None = None,
     project: str | os.PathLike[str] | Project | None = None,
+    recover: Recover = "exact",
     on_frame: OnFrame | None = None,
     progress: bool = False,
 ) -> TrackedVideo:
@@ -62,6 +64,9 @@ def track_video(
     project : path or Project, optional
         Folder that keeps prompts and results as they come, made if need be. One that was
         begun with the same prompts and settings is gone on with where it stopped.
+    recover : "exact" or "quick"
+        How it is gone on with: as if it had never stopped, for which frames since the last
+        checkpoint are computed again; or at once from what was shown, which is near that.
     on_frame : callable, optional
         Called with the `FrameResult` of each frame. Returning False stops, and so does raising;
         what is done stays.
@@ -91,6 +96,7 @@ def track_video(
             prompt_list = prompts_for(prompt_list, film.path)
         start, limit = check_range(len(film), direction, start_frame_index, max_frame_num_to_track)
         contrast_limits = check_contrast_limits(contrast_limits)
+        check_recover(recover)
         loaded = load_model(model, device)
         if loaded is not model:
             stack.callback(loaded.close)
@@ -108,7 +114,9 @@ def track_video(
         if kept is None:
             run = MemoryRun(film, loaded, prompt_list or (), **settings)
         else:
-            run = ProjectRun(kept, loaded, prompt_list or (), video=film, **settings)
+            run = ProjectRun(
+                kept, loaded, prompt_list or (), video=film, recover=recover, **settings
+            )
         with run:
             n_done = _follow(run, on_frame, progress)
         on_failure.pop_all()

@@ -144,6 +144,7 @@ def _make_parser() -> argparse.ArgumentParser:
     _add_export(commands)
     _add_proxy(commands)
     _add_models(commands)
+    _add_certificates(commands)
     _add_doctor(commands)
     return parser
 
@@ -212,7 +213,9 @@ def _add_track(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="FOLDER",
         help="keep all in a project as it comes; the same command goes on where it stopped",
     )
+    _add_recover(track)
     _add_model(track)
+    _add_compute(track)
 
 
 def _add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -237,10 +240,25 @@ def _add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     _add_results(batch, is_needed=True, formats=(), overwrite="begin all videos anew")
     batch.add_argument(
-        "--jobs", type=parse.jobs, default=1, metavar="N", help="processes at once (default 1)"
+        "--jobs",
+        type=parse.jobs,
+        metavar="N",
+        help="videos at once, each with a process (default 1; with --scheduler as many as workers)",
     )
     _add_range(batch)
+    _add_recover(batch)
     _add_model(batch)
+    _add_compute(batch)
+
+
+def _add_recover(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--recover",
+        choices=("exact", "quick"),
+        default="exact",
+        help="how a run that was stopped or killed goes on: as if it had not been, for which some "
+        "frames are computed again (exact, the default), or at once, nearly so (quick)",
+    )
 
 
 def _add_range(command: argparse.ArgumentParser) -> None:
@@ -381,6 +399,16 @@ def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     token.add_argument("--check", action="store_true", help="only check the one that is saved")
 
 
+def _add_certificates(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    certificates = commands.add_parser(
+        "certificates",
+        help="make what lets a scheduler, its workers and its clients know each other",
+        description="Make certificates for computing on other machines (docs/guide/cluster.md): "
+        "an authority, and one each for a scheduler, its workers and its clients.",
+    )
+    certificates.add_argument("folder", metavar="FOLDER", type=Path, help="a new one")
+
+
 def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     doctor = commands.add_parser(
         "doctor",
@@ -396,6 +424,7 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     doctor.add_argument(
         "--resolution", type=parse.pixels, metavar="PX", help="side of what the model sees"
     )
+    _add_compute(doctor, "look at the workers of this Dask scheduler too, as tls://host:8786")
     doctor.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -404,6 +433,20 @@ def _add_model(command: argparse.ArgumentParser) -> None:
         "--model", default="auto", help="which model (see 'napari-sam3 models'; default: the best)"
     )
     command.add_argument("--device", help="where it runs, as cpu or cuda (default: the best)")
+
+
+def _add_compute(
+    command: argparse.ArgumentParser,
+    help_: str = "compute on workers of this Dask scheduler, as tls://host:8786 "
+    "(docs/guide/cluster.md)",
+) -> None:
+    command.add_argument("--scheduler", metavar="ADDRESS", help=help_)
+    command.add_argument(
+        "--insecure",
+        action="store_true",
+        help="take that address though it is neither encrypted nor on this machine: who reaches "
+        "it runs code as you",
+    )
 
 
 def _add_results(

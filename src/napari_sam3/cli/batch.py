@@ -36,7 +36,10 @@ def run(arguments: argparse.Namespace) -> int:
         max_frame_num_to_track=arguments.frames,
         contrast_limits=arguments.contrast,
         jobs=arguments.jobs,
+        scheduler=arguments.scheduler,
+        insecure=arguments.insecure,
         overwrite=arguments.overwrite,
+        recover=arguments.recover,
         progress=sys.stderr.isatty(),
     )
     print(report)

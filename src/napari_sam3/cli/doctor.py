@@ -32,7 +32,7 @@ from napari_sam3.video.codecs import DECODERS, ENCODERS, ffmpeg_versions, has_co
 PACKAGES = (
     *("napari-sam3", "torch", "torchvision", "transformers", "huggingface-hub", "timm"),
     *("numpy", "scipy", "scikit-image", "opencv-python-headless", "napari", "npe2", "qtpy"),
-    *("superqt", "magicgui"),
+    *("superqt", "magicgui", "dask", "distributed"),
 )
 QT_BINDINGS = ("PyQt6", "PySide6", "PyQt5", "PySide2")
 SHOWN_VARIABLES = (
@@ -60,6 +60,13 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.json:
         for title, section in report.items():
             _print_section(title, section)
+    if arguments.scheduler is not None:
+        from napari_sam3.cli.scheduler import look_at_scheduler
+
+        found = look_at_scheduler(arguments.scheduler, insecure=arguments.insecure)
+        report["scheduler"] = _without_names(found)
+        if not arguments.json:
+            _print_section("scheduler", report["scheduler"])
     if arguments.run is not None:
         from napari_sam3.cli.model_trial import try_model
 
@@ -71,7 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
             _print_section(_without_names(f"run of {arguments.run}"), report["run"])
     if arguments.json:
         print(json.dumps(report, indent=1))
-    return FAILED if "error" in report.get("run", {}) else 0
+    is_bad = any("error" in report.get(title, {}) for title in ("run", "scheduler"))
+    return FAILED if is_bad else 0
 
 
 def _gather(gather: Callable[[], Section]) -> Section:
@@ -212,4 +220,6 @@ def _without_names(value: Any) -> Any:
         home = str(Path.home())
     except RuntimeError:  # there is none
         return value
-    return re.sub(rf"{re.escape(home)}(?![\w.-])", "~", value) if len(home) > 1 else value
+    return (
+        re.sub(rf"(?<![\w.-]){re.escape(home)}(?![\w.-])", "~", value) if len(home) > 1 else value
+    )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_sam3.cli import INTERRUPTED
+from napari_sam3.cli.compute import begin_model
 from napari_sam3.cli.progress import follow
 from napari_sam3.cli.prompts import gather_prompts, say_prompts
 from napari_sam3.cli.results import (
@@ -22,7 +23,6 @@ from napari_sam3.cli.results import (
 )
 from napari_sam3.errors import RequestError, Sam3Error
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.models.registry import load_model
 from napari_sam3.projects import Project, ProjectRun, is_project
 from napari_sam3.projects.tracking import LabelRun, MemoryRun, open_or_create
 from napari_sam3.session.saved_prompts import SavedPrompt
@@ -88,7 +88,7 @@ def _begin(
         "say": say_prompts,
     }
     if arguments.project is None:
-        model = load_model(arguments.model, arguments.device)
+        model = begin_model(arguments, arguments.model)
         stack.callback(model.close)
         return MemoryRun(video, model, prompts, **settings)
     folder: Path = arguments.project.expanduser()
@@ -97,9 +97,11 @@ def _begin(
     for problem in project.problems:
         print(f"warning: {problem}", file=sys.stderr)
     try:
-        model = load_model(_name_model(arguments.model, project), arguments.device)
+        model = begin_model(arguments, _name_model(arguments.model, project))
         stack.callback(model.close)
-        return ProjectRun(project, model, prompts, video=video, **settings)
+        return ProjectRun(
+            project, model, prompts, video=video, recover=arguments.recover, **settings
+        )
     except Sam3Error:
         if is_new:  # nothing was said that could be gone on with
             project.close()
@@ -127,5 +129,12 @@ def _follow(run: LabelRun) -> bool:
     )
     report = follow(run.propagation, run.keep)
     run.finish()
+    if isinstance(run, ProjectRun) and run.project.run is not None and run.project.run.nearly:
+        frames = ", ".join(map(str, run.project.run.nearly))
+        print(
+            f"at frame {frames} it went on from what was shown: from there on it is near what a "
+            "run that was never stopped gives, and may not be the same",
+            file=sys.stderr,
+        )
     print(f"{report.frames} of {len(run)} frames, {report.fps:.1f} a second")
     return report.was_interrupted

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from napari_sam3.checkpoint import Checkpoint
 from napari_sam3.values import Concept, Frames, Journal, ObjectMask, ObjectPrompt
 
 
@@ -91,6 +92,22 @@ class VideoTracker(Protocol):
         -----
         The mask of an object on a frame is a function of the video, the journal and the direction
         alone: what is kept from earlier calls makes it faster, never different.
+        """
+        ...
+
+    def checkpoint(self, frame_index: int, step: int) -> Checkpoint | None:
+        """What it remembers after a frame that `propagate` has given, going by `step` (1 or -1).
+
+        Another tracker of the same model on the same video that gets it in its journal
+        (`Journal.checkpoint`) gives for the frames behind it what this one would give, to the
+        pixel. If the journal's can't be read, or is of something else, `propagate` raises a
+        `CheckpointError` before its first frame.
+
+        Returns
+        -------
+        Checkpoint or None
+            None where it has nothing that could be gone on with: then all is computed again from
+            the prompts. Quick; the arrays are not changed afterwards.
         """
         ...
 

@@ -273,7 +273,6 @@ class Chain:
         while oldest - self.step in known:
             oldest -= self.step
         shown = range(oldest, newest + self.step, self.step)
-        last_spans = {s.obj_id: s for s in self.spans if not self._is_ahead(s.begin, newest)}
         resumed = [
             ResumedObject(
                 obj_id,
@@ -281,10 +280,18 @@ class Chain:
                 span.keyframe,
                 {f: known[f].get(obj_id) for f in shown if self._is_ahead(f, span.begin)},
             )
-            for obj_id, span in last_spans.items()
+            for obj_id, span in self.newest_spans(newest).items()
         ]
         states = self.stepper.resume(resumed, {f: known[f] for f in shown})
-        self.computed[newest] = _pack(states)
+        self.take_up(newest, states)
+
+    def take_up(self, frame_index: int, states: Mapping[int, TrackState]) -> None:
+        """Take the objects of a frame for those that it would compute there."""
+        self.computed[frame_index] = _pack(states)
+
+    def newest_spans(self, frame_index: int) -> dict[int, Span]:
+        """Where each object that has begun by a frame was set last, by id."""
+        return {s.obj_id: s for s in self.spans if not self._is_ahead(s.begin, frame_index)}
 
     def _is_ahead(self, frame_index: int, other: int) -> bool:
         return (frame_index - other) * self.step > 0

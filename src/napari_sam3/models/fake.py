@@ -70,6 +70,11 @@ class FakeTracker(SequentialTracker):
         super().__init__(frames)
         self.model = model
 
+    @property
+    def state_kind(self) -> str:
+        """Where an object is follows from its keyframe and the step."""
+        return f"fake 1, by {self.model.step_xy}"
+
     def disc(self, x: float, y: float, radius: float) -> BoolArray:
         """(H, W) bool, True where a pixel's centre lies within `radius` px of (x, y)."""
         height, width = self.frames.size

@@ -288,20 +288,28 @@ class LoadedModel:
     ----------
     busy : RLock
         Held by who works aside with the model: another one does not take its place meanwhile.
+    elsewhere : callable or None
+        Loads a model on another machine: of an address, then as `get`.
     """
 
     def __init__(self) -> None:
+        self.elsewhere: Callable[[str, str, str | None, int | None], VideoModel] | None = None
         self.busy = threading.RLock()
         self._model: VideoModel | None = None
-        self._asked: tuple[str, str | None, int | None] | None = None
+        self._asked: tuple[str, str | None, int | None, str] | None = None
 
-    def get(self, name: str, device: str | None, resolution: int | None = None) -> VideoModel:
-        """Give the model, as `load_model` loads it if need be."""
-        asked = (name, device, resolution)
+    def get(
+        self, name: str, device: str | None, resolution: int | None = None, compute: str = ""
+    ) -> VideoModel:
+        """Give the model, as `load_model` loads it if need be; `compute` names a machine."""
+        asked = (name, device, resolution, compute)
         with self.busy:
             if self._model is None or self._asked != asked:
                 self.close()
-                self._model = load_model(name, device, resolution=resolution)
+                if compute and self.elsewhere is not None:
+                    self._model = self.elsewhere(compute, name, device, resolution)
+                else:
+                    self._model = load_model(name, device, resolution=resolution)
                 self._asked = asked
             return self._model
 

@@ -25,15 +25,19 @@ found, is no other side.
 A frame of a chain stays valid as long as the keyframes that lie before it on the chain are the
 same, so that a second propagation computes only what a new prompt has changed.
 
-Where the journal knows what an earlier process showed on the way to the frames asked for, the chain
-goes on from there (`SequentialTracker.resume`) in place of its keyframes.
+Where the journal holds the state of an earlier process after a frame on the way to the frames asked
+for, the chain goes on from there, exactly; where it knows only what was shown there
+(`SequentialTracker.resume`), nearly.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
+from napari_sam3.checkpoint import Checkpoint
+from napari_sam3.errors import CheckpointError
 from napari_sam3.models.base import TrackedFrame
 from napari_sam3.models.chains import (
     Chain,
@@ -43,7 +47,8 @@ from napari_sam3.models.chains import (
     spans_from_keyframes,
 )
 from napari_sam3.models.interpolation import interpolate_masks
-from napari_sam3.values import Concept, Frames, Journal, ObjectMask, ObjectPrompt
+from napari_sam3.models.saved_states import StateReader, StateWriter, reading_state
+from napari_sam3.values import Concept, Frames, Journal, Keyframe, ObjectMask, ObjectPrompt
 
 __all__ = ["CERTAIN", "REACH", "SequentialTracker", "TrackState"]
 
@@ -92,8 +97,11 @@ class SequentialTracker(FrameStepper):
             chain.set_spans(spans_between_keyframes(journal, step, REACH))
         ahead, behind = self._chains[frames.step], self._chains[-frames.step]
         interpolation = self._interpolation_chains[-frames.step]
+        if journal.checkpoint is not None:
+            self._take_up(ahead, journal.checkpoint, frames[0] - ahead.step)
         ahead.resume(journal.known, frames[0] - ahead.step)
-        against = frames.step < 0 or not ahead.reaches(frames[0])
+        begun = frames[0] if journal.begun is None else journal.begun
+        against = frames.step < 0 or journal.shows_ahead or not ahead.reaches(begun)
         if against and behind.has_own_objects(frames[0], ahead):
             yield from self._compute_until(behind, frames[0])
         if ahead.reaches(frames[0]):
@@ -115,6 +123,71 @@ class SequentialTracker(FrameStepper):
         for frame_index in chain.missing_until(last):
             yield from chain.advance_to(frame_index)
             yield TrackedFrame(frame_index, None)
+
+    # ------------------------------------------------------------- checkpoints
+
+    @property
+    def state_kind(self) -> str | None:
+        """What its checkpoints are told by; to be changed whenever they mean something else.
+
+        None, unless a subclass says so: then there are no checkpoints.
+        """
+        return None
+
+    def save_memory(self, state: TrackState, writer: StateWriter) -> Any:
+        """`TrackState.memory` as JSON; nothing, where it is what `begin` says."""
+        return None
+
+    def load_memory(
+        self, told: Any, begin: int, keyframe: Keyframe, step: int, reader: StateReader
+    ) -> Any:
+        """`TrackState.memory` of what `save_memory` made.
+
+        Parameters
+        ----------
+        told : JSON
+        begin : int
+            Frame of `keyframe`, the last one met on the way.
+        step : int
+            1 or -1.
+        """
+        return self.begin(begin, keyframe).memory
+
+    def checkpoint(self, frame_index: int, step: int) -> Checkpoint | None:
+        """All objects of a chain on a frame (see `VideoTracker.checkpoint`)."""
+        states = self._chains[step].states_at(frame_index)
+        if self.state_kind is None or not states:
+            return None
+        writer = StateWriter()
+        # in the order that they are computed in: sums of floats depend on it
+        objects = [
+            [obj_id, writer.put_mask(state.mask), self.save_memory(state, writer)]
+            for obj_id, state in states.items()
+        ]
+        header = {"kind": self.state_kind, "step": step, "objects": objects}
+        return Checkpoint(frame_index, header, writer.arrays)
+
+    def _take_up(self, chain: Chain, checkpoint: Checkpoint, last: int) -> None:
+        """Go on from a checkpoint, where that saves some frames up to `last`."""
+        if checkpoint.frame not in chain.missing_until(last):
+            return
+        spans = chain.newest_spans(checkpoint.frame)
+        states = {}
+        with reading_state(checkpoint, self.state_kind, chain.step):
+            reader = StateReader(checkpoint, self.frames.size)
+            for obj_id, mask, memory in checkpoint.header["objects"]:
+                span = spans[obj_id]
+                states[obj_id] = TrackState(
+                    reader.mask(mask),
+                    span.keyframe,
+                    self.load_memory(memory, span.begin, span.keyframe, chain.step, reader),
+                )
+            if states.keys() != spans.keys():
+                raise CheckpointError(
+                    f"the state at frame {checkpoint.frame} is of the objects {sorted(states)}, "
+                    f"and {sorted(spans)} are followed there"
+                )
+        chain.take_up(checkpoint.frame, states)
 
     def prefetch(self, frame_index: int) -> None:
         """Nothing, unless a subclass can prepare for prompts."""

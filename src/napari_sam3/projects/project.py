@@ -28,6 +28,7 @@ from napari_sam3.labels.drawing import draw_result
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.label_store import LabelStore
 from napari_sam3.labels.objects import COLUMNS, ObjectTable
+from napari_sam3.projects.checkpoints import CheckpointFiles
 from napari_sam3.projects.folders import (
     LAYERS,
     OBJECTS,
@@ -50,7 +51,7 @@ from napari_sam3.projects.run_progress import (
     without_redone,
 )
 from napari_sam3.projects.small_files import SmallFiles
-from napari_sam3.projects.state import ProjectState, RunNote
+from napari_sam3.projects.state import MOST_NEARLY, ProjectState, RunNote
 from napari_sam3.projects.video_reference import Shape, VideoReference
 from napari_sam3.session.json_text import to_text
 from napari_sam3.session.saved_prompts import PromptList, SavedPrompt, prompts_to_json
@@ -81,6 +82,8 @@ class Project:
         What is lost or was repaired, a sentence each; empty for a project in order.
     labels : LabelStack
         The results, (T, H, W): a `LabelStore` on disk.
+    checkpoints : CheckpointFiles
+        What the tracker of a run remembers, so that it can be gone on with exactly.
     """
 
     def __init__(
@@ -100,6 +103,7 @@ class Project:
         labels.lock_objects(contents.objects.locked_ids)
         self._lock = threading.RLock()
         self.problems: tuple[str, ...] = ()
+        self.checkpoints = CheckpointFiles(folder, lambda: not self.is_read_only, self._note_nearly)
         self._lock_of_folder = lock
         self._ending = threading.RLock()  # one thread at a time closes it, or carries it elsewhere
 
@@ -382,12 +386,20 @@ class Project:
         with self._writing():
             if self._open_run is not None and not self.frames_left:
                 self._save_run(replace(self._open_run, is_over=True))
+                self.checkpoints.clear()
 
     def put_back_run(self, run: RunNote | None) -> None:
         """Have an earlier note for the last run's: that one was undone, or done again."""
         with self._writing():
             if run != self.run:
                 self._save_run(run)
+
+    def _note_nearly(self, frame_index: int) -> None:
+        """Take note that the run went on from what was shown at a frame, not exactly."""
+        with self._writing():
+            run = self._open_run
+            if run is not None and frame_index not in run.nearly:
+                self._save_run(replace(run, nearly=(*run.nearly, frame_index)[-MOST_NEARLY:]))
 
     def _save_run(self, run: RunNote | None) -> None:
         self._contents.run = run
@@ -500,6 +512,7 @@ class Project:
                     if self.run is not None and self.run.stale:
                         self._save_head()
                     self._files.write_waiting()
+                self.checkpoints.flush()
                 self.labels.close()
             except OSError:
                 if self._lock_of_folder is not None:
@@ -541,6 +554,7 @@ class Project:
 
     def _carry_to(self, place: Path) -> None:
         check_free(place)
+        self.checkpoints.flush()
         assert isinstance(self.labels, LabelStore), "open for writing"
         unwritten = self.labels.unwritten()  # first: some may reach the disk while it is copied
         try:

@@ -15,6 +15,7 @@ from napari_sam3.models.registry import load_model
 from napari_sam3.projects.project import Project
 from napari_sam3.projects.run_progress import still_stale
 from napari_sam3.session.propagation import Propagation
+from napari_sam3.session.recovery import Recover, check_recover
 from napari_sam3.session.session import VideoSession
 from napari_sam3.session.session_prompts import restore_prompts
 from napari_sam3.values import Direction, FrameResult, ObjectMask
@@ -27,6 +28,7 @@ def open_session(
     *,
     video: str | Path | Video | ArrayLike | None = None,
     contrast_limits: tuple[float, float] | None = None,
+    recover: Recover = "exact",
 ) -> VideoSession:
     """Begin a session where a project's last one was.
 
@@ -44,6 +46,9 @@ def open_session(
         What to read frames from; the project's video, looked for, if left out.
     contrast_limits : (float, float), optional
         As of `VideoSession`; the project's own if left out.
+    recover : "exact" or "quick"
+        How a run that was stopped is gone on with: as if it had never stopped, for which frames
+        since the last checkpoint are computed again; or at once from what was shown, nearly.
 
     Returns
     -------
@@ -73,6 +78,7 @@ def open_session(
                 f"the video has the shape {shape} (frames, height, width), the project "
                 f"{tuple(project.labels.shape)}; name the video that it is of"
             )
+        keep_checkpoints(project, session, recover)
         session.limit_lives(lives_of(project.objects.is_alive, session))
         if len(project.prompts):
             project.problems += tuple(restore_prompts(session, project.prompts))
@@ -110,7 +116,15 @@ def continue_run(project: Project, session: VideoSession) -> Propagation:
             f"nothing is left of the last run of {str(project.folder)!r}; begin a new one "
             "(session.propagate)"
         )
-    return session.follow(legs)
+    run = project.run
+    assert run is not None, "it has frames to do"
+    return session.follow(legs, run.legs(project.labels.shape[0]))
+
+
+def keep_checkpoints(project: Project, session: VideoSession, recover: Recover = "exact") -> None:
+    """Have a session's checkpoints kept in a project, and taken from there."""
+    session.recovery.keeper = project.checkpoints
+    session.recovery.mode = check_recover(recover)
 
 
 class ProjectSession:
@@ -128,6 +142,8 @@ class ProjectSession:
         self.project = project
         self.session = session
         self._saved_ids = session.object_ids
+        if session.recovery.keeper is None:
+            keep_checkpoints(project, session)
 
     def save_prompts(self) -> None:
         """Keep what the session was told, and what the model answered."""

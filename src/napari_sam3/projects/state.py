@@ -11,6 +11,9 @@ from typing import Any, get_args
 from napari_sam3.session.propagation import plan_frames
 from napari_sam3.values import Direction
 
+MOST_NEARLY = 1000
+"""Stops that a run remembers."""
+
 
 @dataclass(frozen=True)
 class ProjectState:
@@ -106,6 +109,9 @@ class RunNote:
         than there are now; a pair for each leg that has such.
     request : str
         Tells what a program asked for, prompts and all, so that asking again goes on.
+    nearly : tuple of int
+        Frames at which it was gone on with from what was shown, in place of the tracker's own
+        state: from there on it is near what a run that was never stopped would give.
     """
 
     number: int
@@ -115,6 +121,7 @@ class RunNote:
     is_over: bool = False
     stale: tuple[tuple[int, int], ...] = ()
     request: str = ""
+    nearly: tuple[int, ...] = ()
 
     def legs(self, n_frames: int) -> tuple[range, ...]:
         """The frames planned, as `Propagation.legs`."""
@@ -126,7 +133,8 @@ class RunNote:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON can say it."""
-        return {**asdict(self), "stale": [list(pair) for pair in self.stale]}
+        stale = [list(pair) for pair in self.stale]
+        return {**asdict(self), "stale": stale, "nearly": list(self.nearly)}
 
     @classmethod
     def from_json(cls, data: Any, n_frames: int, problems: list[str]) -> RunNote | None:
@@ -143,6 +151,7 @@ class RunNote:
                 is_over=_flag(data["is_over"]),
                 stale=tuple((frame(first), frame(last)) for first, last in data["stale"]),
                 request=_text(100)(data.get("request", "")),
+                nearly=tuple(map(frame, data.get("nearly", ())))[:MOST_NEARLY],
             )
         except (KeyError, ValueError, TypeError, OverflowError):
             problems.append(

@@ -24,6 +24,7 @@ from napari_sam3.projects.folders import is_project
 from napari_sam3.projects.project import Project
 from napari_sam3.projects.session import ProjectSession, continue_run, open_session
 from napari_sam3.session.propagation import Propagation
+from napari_sam3.session.recovery import Recover
 from napari_sam3.session.saved_prompts import SavedPrompt
 from napari_sam3.session.session import VideoSession
 from napari_sam3.session.session_prompts import apply_prompts
@@ -188,6 +189,8 @@ class ProjectRun(LabelRun):
         As of `VideoSession`.
     say : callable
         Says prompts to a session.
+    recover : "exact" or "quick"
+        As of `open_session`.
 
     Attributes
     ----------
@@ -219,6 +222,7 @@ class ProjectRun(LabelRun):
         video: str | Path | Video | None = None,
         contrast_limits: tuple[float, float] | None = None,
         say: Say = apply_prompts,
+        recover: Recover = "exact",
     ) -> None:
         if project.why_read_only is not None:
             raise ProjectError(
@@ -245,7 +249,7 @@ class ProjectRun(LabelRun):
             raise RequestError("there is nothing to track: no prompts were given")
         if contrast_limits is not None:
             project.save_state(replace(project.state, contrast_limits=contrast_limits))
-        self.session = open_session(project, model, video=video)
+        self.session = open_session(project, model, video=video, recover=recover)
         self.labels = project.labels
         try:
             is_new = not len(project.prompts)

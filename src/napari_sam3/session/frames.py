@@ -42,6 +42,16 @@ class RgbFrames:
         self._lock = threading.Lock()
 
     @property
+    def video(self) -> Video:
+        """What is read."""
+        return self._video
+
+    @property
+    def contrast_limits(self) -> tuple[float, float] | None:
+        """Values that become 0 and 255; None: none, or not measured yet."""
+        return self._limits
+
+    @property
     def size(self) -> tuple[int, int]:
         """(height, width), px."""
         _, height, width = self._video.shape[:3]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Self
 
+from napari_sam3.errors import CheckpointError
 from napari_sam3.models.base import TrackedFrame, VideoTracker
 from napari_sam3.session.answering import without_doubles
+from napari_sam3.session.recovery import Recovery
 from napari_sam3.session.session_state import SessionState
-from napari_sam3.values import Direction, FrameResult, ObjectMask
+from napari_sam3.values import Direction, FrameResult, Journal, ObjectMask
 
 
 class Propagation(Iterator[FrameResult]):
@@ -29,6 +31,10 @@ class Propagation(Iterator[FrameResult]):
         The prompts, as they are at any moment, and where masks are kept.
     legs : tuple of range
         The frames, one range after the other.
+    recovery : Recovery, optional
+        Takes checkpoints, and says where to begin.
+    whole : sequence of range, optional
+        The legs of a run that was stopped, of which `legs` are the rest.
     """
 
     def __init__(
@@ -37,6 +43,8 @@ class Propagation(Iterator[FrameResult]):
         tracker: VideoTracker,
         state: SessionState,
         legs: tuple[range, ...],
+        recovery: Recovery | None = None,
+        whole: Sequence[range] | None = None,
     ) -> None:
         self.legs = legs
         self.is_cancelled = False
@@ -44,6 +52,10 @@ class Propagation(Iterator[FrameResult]):
         self._tracker = tracker
         self._state = state
         self._left = list(legs)
+        self._recovery = recovery
+        self._whole = whole
+        self._journal: Journal | None = None
+        self._newest: tuple[int, int] | None = None  # frame given last, and the step to it
         self._source: Iterator[TrackedFrame] | None = None
         self._version = -1
 
@@ -60,7 +72,7 @@ class Propagation(Iterator[FrameResult]):
         while True:
             with self._lock:
                 if self.is_finished:
-                    self._end()
+                    self._stop()
                     raise StopIteration
                 try:
                     result = self._advance()
@@ -76,11 +88,19 @@ class Propagation(Iterator[FrameResult]):
             # prompts have changed: go on from here with the new ones
             self._source = self._track(leg)
             self._version = state.version
-        tracked = next(self._source)
+        try:
+            tracked = next(self._source)
+        except CheckpointError as exc:
+            if self._recovery is None or not self._recovery.refuse(exc):
+                raise
+            self._source = None
+            return None
         if tracked.objects is None:
             return None  # on the way to the frame wanted
         self._left[0] = leg[1:]
         result = self._take(tracked.frame_index, tracked.objects)
+        self._newest = tracked.frame_index, leg.step
+        self._take_checkpoint()
         if not self._left[0]:
             del self._left[0]
             self._source = None
@@ -96,21 +116,50 @@ class Propagation(Iterator[FrameResult]):
     def _track(self, leg: range) -> Iterator[TrackedFrame]:
         """Let the model follow the prompts as they are now."""
         state = self._state
-        # a concept could find a removed object again: the model follows it, unseen
-        journal = state.journal(leg, with_removed=bool(state.concepts))
+        if self._recovery is None:
+            # a concept could find a removed object again: the model follows it, unseen
+            journal = state.journal(leg, with_removed=bool(state.concepts))
+        else:
+            begun = self._begin_of(leg)
+            is_rest = self._whole is not None
+            journal = self._recovery.journal(state, leg, begun, is_rest=is_rest)
+        self._journal = journal
         return self._tracker.propagate(journal, leg, state.issue_id)
+
+    def _begin_of(self, leg: range) -> int:
+        """Where the run began of which a leg is the rest."""
+        for whole in self._whole or self.legs:
+            if whole.step == leg.step and leg[0] in whole:
+                return whole[0]
+        return leg[0]
+
+    def _take_checkpoint(self, *, is_last: bool = False) -> None:
+        is_current = self._version == self._state.version  # what was computed is of these prompts
+        if self._recovery is None or self._journal is None or self._newest is None:
+            return
+        if is_current:
+            frame, step = self._newest
+            self._recovery.after(self._tracker, self._journal, frame, step, is_last=is_last)
 
     def cancel(self) -> None:
         """End before the next frame, or piece of one; callable from any thread, returns at once."""
         self.is_cancelled = True
 
     def close(self) -> None:
-        """End now; what was given stays."""
+        """End now; what was given stays. Waits for a frame that another thread computes."""
         self.cancel()
+        with self._lock:
+            self._stop()
+
+    def _stop(self) -> None:
+        """End, and keep what the tracker remembers where frames are left."""
+        if self._left:
+            self._take_checkpoint(is_last=True)
+        self._end()
 
     def _end(self) -> None:
         self._left.clear()
-        self._source = None
+        self._source = self._journal = None
 
     def __enter__(self) -> Self:
         return self

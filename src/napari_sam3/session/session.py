@@ -18,6 +18,7 @@ from napari_sam3.session.answering import answer_concept, answer_objects, find_p
 from napari_sam3.session.correction import Correction, plan_correction
 from napari_sam3.session.frames import RgbFrames
 from napari_sam3.session.propagation import Propagation, plan_frames
+from napari_sam3.session.recovery import Recovery
 from napari_sam3.session.saved_prompts import PromptList
 from napari_sam3.session.session_state import Said, SessionState
 from napari_sam3.session.turn_lock import TurnLock
@@ -63,6 +64,11 @@ class VideoSession:
         If the video can't be read.
     ModelUnavailableError
         If there is no such model.
+
+    Attributes
+    ----------
+    recovery : Recovery
+        How runs that were stopped are gone on with, and who keeps checkpoints for that.
     """
 
     def __init__(
@@ -80,6 +86,7 @@ class VideoSession:
         try:
             self.model = load_model(model)
             self._frames = RgbFrames(self.video, contrast_limits)
+            self.recovery = Recovery(self._frames, self.model.name)
             self._tracker = self.model.start(self._frames)
         except BaseException:
             self._close_video()
@@ -382,17 +389,34 @@ class VideoSession:
                 start = self.first_prompted_frame
             return self.follow(plan_frames(len(self.video), direction, start, limit))
 
-    def follow(self, legs: Sequence[range]) -> Propagation:
+    def follow(self, legs: Sequence[range], whole: Sequence[range] | None = None) -> Propagation:
         """As `propagate`, over given frames: those that are left of an earlier run.
 
         Parameters
         ----------
         legs : sequence of range
             Frames of the video, one range after the other, each with step 1 or -1.
+        whole : sequence of range, optional
+            The legs of that run, done and left. If given, the frames are those that it would have
+            given (`recovery`); else they may be near them, where that saves computing.
         """
         with self._working():
             legs = check_legs(len(self.video), legs)
-            return self._begin(lambda: Propagation(self._lock, self._tracker, self._state, legs))
+            return self._begin(lambda: self._follow(legs, whole))
+
+    def _follow(self, legs: tuple[range, ...], whole: Sequence[range] | None) -> Propagation:
+        is_exact = whole is not None and self.recovery.mode == "exact"
+        if is_exact and self._state.begun_nearly:
+            # what the tracker has computed since is not what it would be
+            self._restart()
+        return Propagation(self._lock, self._tracker, self._state, legs, self.recovery, whole)
+
+    def _restart(self) -> None:
+        """Have the tracker begin anew; what was said stays."""
+        self._tracker.close()
+        self._tracker = self.model.start(self._frames)
+        self._state.begun_nearly.clear()
+        self.recovery.forget()
 
     def propagate_from_here(
         self,
@@ -571,8 +595,7 @@ class VideoSession:
         """Go back to the state just after the start; a running propagation ends."""
         with self._working():
             self.cancel()
-            self._tracker.close()
-            self._tracker = self.model.start(self._frames)
+            self._restart()
             state = self._state
             self._state = SessionState(len(self.video), state.hold_back, state.is_alive)
 

@@ -89,6 +89,9 @@ class SessionState:
         What journals say of it.
     answers : Answers
         What the model answered last; shared with trials.
+    begun_nearly : set of int
+        Frames before which the tracker was let go on from what was shown, in place of computing
+        the way there: what it has computed since is near what it would be; shared with trials.
     is_alive : callable or None
         Says of an object id and a frame index whether the object is to be seen there.
     recall : callable or None
@@ -108,6 +111,7 @@ class SessionState:
         self.hold_back = hold_back
         self.is_alive = is_alive
         self.answers = Answers()
+        self.begun_nearly: set[int] = set()
         self.keyframes: dict[int, dict[int, Keyframe]] = {}
         self.concepts: tuple[tuple[int, Concept], ...] = ()
         self.removed: set[int] = set()
@@ -170,22 +174,31 @@ class SessionState:
         return pointed
 
     def journal(
-        self, leg: range, *, with_removed: bool = False, only: Collection[int] | None = None
+        self,
+        leg: range,
+        *,
+        with_removed: bool = False,
+        only: Collection[int] | None = None,
+        knows: bool = True,
     ) -> Journal:
-        """The prompts, for a model that is asked for the frames of `leg`; see `Journal.only`."""
+        """The prompts, for a model that is asked for the frames of `leg`; see `Journal.only`.
+
+        `knows` says whether it may go on from what an earlier session had shown before them.
+        """
         hidden = set() if with_removed else self.removed
         return Journal(
             {i: dict(k) for i, k in self.keyframes.items() if i not in hidden},
             self.concepts,
             self.hold_back,
-            self._known_before(leg, hidden),
+            self.known_before(leg, with_removed=with_removed) if knows else {},
             frozenset(self._found),
             None if self.recall is None else self._recalled,
             None if only is None else frozenset(only),
         )
 
-    def _known_before(self, leg: range, hidden: set[int]) -> dict[int, dict[int, ObjectMask]]:
+    def known_before(self, leg: range, *, with_removed: bool) -> dict[int, dict[int, ObjectMask]]:
         """The newest frames on the way to a leg that an earlier session has computed."""
+        hidden = set() if with_removed else self.removed
         if self.concepts and self.removed:
             return {}  # a removed object is not shown, and would be found anew there
         step = leg.step
@@ -201,6 +214,8 @@ class SessionState:
             masks = self._recalled(frame_index)
             if masks is not None:
                 known[frame_index] = {i: m for i, m in masks.items() if i not in hidden}
+        if known:
+            self.begun_nearly.add(leg[0])
         return known
 
     def mark_stale(self, ranges: Iterable[range]) -> None:

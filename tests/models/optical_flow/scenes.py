@@ -115,3 +115,37 @@ def follow(
         journal[obj_id] = {0: Keyframe(prompt, tracker.segment(0, prompt))}
     found = tracker.propagate(Journal(journal), range(len(film)), new_id)
     return [dict(frame.objects) for frame in found if frame.objects is not None]
+
+
+def changing_things(n_frames: int) -> np.ndarray:
+    """(T, 160, 224, 3) uint8: two textured things that change their shape over moving ground.
+
+    Large enough to be followed by their look, which the tracker goes on learning. The boxes
+    `THINGS` are round them on frame 0.
+    """
+    height, width = 160, 224
+    ground = _cloth(1, (height + 60, width + n_frames), (110, 120, 90))
+    cloths = _cloth(2, (120, 120), (150, 110, 90)), _cloth(4, (120, 120), (90, 130, 140))
+    rows, columns = np.mgrid[:height, :width]
+    frames = []
+    for t in range(n_frames):
+        frame = ground[20 : 20 + height, t // 2 : t // 2 + width].copy()
+        places = (60 + 1.1 * t, 60 + 6 * np.sin(t / 5)), (165 - 0.9 * t, 105 + 4 * np.cos(t / 6))
+        radii = (36, 30 + 5 * np.sin(t / 4)), (34 + 4 * np.sin(t / 3), 33)
+        for cloth, (x, y), (across, down) in zip(cloths, places, radii, strict=True):
+            inside = ((columns - x) / across) ** 2 + ((rows - y) / down) ** 2 <= 1
+            moved = cloth[(rows - int(y) + 60) % 120, (columns - int(x) + 60) % 120]
+            frame[inside] = moved[inside]
+        noise = np.random.default_rng(100 + t).normal(0, 4, frame.shape)
+        frames.append((frame + noise).clip(0, 255).astype(np.uint8))
+    return np.stack(frames)
+
+
+THINGS = {1: (24, 36, 96, 96), 2: (131, 76, 199, 142)}
+"""Boxes x0, y0, x1, y1 of the things on frame 0, by object id, px."""
+
+
+def _cloth(seed: int, size: tuple[int, int], base: tuple[int, int, int]) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(0, 1, (*size, 3)).astype(np.float32)
+    noise = cv2.GaussianBlur(noise, (0, 0), 2.5)
+    return (noise / noise.std() * 28 + base).clip(0, 255).astype(np.uint8)

@@ -123,3 +123,23 @@ def test_finds_the_same_objects_again_where_an_earlier_process_found_them(start)
     assert all(
         np.array_equal(m.mask, shown[f][i].mask) for f, o in again.items() for i, m in o.items()
     )
+
+
+@pytest.mark.parametrize("hold_back", [False, True])
+@pytest.mark.parametrize("step", [1, -1])
+def test_computed_again_unseen_the_rest_is_what_it_would_have_been(start, step, hold_back):
+    """Under the same ids, also of what was found on the way."""
+    frames = range(N)[::step]
+    earlier, shown = stopped(start, frames, "dog", hold_back=hold_back)
+    ours = start(hold_back=hold_back)
+    ours.go_on_from(earlier)
+    ours.recall = shown.get
+    whole = earlier.propagate(frames[STOP:])
+    assert {i for objects in whole.values() for i in objects} - earlier.objects.keys()
+    rest = ours.propagate(frames[STOP:])
+    assert {f: set(o) for f, o in rest.items()} == {f: set(o) for f, o in whole.items()}
+    for frame, objects in rest.items():
+        for obj_id, mask in objects.items():
+            assert np.array_equal(mask.mask, whole[frame][obj_id].mask)
+            assert mask.score == whole[frame][obj_id].score
+    assert ours.tracker.checkpoint(frames[-1], step) is None

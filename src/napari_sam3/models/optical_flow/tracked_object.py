@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from napari_sam3.models.optical_flow.appearance_model import AppearanceModel, le
 from napari_sam3.models.optical_flow.blobs import Levels
 from napari_sam3.models.optical_flow.confidence import confidence_of
 from napari_sam3.models.optical_flow.frame_features import FrameFeatures
+from napari_sam3.models.saved_states import StateReader, StateWriter
 from napari_sam3.values import BoolArray, ObjectMask
 
 SLOWNESS = 0.8  # of the running averages
@@ -103,6 +105,41 @@ class TrackedObject:
             confidence=agreement if self.missing else old * self.confidence + new * agreement,
             whole=max(float(mask.area), 0.98 * self.whole),
             missing=0,
+        )
+
+    def save(self, writer: StateWriter) -> dict[str, Any]:
+        """What it became since it was initialized, as JSON."""
+        appearance = self.appearance
+        return {
+            "last": writer.put_mask(self.last),
+            "velocity": [float(v) for v in self.velocity],
+            "area": float(self.area),
+            "confidence": float(self.confidence),
+            "whole": float(self.whole),
+            "missing": self.missing,
+            "weights": None if appearance is None else writer.put(appearance.now.weights),
+        }
+
+    def load(self, told: Any, reader: StateReader) -> TrackedObject:
+        """What `save` told, of an object that was just initialized as then."""
+        last, weights = reader.mask(told["last"]), told["weights"]
+        x, y = (reader.number(v) for v in told["velocity"])
+        if last is None or (weights is None) != (self.appearance is None):
+            raise ValueError("it is of another object")
+        appearance = self.appearance
+        if appearance is not None:
+            now = appearance.now
+            kept = reader.array(weights, "float16", now.weights.shape)
+            appearance = replace(appearance, now=replace(now, weights=kept))
+        return replace(
+            self,
+            appearance=appearance,
+            last=last,
+            velocity=(x, y),
+            area=reader.number(told["area"], 0),
+            confidence=reader.number(told["confidence"]),
+            whole=reader.number(told["whole"], 0),
+            missing=reader.count(told["missing"]),
         )
 
     def replay(self, begin: int, shown: Mapping[int, ObjectMask | None]) -> TrackedObject:

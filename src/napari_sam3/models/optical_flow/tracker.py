@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from napari_sam3.models.optical_flow.registration import match_brightness
 from napari_sam3.models.optical_flow.textured_tracking import TexturedView, follow_textured
 from napari_sam3.models.optical_flow.tracked_object import SLOWNESS, Found, TrackedObject
 from napari_sam3.models.optical_flow.warp import to_working_size, warp_mask
+from napari_sam3.models.saved_states import StateReader, StateWriter
 from napari_sam3.models.sequential import SequentialTracker, TrackState
 from napari_sam3.values import (
     BoolArray,
@@ -134,6 +135,30 @@ class OpticalFlowTracker(SequentialTracker):
                 features = self.features(target, self.motion(source, target), masks)
             tracked = self.learn(tracked, target, features, mask)
             states[obj_id] = replace(states[obj_id], memory=tracked)
+
+    @property
+    def state_kind(self) -> str:
+        """What its checkpoints are told by."""
+        return f"optical-flow 1{', goes far' if self.goes_far else ''}"
+
+    def save_memory(self, state: TrackState, writer: StateWriter) -> Any:
+        """What was learnt of an object since its prompted frame."""
+        memory = state.memory
+        return memory.save(writer) if isinstance(memory, TrackedObject) else None
+
+    def load_memory(
+        self, told: Any, begin: int, keyframe: Keyframe, step: int, reader: StateReader
+    ) -> TrackedObject | None:
+        """Learn an object on its prompted frame as then, and take over what it became since.
+
+        What was learnt there is most of what is known of it, and the same again: so a checkpoint
+        need not hold it.
+        """
+        if told is None:
+            return None
+        if keyframe.mask is None:
+            raise ValueError("an object was learnt where it is not there")
+        return self.initialize(begin, begin + step, keyframe.mask).load(told, reader)
 
     def initialize(self, frame_index: int, following: int, mask: ObjectMask) -> TrackedObject:
         """Learn an object on its prompted frame; `following` is the next one of the chain."""

@@ -11,8 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from napari_sam3.models.sam.network import Memory
+from napari_sam3.models.saved_states import StateReader, StateWriter
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,39 @@ class Bank:
             for m in self.recent.values()
         )
 
+    def save(self, writer: StateWriter) -> list[Any]:
+        """As JSON; the positions, which all share, are left out."""
+        return [
+            [
+                index,
+                None if m.features is None else _put(m.features, writer),
+                _put(m.pointer, writer),
+            ]
+            for index, m in self.recent.items()
+        ]
+
+    @classmethod
+    def load(
+        cls, told: Any, frame_index: int, step: int, like: Memory, reach: Reach, reader: StateReader
+    ) -> Bank:
+        """What `save` made, of a track that goes by `step`.
+
+        Parameters
+        ----------
+        like : Memory
+            One of the same network, on the device: they have the same shapes and positions.
+        """
+        assert like.features is not None
+        recent = {}
+        for index, features, pointer in told:
+            age = (frame_index - reader.count(index)) * step + 1
+            if not 1 <= age <= max(reach.spatial, reach.pointers):
+                raise ValueError(f"frame {index} is not remembered at {frame_index}")
+            maps = None if features is None else _take(features, like.features, reader)
+            position = None if maps is None else like.position
+            recent[index] = Memory(maps, position, _take(pointer, like.pointer, reader))
+        return cls(frame_index, recent)
+
     def moved_to(self, device: str) -> Bank:
         """The same on another device."""
         return Bank(
@@ -74,3 +113,25 @@ class Bank:
                 for index, m in self.recent.items()
             },
         )
+
+
+def _put(tensor: Tensor, writer: StateWriter) -> str:
+    """The name of a tensor's array; NumPy knows no bfloat16, so that is kept as its bits."""
+    tensor = tensor.detach().cpu()
+    if tensor.dtype == torch.bfloat16:
+        return writer.put(tensor.contiguous().view(torch.int16).numpy().view(np.uint16))
+    return writer.put(tensor.numpy())
+
+
+def _take(name: Any, like: Tensor, reader: StateReader) -> Tensor:
+    """What `_put` made, if it is as `like` is: of its shape and type, and on its device."""
+    shape = tuple(like.shape)
+    if like.dtype == torch.bfloat16:
+        bits = reader.array(name, "uint16", shape)
+        tensor = torch.from_numpy(bits.view(np.int16).copy()).view(torch.bfloat16)
+        if not bool(torch.isfinite(tensor).all()):
+            raise ValueError(f"array {name!r} holds what is no number")
+    else:
+        dtype = str(like.dtype).removeprefix("torch.")
+        tensor = torch.from_numpy(reader.array(name, dtype, shape).copy())
+    return tensor.to(like.device)

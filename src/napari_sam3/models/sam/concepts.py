@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
+from napari_sam3.checkpoint import Checkpoint
 from napari_sam3.models.base import TrackedFrame, VideoTracker
 from napari_sam3.models.sam.concept_prompt import ConceptPrompt, Tokenizer, encode_concept
 from napari_sam3.models.sam.concept_track import ConceptTrack, Detector, new_session
@@ -87,6 +88,14 @@ class ConceptTracker:
             ]
         return [m for m in masks if m is not None]
 
+    def checkpoint(self, frame_index: int, step: int) -> Checkpoint | None:
+        """Of objects that were pointed at; what a concept finds is in upstream's own session.
+
+        That holds more than can be told from outside: where something is looked for all is computed
+        again.
+        """
+        return None if self._searches else self._objects.checkpoint(frame_index, step)
+
     def prefetch(self, frame_index: int) -> None:
         """Get ready for prompts on a frame, while nobody works; returns at once."""
         self._views.features.prefetch(frame_index)
@@ -120,6 +129,10 @@ class ConceptTracker:
         yield from self._begin(searches, journal, frames)
         identities = self._identities
         identities.follow(searches, journal)
+        for search in searches:
+            track = search.serving(frames.step, frames[0])
+            if track.step == frames.step:
+                identities.name_again(track, frames[0])
         pointed_at = {
             obj_id: keyframes
             for obj_id, keyframes in journal.objects.items()

@@ -93,6 +93,32 @@ class Identities:
             if obj_id not in shut:
                 objects.setdefault(obj_id, mask)
 
+    def name_again(self, track: ConceptTrack, before: int) -> None:
+        """Name what a track found on frames up to one as an earlier process showed it there.
+
+        Those frames are computed again and not shown, so that nothing on them gets a new name.
+        """
+        recall = self._journal.recall
+        nameless = {
+            number
+            for number, frame in track.first_seen.items()
+            if frame != track.anchor and self._known(track, number) is None
+        }
+        if recall is None:
+            return
+        for frame_index in range(track.anchor + track.step, before, track.step):
+            if not nameless:
+                return
+            masks = track.masks(frame_index)
+            here = [number for number in masks if number in nameless]
+            shown = (recall(frame_index) or {}) if here else {}
+            found = {i: mask for i, mask in shown.items() if i in self._journal.found}
+            for number in here:
+                obj_id = self._recognise(track, masks[number], found)
+                if obj_id is not None:
+                    self._met[track, number] = obj_id
+                    nameless.discard(number)
+
     def _known(self, track: ConceptTrack, number: int) -> int | None:
         if track.first_seen.get(number) == track.anchor:
             return self._at_anchor(track).get(number)

@@ -9,16 +9,26 @@ where that has not met the object yet, from the other one, by the rules of `mode
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
+from napari_sam3.checkpoint import Checkpoint
 from napari_sam3.models.base import TrackedFrame
 from napari_sam3.models.sam.bank import Bank, Reach
 from napari_sam3.models.sam.device import Device
 from napari_sam3.models.sam.feature_files import Encoded
-from napari_sam3.models.sam.network import Answer, Memory, Past, TrackerNetwork, View
+from napari_sam3.models.sam.network import (
+    Answer,
+    Memory,
+    Past,
+    TrackerNetwork,
+    View,
+    fingerprint,
+)
 from napari_sam3.models.sam.track import Track
 from napari_sam3.models.sam.upscale import mask_at_size
+from napari_sam3.models.saved_states import StateReader, StateWriter, reading_state
 from napari_sam3.values import Concept, Journal, Keyframe, ObjectMask, ObjectPrompt
 
 CHECKPOINT_BYTES = 256 * 2**20
@@ -126,8 +136,12 @@ class ObjectTracker:
         ahead = {i: self._tracks[i, frames.step] for i in wanted}
         behind = {i: self._tracks[i, -frames.step] for i in wanted}
         late = [i for i in ahead if not ahead[i].reaches(frames[0])]
-        if frames.step < 0 or len(late) == len(ahead):
+        begun = frames[0] if journal.begun is None else journal.begun
+        began_empty = not any(track.reaches(begun) for track in ahead.values())
+        if frames.step < 0 or journal.shows_ahead or began_empty:
             yield from self._compute([behind[i] for i in late], frames[0], frames[0])
+        if journal.checkpoint is not None:
+            yield from self._take_up(ahead, journal.checkpoint, frames)
         yield from self._resume(ahead, journal.known, frames)
         for frame_index in frames:
             met = [t for t in ahead.values() if t.reaches(frame_index)]
@@ -137,6 +151,29 @@ class ObjectTracker:
                 for i, track in ahead.items()
             }
             yield TrackedFrame(frame_index, {i: m for i, m in masks.items() if m is not None})
+
+    def checkpoint(self, frame_index: int, step: int) -> Checkpoint | None:
+        """The banks of all objects (see `VideoTracker.checkpoint`)."""
+        writer = StateWriter()
+        objects = []
+        for (obj_id, direction), track in self._tracks.items():
+            if direction != step or not track.reaches(frame_index):
+                continue
+            bank = track.bank_after(frame_index)
+            if bank is None:
+                return None
+            objects.append([obj_id, bank.save(writer)])
+        if not objects:
+            return None
+        header = {"kind": self.state_kind, "step": step, "objects": objects}
+        return Checkpoint(frame_index, header, writer.arrays)
+
+    @cached_property
+    def state_kind(self) -> str:
+        """What its checkpoints are told by: the weights, and what they are computed in."""
+        network, device = self.network, self.network.device
+        told = "sam 1", network.image_size, self._reach, device.torch.type, device.precision
+        return f"{told} {fingerprint(network.model)}"
 
     def prefetch(self, frame_index: int) -> None:
         """Encode what lies around a frame while nobody works."""
@@ -165,6 +202,39 @@ class ObjectTracker:
                 track = self._tracks.setdefault((obj_id, direction), Track(direction))
                 track.set_keyframes(keyframes)
 
+    def _take_up(
+        self, tracks: Mapping[int, Track], checkpoint: Checkpoint, frames: range
+    ) -> Iterator[TrackedFrame]:
+        """Go on from an earlier process's banks, for the objects that this saves frames.
+
+        Gives the prompted frames looked at, without objects.
+        """
+        index, step = checkpoint.frame, frames.step
+        behind = {i: t for i, t in tracks.items() if index in t.prepare(frames[0] - step)}
+        if not behind:
+            return
+        yield from self._remember_met(behind, dict.fromkeys(behind, index + step), step)
+        banks = {}
+        with reading_state(checkpoint, self.state_kind, step):
+            reader = StateReader(checkpoint, self.size)
+            told = dict(checkpoint.header["objects"])
+            for obj_id, track in behind.items():
+                like = self._conditioning[next(iter(track.met(index + step).values()))]
+                bank = Bank.load(told[obj_id], index, step, like, self._reach, reader)
+                banks[obj_id] = bank
+        for obj_id, bank in banks.items():
+            behind[obj_id].take_up({}, bank)
+
+    def _remember_met(
+        self, tracks: Mapping[int, Track], before: Mapping[int, int], step: int
+    ) -> Iterator[TrackedFrame]:
+        """Make the memories of the prompted frames that tracks have met before a frame of each."""
+        met = {(f, k) for i, end in before.items() for f, k in tracks[i].met(end).items()}
+        for index, keyframe in sorted(met, key=lambda pair: pair[0] * step):
+            if keyframe not in self._conditioning:
+                self._conditioning[keyframe] = self._remember(index, keyframe)
+                yield TrackedFrame(index, None)
+
     def _resume(
         self,
         tracks: Mapping[int, Track],
@@ -184,11 +254,8 @@ class ObjectTracker:
                 shown[obj_id] = run
         if not shown:
             return
-        met = {(f, k) for i, r in shown.items() for f, k in tracks[i].met(r[-1] + r.step).items()}
-        for index, keyframe in sorted(met, key=lambda pair: pair[0] * frames.step):
-            if keyframe not in self._conditioning:
-                self._conditioning[keyframe] = self._remember(index, keyframe)
-                yield TrackedFrame(index, None)
+        ends = {i: run[-1] + run.step for i, run in shown.items()}
+        yield from self._remember_met(tracks, ends, frames.step)
         recent = {i: run[-self._reach.spatial :] for i, run in shown.items()}
         order = sorted({f for run in recent.values() for f in run}, key=lambda f: f * frames.step)
         self._expected = range(order[0], frames[-1] + frames.step, frames.step)

@@ -79,6 +79,12 @@ class Track:
         """What is remembered after the frame computed last; None before the first."""
         return self._bank
 
+    def bank_after(self, frame_index: int) -> Bank | None:
+        """What was remembered after a frame, where that is known still."""
+        if self._bank is not None and self._bank.frame_index == frame_index:
+            return self._bank
+        return self.checkpoints.get(frame_index)
+
     def keyframe(self, frame_index: int) -> Keyframe | None:
         """What was said of the object on a frame."""
         return self._keyframes.get(frame_index)

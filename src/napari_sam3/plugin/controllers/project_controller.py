@@ -179,6 +179,9 @@ class ProjectController(QObject):
         if opened in self.autosaves:
             autosave = self.autosaves[opened]
             autosave.end_run()
+            untold = opened.project.checkpoints.take_untold()
+            if untold:
+                show_warning("\n".join(untold))
             self._watch_current()
             self._describe_masks(opened)
             autosave.save()

@@ -48,6 +48,8 @@ class Setup:
         The video and how it is read.
     model, device, resolution
         As `load_model` takes them.
+    compute : str
+        Address of the scheduler whose worker has the model; empty: this computer.
     """
 
     image_layer: Image
@@ -55,6 +57,7 @@ class Setup:
     model: str = "auto"
     device: str = "auto"
     resolution: int = 0
+    compute: str = ""
 
 
 class Moment(NamedTuple):
@@ -329,7 +332,7 @@ class SessionController:
         with self._models.busy:
             if self.session is None:  # who warmed up may have done it meanwhile
                 setup = self.setup
-                model = self._models.get(setup.model, setup.device, setup.resolution)
+                model = self._models.get(setup.model, setup.device, setup.resolution, setup.compute)
                 self.session = self.recorder.open_session(self.video, model, self._contrast_limits)
 
     def warm_up(self, frame_index: int) -> None:

@@ -24,6 +24,7 @@ from napari_sam3.errors import (
 from napari_sam3.models.registry import LoadedModel
 from napari_sam3.plugin.controllers.axes_controller import NOTHING_TO_ASK, AxesController
 from napari_sam3.plugin.controllers.commands import EditTable, RemovePrompts
+from napari_sam3.plugin.controllers.compute_controller import ComputeController
 from napari_sam3.plugin.controllers.edit_recorder import EditRecorder, JobDone
 from napari_sam3.plugin.controllers.object_controller import ObjectController
 from napari_sam3.plugin.controllers.preview_controller import PreviewController
@@ -101,7 +102,9 @@ class TrackingController:
         self.session: SessionController | None = None
         self.error: BaseException | None = None
         self.is_closed = False
+        self.compute = ComputeController(self.state)
         self._models = LoadedModel()
+        self._models.elsewhere = self.compute.load
         self._is_quiet = False
         self._data: Any = None  # of the video layer, which may be given other data
 
@@ -551,7 +554,12 @@ class TrackingController:
             )
         check_owner(image_layer, state)
         setup = Setup(
-            image_layer, axes, state.resolved_model, state.usable_device, state.resolution
+            image_layer,
+            axes,
+            state.resolved_model,
+            state.usable_device,
+            state.resolution,
+            state.compute,
         )
         data = image_layer.data
         # a proxy only shows the same video
@@ -585,6 +593,7 @@ class TrackingController:
         def give_back() -> None:
             self.close_session()
             self._models.close()
+            self.compute.close()
             at_end()
 
         def end_preview() -> None:

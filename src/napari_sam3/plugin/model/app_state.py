@@ -11,6 +11,7 @@ from napari.layers import Image, Labels, Points, Shapes
 from napari.utils.notifications import show_warning
 from psygnal import SignalGroupDescriptor
 
+from napari_sam3.models.registry import ModelEntry
 from napari_sam3.plugin.layers.prompt_layers import INCLUDE
 from napari_sam3.plugin.model.model_catalog import AUTO, ModelCatalog, list_offers
 from napari_sam3.plugin.model.preview_status import PreviewStatus
@@ -91,6 +92,9 @@ class AppState:
         Whether the viewer shows each frame as it is done.
     model, device, resolution
         As `load_model` takes them; the device is a wish.
+    compute, compute_state : str
+        Address of the scheduler whose workers have the model, empty: this computer; and how things
+        stand there, in a word.
     catalog : ModelCatalog
         What is known of the models here.
     keeps_results : bool
@@ -150,6 +154,8 @@ class AppState:
     model: str = AUTO
     device: str = AUTO
     resolution: int = 0
+    compute: str = ""
+    compute_state: str = ""
     catalog: ModelCatalog = field(default_factory=list_offers)
     keeps_results: bool = True
     phase: Phase = Phase.IDLE
@@ -244,25 +250,34 @@ class AppState:
     @property
     def takes_text(self) -> bool:
         """Whether the model chosen takes text; if it is not known, the model will say."""
-        entry = self.catalog.entry(self.model)
+        entry = self._entry
         return entry is None or entry.capabilities.text
 
     @property
     def resolved_model(self) -> str:
         """The model's own name, also where "auto" is chosen and it is known what that means."""
-        entry = self.catalog.entry(self.model)
+        entry = self._entry
         return self.model if entry is None else entry.name
+
+    @property
+    def _entry(self) -> ModelEntry | None:
+        """The model chosen; what "auto" stands for elsewhere is not known here."""
+        if self.compute and self.model == AUTO:
+            return None
+        return self.catalog.entry(self.model)
 
     @property
     def usable_device(self) -> str:
         """The device wished for, if the model can run on it, as far as is known."""
+        if self.compute:
+            return AUTO
         devices = self.catalog.devices.get(self.model, ())
         return self.device if not devices or self.device in devices else AUTO
 
     @property
     def is_model_ready(self) -> bool:
         """Whether it can be loaded without a download, as far as is known."""
-        return self.catalog.is_ready(self.model)
+        return bool(self.compute) or self.catalog.is_ready(self.model)
 
 
 def split_text(text: str) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ from napari_sam3.plugin.controllers.tool_controller import ToolController
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.controllers.undo_keys import UndoKeys
 from napari_sam3.plugin.model.tools import Tool
+from napari_sam3.plugin.views.compute_panel import ComputePanel
 from napari_sam3.plugin.views.dock_lifetime import Lifetime
 from napari_sam3.plugin.views.end_notice import EndNotice
 from napari_sam3.plugin.views.export_dialog import ExportDialog
@@ -104,6 +105,9 @@ class SegmentAndTrackWidget(QWidget):
         self.model_panel = ModelPanel(
             self.state, self.models, self.video_panel.group.rows, self.quiet_line, self
         )
+        self.compute_panel = ComputePanel(
+            self.state, self.tracking.compute, self.video_panel.group.rows, self
+        )
         self.tracking_panel = TrackingPanel(self.state)
         self.objects_panel = ObjectsPanel(self.tracking)
         self.undo_keys = UndoKeys(self.tracking)
@@ -120,6 +124,7 @@ class SegmentAndTrackWidget(QWidget):
             self.project_opener,
             self.objects_panel,
             self.tracking.preview,
+            self.tracking.compute,
         ):
             held.setParent(self)  # else Python ends them after Qt, which a program may not survive
         self.help_panel = HelpPanel(lambda: self.keys.listed, self)

@@ -1,0 +1,104 @@
+"""The window with its model on a worker: as with one here, to the pixel."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from qtpy.QtWidgets import QApplication, QInputDialog
+
+from napari_sam3.plugin.model.app_state import Outcome
+from napari_sam3.plugin.views.compute_panel import OTHER
+from tests.cluster.conftest import cluster, module_cluster, watcher  # noqa: F401 - fixtures
+
+from .conftest import SHAPE, disc
+
+
+@pytest.fixture
+def ready(open_dock, film, cluster, qtbot, monkeypatch):  # noqa: F811
+    """A dock that computes on a worker, with a click on object 1."""
+    dock = open_dock()
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_: (f" {cluster.address} ", True))
+    dock.models.choose("slow")  # which only the workers know
+    dock.viewer.add_image(film, name="film")
+    dock.viewer.dims.set_current_step(0, 0)
+    dock.compute_panel.compute.value = OTHER
+    qtbot.waitUntil(lambda: dock.state.compute_state == "ready")
+    dock.new_prompts()
+    dock.prompt_panel.points.value.add([[0, 30, 40]])
+    return dock
+
+
+def end_of(dock, qtbot, act):
+    with qtbot.waitSignal(dock.ended):
+        act()
+    QApplication.processEvents()
+
+
+def assert_tracked(dock, obj_id=1, y=30, x=40):
+    planes = dock.tracking.results.planes
+    for frame_index in range(SHAPE[0]):
+        expected = disc(frame_index, y, x)
+        np.testing.assert_array_equal(planes[frame_index] == obj_id, expected)
+
+
+def test_tracks_on_a_worker(ready, cluster, qtbot):  # noqa: F811
+    panel = ready.compute_panel
+    assert panel.compute.value == cluster.address
+    assert panel.word.text() == "ready"
+    qtbot.waitUntil(lambda: 1 in ready.state.preview.objects)
+    end_of(ready, qtbot, ready.segment_frame)
+    end_of(ready, qtbot, ready.propagate)
+    assert ready.state.outcome is Outcome.TRACKED
+    assert_tracked(ready)
+
+
+def test_a_worker_that_dies_is_told_and_not_seen(ready, cluster, watcher, qtbot, notes):  # noqa: F811
+    ready.propagate()
+    qtbot.waitUntil(lambda: ready.state.frames_done >= 4)
+    cluster.kill(cluster.holder(watcher))
+    with qtbot.waitSignal(ready.ended):
+        pass
+    assert ready.state.outcome is Outcome.TRACKED
+    assert_tracked(ready)
+    assert any("was lost; going on on another" in text for _, text in notes)
+    qtbot.waitUntil(lambda: ready.state.compute_state == "ready")
+
+
+def test_stop_and_go_on(ready, qtbot):
+    ready.propagate()
+    qtbot.waitUntil(lambda: ready.state.frames_done >= 3)
+    end_of(ready, qtbot, ready.stop)
+    assert ready.state.outcome is Outcome.STOPPED
+    done = ready.tracking.results.drawn_frames()
+    assert 3 <= len(done) < SHAPE[0]
+    end_of(ready, qtbot, ready.propagate)
+    assert_tracked(ready)
+
+
+def test_computes_here_again(ready, qtbot):
+    end_of(ready, qtbot, ready.propagate)
+    ready.models.choose("fake")
+    ready.compute_panel.compute.value = ""
+    assert ready.compute_panel.word.text() == ""
+    ready.prompt_panel.object.value = 2
+    ready.prompt_panel.points.value.add([[0, 60, 20]])
+    end_of(ready, qtbot, ready.propagate)
+    assert_tracked(ready)
+    assert_tracked(ready, 2, 60, 20)
+
+
+def test_an_address_that_is_not_safe_is_refused(open_dock, monkeypatch, notes):
+    dock = open_dock()
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_: ("tcp://192.0.2.7:8786", True))
+    dock.compute_panel.compute.value = OTHER
+    assert dock.state.compute == ""
+    assert dock.compute_panel.compute.value == ""
+    assert any("neither encrypted nor on this machine" in text for _, text in notes)
+
+
+def test_a_scheduler_that_is_not_there_is_told(open_dock, film, monkeypatch, qtbot, notes):
+    dock = open_dock()
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_: ("tcp://127.0.0.1:9", True))
+    dock.compute_panel.compute.value = OTHER
+    qtbot.waitUntil(lambda: dock.state.compute_state == "lost")
+    assert any("does not answer" in text for _, text in notes)

@@ -134,7 +134,8 @@ def track(film: Film, kind: str, truths: dict[int, np.ndarray]) -> Iterator[dict
         prompt = prompt_for(kind, truth)
         journal[obj_id] = {0: Keyframe(prompt, tracker.segment(0, prompt))}
     for frame in tracker.propagate(Journal(journal), range(len(film)), lambda: 0):
-        yield dict(frame.objects or {})
+        if frame.objects is not None:
+            yield dict(frame.objects)
 
 
 def warp(film: Film, truths: dict[int, np.ndarray]) -> Iterator[dict[int, ObjectMask]]:

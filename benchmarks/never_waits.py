@@ -382,7 +382,7 @@ def undoing(_folder: Path) -> None:
             notes[obj_id] = ObjectNote(0.9, "propagated")
         tracking = dock.tracking
         image_layer = tracking.video()
-        planes = tracking.results_for(image_layer, tracking.axes.pin(image_layer)).planes
+        planes = tracking.shown.layer_for(image_layer, tracking.axes.pin(image_layer)).planes
         for frame_index in range(N_LONG):
             planes.draw(frame_index, np.roll(labels, frame_index % 100, axis=1), notes)
         settle(3)

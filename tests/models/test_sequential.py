@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from napari_sam3.models.base import TrackedFrame
 from napari_sam3.models.fake import FakeModel, FakeTracker
 from napari_sam3.models.sequential import CERTAIN, REACH
 from napari_sam3.session.session import VideoSession
@@ -191,3 +192,55 @@ def test_an_object_named_late_does_not_hold_up_the_first_frame(session):
     stream.close()
     run(session, "backward", start_frame_index=8)
     assert set(next(session.propagate()).objects) == {1, 2}
+
+
+class SlowTracker(FakeTracker):
+    """Tells the model of each piece of a frame, of which there is one an object."""
+
+    def step_in_pieces(self, source, target, states, fixed):
+        for obj_id in states:
+            self.model.on_piece(target, obj_id)
+            yield TrackedFrame(target, None)
+        return self.step(source, target, states, fixed)
+
+
+class SlowModel(FakeModel):
+    def start(self, frames):
+        return SlowTracker(self, frames)
+
+
+def test_a_propagation_ends_in_the_middle_of_a_frame():
+    model, done = SlowModel(step_xy=(1, 1)), []
+
+    def on_piece(frame_index, obj_id):
+        done.append((frame_index, obj_id))
+        if done == [(f, i) for f in (1, 2) for i in (1, 2, 3)] + [(3, 1), (3, 2)]:
+            session.cancel()
+
+    model.on_piece = on_piece
+    session = VideoSession(np.zeros((10, 100, 120), np.uint8), model)
+    for obj_id in (1, 2, 3):
+        session.add_prompt(0, points=[[30 * obj_id, 30]], obj_id=obj_id)
+    assert [r.frame_index for r in session.propagate()] == [0, 1, 2]
+    assert done[-1] == (3, 2)
+    done.clear()
+    found = {r.frame_index: sorted(r.objects) for r in session.propagate()}
+    assert found == {f: [1, 2, 3] for f in range(10)}
+    assert done == [(f, i) for f in range(3, 10) for i in (1, 2, 3)]
+
+
+def test_a_prompt_may_come_in_the_middle_of_a_frame():
+    """It waits for the piece that is done, not for the frame; the frame is computed with it."""
+    model = SlowModel(step_xy=(0, 0))
+    model.on_piece = lambda frame_index, obj_id: None
+    session = VideoSession(np.zeros((4, 100, 120), np.uint8), model)
+    session.add_prompt(0, points=[[30, 30]], obj_id=1)
+    said = []
+
+    def on_piece(frame_index, obj_id):
+        if frame_index == 2 and not said:
+            said.append(session.add_prompt(0, points=[[80, 70]], obj_id=2))
+
+    model.on_piece = on_piece
+    found = {r.frame_index: sorted(r.objects) for r in session.propagate()}
+    assert found == {0: [1], 1: [1], 2: [1, 2], 3: [1, 2]}

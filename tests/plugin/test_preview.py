@@ -15,6 +15,8 @@ from napari_sam3.errors import OutOfDeviceMemoryError
 from napari_sam3.models.fake import FakeModel, FakeTracker
 from napari_sam3.models.weights import use_folder
 from napari_sam3.plugin.controllers import preview_controller
+from napari_sam3.plugin.controllers.frame_lock import lock_frame
+from napari_sam3.plugin.controllers.session_controller import SessionController
 from napari_sam3.plugin.layers.preview_layer import is_preview
 from napari_sam3.plugin.views.dock import SegmentAndTrackWidget
 from tests.models.sam import tiny
@@ -282,6 +284,151 @@ def test_a_script_asks_for_a_preview(ready, settle):
     assert list(settle(ready)) == [1]
     preview.clear()
     assert settle(ready) == {}
+
+
+def test_many_objects_on_a_frame_are_asked_for_once_each(ready, settle, held):
+    held.set()
+    for obj_id in range(1, 13):
+        click(ready, 6 * obj_id, 9 * obj_id, obj_id=obj_id)
+        assert len(settle(ready)) == obj_id
+    assert len(held.calls) == 12
+
+
+# ------------------------------------------------------------------------- before it is clicked
+
+
+def rest_cursor(dock, y, x):
+    canvas, place = canvas_place(dock, y, x)
+    QTest.mouseMove(canvas, place)
+
+
+def test_a_click_where_the_cursor_rested_is_answered_already(ready, settle, held, qtbot):
+    held.set()
+    ready.viewer.window.show()
+    QApplication.processEvents()
+    click(ready, 20, 20)
+    settle(ready)
+    ready.prompt_panel.object.value = 2
+    rest_cursor(ready, 50, 80)
+    qtbot.waitUntil(lambda: len(held.calls) == 2)
+    assert list(settle(ready)) == [1]  # nothing is shown of it
+    assert len(ready.state.points.data) == 1
+    press(ready, 50, 80)
+    assert settle(ready)[2][50, 80]
+    assert len(held.calls) == 2
+
+
+def test_a_correction_where_the_cursor_rested_is_answered_already(ready, settle, held, qtbot):
+    held.set()
+    ready.viewer.window.show()
+    QApplication.processEvents()
+    draw_box(ready)
+    click(ready, 20, 20)
+    settle(ready)
+    n_calls = len(held.calls)
+    ready.prompt_panel.sign.value = "exclude"
+    rest_cursor(ready, 35, 45)
+    qtbot.waitUntil(lambda: len(held.calls) == n_calls + 1)
+    settle(ready)
+    press(ready, 35, 45)
+    assert not settle(ready)[1][35, 45]
+    assert len(held.calls) == n_calls + 1
+
+
+def test_only_a_click_tool_and_a_quick_model_look_ahead(ready, settle, held, slow, qtbot):
+    held.set()
+    rested = []
+    ready.tracking.preview._cursor.rested.connect(lambda: rested.append(1))
+    ready.viewer.window.show()
+    QApplication.processEvents()
+    click(ready, 20, 20)
+    settle(ready)
+    rest_cursor(ready, 50, 80)
+    qtbot.waitUntil(lambda: len(rested) == 1)
+    settle(ready)
+    assert len(held.calls) == 1  # it takes seconds
+    slow[0] = 0.1
+    for _ in range(2):
+        click(ready, 30, 30)
+        settle(ready)
+    n_calls = len(held.calls)
+    ready.state.points.mode = "select"
+    rest_cursor(ready, 60, 100)
+    ready.state.points.mode = "add"
+    rest_cursor(ready, 61, 100)
+    qtbot.waitUntil(lambda: len(rested) == 2)
+    settle(ready)
+    assert len(held.calls) == n_calls + 1
+
+
+# --------------------------------------------------------------------------- while a job is done
+
+
+def test_what_is_drawn_during_a_run_is_previewed_between_its_frames(
+    ready, settle, gate, qtbot, monkeypatch, work
+):
+    arrived, preview = threading.Event(), SessionController.preview
+
+    def note_and_ask(self, target, frame_index):
+        arrived.set()
+        return preview(self, target, frame_index)
+
+    click(ready, 30, 40)
+    settle(ready)
+    arrived.clear()
+    monkeypatch.setattr(SessionController, "preview", note_and_ask)
+    ready.propagate()
+    qtbot.waitUntil(lambda: gate.n_waiting == 1 and ready.state.frames_planned > 0)
+    ready.viewer.dims.set_current_step(0, 0)
+    click(ready, 60, 90, obj_id=2)
+    qtbot.waitUntil(arrived.is_set)
+    while ready.state.preview.objects != (2,):
+        n_waiting = gate.n_waiting
+        gate.let(1)
+        qtbot.waitUntil(
+            lambda n=n_waiting: gate.n_waiting > n or ready.state.preview.objects == (2,)
+        )
+    assert ready.is_running
+    assert "this run goes on without it" in ready.guidance.text()
+    with qtbot.waitSignal(ready.ended):
+        gate.open()
+    assert list(settle(ready)) == [2]
+    assert sorted(results_on(ready, 0)) == [1]
+    work(ready, ready.segment_frame)
+    assert np.array_equal(results_on(ready, 0)[2], disc(0, 60, 90))
+
+
+def test_what_is_drawn_during_another_job_is_previewed_after_it(ready, settle, held, qtbot):
+    click(ready, 30, 40)
+    qtbot.waitUntil(lambda: len(held.calls) == 1)
+    ready.segment_frame()
+    click(ready, 60, 90, obj_id=2)
+    qtbot.waitUntil(lambda: ready.state.preview.comes_after_run)
+    with qtbot.waitSignal(ready.ended):
+        held.set()
+    assert list(settle(ready)) == [2]
+    assert not ready.state.preview.comes_after_run
+
+
+def test_prompts_on_what_is_locked_say_that_they_change_nothing(ready, settle, work):
+    click(ready, 30, 40)
+    work(ready, ready.propagate)
+    ready.viewer.dims.set_current_step(0, 0)
+    results = ready.tracking.results.layer
+    ready.tracking.objects.lock(results, [1])
+    click(ready, 34, 50)
+    assert settle(ready) == {}
+    assert ready.guidance.text().startswith("Object 1 is locked: what you draw there changes")
+    click(ready, 60, 90, obj_id=2)
+    assert list(settle(ready)) == [2]
+    ready.tracking.objects.lock(results, [1], False)
+    assert sorted(settle(ready)) == [1, 2]
+    assert "locked" not in ready.guidance.text()
+    lock_frame(ready.tracking, True)
+    assert settle(ready) == {}
+    assert ready.guidance.text().startswith("This frame is locked")
+    lock_frame(ready.tracking, False)
+    assert sorted(settle(ready)) == [1, 2]
 
 
 # ------------------------------------------------------------------------- it is nobody's data

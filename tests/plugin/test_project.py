@@ -95,6 +95,29 @@ def test_first_results_on_a_file_make_a_project(begin, work, own_projects, qtbot
         assert project.labels.notes(5)[1].source == "propagated"
 
 
+def test_what_was_erased_of_a_lasso_stays_erased_in_another_window(begin, open_again, work, qtbot):
+    dock = begin()
+    dock.state.boxes.add_polygons([[0, 30, 10], [0, 30, 40], [0, 45, 40], [0, 45, 10]])
+    dock.state.boxes.features = dock.state.boxes.features.assign(object=2)
+    work(dock, dock.segment_frame)
+    layer = dock.tracking.results.layer
+    gone = np.asarray(layer.data[0]) == 2
+    gone[:, :25] = False
+    assert gone.any()
+    layer.data_setitem((np.zeros(gone.sum(), int), *np.nonzero(gone)), 0)
+    work(dock, dock.segment_frame)
+    left = np.asarray(layer.data[0]) == 2
+    assert left.any()
+    assert not left[gone].any()
+    folder = dock.projects.project.folder
+    qtbot.waitUntil(lambda: dock.state.project.saved_at != "")
+    close(dock)
+    dock = open_again(folder)
+    qtbot.waitUntil(lambda: dock.state.boxes is not None and len(dock.state.boxes.data) == 1)
+    work(dock, dock.segment_frame)
+    np.testing.assert_array_equal(np.asarray(results(dock).layer.data[0]) == 2, left)
+
+
 def test_an_id_that_the_project_can_not_hold_is_refused_at_the_prompt(begin, work, notes):
     dock = begin()
     work(dock, dock.segment_frame)

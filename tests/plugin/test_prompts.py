@@ -373,3 +373,50 @@ def test_object_ids_are_read_as_numbers():
     assert [read_object_id(v) for v in (1, "2", 3.0, np.int64(4))] == [1, 2, 3, 4]
     with pytest.raises(ValueError, match="inf"):
         read_object_id(float("inf"))
+
+
+def square(y0, y1, x0, x1):
+    mask = np.zeros(SIZE, bool)
+    mask[y0:y1, x0:x1] = True
+    return mask
+
+
+def test_what_is_erased_of_a_result_stays_erased_and_what_is_drawn_later_is_added():
+    image = _video()
+    axes, key = guess_axes(image), (4, 3)
+
+    def lasso(*boxes):
+        corners = [
+            [[4, y - 0.5, x - 0.5] for y, x in ((y0, x0), (y0, x1), (y1, x1), (y1, x0))]
+            for y0, y1, x0, x1 in boxes
+        ]
+        return Shapes(
+            corners, shape_type="polygon", ndim=3, features={"object": [3] * len(corners)}
+        )
+
+    def read(shapes, painted, told):
+        found, _ = read_prompts(
+            image,
+            axes,
+            shapes_layer=shapes,
+            painted={} if painted is None else {key: painted},
+            told=lambda _key: told,
+        )
+        return found.objects[key]
+
+    first, second = (10, 30, 10, 40), (10, 30, 50, 70)
+    told = read(lasso(first), None, None)
+    assert np.array_equal(told.mask, square(*first))
+    left = square(10, 30, 10, 25)  # the rest is erased
+    for _ in range(2):
+        told = read(lasso(first), left, told)
+        assert np.array_equal(told.mask, left)
+    for _ in range(2):  # a second shape
+        told = read(lasso(first, second), left, told)
+        assert np.array_equal(told.mask, left | square(*second))
+    less = left | square(10, 30, 50, 60)  # and a part of that is erased too
+    for _ in range(2):
+        told = read(lasso(first, second), less, told)
+        assert np.array_equal(told.mask, less)
+    # painted before anything was drawn: both count
+    assert np.array_equal(read(lasso(first), less, None).mask, less | square(*first))

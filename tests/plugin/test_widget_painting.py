@@ -69,3 +69,31 @@ def test_brush_and_bucket_change_the_frame_on_screen_alone(ready, work, notes):
     layer.fill((5, 5, 5), 7)
     changed = np.flatnonzero((np.asarray(layer.data) != before).any(axis=(1, 2)))
     assert changed.tolist() == [5]
+
+
+def test_what_is_erased_of_a_lasso_stays_erased(ready, work):
+    """Whatever is segmented, propagated or drawn later."""
+
+    def draw_lasso(x0, x1):
+        corners = [[0, 50, x0], [0, 50, x1], [0, 70, x1], [0, 70, x0]]
+        ready.state.boxes.add_polygons(corners)
+        features = ready.state.boxes.features
+        ready.state.boxes.features = features.assign(object=2)
+
+    draw_lasso(10, 50)
+    work(ready, ready.segment_frame)
+    layer = labels_of(ready)
+    drawn = np.asarray(layer.data[0]) == 2
+    erased = drawn.copy()
+    erased[:, 30:] = False
+    gone = drawn & ~erased
+    layer.data_setitem((np.zeros(gone.sum(), int), *np.nonzero(gone)), 0)
+    for start in (ready.segment_frame, ready.propagate, ready.segment_frame):
+        work(ready, start)
+        np.testing.assert_array_equal(layer.data[0] == 2, erased)
+    draw_lasso(70, 90)
+    for start in (ready.segment_frame, ready.propagate):
+        work(ready, start)
+        now = np.asarray(layer.data[0]) == 2
+        np.testing.assert_array_equal(now[:, :60], erased[:, :60])
+        assert now[60, 80]

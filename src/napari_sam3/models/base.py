@@ -43,7 +43,8 @@ class Capabilities:
 class TrackedFrame(NamedTuple):
     """The objects that a tracker sees on one frame; masks may still overlap.
 
-    `objects` is None for a frame that was not asked for, but computed on the way to one.
+    `objects` is None for a frame that was not asked for, but computed on the way to one, and for
+    one that is not done yet.
     """
 
     frame_index: int
@@ -84,7 +85,8 @@ class VideoTracker(Protocol):
         TrackedFrame
             One for every frame of `frames`, in order, as soon as it is done. Frames computed on
             the way to the first one (from a keyframe before it) are yielded too, with None for
-            objects, so that the caller can stop there.
+            objects, so that the caller can stop there; and so may a frame be between the pieces
+            of the work on it, which then is given up without a trace.
 
         Notes
         -----

@@ -7,10 +7,11 @@ the spans on the way to it are the same.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from napari_sam3.models.base import TrackedFrame
 from napari_sam3.values import Journal, Keyframe, ObjectMask, PackedMask
 
 
@@ -31,6 +32,10 @@ class TrackState:
     mask: ObjectMask | None
     keyframe: Keyframe
     memory: Any = None
+
+
+Pieces = Generator[TrackedFrame, None, Mapping[int, TrackState]]
+"""Work on a frame: pauses, in which it may be given up, then the objects."""
 
 
 _PackedStates = dict[int, tuple[PackedMask | None, TrackState]]
@@ -117,7 +122,6 @@ class FrameStepper(ABC):
             states[obj_id] = replace(state, mask=[*shown.values()][-1]) if shown else state
         return states
 
-    @abstractmethod
     def step(
         self,
         source: int,
@@ -141,6 +145,26 @@ class FrameStepper(ABC):
         mapping of object id to TrackState
             The objects of `states` that are not in `fixed`, on `target`.
         """
+        raise NotImplementedError("a stepper has its own `step`, or `step_in_pieces`")
+
+    def step_in_pieces(
+        self,
+        source: int,
+        target: int,
+        states: Mapping[int, TrackState],
+        fixed: Mapping[int, TrackState],
+    ) -> Pieces:
+        """As `step`, for one that takes long: it may be given up between its pieces.
+
+        Until it has come to its end, nothing has changed that can be told from outside.
+
+        Yields
+        ------
+        TrackedFrame
+            `target`, without objects, after each piece.
+        """
+        yield from ()
+        return self.step(source, target, states, fixed)
 
 
 def spans_from_keyframes(journal: Journal) -> list[Span]:
@@ -310,8 +334,8 @@ class Chain:
         """The objects of a frame, if it has been computed."""
         return _unpack(self.computed.get(frame_index, {}))
 
-    def advance_to(self, frame_index: int) -> Mapping[int, TrackState]:
-        """The objects of a frame, computed if need be; the frame before it is known."""
+    def advance_to(self, frame_index: int) -> Pieces:
+        """The objects of a frame, computed if need be, in pieces; the frame before it is known."""
         if not self.reaches(frame_index):
             return {}
         if (
@@ -323,7 +347,7 @@ class Chain:
         if frame_index in self.computed:
             states = self.states_at(frame_index)
         else:
-            states = self._compute(frame_index)
+            states = yield from self._compute(frame_index)
             self.computed[frame_index] = _pack(states)
         self.newest = (frame_index, states)
         return states
@@ -338,7 +362,7 @@ class Chain:
             return False
         return not carried or self.computed[source] is twin.computed.get(source)
 
-    def _compute(self, frame_index: int) -> dict[int, TrackState]:
+    def _compute(self, frame_index: int) -> Generator[TrackedFrame, None, dict[int, TrackState]]:
         source = frame_index - self.step
         fixed = {
             s.obj_id: self.stepper.begin(frame_index, s.keyframe)
@@ -351,5 +375,7 @@ class Chain:
         else:
             before = self.states_at(source) if carried else {}
         before = {i: s for i, s in before.items() if i in carried}
-        moved = self.stepper.step(source, frame_index, before, fixed) if before else {}
+        if not before:
+            return fixed
+        moved = yield from self.stepper.step_in_pieces(source, frame_index, before, fixed)
         return {**moved, **fixed}

@@ -107,7 +107,8 @@ class SequentialTracker(FrameStepper):
         if ahead.reaches(frames[0]):
             yield from self._compute_until(ahead, frames[0] - ahead.step)
         for frame_index in frames:
-            states = {**behind.states_at(frame_index), **ahead.advance_to(frame_index)}
+            known = behind.states_at(frame_index)
+            states = {**known, **(yield from ahead.advance_to(frame_index))}
             masks = {i: s.mask for i, s in states.items()}
             doubtful = {i for i, m in masks.items() if m is None or m.score < CERTAIN}
             sides = _sides(journal, frame_index, interpolation, doubtful)
@@ -120,7 +121,7 @@ class SequentialTracker(FrameStepper):
 
     def _compute_until(self, chain: Chain, last: int) -> Iterator[TrackedFrame]:
         for frame_index in chain.missing_until(last):
-            chain.advance_to(frame_index)
+            yield from chain.advance_to(frame_index)
             yield TrackedFrame(frame_index, None)
 
     # ------------------------------------------------------------- checkpoints

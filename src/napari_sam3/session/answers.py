@@ -7,8 +7,10 @@ from collections import deque
 from napari_sam3.models.base import VideoTracker
 from napari_sam3.values import Keyframe, ObjectPrompt
 
-KEPT = 8
-"""Answers; a prompt may hold a painted mask, and a model remember something for each."""
+KEPT = 64
+"""Answers; a model may remember something for each."""
+KEPT_BYTES = 32 * 2**20
+"""Of masks, those of the prompts and the answers; the newest answer is kept in any case."""
 
 
 class Answers:
@@ -19,7 +21,7 @@ class Answers:
     """
 
     def __init__(self) -> None:
-        self._kept: deque[tuple[int, Keyframe]] = deque(maxlen=KEPT)
+        self._kept: deque[tuple[int, Keyframe]] = deque(maxlen=KEPT)  # the newest first
 
     def ask(self, tracker: VideoTracker, frame_index: int, prompt: ObjectPrompt) -> Keyframe:
         """The prompt and the mask that the model answers on a frame."""
@@ -28,4 +30,14 @@ class Answers:
                 return keyframe
         keyframe = Keyframe(prompt, tracker.segment(frame_index, prompt))
         self._kept.appendleft((frame_index, keyframe))
+        while len(self._kept) > 1 and sum(_size_of(k) for _, k in self._kept) > KEPT_BYTES:
+            self._kept.pop()
         return keyframe
+
+
+def _size_of(keyframe: Keyframe) -> int:
+    """Bytes of its masks."""
+    prompt = keyframe.prompt
+    crops = (mask.crop for mask in (keyframe.mask, prompt.prior) if mask is not None)
+    painted = 0 if prompt.mask is None else prompt.mask.nbytes
+    return painted + sum(crop.nbytes for crop in crops)

@@ -69,7 +69,7 @@ class Propagation(Iterator[FrameResult]):
         return sum(len(leg) for leg in self.legs)
 
     def __next__(self) -> FrameResult:
-        """Compute the next frame; frames on the way to the first can be stopped one by one."""
+        """Compute the next frame; between its pieces, and frames on the way there, it can end."""
         while True:
             with self._lock:
                 if self.is_finished:
@@ -143,7 +143,7 @@ class Propagation(Iterator[FrameResult]):
             self._recovery.after(self._tracker, self._journal, frame, step, is_last=is_last)
 
     def cancel(self) -> None:
-        """End before the next frame; callable from any thread, returns at once."""
+        """End before the next frame, or piece of one; callable from any thread, returns at once."""
         self.is_cancelled = True
 
     def close(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from napari_sam3.session.propagation import AnyPropagation, OnePropagation, Prop
 from napari_sam3.session.recovery import Recovery
 from napari_sam3.session.saved_prompts import PromptList
 from napari_sam3.session.session_state import Said, SessionState
+from napari_sam3.session.turn_lock import TurnLock
 from napari_sam3.session.validation import (
     check_contrast_limits,
     check_flag,
@@ -87,7 +87,7 @@ class VideoSession:
         except BaseException:
             self._close_video()
             raise
-        self._lock = threading.RLock()
+        self._lock = TurnLock()
         self._closed = False
         # weak: a propagation that its caller has dropped is over
         self._propagation = OnePropagation()
@@ -481,7 +481,9 @@ class VideoSession:
         return self._propagation.is_running
 
     def cancel(self) -> bool:
-        """Stop the running propagation before its next frame; what it has given stays.
+        """Stop the running propagation; what it has given stays.
+
+        The frame under way is given up where the model works on it in pieces, else it is the last.
 
         Returns
         -------

@@ -114,7 +114,7 @@ def follow(
         prompt = ObjectPrompt(mask=mask)
         journal[obj_id] = {0: Keyframe(prompt, tracker.segment(0, prompt))}
     found = tracker.propagate(Journal(journal), range(len(film)), new_id)
-    return [dict(frame.objects or {}) for frame in found]
+    return [dict(frame.objects) for frame in found if frame.objects is not None]
 
 
 def changing_things(n_frames: int) -> np.ndarray:

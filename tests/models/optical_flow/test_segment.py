@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from skimage.graph import MCP_Geometric
 
 from napari_sam3.models.optical_flow import OpticalFlowModel
+from napari_sam3.models.optical_flow.box_segmentation import way_from_outside
 from napari_sam3.values import ObjectMask, ObjectPrompt
 from tests.models.optical_flow.scenes import (
     Film,
@@ -197,3 +199,13 @@ def test_pictures_of_any_size_are_taken(size):
     assert segment(frame, **click((width, height))) is not None
     assert segment(frame, box_xyxy=np.array([0, 0, width, height], float)) is not None
     assert segment(frame, mask=np.ones(size, bool)).area == height * width
+
+
+@pytest.mark.parametrize("box", [(5, 6, 30, 25), (0, 6, 30, 40), (0, 0, 1, 1), (39, 0, 50, 40)])
+def test_the_ways_into_a_box_are_those_from_everywhere_outside(box):
+    steep = np.random.default_rng(0).random((40, 50)).astype(np.float32) + 0.01
+    x0, y0, x1, y1 = box
+    inside = np.zeros(steep.shape, bool)
+    inside[y0:y1, x0:x1] = True
+    expected, _ = MCP_Geometric(steep).find_costs(np.argwhere(~inside))
+    assert np.array_equal(way_from_outside(steep, inside)[inside], expected[inside])

@@ -7,7 +7,7 @@ from napari_sam3.errors import ModelUnavailableError
 from napari_sam3.models.optical_flow import OpticalFlowModel
 from napari_sam3.models.optical_flow.motion import WorkingFrame, estimate_motion
 from napari_sam3.models.optical_flow.pixel_classifier import describe_pixels
-from napari_sam3.values import Journal, Keyframe, ObjectPrompt
+from napari_sam3.values import Journal, Keyframe, ObjectMask, ObjectPrompt
 from tests.models.optical_flow.scenes import Film, cells, disc, follow, overlap, texture
 
 SIZE = (160, 220)
@@ -47,6 +47,42 @@ def test_a_thing_that_turns_another_colour_is_followed():
         truths.append(truth)
     found = follow(frames, {1: truths[0]})
     assert min(overlap(f.get(1), t) for f, t in zip(found, truths, strict=True)) > 0.65
+
+
+def test_a_frame_that_is_given_up_half_way_leaves_no_trace():
+    """Wherever it is given up, the frames come out the same the next time."""
+    frames, firsts = [], {1: disc(SIZE, 50, 80, 26), 2: disc(SIZE, 170, 120, 20)}
+    for t in range(4):
+        frame, _ = coloured((50 + 5 * t, 80))
+        frame[disc(SIZE, 170 - 3 * t, 120, 20)] = (30, 60, 220)
+        frames.append(frame)
+    journal = Journal(
+        {i: {0: Keyframe(ObjectPrompt(mask=m), ObjectMask.from_mask(m))} for i, m in firsts.items()}
+    )
+
+    def run(tracker):
+        return tracker.propagate(journal, range(4), lambda: 9)
+
+    def masks(found):
+        return [
+            {i: (m.bbox, m.score, m.crop.tobytes()) for i, m in f.objects.items()}
+            for f in found
+            if f.objects is not None
+        ]
+
+    tracker = OpticalFlowModel().start(Film(frames))
+    told = [(f.frame_index, f.objects is None) for f in run(tracker)]
+    expected = masks(run(tracker))
+    pauses = [k for k, (_, is_pause) in enumerate(told) if is_pause]
+    assert {told[k][0] for k in pauses} == {1, 2, 3}
+    tracker = OpticalFlowModel().start(Film(frames))
+    for k in pauses:
+        found = run(tracker)
+        for told_now in found:
+            if told_now == (told[k][0], None):
+                break
+        found.close()
+    assert masks(run(tracker)) == expected
 
 
 def test_what_comes_in_at_the_border_was_not_there_before():

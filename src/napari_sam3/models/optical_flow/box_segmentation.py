@@ -29,6 +29,7 @@ _SURE = 8.0  # log-odds
 _SHARE, _SHARE_MOVING = 0.45, 0.6  # of the opinions; those led by motion overshoot together
 _MORE = (0.0, -0.1, 0.1, 0.2)  # or less of them, if the outline is better then
 _LEAST_REACH = 0.7  # of the bounding box of the usual answer
+_LEAST = 0.1  # of the box: less does not fill it
 _WORKERS = 4
 
 
@@ -89,12 +90,19 @@ def segment_box(
     place = _BoxInWindow(window, inside, middle)
     moving = None if speed is None else odds_of_moving(speed, inside)
     with ThreadPoolExecutor(_WORKERS) as pool:
-        on_box = pool.submit(list, _opinions_on_box(place, seeds, against))
+        # the longest by far, so in a thread of its own
+        by_mixtures = pool.submit(_mixtures_in_box, place, seeds, against)
+        on_box = pool.submit(list, _opinions_on_box(place))
         opinions = []
         if moving is not None and speed is not None:
             # what moves is worth more than what merely looks different
             opinions += 2 * list(_opinions_on_motion(place, speed, moving))
         opinions += on_box.result()
+        mixtures = by_mixtures.result()
+    if mixtures is not None:
+        opinions.append(mixtures)
+    if not opinions:
+        opinions.append(inside)
     share = np.mean(opinions, axis=0, dtype=np.float32)
     usual = _SHARE if moving is None else _SHARE_MOVING
 
@@ -139,21 +147,27 @@ def _stands_out(window: Window, mask: BoolArray, moving: FloatImage | None) -> f
     return strength + 0.1 * (float(moving[mask].mean()) - beside)
 
 
-def _opinions_on_box(place: _BoxInWindow, seeds: Pixels, against: Pixels) -> Iterator[BoolArray]:
-    """What fills a box, told in ways that fail on different pictures."""
+def _mixtures_in_box(place: _BoxInWindow, seeds: Pixels, against: Pixels) -> BoolArray | None:
+    """What fills a box, by mixtures of colours; None if hardly anything does."""
+    sides = np.where(place.inside, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
+    found = grab(place.window.lab, sides, seeds, against)
+    return None if found is None or found.sum() <= _LEAST * place.inside.sum() else found
+
+
+def _opinions_on_box(place: _BoxInWindow) -> Iterator[BoolArray]:
+    """What fills a box, told in further ways, which fail on different pictures."""
     inside, middle, edges = place.inside, place.middle, place.window.edges
-    least = 0.1 * float(inside.sum())
-    sides = np.where(inside, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
-    mixtures = grab(place.window.lab, sides, seeds, against)
-    if mixtures is not None and mixtures.sum() > least:
-        yield mixtures
+    least = _LEAST * float(inside.sum())
     # colours of the surroundings are ground inside too
     mask = inside
     for turn in range(3):
         found = place.cut(place.colour_odds(mask) + middle - 0.5 * (turn == 0), 2.0)
         if found.sum() < least:
             break
+        is_settled = turn > 0 and np.array_equal(found, mask)
         mask = found
+        if is_settled:  # a further turn would find the same
+            break
     if mask is not inside:
         yield mask
     if (~inside).any():
@@ -163,13 +177,23 @@ def _opinions_on_box(place: _BoxInWindow, seeds: Pixels, against: Pixels) -> Ite
         # ground can be walked to from outside without crossing an edge
         steep = np.maximum(edges - 0.3 * float(np.median(edges[inside])), 0)
         steep += 0.02 * float(edges[inside].mean()) + 1e-3
-        far, _ = MCP_Geometric(steep).find_costs(np.argwhere(~inside))
+        far = way_from_outside(steep, inside)
         reach = max(float(np.percentile(far[inside], 90)), 1e-6)
         odds = 8 * np.clip(far / reach - 0.5, -0.5, 0.5).astype(np.float32)
         odds += place.colour_odds(inside) + middle - 0.5
         yield place.cut(odds, 2.0)
-    elif mixtures is None and mask is inside:
-        yield inside
+
+
+def way_from_outside(steep: FloatImage, inside: BoolArray) -> NDArray[np.float64]:
+    """What the easiest way from outside a box to each of its pixels costs; 0 outside.
+
+    It begins right at the box: all that is outside costs nothing to get to.
+    """
+    x, y, width, height = cv2.boundingRect(inside.view(np.uint8))
+    near = slice(max(0, y - 1), y + height + 1), slice(max(0, x - 1), x + width + 1)
+    far = np.zeros(inside.shape)
+    far[near], _ = MCP_Geometric(steep[near]).find_costs(np.argwhere(~inside[near]))
+    return far
 
 
 def _learnt_odds(features: FloatImage, mask: BoolArray) -> FloatImage:
@@ -190,7 +214,7 @@ def _opinions_on_motion(
     mask = first
     for _ in range(3):
         found = place.cut(place.colour_odds(mask) + 0.5 * (moving + middle), 3.0)
-        if found.sum() < 20:
+        if found.sum() < 20 or np.array_equal(found, mask):
             break
         mask = found
     yield mask
@@ -205,7 +229,7 @@ def _opinions_on_motion(
     for _ in range(2):
         odds = _learnt_odds(features, mask) + middle + 0.5 * moving
         found = place.cut(odds, 3.0)
-        if found.sum() < 0.05 * inside.sum():
+        if found.sum() < 0.05 * inside.sum() or np.array_equal(found, mask):
             break
         mask = found
     yield mask

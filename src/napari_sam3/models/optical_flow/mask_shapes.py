@@ -80,7 +80,10 @@ def parts_with(mask: BoolArray, pixels: Pixels) -> BoolArray:
 def has_label_of(labels: np.ndarray, pixels: Pixels) -> BoolArray:
     """What has the same label, other than 0, as any of the pixels."""
     own = np.unique(labels[pixels])
-    return np.asarray(np.isin(labels, own[own > 0]))
+    own = own[own > 0]
+    if len(own) == 1:  # mostly: a tenth of the time
+        return np.asarray(labels == own[0])
+    return np.asarray(np.isin(labels, own))
 
 
 def solidity_of(mask: BoolArray) -> float:

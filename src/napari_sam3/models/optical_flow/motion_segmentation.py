@@ -46,6 +46,27 @@ class Speeds:
         """Working px a frame, (h, w)."""
         return np.asarray(np.hypot(self.drift[0], self.drift[1]))
 
+    @cached_property
+    def odds(self) -> FloatImage | None:
+        """Log-odds that pixels move on their own, (h, w); None where that can't be told."""
+        return odds_of_moving(self.speed, np.ones(self.speed.shape, bool))
+
+    @cached_property
+    def smooth_drift(self) -> FloatImage:
+        """`drift` without its noise."""
+        return np.stack([cv2.GaussianBlur(part, (0, 0), 1.0) for part in self.drift])
+
+    @cached_property
+    def jumps(self) -> FloatImage:
+        """How much the motion differs from that of the pixels beside, working px a frame a px."""
+        slopes = (cv2.Sobel(p, cv2.CV_32F, *to) for p in self.smooth_drift for to in _AXES)
+        return np.asarray(np.sqrt(sum(slope**2 for slope in slopes)) / 8)
+
+    def get_ready(self) -> None:
+        """Compute ahead all that does not depend on what is pointed at."""
+        if self.odds is not None:
+            _ = self.smooth_drift, self.jumps
+
     @classmethod
     def measure(cls, motion: Motion, box_xyxy: Box | None = None) -> Speeds:
         """Take the camera's motion, measured outside a box, off."""
@@ -68,18 +89,15 @@ class Speeds:
 
         None where they lie still, or where too much moves to tell.
         """
-        odds = odds_of_moving(self.speed, np.ones(self.speed.shape, bool))
-        if odds is None:
+        if self.odds is None:
             return None
-        moving = (odds > 0).astype(np.uint8)
+        moving = (self.odds > 0).astype(np.uint8)
         if moving.mean() > 0.5:
             return None
         columns, rows = np.floor((pixels + 0.5) * self.scale).astype(int).T
         if moving[rows, columns].mean() < _MOST_CLICKS:
             return None
-        region = max(
-            _regions_of_motion(self.drift, rows, columns), key=lambda r: r[0], default=None
-        )
+        region = max(_regions_of_motion(self, rows, columns), key=lambda r: r[0], default=None)
         if region is None:
             return None
         rows, columns = np.nonzero(region[1])
@@ -91,7 +109,7 @@ class Speeds:
 
 
 def _regions_of_motion(
-    drift: FloatImage, rows: np.ndarray, columns: np.ndarray
+    speeds: Speeds, rows: np.ndarray, columns: np.ndarray
 ) -> Iterator[tuple[float, BoolArray]]:
     """Regions that are faster than a level, or move more alike than one, and how likely each is.
 
@@ -99,12 +117,11 @@ def _regions_of_motion(
     somebody else): so no one level tells what moves with the clicks. That region is likely whose
     outline is a jump of the motion, and changes little with the level.
     """
-    drift = np.stack([cv2.GaussianBlur(part, (0, 0), 1.0) for part in drift])
+    drift, jumps = speeds.smooth_drift, speeds.jumps
     speed = np.hypot(drift[0], drift[1])
     own = np.median(drift[:, rows, columns], axis=1)
     apart = np.hypot(drift[0] - own[0], drift[1] - own[1])
     own_speed = float(np.hypot(*own)) + _LEAST_SPEED
-    jumps = np.sqrt(sum(cv2.Sobel(p, cv2.CV_32F, *to) ** 2 for p in drift for to in _AXES)) / 8
     still = float(np.log(np.median(speed) + _LEAST_SPEED))
     for value, high, low in (
         (np.log(speed + _LEAST_SPEED), np.log(own_speed), still),

@@ -18,7 +18,6 @@ from napari_sam3.models.optical_flow.cell_proposals import propose_cells
 from napari_sam3.models.optical_flow.clump_splitting import split_clump
 from napari_sam3.models.optical_flow.grey import is_grey
 from napari_sam3.models.optical_flow.mask_shapes import depth_of, distance_to, parts_with
-from napari_sam3.models.optical_flow.motion import Motion
 from napari_sam3.models.optical_flow.motion_segmentation import Speeds
 from napari_sam3.models.optical_flow.region_proposals import propose_by_colour, propose_by_level
 from napari_sam3.models.optical_flow.window import Clicks, Proposal, Window
@@ -35,19 +34,20 @@ _LEAST_FIT = 0.78  # overlap of a cell's box with the one that was drawn
 _BOX_SIDE = 200  # px; what a box with its surroundings is shrunk to
 
 
-MotionSource = Callable[[], Motion | None]
+SpeedSource = Callable[[Box | None], Speeds | None]
+"""Measures what moves on a frame, with or without a box in which it may; None if that can't be."""
 
 
-def _no_motion() -> None:
+def _no_speeds(_box: Box | None) -> None:
     return None
 
 
 def segment_object(
-    frame: np.ndarray, prompt: ObjectPrompt, motion: MotionSource = _no_motion
+    frame: np.ndarray, prompt: ObjectPrompt, speeds_of: SpeedSource = _no_speeds
 ) -> ObjectMask | None:
     """Find the one object that a prompt means on an (H, W, 3) uint8 frame; None if it is not there.
 
-    `motion` measures that of the frame against a neighbour; asked only where it can help.
+    `speeds_of` measures what moves on the frame; asked only where it can help.
     A box outweighs a prior mask (it says anew where the object is), a painted mask outweighs both.
     """
     height, width = frame.shape[:2]
@@ -57,11 +57,11 @@ def segment_object(
     if prompt.mask is not None:
         mask = _correct(frame, np.array(prompt.mask, bool), clicks)
     elif prompt.box_xyxy is not None:
-        mask = _segment_box(frame, _clip_box(prompt.box_xyxy, frame), clicks, motion)
+        mask = _segment_box(frame, _clip_box(prompt.box_xyxy, frame), clicks, speeds_of)
     elif prompt.prior is not None:
         mask = _correct(frame, prompt.prior.mask, clicks)
     elif len(clicks.positive):
-        moving = _segment_moving(frame, clicks, motion)
+        moving = _segment_moving(frame, clicks, speeds_of)
         mask = _segment_clicks(frame, clicks) if moving is None else moving
     else:
         return None
@@ -128,28 +128,26 @@ def _best(
     return max(found, key=lambda p: p.score, default=None)
 
 
-def _segment_moving(frame: np.ndarray, clicks: Clicks, motion: MotionSource) -> BoolArray | None:
+def _segment_moving(frame: np.ndarray, clicks: Clicks, speeds_of: SpeedSource) -> BoolArray | None:
     """What moves where the clicks are; None where they lie still.
 
     In a picture without colour most likely cells were clicked, whose outlines tell more.
     """
-    measured = None if is_grey(frame) else motion()
-    if measured is None:
+    speeds = None if is_grey(frame) else speeds_of(None)
+    if speeds is None:
         return None
-    speeds = Speeds.measure(measured)
     box = speeds.moving_with(clicks.positive)
     return (
         None if box is None else _fill_box(frame, _clip_box(np.array(box), frame), clicks, speeds)
     )
 
 
-def _segment_box(frame: np.ndarray, box: Box, clicks: Clicks, motion: MotionSource) -> BoolArray:
+def _segment_box(frame: np.ndarray, box: Box, clicks: Clicks, speeds_of: SpeedSource) -> BoolArray:
     has_cells = is_grey(frame)
     cell = _find_cell_in_box(frame, box, clicks) if has_cells else None
     if cell is not None:
         return cell
-    measured = None if has_cells else motion()
-    speeds = None if measured is None else Speeds.measure(measured, box)
+    speeds = None if has_cells else speeds_of(box)
     return _fill_box(frame, box, clicks, speeds)
 
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
 
-from napari_sam3.models.chains import ResumedObject
+from napari_sam3.models.base import TrackedFrame
+from napari_sam3.models.chains import Pieces, ResumedObject
 from napari_sam3.models.optical_flow import reacquisition
 from napari_sam3.models.optical_flow.appearance_model import update_appearance
 from napari_sam3.models.optical_flow.confidence import score_of
 from napari_sam3.models.optical_flow.frame_features import FrameFeatures, remove_camera_motion
 from napari_sam3.models.optical_flow.grey import is_grey
 from napari_sam3.models.optical_flow.motion import Motion, WorkingFrame, estimate_motion
+from napari_sam3.models.optical_flow.motion_segmentation import Speeds
 from napari_sam3.models.optical_flow.multi_blob_tracking import FramePair, follow_blobs
 from napari_sam3.models.optical_flow.pixel_classifier import describe_pixels
 from napari_sam3.models.optical_flow.prepare_ahead import PrepareAhead
@@ -30,6 +32,7 @@ from napari_sam3.models.saved_states import StateReader, StateWriter
 from napari_sam3.models.sequential import SequentialTracker, TrackState
 from napari_sam3.values import (
     BoolArray,
+    Box,
     Frames,
     Keyframe,
     ObjectMask,
@@ -64,11 +67,12 @@ class OpticalFlowTracker(SequentialTracker):
         self._working: OrderedDict[int, WorkingFrame] = OrderedDict()
         self._descriptions: OrderedDict[int, np.ndarray] = OrderedDict()
         self._motions: OrderedDict[tuple[int, int], Motion] = OrderedDict()
+        self._speeds: OrderedDict[int, Speeds] = OrderedDict()
 
     def segment(self, frame_index: int, prompt: ObjectPrompt) -> ObjectMask | None:
         """Find the one object that a prompt means; None if it is not there."""
         frame = self._cached(self._looked_at, frame_index, lambda: self.frames[frame_index])
-        return segment_object(frame, prompt, lambda: self.motion_near(frame_index))
+        return segment_object(frame, prompt, lambda box: self.speeds_on(frame_index, box))
 
     def prefetch(self, frame_index: int) -> None:
         """Read a frame ahead, and measure its motion where a click will ask for it."""
@@ -81,8 +85,9 @@ class OpticalFlowTracker(SequentialTracker):
 
     def _prepare(self, frame_index: int) -> None:
         frame = self._cached(self._looked_at, frame_index, lambda: self.frames[frame_index])
-        if not is_grey(frame):
-            self.motion_near(frame_index)
+        speeds = None if is_grey(frame) else self.speeds_on(frame_index)
+        if speeds is not None:
+            speeds.get_ready()
 
     def begin(self, frame_index: int, keyframe: Keyframe) -> TrackState:
         """State of an object on one of its keyframes; it is learnt when it is first followed."""
@@ -178,16 +183,16 @@ class OpticalFlowTracker(SequentialTracker):
         appearance = update_appearance(tracked.appearance, features, small, seed=frame_index)
         return replace(tracked, appearance=appearance)
 
-    def step(
+    def step_in_pieces(
         self,
         source: int,
         target: int,
         states: Mapping[int, TrackState],
         fixed: Mapping[int, TrackState],
-    ) -> Mapping[int, TrackState]:
-        """Take objects from one frame to the next."""
+    ) -> Pieces:
+        """Take objects from one frame to the next, one after the other."""
         moving = {i: s for i, s in states.items() if i not in fixed}
-        return _FrameStep(self, source, target, moving, fixed).carry_over()
+        return (yield from _FrameStep(self, source, target, moving, fixed).carry_over())
 
     def close(self) -> None:
         """Forget every frame."""
@@ -199,6 +204,7 @@ class OpticalFlowTracker(SequentialTracker):
             self._working,
             self._descriptions,
             self._motions,
+            self._speeds,
         ):
             kept.clear()
 
@@ -223,6 +229,15 @@ class OpticalFlowTracker(SequentialTracker):
                 if not motion.is_cut:
                     return motion
         return None
+
+    def speeds_on(self, frame_index: int, box: Box | None = None) -> Speeds | None:
+        """What moves on a frame, in a box or anywhere; None between cuts."""
+        motion = self.motion_near(frame_index)
+        if motion is None:
+            return None
+        if box is not None:
+            return Speeds.measure(motion, box)
+        return self._cached(self._speeds, frame_index, lambda: Speeds.measure(motion))
 
     def _cached(self, store: OrderedDict[K, T], key: K, make: Callable[[], T]) -> T:
         with self._lock:
@@ -263,6 +278,7 @@ class _FrameStep:
         self.source, self.target = source, target
         self.moving = moving
         self.size = tracker.frames.size
+        self.pause = TrackedFrame(target, None)
         self.fixed = {i: s.mask for i, s in fixed.items() if s.mask is not None}
         self.frame = tracker.frames[target]
         self.here = tracker.working_frame(target)
@@ -280,7 +296,7 @@ class _FrameStep:
         masks = [s.mask for s in self.moving.values() if s.mask is not None]
         return self.tracker.features(self.target, self.motion, masks)
 
-    def carry_over(self) -> dict[int, TrackState]:
+    def carry_over(self) -> Pieces:
         """The moving objects on the target frame."""
         # those that are not there where they were prompted are left out
         tracked: dict[int, TrackedObject] = {}
@@ -289,17 +305,23 @@ class _FrameStep:
                 tracked[obj_id] = state.memory
             elif state.mask is not None:
                 tracked[obj_id] = self.tracker.initialize(self.source, self.target, state.mask)
-        seen = {} if self.motion.is_cut else self._follow(tracked)
+                yield self.pause
+        seen = {} if self.motion.is_cut else (yield from self._follow(tracked))
         taken = label_image({**{i: m for i, (m, _) in seen.items()}, **self.fixed}, self.size) > 0
         for obj_id, lost in tracked.items():
             # at first on every frame, then on every fourth one
             is_due = lost.is_blob or lost.missing < 4 or lost.missing % 4 == 0
-            found = self._search(lost, taken) if is_due and obj_id not in seen else None
+            if not is_due or obj_id in seen:
+                continue
+            found = self._search(lost, taken)
             if found is not None:
                 seen[obj_id] = found
-        return self._conclude(seen, tracked)
+            yield self.pause
+        return (yield from self._conclude(seen, tracked))
 
-    def _follow(self, tracked: Mapping[int, TrackedObject]) -> dict[int, Found]:
+    def _follow(
+        self, tracked: Mapping[int, TrackedObject]
+    ) -> Generator[TrackedFrame, None, dict[int, Found]]:
         warped = {}
         for obj_id, state in self.moving.items():
             guess = None if state.mask is None else warp_mask(state.mask, self.motion)
@@ -309,17 +331,18 @@ class _FrameStep:
         known = {i: tracked[i] for i in warped}
         if any(t.is_blob for t in known.values()):
             seen = follow_blobs(self.pictures, warped, known, self.fixed)
+            yield self.pause
         textured = {i: w for i, w in warped.items() if not known[i].is_blob}
         if textured:
             settled = [*(mask for mask, _ in seen.values()), *self.fixed.values()]
             before = self.tracker.working_frame(self.source)
             view = TexturedView(before, self.here, self.motion, self.features)
+            yield self.pause
             seen = {**seen, **follow_textured(view, textured, known, settled)}
+            yield self.pause
         return seen
 
-    def _conclude(
-        self, seen: Mapping[int, Found], tracked: Mapping[int, TrackedObject]
-    ) -> dict[int, TrackState]:
+    def _conclude(self, seen: Mapping[int, Found], tracked: Mapping[int, TrackedObject]) -> Pieces:
         scored = {}
         for obj_id, (mask, agreement) in seen.items():
             before = tracked[obj_id]
@@ -338,6 +361,7 @@ class _FrameStep:
                 memory = memory.see(visible, seen[obj_id][1])
                 if memory.appearance is not None:
                     memory = self.tracker.learn(memory, self.target, self.features, visible)
+                    yield self.pause
             states[obj_id] = TrackState(visible, state.keyframe, memory)
         return states
 

@@ -13,8 +13,12 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Qt, QTimer, Signal as QtSignal
 
 from napari_sam3.errors import MissingPromptError, Sam3Error
+from napari_sam3.labels.objects import TableChange
+from napari_sam3.plugin.controllers.resting_cursor import RestingCursor
+from napari_sam3.plugin.controllers.screen_decoding import frames_to_come
 from napari_sam3.plugin.controllers.session_controller import SessionController, Setup
 from napari_sam3.plugin.controllers.worker import Run
+from napari_sam3.plugin.layers.click_ahead import click_at
 from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.layer_prompts import (
     LayerPrompt,
@@ -35,6 +39,8 @@ SLOW_S = 1.5
 """Answers that take longer are waited for by nobody: from then on Enter asks for them."""
 FIRST_SLOW_S = 4.0
 """The same of the very first answer, which may have had to warm up."""
+QUICK_S = 0.75
+"""A model that answers sooner is asked what a click would mean, before it is made."""
 REST_MS = 150
 """The slider must stand still so long, before prompts on another frame are previewed."""
 
@@ -49,7 +55,10 @@ class PreviewController(QObject):
 
     What the session was told already is results' business, and is not previewed. The model is
     asked in a thread, one call at a time: what is drawn meanwhile is looked at when that call has
-    ended, and what it answered is dropped then. While a job is under way nothing is previewed.
+    ended, and what it answered is dropped then. While a propagation runs the model answers between
+    two pieces of its work; what is drawn during other jobs is looked at when they have ended. What
+    is said of locked objects changes nothing, and is not previewed. Where the cursor rests, a quick
+    model is asked ahead what a click would mean: the click itself is answered at once then.
     All methods are called in the window's thread, and none of them waits.
 
     Parameters
@@ -102,6 +111,9 @@ class PreviewController(QObject):
         self._after: list[Callable[[], object]] = []  # when the thread has ended
         self._is_due = self._is_asked = self._is_warm = self._is_undrawn = False
         self._n_skipped = 0
+        self._locked: tuple[int, ...] = ()  # about whom something new is said
+        self._is_frame_locked = False
+        self._ahead: tuple[int, LayerPrompt] | None = None  # frame, and what was asked ahead
         self._pace = _Pace()
         self._watched: list[Any] = []
         self._is_soon = self._is_reading = False
@@ -109,6 +121,8 @@ class PreviewController(QObject):
         self._asked.connect(self._look, Qt.ConnectionType.QueuedConnection)
         self._rest = self._timer(REST_MS, self._ask)
         self._notice = self._timer(NOTICE_MS, self._say_slow)
+        self._cursor = RestingCursor(viewer, state)
+        self._cursor.rested.connect(self._look_ahead)
 
     def _timer(self, milliseconds: int, call: Callable[[], object]) -> QTimer:
         timer = QTimer(self)
@@ -136,14 +150,18 @@ class PreviewController(QObject):
             (events[name].connect if is_on else events[name].disconnect)(self._on_setup_changed)
         for event, call in (
             (events.catalog, self._on_catalog_changed),
+            (events.n_locked, self._on_frame_locked),
+            (events.frames_planned, self._on_run_planned),
             (self._viewer.dims.events.current_step, self._on_step),
         ):
             (event.connect if is_on else event.disconnect)(call)
         if is_on:
             self._watch()
+            self._cursor.watch()
             self._on_setup_changed()
         else:
             self._let_go()
+            self._cursor.let_go()
             self.clear()
             self._remove_layer()
 
@@ -155,6 +173,7 @@ class PreviewController(QObject):
     def clear(self) -> None:
         """Show nothing; what is under way is dropped."""
         self._is_due = self._is_asked = False
+        self._locked, self._is_frame_locked = (), False
         self._is_soon = False
         for timer in (self._rest, self._notice):
             timer.stop()
@@ -222,6 +241,8 @@ class PreviewController(QObject):
         for painted in (state.masks, None if results is None else results.layer):
             if painted is not None:
                 self._hear(painted.events.paint, self._on_drawn)
+        if results is not None:
+            self._hear(table_of(results.layer).changed, self._on_objects_changed)
         self._ask()
 
     def _hear(self, event: Any, call: Callable[[Any], None]) -> None:
@@ -236,6 +257,17 @@ class PreviewController(QObject):
     def _on_drawn(self, event: Any) -> None:
         # before it has changed, nothing has
         if not str(getattr(event, "action", "")).endswith("ing"):
+            self._ask()
+
+    def _on_objects_changed(self, change: TableChange) -> None:
+        if "lock" in change.what:
+            self._ask()
+
+    def _on_frame_locked(self, _count: int) -> None:
+        self._ask()
+
+    def _on_run_planned(self, n_frames: int) -> None:
+        if n_frames and self._is_due:
             self._ask()
 
     def _on_step(self, _event: Any) -> None:
@@ -272,8 +304,10 @@ class PreviewController(QObject):
         if not self._is_soon:
             return  # cleared meanwhile
         state, self._is_soon = self._state, False
-        if self._run is not None or not state.is_idle:
+        if self._run is not None or not (state.is_idle or state.is_following):
             self._is_due = True
+            if not state.is_idle and state.has_new_prompts:
+                self._say(replace(self._status(), comes_after_run=True))
             return
         is_asked, self._is_asked, self._is_due = self._is_asked, False, False
         if not state.can_change or not state.is_model_ready or state.project.is_busy:
@@ -297,9 +331,13 @@ class PreviewController(QObject):
             self._remove_layer()
             self._pace = _Pace(session.setup)
         told = {k: p for k, p in target.objects.items() if not session.is_told(k, p)}
-        self._forget([k for k, (p, _) in self._shown.items() if not _is_still(told.get(k), p)])
         # what was painted among the results shows itself
         new = [k for k, p in told.items() if k[0] == frame_index and p.sources]
+        self._is_frame_locked, locked = self._find_locked(frame_index, new)
+        self._locked = tuple(sorted(obj_id for _, obj_id in locked))
+        told = {k: p for k, p in told.items() if k not in locked}
+        new = [k for k in new if k not in locked]
+        self._forget([k for k, (p, _) in self._shown.items() if not _is_still(told.get(k), p)])
         # said once; what else is wrong is told by who is asked for results
         reason = describe_skipped(skipped[-1:]) if len(skipped) > self._n_skipped else ""
         self._n_skipped = len(skipped)
@@ -329,12 +367,56 @@ class PreviewController(QObject):
 
         self._start(preview, lambda answer: self._on_answered(prompts, *answer), self._fail)
 
+    def _find_locked(self, frame_index: int, keys: list[Key]) -> tuple[bool, list[Key]]:
+        """Whether a frame is locked, and what results on it do not follow for any such reason."""
+        results = None if self._state.current is None else self._state.current.results
+        if results is None:
+            return False, []
+        if results.planes.is_locked(frame_index):
+            return True, keys
+        ids = table_of(results.layer).locked_ids
+        return False, [key for key in keys if key[1] in ids]
+
+    def _look_ahead(self) -> None:
+        """Ask what a click would mean where the cursor rests, if there is nothing else to do."""
+        state, points, place = self._state, self._state.points, self._cursor.place
+        if self.is_working or not state.is_idle or points is None or place is None:
+            return
+        if not state.can_change or state.project.is_busy or frames_to_come(self._viewer):
+            return
+        try:
+            frame_index = self._frame_on_screen()
+            if not self._pace.is_quick(frame_index):
+                return
+            self._is_reading = True
+            session, target, _ = self._read(frame_index)
+        except Sam3Error:  # told when a click is made
+            return
+        finally:
+            self._is_reading = False
+        setup = session.setup
+        click = click_at(place, points, setup.image_layer, setup.axes, target)
+        if session.session is None or setup != self._pace.setup or click is None:
+            return
+        key = frame_index, click.obj_id
+        if self._find_locked(frame_index, [key])[1]:
+            return
+        self._ahead = frame_index, click
+        asked = replace(target, objects={**target.objects, key: click})
+
+        def ask() -> float:
+            began = perf_counter()
+            session.preview(asked, frame_index)
+            return perf_counter() - began
+
+        self._start(ask, lambda seconds: self._pace.note(frame_index, seconds), lambda _error: None)
+
     def _warm_up(self, frame_index: int) -> None:
         """Load what the first click needs while the person looks for it."""
         current, video = self._state.current, self._state.video
         # which slice or channel is meant is said by the first click, where there are several
         is_settled = current is not None and current.axes is not None
-        if self._is_warm or not self._is_on or video is None:
+        if self._is_warm or not self._is_on or video is None or not self._state.is_idle:
             return
         if video.ndim > _FILM_NDIM and not is_settled:
             return
@@ -375,7 +457,8 @@ class PreviewController(QObject):
     def _on_answered(
         self, prompts: dict[Key, LayerPrompt], result: FrameResult, seconds: float
     ) -> None:
-        self._pace.note(result.frame_index, seconds)
+        if self._state.is_idle and not self._was_asked_ahead(result.frame_index, prompts):
+            self._pace.note(result.frame_index, seconds)
         session = self._session
         is_there = session is not None and session.setup.image_layer in self._viewer.layers
         if not is_there:
@@ -386,6 +469,12 @@ class PreviewController(QObject):
             self._is_undrawn = True  # the next look keeps what holds still, and asks for the rest
             return
         self._present(result.frame_index)
+
+    def _was_asked_ahead(self, frame_index: int, prompts: dict[Key, LayerPrompt]) -> bool:
+        """Whether an answer says nothing of how long the model takes."""
+        if self._ahead is None or self._ahead[0] != frame_index:
+            return False
+        return any(is_same_prompt(p, self._ahead[1]) for p in prompts.values())
 
     def _present(self, frame_index: int) -> None:
         self._is_undrawn = False
@@ -428,9 +517,10 @@ class PreviewController(QObject):
         layer, layers = self._layer.layer, self._viewer.layers
         if there and results is not None and results.layer in layers[layers.index(layer) :]:
             layers.move(layers.index(layer), layers.index(results.layer) + 1)
-        if layer.visible and there:
+        if layer.visible != there:
+            layer.visible = there  # which draws it
+        elif there:
             layer.refresh(thumbnail=False, highlight=False, extent=False)
-        layer.visible = there
 
     def _make_layer(self) -> PreviewLayer:
         assert self._session is not None, "it has answered"
@@ -451,7 +541,12 @@ class PreviewController(QObject):
     def _status(self) -> PreviewStatus:
         seen = {key[1] for key, (_, mask) in self._shown.items() if mask is not None}
         empty = {key[1] for key, (_, mask) in self._shown.items() if mask is None}
-        return PreviewStatus(tuple(sorted(seen)), tuple(sorted(empty - seen)))
+        return PreviewStatus(
+            tuple(sorted(seen)),
+            tuple(sorted(empty - seen)),
+            locked=self._locked,
+            is_frame_locked=self._is_frame_locked,
+        )
 
     def _say(self, status: PreviewStatus) -> None:
         self._state.preview = status
@@ -472,6 +567,11 @@ class _Pace:
         else:
             self._of_frame[frame_index] = 0.0
             self._of_new = [*self._of_new[-1:], seconds]
+
+    def is_quick(self, frame_index: int) -> bool:
+        """Whether an answer is known to come so soon that one may be wasted."""
+        of_new = min(self._of_new, default=QUICK_S)
+        return (self._of_frame.get(frame_index) or of_new) < QUICK_S
 
     def expect(self, frame_index: int) -> float:
         """Seconds that an answer will take, if that is long; 0 where it is not, or not known."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from napari_sam3.errors import Sam3Error
 from napari_sam3.models.base import VideoModel
 from napari_sam3.plugin.layers.exemplars import Exemplars
-from napari_sam3.plugin.layers.layer_prompts import LayerPrompt, Source
+from napari_sam3.plugin.layers.layer_prompts import LayerPrompt, Painting, Source
 from napari_sam3.plugin.layers.mask_state import masked_frames
 from napari_sam3.plugin.model.events import ProjectMade, ProjectRefused
 from napari_sam3.projects import Project
@@ -68,6 +68,7 @@ class KnownPrompts:
                     prompt.box_xyxy,
                     None if prompt.mask is None else prompt.mask.mask,
                     (Source("labels", prompt.obj_id),) if is_painted else (),
+                    Painting(is_known=False),
                 )
                 if prompt.prior is not None:
                     self.priors[key] = prompt.prior

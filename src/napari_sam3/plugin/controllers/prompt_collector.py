@@ -79,7 +79,7 @@ class PromptCollector:
     ) -> tuple[SessionController, TargetPrompts, tuple[Skipped, ...], ResultsLayer | None]:
         chosen, state = self._chosen, self._chosen.state
         chosen.check_writable()
-        session = self._sessions.open()
+        session = self._sessions.now()
         image_layer, axes = session.setup.image_layer, session.setup.axes
         results = state.tracked(image_layer).results_in(chosen.viewer.layers, axes)
         with self._edits.numbering():
@@ -94,10 +94,12 @@ class PromptCollector:
                 current_frame=frame_index,
                 mask_frames={*mask_frames, *session.painted_frames},
                 painted=None if results is None else painted_in(results),
+                told=session.told_prompt,
                 current_object=state.object_in_hand if takes_screen else 0,
                 ids_in_use={*ids_in_use, *session.ids_in_use},
                 takes_screen=takes_screen,
             )
+        session.note_drawn(target)
         return session, target, skipped, results
 
     def read_on_screen(self) -> tuple[SessionController, TargetPrompts, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 from weakref import ReferenceType, ref
 
@@ -19,7 +19,13 @@ from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.models.registry import LoadedModel
 from napari_sam3.plugin.controllers.project_recorder import ProjectRecorder, Run
 from napari_sam3.plugin.layers.exemplars import search_for
-from napari_sam3.plugin.layers.layer_prompts import Key, LayerPrompt, TargetPrompts, is_same_prompt
+from napari_sam3.plugin.layers.layer_prompts import (
+    Key,
+    LayerPrompt,
+    Painting,
+    TargetPrompts,
+    is_same_prompt,
+)
 from napari_sam3.plugin.layers.stack_axes import StackAxes, layer_video
 from napari_sam3.plugin.model import events
 from napari_sam3.plugin.model.events import JobEvent
@@ -212,6 +218,18 @@ class SessionController:
         told = self._told.get(key)
         return told is not None and is_same_prompt(told, prompt)
 
+    def told_prompt(self, key: tuple[int, int]) -> LayerPrompt | None:
+        """What it was told last of an object on a frame."""
+        return self._told.get(key)
+
+    def note_drawn(self, target: TargetPrompts) -> None:
+        """Learn what of the prompts of a project was drawn, when they are first read again."""
+        for key, prompt in target.objects.items():
+            told = self._told.get(key)
+            if told is not None and told.painting is not None and not told.painting.is_known:
+                painting = prompt.painting or Painting(drawn=prompt.mask)
+                self._told[key] = replace(told, painting=painting)
+
     # ----------------------------------------------------------------- work
 
     def segment(self, target: TargetPrompts, frame_index: int) -> Iterator[JobEvent]:
@@ -344,8 +362,8 @@ class SessionController:
         with self._models.busy:
             self.begin()
             session = self._open()
-            self._limit_lives(session)
             with session.trial(frame_index) as trial:
+                self._limit_lives(trial)
                 result = self._on_trial(trial)._answer(target, frame_index)
         new = {
             obj_id
@@ -474,6 +492,7 @@ class SessionController:
         prompt = target.objects[frame_index, name]
         told = self._told.get(key)
         if told is not None and is_same_prompt(told, prompt):
+            self._told[key] = prompt  # which may have come about in another way
             return
         mask = prompt.mask
         if mask is None and prompt.box_xyxy is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from napari_sam3.errors import WeightsMissingError
+from napari_sam3.errors import RequestError, WeightsMissingError
 from napari_sam3.models.registry import LoadedModel
 from napari_sam3.plugin.controllers.chosen_video import ChosenVideo
 from napari_sam3.plugin.controllers.project_recorder import ProjectRecorder
@@ -90,6 +90,21 @@ class SessionKeeper:
         results = tracked.results_in(chosen.viewer.layers, axes)
         if results is not None:
             self.current.is_alive = table_of(results.layer).is_alive
+        return self.current
+
+    def now(self) -> SessionController:
+        """As `open`; while a job is under way its own session, if that is of the chosen video.
+
+        Raises
+        ------
+        RequestError
+            If a job is under way on another video.
+        """
+        state = self._chosen.state
+        if state.is_idle:
+            return self.open()
+        if self.current is None or self.current.setup.image_layer is not state.video:
+            raise RequestError("a job is under way on another video; wait for it, or stop it")
         return self.current
 
     def close(self) -> None:

@@ -36,6 +36,31 @@ class Skipped:
 
 
 @dataclass(frozen=True, eq=False)
+class Painting:
+    """How a prompt's mask was made of what was drawn and of what was painted among results.
+
+    What was erased of a result stays erased, though the shape that it came from is still there;
+    what is drawn afterwards is added. All are (H, W) bool, or None where there is nothing.
+
+    Attributes
+    ----------
+    mask
+        The object as the person's brush and eraser left it.
+    drawn
+        What shapes and painted layers filled.
+    drawn_before
+        What they filled when the result was painted in: part of what it began with.
+    is_known : bool
+        Whether these are known; of a prompt that was read from a project they are not.
+    """
+
+    mask: BoolArray | None = None
+    drawn: BoolArray | None = None
+    drawn_before: BoolArray | None = None
+    is_known: bool = True
+
+
+@dataclass(frozen=True, eq=False)
 class LayerPrompt:
     """All that the layers say of one object on one frame.
 
@@ -54,6 +79,8 @@ class LayerPrompt:
         At the video's size.
     sources : tuple of Source
         The items that it was made of.
+    painting : Painting or None
+        How the mask was made; None if all of it was drawn.
     """
 
     frame_index: int
@@ -63,6 +90,12 @@ class LayerPrompt:
     box_xyxy: FloatArray | None = None
     mask: BoolArray | None = None
     sources: tuple[Source, ...] = ()
+    painting: Painting | None = None
+
+    @property
+    def drawn(self) -> BoolArray | None:
+        """What shapes and painted layers fill, whatever was painted among the results."""
+        return self.mask if self.painting is None else self.painting.drawn
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,12 @@ import pandas as pd
 from napari.layers import Image, Labels, Points, Shapes
 
 from napari_sam3.plugin.layers.exemplars import join_text, read_examples
-from napari_sam3.plugin.layers.layer_prompts import LayerPrompt, Skipped, TargetPrompts
+from napari_sam3.plugin.layers.layer_prompts import (
+    LayerPrompt,
+    Painting,
+    Skipped,
+    TargetPrompts,
+)
 from napari_sam3.plugin.layers.prompt_items import find_names
 from napari_sam3.plugin.layers.prompt_reader import prompts_from_labels, prompts_from_layers
 from napari_sam3.plugin.layers.stack_axes import StackAxes
@@ -29,6 +34,7 @@ def read_prompts(
     current_frame: int = 0,
     mask_frames: Iterable[int] = (),
     painted: Mapping[tuple[int, int], BoolArray] | None = None,
+    told: Callable[[tuple[int, int]], LayerPrompt | None] = lambda _key: None,
     current_object: int = 0,
     ids_in_use: Iterable[int] = (),
     takes_screen: bool = True,
@@ -52,6 +58,8 @@ def read_prompts(
         Further frames whose painted labels are prompts, having been so before.
     painted : mapping of (frame index, object id) to (H, W) bool, optional
         Masks of objects that were corrected by painting among the results.
+    told : callable
+        What results show: the prompt of a frame index and an object id as it was read last.
     current_object : int
         The object of points whose layer does not say one; 0: a new one each.
     ids_in_use : iterable of int
@@ -89,7 +97,8 @@ def read_prompts(
                 objects[key] = _join(objects.get(key), prompt)
     for (frame_index, obj_id), mask in (painted or {}).items():
         key = (frame_index, obj_id)
-        objects[key] = _join(objects.get(key), LayerPrompt(frame_index, obj_id, mask=mask))
+        drawn = objects.get(key) or LayerPrompt(frame_index, obj_id)
+        objects[key] = _paint_over(drawn, mask, told(key))
     exemplars, texts = join_text(found, tuple(texts))
     return TargetPrompts(objects, texts, current_frame, exemplars), tuple(skipped)
 
@@ -140,6 +149,20 @@ def _join(drawn: LayerPrompt | None, painted: LayerPrompt) -> LayerPrompt:
     if drawn.mask is not None and mask is not None:
         mask = mask | drawn.mask
     return replace(drawn, mask=mask, sources=(*drawn.sources, *painted.sources))
+
+
+def _paint_over(drawn: LayerPrompt, painted: BoolArray, told: LayerPrompt | None) -> LayerPrompt:
+    """Let what was painted among results have its say about what was drawn before it."""
+    before = None if told is None else told.drawn
+    if told is not None and told.painting is not None:
+        if not told.painting.is_known:
+            before = drawn.mask  # all that is there now was there then
+        elif told.painting.mask is not None and np.array_equal(told.painting.mask, painted):
+            before = told.painting.drawn_before  # not painted in since
+    mask = painted
+    if drawn.mask is not None:
+        mask = painted | (drawn.mask if before is None else drawn.mask & ~before)
+    return replace(drawn, mask=mask, painting=Painting(painted, drawn.mask, before))
 
 
 def _labels_painted(

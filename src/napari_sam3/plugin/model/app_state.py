@@ -244,6 +244,11 @@ class AppState:
         return self.phase is Phase.IDLE
 
     @property
+    def is_following(self) -> bool:
+        """Whether a job follows objects, all prompts being passed on."""
+        return self.phase is Phase.TRACKING and self.frames_planned > 0
+
+    @property
     def can_change(self) -> bool:
         """Whether there is a video, and its work may be changed."""
         return self.video is not None and not self.project.why_read_only

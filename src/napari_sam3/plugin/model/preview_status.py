@@ -23,6 +23,12 @@ class PreviewStatus:
         Whether there is something to preview that is slow: it is made when Enter is pressed.
     failure : str
         Why there is none.
+    locked : tuple of int
+        Locked objects that something new is said of on the frame on screen: it changes nothing.
+    is_frame_locked : bool
+        Whether that frame is locked, and they are for that reason.
+    comes_after_run : bool
+        Whether there is something to preview that waits for the end of a job.
     """
 
     objects: tuple[int, ...] = ()
@@ -31,3 +37,6 @@ class PreviewStatus:
     seconds: float = 0.0
     waits_for_enter: bool = False
     failure: str = ""
+    locked: tuple[int, ...] = ()
+    is_frame_locked: bool = False
+    comes_after_run: bool = False

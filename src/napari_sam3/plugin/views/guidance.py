@@ -8,6 +8,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFrame, QLabel, QScrollArea
 
+from napari_sam3.plugin.controllers.frame_lock import LOCK_KEY
 from napari_sam3.plugin.model.app_state import NEW_EACH, AppState, Outcome, Phase
 
 N_LINES = 4
@@ -109,7 +110,33 @@ def _format_job(state: AppState) -> str:
     done = f"{state.frames_done} of {state.frames_planned} frames"
     if state.phase is Phase.STOPPING:
         return f"Stopping; {done} are done and stay."
-    return f"Tracking: {done}. Stop keeps what is done."
+    return f"Tracking: {done}. Stop keeps what is done." + _format_drawn_meanwhile(state)
+
+
+def _format_drawn_meanwhile(state: AppState) -> str:
+    """What to say of prompts that are drawn during a run, which goes on without them."""
+    preview = state.preview
+    if preview.locked:
+        return f" {_format_locked(state)}"
+    if preview.comes_after_run:
+        return " What you draw is previewed after the run."
+    if preview.objects:
+        return " Hatched is what you draw meanwhile: this run goes on without it."
+    return ""
+
+
+def _format_locked(state: AppState) -> str:
+    """Why what was drawn changes nothing."""
+    if state.preview.is_frame_locked:
+        return (
+            f"This frame is locked: what you draw on it changes nothing. Key {LOCK_KEY} unlocks it."
+        )
+    ids = state.preview.locked
+    which = f"Object {ids[0]} is" if len(ids) == 1 else f"Objects {', '.join(map(str, ids))} are"
+    return (
+        f"{which} locked: what you draw there changes nothing. Unlock by the padlock in the "
+        "table, or take another object."
+    )
 
 
 def _ask_for_prompts(state: AppState) -> str:
@@ -142,6 +169,8 @@ def _format_missed(state: AppState) -> str:
 def _format_preview(state: AppState) -> str:
     """What to say of previews; empty if nothing."""
     preview = state.preview
+    if preview.locked:
+        return _format_locked(state)
     if preview.failure:
         return f"No preview: {preview.failure}"
     if preview.is_working:

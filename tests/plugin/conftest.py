@@ -114,6 +114,17 @@ def open_dock(open_viewer, qtbot, monkeypatch, weights_home):
 
 
 @pytest.fixture
+def close(module_viewer):
+    """A function that ends the work in a dock's window; the next one is as new."""
+
+    def close(dock: SegmentAndTrackWidget) -> None:
+        dock.shut_down()
+        module_viewer.take_back(dock.viewer)
+
+    return close
+
+
+@pytest.fixture
 def work(qtbot):
     """A function that starts a piece of work and waits for its end."""
 

@@ -22,7 +22,7 @@ from napari_sam3.values import FrameResult, ObjectMask
 from tests.projects.conftest import full_disk
 
 from .conftest import disc
-from .test_project import N_FRAMES, SIZE, clip, close, open_again, own_projects, results
+from .test_project import N_FRAMES, SIZE, clip, open_again, own_projects, results
 
 __all__ = ["clip", "full_disk", "open_again", "own_projects"]
 
@@ -62,7 +62,9 @@ def test_a_project_is_read_without_a_window(project_folder):
         assert not project.is_read_only
 
 
-def test_a_lost_video_is_said_and_pointed_to(project_folder, open_again, tmp_path, qtbot, work):
+def test_a_lost_video_is_said_and_pointed_to(
+    project_folder, open_again, tmp_path, qtbot, work, close
+):
     elsewhere = tmp_path / "elsewhere.mp4"
     shutil.move(tmp_path / "videos" / "film.mp4", elsewhere)
     dock = open_again(project_folder)
@@ -159,7 +161,9 @@ def test_a_damaged_project_opens_as_far_as_it_can(project_folder, open_again, no
     assert "• project.json is damaged" in dock.project_panel.status.text()
 
 
-def test_a_project_is_moved_and_the_work_goes_on(project_folder, open_again, tmp_path, qtbot, work):
+def test_a_project_is_moved_and_the_work_goes_on(
+    project_folder, open_again, tmp_path, qtbot, work, close
+):
     dock = open_again(project_folder)
     target = tmp_path / "archive" / "of 2026" / "mine.sam3"
     dock.project_opener.move_to(project_folder)  # there it is
@@ -187,7 +191,7 @@ def test_a_project_is_moved_and_the_work_goes_on(project_folder, open_again, tmp
 
 
 def test_a_project_on_a_full_disk_is_saved_elsewhere(
-    project_folder, open_again, tmp_path, qtbot, full_disk, notes
+    project_folder, open_again, tmp_path, qtbot, full_disk, notes, close
 ):
     dock = open_again(project_folder)
     make_room = full_disk(tmp_path)
@@ -219,7 +223,7 @@ def test_a_project_on_a_full_disk_is_saved_elsewhere(
 
 
 def test_a_project_that_can_not_be_closed_is_closed_when_there_is_room(
-    project_folder, open_again, qtbot, full_disk, notes, monkeypatch
+    project_folder, open_again, qtbot, full_disk, notes, monkeypatch, close
 ):
     monkeypatch.setattr("napari_sam3.plugin.controllers.autosave.RETRY_MS", 50)
     dock = open_again(project_folder)

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QInputDialog
 
 from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.views import export_dialog
+from napari_sam3.plugin.views.compute_panel import OTHER
 from napari_sam3.plugin.views.export_dialog import ExportDialog
 from napari_sam3.plugin.views.objects_table_model import Column
 from napari_sam3.video.video_writer import VideoWriter
+from tests.cluster.conftest import cluster, module_cluster, watcher  # noqa: F401 - fixtures
 
 from .hands import CTRL, NOTHING, RIGHT, Hands
 
@@ -126,7 +128,30 @@ def story(open_dock, open_viewer, film_path, tmp_path, monkeypatch, qtbot):
     return Story(dock, qtbot)
 
 
+@pytest.fixture
+def elsewhere(story, monkeypatch, request):
+    """The cluster on whose workers the window computes from now on, chosen as a person does."""
+    workers = request.getfixturevalue("cluster")
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_: (workers.address, True))
+    story.dock.compute_panel.compute.value = OTHER
+    story.until(lambda: story.dock.state.compute_state == "ready")
+    return workers
+
+
+@pytest.mark.sweep
+def test_an_afternoon_with_a_worker_that_dies(story, elsewhere, watcher, tmp_path, monkeypatch):  # noqa: F811
+    def kill():
+        story.until(lambda: story.dock.state.frames_done >= 3)
+        elsewhere.kill(elsewhere.holder(watcher))
+
+    tell_the_story(story, tmp_path, monkeypatch, amid_propagation=kill)
+
+
 def test_an_afternoon(story, tmp_path, monkeypatch):
+    tell_the_story(story, tmp_path, monkeypatch)
+
+
+def tell_the_story(story, tmp_path, monkeypatch, amid_propagation=lambda: None):
     dock, hands, state = story.dock, story.hands, story.dock.state
     # two objects on different frames, by click and box; previews come by themselves
     hands.click(*middles(0)[0])
@@ -141,7 +166,11 @@ def test_an_afternoon(story, tmp_path, monkeypatch):
     hands.click(y - 17, x - 20, RIGHT)  # not the ground beside it
     story.until(lambda: not state.preview.is_working)
 
-    story.end_of(lambda: hands.press(dock.tracking_panel.propagate))
+    def propagate():
+        hands.press(dock.tracking_panel.propagate)
+        amid_propagation()
+
+    story.end_of(propagate)
     assert story.overlap(6, 1) > 0.6
     assert story.overlap(4, 2) > 0.6
     assert hands.has_canvas

@@ -137,7 +137,8 @@ class LocalWorkers:
                 stderr=said,
                 env=self._environment,
                 # Ctrl-C is for the program that began it, which tells it to stop
-                **_OWN_GROUP,
+                start_new_session=True,
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # on Windows
             )
         self._processes.append(process)
 
@@ -150,10 +151,3 @@ class LocalWorkers:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
-
-
-_OWN_GROUP: dict[str, Any] = (
-    {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    if sys.platform == "win32"
-    else {"start_new_session": True}
-)

@@ -13,7 +13,7 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Qt, QTimer, Signal as QtSignal
 
 from napari_sam3.errors import MissingPromptError, Sam3Error
-from napari_sam3.labels.objects import TableChange
+from napari_sam3.labels.object_info import TableChange
 from napari_sam3.plugin.controllers.resting_cursor import RestingCursor
 from napari_sam3.plugin.controllers.screen_decoding import frames_to_come
 from napari_sam3.plugin.controllers.session_controller import SessionController, Setup

@@ -60,6 +60,17 @@ class SharedViewer:
             _process_events()
         return viewer
 
+    def take_back(self, viewer: Any) -> None:
+        """End what a test does with a viewer; the next one that it asks for may be the same.
+        To the plugin it is as if the window was closed, which takes longer than most tests.
+        """
+        if viewer is self.viewer:
+            _put_back(viewer, self._seen_new, self._model_new)
+            self._is_lent = False
+        else:
+            self._others.remove(viewer)
+            _close_viewer(viewer)
+
     def clean(self) -> None:
         """Make the viewer as new, for the next test.
 
@@ -80,6 +91,7 @@ class SharedViewer:
         if left:
             self.close(is_checked=False)
             raise AssertionError("left in the viewer:\n" + "\n".join(left))
+        gc.freeze()  # what has stayed, modules mostly, need not be looked at after each test
 
     def close(self, *, is_checked: bool = True) -> None:
         """Close the viewer; a new one is made when one is asked for again.
@@ -182,6 +194,7 @@ def _enter_test_application() -> ExitStack:
     from napari._qt.threads.status_checker import StatusChecker  # noqa: TID251
     from napari._vispy import canvas  # noqa: TID251
     from napari.plugins import _initialize_plugins  # noqa: TID251
+    from napari.settings import NapariSettings  # noqa: TID251
     from qtpy.QtWidgets import QWidget  # noqa: TID251
 
     def make_console(_viewer: Any) -> QWidget:
@@ -201,6 +214,8 @@ def _enter_test_application() -> ExitStack:
     )
     patches.enter_context(patch.object(StatusChecker, "start", lambda *_: None))
     patches.enter_context(patch.object(QtViewer, "_get_console", make_console))
+    # each reset would write a file, and a person's own settings are none of ours
+    patches.enter_context(patch.object(NapariSettings, "save", lambda *_, **__: None))
     # napari collects garbage with every layer that goes; here that is done once, after each test
     patches.enter_context(patch.object(canvas, "gc", Mock(), create=True))
     return patches

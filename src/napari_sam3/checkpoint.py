@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from napari_sam3.errors import CheckpointError
 
-MOST_BYTES = 2**29
+MOST_BYTES = 2**28
 """Size of a checkpoint; a larger one is neither made nor read."""
 
-_MOST_HEAD = 2**25
+_MOST_HEAD = 2**23
 _MOST_ARRAYS = 200_000
 _MOST_AXES = 8
 _MAGIC = b"sam3 checkpoint 1\n"

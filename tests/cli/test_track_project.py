@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from napari_sam3.cli import main
-from napari_sam3.labels.objects import ObjectInfo
+from napari_sam3.labels.object_info import ObjectInfo
 from napari_sam3.models.fake import FakeTracker
 from napari_sam3.projects import Project
 from napari_sam3.session.saved_prompts import PromptList, SavedPrompt

@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 
 from napari_sam3.errors import LineageError, LockedObjectError
-from napari_sam3.labels.objects import Division, ObjectInfo, ObjectTable, TableChange
+from napari_sam3.labels.object_info import ObjectInfo, TableChange
+from napari_sam3.labels.objects import Division, ObjectTable
 
 
 @pytest.fixture

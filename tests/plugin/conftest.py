@@ -48,6 +48,11 @@ class Gate:
         self._is_open = True
         self.let(1000)
 
+    def shut(self) -> None:
+        """Hold the model again; no step is under way."""
+        self._is_open, self.n_waiting = False, 0
+        self._free = threading.Semaphore(0)
+
     def pass_through(self) -> None:
         if not self._is_open:
             self.n_waiting += 1
@@ -97,7 +102,7 @@ def open_dock(open_viewer, qtbot, monkeypatch, weights_home):
         dock = SegmentAndTrackWidget(viewer)
         viewer.window.add_dock_widget(dock, name=f"Segment and track {len(docks)}")
         docks.append(dock)
-        qtbot.waitUntil(lambda: not dock.models.survey.is_running)
+        qtbot.waitUntil(lambda: not (dock.models.survey.is_running or dock.is_getting_ready))
         return dock
 
     yield open_dock
@@ -106,6 +111,17 @@ def open_dock(open_viewer, qtbot, monkeypatch, weights_home):
         with suppress(RuntimeError):  # gone with its viewer
             dock.deleteLater()
     docks.clear()
+
+
+@pytest.fixture
+def close(module_viewer):
+    """A function that ends the work in a dock's window; the next one is as new."""
+
+    def close(dock: SegmentAndTrackWidget) -> None:
+        dock.shut_down()
+        module_viewer.take_back(dock.viewer)
+
+    return close
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
-"""Every change that a person makes, undone and redone; layers without a window."""
+"""Every change that a person makes to objects and results, undone and redone; no window."""
 
 import numpy as np
 import pytest
-from napari.layers import Image, Labels, Points, Shapes
+from napari.layers import Labels
 
 from napari_sam3.errors import LayerError, LineageError, RequestError, StoreReadOnlyError
 from napari_sam3.labels.label_stack import LabelStack
@@ -14,238 +14,20 @@ from napari_sam3.plugin.controllers.commands import (
     ChangeFrames,
     EditTable,
     LockFrame,
-    MergeObjects,
     MovePrompt,
-    RemoveObject,
+    Relabel,
     RemovePrompts,
 )
 from napari_sam3.plugin.controllers.object_controller import ObjectController
+from napari_sam3.plugin.controllers.relabeling import plan_merge
 from napari_sam3.plugin.layers.features_table import table_of
-from napari_sam3.plugin.layers.prompt_items import read_items
-from napari_sam3.plugin.layers.prompt_layers import make_prompt_layers
-from napari_sam3.plugin.layers.stack_axes import StackAxes
-from napari_sam3.plugin.model.command_history import CommandHistory
+from napari_sam3.plugin.layers.prompt_items import find_items
+from tests.plugin.command_scene import SHAPE, check_both_ways, history, prompts, square, state_of
 
-SHAPE = (6, 20, 30)
+__all__ = ["history", "prompts"]
+
 FOUND = ObjectNote(0.9, "propagated")
 UNSURE = ObjectNote(0.3, "propagated")
-
-
-@pytest.fixture
-def history():
-    return CommandHistory()
-
-
-@pytest.fixture
-def prompts():
-    """A Points and a Shapes layer with three items each, of objects 1, 2 and 1."""
-    image = Image(np.zeros(SHAPE, np.uint8), name="film")
-    points, shapes = make_prompt_layers(image, StackAxes(time=0))
-    for n, obj_id in enumerate((1, 2, 1)):
-        for layer in (points, shapes):
-            layer.feature_defaults = {"object": obj_id, "label": "include" if n else "exclude"}
-        points.add([n, 5 + n, 6])
-        kind = ("rectangle", "polygon", "ellipse")[n]
-        shapes.add(square(n), shape_type=kind, edge_width=n + 1)
-    for layer in (points, shapes):
-        layer.feature_defaults = {"object": 3, "label": "include"}
-        layer.selected_data = set()
-    points.size = [3, 4, 5]
-    points.symbol = ["diamond", "x", "star"]
-    return points, shapes
-
-
-@pytest.fixture(params=["points", "shapes"])
-def layer(request, prompts):
-    return prompts[request.param == "shapes"]
-
-
-def square(n, size=4):
-    return np.array([[n, 2, 2], [n, 2, 2 + size], [n, 2 + size, 2 + size], [n, 2 + size, 2.0]])
-
-
-def new_item(layer, n=4):
-    return np.array([n, 9, 9.0]) if isinstance(layer, Points) else square(n, 5)
-
-
-def state_of(layer):
-    """All that there is to see and read of a prompt layer."""
-    items = read_items(layer)
-    return {
-        "data": [item.tolist() for item in items.data],
-        "features": layer.features.to_dict("list"),
-        "types": layer.features.dtypes.to_dict(),
-        "defaults": layer.feature_defaults.to_dict("list"),
-        "look": {name: np.array(values).tolist() for name, values in items.look.items()},
-        "selected": set(layer.selected_data),
-    }
-
-
-def check_both_ways(history, command, look):
-    """Do, undo and redo something twice; `look` gives all that it may change."""
-    before = look()
-    assert history.do(command)
-    after = look()
-    assert after != before
-    for _ in range(2):
-        history.undo()
-        assert look() == before
-        history.redo()
-        assert look() == after
-    return after
-
-
-# -------------------------------------------------------------------------- prompts
-
-
-def test_prompts_are_added(history, layer):
-    items = [new_item(layer, 3), new_item(layer, 4)]
-    said = {"object": 2, "label": "exclude"}
-    after = check_both_ways(history, AddPrompts(layer, items, said), lambda: state_of(layer))
-    assert after["features"]["object"] == [1, 2, 1, 2, 2]
-    assert after["features"]["label"][3:] == ["exclude", "exclude"]
-    assert after["defaults"] == {"object": [3], "label": ["include"]}
-    assert after["data"][4] == items[1].tolist()
-    assert after["selected"] == set()
-    assert history.undo_label == "add 2 prompts"
-    faces = layer.face_color
-    np.testing.assert_array_equal(faces[3], faces[0])  # both exclude
-
-
-def test_the_first_prompt_of_a_layer(history):
-    image = Image(np.zeros(SHAPE, np.uint8))
-    for layer in make_prompt_layers(image, StackAxes(time=0)):
-        history.do(AddPrompts(layer, [new_item(layer)], {"object": 7}))
-        history.undo()
-        assert len(layer.data) == 0
-        history.redo()
-        assert state_of(layer)["features"]["object"] == [7]
-        assert state_of(layer)["features"]["label"] == ["include"]
-
-
-def test_prompts_are_removed_and_come_back_at_their_places(history, layer):
-    command = RemovePrompts(layer, [2, 0])
-    after = check_both_ways(history, command, lambda: state_of(layer))
-    assert after["features"]["object"] == [2]
-    assert after["defaults"] == {"object": [3], "label": ["include"]}
-    assert history.undo_label == "remove 2 prompts"
-    history.undo()
-    np.testing.assert_allclose(layer.face_color[0][:3], [0.9, 0.62, 0], atol=1e-6)  # exclude
-
-
-def test_all_prompts_are_removed(history, layer):
-    after = check_both_ways(history, RemovePrompts(layer, range(3)), lambda: state_of(layer))
-    assert after["data"] == []
-
-
-def test_a_prompt_is_moved(history, layer):
-    command = MovePrompt(layer, {1: new_item(layer)}, {"object": {1: 5, 2: 5}})
-    before = state_of(layer)
-    after = check_both_ways(history, command, lambda: state_of(layer))
-    assert after["data"] == [before["data"][0], new_item(layer).tolist(), before["data"][2]]
-    assert after["features"]["object"] == [1, 5, 5]
-    assert after["look"].get("shape_type") == before["look"].get("shape_type")
-    assert not history.do(MovePrompt(layer, {1: new_item(layer)}))  # it is there already
-
-
-def test_colours_that_a_person_chose_come_back(history):
-    for layer in (
-        Points([[0, 1, 1], [0, 2, 2]], face_color=["red", "blue"]),
-        Shapes([square(0), square(1)], face_color=["red", "blue"], edge_color=["lime", "red"]),
-    ):
-        check_both_ways(history, RemovePrompts(layer, [0]), lambda layer=layer: state_of(layer))
-        history.undo()
-        np.testing.assert_array_equal(layer.face_color, [[1, 0, 0, 1], [0, 0, 1, 1]])
-
-
-def test_what_was_drawn_by_hand_is_recorded(history, layer):
-    before = state_of(layer)
-    layer.add(new_item(layer))
-    history.record(AddPrompts.drawn(layer, [3]))
-    drawn = {**state_of(layer), "selected": set()}
-    history.undo()
-    assert state_of(layer) == before
-    history.redo()
-    assert state_of(layer) == drawn
-
-    items = read_items(layer, [1])
-    layer.selected_data = {1}
-    layer.remove_selected()
-    layer.feature_defaults = {"object": 3, "label": "include"}
-    removed = state_of(layer)
-    history.record(RemovePrompts(layer, [1], items))
-    history.undo()
-    assert state_of(layer) == drawn
-    history.redo()
-    assert state_of(layer) == removed
-
-    history.record(MovePrompt(layer, {0: square(5)[0] if isinstance(layer, Points) else square(5)}))
-    history.undo()
-    assert state_of(layer)["data"][0][0] in (5, [5, 2, 2])
-    history.redo()
-    assert state_of(layer) == removed
-
-
-def test_what_others_said_since_of_the_same_items_stays(history, layer):
-    """As it is when items that name no object get an id of their own."""
-    history.do(AddPrompts(layer, [new_item(layer, 3)], {"object": 0}))
-    history.do(AddPrompts(layer, [new_item(layer, 4)], {"object": 0}))
-    layer.features = layer.features.assign(object=[1, 2, 1, 8, 9], score=0.5)
-    history.undo()
-    assert layer.features["object"].tolist() == [1, 2, 1, 8]
-    history.redo()
-    assert layer.features["object"].tolist() == [1, 2, 1, 8, 9]
-    assert layer.features["score"].tolist() == [0.5] * 5
-
-
-def test_items_from_before_a_feature_was_there_come_back(history, layer):
-    history.do(RemovePrompts(layer, [1]))
-    layer.features = layer.features.assign(kind=["a", "a"])
-    layer.feature_defaults = {"object": 3, "label": "include", "kind": "b"}
-    history.undo()
-    assert layer.features["kind"].tolist() == ["a", "b", "a"]
-    assert layer.features["object"].tolist() == [1, 2, 1]
-
-
-def test_nothing_is_out_of_range_when_prompts_are_gone(history, layer):
-    history.do(AddPrompts(layer, [new_item(layer)]))
-    layer.selected_data = {0, 1, 2, 3}
-    layer.remove_selected()
-    with pytest.raises(RequestError, match=r"can't be undone: the prompts in 'film .*' are others"):
-        history.undo()
-    assert len(layer.data) == 0
-    assert history.can_undo
-    assert not history.can_redo
-
-
-def test_prompts_that_do_not_fit_change_nothing(history, layer):
-    before = state_of(layer)
-    for command in (
-        AddPrompts(layer, [new_item(layer)[..., 1:]]),
-        AddPrompts(layer, [new_item(layer)], {"mood": "good"}),
-        MovePrompt(layer, {3: new_item(layer)}),
-        MovePrompt(layer, features={"mood": {0: "good"}}),
-        RemovePrompts(layer, [3]),
-    ):
-        with pytest.raises(LayerError):
-            history.do(command)
-        assert state_of(layer) == before
-    assert not history.can_undo
-    assert not history.do(RemovePrompts(layer, []))
-    assert not history.do(AddPrompts(layer, []))
-
-
-def test_others_hear_of_prompts_once_they_are_there(history, layer):
-    heard = []
-    history.do(RemovePrompts(layer, [0]))
-    layer.events.data.connect(lambda event: heard.append((str(event.action), len(layer.data))))
-    layer.events.features.connect(lambda _: heard.append(layer.features["object"].tolist()))
-    history.undo()
-    assert heard[-1] == ("added", 3)
-    assert all(one in (("added", 3), [1, 2, 1]) for one in heard)
-
-
-# ---------------------------------------------------------------- what is known of objects
 
 
 @pytest.fixture
@@ -391,7 +173,7 @@ def test_what_is_open_elsewhere_is_not_changed(history):
     layer = Labels(planes)
     history.do(rename(layer, 1, "Bob"))
     planes.is_read_only = True
-    for command in (rename(layer, 1, "Ann"), RemoveObject(layer, 1)):
+    for command in (rename(layer, 1, "Ann"), divide(layer, 1, [2, 3], 1)):
         with pytest.raises(StoreReadOnlyError, match="open elsewhere"):
             history.do(command)
     with pytest.raises(RequestError, match=r"can't be undone.*open elsewhere"):
@@ -479,9 +261,9 @@ def test_what_fails_half_way_has_changed_nothing(history, results, planes):
 def test_what_is_being_painted_is_drawn_over_by_nobody(history, results, planes):
     planes[2, 0, 0] = 1
     with pytest.raises(LayerError, match=r"frame 2 .* painted in"):
-        history.do(MergeObjects(results, 2, 1))
+        history.do(merge(results, 2, 1))
     planes.take_edits([1])
-    assert history.do(MergeObjects(results, 2, 1))
+    assert history.do(merge(results, 2, 1))
 
 
 def test_frames_are_locked(history, results, planes):
@@ -494,9 +276,9 @@ def test_frames_are_locked(history, results, planes):
 
 def test_plain_labels_have_no_frames_to_draw(history):
     layer = Labels(np.ones(SHAPE, np.uint16))
-    for make in (lambda: LockFrame(layer, 0).do(), lambda: RemoveObject(layer, 1)):
+    for command in (LockFrame(layer, 0), draw(layer, {0: (frame_of(1), {})})):
         with pytest.raises(LayerError, match="plain array"):
-            make()
+            command.do()
     assert history.do(rename(layer, 1, "Bob"))
 
 
@@ -509,27 +291,11 @@ def everything(results, prompts):
     return lambda: (rows_of(results), frames_of(results), [state_of(layer) for layer in prompts])
 
 
-def test_an_object_is_removed_and_comes_back_whole(history, results, prompts, everything):
-    table = table_of(results)
-    table.mark_division(2, [4, 5], 4)
-    table.mark_division(6, [1, 2], 1)
-    command = RemoveObject(results, 2, prompts)
-    check_both_ways(history, command, everything)
-    planes = results.data
-    for n in (0, 1, 2, 4):
-        np.testing.assert_array_equal(planes[n], np.where(frame_of(n) == 1, 1, 0))
-        assert planes.notes(n) == {1: FOUND}
-    assert (planes[3] == 2).any()  # locked: right as it is
-    assert planes.notes(3) == {1: FOUND, 2: UNSURE, 3: PAINTED}
-    assert [layer.features["object"].tolist() for layer in prompts] == [[1, 1], [1, 1]]
-    assert table.names == {1: "Ann"}
-    assert table.divisions == (Division(6, (1,), 1),)
-    assert history.undo_label == "remove object 2"
-
-
-def test_an_object_that_nobody_knows_is_removed_in_vain(history, results, prompts):
-    assert not history.do(RemoveObject(results, 9, prompts))
-    assert not history.can_undo
+def merge(layer, obj_id, into, prompt_layers=()):
+    """What makes one object of two, their prompts as well."""
+    plan = plan_merge(layer.data, table_of(layer), None, [obj_id], into)
+    renamed = [(one, dict.fromkeys(find_items(one, obj_id), into)) for one in prompt_layers]
+    return Relabel(layer, plan, renamed)
 
 
 def test_objects_are_merged_and_parted_again(history, results, prompts, everything):
@@ -537,7 +303,7 @@ def test_objects_are_merged_and_parted_again(history, results, prompts, everythi
     table.rename(1, "")
     table.mark_division(2, [4, 5], 5)
     table.mark_division(6, [2, 7], 1)
-    check_both_ways(history, MergeObjects(results, 2, 1, prompts), everything)
+    check_both_ways(history, merge(results, 2, 1, prompts), everything)
     planes = results.data
     for n in range(5):
         np.testing.assert_array_equal(planes[n] == 1, frame_of(n) > 0)
@@ -561,7 +327,7 @@ def test_notes_of_merged_objects_say_where_the_area_came_from(history):
     planes.draw(2, one, {1: UNSURE})
     planes.draw(3, one, {1: UNSURE, 2: PAINTED})
     planes.draw(4, both)
-    history.do(MergeObjects(Labels(planes), 2, 1))
+    history.do(merge(Labels(planes), 2, 1))
     notes = [planes.notes(n) for n in range(5)]
     assert notes == [{1: FOUND}, {1: PAINTED}, {1: UNSURE}, {1: UNSURE}, {}]
     history.undo()
@@ -584,17 +350,17 @@ def test_objects_whose_lives_do_not_go_together_stay_two(
         table_of(results).mark_division(*division)
     before = everything()
     with pytest.raises(LineageError, match=message):
-        history.do(MergeObjects(results, 2, 1, prompts))
+        history.do(merge(results, 2, 1, prompts))
     assert everything() == before
     assert not history.can_undo
 
 
 def test_an_object_is_not_merged_with_itself(results):
     with pytest.raises(LineageError, match="with itself"):
-        MergeObjects(results, 2, 2)
+        merge(results, 2, 2)
 
 
-def test_a_removal_that_fails_half_way_changes_nothing(
+def test_a_merge_that_fails_half_way_changes_nothing(
     history, results, prompts, everything, monkeypatch
 ):
     before, planes = everything(), results.data
@@ -607,10 +373,10 @@ def test_a_removal_that_fails_half_way_changes_nothing(
 
     monkeypatch.setattr(LabelStack, "draw", draw_until_full)
     with pytest.raises(OSError, match="disk is full"):
-        history.do(RemoveObject(results, 2, prompts))
+        history.do(merge(results, 2, 1, prompts))
     assert everything() == before
     monkeypatch.undo()
-    history.do(RemoveObject(results, 2, prompts))
+    history.do(merge(results, 2, 1, prompts))
     after = everything()
     monkeypatch.setattr(LabelStack, "restore", draw_until_full)
     with pytest.raises(RequestError, match="can't be undone: the disk is full"):
@@ -627,10 +393,9 @@ def test_what_was_undone_is_in_the_file_so(history, tmp_path):
         for n in range(3):
             store.draw(n, frame_of(n), {1: FOUND, 2: UNSURE}, run=1)
         layer = Labels(store)
-        history.do(RemoveObject(layer, 2))
-        history.do(MergeObjects(layer, 1, 2))
+        history.do(merge(layer, 1, 2))
         history.do(LockFrame(layer, 1))
-        for _ in range(3):
+        for _ in range(2):
             history.undo()
     with LabelStore.open(tmp_path / "labels", read_only=True) as store:
         assert store.problems == ()
@@ -650,8 +415,8 @@ def test_a_whole_story_is_undone_step_by_step(history, results, prompts, everyth
         lambda: rename(results, 2, "Bob"),
         lambda: divide(results, 2, [4, 5], 4),
         lambda: LockFrame(results, 2),
-        lambda: RemoveObject(results, 1, prompts),
-        lambda: MergeObjects(results, 3, 2, prompts),
+        lambda: EditTable(results, "forget", lambda table: table.remove(1)),
+        lambda: merge(results, 3, 2, prompts),
         lambda: RemovePrompts(points, [0]),
     ]
     states = [everything()]

@@ -150,7 +150,7 @@ def test_what_the_session_does_not_know_stays(tracked, work):
     """Another model has begun anew: it knows the prompts, not what was tracked."""
     before = np.asarray(labels_of(tracked).data)
     paint(tracked, 3, np.ones((1, 1), bool), 77)
-    tracked.tracking.close_session()
+    tracked.tracking.sessions.close()
     paint(tracked, 8, SQUARE, 1)
     from_here(tracked, work, 8)
     after = np.asarray(labels_of(tracked).data)

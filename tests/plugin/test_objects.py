@@ -15,7 +15,6 @@ from napari_sam3.imports.label_file import LabelFile
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.lineage import Division
 from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.plugin.controllers.commands import MergeObjects
 from napari_sam3.plugin.controllers.object_controller import ObjectController
 from napari_sam3.plugin.controllers.tracks_layer import CentroidTracks
 from napari_sam3.plugin.layers.features_table import table_of
@@ -374,20 +373,6 @@ def test_what_others_change_in_a_table_is_shown():
     assert table_of(layer).names == {2: "Eve"}
     assert layer.features["name"].dropna().tolist() == ["Eve"]
     assert heard == [layer, layer]
-
-
-def test_objects_are_merged_by_the_controller():
-    planes = LabelStack(SHAPE)
-    planes.draw(0, np.pad([[1, 2], [1, 2]], ((0, SHAPE[1] - 2), (0, SHAPE[2] - 2))))
-    layer = Labels(planes)
-    controller = ObjectController()
-    controller.rename(layer, 2, "Eve")
-    controller.history(layer).do(MergeObjects(layer, 2, 1))
-    assert (planes[0] == 1).sum() == 4
-    assert row_of(layer, 1)["name"] == "Eve"
-    controller.history(layer).undo()
-    assert (planes[0] == 2).sum() == 2
-    assert row_of(layer, 2)["name"] == "Eve"
 
 
 def test_a_layer_is_not_held_by_its_table():

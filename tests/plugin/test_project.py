@@ -63,11 +63,6 @@ def open_again(open_dock, qtbot):
     return open_again
 
 
-def close(dock):
-    dock.shut_down()
-    dock.viewer.close()
-
-
 def results(dock):
     return dock.tracking.results
 
@@ -76,7 +71,7 @@ def is_disc(plane, frame_index, obj_id=1, y=20, x=30):
     return np.array_equal(plane == obj_id, disc(frame_index, y, x, SIZE))
 
 
-def test_first_results_on_a_file_make_a_project(begin, work, own_projects, qtbot):
+def test_first_results_on_a_file_make_a_project(begin, work, own_projects, qtbot, close):
     dock = begin()
     assert list_projects(own_projects) == []
     work(dock, dock.propagate)
@@ -145,7 +140,7 @@ def test_an_array_and_a_person_who_wants_none_make_no_project(
     assert other.project_panel.group.text() == "Project: results are not kept"
 
 
-def test_a_project_comes_back_as_it_was(begin, open_again, work, own_projects, qtbot):
+def test_a_project_comes_back_as_it_was(begin, open_again, work, own_projects, qtbot, close):
     dock = begin()
     points, boxes = dock.prompt_panel.points.value, dock.prompt_panel.boxes.value
     dock.prompt_panel.object.value = 2
@@ -203,7 +198,7 @@ def test_a_project_comes_back_as_it_was(begin, open_again, work, own_projects, q
 
 @pytest.mark.parametrize("is_shown", [False, True])
 def test_a_video_that_was_given_a_scale_lies_under_its_layers_again(
-    begin, open_dock, open_again, clip, work, own_projects, qtbot, is_shown
+    begin, open_dock, open_again, clip, work, own_projects, qtbot, is_shown, close
 ):
     dock = begin()
     work(dock, dock.propagate)
@@ -225,7 +220,7 @@ def test_a_video_that_was_given_a_scale_lies_under_its_layers_again(
         np.testing.assert_allclose(map_points(layer, film, [[1, 22, 33]]), [[1, 22, 33]], atol=1e-9)
 
 
-def test_what_was_painted_and_wiped_is_a_prompt_again(begin, open_again, work, own_projects):
+def test_what_was_painted_and_wiped_is_a_prompt_again(begin, open_again, work, own_projects, close):
     dock = begin()
     work(dock, dock.propagate)
     planes = results(dock).planes
@@ -251,7 +246,7 @@ def paint_a_mask(dock):
     dock.viewer.dims.set_current_step(0, 2)
 
 
-def test_masks_in_a_layer_of_their_own_come_back(begin, open_again, work, own_projects):
+def test_masks_in_a_layer_of_their_own_come_back(begin, open_again, work, own_projects, close):
     dock = begin()
     paint_a_mask(dock)
     work(dock, dock.propagate)
@@ -267,7 +262,7 @@ def test_masks_in_a_layer_of_their_own_come_back(begin, open_again, work, own_pr
 
 
 def test_a_run_that_was_stopped_goes_on_where_it_was(
-    begin, open_again, work, own_projects, qtbot, gate, monkeypatch
+    begin, open_again, work, own_projects, qtbot, gate, monkeypatch, close
 ):
     dock = begin()
     dock.propagate()
@@ -313,7 +308,9 @@ def test_a_checkpoint_that_can_not_be_used_is_told(
         assert is_disc(results(again).planes[t], t)
 
 
-def test_earlier_work_is_offered_and_left_alone(begin, open_dock, clip, work, own_projects, qtbot):
+def test_earlier_work_is_offered_and_left_alone(
+    begin, open_dock, clip, work, own_projects, qtbot, close
+):
     dock = begin()
     work(dock, dock.segment_frame)
     close(dock)
@@ -336,7 +333,9 @@ def test_earlier_work_is_offered_and_left_alone(begin, open_dock, clip, work, ow
     assert len(third.viewer.layers) == 4
 
 
-def test_a_second_window_looks_on(begin, open_dock, open_viewer, work, own_projects, qtbot, notes):
+def test_a_second_window_looks_on(
+    begin, open_dock, open_viewer, work, own_projects, qtbot, notes, close
+):
     dock = begin()
     work(dock, dock.propagate)
     qtbot.waitUntil(lambda: dock.state.project.saved_at != "")
@@ -352,7 +351,7 @@ def test_a_second_window_looks_on(begin, open_dock, open_viewer, work, own_proje
     other.propagate()
     assert any("can be looked at, but not changed" in text for _, text in notes)
     with pytest.raises(ProjectReadOnlyError):
-        other.tracking.check_writable()
+        other.tracking.chosen.check_writable()
     n_layers = len(other.viewer.layers)
     other.viewer.dims.set_current_step(0, 5)
     dock.prompt_panel.object.value = 2
@@ -457,7 +456,7 @@ def kept_in(folder):
         }
 
 
-def test_a_reset_and_its_undo_are_kept(begin, open_again, work, own_projects):
+def test_a_reset_and_its_undo_are_kept(begin, open_again, work, own_projects, close):
     dock = begin()
     work(dock, dock.propagate)
     dock.tracking.objects.rename(results(dock).layer, 1, "Ann")
@@ -478,7 +477,7 @@ def test_a_reset_and_its_undo_are_kept(begin, open_again, work, own_projects):
     assert list_projects(own_projects) == [folder]
 
 
-def test_the_project_follows_undo_and_redo(begin, work, own_projects):
+def test_the_project_follows_undo_and_redo(begin, work, own_projects, close):
     dock = begin()
     work(dock, dock.segment_frame)
     work(dock, dock.propagate)
@@ -497,7 +496,7 @@ def test_the_project_follows_undo_and_redo(begin, work, own_projects):
 
 
 def test_an_object_is_removed_from_work_that_was_opened_again(
-    begin, open_again, work, own_projects
+    begin, open_again, work, own_projects, close
 ):
     dock = begin()
     work(dock, dock.propagate)

@@ -68,12 +68,7 @@ def prompt(dock):
     points.add([[0] * (points.ndim - 2) + [20, 30]])
 
 
-def close(dock):
-    dock.shut_down()
-    dock.viewer.close()
-
-
-def test_a_tiff_that_napari_read_has_a_project(open_layer, work, tif, own_projects):
+def test_a_tiff_that_napari_read_has_a_project(open_layer, work, tif, own_projects, close):
     dock = open_layer(tif)
     assert "make a project" in dock.project_panel.status.text()
     prompt(dock)
@@ -86,7 +81,9 @@ def test_a_tiff_that_napari_read_has_a_project(open_layer, work, tif, own_projec
         assert np.array_equal(project.labels[3] == 1, disc(3, 20, 30, SIZE))
 
 
-def test_its_project_is_offered_and_goes_on_with_the_same_layer(open_layer, work, tif, qtbot):
+def test_its_project_is_offered_and_goes_on_with_the_same_layer(
+    open_layer, work, tif, qtbot, close
+):
     dock = open_layer(tif)
     prompt(dock)
     work(dock, dock.propagate)
@@ -100,7 +97,7 @@ def test_its_project_is_offered_and_goes_on_with_the_same_layer(open_layer, work
     assert np.array_equal(dock.tracking.results.planes[3] == 1, disc(3, 20, 30, SIZE))
 
 
-def test_more_axes_than_a_video_has_are_kept_as_well(open_layer, work, many_axes, qtbot):
+def test_more_axes_than_a_video_has_are_kept_as_well(open_layer, work, many_axes, qtbot, close):
     dock = open_layer(many_axes)
     assert not source(dock).is_readable
     prompt(dock)

@@ -8,6 +8,7 @@ import threading
 import numpy as np
 import pytest
 import tifffile
+from qtpy.QtCore import QTimer
 
 from napari_sam3.cli import display, main
 from napari_sam3.errors import ProjectError
@@ -21,7 +22,7 @@ from napari_sam3.values import FrameResult, ObjectMask
 from tests.projects.conftest import full_disk
 
 from .conftest import disc
-from .test_project import N_FRAMES, SIZE, clip, close, open_again, own_projects, results
+from .test_project import N_FRAMES, SIZE, clip, open_again, own_projects, results
 
 __all__ = ["clip", "full_disk", "open_again", "own_projects"]
 
@@ -61,7 +62,9 @@ def test_a_project_is_read_without_a_window(project_folder):
         assert not project.is_read_only
 
 
-def test_a_lost_video_is_said_and_pointed_to(project_folder, open_again, tmp_path, qtbot, work):
+def test_a_lost_video_is_said_and_pointed_to(
+    project_folder, open_again, tmp_path, qtbot, work, close
+):
     elsewhere = tmp_path / "elsewhere.mp4"
     shutil.move(tmp_path / "videos" / "film.mp4", elsewhere)
     dock = open_again(project_folder)
@@ -119,6 +122,31 @@ def test_frames_are_decoded_and_masks_drawn_where_the_window_does_not_wait(
     assert threading.main_thread() not in asked
 
 
+@pytest.mark.parametrize("what", ["the window is closed", "a layer is deleted"])
+def test_while_a_project_is_being_shown(project_folder, open_dock, qtbot, what):
+    dock = open_dock()
+    layers, done = dock.viewer.layers, []
+
+    def act():
+        if what == "a layer is deleted":
+            del layers[0]
+        else:
+            dock.shut_down()
+        done.append(what)
+
+    def when_the_first_layer_is_there(_event):
+        layers.events.inserted.disconnect(when_the_first_layer_is_there)
+        QTimer.singleShot(0, act)  # before the next one comes
+
+    layers.events.inserted.connect(when_the_first_layer_is_there)
+    dock.project_opener.open(project_folder)
+    qtbot.waitUntil(lambda: bool(done) and not dock.projects.is_busy)
+    assert len(layers) == 0
+    assert dock.projects.project is None
+    with Project.open(project_folder) as project:
+        assert not project.is_read_only, "nobody holds it any more"
+
+
 def test_a_damaged_project_opens_as_far_as_it_can(project_folder, open_again, notes):
     (project_folder / "project.json").write_text("{")
     (project_folder / "project.json.bak").unlink()
@@ -133,7 +161,9 @@ def test_a_damaged_project_opens_as_far_as_it_can(project_folder, open_again, no
     assert "• project.json is damaged" in dock.project_panel.status.text()
 
 
-def test_a_project_is_moved_and_the_work_goes_on(project_folder, open_again, tmp_path, qtbot, work):
+def test_a_project_is_moved_and_the_work_goes_on(
+    project_folder, open_again, tmp_path, qtbot, work, close
+):
     dock = open_again(project_folder)
     target = tmp_path / "archive" / "of 2026" / "mine.sam3"
     dock.project_opener.move_to(project_folder)  # there it is
@@ -161,7 +191,7 @@ def test_a_project_is_moved_and_the_work_goes_on(project_folder, open_again, tmp
 
 
 def test_a_project_on_a_full_disk_is_saved_elsewhere(
-    project_folder, open_again, tmp_path, qtbot, full_disk, notes
+    project_folder, open_again, tmp_path, qtbot, full_disk, notes, close
 ):
     dock = open_again(project_folder)
     make_room = full_disk(tmp_path)
@@ -193,7 +223,7 @@ def test_a_project_on_a_full_disk_is_saved_elsewhere(
 
 
 def test_a_project_that_can_not_be_closed_is_closed_when_there_is_room(
-    project_folder, open_again, qtbot, full_disk, notes, monkeypatch
+    project_folder, open_again, qtbot, full_disk, notes, monkeypatch, close
 ):
     monkeypatch.setattr("napari_sam3.plugin.controllers.autosave.RETRY_MS", 50)
     dock = open_again(project_folder)

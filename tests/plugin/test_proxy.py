@@ -4,9 +4,16 @@ import threading
 
 import numpy as np
 import pytest
+from napari._qt.dialogs.qt_notification import NapariQtNotification
 from napari.utils._proxies import PublicOnlyProxy
+from napari.utils.notifications import notification_manager
+from qtpy.QtWidgets import QLabel, QPushButton
 
-from napari_sam3.plugin.controllers.proxy_controller import ProxyMaking, make_scrubbing_fast
+from napari_sam3.plugin.controllers.proxy_controller import (
+    ProxyMaking,
+    make_scrubbing_fast,
+    offer_proxy,
+)
 from napari_sam3.plugin.io.video_reader import read_layers
 from napari_sam3.plugin.layers.stack_axes import guess_axes, layer_video
 from napari_sam3.video import proxy
@@ -121,3 +128,23 @@ def test_a_session_goes_on_when_the_proxy_is_shown(open_viewer, open_dock, work,
     assert isinstance(layer.data, ProxyVideo)
     work(dock, dock.propagate)
     assert dock.tracking.session is controller
+
+
+def test_the_offer_is_one_line_and_a_button(open_viewer, clip):
+    viewer = open_viewer(show=True)
+    layer, canvas = add(viewer, clip), viewer.window._qt_viewer.canvas.native
+    shown = []
+
+    def show(note):  # as napari does, but for fading in
+        shown.append(NapariQtNotification.from_notification(note, canvas))
+
+    notification_manager.notification_ready.connect(show)
+    try:
+        offer_proxy(viewer, layer)
+    finally:
+        notification_manager.notification_ready.disconnect(show)
+    (offer,) = shown
+    told = [label.text() for label in offer.findChildren(QLabel)]
+    assert [text for text in told if text] == ["'clip' is slow to jump in"]
+    assert "Make scrubbing fast" in [b.text() for b in offer.findChildren(QPushButton)]
+    offer.close()

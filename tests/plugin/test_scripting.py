@@ -57,6 +57,21 @@ def test_prompt_and_propagate(session, viewer):
     np.testing.assert_array_equal(session.result(9).objects[1].mask, disc(9, 30, 40))
 
 
+def test_the_places_worth_a_look_are_listed(session):
+    assert session.review() == ()
+    session.add_prompt(0, points=[[40.5, 30.5]])
+    session.propagate()
+    assert session.review() == ()
+    wrong = session.array[9]
+    wrong[wrong == 1] = 0
+    wrong[:12, :12] = 1  # far from where it was and will be
+    session.array[9] = wrong
+    places = session.review()
+    assert {(place.obj_id, place.frame_index) for place in places} & {(1, 9), (1, 10)}
+    assert all(str(place) for place in places)
+    assert list(places) == sorted(places, key=lambda place: -place.value)
+
+
 def test_all_kinds_of_prompts_are_drawn_in_layers(session, viewer):
     mask = np.zeros(SHAPE[1:], bool)
     mask[50:60, 5:15] = True

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_sam3.labels.objects import ObjectInfo, ObjectTable
+from napari_sam3.labels.object_info import ObjectInfo
+from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.models.fake import FakeModel, FakeTracker
 from napari_sam3.projects import Project, ProjectState
 from napari_sam3.session.session import VideoSession

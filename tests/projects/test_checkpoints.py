@@ -171,6 +171,32 @@ def test_a_correction_between_stop_and_going_on_holds(tmp_path, often, steps):
     assert min(steps)[0] == 8
 
 
+def test_a_correction_while_it_ran_holds_when_it_goes_on(tmp_path, often, steps):
+    """The frames before it are stale and done again; those behind go on from a checkpoint."""
+    correction = (6, {"points": [[60, 30]], "obj_id": 1})
+    with told(*TWO) as session:
+        list(session.propagate("forward", 0, 10))
+        session.add_prompt(correction[0], **correction[1])
+        whole = as_masks(session.propagate("forward", 0))
+    folder = tmp_path / "a.sam3"
+    with Project.create(folder, None, SHAPE) as project, told(*TWO) as session:
+        kept = ProjectSession(project, session)
+        kept.save_prompts()
+        for result in kept.propagate("forward"):
+            kept.keep(result)
+            if result.frame_index == 9:
+                session.add_prompt(correction[0], **correction[1])
+                kept.save_prompts()
+            if result.frame_index == 14:
+                break
+    steps.clear()
+    rest, problems, nearly = go_on(folder)
+    assert list(rest) == [*range(6, 10), *range(15, T)]
+    assert rest == rest_of(whole, rest)
+    assert (problems, nearly) == ([], ())
+    assert min(source for source, _ in steps if source > 8) == 12
+
+
 def test_a_removed_object_makes_it_of_others(tmp_path, often, steps):
     stop_after(tmp_path / "a.sam3", told(*TWO), 15)
 

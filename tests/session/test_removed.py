@@ -82,3 +82,28 @@ def test_with_an_object_that_was_pointed_at_goes_what_was_found_in_its_place(is_
     session.remove_object(7)
     assert session.object_ids == ()
     assert all(not r.objects for r in session.propagate())
+
+
+class OtherModel(FakeModel):
+    """Finds the same things in another order, under another name."""
+
+    name = "other"
+
+    def start(self, frames):
+        class Tracker(FakeTracker):
+            def detect(self, frame_index, concept):
+                return list(super().detect(frame_index, concept))[::-1]
+
+        return Tracker(self, frames)
+
+
+def test_another_model_that_finds_it_under_another_id_does_not_bring_it_back():
+    places = {"dog": [(0.2, 0.5), (0.8, 0.5)]}
+    session = VideoSession(FILM, FakeModel(places=places))
+    left, right = session.add_prompt(0, text="dog").objects.values()
+    session.remove_object(1)
+    other = VideoSession(FILM, OtherModel(places=places))
+    assert restore_prompts(other, session.list_prompts()) == []
+    (shown,) = other.result(0).objects.values()
+    assert shown.overlap(right) == 1
+    assert shown.overlap(left) == 0

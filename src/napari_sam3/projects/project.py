@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import csv
 import io
 import logging
@@ -10,7 +9,7 @@ import os
 import shutil
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -21,13 +20,13 @@ import numpy as np
 from napari_sam3.errors import (
     ProjectError,
     ProjectReadOnlyError,
-    StoreError,
     UnsafeFileError,
 )
 from napari_sam3.labels.drawing import draw_result
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.label_store import LabelStore
 from napari_sam3.labels.objects import COLUMNS, ObjectTable
+from napari_sam3.projects import left_open
 from napari_sam3.projects.checkpoints import CheckpointFiles
 from napari_sam3.projects.folders import (
     LAYERS,
@@ -59,9 +58,6 @@ from napari_sam3.values import MAX_OBJECT_ID, Direction, FrameResult, label_dtyp
 from napari_sam3.video.base import Video
 
 logger = logging.getLogger(__name__)
-
-# projects that could not be closed, by folder: tried again when they are opened, and at the end
-_left_open: dict[Path, Project] = {}
 
 
 class Project:
@@ -184,9 +180,8 @@ class Project:
         if not is_project(place):
             what = "is no project" if place.exists() else "does not exist"
             raise ProjectError(f"{str(place)!r} {what}; name a folder that holds a {PROJECT}")
-        left = _left_open.get(place)
-        if left is not None and not read_only:
-            left.close()
+        if not read_only:
+            left_open.close(place)
         lock, why = None, None
         if read_only:
             why = "it was opened for reading only"
@@ -516,7 +511,7 @@ class Project:
                 self.labels.close()
             except OSError:
                 if self._lock_of_folder is not None:
-                    _left_open[self.folder] = self
+                    left_open.note(self.folder, self)
                 raise
             self._let_go()
 
@@ -530,8 +525,7 @@ class Project:
 
     def stay_open(self) -> None:
         """Be worked on after all, where it could not be closed: nobody closes it unasked then."""
-        if _left_open.get(self.folder) is self:
-            del _left_open[self.folder]
+        left_open.forget(self.folder, self)
 
     def carry_to(self, folder: str | os.PathLike[str]) -> None:
         """Copy all to another folder, also what can't be written where it is, and close it.
@@ -582,8 +576,7 @@ class Project:
             self.why_read_only = "it was closed; open it again"
         if self._lock_of_folder is not None:
             self._lock_of_folder.give_back()
-        if _left_open.get(self.folder) is self:
-            del _left_open[self.folder]
+        left_open.forget(self.folder, self)
 
     def __enter__(self) -> Self:
         return self
@@ -599,17 +592,3 @@ class Project:
     def __repr__(self) -> str:
         how = ", read-only" if self.is_read_only else ""
         return f"<Project {str(self.folder)!r}{how}>"
-
-
-if hasattr(os, "register_at_fork"):  # they stay the business of the process that opened them
-    os.register_at_fork(after_in_child=_left_open.clear)
-
-
-@atexit.register
-def _close_all() -> None:
-    for project in list(_left_open.values()):
-        with suppress(StoreError):  # the store tries again after this, and says so
-            try:
-                project.close()
-            except ProjectError as exc:
-                logger.error("the program ends, and what is not on disk is lost: %s", exc)

@@ -38,12 +38,8 @@ def read_signs(
 
     Parameters
     ----------
-    labels : (H, W) integer array
-        0 is background.
-    frame_index : int
-        0-based; only handed on.
-    notes : mapping of id to ObjectNote, optional
-        Score and source, where known.
+    labels, frame_index, notes
+        As of `measure_labels`.
 
     Returns
     -------

@@ -7,9 +7,11 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 
+from napari_sam3.errors import MissingPromptError
 from napari_sam3.models.base import TrackedFrame, VideoTracker
 from napari_sam3.session.propagation import Propagation
 from napari_sam3.session.session_state import SessionState
+from napari_sam3.session.validation import check_object_id
 from napari_sam3.values import BoolArray, Direction, FrameResult, ObjectMask
 
 MOST_MOVED = 0.25
@@ -129,6 +131,35 @@ def _in_box(mask: ObjectMask, x0: int, y0: int, x1: int, y1: int) -> BoolArray:
     left, top, right, bottom = mask.bbox
     box[top - y0 : bottom - y0, left - x0 : right - x0] = mask.crop
     return box
+
+
+def find_reaches(
+    state: SessionState,
+    n_frames: int,
+    direction: Direction,
+    start: int,
+    objects: Collection[int] | None,
+    stop_at: Collection[int],
+) -> list[Reach]:
+    """How far a correction may reach of objects that are named, or of those that have changed.
+
+    Takes what `VideoSession.propagate_from_here` does, and raises what it says.
+    """
+    if objects is None:
+        prompted = {i for i, frames in state.keyframes.items() if start in frames}
+        changed = state.changed_near(start) or prompted
+    else:
+        changed = {check_object_id(i) for i in objects}
+        for obj_id in changed:
+            state.check_known(obj_id)
+    keyframes = {i: state.keyframes.get(i, {}) for i in changed}
+    reaches = plan_correction(n_frames, direction, start, keyframes, stop_at)
+    if not reaches:
+        raise MissingPromptError(
+            f"nothing is to be followed from frame {start}: correct an object there first "
+            "(add_prompt), or name the objects that are meant"
+        )
+    return reaches
 
 
 def plan_correction(

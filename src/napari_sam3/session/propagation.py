@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Self
+from typing import Self, TypeVar
 
-from napari_sam3.errors import CheckpointError
+from napari_sam3.errors import CheckpointError, PropagationRunningError
 from napari_sam3.models.base import TrackedFrame, VideoTracker
 from napari_sam3.session.answering import without_doubles
 from napari_sam3.session.recovery import Recovery
@@ -166,6 +167,47 @@ class Propagation(Iterator[FrameResult]):
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+AnyPropagation = TypeVar("AnyPropagation", bound=Propagation)
+
+
+class OnePropagation:
+    """The propagation of a session that is under way, if one is; there is one at most."""
+
+    def __init__(self) -> None:
+        self._last: Callable[[], Propagation | None] = lambda: None
+
+    def begin(self, make: Callable[[], AnyPropagation]) -> AnyPropagation:
+        """Make the next one.
+
+        Raises
+        ------
+        PropagationRunningError
+            While another one is under way.
+        """
+        if self.is_running:
+            raise PropagationRunningError(
+                "a propagation is running on this session; let it end, close it or cancel it "
+                "before starting another"
+            )
+        made = make()
+        self._last = weakref.ref(made)  # it ends when nobody holds it any more
+        return made
+
+    @property
+    def is_running(self) -> bool:
+        """Whether one is under way."""
+        last = self._last()
+        return last is not None and not last.is_finished
+
+    def cancel(self) -> bool:
+        """Stop it before its next frame, from any thread; gives whether there was one."""
+        last = self._last()
+        if last is None or last.is_finished:
+            return False
+        last.cancel()
+        return True
 
 
 def plan_frames(

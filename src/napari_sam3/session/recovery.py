@@ -112,6 +112,7 @@ class Recovery:
         is_rest : bool
             Whether this is what is left of a run that was stopped.
         """
+        self._given = None
         plain = state.journal(leg, with_removed=bool(state.concepts), knows=False)
         journal = replace(plain, begun=begun)
         if is_rest:

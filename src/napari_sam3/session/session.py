@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import copy
-import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 from numpy.typing import ArrayLike
 
@@ -15,9 +13,9 @@ from napari_sam3.errors import MissingPromptError, PropagationRunningError, Sess
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
 from napari_sam3.session.answering import answer_concept, answer_objects, find_present
-from napari_sam3.session.correction import Correction, plan_correction
+from napari_sam3.session.correction import Correction, find_reaches
 from napari_sam3.session.frames import RgbFrames
-from napari_sam3.session.propagation import Propagation, plan_frames
+from napari_sam3.session.propagation import AnyPropagation, OnePropagation, Propagation, plan_frames
 from napari_sam3.session.recovery import Recovery
 from napari_sam3.session.saved_prompts import PromptList
 from napari_sam3.session.session_state import Said, SessionState
@@ -35,8 +33,6 @@ from napari_sam3.session.validation import (
 )
 from napari_sam3.values import Concept, Direction, FrameResult, Keyframe, ObjectMask
 from napari_sam3.video import Video, as_video
-
-_AnyPropagation = TypeVar("_AnyPropagation", bound=Propagation)
 
 
 class VideoSession:
@@ -94,7 +90,7 @@ class VideoSession:
         self._lock = TurnLock()
         self._closed = False
         # weak: a propagation that its caller has dropped is over
-        self._propagation: Callable[[], Propagation | None] = lambda: None
+        self._propagation = OnePropagation()
         self._state = SessionState(len(self.video), hold_back)
 
     # ------------------------------------------------------------- prompts
@@ -460,25 +456,8 @@ class VideoSession:
         with self._working():
             start, _ = check_range(len(self.video), direction, frame_index, None)
             assert start is not None, "it was given"
-            state = self._state
-            if objects is None:
-                changed = state.changed_near(start) or self.prompted_objects(start)
-            else:
-                changed = {check_object_id(i) for i in objects}
-                for obj_id in changed:
-                    state.check_known(obj_id)
-            reaches = plan_correction(
-                len(self.video),
-                direction,
-                start,
-                {i: state.keyframes.get(i, {}) for i in changed},
-                stop_at,
-            )
-            if not reaches:
-                raise MissingPromptError(
-                    f"nothing is to be followed from frame {start}: correct an object there first "
-                    "(add_prompt), or name the objects that are meant"
-                )
+            state, n_frames = self._state, len(self.video)
+            reaches = find_reaches(state, n_frames, direction, start, objects, stop_at)
             return self._begin(lambda: Correction(self._lock, self._tracker, state, reaches))
 
     @property
@@ -489,25 +468,17 @@ class VideoSession:
         """
         return self._state.stale.of_all()
 
-    def _begin(self, make: Callable[[], _AnyPropagation]) -> _AnyPropagation:
+    def _begin(self, make: Callable[[], AnyPropagation]) -> AnyPropagation:
         if not self._state.prompted_frames:
             raise MissingPromptError(
                 "there is nothing to propagate: no prompt has been added; use add_prompt first"
             )
-        if self.is_propagating:
-            raise PropagationRunningError(
-                "a propagation is running on this session; let it end, close it or cancel it "
-                "before starting another"
-            )
-        propagation = make()
-        self._propagation = weakref.ref(propagation)
-        return propagation
+        return self._propagation.begin(make)
 
     @property
     def is_propagating(self) -> bool:
         """Whether a propagation is under way."""
-        running = self._propagation()
-        return running is not None and not running.is_finished
+        return self._propagation.is_running
 
     def cancel(self) -> bool:
         """Stop the running propagation; what it has given stays.
@@ -519,11 +490,7 @@ class VideoSession:
         bool
             Whether there was one.
         """
-        running = self._propagation()
-        if running is None or running.is_finished:
-            return False
-        running.cancel()
-        return True
+        return self._propagation.cancel()
 
     def prefetch(self, frame_index: int) -> None:
         """Say which frame is looked at; while nothing else is done, the model gets ready for it.

@@ -8,8 +8,9 @@ from typing import Any
 from napari_sam3.errors import PromptFileError, RequestError
 from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
 from napari_sam3.session.session import VideoSession
+from napari_sam3.session.session_state import SAME_OBJECT
 from napari_sam3.session.validation import check_prompt
-from napari_sam3.values import Concept, Keyframe
+from napari_sam3.values import Concept, FrameResult, Keyframe
 
 
 def apply_prompts(session: VideoSession, prompts: Iterable[SavedPrompt]) -> list[int]:
@@ -95,22 +96,40 @@ def _apply(
     """Say them one by one; one that can't be said is an error, or a problem and lost alone."""
     all_prompts = list(prompts)
     texts = {p.frame_index for p in all_prompts if p.is_concept}
+    removed = prompts.removed if isinstance(prompts, PromptList) else frozenset()
+    rejected = [p for p in all_prompts if p.is_found and p.obj_id in removed]
     frames = set()
     for prompt in sorted(all_prompts, key=lambda p: p.is_concept):
         if prompt.is_found and prompt.frame_index in texts:
             continue  # the concept is looked for anew
         frames.add(prompt.frame_index)
         try:
-            session.add_prompt(prompt.frame_index, **_arguments(prompt, session.frame_size))
+            said = _arguments(prompt, session.frame_size)
+            result = session.add_prompt(prompt.frame_index, **said)
         except RequestError as exc:
             error = _with_origin(prompt, exc)
             if problems is None:
                 raise error from exc
             problems.append(f"a prompt is lost: {error}")
-    removed = prompts.removed if isinstance(prompts, PromptList) else frozenset()
-    for obj_id in removed.intersection(session.object_ids):
+            continue
+        if prompt.is_concept:
+            _remove_again(session, result, rejected)
+    # another model gives what it finds other ids: where something was removed tells, if it is known
+    known = {p.obj_id for p in rejected if p.answer is not None}
+    for obj_id in (removed - known).intersection(session.object_ids):
         session.remove_object(obj_id)
     return sorted(frames)
+
+
+def _remove_again(
+    session: VideoSession, result: FrameResult, rejected: Iterable[SavedPrompt]
+) -> None:
+    """Of what a concept has found anew, remove what lies where something was removed."""
+    gone = [p.answer for p in rejected if p.frame_index == result.frame_index]
+    for obj_id in session.found_objects.intersection(result.objects):
+        found = result.objects[obj_id]
+        if any(mask is not None and found.overlap(mask) > SAME_OBJECT for mask in gone):
+            session.remove_object(obj_id)
 
 
 def _arguments(prompt: SavedPrompt, size: tuple[int, int]) -> dict[str, Any]:

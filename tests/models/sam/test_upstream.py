@@ -99,7 +99,8 @@ def test_a_session_field_that_is_missing_is_told(models, monkeypatch, name):
             super().__init__(**kwargs)
             delattr(self, name)
 
-    monkeypatch.setattr(transformers, "Sam3VideoInferenceSession", Session)
+    # transformers puts another module in its place when some models are first imported
+    monkeypatch.setattr(upstream.transformers, "Sam3VideoInferenceSession", Session)
     assert_refused(models["sam3"], name)
 
 

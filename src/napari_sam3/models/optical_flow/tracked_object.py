@@ -13,9 +13,10 @@ from napari_sam3.models.optical_flow.blobs import Levels
 from napari_sam3.models.optical_flow.confidence import confidence_of
 from napari_sam3.models.optical_flow.frame_features import FrameFeatures
 from napari_sam3.models.saved_states import StateReader, StateWriter
-from napari_sam3.values import BoolArray, ObjectMask
+from napari_sam3.values import MOST_PIXELS, BoolArray, ObjectMask
 
 SLOWNESS = 0.8  # of the running averages
+_FASTEST = float(MOST_PIXELS)  # px a frame, that can be
 _LEAST_SHARE = 0.15  # of its usual area, below which an object counts as lost
 
 Found = tuple[ObjectMask, float]
@@ -123,7 +124,7 @@ class TrackedObject:
     def load(self, told: Any, reader: StateReader) -> TrackedObject:
         """What `save` told, of an object that was just initialized as then."""
         last, weights = reader.mask(told["last"]), told["weights"]
-        x, y = (reader.number(v) for v in told["velocity"])
+        x, y = (reader.number(v, -_FASTEST, _FASTEST) for v in told["velocity"])
         if last is None or (weights is None) != (self.appearance is None):
             raise ValueError("it is of another object")
         appearance = self.appearance
@@ -136,9 +137,9 @@ class TrackedObject:
             appearance=appearance,
             last=last,
             velocity=(x, y),
-            area=reader.number(told["area"], 0),
-            confidence=reader.number(told["confidence"]),
-            whole=reader.number(told["whole"], 0),
+            area=reader.number(told["area"], 0, MOST_PIXELS),
+            confidence=reader.number(told["confidence"], -1, 2),
+            whole=reader.number(told["whole"], 0, MOST_PIXELS),
             missing=reader.count(told["missing"]),
         )
 

@@ -20,6 +20,8 @@ from torch import Tensor
 from napari_sam3.models.sam.network import Memory
 from napari_sam3.models.saved_states import StateReader, StateWriter
 
+_HALF = "bfloat16"
+
 
 @dataclass(frozen=True)
 class Reach:
@@ -115,23 +117,23 @@ class Bank:
         )
 
 
-def _put(tensor: Tensor, writer: StateWriter) -> str:
-    """The name of a tensor's array; NumPy knows no bfloat16, so that is kept as its bits."""
-    tensor = tensor.detach().cpu()
-    if tensor.dtype == torch.bfloat16:
-        return writer.put(tensor.contiguous().view(torch.int16).numpy().view(np.uint16))
-    return writer.put(tensor.numpy())
+def _put(tensor: Tensor, writer: StateWriter) -> list[str]:
+    """Name and type of a tensor's array; NumPy knows no bfloat16, so that is kept as its bits."""
+    tensor = tensor.detach().cpu().contiguous()
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    array = tensor.view(torch.int16).numpy().view(np.uint16) if dtype == _HALF else tensor.numpy()
+    return [writer.put(array), dtype]
 
 
-def _take(name: Any, like: Tensor, reader: StateReader) -> Tensor:
-    """What `_put` made, if it is as `like` is: of its shape and type, and on its device."""
-    shape = tuple(like.shape)
-    if like.dtype == torch.bfloat16:
-        bits = reader.array(name, "uint16", shape)
-        tensor = torch.from_numpy(bits.view(np.int16).copy()).view(torch.bfloat16)
-        if not bool(torch.isfinite(tensor).all()):
-            raise ValueError(f"array {name!r} holds what is no number")
-    else:
-        dtype = str(like.dtype).removeprefix("torch.")
-        tensor = torch.from_numpy(reader.array(name, dtype, shape).copy())
+def _take(told: Any, like: Tensor, reader: StateReader) -> Tensor:
+    """What `_put` made, if it is of the shape of `like`; on its device."""
+    name, dtype = told
+    if dtype not in ("float32", "float16", _HALF):
+        raise ValueError(f"{dtype!r} is no type of a memory"[:80])
+    array = reader.array(name, "uint16" if dtype == _HALF else dtype, tuple(like.shape))
+    if dtype != _HALF:
+        return torch.from_numpy(array.copy()).to(like.device)
+    tensor = torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
+    if not bool(torch.isfinite(tensor).all()):
+        raise ValueError(f"array {name!r} holds what is no number")
     return tensor.to(like.device)

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
-from napari_sam3.checkpoint import Checkpoint
+from napari_sam3.checkpoint import MOST_BYTES, Checkpoint
 from napari_sam3.models.base import TrackedFrame
 from napari_sam3.models.sam.bank import Bank, Reach
 from napari_sam3.models.sam.device import Device
@@ -154,17 +154,17 @@ class ObjectTracker:
 
     def checkpoint(self, frame_index: int, step: int) -> Checkpoint | None:
         """The banks of all objects (see `VideoTracker.checkpoint`)."""
-        writer = StateWriter()
-        objects = []
-        for (obj_id, direction), track in self._tracks.items():
-            if direction != step or not track.reaches(frame_index):
-                continue
-            bank = track.bank_after(frame_index)
-            if bank is None:
-                return None
-            objects.append([obj_id, bank.save(writer)])
-        if not objects:
+        banks = {
+            obj_id: track.bank_after(frame_index)
+            for (obj_id, direction), track in self._tracks.items()
+            if direction == step and track.reaches(frame_index)
+        }
+        known = {i: bank for i, bank in banks.items() if bank is not None}
+        n_bytes = sum(bank.nbytes for bank in known.values())
+        if not banks or len(known) < len(banks) or n_bytes > MOST_BYTES:
             return None
+        writer = StateWriter()
+        objects = [[obj_id, bank.save(writer)] for obj_id, bank in known.items()]
         header = {"kind": self.state_kind, "step": step, "objects": objects}
         return Checkpoint(frame_index, header, writer.arrays)
 

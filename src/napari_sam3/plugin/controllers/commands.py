@@ -17,9 +17,10 @@ from napari.layers import Labels, Points
 from napari_sam3.errors import LayerError, StoreReadOnlyError
 from napari_sam3.labels.frame_snapshot import FramesSnapshot
 from napari_sam3.labels.label_stack import LabelStack
+from napari_sam3.labels.object_info import ObjectInfo
 from napari_sam3.labels.object_notes import ObjectNote
-from napari_sam3.labels.objects import ObjectInfo, ObjectTable
-from napari_sam3.plugin.controllers.relabeling import Relabeling, find_sightings, plan_merge
+from napari_sam3.labels.objects import ObjectTable
+from napari_sam3.plugin.controllers.relabeling import Relabeling
 from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.label_planes import is_read_only, planes_of
 from napari_sam3.plugin.layers.prompt_items import (
@@ -27,7 +28,6 @@ from napari_sam3.plugin.layers.prompt_items import (
     PromptLayer,
     change_items,
     delete_items,
-    find_items,
     insert_items,
     read_items,
 )
@@ -423,40 +423,6 @@ def stack_of(layer: Labels) -> LabelStack:
 # -------------------------------------------------------------------- whole objects
 
 
-class RemoveObject(CommandGroup):
-    """Forget an object: its prompts, its labels and notes, what is known of it.
-
-    To be done at once: it is made of how things are now. On locked frames it stays.
-
-    Parameters
-    ----------
-    layer : Labels
-        Of results.
-    obj_id : int
-        The object.
-    prompt_layers : iterable of layers
-        Where it may have prompts.
-    """
-
-    def __init__(
-        self, layer: Labels, obj_id: int, prompt_layers: Iterable[PromptLayer] = ()
-    ) -> None:
-        stack_of(layer)
-        label = f"remove object {obj_id}"
-
-        def erase(planes: LabelStack) -> None:
-            for frame_index in find_sightings(planes, [obj_id]).frames[obj_id]:
-                if not planes.is_locked(frame_index):
-                    labels, notes = planes[frame_index], dict(planes.notes(frame_index))
-                    labels[labels == obj_id] = 0
-                    notes.pop(obj_id, None)
-                    draw_over(layer, planes, frame_index, labels, notes)
-
-        commands: list[Command] = [EditTable(layer, label, lambda t: t.remove(obj_id))]
-        commands += [RemovePrompts(one, find_items(one, obj_id)) for one in prompt_layers]
-        super().__init__(label, [*commands, ChangeFrames(layer, label, erase)])
-
-
 class Relabel(CommandGroup):
     """Give objects other ids, as planned: in labels, notes, prompts, and what is known of them.
 
@@ -497,35 +463,6 @@ def relabel_frame(layer: Labels, planes: LabelStack, plan: Relabeling, frame_ind
     """Draw one frame as a plan says; from any thread."""
     drawn = plan.edit(frame_index, planes[frame_index], planes.notes(frame_index))
     draw_over(layer, planes, frame_index, *drawn)
-
-
-class MergeObjects(Relabel):
-    """Make one object of two: prompts, labels, notes, what is known of it.
-
-    Parameters
-    ----------
-    layer : Labels
-        Of results.
-    obj_id : int
-        The object that is no more.
-    into : int
-        The one that it becomes; it keeps its name and class, if it has any.
-    prompt_layers : iterable of layers
-        Where it may have prompts.
-
-    Raises
-    ------
-    LineageError
-        If it is one object. When it is done: if both divide, or have two mothers, or one comes of
-        the other.
-    """
-
-    def __init__(
-        self, layer: Labels, obj_id: int, into: int, prompt_layers: Iterable[PromptLayer] = ()
-    ) -> None:
-        plan = plan_merge(stack_of(layer), table_of(layer), None, [obj_id], into)
-        renamed = [(one, dict.fromkeys(find_items(one, obj_id), into)) for one in prompt_layers]
-        super().__init__(layer, plan, renamed)
 
 
 def name_objects(obj_ids: Sequence[int]) -> str:

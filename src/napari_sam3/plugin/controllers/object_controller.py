@@ -10,7 +10,8 @@ from weakref import ReferenceType, WeakKeyDictionary, ref
 from napari.layers import Labels
 from psygnal import Signal
 
-from napari_sam3.labels.objects import ObjectTable, TableChange
+from napari_sam3.labels.object_info import TableChange
+from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.controllers.commands import EditTable, name_objects
 from napari_sam3.plugin.layers.features_table import make_features, table_of, take_edits
 from napari_sam3.plugin.layers.label_planes import is_read_only, planes_of
@@ -107,7 +108,7 @@ class ObjectController:
         self._edit(layer, label, lambda t: t.unmark_division(mother))
 
     def remove(self, layer: Labels, obj_id: int) -> None:
-        """Forget what is known of an object; its labels and prompts stay (see `RemoveObject`)."""
+        """Forget what is known of an object; its labels and prompts stay."""
         self._edit(layer, f"forget object {obj_id}", lambda table: table.remove(obj_id))
 
     def renumber(self, layer: Labels, new_ids: Mapping[int, int], lost: Sequence[int] = ()) -> None:

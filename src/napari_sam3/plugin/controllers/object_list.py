@@ -141,7 +141,7 @@ class ObjectList:
         if results is None:
             return frozenset()
         table = table_of(results.layer)
-        found = self._tracking.found_objects()
+        found = self._tracking.sessions.found_objects()
         named = self._count_prompts()
         seen = self._tally.ids if self._tally is not None else ()
         return frozenset(

@@ -208,7 +208,7 @@ class ProjectController(QObject):
             if session.recorder.project is opened.project:
                 session.recorder.claim()
             else:
-                self._tracking.close_session()  # it is begun again from the project
+                self._tracking.sessions.close()  # it is begun again from the project
         self.hold(opened)
 
     def hold(self, opened: OpenProject) -> None:

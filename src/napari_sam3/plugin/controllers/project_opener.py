@@ -10,10 +10,12 @@ from weakref import WeakSet
 
 from napari.layers import Image, Layer
 from napari.utils.notifications import show_error, show_warning
+from psygnal import Signal
 from qtpy.QtCore import QObject, QTimer
 
 from napari_sam3.errors import LayerError, Sam3Error
 from napari_sam3.plugin.controllers.autosave import close_project
+from napari_sam3.plugin.controllers.pieces import Pieces
 from napari_sam3.plugin.controllers.project_controller import ProjectController
 from napari_sam3.plugin.controllers.project_mover import move_project
 from napari_sam3.plugin.controllers.project_snapshot import (
@@ -57,14 +59,18 @@ class ProjectOpener(QObject):
         Keeps what is open.
     """
 
+    opened = Signal()
+    """The layers of a project are all there, and can be worked in."""
+
     def __init__(self, tracking: TrackingController, projects: ProjectController) -> None:
         super().__init__()
         self._tracking, self._state, self._viewer = tracking, tracking.state, tracking.viewer
         self._projects = projects
         self._errand, self._search = Errand(), Errand()
-        self._showing: Generator[None, None, None] | None = None  # a project, layer by layer
+        self._showing = Pieces(self)  # a project, layer by layer
         self._earlier: EarlierProject | None = None
         self._refused: WeakSet[Layer] = WeakSet()  # of projects that could not be opened
+        self._coloured: WeakSet[Layer] = WeakSet()
         self._state.events.video.connect(self._on_video_chosen)
         tracking.resetting.connect(self._open_prompts)
         self._on_video_chosen(self._state.video)
@@ -121,8 +127,9 @@ class ProjectOpener(QObject):
             self.open(self._earlier.folder)
 
     def close(self) -> None:
-        """Look for nothing more."""
+        """Look for nothing more; called when projects are closed, so what comes in is given up."""
         self._search.drop()
+        self._showing.finish()
 
     # --------------------------------------------------------------- opening
 
@@ -204,26 +211,19 @@ class ProjectOpener(QObject):
 
     @property
     def _is_at_work(self) -> bool:
-        return self._errand.is_running or self._showing is not None
+        return self._errand.is_running or self._showing.is_running
 
     def _on_opened(self, loaded: LoadedProject) -> None:
-        self._showing = self._show(loaded)
         self._projects.is_busy = True
-        self._go_on()
+        self._showing.start(self._show_all(loaded))
 
-    def _go_on(self) -> None:
-        """Show the next layer; the window is painted and heard between them."""
-        assert self._showing is not None, "it has not come to its end"
-        is_done = True
+    def _show_all(self, loaded: LoadedProject) -> Generator[None, None, None]:
         try:
-            is_done = next(self._showing, _END) is _END
+            yield from self._show(loaded)
         finally:
-            if is_done:
-                self._showing = None
-                self._projects.is_busy = False
-                self._projects.refresh()
-        if not is_done:
-            QTimer.singleShot(0, self._go_on)
+            self._projects.is_busy = False
+            self._projects.refresh()
+        self.opened.emit()
 
     def _show(self, loaded: LoadedProject) -> Generator[None, None, None]:
         if self._projects.is_closed:
@@ -262,7 +262,10 @@ class ProjectOpener(QObject):
         self._offer(None)
 
     def _layers_of(self, loaded: LoadedProject) -> Generator[None, None, dict[str, Layer]]:
-        """The project's layers by role; those that are not in the viewer are added, one a step."""
+        """The project's layers by role, a step each.
+
+        Those that are not in the viewer are added; prompts have the colours of their objects.
+        """
         folder, viewer = str(loaded.project.folder), self._viewer
         taken = {layer for opened in self._projects.open for layer in opened.layers}
         found: dict[str, Layer] = {
@@ -279,6 +282,12 @@ class ProjectOpener(QObject):
                     break
             elif role == VIDEO:
                 data.close()
+        for role in (POINTS, BOXES):
+            if role in found and found[role] not in self._coloured:
+                self._coloured.add(found[role])
+                if _are_prompts_ours(loaded.project):
+                    colour_prompts(found[role])
+                    yield
         return found
 
     def _find_image(self, loaded: LoadedProject, layers: dict[str, Layer]) -> Image | None:
@@ -296,7 +305,7 @@ class ProjectOpener(QObject):
         tracking.axes.pin(image_layer, axes)
         opened.axes = axes
         self._state.tracked(image_layer).project = opened
-        results = tracking.adopt_results(image_layer, axes, layers[RESULTS])
+        results = tracking.shown.adopt(image_layer, axes, layers[RESULTS])
         opened.layers = [results.layer]
         self._choose_prompts(image_layer, layers, project)
         self._lay_on_video(image_layer, layers, project)
@@ -327,13 +336,7 @@ class ProjectOpener(QObject):
         self, image_layer: Image, layers: dict[str, Layer], project: Project
     ) -> None:
         points, boxes = layers.get(POINTS), layers.get(BOXES)
-        entries = project.layers.get("layers")
-        is_made_here = not entries or all(
-            e.get("made_here", True) for e in entries if isinstance(e, dict)
-        )
-        for layer in (points, boxes):
-            if layer is not None and is_made_here:
-                colour_prompts(layer)
+        is_made_here = _are_prompts_ours(project)
         if points is not None and boxes is not None and is_made_here:
             self._state.tracked(image_layer).prompt_layers = (points, boxes)
         chosen = {"points": points, "boxes": boxes, "masks": layers.get(MASKS)}
@@ -374,9 +377,8 @@ class ProjectOpener(QObject):
         if opened.project.labels.shape == (n_frames, *layer_shape(image_layer)[-2:]):
             self._projects.open.remove(opened)
             opened.problems = list(opened.project.problems)
-            self._attach(
-                opened, image_layer, _all_of(self._layers_of(LoadedProject(opened.project)))
-            )
+            layers = _all_of(self._layers_of(LoadedProject(opened.project)))
+            self._attach(opened, image_layer, layers)
 
     def _on_pointed(self, opened: OpenProject, loaded: LoadedProject) -> None:
         assert loaded.video is not None, "it was pointed to"
@@ -399,7 +401,7 @@ class ProjectOpener(QObject):
         if opened is None or self._is_at_work or self._tracking.job is not None:
             return
         self._projects.stop_saving(opened)
-        self._tracking.close_session()
+        self._tracking.sessions.close()
         results = self._tracking.results
         if results is not None:
             results.painted()  # what was just painted is known before the planes are others
@@ -427,7 +429,7 @@ class ProjectOpener(QObject):
             self._projects.hold(again)
             return
         self._state.tracked(again.image_layer).project = again
-        results = self._tracking.adopt_results(again.image_layer, again.axes, opened.layers[0])
+        results = self._tracking.shown.adopt(again.image_layer, again.axes, opened.layers[0])
         results.layer.editable = not project.is_read_only
         self._projects.attach(again, again.image_layer, again.axes)
 
@@ -451,12 +453,15 @@ class ProjectOpener(QObject):
         return [layer for layer in self._viewer.layers if isinstance(layer, Image)]
 
 
+def _are_prompts_ours(project: Project) -> bool:
+    """Whether the prompt layers of a project are none of a person's own."""
+    entries = project.layers.get("layers")
+    return not entries or all(e.get("made_here", True) for e in entries if isinstance(e, dict))
+
+
 def _is_prompts(layer: Layer, folder: Path) -> bool:
     is_here = layer.metadata.get(FOLDER) == str(folder)
     return is_here and layer.metadata.get(ROLE) in (POINTS, BOXES, MASKS)
-
-
-_END = object()
 
 
 def _all_of(steps: Generator[None, None, dict[str, Layer]]) -> dict[str, Layer]:

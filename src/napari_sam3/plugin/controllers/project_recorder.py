@@ -14,8 +14,9 @@ from napari_sam3.plugin.model.events import ProjectMade, ProjectRefused
 from napari_sam3.projects import Project
 from napari_sam3.projects.session import ProjectSession, open_session
 from napari_sam3.session.propagation import Propagation
-from napari_sam3.session.saved_prompts import SavedPrompt
+from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
 from napari_sam3.session.session import VideoSession
+from napari_sam3.session.session_prompts import restore_prompts
 from napari_sam3.values import Direction, ObjectMask
 from napari_sam3.video import Video
 
@@ -84,6 +85,8 @@ class ProjectRecorder:
     ----------
     project : Project, optional
         Open for writing.
+    earlier : PromptList, optional
+        Where there is none: what an earlier session was told that is to hold.
 
     Attributes
     ----------
@@ -92,8 +95,9 @@ class ProjectRecorder:
         are not kept.
     """
 
-    def __init__(self, project: Project | None = None) -> None:
+    def __init__(self, project: Project | None = None, earlier: PromptList | None = None) -> None:
         self.project = project
+        self.earlier = earlier
         self.make: Callable[[int], Project] | None = None
         self._is_claimed = project is not None
         self._session: VideoSession | None = None
@@ -102,24 +106,27 @@ class ProjectRecorder:
     @property
     def known(self) -> KnownPrompts:
         """What an earlier session was told."""
-        if self.project is None:
-            return KnownPrompts()
-        prompts = self.project.prompts
-        return KnownPrompts(prompts, prompts.removed, masked_frames(self.project))
+        prompts = self._said
+        masked = () if self.project is None else masked_frames(self.project)
+        return KnownPrompts(prompts, prompts.removed, masked)
 
     @property
     def ids_in_use(self) -> tuple[int, ...]:
         """Ids of an earlier session."""
-        if self.project is None:
-            return ()
-        prompts = self.project.prompts
+        prompts = self._said
         named = {p.obj_id for p in prompts if p.obj_id is not None}
         return tuple(sorted(named | prompts.found))
 
     @property
     def candidates(self) -> frozenset[int]:
         """Objects that a concept had found in an earlier session, and nobody pointed at."""
-        return frozenset() if self.project is None else self.project.prompts.candidates
+        return self._said.candidates
+
+    @property
+    def _said(self) -> PromptList:
+        if self.project is not None:
+            return self.project.prompts
+        return PromptList() if self.earlier is None else self.earlier
 
     def open_session(
         self, video: Video, model: VideoModel, contrast_limits: tuple[float, float] | None
@@ -127,6 +134,12 @@ class ProjectRecorder:
         """A new session, or the earlier one as it was."""
         if self.project is None:
             self._session = VideoSession(video, model, contrast_limits=contrast_limits)
+            if self.earlier is not None:
+                for problem in restore_prompts(self._session, self.earlier):
+                    logger.warning("of an earlier session: %s", problem)
+                # nobody has kept what it had shown: the answers of then are what is shown
+                frames = {prompt.frame_index for prompt in self.earlier}
+                self._session.recall_frames(lambda _frame_index: None, frames)
         else:
             self._session = open_session(
                 self.project, model, video=video, contrast_limits=contrast_limits

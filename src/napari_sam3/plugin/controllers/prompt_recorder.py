@@ -70,7 +70,7 @@ def find_change(layer: PromptLayer, before: PromptItems, now: PromptItems) -> Co
     n_old, n_new = len(old), len(new)
     kept = _find_kept(new, old) if n_new < n_old else _find_kept(old, new)
     if n_new != n_old and kept is not None:
-        others = [i for i in range(max(n_old, n_new)) if i not in set(kept)]
+        others = sorted(set(range(max(n_old, n_new))) - set(kept))
         if n_new > n_old:
             return _named(AddPrompts.drawn(layer, others), layer, others, now)
         gone = RemovePrompts(layer, others, before.take(others))

@@ -46,12 +46,21 @@ def offer_proxy(viewer: Any, layer: Image) -> None:
         return
     _offered.add(video)
     notification_manager.dispatch(
-        Notification(
+        _Offer(
             f"{layer.name!r} is slow to jump in",
             "info",
             actions=(("Make scrubbing fast", lambda _note: _make_for(viewer, layer)),),
         )
     )
+
+
+class _Offer(Notification):
+    """One line and a button; napari would write beneath which object of its own has sent it."""
+
+    @property
+    def source(self) -> Any:
+        """Nothing that a person could make use of."""
+        return None
 
 
 _offered: WeakSet[Video] = WeakSet()

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from napari_sam3.errors import LayerError, LineageError
 from napari_sam3.labels.label_stack import LabelStack
+from napari_sam3.labels.object_info import ObjectInfo
 from napari_sam3.labels.object_notes import PAINTED, SOURCES, ObjectNote
-from napari_sam3.labels.objects import ObjectInfo, ObjectTable
+from napari_sam3.labels.objects import ObjectTable
 
 Key = tuple[int, int]
 """Frame index, object id."""

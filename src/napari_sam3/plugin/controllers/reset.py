@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from napari_sam3.labels.frame_snapshot import FramesSnapshot
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.controllers.commands import (
@@ -102,7 +103,7 @@ class Reset(JobDone):
             parts.append(EditTable(layer, "forget all objects", _forget_all))
             parts.append(ChangeFrames(layer, "clear all frames", _clear, changes_locked=True))
         parts += [RemovePrompts(one, range(len(one.data))) for one in ours if len(one.data)]
-        parts.append(SetFields(tracked, axes=None))
+        parts.append(SetFields(tracked, axes=None, rejected=None))
         parts.append(SetFields(state, texts=(), object_in_hand=1, **others))
         super().__init__("reset", parts)
 
@@ -114,5 +115,6 @@ def _forget_all(table: ObjectTable) -> None:
 
 def _clear(planes: LabelStack) -> None:
     """Have all frames as never processed."""
-    nothing = LabelStack(planes.shape, planes.dtype)
-    planes.restore(nothing.snapshot(planes.processed_frames().tolist()))
+    one = LabelStack((1, *planes.shape[1:]), planes.dtype).snapshot([0])
+    frames = planes.processed_frames().tolist()
+    planes.restore(FramesSnapshot(one.size, dict.fromkeys(frames, one.states[0])))

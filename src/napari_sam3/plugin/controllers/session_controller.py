@@ -33,6 +33,7 @@ from napari_sam3.plugin.model.object_matching import Remembered
 from napari_sam3.projects import RunNote
 from napari_sam3.projects.session import lives_of, recall_from
 from napari_sam3.session.propagation import plan_frames
+from napari_sam3.session.saved_prompts import PromptList
 from napari_sam3.session.session import VideoSession
 from napari_sam3.session.session_state import Said, SessionState
 from napari_sam3.values import Direction, FrameResult, ObjectMask
@@ -138,6 +139,18 @@ class SessionController:
     def ids_removed(self) -> frozenset[int]:
         """Ids of objects that were found by text and removed; they are not used again."""
         return frozenset(self._removed)
+
+    def rejected(self) -> PromptList | None:
+        """What texts have found, for a session after this one, if some of it was rejected.
+
+        None where nothing was, or a project keeps it.
+        """
+        if not self._removed or self.recorder.project is not None:
+            return None
+        if self.session is None:
+            return self.recorder.earlier
+        said = self.session.list_prompts()
+        return said.with_only(prompt for prompt in said if prompt.is_concept or prompt.is_found)
 
     @property
     def painted_frames(self) -> tuple[int, ...]:

@@ -91,6 +91,7 @@ class TimelineController:
         self._n_paintings = 0
         self._table: tuple[Any, ...] = ()
         self._are_prompts_due = True
+        self._is_updating = self._is_changed = False
         self._shown: Timeline | None = None
         self._heard: list[tuple[Any, Callable[..., object]]] = [
             (tracking.starting, self._on_job_starting),
@@ -110,7 +111,7 @@ class TimelineController:
             signal.disconnect(slot)
         self._let_go()
         if self._shown is not None:
-            self._shown.changed.disconnect(self._on_timeline_changed)
+            self._shown.changed.disconnect(self._tell)
             self._shown = None
 
     # ------------------------------------------------------------------ what there is
@@ -190,15 +191,27 @@ class TimelineController:
         return f"frame {frame_index}, {self.name_of(obj_id)}: {', '.join(states)}"
 
     def update(self) -> bool:
-        """Take over what has changed, or a part of it; False while there is more to take over."""
+        """Take over what has changed, or a part of it; False while there is more to take over.
+
+        What `changed` tells is told once, when all is taken over.
+        """
+        self._is_updating, self._is_changed = True, False
+        try:
+            return self._update()
+        finally:
+            self._is_updating = False
+            if self._is_changed:
+                self.changed.emit()
+
+    def _update(self) -> bool:
         timeline = self.timeline
         if timeline is not self._shown:
             if self._shown is not None:
-                self._shown.changed.disconnect(self._on_timeline_changed)
+                self._shown.changed.disconnect(self._tell)
             if timeline is not None:
-                timeline.changed.connect(self._on_timeline_changed)
+                timeline.changed.connect(self._tell)
             self._shown, self._marks = timeline, None
-            self.changed.emit()
+            self._tell()
         if timeline is None:
             return True
         self._read_prompts(timeline)
@@ -206,7 +219,7 @@ class TimelineController:
         table = () if results is None else table_of(results.layer).divisions
         if table != self._table:
             self._table, self._marks = table, None
-            self.changed.emit()
+            self._tell()
         timeline.update(None if results is None else results.planes)
         if timeline.is_up_to_date and timeline.freshness.is_blank and results is not None:
             self._assume(timeline)
@@ -276,7 +289,7 @@ class TimelineController:
             raise LayerError(
                 "what was painted belongs to its frame; copy it to another one, or paint there"
             )
-        self._tracking.check_writable()
+        self._tracking.chosen.check_writable()
         if mark.kind == "division":
             layer, daughters = self._divided(mark)
             self._tracking.objects.divide(layer, mark.obj_id, daughters, frame_index)
@@ -302,7 +315,7 @@ class TimelineController:
             If it can't be.
         """
         self._tracking.video()
-        self._tracking.check_writable()
+        self._tracking.chosen.check_writable()
         if mark.kind == "painted":
             self._give_back(mark)
             return
@@ -399,13 +412,13 @@ class TimelineController:
             for mark in self._prompt_marks:
                 said.setdefault(mark.obj_id, {})[mark.frame_index] = mark.said
             timeline.set_prompts(said)
+            self._tell()
+
+    def _tell(self, _value: Any = None) -> None:
+        if self._is_updating:
+            self._is_changed = True
+        else:
             self.changed.emit()
-
-    def _tell(self, _value: Any) -> None:
-        self.changed.emit()
-
-    def _on_timeline_changed(self) -> None:
-        self.changed.emit()
 
     def _on_job_starting(self, session: SessionController) -> None:
         self.update()

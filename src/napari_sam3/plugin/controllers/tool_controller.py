@@ -10,12 +10,18 @@ from napari.utils.notifications import show_warning
 from qtpy.QtCore import QTimer
 
 from napari_sam3.errors import LayerError, UnsupportedPromptError
+from napari_sam3.plugin.controllers.drawn_shapes import DrawnShapes
 from napari_sam3.plugin.controllers.object_picker import is_picking, label_under
 from napari_sam3.plugin.controllers.project_snapshot import hold_view
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController, controllers_in
 from napari_sam3.plugin.layers.label_planes import planes_of
 from napari_sam3.plugin.layers.prompt_items import find_names, item_under, object_of
-from napari_sam3.plugin.layers.prompt_layers import EXCLUDE, INCLUDE, make_mask_layer
+from napari_sam3.plugin.layers.prompt_layers import (
+    EXCLUDE,
+    INCLUDE,
+    make_mask_layer,
+    make_prompt_layers,
+)
 from napari_sam3.plugin.model.app_state import Outcome
 from napari_sam3.plugin.model.model_catalog import why_not_taken
 from napari_sam3.plugin.model.tools import EXCLUDE_MODIFIER, Tool
@@ -50,6 +56,7 @@ class ToolController:
         self._is_acting = False
         self._watched: list[Layer] = []
         self._made: tuple[Points, Shapes] | None = None  # by themselves, and still unused
+        self._shapes = DrawnShapes(self._viewer)
         for name in ("points", "boxes", "masks"):
             self._state.events[name].connect(self._watch)
         self._state.events.sign.connect(self._on_sign_changed)
@@ -74,7 +81,7 @@ class ToolController:
         """
         self._tracking.video()
         if tool is not Tool.SELECT:
-            self._tracking.check_writable()
+            self._tracking.chosen.check_writable()
             why_not = why_not_taken(self._state.catalog, self._state.model, tool.prompt_kind)
             if why_not:
                 raise UnsupportedPromptError(why_not)
@@ -97,13 +104,17 @@ class ToolController:
             self._set_mode(layer, _MODES.get(tool, _LOOKING))
         self._state.update(tool=tool, sign=sign)
 
-    def make_ready(self) -> None:
+    def make_ready(self) -> Iterator[None]:
         """Have layers to draw in for the video that is chosen, and take the tool for clicks.
 
-        Nothing moves on the screen, and how the video is read is not settled by it. Layers that
-        were made so and never used are taken away again. Nothing happens where the person has to
-        choose an axis first, or where another window works on the video.
+        In pieces (see `Pieces`): napari takes long to add a layer. Nothing moves on the screen, and
+        how the video is read is not settled by it. Layers that were made so and never used are
+        taken away again. Nothing happens where the person has to choose an axis first, or where
+        another window works on the video; and a tool that was taken since this was called stays.
         """
+        return self._make_ready(self._state.tool)
+
+    def _make_ready(self, tool_before: Tool) -> Iterator[None]:
         state, image_layer = self._state, self._state.video
         if image_layer is None or not state.can_change or state.project.is_busy:
             return
@@ -111,8 +122,20 @@ class ToolController:
             others = (c.state.video for c in controllers_in(self._viewer) if c.state is not state)
             if state.time_axes or image_layer in others:
                 return
-            self._made = self._make_prompt_layers(image_layer)
-        if state.points is not None:
+            tracked = state.tracked(image_layer)
+            made = tracked.prompt_layers_in(self._viewer.layers)
+            if made is None:
+                made = make_prompt_layers(image_layer, self._tracking.axes.read(image_layer))
+                self._made = made
+                self._add(made[1])
+                yield
+                if not self._are_wanted(made, image_layer):
+                    return
+                self._add(made[0])
+                tracked.take_prompt_layers(*made)
+            self._made = made
+            state.update(points=made[0], boxes=made[1])
+        if state.points is not None and state.tool in (Tool.SELECT, tool_before):
             self.take(Tool.INCLUDE)
 
     def switch_sign(self) -> None:
@@ -141,6 +164,7 @@ class ToolController:
         """Let go of viewer and layers; those that were never used are taken away."""
         self._viewer.layers.selection.events.active.disconnect(self._follow)
         self._viewer.mouse_drag_callbacks.remove(self._on_press)
+        self._shapes.close()
         self._unwatch()
         self._remove_unused()
 
@@ -161,24 +185,37 @@ class ToolController:
             self._make_prompt_layers(self._tracking.video())
         return getattr(state, name)
 
-    def _make_prompt_layers(self, image_layer: Image) -> tuple[Points, Shapes]:
+    def _make_prompt_layers(self, image_layer: Image) -> None:
         """Those made before, or new ones; who has chosen one of their own keeps it."""
         state, turn_back = self._state, hold_view(self._viewer)
         made = state.tracked(image_layer).prompt_layers_in(self._viewer.layers)
-        points, boxes = made or self._tracking.make_prompt_layers(
+        points, boxes = made or self._tracking.chosen.make_prompt_layers(
             self._tracking.axes.read(image_layer)
         )
         state.update(points=state.points or points, boxes=state.boxes or boxes)
         turn_back()
-        return points, boxes
+
+    def _add(self, layer: Layer) -> None:
+        turn_back = hold_view(self._viewer)
+        self._viewer.add_layer(layer)
+        turn_back()
+
+    def _are_wanted(self, made: tuple[Points, Shapes], image_layer: Image) -> bool:
+        """Whether the layers, of which one was added, are still to be drawn in; else they go."""
+        state = self._state
+        is_same = image_layer is state.video and state.points is None and state.boxes is None
+        if self._made is made and is_same and made[1] in self._viewer.layers:
+            return True
+        if self._made is made:
+            self._remove_unused()
+        return False
 
     def _make_mask_layer(self) -> Labels:
-        image_layer, turn_back = self._tracking.video(), hold_view(self._viewer)
+        image_layer = self._tracking.video()
         layer = make_mask_layer(image_layer, self._tracking.axes.read(image_layer))
         self._state.tracked(image_layer).carried.add(layer)
-        self._viewer.add_layer(layer)
+        self._add(layer)
         self._state.masks = layer
-        turn_back()
         return layer
 
     def _get_brush_ready(self, layer: Labels) -> None:
@@ -240,6 +277,7 @@ class ToolController:
         self._watched = self._drawn_in()
         for layer in self._watched:
             layer.events.mode.connect(self._follow)
+        self._shapes.watch(self._state.boxes)
         chosen = (self._state.points, self._state.boxes)
         if self._made is not None and not any(layer in chosen for layer in self._made):
             self._remove_unused()
@@ -301,8 +339,19 @@ class ToolController:
         while event.type == "mouse_move":
             event.handled = True  # else the second button zooms
             yield
-        # when the layer has drawn it
-        QTimer.singleShot(0, lambda: self._state.update(sign=before))
+
+        def end() -> None:
+            if event.button == 2 and self._state.tool.is_shape:
+                self._end_shape(layer)
+            self._state.update(sign=before)
+
+        QTimer.singleShot(0, end)  # when the layer has drawn it
+
+    def _end_shape(self, layer: Any) -> None:
+        """Let an outline end where the button was released; a click begins one that follows it."""
+        mode = str(layer.mode)
+        self._set_mode(layer, _LOOKING)
+        self._set_mode(layer, mode)
 
     def _hold_mode(self, layer: Any, event: Any, mode: str) -> Iterator[None]:
         """Have a layer in another mode until the button is released."""

@@ -208,7 +208,7 @@ class TrackEdits:
             raise RequestError("objects can't be changed while other work goes on; wait for it")
         planes, results = stack_of(layer), self._results_of(layer)
         if results is not None:
-            self._tracking.check_writable()
+            self._tracking.chosen.check_writable()
             results.painted()  # what was painted is told; it would be in the way
         marks, items = self._marks()
         plan = make_plan(planes, table_of(layer), marks if results is not None else None)
@@ -276,8 +276,8 @@ class TrackEdits:
 
     def _drop_found(self, obj_ids: Collection[int]) -> Command | None:
         """What keeps a text from finding objects again that are no more; None if nothing does."""
-        gone = self._tracking.found_objects().intersection(obj_ids)
-        return DropFound(self._tracking.open_session(), gone) if gone else None
+        gone = self._tracking.sessions.found_objects().intersection(obj_ids)
+        return DropFound(self._tracking.sessions.open(), gone) if gone else None
 
 
 class DropFound(Command):

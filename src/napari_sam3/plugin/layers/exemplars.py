@@ -15,6 +15,7 @@ from napari_sam3.session.session import VideoSession
 from napari_sam3.values import BoolArray, FloatArray, FrameResult
 
 EXAMPLE, COUNTEREXAMPLE = "example", "counterexample"
+_SHOWN_BY = {EXAMPLE: True, COUNTEREXAMPLE: False}
 
 
 class Exemplars(str):
@@ -59,14 +60,13 @@ def search_for(session: VideoSession, frame_index: int, what: str) -> FrameResul
     )
 
 
-def read_example(layer: Any, index: int) -> bool | None:
-    """Whether an item shows the thing looked for; None where it is no example of anything."""
+def read_examples(layer: Any) -> list[bool | None]:
+    """Whether each item shows the thing looked for; None where it is no example of anything."""
     features = layer.features
     if "label" not in features:
-        return None
-    # asked of each of a thousand items: iloc takes ten times as long
-    word = str(features["label"].array[index]).strip().lower()
-    return {EXAMPLE: True, COUNTEREXAMPLE: False}.get(word)
+        return [None] * len(features)
+    # a column at a time: the window waits, and there may be thousands of items
+    return [_SHOWN_BY.get(str(word).strip().lower()) for word in features["label"].tolist()]
 
 
 def join_text(

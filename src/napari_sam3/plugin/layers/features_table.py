@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 from napari.layers import Labels
 
-from napari_sam3.labels.objects import ObjectInfo, ObjectTable
+from napari_sam3.labels.object_info import ObjectInfo
+from napari_sam3.labels.objects import ObjectTable
 
 OBJECTS = "objects"
 """Where a layer's metadata has its `ObjectTable`."""

@@ -148,9 +148,11 @@ def read_include(value: Any) -> bool:
         If it is neither.
     """
     word = str(value).strip().lower()
-    if word not in _INCLUDE | _EXCLUDE:
-        raise ValueError(f"{value!r} says neither include nor exclude")
-    return word in _INCLUDE
+    if word in _INCLUDE:
+        return True
+    if word in _EXCLUDE:
+        return False
+    raise ValueError(f"{value!r} says neither include nor exclude")
 
 
 def is_same_prompt(one: LayerPrompt, other: LayerPrompt) -> bool:

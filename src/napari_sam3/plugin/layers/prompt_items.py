@@ -14,7 +14,7 @@ from napari.layers.base import ActionType
 from numpy.typing import NDArray
 
 from napari_sam3.errors import LayerError
-from napari_sam3.plugin.layers.exemplars import read_example
+from napari_sam3.plugin.layers.exemplars import read_examples
 from napari_sam3.plugin.layers.layer_prompts import read_object_id
 
 PromptLayer: TypeAlias = Points | Shapes
@@ -73,8 +73,8 @@ def count_items(layer: PromptLayer) -> Counter[int]:
 
 def find_names(layer: PromptLayer) -> set[int]:
     """Ids of objects that the items of a layer name; an example of what to look for names none."""
-    names = enumerate(_names(layer))
-    return {name for i, name in names if name is not None and read_example(layer, i) is None}
+    named = zip(_names(layer), read_examples(layer), strict=False)  # it may name none at all
+    return {name for name, shows in named if name is not None and shows is None}
 
 
 def item_under(layer: PromptLayer, event: Any) -> int | None:
@@ -135,6 +135,17 @@ def delete_items(layer: PromptLayer, indices: Iterable[int]) -> None:
     layer.selected_data = chosen
     layer.remove_selected()
     layer.feature_defaults = defaults  # which follow the selection
+
+
+def drop_spare_features(layer: PromptLayer) -> bool:
+    """Forget what is said of items that are not there; gives whether there was anything."""
+    n_items = len(layer.data)
+    if len(layer.features) <= n_items:
+        return False
+    defaults = layer.feature_defaults.copy()
+    layer.features = layer.features.iloc[:n_items]
+    layer.feature_defaults = defaults  # which are guessed anew of the rows that are left
+    return True
 
 
 def insert_items(layer: PromptLayer, indices: Sequence[int], items: PromptItems) -> None:
@@ -256,7 +267,9 @@ def _check_indices(layer: PromptLayer, indices: Iterable[int], n_items: int) -> 
 
 def _names(layer: PromptLayer) -> list[int | None]:
     """The object that each item says it belongs to; None where it says none."""
-    return [_read_name(value) for value in layer.features.get("object", ())]
+    features: Any = layer.features
+    values = features["object"].tolist() if "object" in features else ()
+    return [_read_name(value) for value in values]
 
 
 def _read_name(value: Any) -> int | None:

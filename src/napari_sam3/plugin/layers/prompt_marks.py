@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,11 +11,11 @@ from napari.layers import Image, Points
 from numpy.typing import NDArray
 
 from napari_sam3.errors import LayerError
-from napari_sam3.plugin.layers.exemplars import read_example
+from napari_sam3.plugin.layers.exemplars import read_examples
 from napari_sam3.plugin.layers.layer_prompts import read_include, read_object_id
 from napari_sam3.plugin.layers.prompt_items import PromptLayer
 from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count
-from napari_sam3.plugin.layers.transforms import map_points
+from napari_sam3.plugin.layers.transforms import map_outlines, map_points
 
 MarkKind = Literal["click", "box"]
 
@@ -59,8 +59,10 @@ def read_marks(
     found: dict[tuple[int, int], list[tuple[PromptLayer, int, bool, bytes]]] = {}
     for layer in layers:
         if has_time(layer, image_layer, axes):
-            for index, frame_index in enumerate(_frames_of(layer, image_layer, axes)):
-                obj_id, shows = _read_features(layer, index)
+            frames = _frames_of(layer, image_layer, axes)
+            for index, (frame_index, (obj_id, shows)) in enumerate(
+                zip(frames, _read_features(layer), strict=True)
+            ):
                 if obj_id is None or not 0 <= frame_index < n_frames:
                     continue
                 data = np.asarray(layer.data[index], float).tobytes()
@@ -125,20 +127,22 @@ def _frames_of(layer: PromptLayer, image_layer: Image, axes: StackAxes) -> list[
         times = np.where(np.isfinite(times) & np.asarray(layer.shown, bool), np.rint(times), -1)
         return [int(time) for time in times]
     frames = []
-    for corners in layer.data:
-        times = np.rint(map_points(layer, image_layer, corners)[:, axes.time])
+    for placed in map_outlines(layer, image_layer, layer.data):
+        times = np.rint(placed[:, axes.time])
         is_level = np.isfinite(times).all() and (times == times[0]).all()
         frames.append(int(times[0]) if is_level else -1)
     return frames
 
 
-def _read_features(layer: PromptLayer, index: int) -> tuple[int | None, bool]:
-    """The object that an item names, None if none, and whether it shows it."""
+def _read_features(layer: PromptLayer) -> Iterator[tuple[int | None, bool]]:
+    """The object that each item names, None if none, and whether the item shows it."""
     features: Any = layer.features
-    if "object" not in features or read_example(layer, index) is not None:
-        return None, True
-    try:
-        shows = read_include(features["label"].array[index]) if "label" in features else True
-        return read_object_id(features["object"].array[index]), shows
-    except ValueError:
-        return None, True
+    n_items = len(features)
+    objects = features["object"].tolist() if "object" in features else [None] * n_items
+    labels = features["label"].tolist() if "label" in features else [True] * n_items
+    for obj_id, label, example in zip(objects, labels, read_examples(layer), strict=True):
+        try:
+            said = (read_object_id(obj_id), read_include(label)) if example is None else None
+        except ValueError:
+            said = None
+        yield said or (None, True)

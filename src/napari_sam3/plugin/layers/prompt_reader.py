@@ -7,12 +7,12 @@ with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from napari_sam3.plugin.layers.exemplars import read_example
+from napari_sam3.plugin.layers.exemplars import read_examples
 from napari_sam3.plugin.layers.layer_prompts import (
     LayerPrompt,
     LayerPrompts,
@@ -31,9 +31,9 @@ from napari_sam3.plugin.layers.shape_geometry import (
     points_along,
 )
 from napari_sam3.plugin.layers.stack_axes import StackAxes, check_axes, frame_count
-from napari_sam3.plugin.layers.transforms import api_points, layer_shape, map_points
+from napari_sam3.plugin.layers.transforms import api_points, layer_shape, map_outlines, map_points
 from napari_sam3.plugin.layers.untimed_layers import position_meant
-from napari_sam3.values import BoolArray, FloatArray, no_labels, no_points
+from napari_sam3.values import BoolArray, FloatArray, no_points
 
 
 def prompts_from_layers(
@@ -130,6 +130,14 @@ _FEATURES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "object": (read_object_id, "write a whole number from 0"),
 }
 
+_Columns: TypeAlias = Mapping[str, list[Any]]
+
+
+def _read_columns(layer: Any) -> _Columns:
+    """What the items of a layer say by the features that are read here, by feature."""
+    features = layer.features
+    return {name: features[name].tolist() for name in _FEATURES if name in features}
+
 
 class _Item(NamedTuple):
     """A point or shape on a frame; `outline` is (N, 2) y, x of the picture."""
@@ -157,26 +165,29 @@ class _Reader:
         position = position_meant(layer, self._image, self._axes, self._current_frame)
         placed = map_points(layer, self._image, layer.data, position)
         is_shown = np.broadcast_to(layer.shown, len(placed))
+        # of thousands of clicks mostly nothing is wrong: the rest is asked one by one
+        is_fine = is_shown & self._are_on_frames(placed) & self._are_inside(placed[:, -2:])
+        said = _read_columns(layer)
         for index, place in enumerate(placed):
-            source = Source("points", index)
-            reason = self._reason_against(place[None])
-            if not is_shown[index]:
-                reason = "it is hidden"
-            if reason is None and not self._inside(place[None, -2:]).all():
-                reason = self._outside(place[-2:])
-            item = self._read_item(layer, source, place[None], reason)
+            reason = None if is_fine[index] else self._reason_against_point(place, is_shown[index])
+            item = self._read_item(said, Source("points", index), place[None], reason)
             if item is not None:
                 self._group(item).add_points(item.outline, item.include)
 
     def read_shapes(self, layer: Any) -> None:
         position = position_meant(layer, self._image, self._axes, self._current_frame)
-        for index, (kind, vertices) in enumerate(zip(layer.shape_type, layer.data, strict=True)):
-            corners = ellipse_outline(vertices) if kind == "ellipse" else np.asarray(vertices)
-            placed = map_points(layer, self._image, corners, position)
+        kinds, said = layer.shape_type, _read_columns(layer)
+        outlines = [
+            ellipse_outline(vertices) if kind == "ellipse" else vertices
+            for kind, vertices in zip(kinds, layer.data, strict=True)
+        ]
+        all_placed = map_outlines(layer, self._image, outlines, position)
+        examples = read_examples(layer)  # may be more, for napari keeps what is said of those gone
+        for index, (kind, placed) in enumerate(zip(kinds, all_placed, strict=True)):
             source, reason = Source("shapes", index), self._reason_against(placed)
             outline = placed[:, -2:]
             is_box = kind == "rectangle" and is_level(outline)
-            shows = read_example(layer, index)
+            shows = examples[index]
             if shows is not None:
                 if reason is None and not is_box:
                     reason = "only a rectangle can be an example of what to look for"
@@ -185,7 +196,7 @@ class _Reader:
                 else:
                     self._skip(source, reason)
                 continue
-            item = self._read_item(layer, source, placed, reason)
+            item = self._read_item(said, source, placed, reason)
             if item is None:
                 continue
             if kind == "line" or (kind == "path" and not is_loop(outline)):
@@ -204,8 +215,8 @@ class _Reader:
                 for source in group.sources:
                     self._skip(source, "the excluded areas leave nothing of the mask")
                 continue
-            points = np.concatenate([no_points(), *group.points])
-            labels = np.concatenate([no_labels(), *group.labels])
+            points = api_points(np.concatenate([no_points(), *group.points]))
+            labels = np.array(group.labels, bool)
             sources = tuple(group.sources)
             prompts.append(
                 LayerPrompt(frame_index, obj_id, points, labels, group.box, group.mask, sources)
@@ -214,7 +225,7 @@ class _Reader:
 
     def _add_line(self, item: _Item) -> None:
         points = points_along(item.outline)
-        inside = points[self._inside(points)]
+        inside = points[self._are_inside(points)]
         if len(inside) == 0:
             self._skip(item.source, self._outside(item.outline[0]))
             return
@@ -297,7 +308,25 @@ class _Reader:
             return f"its frame {times[0]:.0f} is outside the video (0 to {self._frames - 1})"
         return None
 
-    def _inside(self, points_yx: FloatArray) -> BoolArray:
+    def _are_on_frames(self, placed: FloatArray) -> BoolArray:
+        """Of which places `_reason_against` has nothing to say."""
+        fine = np.isfinite(placed).all(axis=1)
+        nearest = np.rint(placed)
+        for axis, index in self._axes.fixed.items():
+            if axis != self._axes.channel:
+                fine &= nearest[:, axis] == index
+        if self._axes.time is not None:
+            times = nearest[:, self._axes.time]
+            fine &= (times >= 0) & (times < self._frames)
+        return np.asarray(fine, bool)
+
+    def _reason_against_point(self, place: FloatArray, is_shown: bool) -> str | None:
+        reason = self._reason_against(place[None]) if is_shown else "it is hidden"
+        if reason is None and not self._are_inside(place[None, -2:]).all():
+            reason = self._outside(place[-2:])
+        return reason
+
+    def _are_inside(self, points_yx: FloatArray) -> BoolArray:
         points = api_points(points_yx)
         height, width = self._size
         inside = (points >= 0) & (points < (width, height))
@@ -309,13 +338,14 @@ class _Reader:
         return f"({x:.1f}, {y:.1f}) is outside the picture ({width} x {height} px)"
 
     def _read_item(
-        self, layer: Any, source: Source, placed: FloatArray, reason: str | None
+        self, columns: _Columns, source: Source, placed: FloatArray, reason: str | None
     ) -> _Item | None:
         """What an item says; None if it names no object, or was skipped."""
         said: dict[str, Any] = {}
-        for name, (read, remedy) in _FEATURES.items():
-            if reason is None and name in layer.features:
-                value = layer.features[name].iloc[source.index]
+        for name, values in columns.items():
+            if reason is None:
+                read, remedy = _FEATURES[name]
+                value = values[source.index]
                 try:
                     said[name] = read(value)
                 except ValueError:
@@ -334,7 +364,7 @@ class PromptGroup:
 
     def __init__(self) -> None:
         self.points: list[FloatArray] = []
-        self.labels: list[BoolArray] = []
+        self.labels: list[bool] = []
         self.box: FloatArray | None = None
         self.box_source: Source | None = None
         self.mask: BoolArray | None = None
@@ -343,8 +373,8 @@ class PromptGroup:
 
     def add_points(self, points_yx: FloatArray, include: bool) -> None:
         """Take clicks, (N, 2) y, x."""
-        self.points.append(api_points(points_yx))
-        self.labels.append(np.full(len(points_yx), include))
+        self.points.append(points_yx)
+        self.labels += [include] * len(points_yx)
 
     def add_mask(self, mask: BoolArray) -> None:
         """Join an area."""

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from napari.layers import Image, Labels, Points, Shapes
 
-from napari_sam3.plugin.layers.exemplars import join_text, read_example
+from napari_sam3.plugin.layers.exemplars import join_text, read_examples
 from napari_sam3.plugin.layers.layer_prompts import (
     LayerPrompt,
     Painting,
@@ -121,8 +121,8 @@ def name_objects(layer: Points | Shapes, taken: set[int], current_object: int = 
         features = features.assign(object=np.full(n_items, current_object, int))
     objects = features["object"].tolist()
     named = list(objects)
-    for index, value in enumerate(objects):
-        if _is_unnamed(value) and read_example(layer, index) is None:
+    for index, (value, shows) in enumerate(zip(objects, read_examples(layer), strict=True)):
+        if _is_unnamed(value) and shows is None:
             named[index] = max(taken, default=0) + 1
             taken.add(named[index])
     if named != objects or "object" not in layer.features:

@@ -14,7 +14,7 @@ from psygnal import Signal
 
 from napari_sam3.errors import LayerError
 from napari_sam3.labels.label_stack import LabelStack
-from napari_sam3.labels.object_notes import ObjectNote, Source
+from napari_sam3.labels.object_notes import SOURCES, ObjectNote, Source
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.layers.object_colours import object_colormap
 from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
@@ -31,6 +31,9 @@ from napari_sam3.values import (
 
 Key = tuple[int, int]
 """Frame index, object id."""
+
+_OF_SESSION = [SOURCES.index("prompt"), SOURCES.index("propagated")]
+_PAINTED = SOURCES.index("painted")
 
 
 class ResultsLayer:
@@ -266,16 +269,14 @@ class ResultsLayer:
         there = set(frames)
         self._painted = {key: mask for key, mask in self._painted.items() if key[0] not in there}
         self._wiped = {key for key in self._wiped if key[0] not in there}
-        by_hand: list[Key] = []
-        for frame_index in frames:
-            for obj_id, note in self.planes.notes(frame_index).items():
-                if note.source in ("prompt", "propagated"):
-                    self._own_ids.add(obj_id)
-                elif note.source == "painted":
-                    by_hand.append((frame_index, obj_id))
-        for frame_index, obj_id in by_hand:
+        numbers = list(frames)
+        notes = self.planes.noted(numbers)  # of all at once: there may be thousands of frames
+        self._own_ids.update(notes["id"][np.isin(notes["source"], _OF_SESSION)].tolist())
+        by_hand = notes[notes["source"] == _PAINTED]
+        for place, obj_id in zip(by_hand["place"].tolist(), by_hand["id"].tolist(), strict=True):
             if obj_id in self._own_ids:
-                self._keep((frame_index, obj_id), self.planes[frame_index] == obj_id)
+                key = (numbers[place], obj_id)
+                self._keep(key, self.planes[numbers[place]] == obj_id)
 
     def _keep(self, key: Key, mask: BoolArray) -> None:
         """Remember what a person made of an object on a frame."""

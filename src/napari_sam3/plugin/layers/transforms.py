@@ -7,6 +7,7 @@ aligned at their last axes, as napari does.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,20 @@ def map_points(
     full[:, n_target - shared :] = world[:, n_source - shared :] * _unit_factors(source, target)
     moved = full - there[:n_target, n_target]
     return np.asarray(np.linalg.solve(there[:n_target, :n_target], moved.T).T, np.float64)
+
+
+def map_outlines(
+    source: Any,
+    target: Any,
+    outlines: Sequence[ArrayLike],
+    target_position: ArrayLike | None = None,
+) -> list[FloatArray]:
+    """Take many lists of points where `map_points` would take each; all at once."""
+    given = [np.asarray(outline, float).reshape(-1, source.ndim) for outline in outlines]
+    if not given:
+        return []
+    placed = map_points(source, target, np.concatenate(given), target_position)
+    return np.split(placed, np.cumsum([len(outline) for outline in given])[:-1])
 
 
 def world_to_indices(layer: Any, world_point: ArrayLike) -> tuple[int, ...]:

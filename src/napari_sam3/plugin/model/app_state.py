@@ -13,6 +13,7 @@ from psygnal import SignalGroupDescriptor
 
 from napari_sam3.models.registry import ModelEntry
 from napari_sam3.plugin.layers.prompt_layers import INCLUDE
+from napari_sam3.plugin.model.command_history import CommandHistory
 from napari_sam3.plugin.model.model_catalog import AUTO, ModelCatalog, list_offers
 from napari_sam3.plugin.model.preview_status import PreviewStatus
 from napari_sam3.plugin.model.project_status import ProjectStatus
@@ -231,6 +232,11 @@ class AppState:
     def is_results(self, layer: Any) -> bool:
         """Whether a layer shows results."""
         return any(layer is v.results.layer for v in self.videos if v.results is not None)
+
+    def history_of(self, results: Any) -> CommandHistory | None:
+        """What was done to the video that a layer has the results of; None if it has none."""
+        shown = ((v.results, v.history) for v in self.videos if v.results is not None)
+        return next((history for one, history in shown if one.layer is results), None)
 
     @property
     def is_idle(self) -> bool:

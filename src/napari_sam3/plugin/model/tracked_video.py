@@ -16,6 +16,7 @@ from napari_sam3.plugin.model.command_history import CommandHistory
 from napari_sam3.plugin.model.open_project import OpenProject
 from napari_sam3.plugin.model.timeline import Timeline
 from napari_sam3.plugin.model.video_source import VideoSource
+from napari_sam3.session.saved_prompts import PromptList
 
 _OWNER = "sam3_owner"
 """In a layer's metadata: weak references to the layer, for a copy has them too, and its owner."""
@@ -43,6 +44,9 @@ class TrackedVideo:
         What keeps its work.
     source : VideoSource or None
         Where its frames come from; None: nobody has looked yet.
+    rejected : (StackAxes, PromptList) or None
+        Of a session that is closed and kept nowhere: what texts have found, where some of it was
+        rejected, and how the video was read for it.
     history : CommandHistory
         What a person did to it.
     timeline : Timeline or None
@@ -59,6 +63,7 @@ class TrackedVideo:
         self.results_axes: StackAxes | None = None
         self.project: OpenProject | None = None
         self.source: VideoSource | None = None
+        self.rejected: tuple[StackAxes, PromptList] | None = None
         self.history = CommandHistory()
         self.timeline: Timeline | None = None
         self.carried = CarriedLayers.of(image_layer)
@@ -95,6 +100,11 @@ class TrackedVideo:
         """The prompt layers made for it, if both are among these."""
         made = self.prompt_layers
         return made if made is not None and all(layer in layers for layer in made) else None
+
+    def take_prompt_layers(self, points: Points, shapes: Shapes) -> None:
+        """Know layers for those to draw its prompts in; they go where it goes."""
+        self.prompt_layers = (points, shapes)
+        self.carried.add(points, shapes)
 
 
 def own_video(image_layer: Image, owner: object) -> None:

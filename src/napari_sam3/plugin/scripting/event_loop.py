@@ -5,16 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from qtpy.QtCore import QEventLoop, QThread, QTimer
 from qtpy.QtWidgets import QApplication
 
 from napari_sam3.batch.interrupts import noting_interrupts
-from napari_sam3.errors import LayerError
+from napari_sam3.errors import LayerError, Sam3Error
+from napari_sam3.plugin.controllers.worker import Errand
 from napari_sam3.plugin.model.events import JobEvent, Tracked
 from napari_sam3.values import FrameResult
 
 _LOOK_MS = 10
+
+T = TypeVar("T")
 
 OnFrame = Callable[[FrameResult], object]
 """Called with each frame of a propagation; False stops it."""
@@ -72,6 +76,27 @@ class PacedSteps(Iterator[JobEvent]):
         close = getattr(self._steps, "close", None)
         if close is not None:
             close()
+
+
+def wait_for(call: Callable[[], T]) -> T:
+    """Make a call in a thread while the window lives; gives or raises what it does.
+
+    Raises
+    ------
+    LayerError
+        If the application was closed meanwhile.
+    """
+    given: list[T] = []
+    failed: list[Sam3Error] = []
+    errand = Errand()
+    errand.start(call, given.append, failed.append)
+    wait_until(lambda: not errand.is_running)
+    if failed:
+        raise failed[0]
+    if not given:
+        errand.drop()
+        raise LayerError("the window was closed while a script waited for what it does")
+    return given[0]
 
 
 def wait_until(is_over: Callable[[], bool], look: Callable[[], object] = lambda: None) -> bool:

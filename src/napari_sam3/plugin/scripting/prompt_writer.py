@@ -70,7 +70,7 @@ class PromptWriter:
         if state.points is None or state.boxes is None:
             tracked = state.tracked(self._image)
             made = tracked.prompt_layers_in(self._tracking.viewer.layers)
-            points, shapes = made or self._tracking.make_prompt_layers(self.axes)
+            points, shapes = made or self._tracking.chosen.make_prompt_layers(self.axes)
             self.choose(points=state.points or points, boxes=state.boxes or shapes)
         return state.points, state.boxes
 
@@ -249,7 +249,7 @@ class PromptWriter:
         self, frame_index: int
     ) -> tuple[SessionController, TargetPrompts, tuple[Skipped, ...]]:
         """The session, all prompts that shall hold, and the items drawn that are none."""
-        session, target, skipped = self._tracking.read_prompts(
+        session, target, skipped = self._tracking.prompts.read(
             frame_index,
             mask_frames=self.mask_frames,
             ids_in_use=self.ids_named(),

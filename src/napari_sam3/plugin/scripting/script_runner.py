@@ -154,9 +154,9 @@ class ScriptRunner:
                 f"work is under way on layer {self.image_layer.name!r}; let it end or stop it first"
             )
         self.check_there()
-        self.tracking.check_writable()
+        self.tracking.chosen.check_writable()
         self.state.resolution = self.state.resolution or read_settings().resolution
-        return self.tracking.open_session()
+        return self.tracking.sessions.open()
 
     def run(
         self,

@@ -14,6 +14,7 @@ from napari_sam3.errors import MissingPromptError, RequestError, UnknownObjectEr
 from napari_sam3.export.registry import choose_format
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.objects import ObjectTable
+from napari_sam3.plugin.controllers.object_removal import forget_objects
 from napari_sam3.plugin.controllers.screen_decoding import wait_for_picture
 from napari_sam3.plugin.controllers.session_controller import SessionController
 from napari_sam3.plugin.controllers.track_edits import TrackEdits
@@ -27,10 +28,11 @@ from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count
 from napari_sam3.plugin.layers.transforms import layer_shape
 from napari_sam3.plugin.layers.viewer_frame import frame_on_screen
 from napari_sam3.plugin.model.app_state import Phase
-from napari_sam3.plugin.scripting.event_loop import OnFrame, wait_until
+from napari_sam3.plugin.scripting.event_loop import OnFrame, wait_for, wait_until
 from napari_sam3.plugin.scripting.prompt_writer import PromptWriter
 from napari_sam3.plugin.scripting.script_runner import ScriptRunner
 from napari_sam3.projects import Project
+from napari_sam3.review import CheckFile, Place, review_labels
 from napari_sam3.session.validation import (
     PromptCall,
     check_frame_index,
@@ -224,7 +226,7 @@ class ViewerSession:
             )
         session = self._runner.open_session()
         tracking = self._runner.tracking
-        removal, [frames] = tracking.forget_objects([number])
+        removal, [frames] = forget_objects(tracking.chosen, tracking.edits, [number])
         removal.add(self._prompts.remove(number))
         tracking.edits.join_next(removal)
         self._runner.run(session, session.remove_object(number, frames), Phase.ERASING)
@@ -387,6 +389,31 @@ class ViewerSession:
             return FrameResult(number)
         return session.session.result(number)
 
+    def review(self) -> tuple[Place, ...]:
+        """Places of the results that are worth a person's look, the most valuable first.
+
+        The queue that the dock goes through: lost, unsure, jumped, touching, fallen in two. What
+        was found right before is left out, if the results are kept in a project. Labels are read
+        in a thread, while the window lives.
+
+        Returns
+        -------
+        tuple of Place
+            Each with its object and frame, a value in frames' worth of overlap, and the reasons,
+            which `str` tells in words.
+        """
+        labels, divisions = self.array, tuple(self.objects.divisions)
+        project = self._runner.tracking.state.tracked(self.image_layer).project
+        kept = None if project is None else CheckFile(project.project.folder)
+
+        def look() -> tuple[Place, ...]:
+            review = review_labels(labels)
+            if kept is not None:
+                review.restore(kept.load())
+            return tuple(place for place in review.places(divisions) if place.is_doubtful)
+
+        return wait_for(look)
+
     def tracks(self) -> Tracks:
         """A Tracks layer of the centroids, with lineage; made, or brought up to date.
 
@@ -500,7 +527,7 @@ class ViewerSession:
         found = self._runner.results()
         if found is None:
             self._runner.check_there()
-            found = self._runner.tracking.results_for(self.image_layer, self.axes)
+            found = self._runner.tracking.shown.layer_for(self.image_layer, self.axes)
         return found
 
     def _on_screen(self) -> int:

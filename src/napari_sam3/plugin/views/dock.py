@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import napari.viewer
 from napari.layers import Image
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QSize, Qt, QTimer, Signal
+from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QShortcut
 from qtpy.QtWidgets import (
     QApplication,
@@ -26,6 +26,7 @@ from napari_sam3.plugin.controllers.brush_object import BrushObject
 from napari_sam3.plugin.controllers.frame_lock import LOCK_KEY, switch_lock
 from napari_sam3.plugin.controllers.layer_keys import LayerKeys
 from napari_sam3.plugin.controllers.model_controller import ModelController
+from napari_sam3.plugin.controllers.pieces import Pieces
 from napari_sam3.plugin.controllers.prefetch import Prefetch
 from napari_sam3.plugin.controllers.project_controller import ProjectController
 from napari_sam3.plugin.controllers.project_opener import ProjectOpener
@@ -50,7 +51,7 @@ from napari_sam3.plugin.views.project_panel import ProjectPanel
 from napari_sam3.plugin.views.prompt_panel import PromptPanel
 from napari_sam3.plugin.views.review_panel import ReviewPanel
 from napari_sam3.plugin.views.settings_panel import SettingsPanel
-from napari_sam3.plugin.views.timeline_dock import close_timeline, show_timeline
+from napari_sam3.plugin.views.timeline_dock import close_timeline, show_timeline, switch_timeline
 from napari_sam3.plugin.views.tool_strip import ToolStrip
 from napari_sam3.plugin.views.tracking_panel import TrackingPanel
 from napari_sam3.plugin.views.video_panel import VideoPanel
@@ -117,7 +118,9 @@ class SegmentAndTrackWidget(QWidget):
         self.settings_panel = SettingsPanel(self.state, self.settings)
         self.guidance = Guidance(self.state)
         self.end_notice = EndNotice(self.state, self)
-        self.tool_strip = ToolStrip(self.state, self.take_tool, self.show_help)
+        self.tool_strip = ToolStrip(
+            self.state, self.take_tool, self.switch_timeline, self.show_help
+        )
         for held in (
             self.prefetch,
             self.projects,
@@ -132,10 +135,10 @@ class SegmentAndTrackWidget(QWidget):
         self.focus = CanvasFocus(self)
         self._connect()
         self._add_keys()
+        self._readying = Pieces(self)
         self._on_video_picked(self.video_panel.video.value)
         self._on_layers_changed()
         self.timeline = show_timeline(self.tracking)
-        self._make_ready()
         self.tracking.preview.is_on = True
 
     # ----------------------------------------------------- what a person does
@@ -145,13 +148,22 @@ class SegmentAndTrackWidget(QWidget):
         """Whether a job is under way."""
         return self.tracking.job is not None
 
+    @property
+    def is_getting_ready(self) -> bool:
+        """Whether the layers to draw in are about to come, after a video was chosen."""
+        return self._readying.is_running
+
     def new_prompts(self) -> None:
         """Choose layers to draw prompts of the video in; those made before, if they fit."""
-        self._do(self.tracking.new_prompts)
+        self._do(self.tracking.chosen.new_prompts)
 
     def take_tool(self, tool: Tool) -> None:
         """Take a tool in hand; its layer is chosen, and made if need be."""
         self._do(lambda: self.tools.take(tool))
+
+    def switch_timeline(self) -> None:
+        """Hide the timeline under the picture, or show it again."""
+        self.timeline = switch_timeline(self.tracking)
 
     def show_help(self) -> None:
         """Show all keys, and what the mouse does; pressed again, hide it."""
@@ -192,8 +204,9 @@ class SegmentAndTrackWidget(QWidget):
         for event in self._layer_events():
             event.disconnect(self._on_layers_changed)
         close_timeline(self.timeline)
-        self.project_opener.close()
+        self._readying.drop()
         self.projects.close()
+        self.project_opener.close()
         self.focus.close()
         self.brush_object.close()
         self.tools.close()
@@ -221,11 +234,14 @@ class SegmentAndTrackWidget(QWidget):
         try:
             act()
         except Sam3Error as exc:
-            if isinstance(exc, WeightsMissingError):
-                self.model_panel.open_dialog()  # which tells of it
-            else:
-                show_error(str(exc))
-            self.tracking.fail(exc)
+            self._tell(exc)
+
+    def _tell(self, error: Sam3Error) -> None:
+        if isinstance(error, WeightsMissingError):
+            self.model_panel.open_dialog()  # which tells of it
+        else:
+            show_error(str(error))
+        self.tracking.fail(error)
 
     # ----------------------------------------------------------------- wiring
 
@@ -287,6 +303,7 @@ class SegmentAndTrackWidget(QWidget):
         self.video_panel.video.changed.connect(self._on_video_picked)
         self.state.events.prepared_frame.connect(self._show_prepared)
         self.tracking.ended.connect(self._on_job_ended)
+        self.project_opener.opened.connect(self._get_ready)
         for event in self._layer_events():
             event.connect(self._on_layers_changed)
         add_shortcuts(self, self.tracking)
@@ -314,13 +331,19 @@ class SegmentAndTrackWidget(QWidget):
     def _on_video_picked(self, image_layer: Image | None) -> None:
         if image_layer is not self.state.video:
             self._do(lambda: self.tracking.choose_video(image_layer))
-            # when the viewer has dealt with the layer, which may have come just now
-            QTimer.singleShot(0, self._make_ready)
+            # when the layer, which may have come just now, is on the screen
+            self._get_ready()
 
-    def _make_ready(self) -> None:
+    def _get_ready(self) -> None:
+        self._readying.start(self._make_ready(self.tools.make_ready()))
+
+    def _make_ready(self, steps: Iterator[None]) -> Iterator[None]:
         """Have the tool for clicks in hand, unless a project is about to bring its layers."""
         if not (self.is_shut_down or self.project_opener.is_waiting):
-            self._do(self.tools.make_ready)
+            try:
+                yield from steps
+            except Sam3Error as exc:
+                self._tell(exc)
 
     def _on_layers_changed(self, _event: Any = None) -> None:
         prompts = self.prompt_panel

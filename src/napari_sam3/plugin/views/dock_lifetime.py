@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from weakref import WeakSet
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QMainWindow, QWidget
 
@@ -30,7 +31,8 @@ class Lifetime(QObject):
     """Watches a widget that napari docks, and ends it when nobody will use it any more.
 
     napari tells a widget neither that its dock was closed nor that the window was: it is taken
-    out of the one, and the other is hidden (and kept as long as somebody holds the viewer).
+    out of the one, and the other is hidden (and kept as long as somebody holds the viewer). A
+    window that was never shown has nothing to hide.
 
     Parameters
     ----------
@@ -61,23 +63,41 @@ class Lifetime(QObject):
                 self._is_closing = True
                 QTimer.singleShot(0, self._look_after_closing)
             elif kind == QEvent.Type.Hide and self._is_closing:
-                self.end()
+                self._on_closed()
         return False
 
     def _look_at_widget(self, kind: QEvent.Type) -> None:
         if kind == QEvent.Type.ParentChange:
             if self._widget.parent() is not None:
                 self._was_docked = True
+                # when the dock is in the window, which may never be shown
+                QTimer.singleShot(0, self._watch_window)
             elif self._was_docked:
                 self.end()
-        elif kind == QEvent.Type.Show and self._window is None:
+        elif kind == QEvent.Type.Show:
+            self._watch_window()
+
+    def _watch_window(self) -> None:
+        if self._window is None:
             self._window = _main_window_of(self._widget)
             if self._window is not None:
                 self._window.installEventFilter(self)
 
     def _look_after_closing(self) -> None:
-        if self._window is not None and self._window.isVisible():
+        window = self._window
+        if window is not None and isalive(window) and window.isVisible():
             self._is_closing = False
+        elif self._is_closing:
+            self._on_closed()
+
+    def _on_closed(self) -> None:
+        """End it, and look at nothing while Qt takes the window down."""
+        window, self._window = self._window, None
+        for one in (window, self._widget):
+            if one is not None and isalive(one):
+                one.removeEventFilter(self)
+        self._is_closing = False
+        self.end()
 
 
 def _main_window_of(widget: QWidget) -> QMainWindow | None:

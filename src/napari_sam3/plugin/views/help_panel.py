@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from html import escape
 
+from qtpy.compat import isalive
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QHideEvent, QShortcut, QShowEvent
 from qtpy.QtWidgets import QDialog, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from napari_sam3.plugin.controllers.layer_keys import LayerKey
 from napari_sam3.plugin.model.tools import Tool
+from napari_sam3.plugin.views.widgets.canvas_focus import canvas_beside
 
 HELP_KEY = "?"
 
@@ -23,13 +26,15 @@ _ELSEWHERE = (
     ("Ctrl+Shift+Z", "redo"),
     ("← →", "one frame back, one on"),
     ("[ ]", "smaller or larger brush"),
-    ("Esc", "in a field of the dock: back to the picture"),
+    ("Esc", "closes this; in a field of the dock: back to the picture"),
     ("Tab", "in the dock: to the next control"),
 )
 
 
 class HelpPanel(QDialog):
     """A window beside the picture, which does not take the keyboard away from it.
+
+    Escape closes it, pressed over the picture as well.
 
     Parameters
     ----------
@@ -41,6 +46,7 @@ class HelpPanel(QDialog):
     def __init__(self, list_keys: Callable[[], Sequence[LayerKey]], parent: QWidget) -> None:
         super().__init__(parent, Qt.WindowType.Tool)
         self._list_keys = list_keys
+        self._escape: QShortcut | None = None  # of the picture, while this is shown
         self.setWindowTitle("Keys and mouse")
         self.setAttribute(Qt.WidgetAttribute.WA_ShowWithoutActivating)
         self._text = QLabel()
@@ -66,6 +72,23 @@ class HelpPanel(QDialog):
             return
         self._text.setText(format_help(self._list_keys()))
         self.show()
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Hear of Escape in the picture."""
+        super().showEvent(event)
+        dock = self.parentWidget()
+        canvas = None if dock is None else canvas_beside(dock)
+        if canvas is not None and self._escape is None:
+            self._escape = QShortcut(Qt.Key.Key_Escape, canvas)
+            self._escape.setContext(Qt.ShortcutContext.WidgetShortcut)
+            self._escape.activated.connect(self.hide)
+
+    def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Leave Escape to the picture again."""
+        super().hideEvent(event)
+        escape, self._escape = self._escape, None
+        if escape is not None and isalive(escape):  # the window may have gone before
+            escape.deleteLater()
 
 
 def format_help(keys: Sequence[LayerKey]) -> str:

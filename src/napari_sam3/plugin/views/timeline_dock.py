@@ -25,20 +25,41 @@ def show_timeline(tracking: TrackingController) -> TimelineView:
     TimelineView
         It ends when its dock is closed, or by `close_timeline`.
     """
+    shown = _find(tracking)
+    if shown is not None:
+        return shown
     window = tracking.viewer.window
-    docked = {name: getattr(w, "native", w) for name, w in window.dock_widgets.items()}
-    for shown in docked.values():
-        if isinstance(shown, TimelineView) and shown.tracking is tracking:
-            return shown
     view = TimelineView(tracking)
     names = (TITLE if n == 1 else f"{TITLE} {n}" for n in count(1))
-    name = next(name for name in names if name not in docked)
+    name = next(name for name in names if name not in window.dock_widgets)
     window.add_dock_widget(view, name=name, area="bottom", add_vertical_stretch=False)
     main: Any = view.window()
     # under the canvas alone: the docks beside it keep their height
     main.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
     main.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
     return view
+
+
+def switch_timeline(tracking: TrackingController) -> TimelineView:
+    """Hide the timeline, or show it again: the one that was hidden, or a new one if it is closed.
+
+    Returns
+    -------
+    TimelineView
+        As of `show_timeline`.
+    """
+    view = _find(tracking)
+    dock = None if view is None else view.parentWidget()
+    if view is None or dock is None:
+        return show_timeline(tracking)
+    dock.setVisible(dock.isHidden())
+    return view
+
+
+def _find(tracking: TrackingController) -> TimelineView | None:
+    docked = (getattr(w, "native", w) for w in tracking.viewer.window.dock_widgets.values())
+    timelines = (one for one in docked if isinstance(one, TimelineView))
+    return next((one for one in timelines if one.tracking is tracking), None)
 
 
 def close_timeline(view: TimelineView) -> None:

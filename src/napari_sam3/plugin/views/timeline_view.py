@@ -15,7 +15,8 @@ from qtpy.QtGui import QColor, QImage, QPainter, QPen
 from qtpy.QtWidgets import QAbstractScrollArea, QFrame, QMenu, QToolTip
 
 from napari_sam3.errors import Sam3Error
-from napari_sam3.labels.objects import ObjectInfo, ObjectTable
+from napari_sam3.labels.object_info import ObjectInfo
+from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.controllers.timeline_controller import Mark, TimelineController
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.layers.features_table import table_of

@@ -15,8 +15,8 @@ from napari_sam3.plugin.model.app_state import AppState
 from napari_sam3.plugin.model.model_catalog import why_not_taken
 from napari_sam3.plugin.model.tools import Tool
 
-SIDE = 31
-"""Of a button, px: nine of them and the one for help fit a narrow dock."""
+SIDE = 28
+"""Of a button, px: nine of them, and those for timeline and help, fit a narrow dock."""
 
 
 class ToolStrip(QWidget):
@@ -28,16 +28,23 @@ class ToolStrip(QWidget):
         With the tool in hand.
     choose : callable
         Called with the tool that is pressed.
-    show_help : callable
-        Called when help is asked for.
+    show_timeline, show_help : callable
+        Called when one of them is asked for.
     """
 
     def __init__(
-        self, state: AppState, choose: Callable[[Tool], Any], show_help: Callable[[], Any]
+        self,
+        state: AppState,
+        choose: Callable[[Tool], Any],
+        show_timeline: Callable[[], Any],
+        show_help: Callable[[], Any],
     ) -> None:
         super().__init__()
         self._state, self._choose = state, choose
         self.buttons = {tool: ToolButton(tool.value) for tool in Tool}
+        self.timeline = ToolButton("timeline")
+        self.timeline.setToolTip("Show the timeline under the picture, or hide it.")
+        self.timeline.clicked.connect(lambda _checked: show_timeline())
         self.help = ToolButton("help")
         self.help.setToolTip("All keys, and what the mouse does. Key ?.")
         self.help.clicked.connect(lambda _checked: show_help())
@@ -51,7 +58,7 @@ class ToolStrip(QWidget):
             self._group.addButton(button)
             row.addWidget(button)
         row.addStretch()
-        self.help.setCheckable(False)
+        row.addWidget(self.timeline)
         row.addWidget(self.help)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -93,7 +100,7 @@ class ToolButton(QToolButton):
     Parameters
     ----------
     name : str
-        Of a tool, or "help".
+        Of a tool, or "timeline", or "help".
     """
 
     def __init__(self, name: str) -> None:
@@ -197,6 +204,14 @@ def _draw_text(painter: QPainter, colour: QColor) -> None:
     painter.drawLine(QPointF(10, 4), QPointF(10, 17))
 
 
+def _draw_timeline(painter: QPainter, colour: QColor) -> None:
+    painter.setPen(_pen(colour, 2.4))
+    for y, begin, end in ((4, 2, 13), (10, 6, 18), (16, 2, 9)):
+        painter.drawLine(QPointF(begin, y), QPointF(end, y))
+    painter.setPen(_pen(colour, 1.2))
+    painter.drawLine(QPointF(11, 0), QPointF(11, 20))
+
+
 def _draw_help(painter: QPainter, _colour: QColor) -> None:
     font = painter.font()
     font.setPixelSize(17)
@@ -215,5 +230,6 @@ _DRAWN: dict[str, Callable[[QPainter, QColor], None]] = {
     "paint": _draw_paint,
     "erase": _draw_erase,
     "text": _draw_text,
+    "timeline": _draw_timeline,
     "help": _draw_help,
 }

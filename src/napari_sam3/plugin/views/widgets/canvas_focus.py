@@ -114,12 +114,17 @@ class CanvasFocus(QObject):
 
 def focus_canvas(widget: QWidget) -> None:
     """Let keys go to the canvas of the window that a widget is in."""
+    canvas = canvas_beside(widget)
+    if canvas is not None:
+        canvas.setFocus(Qt.FocusReason.OtherFocusReason)
+
+
+def canvas_beside(widget: QWidget) -> QWidget | None:
+    """The canvas that is shown in the window that a widget is in; None if there is none."""
     window = widget.window()
     middle = window.centralWidget() if isinstance(window, QMainWindow) else None
-    for canvas in [] if middle is None else middle.findChildren(QOpenGLWidget):
-        if canvas.isVisible():
-            canvas.setFocus(Qt.FocusReason.OtherFocusReason)
-            return
+    shown = [] if middle is None else middle.findChildren(QOpenGLWidget)
+    return next((canvas for canvas in shown if canvas.isVisible()), None)
 
 
 _GIVE_BACK = QEvent.Type(QEvent.registerEventType())

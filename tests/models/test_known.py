@@ -21,8 +21,8 @@ def start(model, film):
     """A new tracker that notes which frames it steps to."""
     tracker = model.start(RgbFrames(as_video(film)))
     tracker.stepped = []
-    step = tracker.step
-    tracker.step = lambda *args: (tracker.stepped.append(args[1]), step(*args))[1]
+    step = tracker.step_in_pieces
+    tracker.step_in_pieces = lambda *args: (tracker.stepped.append(args[1]), step(*args))[1]
     return tracker
 
 

@@ -90,7 +90,9 @@ def test_first_results_on_a_file_make_a_project(begin, work, own_projects, qtbot
         assert project.labels.notes(5)[1].source == "propagated"
 
 
-def test_what_was_erased_of_a_lasso_stays_erased_in_another_window(begin, open_again, work, qtbot):
+def test_what_was_erased_of_a_lasso_stays_erased_in_another_window(
+    begin, open_again, work, qtbot, close
+):
     dock = begin()
     dock.state.boxes.add_polygons([[0, 30, 10], [0, 30, 40], [0, 45, 40], [0, 45, 10]])
     dock.state.boxes.features = dock.state.boxes.features.assign(object=2)
@@ -289,7 +291,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(
 
 
 def test_a_checkpoint_that_can_not_be_used_is_told(
-    begin, open_again, work, own_projects, qtbot, gate, notes
+    begin, open_again, work, own_projects, qtbot, gate, notes, close
 ):
     dock = begin()
     dock.propagate()

@@ -13,6 +13,7 @@ from qtpy.QtGui import QMouseEvent
 from napari_sam3.errors import VideoError
 from napari_sam3.plugin.controllers import screen_decoding
 from napari_sam3.plugin.controllers.screen_decoding import (
+from napari_sam3.plugin.controllers.stand_in_mark import text_overlay
     frames_to_come,
     let_screen_lead,
     wait_for_picture,
@@ -105,7 +106,7 @@ def shown(layer):
 
 
 def mark(viewer):
-    overlay = viewer.canvas.overlays.text
+    overlay = text_overlay(viewer)
     return overlay.text if overlay.visible else ""
 
 
@@ -161,7 +162,7 @@ def test_wait_for_picture_shows_the_true_frame(viewer, layer, hand):
 
 
 def test_text_of_the_person_stays(viewer, video, layer, hand):
-    overlay = viewer.canvas.overlays.text
+    overlay = text_overlay(viewer)
     overlay.text, overlay.visible = "mouse 3", True
     hand.move_to(7)
     assert mark(viewer) == "mouse 3\nframe 7 is being decoded …"

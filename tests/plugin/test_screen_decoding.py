@@ -13,11 +13,11 @@ from qtpy.QtGui import QMouseEvent
 from napari_sam3.errors import VideoError
 from napari_sam3.plugin.controllers import screen_decoding
 from napari_sam3.plugin.controllers.screen_decoding import (
-from napari_sam3.plugin.controllers.stand_in_mark import text_overlay
     frames_to_come,
     let_screen_lead,
     wait_for_picture,
 )
+from napari_sam3.plugin.controllers.stand_in_mark import text_overlay
 from napari_sam3.plugin.scripting.event_loop import wait_until
 from napari_sam3.video import Video, open_video
 from tests.video.clips import encode

@@ -149,10 +149,12 @@ def test_file_that_can_not_be_opened_is_refused_at_once(
     qtbot.waitUntil(lambda: bool(raised), timeout=10_000)
 
 
-def test_the_command_opens_a_pattern(make_napari_viewer, monkeypatch, tmp_path):
+def test_the_command_opens_a_pattern(make_napari_viewer, monkeypatch, tmp_path, qtbot):
     for name, value in (("a0", 1), ("a1", 2), ("b0", 9)):
         Picture.fromarray(np.full((8, 9), value, np.uint8)).save(tmp_path / f"{name}.png")
     monkeypatch.setattr(napari, "Viewer", make_napari_viewer)
     viewer = open_window(tmp_path / "a*.png")
     layer = viewer.layers[0]
     assert [int(frame[0, 0]) for frame in layer.data] == [1, 2]
+    viewer.close()
+    qtbot.wait(1)  # its dock ends with the next turn

@@ -8,7 +8,7 @@ import pytest
 from napari_sam3.plugin.model.object_rows import ObjectState
 from napari_sam3.projects import list_projects
 
-from .test_project import begin, clip, close, open_again, own_projects
+from .test_project import begin, clip, open_again, own_projects
 
 __all__ = ["begin", "clip", "open_again", "own_projects"]
 
@@ -66,7 +66,7 @@ def test_after_a_reset_it_is_found_again(begin, search, work):
     assert len(to_check(dock)) == len(found)
 
 
-def test_in_a_project_that_is_opened_again(begin, open_again, search, own_projects, work):
+def test_in_a_project_that_is_opened_again(begin, open_again, search, own_projects, work, close):
     dock = begin()
     found, gone = search(dock)
     (folder,) = list_projects(own_projects)

@@ -13,7 +13,7 @@ from napari_sam3.projects import list_projects
 
 from .conftest import click
 from .hands import Hands
-from .test_project import begin, clip, close, own_projects
+from .test_project import begin, clip, own_projects
 from .test_robust import begin as begin_run
 from .test_tools import dock, hands, viewer
 
@@ -21,7 +21,7 @@ __all__ = ["begin", "clip", "dock", "hands", "own_projects", "viewer"]
 
 
 def test_the_first_action_on_a_project_that_is_opened_again_can_be_a_click(
-    begin, open_dock, viewer, work, own_projects, qtbot
+    begin, open_dock, viewer, work, own_projects, qtbot, close
 ):
     before = begin()
     work(before, before.segment_frame)

@@ -14,7 +14,8 @@ __all__ = ["begin", "clip", "open_again", "own_projects"]
 
 
 def to_check(dock):
-    dock.objects_panel.table.refresh()
+    while not dock.objects_panel.list.refresh():
+        pass  # it counts some frames at a time
     rows = dock.objects_panel.list.rows.values()
     return [row.obj_id for row in rows if row.state is ObjectState.TO_CHECK]
 

@@ -86,6 +86,7 @@ def test_a_frame_that_kills_processes_is_given_up_and_said(films, prompts, tmp_p
         assert "two workers were lost, one after the other, between frame" in row.error
 
 
+@pytest.mark.sweep
 def test_a_first_interrupt_ends_after_the_frames_under_way(films, prompts, tmp_path):
     videos, out = [films[0], films[2]], tmp_path / "out"
 
@@ -164,6 +165,7 @@ def test_nobody_else_is_let_in(tmp_path, monkeypatch):
 # ------------------------------------------------------------- a scheduler's workers
 
 
+@pytest.mark.sweep
 def test_workers_of_a_scheduler_give_what_is_computed_here(films, prompts, tmp_path, cluster):  # noqa: F811
     out, here = tmp_path / "out", tmp_path / "here"
     report = run_batch(

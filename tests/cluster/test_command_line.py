@@ -37,6 +37,7 @@ def test_writes_what_is_written_here(cluster, film, tmp_path, capsys):
     assert ours.any()
 
 
+@pytest.mark.sweep
 def test_a_project_is_kept_and_gone_on_with_here(cluster, film, tmp_path):
     project = tmp_path / "film.sam3"
     more = ("--model", "fake", "--project", str(project))

@@ -68,7 +68,7 @@ def uninterrupted(film, model):
 CASES = [(model, after) for model in ("slow", "newcomers", "optical-flow") for after in (3, 9, 40)]
 
 
-@pytest.mark.parametrize("case", sweep(CASES, [("slow", 3), ("optical-flow", 9)]))
+@pytest.mark.parametrize("case", sweep(CASES, [("slow", 3)]))
 def test_a_killed_worker_is_not_seen_in_the_results(cluster, watcher, film, case):
     model, after = case
     news = []
@@ -88,6 +88,7 @@ def _with_struck(steps):
     return [struck, *(one for one in found if one is not struck)]
 
 
+@pytest.mark.sweep
 def test_prompts_and_later_runs_hold_after_a_death(cluster, watcher, film):
     def work(session, strike):
         yield session.add_prompt(0, **CLICK)
@@ -108,6 +109,7 @@ def test_prompts_and_later_runs_hold_after_a_death(cluster, watcher, film):
         assert session.object_ids == local.object_ids
 
 
+@pytest.mark.sweep
 def test_a_frame_that_kills_workers_is_given_up(cluster, film):
     with RemoteSession(film, "deadly", compute=cluster.address) as session:
         session.add_prompt(0, **CLICK)
@@ -184,9 +186,10 @@ time.sleep(600)
 """
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("how", "lease"),
-    [(signal.SIGKILL, 600), pytest.param(signal.SIGSTOP, 2, marks=pytest.mark.sweep)],
+    [(signal.SIGKILL, 600), (signal.SIGSTOP, 2)],
 )
 def test_a_client_that_is_gone_holds_nothing(cluster, film, how, lease):
     client = subprocess.Popen(
@@ -214,6 +217,7 @@ def test_a_client_that_is_gone_holds_nothing(cluster, film, how, lease):
         client.wait()
 
 
+@pytest.mark.sweep
 def test_busy_workers_are_told_by_number(cluster, watcher, film):
     tasks = [
         watcher.submit(time.sleep, 600, pure=False, workers=[address])
@@ -302,7 +306,7 @@ def test_nothing_of_ours_is_pickled(cluster, film, monkeypatch):
     assert not any(b"ObjectMask" in data or b"FrameResult" in data for data in passed)
 
 
-@pytest.mark.parametrize("is_closed", [True, False])
+@pytest.mark.parametrize("is_closed", sweep([True, False], [True]))
 def test_a_session_that_is_over_leaves_nothing_on_its_worker(
     cluster, watcher, film, connect, is_closed
 ):

@@ -34,6 +34,7 @@ def make_project(tmp_path):
     return make
 
 
+@pytest.mark.sweep
 def test_a_worker_that_dies_costs_what_lies_behind_the_last_checkpoint(
     cluster, watcher, make_project
 ):

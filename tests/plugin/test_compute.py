@@ -52,6 +52,7 @@ def test_tracks_on_a_worker(ready, cluster, qtbot):  # noqa: F811
     assert_tracked(ready)
 
 
+@pytest.mark.sweep
 def test_a_worker_that_dies_is_told_and_not_seen(ready, cluster, watcher, qtbot, notes):  # noqa: F811
     ready.propagate()
     qtbot.waitUntil(lambda: ready.state.frames_done >= 4)

@@ -79,6 +79,18 @@ def test_a_device_that_the_model_can_not_run_on_is_a_mere_wish():
     assert state.device == "cuda"
 
 
+def test_what_a_model_elsewhere_takes_is_not_known_unless_it_is_named():
+    state = AppState(model="optical-flow", compute="tls://gpu:8786")
+    assert "takes no text" in state.why_not_taken("text")
+    assert not state.takes_text
+    entries = state.catalog.entries
+    state.update(model="auto", catalog=type(state.catalog)(entries, auto=entries["optical-flow"]))
+    assert state.why_not_taken("text") == ""  # the best one there may take it
+    assert state.takes_text
+    state.compute = ""
+    assert "takes no text" in state.why_not_taken("text")
+
+
 def test_one_at_a_time_owns_a_video(video):
     one, other = AppState(), AppState()
     own_video(video, one)

@@ -14,7 +14,12 @@ from psygnal import SignalGroupDescriptor
 from napari_sam3.models.registry import ModelEntry
 from napari_sam3.plugin.layers.prompt_layers import INCLUDE
 from napari_sam3.plugin.model.command_history import CommandHistory
-from napari_sam3.plugin.model.model_catalog import AUTO, ModelCatalog, list_offers
+from napari_sam3.plugin.model.model_catalog import (
+    AUTO,
+    ModelCatalog,
+    list_offers,
+    why_not_taken,
+)
 from napari_sam3.plugin.model.preview_status import PreviewStatus
 from napari_sam3.plugin.model.project_status import ProjectStatus
 from napari_sam3.plugin.model.tools import Tool
@@ -258,6 +263,10 @@ class AppState:
         """Whether the model chosen takes text; if it is not known, the model will say."""
         entry = self._entry
         return entry is None or entry.capabilities.text
+
+    def why_not_taken(self, kind: str) -> str:
+        """Why the model chosen can't use a kind of prompts; empty if it can, or is not known."""
+        return "" if self._entry is None else why_not_taken(self.catalog, self.model, kind)
 
     @property
     def resolved_model(self) -> str:

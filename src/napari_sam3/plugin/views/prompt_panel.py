@@ -14,7 +14,6 @@ from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.label_look import own_colors
 from napari_sam3.plugin.layers.prompt_layers import EXCLUDE, INCLUDE
 from napari_sam3.plugin.model.app_state import NEW_EACH, split_text
-from napari_sam3.plugin.model.model_catalog import why_not_taken
 from napari_sam3.plugin.model.tools import Tool
 from napari_sam3.plugin.views.widgets.binding import bind
 from napari_sam3.plugin.views.widgets.groups import FoldedGroup, side_by_side
@@ -158,7 +157,7 @@ class PromptPanel:
         events.tool.connect(self._show_options)
         for name in ("video", "project"):
             events[name].connect(self._enable)
-        for name in ("model", "catalog"):
+        for name in ("model", "catalog", "compute"):
             events[name].connect(self._show_kinds)
         self._show_object()
         self._show_options(state.tool)
@@ -205,12 +204,11 @@ class PromptPanel:
 
     def _show_kinds(self, _value: Any = None) -> None:
         """Open the fields for prompts that the model takes."""
-        catalog, model = self._state.catalog, self._state.model
         for kind, native in self._natives.items():
-            why_not = why_not_taken(catalog, model, kind)
+            why_not = self._state.why_not_taken(kind)
             native.setEnabled(not why_not)
             native.setToolTip(why_not or self._tooltips[kind])
-        takers = [e.name for e in catalog.entries.values() if e.capabilities.text]
+        takers = [e.name for e in self._state.catalog.entries.values() if e.capabilities.text]
         closed = f"takes no text; {takers[0]} does" if takers else "takes no text"
         is_open = self.text.native.isEnabled()
         self.text.native.setPlaceholderText("what to look for" if is_open else closed)

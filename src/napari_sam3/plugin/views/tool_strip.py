@@ -12,7 +12,6 @@ from superqt import QElidingLabel
 
 from napari_sam3.plugin.layers.prompt_layers import EXCLUDE
 from napari_sam3.plugin.model.app_state import AppState
-from napari_sam3.plugin.model.model_catalog import why_not_taken
 from napari_sam3.plugin.model.tools import Tool
 
 SIDE = 28
@@ -67,7 +66,7 @@ class ToolStrip(QWidget):
         layout.addWidget(self.hint)
         for name in ("tool", "sign"):
             state.events[name].connect(self._show)
-        for name in ("model", "catalog", "video", "project"):
+        for name in ("model", "catalog", "compute", "video", "project"):
             state.events[name].connect(self._enable)
         self._show()
         self._enable()
@@ -88,7 +87,7 @@ class ToolStrip(QWidget):
         """Open the tools that the model can use; the others say why not."""
         state = self._state
         for tool, button in self.buttons.items():
-            why_not = why_not_taken(state.catalog, state.model, tool.prompt_kind)
+            why_not = state.why_not_taken(tool.prompt_kind)
             button.setEnabled(state.can_change and not why_not)
             told = why_not or tool.about.more
             button.setToolTip(f"{tool.value.capitalize()} (key {tool.about.key})\n{told}")

@@ -60,8 +60,7 @@ class Settings:
         Most pixels that a frame of a video or a picture may have to be decoded, in millions; 0:
         any number. 8K has 33.
     scheduler : str
-        Address of the Dask scheduler whose workers the window computes on at first; empty: this
-        computer.
+        Address of a Dask scheduler that the window offers to compute at: the last one chosen.
     path_map : tuple of pairs of str
         Folders here, and the same ones as such workers see them; the longest fitting one counts.
         In the file a table; in the environment `HERE=THERE`, parted as `PATH` is.

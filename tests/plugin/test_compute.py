@@ -44,7 +44,7 @@ def assert_tracked(dock, obj_id=1, y=30, x=40):
 def test_tracks_on_a_worker(ready, cluster, qtbot):  # noqa: F811
     panel = ready.compute_panel
     assert panel.compute.value == cluster.address
-    assert panel.word.text() == "ready"
+    qtbot.waitUntil(lambda: panel.word.text() == "ready")  # it looks again when the video is sent
     qtbot.waitUntil(lambda: 1 in ready.state.preview.objects)
     end_of(ready, qtbot, ready.segment_frame)
     end_of(ready, qtbot, ready.propagate)
@@ -86,6 +86,18 @@ def test_computes_here_again(ready, qtbot):
     end_of(ready, qtbot, ready.propagate)
     assert_tracked(ready)
     assert_tracked(ready, 2, 60, 20)
+
+
+def test_an_address_is_offered_the_next_time_and_nobody_is_asked(open_dock, qtbot, notes):
+    address = "tcp://127.0.0.1:9"
+    first = open_dock()
+    first.tracking.compute.choose(address)
+    qtbot.waitUntil(lambda: first.state.compute_state == "lost")
+    n_notes = len(notes)
+    second = open_dock()
+    assert address in second.compute_panel.compute.choices
+    assert second.state.compute == second.state.compute_state == ""
+    assert len(notes) == n_notes
 
 
 def test_an_address_that_is_not_safe_is_refused(open_dock, monkeypatch, notes):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from threading import Thread
 
 from napari.utils.notifications import show_warning
@@ -12,6 +13,7 @@ from napari_sam3.errors import ComputeError, Sam3Error
 from napari_sam3.models.base import VideoModel
 from napari_sam3.plugin.controllers.worker import Errand
 from napari_sam3.plugin.model.app_state import AppState
+from napari_sam3.settings import save_settings
 
 CONNECTING, LOST = "connecting …", "lost"
 
@@ -54,6 +56,9 @@ class ComputeController(QObject):
         self._let_go()
         self._connection = connection
         self._state.update(compute=chosen, compute_state=CONNECTING if chosen else "")
+        if chosen:
+            with suppress(OSError):  # it is typed again, then
+                save_settings(scheduler=chosen)
         self.look()
 
     def look(self) -> None:

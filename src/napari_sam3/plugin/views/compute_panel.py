@@ -13,6 +13,7 @@ from napari_sam3.plugin.controllers.compute_controller import ComputeController
 from napari_sam3.plugin.model.app_state import AppState
 from napari_sam3.plugin.views.widgets.groups import Rows, side_by_side
 from napari_sam3.plugin.views.widgets.layer_combo import fit_narrow
+from napari_sam3.settings import read_settings
 
 HERE = ""
 OTHER = "other"
@@ -36,7 +37,7 @@ class ComputePanel:
         self, state: AppState, compute: ComputeController, rows: Rows, parent: QWidget
     ) -> None:
         self._state, self._compute, self._rows, self._parent = state, compute, rows, parent
-        self._known: list[str] = []
+        self._known = [a for a in (read_settings().scheduler,) if a]
         self.compute = ComboBox(
             label="Compute",
             tooltip="Where the model runs. A worker of a Dask scheduler does the model's work; "

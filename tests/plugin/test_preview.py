@@ -297,12 +297,18 @@ def test_many_objects_on_a_frame_are_asked_for_once_each(ready, settle, held):
 # ------------------------------------------------------------------------- before it is clicked
 
 
+@pytest.fixture
+def quick(monkeypatch):
+    """On a busy machine, too, the model is quick enough to be asked ahead of a click."""
+    monkeypatch.setattr(preview_controller, "QUICK_S", 1000)
+
+
 def rest_cursor(dock, y, x):
     canvas, place = canvas_place(dock, y, x)
     QTest.mouseMove(canvas, place)
 
 
-def test_a_click_where_the_cursor_rested_is_answered_already(ready, settle, held, qtbot):
+def test_a_click_where_the_cursor_rested_is_answered_already(ready, settle, held, qtbot, quick):
     held.set()
     ready.viewer.window.show()
     QApplication.processEvents()
@@ -318,7 +324,9 @@ def test_a_click_where_the_cursor_rested_is_answered_already(ready, settle, held
     assert len(held.calls) == 2
 
 
-def test_a_correction_where_the_cursor_rested_is_answered_already(ready, settle, held, qtbot):
+def test_a_correction_where_the_cursor_rested_is_answered_already(
+    ready, settle, held, qtbot, quick
+):
     held.set()
     ready.viewer.window.show()
     QApplication.processEvents()

@@ -130,6 +130,8 @@ class Link:
         with suppress(Exception):  # it may be gone by now, or the scheduler
             if not self._is_lost:
                 self._actor.close(_NOTHING).result(timeout=self._patience)
-        with suppress(Exception):
-            self._future.release()
-        self._actor = None
+        # the actor has a claim of its own, and may be held by a call that is over, in a circle
+        actor, self._actor = self._actor, None
+        for claim in (self._future, getattr(actor, "_future", None)):
+            with suppress(Exception):
+                claim.release()

@@ -132,6 +132,7 @@ class Link:
                 self._actor.close(_NOTHING).result(timeout=self._patience)
         # the actor has a claim of its own, and may be held by a call that is over, in a circle
         actor, self._actor = self._actor, None
-        for claim in (self._future, getattr(actor, "_future", None)):
+        claims: tuple[Any, ...] = (self._future, getattr(actor, "_future", None))
+        for claim in claims:
             with suppress(Exception):
                 claim.release()

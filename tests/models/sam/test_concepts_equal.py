@@ -315,10 +315,13 @@ def test_nothing_is_held_back_or_taken_away_by_default(networks, film):
 
 @pytest.mark.parametrize("seed", sweep([0, 4], [0]))
 def test_hold_back_is_as_upstreams_own_loop(networks, film, seed):
-    bare = BareConcepts(networks(seed, **HOLD_BACK), film, ["dog"])
-    bare.keep_ids()
-    masks = bare.hold_back()
-    ours = OurConcepts(networks(seed, **HOLD_BACK), film, hold_back=True)
+    for number in range(seed, 50, 5):  # with other releases a network sees other things, or none
+        bare = BareConcepts(networks(number, **HOLD_BACK), film, ["dog"])
+        bare.keep_ids()
+        masks = bare.hold_back()
+        if any(masks.values()):
+            break
+    ours = OurConcepts(networks(number, **HOLD_BACK), film, hold_back=True)
     ours.ask(0, "dog")
     frames = [
         t.frame_index

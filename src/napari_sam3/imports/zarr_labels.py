@@ -59,7 +59,17 @@ class ZarrLabels(LabelFile):
         key: tuple[Any, ...] = self._key
         if self._has_time:  # time is the first axis, as the specification orders them
             key = (frame_index, *self._key[1:])
-        return np.asarray(self._array[key])
+        try:
+            return np.asarray(self._array[key])
+        except BaseExceptionGroup as exc:  # some releases of zarr read the chunks as a group
+            raise _first_of(exc) from exc
+
+
+def _first_of(error: BaseException) -> BaseException:
+    """What went wrong first, of a group of errors."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _find_labels(group: Any, path: Path) -> tuple[Any, dict[str, Any]]:

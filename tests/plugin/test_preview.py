@@ -7,7 +7,8 @@ import threading
 import numpy as np
 import pytest
 from napari.layers import Image
-from qtpy.QtCore import QPointF, Qt
+from qtpy.QtCore import QEvent, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QOpenGLWidget
 
@@ -305,7 +306,11 @@ def quick(monkeypatch):
 
 def rest_cursor(dock, y, x):
     canvas, place = canvas_place(dock, y, x)
-    QTest.mouseMove(canvas, place)
+    places = QPointF(place), QPointF(canvas.mapToGlobal(place))
+    none = Qt.MouseButton.NoButton
+    # not QTest's: that moves the screen's own pointer, which may come late, or be there already
+    move = QMouseEvent(QEvent.Type.MouseMove, *places, none, none, Qt.KeyboardModifier.NoModifier)
+    QApplication.sendEvent(canvas, move)
 
 
 def test_a_click_where_the_cursor_rested_is_answered_already(ready, settle, held, qtbot, quick):

@@ -53,8 +53,8 @@ class Hands:
     def drag(self, way: list[tuple[float, float]], button: Any = LEFT, held: Any = NOTHING) -> None:
         """Press a button over a pixel, go on to others, release it over the last one."""
         first, *others = [self.place(y, x) for y, x in way]
-        QTest.mouseMove(self.canvas, first)
-        QApplication.processEvents()
+        # not QTest's move: that moves the screen's own pointer, which may come amid what follows
+        self._move(first, Qt.MouseButton.NoButton, held)
         QTest.mousePress(self.canvas, button, held, first)
         last = first
         for last in others:

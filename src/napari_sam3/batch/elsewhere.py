@@ -96,9 +96,9 @@ def do_on_workers(
 
     all_models = [LoadedModel() for _ in range(min(n_at_once, len(tasks)))]
     for models in all_models:
-        models.elsewhere = load
+        models.elsewhere, models.compute = load, connection.address
     # what would go wrong with every video is told before the first one
-    all_models[0].get(settings.model, settings.device, compute=settings.compute)
+    all_models[0].get(settings.model, settings.device)
     threads = [begin(models) for models in all_models]
     n_working = len(threads)
     try:

@@ -36,9 +36,6 @@ from napari_sam3.values import Direction
 
 SUMMARY = "summary.csv"
 
-HERE = "processes of this machine"
-"""In place of an address."""
-
 Rows = Generator[tuple[int, BatchRow]]
 OnRow = Callable[[BatchRow], object]
 OnFrame = Callable[[str, int], object]
@@ -173,7 +170,6 @@ def run_batch(
         limit,
         check_contrast_limits(contrast_limits),
         check_flag(overwrite, "overwrite"),
-        scheduler or ("" if n_at_once in (None, 1) else HERE),
         check_recover(recover),
     )
     if n_at_once is not None and n_at_once < 1:
@@ -218,8 +214,8 @@ def run_batch(
         if scheduler is not None:
             way = Connection(scheduler, insecure=insecure)
             do = _do_there(tasks, way, n_at_once, stop, show, tell)
-        elif settings.compute:
-            do = _do_in_processes(tasks, n_at_once or 1, stop, show, tell)
+        elif n_at_once is not None and n_at_once > 1:
+            do = _do_in_processes(tasks, n_at_once, stop, show, tell)
         else:
             do = do_here(tasks, stop, show)
         with closing(do):  # ends what is under way at once, whatever goes wrong here

@@ -31,13 +31,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TaskSettings:
-    """What holds for all videos of a batch; parameters as of `run_batch`.
-
-    Attributes
-    ----------
-    compute : str
-        The scheduler's address, or empty: here.
-    """
+    """What holds for all videos of a batch; parameters as of `run_batch`."""
 
     model: str = "auto"
     device: str | None = None
@@ -47,7 +41,6 @@ class TaskSettings:
     max_frame_num_to_track: int | None = None
     contrast_limits: tuple[float, float] | None = None
     overwrite: bool = False
-    compute: str = ""
     recover: Recover = "exact"
 
 
@@ -147,7 +140,7 @@ def _track(task: Task, models: LoadedModel, goes_on: Callable[[FrameResult], boo
     return track_video(
         task.video,
         task.prompts,
-        model=models.get(settings.model, settings.device, compute=settings.compute),
+        model=models.get(settings.model, settings.device),
         direction=settings.direction,
         start_frame_index=settings.start_frame_index,
         max_frame_num_to_track=settings.max_frame_num_to_track,

@@ -290,18 +290,26 @@ class LoadedModel:
         Held by who works aside with the model: another one does not take its place meanwhile.
     elsewhere : callable or None
         Loads a model on another machine: of an address, then as `get`.
+    compute : str
+        That machine's address, where `get` names none; empty: here.
     """
 
     def __init__(self) -> None:
         self.elsewhere: Callable[[str, str, str | None, int | None], VideoModel] | None = None
+        self.compute = ""
         self.busy = threading.RLock()
         self._model: VideoModel | None = None
         self._asked: tuple[str, str | None, int | None, str] | None = None
 
     def get(
-        self, name: str, device: str | None, resolution: int | None = None, compute: str = ""
+        self,
+        name: str,
+        device: str | None,
+        resolution: int | None = None,
+        compute: str | None = None,
     ) -> VideoModel:
         """Give the model, as `load_model` loads it if need be; `compute` names a machine."""
+        compute = self.compute if compute is None else compute
         asked = (name, device, resolution, compute)
         with self.busy:
             if self._model is None or self._asked != asked:

@@ -42,7 +42,7 @@ test: lint test-quick
 # Two processes; one that has no tests left takes over half of those that the other one has
 test-quick test-sweeps: $(VENV)/.installed-for-tests system
 	xvfb-run --auto-servernum --server-args="-screen 0 1600x1000x24" $(BIN)/python -m pytest \
-		-n 2 --dist worksteal -m $(if $(filter test-sweeps,$@),sweep,"not sweep")
+		-n 2 --dist worksteal -m $(if $(filter test-sweeps,$@),"sweep and not formats","not sweep and not formats")
 
 test-lowest: RELEASES := lowest-direct
 test-newest: RELEASES := highest

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
 
 LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
+NO_BUTTON = Qt.MouseButton.NoButton
 NOTHING, CTRL = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ControlModifier
+
+
+def move(canvas: QWidget, to: QPoint, button: Any = NO_BUTTON, held: Any = NOTHING) -> None:
+    """Move the mouse over the canvas, with a button pressed or none, and have it heard.
+
+    Not by QTest: that knows no buttons, and moves the screen's own pointer, which may come late.
+    """
+    places = QPointF(to), QPointF(canvas.mapToGlobal(to))
+    event = QMouseEvent(QEvent.Type.MouseMove, *places, NO_BUTTON, button, held)
+    canvas._last_time = 0  # vispy leaves out what follows within 10 ms, as no hand does
+    QApplication.sendEvent(canvas, event)
 
 
 class Hands:
@@ -53,8 +66,7 @@ class Hands:
     def drag(self, way: list[tuple[float, float]], button: Any = LEFT, held: Any = NOTHING) -> None:
         """Press a button over a pixel, go on to others, release it over the last one."""
         first, *others = [self.place(y, x) for y, x in way]
-        # not QTest's move: that moves the screen's own pointer, which may come amid what follows
-        self._move(first, Qt.MouseButton.NoButton, held)
+        self._move(first, NO_BUTTON, held)
         QTest.mousePress(self.canvas, button, held, first)
         last = first
         for last in others:
@@ -63,13 +75,7 @@ class Hands:
         QApplication.processEvents()
 
     def _move(self, to: QPoint, button: Any, held: Any) -> None:
-        # QTest moves without buttons
-        from qtpy.QtCore import QEvent, QPointF
-        from qtpy.QtGui import QMouseEvent
-
-        places = QPointF(to), QPointF(self.canvas.mapToGlobal(to))
-        event = QMouseEvent(QEvent.Type.MouseMove, *places, Qt.MouseButton.NoButton, button, held)
-        QApplication.sendEvent(self.canvas, event)
+        move(self.canvas, to, button, held)
         QApplication.processEvents()
 
     def press(self, widget: Any) -> None:

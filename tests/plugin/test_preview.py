@@ -18,6 +18,8 @@ from napari_sam3.plugin.views.dock import SegmentAndTrackWidget
 from tests.models.sam import tiny
 from tests.plugin.conftest import click, disc
 
+from .hands import move
+
 
 @pytest.fixture
 def ready(open_dock, film):
@@ -84,7 +86,7 @@ def canvas_place(dock, y, x):
 
 def press(dock, y, x):
     canvas, place = canvas_place(dock, y, x)
-    QTest.mouseMove(canvas, place)
+    move(canvas, place)
     QTest.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=place)
 
 

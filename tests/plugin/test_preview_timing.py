@@ -7,8 +7,7 @@ import threading
 import numpy as np
 import pytest
 from napari.layers import Image
-from qtpy.QtCore import QEvent, QPointF, Qt
-from qtpy.QtGui import QMouseEvent
+from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
@@ -19,6 +18,7 @@ from napari_sam3.plugin.controllers.frame_lock import lock_frame
 from napari_sam3.plugin.controllers.session_controller import SessionController
 from tests.plugin.conftest import click, disc
 
+from .hands import move
 from .test_preview import (
     canvas_place,
     draw_box,
@@ -42,12 +42,7 @@ def quick(monkeypatch):
 
 
 def rest_cursor(dock, y, x):
-    canvas, place = canvas_place(dock, y, x)
-    places = QPointF(place), QPointF(canvas.mapToGlobal(place))
-    none = Qt.MouseButton.NoButton
-    # not QTest's: that moves the screen's own pointer, which may come late, or be there already
-    move = QMouseEvent(QEvent.Type.MouseMove, *places, none, none, Qt.KeyboardModifier.NoModifier)
-    QApplication.sendEvent(canvas, move)
+    move(*canvas_place(dock, y, x))
 
 
 def test_a_click_where_the_cursor_rested_is_answered_already(ready, settle, held, qtbot, quick):

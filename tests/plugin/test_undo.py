@@ -7,9 +7,8 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
-from qtpy.QtGui import QMouseEvent
-from qtpy.QtWidgets import QApplication, QLineEdit
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QLineEdit
 
 from napari_sam3.errors import RequestError, Sam3Error
 from napari_sam3.plugin.controllers.frame_lock import lock_frame
@@ -17,6 +16,7 @@ from napari_sam3.plugin.controllers.track_edits import TrackEdits
 from napari_sam3.plugin.layers.features_table import table_of
 
 from .conftest import SHAPE, click, disc, labels_of
+from .hands import move
 
 
 def all_of(dock):
@@ -158,18 +158,10 @@ def click_on_canvas(dock, qtbot, y, x):
 
 
 def drag(dock, qtbot, begin, end):
-    """Press the mouse, move it once, let it go: napari leaves out moves that follow at once."""
+    """Press the mouse, move it once, let it go."""
     canvas, button, at = canvas_of(dock), Qt.MouseButton.LeftButton, point_at(dock, *end)
     qtbot.mousePress(canvas, button, pos=point_at(dock, *begin))
-    move = QMouseEvent(
-        QEvent.Type.MouseMove,
-        QPointF(at),
-        QPointF(canvas.mapToGlobal(at)),
-        Qt.MouseButton.NoButton,
-        button,
-        Qt.KeyboardModifier.NoModifier,
-    )
-    QApplication.sendEvent(canvas, move)
+    move(canvas, at, button)
     qtbot.mouseRelease(canvas, button, pos=at)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from napari_sam3.batch.run import run_batch
@@ -42,6 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
         recover=arguments.recover,
         progress=sys.stderr.isatty(),
     )
+    arguments.facts |= {
+        "rows": [asdict(row) for row in report.rows],
+        "summary": str(report.summary_path),
+    }
     print(report)
     print(f"wrote {report.summary_path}")
     if report.was_interrupted:

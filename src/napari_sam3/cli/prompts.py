@@ -135,9 +135,11 @@ def read_labels(prompt: GivenPrompt, frame_index: int, length: int) -> NDArray[n
     VideoError
         If they can't be read.
     RequestError
-        If they are of a video of another length, or there is none on that frame.
+        If there are none, they are of a video of another length, or there is none on that frame.
     """
     place = frame_index if prompt.frame_index is None else prompt.frame_index
+    if not Path(prompt.words).expanduser().exists():
+        raise RequestError(f"there is no file {prompt.words!r} for --mask; check the path")
     with open_labels(prompt.words) as labels:
         if len(labels) == 1:
             found = labels[0]

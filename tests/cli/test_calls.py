@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -26,6 +28,7 @@ VERBS = {
     "models forget": ("NAME",),
     "models token": (),
     "certificates": ("FOLDER",),
+    "completion": ("SHELL",),
     "doctor": (),
 }
 """Each with what can't be left out of it."""
@@ -69,7 +72,7 @@ def assert_one_line(lines):
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_an_option_that_is_none_is_a_wrong_call(call, verb):
-    given = ["frames"] * len(VERBS[verb])
+    given = ["bash" if need == "SHELL" else "frames" for need in VERBS[verb]]
     code, out, lines = call(*verb.split(), *given, *NEEDS.get(verb, ()), "--nonsense")
     assert (code, out) == (2, "")
     assert_one_line(lines)
@@ -200,3 +203,61 @@ def test_models_that_nobody_knows_are_wrong_calls_everywhere(call):
         code, _, lines = call(*words)
         assert (words, code) == (words, 2)
         assert_one_line(lines)
+
+
+@pytest.fixture
+def type_in(monkeypatch):
+    """Put a text on standard input."""
+
+    def put(text):
+        stream = io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8")
+        monkeypatch.setattr(sys, "stdin", stream)
+
+    return put
+
+
+TABLE = "video,frame,object,kind,x,y\nframes,0,7,point,12,12\n"
+JSON = """
+{"format": "napari-sam3 prompts", "version": 1,
+ "prompts": [{"frame": 0, "object": 7, "points": [[12, 12]]}]}
+"""
+
+
+@pytest.mark.parametrize("text", [TABLE, JSON], ids=["table", "JSON"])
+def test_prompts_are_read_from_standard_input(call, type_in, text):
+    type_in(text)
+    results = ["-o", "out", "--formats", "csv", "--model", "fake", "--json"]
+    code, out, _ = call("track", "frames", "--prompts", "-", *results)
+    assert (code, json.loads(out)["objects"]) == (0, [7])
+
+
+def test_a_batch_reads_prompts_from_standard_input(call, type_in):
+    for more in ([], ["frames"]):  # the video that the table names, and one that was named
+        type_in(TABLE)
+        code, out, _ = call("batch", "-", *more, "-o", "out", "--model", "fake", "--json")
+        (row,) = json.loads(out)["rows"]
+        assert (code, row["video"], row["objects"]) == (0, "frames", 1)
+
+
+@pytest.mark.parametrize("text", ["", "{", "nothing,of,this\n1,2,3\n", "\0"])
+def test_what_is_no_prompt_on_standard_input_is_said_in_one_line(call, type_in, text):
+    type_in(text)
+    code, _, lines = call("batch", "-", "frames", "-o", "out", "--model", "fake")
+    assert code == 2
+    assert_one_line(lines)
+    assert "standard input" in lines[0]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_is_told_commands_options_formats_and_models(call, shell):
+    code, out, _ = call("completion", shell)
+    assert code == 0
+    for word in ("track", "prompts-beside", "ome-zarr", "sam2.1-tiny"):
+        assert word in out
+
+
+def test_another_shell_is_a_wrong_call(call):
+    code, _, lines = call("completion", "abc")
+    assert code == 2
+    assert_one_line(lines)
+    assert "fish" in lines[0]

@@ -47,8 +47,8 @@ examples:
 _BATCH_HELP = """\
 prompts:
   PROMPTS is a file of prompts, JSON or CSV, for all videos, or naming the video of each (JSON
-  "videos", CSV column "video"); or a project, whose prompts are said to all videos. Instead of it:
-  --text, or --prompts-beside. docs/guide/headless.md shows such files.
+  "videos", CSV column "video"); a project, whose prompts are said to all videos; or - for those on
+  standard input. Instead of it: --text, or --prompts-beside. docs/guide/headless.md shows files.
 
 examples:
   the same prompts for all     napari-sam3 batch prompts.json films/*.mp4 -o results
@@ -143,7 +143,7 @@ def _show_warning(
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:
-    arguments, rest = _make_parser().parse_known_args(words)
+    arguments, rest = make_parser().parse_known_args(words)
     # argparse takes no second part of a list that has options amid it
     if "paths" in arguments and not any(word.startswith("-") for word in rest):
         arguments.paths += map(Path, rest)
@@ -154,7 +154,8 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     return arguments
 
 
-def _make_parser() -> Parser:
+def make_parser() -> Parser:
+    """What reads the whole command line."""
     parser = Parser(
         "napari-sam3",
         description="Segment and track anything in video.",
@@ -171,6 +172,7 @@ def _make_parser() -> Parser:
     _add_proxy(commands)
     _add_models(commands)
     _add_certificates(commands)
+    _add_completion(commands)
     _add_doctor(commands)
     return parser
 
@@ -231,7 +233,8 @@ def _add_track(commands: argparse._SubParsersAction[Parser]) -> None:
         action="append",
         type=Path,
         metavar="FILE",
-        help="prompts in a file: JSON or CSV (docs/projects.md), or those of a project, its folder",
+        help="prompts in a file: JSON or CSV (docs/projects.md), those of a project, its folder, "
+        "or - for those on standard input",
     )
     _add_range(track)
     _add_results(track, formats=parse.DEFAULT_FORMATS)
@@ -446,6 +449,16 @@ def _add_certificates(commands: argparse._SubParsersAction[Parser]) -> None:
         "an authority, and one each for a scheduler, its workers and its clients.",
     )
     certificates.add_argument("folder", metavar="FOLDER", type=Path, help="a new one")
+
+
+def _add_completion(commands: argparse._SubParsersAction[Parser]) -> None:
+    completion = commands.add_parser(
+        "completion",
+        help="print what lets a shell complete commands and options",
+        description="Print a script that lets a shell complete commands, options, formats, models "
+        "and files of napari-sam3 with Tab (docs/guide/headless.md says where it goes).",
+    )
+    completion.add_argument("shell", metavar="SHELL", choices=("bash", "zsh", "fish"))
 
 
 def _add_doctor(commands: argparse._SubParsersAction[Parser]) -> None:

@@ -77,7 +77,7 @@ class Scripted:
 def test_what_stays_new_is_proposed_as_one_object():
     frames = [np.full((*SIZE, 3), number, np.uint8) for number in range(4)]
     comer = box(0, 0, 10, 10)
-    detector = Scripted([[CELL], [CELL, comer], [box(2, 2, 12, 12), CELL, box(60, 0, 70, 9)], []])
+    detector = Scripted([[CELL], [CELL, comer], [box(1, 1, 11, 11), CELL, box(60, 0, 70, 9)], []])
     looking = NewObjects(detector, frames, taken=[1, 2])
     ids = [[p.obj_id for p in looking.look_at(i, {1: CELL})] for i in range(4)]
     assert ids == [[], [3], [3, 4], []]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from napari_sam3 import __version__
-from napari_sam3.cli import parse
+from napari_sam3.cli import detect_options, parse
 from napari_sam3.cli.parser import Parser
 from napari_sam3.errors import RequestError, Sam3Error
 
@@ -41,6 +41,8 @@ examples:
   every label of a picture     ... --mask labels.png
   the 50 frames round 100      ... --point 320,240 --frame 100 --direction both --frames 25
   a long run that may stop     ... --point 320,240 --project film.sam3
+  all that is there            ... --detect blobs
+  what comes in later, too     ... --detect blobs --detect-every 50, then --prompts proposals.json
 """
 
 
@@ -165,6 +167,9 @@ def make_parser() -> Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_demo(commands)
     _add_track(commands)
+    detect = detect_options.add_detect(commands)
+    _add_contrast(detect)
+    _add_json(detect)
     _add_batch(commands)
     _add_open(commands)
     _add_review(commands)
@@ -236,6 +241,7 @@ def _add_track(commands: argparse._SubParsersAction[Parser]) -> None:
         help="prompts in a file: JSON or CSV (docs/projects.md), those of a project, its folder, "
         "or - for those on standard input",
     )
+    detect_options.add_to_track(prompts)
     _add_range(track)
     _add_results(track, formats=parse.DEFAULT_FORMATS)
     track.add_argument(
@@ -304,6 +310,10 @@ def _add_range(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--frames", type=parse.count, metavar="N", help="at most so many frames in each direction"
     )
+    _add_contrast(command)
+
+
+def _add_contrast(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--contrast",
         type=parse.contrast,

@@ -6,9 +6,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import count
 
 from napari_sam3.detection.base import Detector
-from napari_sam3.detection.known_objects import is_same, new_objects
+from napari_sam3.detection.known_objects import new_objects
 from napari_sam3.session.saved_prompts import SavedPrompt
 from napari_sam3.values import Frames, ObjectMask
+
+_STILL = 0.5
 
 
 def propose(
@@ -22,8 +24,8 @@ def propose(
 class NewObjects:
     """What comes into a video that is tracked: looked for frame by frame, told, never taken.
 
-    What was proposed on the frame looked at last, and still lies there, is proposed under the same
-    id again: as one object that is said on both frames.
+    What was proposed on the frame looked at last, and still lies where it was by more than half
+    (intersection over union), is proposed under the same id again: one object, said on both frames.
 
     Parameters
     ----------
@@ -58,7 +60,7 @@ class NewObjects:
             before = [
                 p.obj_id
                 for p in self._last
-                if p.mask is not None and is_same(mask, p.mask) and not _has(here, p.obj_id)
+                if p.mask is not None and mask.overlap(p.mask) > _STILL and not _has(here, p.obj_id)
             ]
             obj_id = before[0] if before else self._next_id()
             here.append(SavedPrompt(frame_index, obj_id, mask=mask))

@@ -30,6 +30,7 @@ VARIABLES = {
     "keep_results": "NAPARI_SAM3_KEEP_RESULTS",
     "projects_folder": "NAPARI_SAM3_PROJECTS",
     "frame_megapixels": "NAPARI_SAM3_FRAME_MEGAPIXELS",
+    "detector": "NAPARI_SAM3_DETECTOR",
     "scheduler": "NAPARI_SAM3_SCHEDULER",
     "path_map": "NAPARI_SAM3_PATH_MAP",
 }
@@ -59,6 +60,8 @@ class Settings:
     frame_megapixels : int
         Most pixels that a frame of a video or a picture may have to be decoded, in millions; 0:
         any number. 8K has 33.
+    detector : str
+        What the window finds objects by at first, as `detection.find_detector` takes it.
     scheduler : str
         Address of a Dask scheduler that the window offers to compute at: the last one chosen.
     path_map : tuple of pairs of str
@@ -74,6 +77,7 @@ class Settings:
     keep_results: bool = True
     projects_folder: str = "auto"
     frame_megapixels: int = 96
+    detector: str = "blobs"
     scheduler: str = ""
     path_map: tuple[tuple[str, str], ...] = ()
 

@@ -36,6 +36,7 @@ class SettingsController:
             device=self.settings.device,
             resolution=self.settings.resolution,
             keeps_results=self.settings.keep_results,
+            detector=self.settings.detector,
         )
 
     def save(self, name: str, value: str | int) -> None:

@@ -22,6 +22,7 @@ from napari_sam3.plugin.model.model_catalog import (
 )
 from napari_sam3.plugin.model.preview_status import PreviewStatus
 from napari_sam3.plugin.model.project_status import ProjectStatus
+from napari_sam3.plugin.model.proposals import DetectionStatus
 from napari_sam3.plugin.model.tools import Tool
 from napari_sam3.plugin.model.tracked_video import TrackedVideo
 from napari_sam3.values import Direction
@@ -125,6 +126,10 @@ class AppState:
         The frame that the model gets ready for.
     preview : PreviewStatus
         How things stand with what is shown before it is asked for.
+    detector : str
+        What looks for objects by itself, as `napari_sam3.detection.find_detector` takes it.
+    detection : DetectionStatus
+        How things stand with what it has found.
     n_locked : int
         Frames of the video that are locked.
     objects_to_check : frozenset of int
@@ -178,6 +183,8 @@ class AppState:
     missed_on: int = 0
     prepared_frame: int | None = None
     preview: PreviewStatus = field(default_factory=PreviewStatus)
+    detector: str = "blobs"
+    detection: DetectionStatus = field(default_factory=DetectionStatus)
     n_locked: int = 0
     objects_to_check: frozenset[int] = frozenset()
     project: ProjectStatus = field(default_factory=ProjectStatus)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_sam3 import track_video
 from napari_sam3.detection import NewObjects, known_of_prompts, new_objects, propose
 from napari_sam3.session.saved_prompts import SavedPrompt
 from napari_sam3.values import ObjectMask
@@ -59,6 +60,12 @@ def test_proposals_are_mask_prompts_with_ids_that_nobody_has():
         (7, 2, (20, 20, 40, 40)),
         (7, 4, (0, 0, 5, 5)),
     ]
+
+
+def test_proposals_can_be_tracked():
+    film = np.zeros((3, *SIZE), np.uint8)
+    with track_video(film, propose([CELL], 0), model="fake") as tracked:
+        np.testing.assert_array_equal(tracked.labels[0], CELL.mask)
 
 
 class Scripted:

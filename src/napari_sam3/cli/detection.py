@@ -26,7 +26,7 @@ from napari_sam3.projects.session import recall_from
 from napari_sam3.projects.tracking import LabelRun
 from napari_sam3.session.frames import RgbFrames
 from napari_sam3.session.prompt_files import write_prompts
-from napari_sam3.session.saved_prompts import SavedPrompt
+from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
 from napari_sam3.session.validation import check_frame_index
 from napari_sam3.values import Frames
 
@@ -76,7 +76,7 @@ def find_first(
     frames: Frames,
     frame_index: int,
     prompts: Sequence[SavedPrompt],
-) -> list[SavedPrompt]:
+) -> PromptList:
     """All that a detector finds on a frame as prompts, but what other prompts point at there.
 
     Raises

@@ -7,7 +7,7 @@ from itertools import count
 
 from napari_sam3.detection.base import Detector
 from napari_sam3.detection.known_objects import new_objects
-from napari_sam3.session.saved_prompts import SavedPrompt
+from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
 from napari_sam3.values import Frames, ObjectMask
 
 _STILL = 0.5
@@ -15,10 +15,14 @@ _STILL = 0.5
 
 def propose(
     found: Iterable[ObjectMask], frame_index: int, taken: Collection[int] = ()
-) -> list[SavedPrompt]:
-    """A mask prompt for each object found on a frame, with ids from 1 that are not `taken`."""
+) -> PromptList:
+    """A mask prompt for each object found on a frame, with ids from 1 that are not `taken`.
+
+    They can be written to a file (`session.prompt_files.write_prompts`), or be tracked by
+    `track_video`.
+    """
     free = (number for number in count(1) if number not in taken)
-    return [SavedPrompt(frame_index, next(free), mask=mask) for mask in found]
+    return PromptList(SavedPrompt(frame_index, next(free), mask=mask) for mask in found)
 
 
 class NewObjects:

@@ -11,6 +11,7 @@ from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.preview_layer import is_preview
 from napari_sam3.plugin.model.app_state import Outcome
 from napari_sam3.plugin.model.object_rows import ObjectState
+from napari_sam3.video.video_writer import VideoWriter
 from tests.plugin.hands import Hands
 
 T, H, W = 6, 80, 120
@@ -294,31 +295,31 @@ def test_names_of_accepted_objects_are_kept_beside_them(dock, find, wait):
     assert table_of(dock.tracking.results.layer)[2].name == "late"
 
 
-def test_work_kept_as_a_project_has_what_was_accepted_as_prompts(
+def test_a_project_keeps_what_was_accepted_as_prompts(
     open_dock, film, qtbot, tmp_path, monkeypatch
 ):
-    import tifffile
-
-    from napari_sam3.video import open_video
-
     monkeypatch.setenv("NAPARI_SAM3_PROJECTS", str(tmp_path / "kept"))
-    monkeypatch.setenv("NAPARI_SAM3_KEEP_RESULTS", "1")
-    tifffile.imwrite(tmp_path / "film.tif", film, photometric="minisblack")
+    path = tmp_path / "film.mp4"
+    with VideoWriter(path, 10) as writer:
+        for frame in film:
+            writer.write(np.repeat(frame[..., None], 3, axis=2))
     dock = open_dock()
-    with open_video(tmp_path / "film.tif") as video:
-        layer = dock.viewer.add_image(
-            video, name="film", metadata={"path": str(tmp_path / "film.tif")}
-        )
-        qtbot.waitUntil(lambda: not dock.is_getting_ready)
-        dock.tracking.detection.detect()
-        qtbot.waitUntil(lambda: not dock.tracking.detection.is_working)
-        dock.accept_proposals()
-        qtbot.waitUntil(lambda: dock.tracking.job is None)
-        opened = dock.state.tracked(layer).project
-        if opened is not None:
-            prompts = opened.project.prompts
-            assert [(p.obj_id, p.mask is not None) for p in prompts] == [(1, True), (2, True)]
-        assert list(masks(dock, dock.tracking.frame_on_screen())) == [1, 2]
+    dock.viewer.open(str(path), plugin="napari-sam3")
+    qtbot.waitUntil(lambda: not dock.is_getting_ready)
+    detection = dock.tracking.detection
+    detection.detect(frame_index=3)
+    qtbot.waitUntil(lambda: not detection.is_working)
+    proposed = {i: proposal.mask.mask for i, proposal in detection.proposals.items()}
+    dock.accept_proposals()
+    qtbot.waitUntil(lambda: dock.tracking.job is None)
+    project = dock.projects.project
+    kept = {p.obj_id: p.mask.mask for p in project.prompts if p.frame_index == 3}
+    np.testing.assert_equal(kept, proposed)
+    assert {note.source for note in project.labels.notes(3).values()} == {"painted"}
+    dock.propagate()  # tells the model nothing new
+    qtbot.waitUntil(lambda: dock.tracking.job is None)
+    np.testing.assert_equal(masks(dock, 3), proposed)
+    assert len(project.prompts) == 2
 
 
 # ------------------------------------------------------------------------ by script

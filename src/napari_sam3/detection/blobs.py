@@ -166,7 +166,7 @@ def _level_of(over: FloatImage) -> float:
         return high
     steps = np.clip((over - low) * (255 / (high - low)), 0, 255).astype(np.uint8)
     level, _ = cv2.threshold(steps, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-    return low + (level + 0.5) / 255 * (high - low)
+    return low + (float(level) + 0.5) / 255 * (high - low)
 
 
 def _usual_width(is_thing: BoolArray) -> float:

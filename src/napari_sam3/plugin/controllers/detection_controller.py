@@ -236,8 +236,9 @@ class DetectionController:
 
         def keep_as_painted() -> None:
             drawn = self._state.tracked(image_layer).results
-            for frame_index, obj_id in masks if drawn is not None else ():
-                drawn.take_as_painted(frame_index, obj_id)
+            if drawn is not None:
+                for frame_index, obj_id in masks:
+                    drawn.take_as_painted(frame_index, obj_id)
 
         def end() -> None:
             if job.error is not None and command in tracked.history.done[-1:]:

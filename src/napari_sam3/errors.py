@@ -64,6 +64,10 @@ class VideoError(Sam3Error, OSError):
     """A video, image or folder that can't be read or written."""
 
 
+class LabelRangeError(VideoError):
+    """A label that a format of results does not hold."""
+
+
 class UnsafeFileError(Sam3Error, OSError):
     """A file that is a link, a pipe or a device, or larger than any of its kind; left alone.
 

@@ -160,12 +160,13 @@ def test_mot_boxes_are_where_the_reference_reader_finds_them(tmp_path):
     with MotWriter(path, SHAPE) as writer:
         for frame_index in (3, 0):
             writer.write(result_of(LABELS, frame_index))
-    assert path.read_text().splitlines()[0] == "1,3,5,4,16,12,0.97,-1,-1,-1"
+    assert path.read_text().splitlines()[0] == "1,3,5,4,16,12,0.97,1,1"
     table = motmetrics.io.loadtxt(path, fmt="mot15-2D")
     assert list(table.index) == [(1, 3), (1, 5), (4, 5), (4, 7), (4, 8)]
     # the reader counts pixels from 0
     assert table.loc[4, 7][["X", "Y", "Width", "Height"]].tolist() == [4, 3, 16, 5]
     assert table.loc[4, 7]["Confidence"] == 0.93
+    assert set(table["Visibility"]) == {1}
 
 
 def test_mot_of_whole_labels(tmp_path):

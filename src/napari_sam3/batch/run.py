@@ -22,7 +22,7 @@ from napari_sam3.batch.tracking import Prompts
 from napari_sam3.cluster import Connection, LocalWorkers
 from napari_sam3.cluster.addresses import check_address
 from napari_sam3.errors import RequestError, VideoError
-from napari_sam3.export.registry import FORMATS
+from napari_sam3.export.registry import expand_formats
 from napari_sam3.models.registry import LoadedModel, find_model
 from napari_sam3.models.weights import state_of
 from napari_sam3.session.recovery import Recover, check_recover
@@ -115,7 +115,7 @@ def run_batch(
     model, device : str or path, str
         As `load_model` takes them; loaded once a process.
     formats : iterable of str
-        Names of `napari_sam3.export.registry.FORMATS` to export.
+        Names of `napari_sam3.export.registry.FORMATS` to export, or "all".
     direction, start_frame_index, max_frame_num_to_track, contrast_limits
         As `track_video`.
     jobs : int, optional
@@ -275,9 +275,7 @@ def _check_formats(formats: Iterable[str]) -> tuple[str, ...]:
     if isinstance(formats, str):
         raise RequestError(f"formats must be a list of names, as [{formats!r}], not {formats!r}")
     names = tuple(dict.fromkeys(formats))
-    for name in names:
-        if name not in FORMATS:
-            raise RequestError(f"there is no format {name!r}; choose from {', '.join(FORMATS)}")
+    expand_formats(names)  # refuses what there is not
     return names
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from napari_sam3.batch.summary import BatchRow, State
 from napari_sam3.batch.tracked_video import TrackedVideo
 from napari_sam3.batch.tracking import track_video
-from napari_sam3.errors import ProjectError, RequestError, Sam3Error
-from napari_sam3.export.registry import FORMATS
+from napari_sam3.errors import LabelRangeError, ProjectError, RequestError, Sam3Error
+from napari_sam3.export.registry import ALL, FORMATS, expand_formats
 from napari_sam3.models.registry import LoadedModel, find_model
 from napari_sam3.projects.folders import SUFFIX, is_project
 from napari_sam3.projects.lock import ProjectLock
@@ -104,12 +104,17 @@ def do_task(
         with known or _track(task, models, goes_on) as tracked:
             frames = len(tracked.labels.processed_frames())
             objects = len(tracked.object_ids)
-            wanted = list(task.settings.formats)
+            wanted = list(expand_formats(task.settings.formats))
             if known is not None:
                 wanted = [name for name in wanted if not _target(task, name).exists()]
             if tracked.is_complete:
                 for name in wanted:
-                    tracked.export(_target(task, name), name)
+                    try:
+                        tracked.export(_target(task, name), name)
+                    except LabelRangeError:
+                        if ALL not in task.settings.formats:
+                            raise
+                        logger.info("%s does not hold the ids of %s", name, task.video)
                 state = "skipped" if known is not None and not wanted else "done"
             else:
                 state = "stopped"

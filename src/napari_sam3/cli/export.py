@@ -17,7 +17,7 @@ from napari_sam3.cli.results import (
     write_frames,
 )
 from napari_sam3.errors import RequestError
-from napari_sam3.export.registry import FORMATS
+from napari_sam3.export.registry import ALL, FORMATS
 from napari_sam3.imports import LabelFile, open_labels
 from napari_sam3.projects import is_project
 from napari_sam3.projects.label_file import ProjectLabels
@@ -27,15 +27,17 @@ from napari_sam3.video.video_facts import VideoFacts, describe_video
 
 def run(arguments: argparse.Namespace) -> int:
     """Read, and write. Returns the exit code."""
-    targets = name_targets(arguments.output, arguments.formats)
-    for path in targets.values():
-        if path.absolute() == arguments.labels.expanduser().absolute():
-            raise RequestError(f"{str(path)!r} is what is read; name another folder for results")
-    check_free(targets.values(), arguments.overwrite)
     with ExitStack() as stack:
         labels = stack.enter_context(open_results(arguments.labels, arguments.first_number))
         video = None
         place = _find_video(labels, arguments.video, arguments.formats)
+        targets = name_targets(arguments.output, arguments.formats, has_video=place is not None)
+        for path in targets.values():
+            if path.absolute() == arguments.labels.expanduser().absolute():
+                raise RequestError(
+                    f"{str(path)!r} is what is read; name another folder for results"
+                )
+        check_free(targets.values(), arguments.overwrite)
         if place is not None:
             video = stack.enter_context(open_video(place))
         facts = _gather_facts(labels, video)
@@ -44,7 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
             facts = replace(facts, pixel_size=size, unit=unit)
         scene = make_scene(facts, video, labels.objects)
         writers = stack.enter_context(opened_writers(targets, scene, arguments.overwrite))
-        write_frames(writers, labels, labels.processed_frames())
+        write_frames(
+            writers, labels, labels.processed_frames(), may_leave_out=ALL in arguments.formats
+        )
     return 0
 
 
@@ -61,7 +65,7 @@ def open_results(path: Path, first_number: int | None) -> LabelFile:
 
 def _find_video(labels: LabelFile, named: Path | None, formats: Sequence[str]) -> Path | None:
     """The video that was named, else the project's own; some formats can't do without."""
-    needing = [name for name in formats if FORMATS[name].needs_video]
+    needing = [name for name in formats if name != ALL and FORMATS[name].needs_video]
     reason = "name it by --video"
     if named is None and isinstance(labels, ProjectLabels):
         named = labels.project.find_video()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from napari_sam3.export.registry import FORMATS
+from napari_sam3.export.registry import ALL, FORMATS
 
 DEFAULT_FORMATS = ("tiff", "png", "overlay", "csv")
 """What `track` writes when nothing is said."""
@@ -18,6 +18,7 @@ DEFAULT_FORMATS = ("tiff", "png", "overlay", "csv")
 FORMATS_HELP = "some of " + ", ".join(
     f"{name} ({kind.target}: {kind.summary})" for name, kind in FORMATS.items()
 )
+FORMATS_HELP += f"; or {ALL}"
 
 
 @dataclass(frozen=True)
@@ -120,9 +121,9 @@ def formats(text: str) -> tuple[str, ...]:
     """Read a list of formats."""
     names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     for name in names:
-        if name not in FORMATS:
+        if name != ALL and name not in FORMATS:
             raise argparse.ArgumentTypeError(
-                f"there is no format {name!r}; choose from {', '.join(FORMATS)}"
+                f"there is no format {name!r}; choose from {', '.join(FORMATS)}, or {ALL}"
             )
     if not names:
         raise argparse.ArgumentTypeError(f"no format given; choose from {', '.join(FORMATS)}")

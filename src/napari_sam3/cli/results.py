@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -10,8 +11,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from napari_sam3.cli.progress import FilmProgress
-from napari_sam3.errors import Sam3Error, VideoError
-from napari_sam3.export.registry import FORMATS, Scene, open_writer
+from napari_sam3.errors import LabelRangeError, Sam3Error, VideoError
+from napari_sam3.export.registry import FORMATS, Scene, expand_formats, open_writer
 from napari_sam3.export.sidecar import SHARED, write_sidecar
 from napari_sam3.export.write_errors import explain_write_errors
 from napari_sam3.export.writer import ResultWriter
@@ -23,9 +24,12 @@ from napari_sam3.video import Video
 from napari_sam3.video.video_facts import VideoFacts
 
 
-def name_targets(folder: Path, formats: Iterable[str]) -> dict[str, Path]:
-    """The file or folder that each format makes, by format."""
-    return {name: folder / FORMATS[name].target for name in formats}
+def name_targets(
+    folder: Path, formats: Iterable[str], *, has_video: bool = True
+) -> dict[str, Path]:
+    """The file or folder that each format makes, by format; `has_video` as `expand_formats`."""
+    names = expand_formats(formats, has_video=has_video)
+    return {name: folder / FORMATS[name].target for name in names}
 
 
 def check_free(targets: Iterable[Path], overwrite: bool) -> None:
@@ -108,9 +112,15 @@ def opened_writers(
 
 
 def write_frames(
-    writers: Sequence[ResultWriter], labels: LabelFile | LabelStack, frames: Iterable[int]
+    writers: Sequence[ResultWriter],
+    labels: LabelFile | LabelStack,
+    frames: Iterable[int],
+    *,
+    may_leave_out: bool = False,
 ) -> None:
     """Write frames of labels in every format, finish them, and print where they are.
+
+    With `may_leave_out`, formats that do not hold the ids are no error: nobody named them.
 
     Raises
     ------
@@ -124,7 +134,10 @@ def write_frames(
         try:
             step()
         except Sam3Error as exc:
-            failures[writer.path] = exc
+            if may_leave_out and isinstance(exc, LabelRangeError):
+                print(f"left out: {exc}", file=sys.stderr)
+            else:
+                failures[writer.path] = exc
             writer.discard()  # what it holds on the disk is room for the others
             going.remove(writer)
 

@@ -22,6 +22,8 @@ from napari_sam3.cli.results import (
     write_frames,
 )
 from napari_sam3.errors import RequestError, Sam3Error
+from napari_sam3.export.registry import ALL
+from napari_sam3.export.writer import ResultWriter
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.projects import Project, ProjectRun, is_project
 from napari_sam3.projects.tracking import LabelRun, MemoryRun, open_or_create
@@ -57,13 +59,14 @@ def run(arguments: argparse.Namespace) -> int:
                 arguments.contrast if project is None else project.state.contrast_limits,
             )
             writers = stack.enter_context(opened_writers(targets, scene, arguments.overwrite))
-            for writer in writers:
-                writer.check_ids(0, max(run.session.object_ids, default=0))
+            if ALL not in arguments.formats:  # of all, those that can't are left out
+                for writer in writers:
+                    writer.check_ids(0, max(run.session.object_ids, default=0))
         try:
             was_interrupted = _follow(run)
         except Sam3Error:
             if project is None:
-                write_frames(writers, run.labels, run.labels.processed_frames())
+                _write(arguments, writers, run)
             where = "" if project is None else f" in {project.folder}"
             print(f"what was tracked until then is kept{where}", file=sys.stderr)
             raise
@@ -72,8 +75,18 @@ def run(arguments: argparse.Namespace) -> int:
                 print("the same command goes on from there", file=sys.stderr)
             print(f"kept in {project.folder}")
         if targets:
-            write_frames(writers, run.labels, run.labels.processed_frames())
+            _write(arguments, writers, run)
     return INTERRUPTED if was_interrupted else 0
+
+
+def _write(arguments: argparse.Namespace, writers: Sequence[ResultWriter], run: LabelRun) -> None:
+    """Write what is there of the results."""
+    write_frames(
+        writers,
+        run.labels,
+        run.labels.processed_frames(),
+        may_leave_out=ALL in arguments.formats,
+    )
 
 
 def _begin(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,8 @@ class Format:
         Whether it can't be written without the video.
     keeps : tuple of str
         What of `KEPT` comes out of it again, under the object's id.
+    library : str
+        A module that is not installed with this package and that the writer can't do without.
     """
 
     target: str
@@ -79,6 +82,7 @@ class Format:
     options: Mapping[str, Any] = field(default_factory=dict)
     needs_video: bool = False
     keeps: tuple[str, ...] = ()
+    library: str = ""
 
 
 KEPT = ("masks", "names", "classes", "lineage", "scores", "colours")
@@ -128,9 +132,14 @@ FORMATS: Mapping[str, Format] = {
         "ome_zarr:OmeZarrWriter",
         keeps=("masks", "names", "classes", "lineage", "colours"),
     ),
-    "geff": Format("tracks.geff/", "graph of tracks", "geff:GeffWriter", keeps=_ALL_SAID),
+    "geff": Format(
+        "tracks.geff/", "graph of tracks", "geff:GeffWriter", keeps=_ALL_SAID, library="geff"
+    ),
 }
 """By name. Nothing is imported before a writer is opened."""
+
+ALL = "all"
+"""Said instead of a name: every format that can be written."""
 
 
 _ENDINGS = {
@@ -158,7 +167,9 @@ def choose_format(path: str | os.PathLike[str], name: str | None = None) -> str:
     """
     if name is not None:
         if name not in FORMATS:
-            raise RequestError(f"there is no format {name!r}; choose from {', '.join(FORMATS)}")
+            raise RequestError(
+                f"there is no format {name!r}; choose from {', '.join(FORMATS)}, or {ALL}"
+            )
         return name
     place = Path(path)
     for name, kind in FORMATS.items():
@@ -172,6 +183,41 @@ def choose_format(path: str | os.PathLike[str], name: str | None = None) -> str:
             f"{place.name!r} does not say which format is meant; name one of {', '.join(FORMATS)}"
         )
     return found
+
+
+def expand_formats(names: Iterable[str], *, has_video: bool = True) -> tuple[str, ...]:
+    """Put names in the place of "all".
+
+    Parameters
+    ----------
+    names : iterable of str
+        Of `FORMATS`, or "all": then also those whose library is installed and that can do without
+        the video, if there is none.
+    has_video : bool
+        Whether the video is at hand.
+
+    Returns
+    -------
+    tuple of str
+        Each once.
+
+    Raises
+    ------
+    RequestError
+        If there is no format of a name.
+    """
+    found: list[str] = []
+    for name in names:
+        if name == ALL:
+            found += [
+                each
+                for each, kind in FORMATS.items()
+                if (has_video or not kind.needs_video)
+                and (not kind.library or find_spec(kind.library) is not None)
+            ]
+        else:
+            found.append(choose_format("", name))
+    return tuple(dict.fromkeys(found))
 
 
 def open_writer(name: str, path: str | os.PathLike[str], scene: Scene) -> ResultWriter:

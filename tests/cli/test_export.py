@@ -243,3 +243,19 @@ def test_all_formats_are_those_that_can_be_written(tmp_path, capsys):
     without = {"davis", "overlay.mp4"}  # the film needs the video
     made = {kind.target.rstrip("/") for kind in FORMATS.values()} - without
     assert {path.name for path in out.iterdir()} == {*made, SHARED}
+
+
+def test_the_frames_go_along_on_request(tmp_path, video, capsys):
+    export_labels_tiff(tmp_path / "labels.tif", LABELS)
+    out = tmp_path / "out"
+    wanted = ("-o", out, "--formats", "coco,ytvis", "--images", "jpg")
+    assert export(tmp_path / "labels.tif", *wanted) == 2
+    assert "without the video" in capsys.readouterr().err
+    assert export(tmp_path / "labels.tif", *wanted, "--video", video) == 0
+    names = [i["file_name"] for i in json.loads((out / "coco.json").read_text())["images"]]
+    assert names == [f"{video.stem}/{n:05d}.jpg" for n in range(T)]
+    assert {str(p.relative_to(out)) for p in (out / video.stem).iterdir()} == set(names)
+    (out / "coco.json").unlink()
+    wanted = ("-o", out, "--formats", "coco", "--images", "png", "--video", video)
+    assert export(tmp_path / "labels.tif", *wanted) == 1
+    assert "exists already" in capsys.readouterr().err

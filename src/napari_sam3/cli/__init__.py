@@ -207,6 +207,7 @@ def _add_track(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     _add_range(track)
     _add_results(track, formats=parse.DEFAULT_FORMATS)
+    _add_images(track)
     track.add_argument(
         "--project",
         type=Path,
@@ -326,6 +327,7 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     export.add_argument("labels", metavar="LABELS", type=Path, help="file or folder")
     _add_results(export, is_needed=True, formats=None)
+    _add_images(export)
     export.add_argument(
         "--video",
         type=Path,
@@ -446,6 +448,17 @@ def _add_compute(
         action="store_true",
         help="take that address though it is neither encrypted nor on this machine: who reaches "
         "it runs code as you",
+    )
+
+
+def _add_images(command: argparse.ArgumentParser) -> None:
+    """Whether the frames go along with what is said of them."""
+    command.add_argument(
+        "--images",
+        choices=("jpg", "png", "none"),
+        default="none",
+        help="write the frames as pictures beside the formats that name some, and into OME-Zarr "
+        "(default none)",
     )
 
 

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.pixel_size is not None:
             size, unit = arguments.pixel_size
             facts = replace(facts, pixel_size=size, unit=unit)
-        scene = make_scene(facts, video, labels.objects)
+        scene = make_scene(facts, video, labels.objects, images=arguments.images)
         writers = stack.enter_context(opened_writers(targets, scene, arguments.overwrite))
         write_frames(
             writers, labels, labels.processed_frames(), may_leave_out=ALL in arguments.formats
@@ -64,7 +64,7 @@ def open_results(path: Path, first_number: int | None) -> LabelFile:
 
 
 def _find_video(labels: LabelFile, named: Path | None, formats: Sequence[str]) -> Path | None:
-    """The video that was named, else the project's own; some formats can't do without."""
+    """The video that was named, else the project's own; what can't do without it is refused."""
     needing = [name for name in formats if name != ALL and FORMATS[name].needs_video]
     reason = "name it by --video"
     if named is None and isinstance(labels, ProjectLabels):

@@ -6,12 +6,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from tqdm import tqdm
 
 from napari_sam3.cli.progress import FilmProgress
-from napari_sam3.errors import LabelRangeError, Sam3Error, VideoError
+from napari_sam3.errors import LabelRangeError, RequestError, Sam3Error, VideoError
+from napari_sam3.export.pictures import KINDS
 from napari_sam3.export.registry import FORMATS, Scene, expand_formats, open_writer
 from napari_sam3.export.sidecar import SHARED, write_sidecar
 from napari_sam3.export.write_errors import explain_write_errors
@@ -62,6 +64,7 @@ def make_scene(
     video: Video | None,
     objects: ObjectTable,
     contrast: tuple[float, float] | None = None,
+    images: str = "none",
 ) -> Scene:
     """What there is to write beside the masks.
 
@@ -74,15 +77,25 @@ def make_scene(
     objects : ObjectTable
         Names, classes and divisions.
     contrast : (float, float), optional
-        Values that are black and white in the film.
+        Values that are black and white in the film and in pictures.
+    images : "jpg", "png" or "none"
+        Pictures of the frames to be written.
+
+    Raises
+    ------
+    RequestError
+        If pictures are asked for, and there is no video.
     """
+    if images != "none" and video is None:
+        raise RequestError(f"pictures (--images {images}) can't be written without the video")
     return Scene(
         shape=facts.shape,
         facts=facts,
         video=video,
         frames=None if video is None else RgbFrames(video, contrast),
         objects=objects,
-        on_progress=FilmProgress("film"),
+        on_progress=FilmProgress("film, pictures"),
+        images=next((kind for kind in KINDS if kind == images), None),
     )
 
 
@@ -102,6 +115,8 @@ def opened_writers(
     """
     for folder in {path.parent for path in targets.values()}:
         _check_shared(folder / SHARED, scene, overwrite)
+    named = {path.parent for name, path in targets.items() if "pictures" in FORMATS[name].takes}
+    check_free(chain.from_iterable(map(scene.pictures.folders, named)), overwrite)
     with ExitStack() as stack:
         writers: list[ResultWriter] = []
         for name, path in targets.items():

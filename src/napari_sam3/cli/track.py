@@ -57,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
                 video,
                 ObjectTable() if project is None else project.objects,
                 arguments.contrast if project is None else project.state.contrast_limits,
+                arguments.images,
             )
             writers = stack.enter_context(opened_writers(targets, scene, arguments.overwrite))
             if ALL not in arguments.formats:  # of all, those that can't are left out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,7 @@ from napari_sam3.errors import RequestError
 from napari_sam3.labels.objects import ObjectTable
 
 if TYPE_CHECKING:
+    from napari_sam3.export.pictures import FramePictures, Kind
     from napari_sam3.export.writer import ResultWriter
     from napari_sam3.values import Frames
     from napari_sam3.video import Video
@@ -33,13 +35,15 @@ class Scene:
     video : Video or None
         For intensities and the film's sound.
     frames : Frames or None
-        The video as 8-bit RGB, for the film.
+        The video as 8-bit RGB, for the film and for pictures of the frames.
     objects : ObjectTable
         Names, classes and divisions. It may be filled until the writers are closed.
     sound : path-like or None
         The video file, for the film's sound; by default that of `video`.
     on_progress : callable or None
-        Called with (frames written, frames to write) while the film is made.
+        Called with (frames written, frames to write) while the film or pictures are made.
+    images : "jpg", "png" or None
+        Pictures of the frames that are written beside the formats which name some; None for none.
     """
 
     shape: tuple[int, int, int]
@@ -49,6 +53,22 @@ class Scene:
     objects: ObjectTable = field(default_factory=ObjectTable)
     sound: str | os.PathLike[str] | None = None
     on_progress: Callable[[int, int], None] | None = None
+    images: Kind | None = None
+
+    @cached_property
+    def pictures(self) -> FramePictures:
+        """The frames' pictures: one set, for all formats of a folder."""
+        from napari_sam3.export.pictures import FramePictures
+        from napari_sam3.video.video_facts import VideoFacts
+
+        path = None if self.video is None else self.video.original.path
+        return FramePictures(
+            self.facts or VideoFacts(*self.shape),
+            self.frames,
+            self.images,
+            home=None if path is None else path.absolute().parent,
+            on_progress=self.on_progress,
+        )
 
 
 @dataclass(frozen=True)
@@ -106,12 +126,17 @@ FORMATS: Mapping[str, Format] = {
         "objects.csv", "table of measures", "csv_table:TableWriter", ("video",), keeps=_ALL_SAID
     ),
     "coco": Format(
-        "coco.json", "COCO, run lengths", "coco:CocoWriter", keeps=("masks", *_ALL_SAID)
+        "coco.json",
+        "COCO, run lengths",
+        "coco:CocoWriter",
+        ("pictures",),
+        keeps=("masks", *_ALL_SAID),
     ),
     "coco-polygons": Format(
         "coco-polygons.json",
         "COCO, polygons",
         "coco:CocoWriter",
+        ("pictures",),
         options={"segmentation": "polygon"},
         keeps=("masks", *_ALL_SAID),
     ),
@@ -119,6 +144,7 @@ FORMATS: Mapping[str, Format] = {
         "ytvis.json",
         "YouTube-VIS",
         "youtube_vis:YoutubeVisWriter",
+        ("pictures",),
         keeps=("masks", *_ALL_SAID),
     ),
     "ctc": Format(

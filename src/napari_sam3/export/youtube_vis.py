@@ -13,14 +13,16 @@ from napari_sam3.export.annotations import (
     UNNAMED,
     describe_object,
     encode_mask,
-    name_picture,
     number_categories,
     write_annotations,
 )
+from napari_sam3.export.pictures import FramePictures
 from napari_sam3.export.sidecar import PROCESSED
-from napari_sam3.export.writer import FoundObject, ObjectWriter, exporter
+from napari_sam3.export.writer import FoundObject, ObjectWriter, PathLike, Shape, exporter
 from napari_sam3.labels.frame_ranges import say_frames
+from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.session.run_lengths import run_lengths
+from napari_sam3.video.video_facts import VideoFacts
 
 
 class YoutubeVisWriter(ObjectWriter):
@@ -32,10 +34,27 @@ class YoutubeVisWriter(ObjectWriter):
     `mother` and `born_at` (frame), where known; the video has `processed_frames`, as "0-99,120".
     Files are named as the pictures of a folder are, or by names that are made up.
 
-    Parameters are those of `ResultWriter`.
+    Parameters
+    ----------
+    path, shape, facts, objects
+        As `ResultWriter` takes them.
+    pictures : FramePictures, optional
+        Writes pictures of all frames beside the file, by the names that the video's files have.
     """
 
     tells_frames = True
+
+    def __init__(
+        self,
+        path: PathLike,
+        shape: Shape,
+        *,
+        facts: VideoFacts | None = None,
+        objects: ObjectTable | None = None,
+        pictures: FramePictures | None = None,
+    ) -> None:
+        super().__init__(path, shape, facts=facts, objects=objects)
+        self._pictures = pictures or FramePictures(self.known_facts)
 
     def _prepare(self) -> None:
         super()._prepare()
@@ -60,6 +79,7 @@ class YoutubeVisWriter(ObjectWriter):
         self._count += 1
 
     def _finish(self) -> None:
+        self._pictures.write(self.path.parent, range(self.shape[0]))
         categories = number_categories(self._objects.classes)
         lists = {"videos": [self._video()], "annotations": self._annotations(categories)}
         write_annotations(self.path, self.known_facts, categories, lists)
@@ -72,7 +92,7 @@ class YoutubeVisWriter(ObjectWriter):
             "height": height,
             "width": width,
             "length": length,
-            "file_names": [name_picture(self.known_facts, n) for n in range(length)],
+            "file_names": [self._pictures.name(n, self.path.parent) for n in range(length)],
             PROCESSED: say_frames(self.processed),
             **({} if times is None else {"timestamps_s": list(times)}),
         }

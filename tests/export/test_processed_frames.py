@@ -45,7 +45,9 @@ def test_they_are_told_apart_out_and_in(tmp_path, name, facts):
         assert labels.processed_frames().tolist() == PROCESSED
 
 
-@pytest.mark.parametrize("name", ["mot", "csv", "geff"])
+@pytest.mark.parametrize(
+    "name", ["mot", "csv", "geff", "yolo", "cvat", "labelme", "trackmate", "imagej"]
+)
 def test_what_does_not_come_back_has_it_beside(tmp_path, name):
     path = tmp_path / FORMATS[name].target
     write_all(open_writer(name, path, Scene(shape=SHAPE)), partly())

@@ -43,9 +43,9 @@ def single_polygon(
     x0, y0 : int
         Where its top left pixel is.
     is_inset : bool
-        Have right and lower edges lie 1/20 px inside the pixels. No centre of a pixel changes
-        sides, and who cuts off the fractions, as many readers do before OpenCV fills a polygon
-        with its outline, is at those same pixels and not at their neighbours.
+        Have the edges lie 1/20 px inside the pixels. No centre of a pixel changes sides, and who
+        cuts off the fractions, as many readers do before OpenCV fills a polygon with its outline,
+        is at those same pixels and not at their neighbours, also after rounding.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def single_polygon(
         Corners x, y; the last one is joined to the first.
     """
     path = _join(list(_contours(np.asarray(crop))))
-    fine = (path + 1) // 2 * _FINE - (path % 2) * is_inset
+    fine = (path + 1) // 2 * _FINE + (1 - 2 * (path % 2)) * is_inset
     return np.array([x0, y0]) + _corners(fine) / _FINE
 
 

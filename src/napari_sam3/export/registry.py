@@ -147,6 +147,41 @@ FORMATS: Mapping[str, Format] = {
         ("pictures",),
         keeps=("masks", *_ALL_SAID),
     ),
+    "yolo": Format(
+        "yolo/", "YOLO segmentation", "yolo:YoloWriter", ("pictures",), keeps=("masks", "classes")
+    ),
+    "cvat": Format(
+        "cvat.xml",
+        "CVAT for video, XML",
+        "cvat:CvatWriter",
+        keeps=("masks", "names", "classes", "lineage"),
+    ),
+    "labelme": Format(
+        "labelme/",
+        "LabelMe",
+        "labelme:LabelmeWriter",
+        ("pictures",),
+        keeps=("masks", *_ALL_SAID),
+    ),
+    "label-studio": Format(
+        "label-studio.json",
+        "Label Studio",
+        "label_studio:LabelStudioWriter",
+        ("pictures",),
+        keeps=("masks", *_ALL_SAID),
+    ),
+    "trackmate": Format(
+        "trackmate.xml",
+        "TrackMate, spots and tracks",
+        "trackmate:TrackMateWriter",
+        keeps=("masks", "names", "lineage", "scores"),
+    ),
+    "imagej": Format(
+        "rois.zip",
+        "regions for ImageJ",
+        "imagej_rois:ImageJRoiWriter",
+        keeps=("masks", "colours"),
+    ),
     "ctc": Format(
         "01_RES/", "Cell Tracking Challenge", "ctc:CtcWriter", keeps=("masks", "lineage")
     ),
@@ -177,6 +212,8 @@ _ENDINGS = {
     ".txt": "mot",
     ".zarr": "ome-zarr",
     ".geff": "geff",
+    ".xml": "trackmate",
+    ".zip": "imagej",
 }
 
 

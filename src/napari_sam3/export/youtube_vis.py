@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from array import array
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,16 +15,17 @@ from napari_sam3.export.annotations import (
     number_categories,
     write_annotations,
 )
+from napari_sam3.export.by_object import TrackWriter
 from napari_sam3.export.pictures import FramePictures
 from napari_sam3.export.sidecar import PROCESSED
-from napari_sam3.export.writer import FoundObject, ObjectWriter, PathLike, Shape, exporter
+from napari_sam3.export.writer import FoundObject, PathLike, Shape, exporter
 from napari_sam3.labels.frame_ranges import say_frames
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.session.run_lengths import run_lengths
 from napari_sam3.video.video_facts import VideoFacts
 
 
-class YoutubeVisWriter(ObjectWriter):
+class YoutubeVisWriter(TrackWriter):
     """Writes the format of YouTube-VIS, as YTVIS, OVIS and SA-V's tools read it.
 
     The video has id 1; an annotation's id is the object's. `segmentations`, `bboxes` and `areas`
@@ -56,27 +56,17 @@ class YoutubeVisWriter(ObjectWriter):
         super().__init__(path, shape, facts=facts, objects=objects)
         self._pictures = pictures or FramePictures(self.known_facts)
 
-    def _prepare(self) -> None:
-        super()._prepare()
-        # where each object's masks lie on disk; by the million, so in plain numbers
-        self._entries: dict[int, array[int]] = {}
-        self._count = 0
-        self._newest = np.full(self.shape[0], -1, np.int64)  # frames may come again
-
-    def _add_objects(self, frame_index: int, found: list[FoundObject]) -> None:
-        self._newest[frame_index] = turn = self._count
-        for measure, crop in found:
-            x0, y0, x1, y1 = measure.bbox
-            counts = run_lengths(crop, x0, y0, self.shape[1:])
-            seen = {
-                "mask": encode_mask(counts, self.shape[1:]),
-                "bbox": [x0, y0, x1 - x0, y1 - y0],
-                "area": measure.area,
-                "score": measure.score,
-            }
-            place = self._frames.append(json.dumps(seen).encode())
-            self._entries.setdefault(measure.obj_id, array("q")).extend((frame_index, turn, *place))
-        self._count += 1
+    def _encode(self, found: FoundObject) -> bytes:
+        measure, crop = found
+        x0, y0, x1, y1 = measure.bbox
+        counts = run_lengths(crop, x0, y0, self.shape[1:])
+        seen = {
+            "mask": encode_mask(counts, self.shape[1:]),
+            "bbox": [x0, y0, x1 - x0, y1 - y0],
+            "area": measure.area,
+            "score": measure.score,
+        }
+        return json.dumps(seen).encode()
 
     def _finish(self) -> None:
         self._pictures.write(self.path.parent, range(self.shape[0]))
@@ -99,19 +89,15 @@ class YoutubeVisWriter(ObjectWriter):
 
     def _annotations(self, categories: Mapping[str, int]) -> Iterator[dict[str, Any]]:
         length, height, width = self.shape
-        for obj_id, entries in sorted(self._entries.items()):
+        for obj_id, frames in self._tracks():
             masks: list[Any] = [None] * length
             bboxes, areas, scores = list(masks), list(masks), []
-            for frame_index, turn, offset, size in np.array(entries).reshape(-1, 4).tolist():
-                if turn != self._newest[frame_index]:
-                    continue
-                found = json.loads(self._frames.read(offset, size))
+            for frame_index, content in frames:
+                found = json.loads(content)
                 masks[frame_index], bboxes[frame_index] = found["mask"], found["bbox"]
                 areas[frame_index] = found["area"]
                 if found["score"] is not None:
                     scores.append(found["score"])
-            if all(mask is None for mask in masks):
-                continue
             yield {
                 "id": obj_id,
                 "video_id": 1,

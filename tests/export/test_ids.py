@@ -18,7 +18,17 @@ from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.values import LABEL_DTYPE, MAX_OBJECT_ID, FrameResult, ObjectMask
 
 SHAPE = (3, 9, 11)
-HOLD_ALL = ["tiff", "coco", "coco-polygons", "ytvis", "ome-zarr", "csv", "mot", "geff"]
+HOLD_ALL = [
+    "tiff",
+    "coco",
+    "coco-polygons",
+    "ytvis",
+    "ome-zarr",
+    "ome-zarr-0.4",
+    "csv",
+    "mot",
+    "geff",
+]
 TOLD = ["yolo", "cvat", "labelme", "label-studio", "trackmate", "imagej"]
 HIGHEST = {"png": 65535, "ctc": 65535, "davis": 255}
 

@@ -17,7 +17,17 @@ from napari_sam3.imports.file_label_stack import FileLabelStack
 from napari_sam3.labels.label_stack import LabelStack
 from tests.export.scene import FACTS, LABELS, SHAPE
 
-COME_BACK = ["tiff", "png", "coco", "coco-polygons", "ytvis", "ctc", "davis", "ome-zarr"]
+COME_BACK = [
+    "tiff",
+    "png",
+    "coco",
+    "coco-polygons",
+    "ytvis",
+    "ctc",
+    "davis",
+    "ome-zarr",
+    "ome-zarr-0.4",
+]
 PROCESSED = [1, 2, 5]  # nothing is on frame 5
 
 

@@ -46,7 +46,17 @@ def make_labels() -> np.ndarray:
 
 
 LABELS = make_labels()
-ROUND = ["tiff", "png", "coco", "coco-polygons", "ytvis", "ctc", "davis", "ome-zarr"]
+ROUND = [
+    "tiff",
+    "png",
+    "coco",
+    "coco-polygons",
+    "ytvis",
+    "ctc",
+    "davis",
+    "ome-zarr",
+    "ome-zarr-0.4",
+]
 
 
 class Scored:

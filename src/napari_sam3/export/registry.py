@@ -43,7 +43,8 @@ class Scene:
     on_progress : callable or None
         Called with (frames written, frames to write) while the film or pictures are made.
     images : "jpg", "png" or None
-        Pictures of the frames that are written beside the formats which name some; None for none.
+        Pictures of the frames that are written beside the formats which name some; with either,
+        the frames themselves are written into OME-Zarr. None for none.
     """
 
     shape: tuple[int, int, int]
@@ -54,6 +55,11 @@ class Scene:
     sound: str | os.PathLike[str] | None = None
     on_progress: Callable[[int, int], None] | None = None
     images: Kind | None = None
+
+    @property
+    def copied_video(self) -> Video | None:
+        """The video, where its frames are to be written too."""
+        return None if self.images is None or self.video is None else self.video.original
 
     @cached_property
     def pictures(self) -> FramePictures:
@@ -191,6 +197,15 @@ FORMATS: Mapping[str, Format] = {
         "labels.ome.zarr/",
         "OME-Zarr 0.5 labels",
         "ome_zarr:OmeZarrWriter",
+        ("copied_video", "on_progress"),
+        keeps=("masks", "names", "classes", "lineage", "colours"),
+    ),
+    "ome-zarr-0.4": Format(
+        "labels-0.4.ome.zarr/",
+        "OME-Zarr 0.4 labels",
+        "ome_zarr:OmeZarrWriter",
+        ("copied_video", "on_progress"),
+        options={"version": "0.4"},
         keeps=("masks", "names", "classes", "lineage", "colours"),
     ),
     "geff": Format(

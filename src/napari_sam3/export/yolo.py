@@ -19,6 +19,9 @@ from napari_sam3.video.video_facts import VideoFacts
 DESCRIPTION = "data.yaml"
 LABELS, PICTURES = "labels/train", "images/train"
 
+_INSIDE = 0.4
+"""px from a pixel's corner: who rounds and who cuts off fractions is at that pixel."""
+
 _OURS = "# made with napari-sam3"
 
 
@@ -26,8 +29,9 @@ class YoloWriter(ObjectWriter):
     """Writes data.yaml, and labels/train/00007.txt of each frame that comes.
 
     A line is an object: its class, counted from 0, and the corners of its outline as parts of the
-    width and height. A mask of several pieces or with holes is one outline, whose pieces are joined
-    by lines. A frame without objects has an empty file. The files are called as the pictures of
+    width and height. The outline runs through the pixels at the mask's edge, which belong to it, as
+    YOLO's tools fill it. A mask of several pieces or with holes is one outline, whose pieces are
+    joined by lines. A frame without objects has an empty file. The files are called as the pictures of
     a folder are; of those that are asked for, they lie in images/train. Ids, names and lineage have
     no place in this format. The folder is put in place as a whole, and replaces an earlier one; one
     that was not made here is refused.
@@ -74,7 +78,8 @@ class YoloWriter(ObjectWriter):
         size = np.array([self.shape[2], self.shape[1]])
         lines = []
         for measure, crop in found:
-            corners = (single_polygon(crop, *measure.bbox[:2]) / size).ravel().tolist()
+            outline = np.floor(single_polygon(crop, *measure.bbox[:2])) + _INSIDE
+            corners = (outline / size).ravel().tolist()
             lines.append([measure.obj_id, " ".join(f"{n:.7f}" for n in corners)])
         self._frames.put(frame_index, json.dumps(lines).encode())
 

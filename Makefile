@@ -4,6 +4,7 @@
 # make test-lowest   all tests with the oldest releases that pyproject.toml allows, in .venv-lowest
 # make test-newest   the tests with the newest ones, in .venv-newest
 # make test-kernels  the tests of what computes, as other processors would, on one thread and two
+# make test-formats  read what is exported with the tools of others, in .venv-formats
 # make lock          choose anew what the first two install (requirements.lock)
 PYTHON ?= python3
 VENV ?= .venv
@@ -32,7 +33,7 @@ PACKAGES := xvfb xauth libegl1 libgl1 libglib2.0-0 libxkbcommon-x11-0 libxcb-cur
 	libxcb-keysyms1 libxcb-image0 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libdbus-1-3 \
 	libfontconfig1
 
-.PHONY: demo test test-quick test-sweeps test-lowest test-newest test-kernels lint lock system clean
+.PHONY: demo test test-quick test-sweeps test-lowest test-newest test-kernels test-formats lint lock system clean
 
 demo: $(VENV)/.installed
 	$(BIN)/napari-sam3 demo --overwrite
@@ -59,6 +60,17 @@ test-kernels: $(VENV)/.installed-for-tests
 			tests/models/sam tests/models/optical_flow tests/samples || exit 1; \
 	done; done
 
+# These tools want older releases of what they share with this package than the lock has
+test-formats: .venv-formats/.installed
+	QT_QPA_PLATFORM=offscreen .venv-formats/bin/python -m pytest -m formats tests/formats
+
+.venv-formats/.installed: pyproject.toml tests/formats/requirements.txt | .venv-formats/bin/python
+	.venv-formats/bin/python -m pip install --quiet --disable-pip-version-check \
+		$(TORCH_INDEX) torch torchvision
+	.venv-formats/bin/python -m pip install --quiet --disable-pip-version-check \
+		--editable '.[all,test]' --requirement tests/formats/requirements.txt
+	@touch $@
+
 lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -73,7 +85,7 @@ lock: $(UV)
 $(UV): .venv-lock/bin/python
 	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv
 
-$(addsuffix /bin/python,$(sort $(VENV) .venv-lock .venv-lowest .venv-newest)):
+$(addsuffix /bin/python,$(sort $(VENV) .venv-lock .venv-lowest .venv-newest .venv-formats)):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "napari-sam3 needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \

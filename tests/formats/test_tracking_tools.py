@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import geff
@@ -32,11 +33,7 @@ def links(highest: int) -> set[tuple[tuple[int, int], tuple[int, int]]]:
     frames: dict[int, list[int]] = {}
     for t, obj_id in seen(highest):
         frames.setdefault(obj_id, []).append(t)
-    found = {
-        ((a, obj_id), (b, obj_id))
-        for obj_id, on in frames.items()
-        for a, b in zip(on[:-1], on[1:], strict=True)
-    }
+    found = {((a, obj_id), (b, obj_id)) for obj_id, on in frames.items() for a, b in pairwise(on)}
     return found | {((DIVISION - 1, 3), (DIVISION, daughter)) for daughter in (7, 8)}
 
 

@@ -39,7 +39,8 @@ class Scene:
     objects : ObjectTable
         Names, classes and divisions. It may be filled until the writers are closed.
     sound : path-like or None
-        The video file, for the film's sound; by default that of `video`.
+        The video's file or folder, for the film's sound, and so that pictures which are frames of
+        the video are not written over; by default that of `video`.
     on_progress : callable or None
         Called with (frames written, frames to write) while the film or pictures are made.
     images : "jpg", "png" or None
@@ -68,6 +69,8 @@ class Scene:
         from napari_sam3.video.video_facts import VideoFacts
 
         path = None if self.video is None else self.video.original.path
+        if path is None and self.sound is not None:
+            path = Path(self.sound)
         return FramePictures(
             self.facts or VideoFacts(*self.shape),
             self.frames,
@@ -109,6 +112,11 @@ class Format:
     needs_video: bool = False
     keeps: tuple[str, ...] = ()
     library: str = ""
+
+    @property
+    def takes_frames(self) -> bool:
+        """Whether the frames can go along, as pictures or as they are."""
+        return not {"pictures", "copied_video"}.isdisjoint(self.takes)
 
 
 KEPT = ("masks", "names", "classes", "lineage", "scores", "colours")
@@ -201,7 +209,7 @@ FORMATS: Mapping[str, Format] = {
         keeps=("masks", "names", "classes", "lineage", "colours"),
     ),
     "ome-zarr-0.4": Format(
-        "labels-0.4.ome.zarr/",
+        "labels-v04.ome.zarr/",
         "OME-Zarr 0.4 labels",
         "ome_zarr:OmeZarrWriter",
         ("copied_video", "on_progress"),

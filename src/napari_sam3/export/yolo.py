@@ -31,10 +31,12 @@ class YoloWriter(ObjectWriter):
     A line is an object: its class, counted from 0, and the corners of its outline as parts of the
     width and height. The outline runs through the pixels at the mask's edge, which belong to it, as
     YOLO's tools fill it. A mask of several pieces or with holes is one outline, whose pieces are
-    joined by lines. A frame without objects has an empty file. The files are called as the pictures of
-    a folder are; of those that are asked for, they lie in images/train. Ids, names and lineage have
-    no place in this format. The folder is put in place as a whole, and replaces an earlier one; one
-    that was not made here is refused.
+    joined by lines. A frame without objects has an empty file. Ids, names and lineage have no place
+    in this format.
+
+    The files are called as the pictures of a folder are; the pictures that are asked for lie in
+    images/train. The folder is put in place as a whole, and replaces an earlier one; one that was
+    not made here is refused.
 
     Parameters
     ----------

@@ -83,6 +83,24 @@ def test_a_single_polygon_holds_all_of_a_mask(seed):
     drawn = np.zeros(whole.shape, np.uint8)
     cv2.fillPoly(drawn, [single_polygon(whole).astype(np.int32)], 1)  # as YOLO's tools do
     np.testing.assert_array_equal(drawn, whole)
+    drawn = np.zeros(whole.shape, np.uint8)
+    cv2.fillPoly(drawn, [single_polygon(whole, along="pixels").astype(np.int32)], 1)
+    np.testing.assert_array_equal(drawn, whole)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4), (5, 1), (2, 2)])
+@pytest.mark.parametrize("along", ["edges", "inset", "pixels"])
+def test_a_single_polygon_of_few_pixels_has_corners_enough(shape, along):
+    corners = single_polygon(np.ones(shape, bool), 3, 2, along=along)
+    assert len(corners) >= 3
+    whole = np.zeros((9, 9), np.uint8)
+    whole[2 : 2 + shape[0], 3 : 3 + shape[1]] = 1
+    if along == "pixels":
+        drawn = cv2.fillPoly(np.zeros_like(whole), [corners.astype(np.int32)], 1)
+    else:
+        polygons = coco_mask.frPyObjects([corners.ravel().tolist()], 9, 9)
+        drawn = coco_mask.decode(coco_mask.merge(polygons))
+    np.testing.assert_array_equal(drawn, whole)
 
 
 @pytest.mark.parametrize("seed", range(20))

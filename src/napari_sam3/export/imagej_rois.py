@@ -42,7 +42,7 @@ class ImageJRoiWriter(ObjectWriter):
     def _add_objects(self, frame_index: int, found: list[FoundObject]) -> None:
         content = []
         for measure, crop in found:
-            corners = single_polygon(crop, is_inset=False).astype(">i2")
+            corners = single_polygon(crop, along="edges").astype(">i2")
             head = struct.pack("<5q", measure.obj_id, *measure.bbox)
             content.append(head + struct.pack("<q", len(corners)) + corners.T.tobytes())
         self._frames.put(frame_index, b"".join(content))

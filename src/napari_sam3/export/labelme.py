@@ -106,7 +106,7 @@ class LabelmeWriter(ObjectWriter):
                     "imageWidth": width,
                 }
                 place = folder / PurePosixPath(name).with_suffix(".json")
-                place.write_text(json.dumps(said, indent=1), encoding="utf-8")
+                place.write_text(json.dumps(said), encoding="utf-8")
             self._pictures.write_as(
                 self._frames.frames, lambda n: folder / self._pictures.file_name(n)
             )
@@ -115,7 +115,7 @@ class LabelmeWriter(ObjectWriter):
 def _is_ours(file: Path) -> bool:
     """Whether a file begins as those that are written here do."""
     with file.open(encoding="utf-8", errors="replace") as opened:
-        return opened.read(80).startswith(json.dumps(_OURS, indent=1)[:-2])
+        return opened.read(80).startswith(json.dumps(_OURS)[:-1])
 
 
 export_labelme = exporter(LabelmeWriter)

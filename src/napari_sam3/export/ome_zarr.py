@@ -320,7 +320,7 @@ def _find_group(path: Path, version: Version) -> Mapping[str, Any] | None:
         return None
     import zarr
 
-    number = 2 if version == "0.4" else 3
+    number: Literal[2, 3] = 2 if version == "0.4" else 3
     try:
         said: Any = dict(zarr.open_group(path, mode="r", zarr_format=number).attrs)
     except (FileNotFoundError, ValueError) as exc:  # no Zarr of that number, or no group

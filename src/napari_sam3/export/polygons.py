@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.values import BoolArray
+
+Along = Literal["edges", "inset", "pixels"]
 
 _FINE = 20
 """Parts of a pixel that corners are counted in, so that they stay whole numbers."""
@@ -29,12 +32,12 @@ def mask_polygons(crop: BoolArray, x0: int = 0, y0: int = 0) -> list[list[float]
 
 
 def single_polygon(
-    crop: BoolArray, x0: int = 0, y0: int = 0, *, is_inset: bool = True
+    crop: BoolArray, x0: int = 0, y0: int = 0, *, along: Along = "inset"
 ) -> NDArray[np.float64]:
     """One polygon that holds exactly the pixels of a mask, for formats that have one an object.
 
-    It runs along the pixels' edges. Pieces of the mask are joined by lines that are gone along
-    there and back, holes are cut open by such lines: those enclose nothing.
+    Pieces of the mask are joined by lines that are gone along there and back, holes are cut open by
+    such lines: those enclose nothing.
 
     Parameters
     ----------
@@ -42,18 +45,24 @@ def single_polygon(
         The mask, with a pixel at least.
     x0, y0 : int
         Where its top left pixel is.
-    is_inset : bool
-        Have the edges lie 1/20 px inside the pixels. No centre of a pixel changes sides, and who
-        cuts off the fractions, as many readers do before OpenCV fills a polygon with its outline,
-        is at those same pixels and not at their neighbours, also after rounding.
+    along : "edges", "inset" or "pixels"
+        Where it runs: along the pixels' edges; 1/20 px inside of them; or through the pixels at the
+        mask's edge, as OpenCV has outlines, which it fills together with them. Inset, it is both:
+        no centre of a pixel changes sides, and who cuts off the fractions, as many readers do
+        before OpenCV fills the polygon, is at the pixels of the edge.
 
     Returns
     -------
     (N, 2) float64 ndarray
-        Corners x, y; the last one is joined to the first.
+        Corners x, y, three at least; the last one is joined to the first.
     """
     path = _join(list(_contours(np.asarray(crop))))
-    fine = (path + 1) // 2 * _FINE + (1 - 2 * (path % 2)) * is_inset
+    if along == "pixels":
+        corners = _corners(path // 2)
+        if len(corners) < 3:  # of a single row of pixels
+            corners = np.resize(corners if len(corners) else path[:1] // 2, (3, 2))
+        return np.array([x0, y0], np.float64) + corners
+    fine = (path + 1) // 2 * _FINE + (1 - 2 * (path % 2)) * (along == "inset")
     return np.array([x0, y0]) + _corners(fine) / _FINE
 
 

@@ -56,7 +56,7 @@ class TrackMateWriter(ObjectWriter):
         spots = []
         for measure, crop in found:
             centre = measure.centroid_xy
-            outline = single_polygon(crop, *measure.bbox[:2], is_inset=False) - centre
+            outline = single_polygon(crop, *measure.bbox[:2], along="edges") - centre
             score = 1.0 if measure.score is None else measure.score
             spots.append((measure.obj_id, score, measure.area, centre, outline.ravel().tolist()))
         self._counts[frame_index] = len(spots)

@@ -80,7 +80,7 @@ class YoloWriter(ObjectWriter):
         size = np.array([self.shape[2], self.shape[1]])
         lines = []
         for measure, crop in found:
-            outline = np.floor(single_polygon(crop, *measure.bbox[:2])) + _INSIDE
+            outline = single_polygon(crop, *measure.bbox[:2], along="pixels") + _INSIDE
             corners = (outline / size).ravel().tolist()
             lines.append([measure.obj_id, " ".join(f"{n:.7f}" for n in corners)])
         self._frames.put(frame_index, json.dumps(lines).encode())

@@ -4,6 +4,7 @@
 # make test-lowest   all tests with the oldest releases that pyproject.toml allows, in .venv-lowest
 # make test-newest   the tests with the newest ones, in .venv-newest
 # make test-kernels  the tests of what computes, as other processors would, on one thread and two
+# make docs          build the docs site into site/; a warning ends it
 # make lock          choose anew what the first two install (requirements.lock)
 PYTHON ?= python3
 VENV ?= .venv
@@ -23,7 +24,7 @@ endif
 
 # uv, since it alone chooses for every Python and system at once, and the lowest releases too
 UV := .venv-lock/bin/uv
-CHOOSE := $(UV) pip compile pyproject.toml --extra all --extra test --upgrade --no-annotate --quiet
+CHOOSE := $(UV) pip compile pyproject.toml --extra all --extra test --extra docs --upgrade --no-annotate --quiet
 # Raised by hand: gigabytes with a release of CUDA each
 TORCH := torch==2.14.1 torchvision==0.29.1
 
@@ -32,7 +33,7 @@ PACKAGES := xvfb xauth libegl1 libgl1 libglib2.0-0 libxkbcommon-x11-0 libxcb-cur
 	libxcb-keysyms1 libxcb-image0 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libdbus-1-3 \
 	libfontconfig1
 
-.PHONY: demo test test-quick test-sweeps test-lowest test-newest test-kernels lint lock system clean
+.PHONY: demo test test-quick test-sweeps test-lowest test-newest test-kernels lint docs lock system clean
 
 demo: $(VENV)/.installed
 	$(BIN)/napari-sam3 demo --overwrite
@@ -64,6 +65,10 @@ lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: export NO_MKDOCS_2_WARNING := 1
+docs: $(VENV)/.installed-for-docs
+	$(BIN)/mkdocs build --strict
+
 # One release for every Python where there is one, so that a run on one speaks for the others. The
 # last two build the package itself.
 lock: $(UV)
@@ -90,6 +95,10 @@ $(VENV)/.installed-for-tests: $(VENV)/.installed
 	$(PIP) --editable '.[all,test]'
 	@touch $@
 
+$(VENV)/.installed-for-docs: $(VENV)/.installed
+	$(PIP) --editable '.[all,docs]'
+	@touch $@
+
 # The system's packages: installed where that is allowed, else named
 system:
 	@command -v dpkg >/dev/null || { command -v xvfb-run >/dev/null && exit 0; \
@@ -105,4 +114,4 @@ system:
 	fi
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache demo-output
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache demo-output site

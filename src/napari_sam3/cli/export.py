@@ -46,8 +46,10 @@ def run(arguments: argparse.Namespace) -> int:
             facts = replace(facts, pixel_size=size, unit=unit)
         scene = make_scene(facts, video, labels.objects, images=arguments.images)
         writers = stack.enter_context(opened_writers(targets, scene, arguments.overwrite))
+        frames = labels.processed_frames()
+        arguments.facts["frames"] = len(frames)
         write_frames(
-            writers, labels, labels.processed_frames(), may_leave_out=ALL in arguments.formats
+            writers, labels, frames, arguments.facts, may_leave_out=ALL in arguments.formats
         )
     return 0
 

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -115,8 +116,12 @@ def opened_writers(
     """
     for folder in {path.parent for path in targets.values()}:
         _check_shared(folder / SHARED, scene, overwrite)
-    named = {path.parent for name, path in targets.items() if "pictures" in FORMATS[name].takes}
-    check_free(chain.from_iterable(map(scene.pictures.folders, named)), overwrite)
+    beside = [
+        path.parent
+        for name, path in targets.items()
+        if "pictures" in FORMATS[name].takes and not FORMATS[name].target.endswith("/")
+    ]
+    check_free(chain.from_iterable(map(scene.pictures.folders, set(beside))), overwrite)
     with ExitStack() as stack:
         writers: list[ResultWriter] = []
         for name, path in targets.items():
@@ -130,12 +135,24 @@ def write_frames(
     writers: Sequence[ResultWriter],
     labels: LabelFile | LabelStack,
     frames: Iterable[int],
+    facts: dict[str, Any],
     *,
     may_leave_out: bool = False,
 ) -> None:
     """Write frames of labels in every format, finish them, and print where they are.
 
-    With `may_leave_out`, formats that do not hold the ids are no error: nobody named them.
+    Parameters
+    ----------
+    writers : sequence of ResultWriter
+        One a format.
+    labels : LabelFile or LabelStack
+        What to write.
+    frames : iterable of int
+        Which frames of them.
+    facts : dict
+        Of the command, where "written" comes to say what --json tells of them.
+    may_leave_out : bool
+        Whether formats that do not hold the ids are no error, since nobody named them.
 
     Raises
     ------
@@ -162,13 +179,14 @@ def write_frames(
             attempt(writer, partial(writer.write_labels, int(t), frame, notes))
     for writer in tuple(going):
         attempt(writer, writer.close)
-    for place, facts in {w.path.with_name(SHARED): w.facts for w in going}.items():
-        if facts is not None:
+    for place, video_facts in {w.path.with_name(SHARED): w.facts for w in going}.items():
+        if video_facts is not None:
             try:
                 with explain_write_errors(place):
-                    write_sidecar(place, facts)
+                    write_sidecar(place, video_facts)
             except Sam3Error as exc:
                 failures[place] = exc
+    facts["written"] = [str(writer.path) for writer in going]
     for writer in going:
         print(f"wrote {writer.path}")
     if failures:

@@ -82,10 +82,10 @@ FORMATS := .venv-formats/$(SCRIPTS)/python$(EXE)
 test-formats: .venv-formats/.installed
 	QT_QPA_PLATFORM=offscreen $(FORMATS) -m pytest -m formats tests/formats
 
-.venv-formats/.installed: pyproject.toml tests/formats/requirements.txt | $(FORMATS)
-	$(FORMATS) -m pip install --quiet --disable-pip-version-check $(TORCH_INDEX) torch torchvision
-	$(FORMATS) -m pip install --quiet --disable-pip-version-check \
-		--editable '.[all,test]' --requirement tests/formats/requirements.txt
+.venv-formats/.installed: pyproject.toml $(wildcard tests/formats/*.txt) | $(FORMATS) $(UV)
+	$(FORMATS) -m pip install --quiet --disable-pip-version-check $(TORCH_INDEX) $(TORCH)
+	$(UV) pip install --quiet --python $(FORMATS) --editable '.[all,test]' \
+		--requirement tests/formats/requirements.txt --override tests/formats/overrides.txt
 	@touch $@
 
 lint: $(VENV)/.installed-for-tests

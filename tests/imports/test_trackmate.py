@@ -123,7 +123,7 @@ def test_spots_are_prompts_in_pixels(tmp_path):
 
 def test_without_tracks_each_visible_spot_is_an_object(tmp_path):
     path = write(tmp_path, [spot(5, 0, 1, 1), spot(6, 1, 1, 1), spot(7, 1, 2, 2, visible=0)])
-    found, told = told_of(lambda: find_prompts(path))
+    found = find_prompts(path)
     assert [(f.frame_index, f.obj_id) for f in found.found] == [(0, 1), (1, 2)]
     assert found.told == ["it has no tracks; each spot is an object of its own"]
     with pytest.raises(VideoError, match="spots without outlines"):

@@ -10,6 +10,7 @@ from tests.imports.foreign import told_of
 
 from napari_sam3.errors import PromptFileError, VideoError
 from napari_sam3.imports import find_prompts, open_labels, open_prompts
+from napari_sam3.labels.lineage import Division
 
 META = """<meta><task><size>{frames}</size><mode>interpolation</mode>
 <start_frame>{start}</start_frame><stop_frame>{stop}</stop_frame><frame_filter>{steps}</frame_filter>
@@ -61,6 +62,23 @@ def test_a_polygon_holds_what_lies_between_its_corners_until_it_is_outside(tmp_p
     assert labels.objects[1].class_name == "cell"
     assert labels.processed_frames().tolist() == [0, 1, 2, 3, 4, 5]
     assert any("raised by one" in one for one in told)
+
+
+def test_names_and_mothers_are_known_where_attributes_tell_them(tmp_path):
+    def said(**attributes):
+        inside = "".join(f'<attribute name="{k}">{v}</attribute>' for k, v in attributes.items())
+        return polygon(3, SQUARE).replace('<attribute name="a">b</attribute>', inside)
+
+    path = write(
+        tmp_path,
+        f'<track id="0" label="cell">{polygon(0, SQUARE)}{polygon(2, SQUARE, outside=1)}</track>'
+        f'<track id="4" label="cell">{said(name="Ann", mother="0", born_at="3")}</track>'
+        f'<track id="5" label="cell">{said(name="Ben", mother="unknown", born_at="")}</track>',
+    )
+    with pytest.warns(UserWarning, match="raised by one"):
+        labels = open_labels(path)
+    assert labels.objects.names == {5: "Ann", 6: "Ben"}
+    assert labels.objects.divisions == (Division(1, (5,), 3),)
 
 
 def test_what_is_left_out_between_keyframes_is_there(tmp_path):

@@ -13,6 +13,7 @@ from tests.imports.foreign import told_of
 
 from napari_sam3.errors import PromptFileError, VideoError
 from napari_sam3.imports import open_labels, open_prompts
+from napari_sam3.labels.lineage import Division
 
 SIZE = (10, 12)
 
@@ -75,6 +76,14 @@ def test_shapes_of_a_group_are_one_object_and_others_new_ones(tmp_path):
     round_one = np.argwhere(labels[0] == 6)
     assert round_one.min(axis=0).tolist() == [2, 8]
     assert round_one.max(axis=0).tolist() == [4, 10]
+
+
+def test_names_and_mothers_are_known_where_they_are_told(tmp_path):
+    write(tmp_path / "0.json", shape(SQUARE, group=1, name="Eve"))
+    write(tmp_path / "1.json", shape(SQUARE, group=2, mother=1, born_at=1, name=3))
+    labels = open_labels(tmp_path)
+    assert labels.objects.names == {1: "Eve"}
+    assert labels.objects.divisions == (Division(1, (2,), 1),)
 
 
 def test_a_folder_is_a_series_with_its_pictures(tmp_path):

@@ -99,6 +99,22 @@ def test_ids_are_those_of_trackmate_s_own_labels_and_filters_hold(tmp_path):
     assert any("spots of no track are left out (3)" in one for one in told)
 
 
+def test_spots_that_tell_their_objects_keep_their_ids_and_names(tmp_path):
+    told = {10: (9, "Eve"), 11: (9, "Eve"), 20: (4, "4"), 21: (70_000, "Ann"), 22: (70_000, "Ann")}
+    spots = [
+        one.replace(f'name="ID{n}"', f'name="{name}" OBJECT_ID="{i}"')
+        for one, (n, (i, name)) in zip(FAMILY, told.items(), strict=True)
+    ]
+    alone = spot(30, 5, 2, 2, ROI).replace("name=", 'OBJECT_ID="6" name=')
+    labels = open_labels(write(tmp_path, [*spots, alone], track(0, *EDGES)))
+    assert [np.unique(labels[n]).tolist() for n in (0, 2, 5)] == [[0, 9], [0, 4, 70_000], [0, 6]]
+    assert labels.objects.divisions == (Division(9, (4, 70_000), 2),)
+    assert labels.objects.names == {6: "ID30", 9: "Eve", 70_000: "Ann"}
+    wrong = [one.replace('OBJECT_ID="9"', 'OBJECT_ID="0"') for one in spots]
+    with pytest.raises(VideoError, match="OBJECT_ID 0"):
+        open_labels(write(tmp_path, wrong, track(0, *EDGES)))
+
+
 def test_where_objects_merge_one_goes_on_and_it_is_told(tmp_path):
     spots = [spot(1, 0, 2, 2), spot(2, 0, 4, 2), spot(3, 1, 3, 2)]
     file = TrackMateFile(write(tmp_path, spots, track(0, (1, 3), (2, 3))))

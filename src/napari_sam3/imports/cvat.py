@@ -29,7 +29,8 @@ from napari_sam3.values import BoolArray
 
 _AREAS = ("polygon", "mask")
 _OTHERS = ("polyline", "points", "cuboid", "ellipse", "skeleton", "tag")
-_LEFT, _TOP, _WIDTH, _HEIGHT = "left", "top", "width", "height"
+_OURS = ("name", "mother", "born_at")  # attributes of files that were written here
+_PLACE = ("left", "top", "width", "height")  # of a mask
 
 
 class CvatShape(NamedTuple):
@@ -135,6 +136,8 @@ class CvatFile:
         self._track: tuple[int, str] | None = None
         self._parts: dict[tuple[int, bool], CvatTrack] = {}
         self._left_out: Counter[str] = Counter()
+        self._attributes: dict[int, dict[str, str]] = {}
+        self._attribute = ""
         with explain_read_errors(path):
             read_xml(path, self._start, self._end)
             self._finish()
@@ -155,10 +158,15 @@ class CvatFile:
             )
         elif self._track is not None and len(self._names) == 3:
             self._add(name, attributes)
+        elif self._track is not None and name == "attribute":
+            self._attribute = attributes.get("name", "")
 
     def _end(self, name: str, words: str) -> None:
         if "meta" in self._names[:2]:
             self._said.setdefault("/".join(self._names[-2:]), words.strip())
+        if self._track is not None and name == "attribute" and self._attribute in _OURS:
+            said = self._attributes.setdefault(self._track[0], {})
+            said.setdefault(self._attribute, words.strip())
         self._names.pop()
         if len(self._names) == 1:
             self._track = None
@@ -192,7 +200,7 @@ class CvatFile:
         self.frames = self._read_frames()
 
     def _read_size(self) -> tuple[int, int] | None:
-        said = [self._said.get(f"original_size/{one}") for one in (_HEIGHT, _WIDTH)]
+        said = [self._said.get(f"original_size/{one}") for one in ("height", "width")]
         if None in said:
             return None
         height, width = (whole_number(one, "size") for one in said)
@@ -225,12 +233,21 @@ class CvatFile:
             return range(max(last, stop) + 1)
         return known
 
+    def _facts_of(self, track_id: int) -> dict[str, Any]:
+        """What attributes tell of an object; others may have some of these names for all else."""
+        said: dict[str, Any] = dict(self._attributes.get(track_id, {}))
+        family = [said.pop(name, "") for name in _OURS[1:]]
+        if all(one.isdecimal() and len(one) < 11 for one in family):
+            said |= {"mother": int(family[0]), "born_at": int(family[1])}
+        return said
+
     def ids_of(self, tracks: list[CvatTrack]) -> tuple[list[int], list[str], Any]:
         """Ids, what is told of them, and what is known of the objects."""
         every = check_ids([t.track_id for t in self._parts.values()])
         ids = [t.track_id + every.raised for t in tracks]
-        entries = ((i, {}, t.label or None) for i, t in zip(ids, tracks, strict=True))
-        objects, problems = read_objects(entries)
+        said = [self._facts_of(t.track_id) for t in tracks]
+        labels = (t.label or None for t in tracks)
+        objects, problems = read_objects(zip(ids, said, labels, strict=True), every.raised)
         return ids, [*every.told, *problems], objects
 
 
@@ -376,7 +393,7 @@ def _read_polygon(said: dict[str, str]) -> NDArray[np.float64]:
 
 
 def _read_mask(said: dict[str, str]) -> tuple[NDArray[np.int64], tuple[int, int, int, int]]:
-    place = tuple(whole_number(said[one], one) for one in (_LEFT, _TOP, _WIDTH, _HEIGHT))
+    place = tuple(whole_number(said[one], one) for one in _PLACE)
     runs = np.array([one for one in said["rle"].split(",") if one.strip()], np.int64)
     left, top, width, height = place
     if min(place) < 0 or not width * height or max(place) > MOST_FRAMES:

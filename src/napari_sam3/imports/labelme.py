@@ -73,8 +73,9 @@ class _LabelMeFiles:
         kinds = [shape.get("shape_type") or "polygon" for _, shape in read]
         with explain_read_errors(path):
             ids = number_objects([_group_of(s) for _, s in read], "shapes", "group_id")
-            entries = zip(ids.ids, ({} for _ in read), (_label(s) for _, s in read), strict=True)
-            self.objects, problems = read_objects(entries)
+            said = [shape for _, shape in read]
+            entries = zip(ids.ids, map(_ours, said), map(_label, said), strict=True)
+            self.objects, problems = read_objects(entries, ids.raised)
         self.shapes = [
             _Shape(frame_index, obj_id, kind, shape["points"], shape.get("mask"))
             for (frame_index, shape), obj_id, kind in zip(read, ids.ids, kinds, strict=True)
@@ -224,6 +225,13 @@ def _check(shape: Any) -> dict[str, Any]:
 def _group_of(shape: dict[str, Any]) -> int | None:
     group = shape.get("group_id")
     return None if group is None else whole_number(group, "group_id")
+
+
+def _ours(shape: dict[str, Any]) -> dict[str, Any]:
+    """What files that were written here say beyond the format."""
+    numbers = {name: shape.get(name) for name in ("mother", "born_at")}
+    said = {name: n for name, n in numbers.items() if type(n) is int}
+    return {**said, "name": shape["name"]} if isinstance(shape.get("name"), str) else said
 
 
 def _label(shape: dict[str, Any]) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from napari_sam3.video.video_facts import VideoFacts
 
 _MOST_SPOTS = 5_000_000
 _OWN_NAME = re.compile(r"Track_?[0-9]*")  # which TrackMate gives itself
+_OWN_ID = "OBJECT_ID"  # a feature of spots in files that were written here
 _CENTRE = 0.5  # TrackMate counts from the centre of the first pixel, prompts from its corner
 
 
@@ -80,6 +82,8 @@ class TrackMateFile:
         self._rows: dict[int, tuple[int, float, float, float, float]] = {}
         self._outlines: dict[int, NDArray[np.float64]] = {}
         self._hidden: set[int] = set()
+        self._own_ids: dict[int, int] = {}
+        self._own_names: dict[int, str] = {}
         self._edges: list[tuple[int, int, int]] = []
         self._names: dict[int, str] = {}
         self._filtered: set[int] | None = None
@@ -134,6 +138,9 @@ class TrackMateFile:
             raise ValueError(f"it has more than {_MOST_SPOTS:,} spots; part it")
         if said.get("VISIBILITY", "1") == "0":
             self._hidden.add(spot)
+        if _OWN_ID in said:
+            self._own_ids[spot] = whole_number(said[_OWN_ID], _OWN_ID)
+            self._own_names[self._own_ids[spot]] = said.get("name", "")
         self._spot, self._n_corners = spot, int(said.get("ROI_N_POINTS", 0))
 
     def _end(self, name: str, words: str) -> None:
@@ -215,9 +222,12 @@ class TrackMateFile:
     def _name_objects(self) -> dict[int, int]:
         """The object of each spot that counts."""
         earlier, later, track_of = self._link()
-        spots = track_of.keys() if track_of else self._rows.keys() - self._hidden
+        visible = self._rows.keys() - self._hidden
+        if self._own_ids.keys() >= visible:
+            return self._name_as_told(earlier, visible)
+        spots = track_of.keys() if track_of else visible
         if track_of:
-            alone = len(self._rows.keys() - self._hidden - track_of.keys())
+            alone = len(visible - track_of.keys())
             if alone:
                 self.told.append(f"spots of no track are left out ({alone})")
         elif len(self._rows) > 1:
@@ -246,10 +256,29 @@ class TrackMateFile:
             if before is not None:
                 mothers[fresh], births[fresh] = ids[before], self._rows[spot][0]
         check_ids([*ids.values()])
+        self._set_objects(mothers, births, names)
+        return ids
+
+    def _name_as_told(self, earlier: dict[int, int], spots: Iterable[int]) -> dict[int, int]:
+        """The same where spots tell their objects; links between two are divisions."""
+        ids = {spot: self._own_ids[spot] for spot in spots}
+        if check_ids([*ids.values()]).raised:
+            raise ValueError(f"a spot has the {_OWN_ID} 0; objects count from 1")
+        mothers: dict[int, int] = {}
+        births: dict[int, int] = {}
+        for spot, before in earlier.items():
+            if spot in ids and before in ids and ids[spot] != ids[before]:
+                mothers[ids[spot]], births[ids[spot]] = ids[before], self._rows[spot][0]
+        names = {i: name for i, name in self._own_names.items() if name and name != str(i)}
+        self._set_objects(mothers, births, names)
+        return ids
+
+    def _set_objects(
+        self, mothers: dict[int, int], births: dict[int, int], names: dict[int, str]
+    ) -> None:
         problems: list[str] = []
         self.objects = ObjectTable.from_parents(mothers, births, names=names, problems=problems)
         self.told += [f"{one}; this is left out" for one in problems]
-        return ids
 
     def _link(self) -> tuple[dict[int, int], dict[int, list[int]], dict[int, int]]:
         """The spot before each, those behind it, and the track of each spot."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -51,6 +53,14 @@ def png(mask):
     file = io.BytesIO()
     Image.fromarray(np.asarray(mask, np.uint8)).save(file, "PNG")
     return base64.b64encode(file.getvalue()).decode()
+
+
+def bomb():
+    """A picture of few bytes that says it has 10^9 px."""
+    data = bytearray(base64.b64decode(png([[1]])))
+    head = b"IHDR" + struct.pack(">II", 2**15, 2**15) + data[24:29]
+    data[12:33] = head + struct.pack(">I", zlib.crc32(head))
+    return base64.b64encode(data).decode()
 
 
 SQUARE = [[1, 2], [4, 2], [4, 5], [1, 5]]
@@ -143,6 +153,7 @@ WRONG = {
     "leaves its frame": [shape([[9, 9], [19, 19]], "mask", mask=png(np.ones((11, 11))))],
     "its place others": [shape([[1, 1], [3, 3]], "mask", mask=png(np.ones((2, 2))))],
     "can't be read": [shape([[1, 1], [3, 3]], "mask", mask="no picture")],
+    "too many pixels": [shape([[0, 0], [9, 9]], "mask", mask=bomb())],
     "can't be the id": [shape(SQUARE, group=2**31)],
     "can't be the id ": [shape(SQUARE, group=-3)],
     "whole number": [shape(SQUARE, group=1.5)],

@@ -185,6 +185,15 @@ def test_what_can_not_be_is_refused(tmp_path, said):
             opening(path)
 
 
+def test_outlines_far_outside_are_refused_and_discs_cut_to_the_frame(tmp_path):
+    spots = [spot(1, 0, 1e30, 2, ROI), spot(2, 1, 2, 2, radius=1e30), spot(3, 1, -1e30, 2)]
+    with pytest.warns(UserWarning, match="drawn as discs"):
+        labels = open_labels(write(tmp_path, spots))
+    with pytest.raises(VideoError, match="far outside"):
+        labels[0]
+    assert (labels[1] == 2).all()
+
+
 @pytest.mark.parametrize(
     ("was", "now"),
     [

@@ -92,7 +92,8 @@ def track_video(
         film = as_video(video)
         if film is not video:
             stack.callback(film.close)
-        prompt_list = None if prompts is None else gather_prompts(prompts, film.shape[1:3])
+        size = film.shape[1], film.shape[2]
+        prompt_list = None if prompts is None else gather_prompts(prompts, size)
         if prompt_list is not None and film.path is not None:
             prompt_list = prompts_for(prompt_list, film.path)
         start, limit = check_range(len(film), direction, start_frame_index, max_frame_num_to_track)

@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         video, size = None, None
         if arguments.video is not None:
             video = stack.enter_context(open_video(arguments.video))
-            size = video.shape[1:3]
+            size = video.shape[1], video.shape[2]
         labels = stack.enter_context(open_results(arguments.labels, arguments.first_number, size))
         place = _find_video(labels, arguments.video, arguments.formats)
         if place is not None and video is None:

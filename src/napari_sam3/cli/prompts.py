@@ -50,7 +50,7 @@ def gather_prompts(
     VideoError
         If a mask can't be read.
     """
-    size = video.shape[1:3]
+    size = video.shape[1], video.shape[2]
     read = [read_prompt_file(path, size) for path in files]
     prompts = [p for found in read for p in found.for_video(video.path or "")]
     taken = {p.obj_id for p in prompts if p.obj_id is not None}

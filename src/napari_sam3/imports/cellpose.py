@@ -78,7 +78,7 @@ class CellposeLabels(LabelFile):
 
     def _read(self, frame_index: int) -> NDArray[Any]:
         if self._stack is not None:
-            return self._stack[frame_index]
+            return np.asarray(self._stack[frame_index])
         file = self._files.get(frame_index)
         return np.zeros(self.shape[1:], np.uint8) if file is None else _read_masks(file)
 
@@ -91,7 +91,7 @@ def find_segs(files: Sequence[Path]) -> list[Path]:
 def _read_masks(file: Path) -> NDArray[Any]:
     with explain_read_errors(file):
         content = _read_table(file)
-        masks = content.get("masks")
+        masks: Any = content.get("masks")
         if not isinstance(masks, np.ndarray) or masks.dtype.kind not in "iu":
             found = ", ".join(repr(str(key)[:30]) for key in list(content)[:8])
             raise VideoError(
@@ -100,7 +100,7 @@ def _read_masks(file: Path) -> NDArray[Any]:
         if masks.ndim not in (2, 3) or not masks.size:
             raise ValueError(f"its masks have the shape {masks.shape}; they must be (H, W) or more")
         check_pixels(file, masks.shape[-2], masks.shape[-1])
-    return masks
+    return np.asarray(masks)
 
 
 def _read_table(file: Path) -> dict[Any, Any]:

@@ -23,12 +23,14 @@ from napari_sam3.imports.beside_pictures import FramesOfFiles, find_pictures, nu
 from napari_sam3.imports.found_prompts import FoundPrompt, FoundPrompts
 from napari_sam3.imports.label_file import check_pixels, explain_read_errors
 from napari_sam3.imports.object_facts import read_objects
-from napari_sam3.plain_files import read_json, read_text
+from napari_sam3.plain_files import open_plain, read_json
 from napari_sam3.values import BoolArray
 
 _AREAS = frozenset({"polygon", "circle", "mask"})
 _PROMPTS = frozenset({"rectangle", "point"})
 _KEYS = ("shapes", "imageHeight", "imageWidth")
+_BESIDE_SHAPES = (b'"shape_type"', b'"imagePath"', b'"imageHeight"')
+_HEAD = 2**18
 _MOST_SHAPES = 1_000_000
 
 
@@ -143,8 +145,8 @@ class LabelMeLabels(AnnotatedLabels):
         if annotation.kind == "circle":
             middle, edge = _pair(annotation.points, size)
             radius = math.dist(middle, edge)
-            corners = [middle[0] - radius, middle[1] - radius, middle[0] + radius]
-            draw.ellipse([*corners, middle[1] + radius], outline=1, fill=1)
+            low, high = ([n + way * radius for n in middle] for way in (-1, 1))
+            draw.ellipse([*low, *high], outline=1, fill=1)
         else:
             corners = [tuple(p) for p in polygon_points(annotation.points, size).tolist()]
             draw.polygon(corners, outline=1, fill=1)
@@ -202,10 +204,11 @@ def find_labelme(files: Sequence[Path]) -> list[Path]:
 
 def _looks_alike(file: Path) -> bool:
     try:
-        text = read_text(file, encoding="utf-8-sig")
-    except (OSError, ValueError):
+        with open_plain(file.resolve()) as opened:
+            head = opened.read(_HEAD)
+    except OSError:
         return False
-    return '"shapes"' in text and '"imageHeight"' in text
+    return b'"shapes"' in head and any(key in head for key in _BESIDE_SHAPES)
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -262,8 +265,12 @@ def _paste_mask(shape: _Shape, size: tuple[int, int]) -> BoolArray:
     place = whole[max(y0, 0) : y1 + 1, max(x0, 0) : x1 + 1]
     if min(x0, y0) < 0 or place.shape != (y1 - y0 + 1, x1 - x0 + 1):
         raise ValueError(f"a mask from ({x0}, {y0}) to ({x1}, {y1}) leaves its frame")
-    with Image.open(io.BytesIO(base64.b64decode(shape.mask or "")), formats=("PNG",)) as image:
-        if image.size != place.shape[::-1]:
-            raise ValueError(f"a mask has {image.size} px (width, height), its place others")
-        place[:] = np.asarray(image.convert("L")) > 0
+    packed = io.BytesIO(base64.b64decode(shape.mask or ""))
+    try:
+        with Image.open(packed, formats=("PNG",)) as image:
+            if image.size != place.shape[::-1]:
+                raise ValueError(f"a mask has {image.size} px (width, height), its place others")
+            place[:] = np.asarray(image.convert("L")) > 0
+    except Image.DecompressionBombError as exc:
+        raise ValueError(f"a mask says that it has too many pixels ({exc})") from exc
     return whole

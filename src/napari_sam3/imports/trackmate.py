@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
-from napari_sam3.imports.annotated import AnnotatedLabels, check_ids, whole_number
+from napari_sam3.imports.annotated import AnnotatedLabels, check_ids, polygon_points, whole_number
 from napari_sam3.imports.found_prompts import FoundPrompt, FoundPrompts
 from napari_sam3.imports.frame_numbers import MOST_FRAMES
 from napari_sam3.imports.label_file import check_pixels, explain_read_errors
@@ -111,8 +111,10 @@ class TrackMateFile:
             self._track = whole_number(said["TRACK_ID"], "TRACK_ID")
             self._names[self._track] = said.get("name", "")
         elif name == "Edge":
-            ends = (whole_number(said[f"SPOT_{end}_ID"], "spot") for end in ("SOURCE", "TARGET"))
-            self._edges.append((self._track, *ends))
+            source, target = (
+                whole_number(said[f"SPOT_{end}_ID"], "spot") for end in ("SOURCE", "TARGET")
+            )
+            self._edges.append((self._track, source, target))
             if len(self._edges) > _MOST_SPOTS:
                 raise ValueError(f"it has more than {_MOST_SPOTS:,} edges; part it")
         elif name == "FilteredTracks":
@@ -213,11 +215,11 @@ class TrackMateFile:
     def _place(self, spot: int, pixel: tuple[float, float]) -> Spot:
         frame_index, x, y, _, radius = self._rows[spot]
         height, width = pixel
-        middle = np.array([x / width, y / height])
+        x, y = x / width, y / height
         outline = self._outlines.get(spot)
         if outline is not None:
-            outline = outline / (width, height) + middle
-        return Spot(frame_index, *middle.tolist(), radius / width, radius / height, outline)
+            outline = outline / (width, height) + (x, y)
+        return Spot(frame_index, x, y, radius / width, radius / height, outline)
 
     def _name_objects(self) -> dict[int, int]:
         """The object of each spot that counts."""
@@ -359,9 +361,11 @@ class TrackMateLabels(AnnotatedLabels):
         size = self.shape[1:]
         drawn = np.zeros(size, bool)
         if spot.outline is not None:
-            place = draw.polygon(spot.outline[:, 1], spot.outline[:, 0], size)
+            corners = polygon_points(spot.outline, size)
+            place = draw.polygon(corners[:, 1], corners[:, 0], size)
         else:
-            radii = max(spot.radius_y, 1e-6), max(spot.radius_x, 1e-6)
+            most = 4.0 * max(size)
+            radii = [min(max(r, 1e-6), most) for r in (spot.radius_y, spot.radius_x)]
             place = draw.ellipse(spot.y, spot.x, *radii, shape=size)
         drawn[place] = True
         return drawn

@@ -131,8 +131,9 @@ class YoloLabels(AnnotatedLabels):
         with explain_read_errors(found.path):
             ids = number_objects([line.track for line in areas], "outlines", "track's id")
             classes = (names.get(line.class_index) for line in areas)
-            entries = zip(ids.ids, ({} for _ in areas), classes, strict=True)
-            objects, problems = read_objects(entries)
+            objects, problems = read_objects(
+                zip(ids.ids, ({} for _ in areas), classes, strict=True)
+            )
             self._found = defaultdict(list)
             for obj_id, line in zip(ids.ids, areas, strict=True):
                 outline = _Outline(np.array(line.numbers).reshape(-1, 2))
@@ -274,7 +275,8 @@ def _class_names(found: YoloFiles) -> dict[int, str]:
 
 
 def _describe(folder: Path) -> Path | None:
-    for place in (folder, *list(folder.parents)[:2]):
+    above = list(folder.parents)[:2] if "labels" in (folder.name, folder.parent.name) else []
+    for place in (folder, *above):
         for name in (*_DESCRIPTIONS, "classes.txt"):
             if is_plain(place / name):
                 return place / name

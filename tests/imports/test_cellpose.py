@@ -7,6 +7,7 @@ import os
 import pickle
 import struct
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,6 +85,12 @@ def test_plain_data_is_read_in_every_protocol(protocol):
         assert one.dtype == other.dtype
         np.testing.assert_array_equal(one, other)
     assert found[2:] == [5, True]
+
+
+def test_the_place_of_a_file_is_text():
+    assert read_pickle(pickle.dumps({"filename": Path("data", "a.tif")})) == {
+        "filename": "data/a.tif"
+    }
 
 
 class Runs:

@@ -19,13 +19,19 @@ _KINDS = frozenset("biufSU")  # of NumPy's types; text only where it is the type
 
 # what NumPy's arrays, single numbers and types ask for, by the names of its releases
 _ARRAY, _FILLED, _SCALAR, _DTYPE, _NDARRAY = "array", "filled", "scalar", "dtype", "ndarray"
-_BYTES = "bytes"
+_BYTES, _PATH = "bytes", "path"
 _KNOWN = {
     **{f"numpy.{core}.multiarray._reconstruct": _ARRAY for core in ("core", "_core")},
     **{f"numpy.{core}.multiarray.scalar": _SCALAR for core in ("core", "_core")},
     **{f"numpy.{core}.numeric._frombuffer": _FILLED for core in ("core", "_core")},
     "numpy.ndarray": _NDARRAY,
     "numpy.dtype": _DTYPE,
+    # places of files, which come as text
+    **{
+        f"{module}.{system}Path": _PATH
+        for module in ("pathlib", "pathlib._local")
+        for system in ("Posix", "Windows", "PurePosix", "PureWindows")
+    },
     # bytes in old pickles
     "_codecs.encode": _BYTES,
     "__builtin__.bytes": _BYTES,
@@ -204,6 +210,8 @@ def _make(called: Any, arguments: Any) -> Any:
         return _Type(str(arguments[0]))
     if called.meaning == _ARRAY:
         return _Array()
+    if called.meaning == _PATH:
+        return "/".join(map(str, arguments))
     if called.meaning == _BYTES:
         text, encoding = arguments or ("", "latin1")
         if encoding != "latin1":

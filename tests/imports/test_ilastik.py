@@ -6,13 +6,12 @@ import json
 import sys
 import zlib
 
+import h5py
 import numpy as np
 import pytest
 
 from napari_sam3.errors import VideoError
 from napari_sam3.imports import open_labels
-
-h5py = pytest.importorskip("h5py")
 
 LABELS = np.zeros((3, 8, 9), np.uint32)
 LABELS[0, 1:4, 2:5] = 1

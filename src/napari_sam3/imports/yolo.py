@@ -90,6 +90,8 @@ def find_yolo(path: Path) -> YoloFiles | None:
     if parts:
         (folder,) = parts
         files = _texts(folder)
+    if not files:
+        return None
     pictures = _pictures_of(folder)
     if pictures:
         files = [f for f in files if f.stem in {picture.stem for picture in pictures}]

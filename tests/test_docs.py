@@ -161,6 +161,27 @@ def test_reference_of_the_command_line_has_every_command(hooks, monkeypatch):
         assert words in said
 
 
+@pytest.mark.parametrize("page", ALL_PAGES, ids=name_of)
+def test_commands_that_are_not_run_have_their_options(page, hooks, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    lines = [
+        line.strip()
+        for found in BLOCK.finditer(page.read_text(encoding="utf-8"))
+        for line in found["body"].splitlines()
+        if found["skip"] and line.strip().startswith("napari-sam3 ")
+    ]
+    for line in lines:
+        _, *arguments = shlex.split(line, comments=True)
+        said = hooks.help_of(tuple(arguments[: 1 + (arguments[0] == "models")]))
+        assert all(word in said for word in arguments if word.startswith("--")), line
+
+
+@pytest.mark.parametrize("page", ALL_PAGES, ids=name_of)
+def test_every_block_tells_its_kind(page):
+    fences = re.findall(r"^ *```(\w*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert all(fences[::2])
+
+
 def test_what_a_package_hands_on_is_asked_for(hooks):
     assert "::: napari_sam3.imports.open_labels" in hooks.handed_on("napari_sam3.imports")
 

@@ -41,5 +41,6 @@ def test_example_in_a_window(path, run, make_napari_viewer, monkeypatch):
     import napari  # noqa: TID251
 
     monkeypatch.setattr(napari, "Viewer", make_napari_viewer)
-    monkeypatch.setattr(napari, "run", lambda: None)
+    # comes back when the window was closed
+    monkeypatch.setattr(napari, "run", lambda: napari.current_viewer().close())
     run(path)

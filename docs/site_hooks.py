@@ -17,7 +17,7 @@ from typing import Any
 
 PROGRAM = "napari-sam3"
 COMMAND_LINE = "<!-- the command line -->"
-BROUGHT_IN = "CHANGELOG.md", "SECURITY.md"
+BROUGHT_IN = "CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md"
 """Pages that lie beside the folder of the docs in the repository."""
 WIDTH = 84
 """Of what `--help` prints, in characters."""

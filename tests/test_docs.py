@@ -29,6 +29,8 @@ BLOCK = re.compile(
 LINK = re.compile(r"\]\((?!\w+:)([^)#]+)(?:#[^)]*)?\)")
 N_FRAMES = 10
 ALL_PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+BESIDE = sorted({*ROOT.glob("*.md")} - {*ALL_PAGES})
+"""Pages whose commands are not run here; their links are looked at."""
 OF_THEIR_OWN = {DOCS / "projects.md"}
 """Tested beside what they tell of (tests/projects/test_docs.py)."""
 WHOLE_SAMPLE = {DOCS / "formats.md", DOCS / "tutorials" / "dividing-cells.md"}
@@ -119,7 +121,7 @@ def test_page(page, place, request, monkeypatch):
             Path(f"prompts.{kind}").write_text(body, encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", ALL_PAGES, ids=name_of)
+@pytest.mark.parametrize("page", [*ALL_PAGES, *BESIDE], ids=name_of)
 def test_links(page):
     for target in LINK.findall(BLOCK.sub("", page.read_text(encoding="utf-8"))):
         assert (page.parent / target).exists(), target

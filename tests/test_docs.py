@@ -147,15 +147,17 @@ def test_every_picture_is_shown():
 
 @pytest.fixture(scope="module")
 def hooks():
-    """The module that mkdocs calls."""
+    """The module that mkdocs calls; it says how `--help` is printed."""
     spec = importlib.util.spec_from_file_location("site_hooks", DOCS / "site_hooks.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in ("COLUMNS", "NO_COLOR"):
+            patch.setenv(variable, "")  # given back afterwards
+        yield module
 
 
-def test_reference_of_the_command_line_has_every_command(hooks, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "100")  # which it sets
+def test_reference_of_the_command_line_has_every_command(hooks):
     said = hooks.command_line()
     for heading in ("## napari-sam3 track", "### napari-sam3 models get"):
         assert f"{heading}\n" in said
@@ -164,8 +166,7 @@ def test_reference_of_the_command_line_has_every_command(hooks, monkeypatch):
 
 
 @pytest.mark.parametrize("page", ALL_PAGES, ids=name_of)
-def test_commands_that_are_not_run_have_their_options(page, hooks, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "100")
+def test_commands_that_are_not_run_have_their_options(page, hooks):
     lines = [
         line.strip()
         for found in BLOCK.finditer(page.read_text(encoding="utf-8"))

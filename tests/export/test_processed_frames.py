@@ -27,6 +27,9 @@ COME_BACK = [
     "davis",
     "ome-zarr",
     "ome-zarr-0.4",
+    "cvat",
+    "labelme",
+    "trackmate",
 ]
 PROCESSED = [1, 2, 5]  # nothing is on frame 5
 

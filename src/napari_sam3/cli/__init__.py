@@ -18,9 +18,11 @@ from typing import TextIO
 from napari_sam3 import __version__
 from napari_sam3.cli import parse
 from napari_sam3.errors import RequestError, Sam3Error
+from napari_sam3.settings import MEMORY_SELECTIONS, settings_said
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 DEMO_FOLDER = "demo-output"
+_SETTINGS = ("memory_selection", "conditioning_frames")
 
 _TRACK_HELP = """\
 prompts (at least one, unless a project has some; all may be repeated; coordinates in px from the
@@ -76,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as exit_:  # argparse has printed why
         return int(exit_.code or 0)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), settings_said(**_said_settings(arguments)):
             warnings.showwarning = _show_warning
             run = import_module(f"napari_sam3.cli.{arguments.command}").run
             code = int(run(arguments))
@@ -94,6 +96,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as exc:  # as where the output goes to a disk that is full
         print(f"napari-sam3: error: {exc}", file=sys.stderr)
         return FAILED
+
+
+def _said_settings(arguments: argparse.Namespace) -> dict[str, str | int]:
+    """What was said in place of settings, for as long as the command runs."""
+    said = {name: getattr(arguments, name, None) for name in _SETTINGS}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _show_warning(
@@ -433,6 +441,19 @@ def _add_model(command: argparse.ArgumentParser) -> None:
         "--model", default="auto", help="which model (see 'napari-sam3 models'; default: the best)"
     )
     command.add_argument("--device", help="where it runs, as cpu or cuda (default: the best)")
+    command.add_argument(
+        "--memory-selection",
+        choices=MEMORY_SELECTIONS,
+        help="whether a SAM model that runs here looks only at past frames that it was sure of "
+        "(default: as set; auto is on for SAM 3)",
+    )
+    command.add_argument(
+        "--conditioning-frames",
+        type=parse.index,
+        metavar="N",
+        help="how many of the nearest prompted frames it looks at beside the first; 0: as the "
+        "model's makers have it (default: as set)",
+    )
 
 
 def _add_compute(

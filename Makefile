@@ -7,6 +7,7 @@
 # make wheel         build what is released, into dist
 # make smoke         install that in clean environments, bare and with each extra, and try it
 # make changelog-check   see that the changelog speaks of what is here (BASE=main: of what is new)
+# make docs          build the docs site into site/; a warning ends it
 # make lock          choose anew what the first two install (requirements.lock)
 PYTHON ?= python3
 VENV ?= .venv
@@ -38,7 +39,7 @@ endif
 
 # uv, since it alone chooses for every Python and system at once, and the lowest releases too
 UV := .venv-lock/$(SCRIPTS)/uv$(EXE)
-CHOOSE := $(UV) pip compile pyproject.toml --extra all --extra test --upgrade --no-annotate --quiet
+CHOOSE := $(UV) pip compile pyproject.toml --extra all --extra test --extra docs --upgrade --no-annotate --quiet
 # Raised by hand: gigabytes with a release of CUDA each
 TORCH := torch==2.14.1 torchvision==0.29.1
 
@@ -48,7 +49,7 @@ PACKAGES := xvfb xauth libegl1 libgl1 libglib2.0-0 libxkbcommon-x11-0 libxcb-cur
 	libfontconfig1
 
 .PHONY: demo test test-quick test-sweeps test-lowest test-newest test-kernels wheel smoke \
-	changelog-check lint lock system clean
+	changelog-check lint docs lock system clean
 
 demo: $(VENV)/.installed
 	$(BIN)/napari-sam3 demo --overwrite
@@ -79,6 +80,10 @@ lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: export NO_MKDOCS_2_WARNING := 1
+docs: $(VENV)/.installed-for-docs
+	$(BIN)/mkdocs build --strict
 
 # One release for every Python where there is one, so that a run on one speaks for the others. The
 # last two build the package itself.
@@ -123,6 +128,10 @@ $(VENV)/.installed-for-tests: $(VENV)/.installed
 	$(PIP) --editable '.[all,test]'
 	@touch $@
 
+$(VENV)/.installed-for-docs: $(VENV)/.installed
+	$(PIP) --editable '.[all,docs]'
+	@touch $@
+
 # The system's packages: installed where that is allowed, else named
 system:
 ifdef ON_A_SCREEN
@@ -140,4 +149,4 @@ ifdef ON_A_SCREEN
 endif
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache demo-output
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache demo-output site

@@ -57,7 +57,7 @@ class SettingsPanel:
         self.selection = ComboBox(
             label="Past frames",
             tooltip="Which frames SAM models look back at. The newest ones, or those on which they "
-            "were sure of the object: then it is better known again after it was hidden.",
+            "were sure of the object, so that it is remembered while it is hidden.",
             choices=[
                 ("as the model's makers", "auto"),
                 ("those it was sure of", "on"),

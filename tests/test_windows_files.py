@@ -104,6 +104,7 @@ GROUPS = {
 
 
 @pytest.mark.sweep
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("group", GROUPS)
 def test_files_are_written_as_windows_lets_them(group, tmp_path):
     done = subprocess.run(

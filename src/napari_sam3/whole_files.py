@@ -80,7 +80,7 @@ def explain_refusal(path: Path, exc: OSError) -> str:
             f"{said}: the path has {length} characters, and Windows takes {MOST_PATH} unless long "
             "paths are switched on there; choose a folder with a shorter path"
         )
-    if isinstance(exc, PermissionError) and path.exists():
+    if getattr(exc, "winerror", None) in _IN_USE and path.exists():
         return f"{said}: it may be open, here or in another program; close it there"
     return said
 

@@ -83,8 +83,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _do(list(sys.argv[1:] if argv is None else argv))
     except BrokenPipeError:  # as in "| head": nobody reads on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _throw_away_output()
         return FAILED
+    except OSError as exc:  # as where the output goes to a disk that is full
+        print(f"napari-sam3: error: what it tells can't be written ({exc})", file=sys.stderr)
+        _throw_away_output()
+        return FAILED
+
+
+def _throw_away_output() -> None:
+    """Else the interpreter tries once more at its end, and complains."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _do(words: Sequence[str]) -> int:
@@ -105,9 +114,9 @@ def _do(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("napari-sam3: interrupted", file=sys.stderr)
         code = INTERRUPTED
-    except BrokenPipeError:
-        raise
-    except OSError as exc:  # as where the output goes to a disk that is full
+    except OSError as exc:
+        if exc.filename is None:  # of the output itself
+            raise
         code, facts["error"] = FAILED, str(exc)
     if "error" in facts:
         print(f"napari-sam3: error: {facts['error']}", file=sys.stderr)

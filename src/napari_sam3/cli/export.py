@@ -29,7 +29,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Read, and write. Returns the exit code."""
     targets = name_targets(arguments.output, arguments.formats)
     for path in targets.values():
-        if path.absolute() == arguments.labels.expanduser().absolute():
+        # one file may have several names, by case or by links
+        if path.exists() and path.samefile(arguments.labels.expanduser()):
             raise RequestError(f"{str(path)!r} is what is read; name another folder for results")
     check_free(targets.values(), arguments.overwrite)
     with ExitStack() as stack:

@@ -13,7 +13,9 @@ from PIL import Image
 
 from napari_sam3.cli import main, track
 from napari_sam3.errors import ModelError
+from napari_sam3.models.fake import FakeModel
 from napari_sam3.projects.tracking import MemoryRun
+from napari_sam3.settings import read_settings
 from napari_sam3.video import open_video
 from napari_sam3.video.video_writer import VideoWriter
 
@@ -168,6 +170,23 @@ def test_what_is_wrong_is_said_in_one_line(run, tmp_path, arguments, code, messa
     assert err.count("\n") == 1
     assert message in err
     assert not (tmp_path / "out").exists()
+
+
+def test_what_a_model_looks_back_at_is_said_for_this_run_alone(run, tmp_path, monkeypatch):
+    seen = []
+    start = FakeModel.start
+
+    def start_and_look(model, frames):
+        seen.append(read_settings())
+        return start(model, frames)
+
+    monkeypatch.setattr(FakeModel, "start", start_and_look)
+    before = read_settings()
+    asked = ["--memory-selection", "on", "--conditioning-frames", "4"]
+    code, _, _ = run("--point", "20,20", "--formats", "csv", *asked)
+    assert code == 0
+    assert (seen[0].memory_selection, seen[0].conditioning_frames) == ("on", 4)
+    assert read_settings() == before
 
 
 def test_a_missing_or_broken_video_is_an_error(run, tmp_path):

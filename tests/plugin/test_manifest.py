@@ -31,6 +31,9 @@ def clip(tmp_path_factory):
 
 
 def test_manifest_at_the_top_is_the_one_that_ships():
+    if (AT_THE_TOP.parent / "PKG-INFO").exists():
+        assert not AT_THE_TOP.exists()  # what is packed has no link in it
+        return
     assert AT_THE_TOP.is_symlink()
     assert AT_THE_TOP.resolve() == SHIPPED.resolve()
 

@@ -33,6 +33,7 @@ from napari_sam3.session.validation import (
     check_range,
 )
 from napari_sam3.values import Direction
+from napari_sam3.whole_files import explain_refusal
 
 SUMMARY = "summary.csv"
 
@@ -293,7 +294,7 @@ def _make_folder(place: Path) -> Path:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise VideoError(
-            f"{str(place)!r} can't be made a folder for results ({exc.strerror or exc}); name "
-            "another one"
+            f"{str(place)!r} can't be made a folder for results ({explain_refusal(place, exc)}); "
+            "name another one"
         ) from exc
     return place

@@ -21,9 +21,11 @@ from napari_sam3 import __version__
 from napari_sam3.cli import parse
 from napari_sam3.cli.parser import Parser
 from napari_sam3.errors import RequestError, Sam3Error
+from napari_sam3.settings import MEMORY_SELECTIONS, settings_said
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 DEMO_FOLDER = "demo-output"
+_SETTINGS = ("memory_selection", "conditioning_frames")
 
 _TRACK_HELP = """\
 prompts (at least one, unless a project has some; all may be repeated; coordinates in px from the
@@ -81,8 +83,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _do(list(sys.argv[1:] if argv is None else argv))
     except BrokenPipeError:  # as in "| head": nobody reads on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _throw_away_output()
         return FAILED
+    except OSError as exc:  # as where the output goes to a disk that is full
+        print(f"napari-sam3: error: what it tells can't be written ({exc})", file=sys.stderr)
+        _throw_away_output()
+        return FAILED
+
+
+def _throw_away_output() -> None:
+    """Else the interpreter tries once more at its end, and complains."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _do(words: Sequence[str]) -> int:
@@ -103,9 +114,9 @@ def _do(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("napari-sam3: interrupted", file=sys.stderr)
         code = INTERRUPTED
-    except BrokenPipeError:
-        raise
-    except OSError as exc:  # as where the output goes to a disk that is full
+    except OSError as exc:
+        if exc.filename is None:  # of the output itself
+            raise
         code, facts["error"] = FAILED, str(exc)
     if "error" in facts:
         print(f"napari-sam3: error: {facts['error']}", file=sys.stderr)
@@ -116,12 +127,18 @@ def _do(words: Sequence[str]) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     """Run the command that was read. Returns the exit code."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), settings_said(**_said_settings(arguments)):
         warnings.showwarning = _show_warning
         run = import_module(f"napari_sam3.cli.{arguments.command}").run
         code = int(run(arguments))
         sys.stdout.flush()
     return code
+
+
+def _said_settings(arguments: argparse.Namespace) -> dict[str, str | int]:
+    """What was said in place of settings, for as long as the command runs."""
+    said = {name: getattr(arguments, name, None) for name in _SETTINGS}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _show_warning(
@@ -499,6 +516,19 @@ def _add_model(command: argparse.ArgumentParser) -> None:
         "--model", default="auto", help="which model (see 'napari-sam3 models'; default: the best)"
     )
     command.add_argument("--device", help="where it runs, as cpu or cuda (default: the best)")
+    command.add_argument(
+        "--memory-selection",
+        choices=MEMORY_SELECTIONS,
+        help="whether a SAM model that runs here looks only at past frames that it was sure of "
+        "(default: as set; auto is on for SAM 3)",
+    )
+    command.add_argument(
+        "--conditioning-frames",
+        type=parse.index,
+        metavar="N",
+        help="how many of the nearest prompted frames it looks at beside the first; 0: as the "
+        "model's makers have it (default: as set)",
+    )
 
 
 def _add_compute(

@@ -36,7 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
         place = _find_video(labels, arguments.video, arguments.formats)
         targets = name_targets(arguments.output, arguments.formats, has_video=place is not None)
         for path in targets.values():
-            if path.absolute() == arguments.labels.expanduser().absolute():
+            # one file may have several names, by case or by links
+            if path.exists() and path.samefile(arguments.labels.expanduser()):
                 raise RequestError(
                     f"{str(path)!r} is what is read; name another folder for results"
                 )

@@ -17,6 +17,7 @@ from napari_sam3.projects.lock import HOLDER, LOCK, ProjectLock
 from napari_sam3.settings import projects_path
 from napari_sam3.video.content_hash import hash_samples
 from napari_sam3.video.folder_contents import is_pattern, name_of
+from napari_sam3.whole_files import portable_name
 
 SUFFIX = ".sam3"
 PROJECT, PROMPTS, LAYERS, OBJECTS = "project.json", "prompts.json", "layers.json", "objects.csv"
@@ -75,7 +76,7 @@ def project_for(video_path: str | os.PathLike[str], folder: Path | None = None) 
     if not (place.exists() or is_pattern(place)):
         raise VideoError(f"there is no file or folder {str(place)!r}; check the path")
     parent = projects_path() if folder is None else folder
-    return parent / f"{name_of(place)}-{hash_samples(place)[:8]}{SUFFIX}"
+    return parent / f"{portable_name(name_of(place))}-{hash_samples(place)[:8]}{SUFFIX}"
 
 
 def list_projects(folder: Path | None = None) -> list[Path]:

@@ -56,6 +56,7 @@ from napari_sam3.session.json_text import to_text
 from napari_sam3.session.saved_prompts import PromptList, SavedPrompt, prompts_to_json
 from napari_sam3.values import MAX_OBJECT_ID, Direction, FrameResult, label_dtype
 from napari_sam3.video.base import Video
+from napari_sam3.whole_files import explain_refusal
 
 logger = logging.getLogger(__name__)
 
@@ -154,8 +155,8 @@ class Project:
                     place.rmdir()
         except OSError as exc:
             raise ProjectError(
-                f"a project can't be made at {str(place)!r} ({exc.strerror or exc}); check the "
-                "folder's rights and the room on the disk"
+                f"a project can't be made at {str(place)!r} ({explain_refusal(place, exc)}); check "
+                "the folder's rights and the room on the disk"
             ) from exc
         return cls.open(place)
 

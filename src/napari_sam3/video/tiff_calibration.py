@@ -29,7 +29,7 @@ _LENGTHS = dict.fromkeys(_MICROMETRES, "um") | {
     "pm": "pm",
     "å": "angstrom",
 }
-_SECONDS = {
+SECONDS = {
     "s": 1.0,
     "sec": 1.0,
     "second": 1.0,
@@ -39,10 +39,15 @@ _SECONDS = {
     "µs": 1e-6,
     "us": 1e-6,
     "ns": 1e-9,
+    "millisecond": 1e-3,
+    "microsecond": 1e-6,
+    "nanosecond": 1e-9,
     "min": 60.0,
+    "minute": 60.0,
     "h": 3600.0,
     "hour": 3600.0,
     "d": 86400.0,
+    "day": 86400.0,
 }
 
 
@@ -101,9 +106,9 @@ def _read_ome(xml: str) -> Calibration:
     if pixels is None:
         return Calibration()
     step = _positive(pixels.get("TimeIncrement"))
-    second = _SECONDS.get(pixels.get("TimeIncrementUnit", "s"))
+    second = SECONDS.get(pixels.get("TimeIncrementUnit", "s"))
     height, width = (_positive(pixels.get(f"PhysicalSize{axis}")) for axis in "YX")
-    units = [_length(pixels.get(f"PhysicalSize{axis}Unit", "µm")) for axis in "YX"]
+    units = [unit_of_length(pixels.get(f"PhysicalSize{axis}Unit", "µm")) for axis in "YX"]
     sized = height and width and units[0] and units[0] == units[1]
     return Calibration(
         step * second if step and second else None,
@@ -117,11 +122,11 @@ def _read_imagej(tiff: tifffile.TiffFile) -> Calibration:
     described = tiff.imagej_metadata or {}
     step = _positive(described.get("finterval"))
     rate = _positive(described.get("fps"))
-    second = _SECONDS.get(str(described.get("tunit") or "s").strip().casefold())
+    second = SECONDS.get(str(described.get("tunit") or "s").strip().casefold())
     if step is None and rate is not None:
         step, second = 1 / rate, 1.0
     step = step * second if step and second else None
-    unit = _length(described.get("unit"))
+    unit = unit_of_length(described.get("unit"))
     size = _pixel_size(tiff)
     return Calibration(step, size, unit) if unit and size else Calibration(step)
 
@@ -155,7 +160,8 @@ def _pixel_size(tiff: tifffile.TiffFile) -> tuple[float, float] | None:
     return (height, width) if height and width else None
 
 
-def _length(name: Any) -> str | None:
+def unit_of_length(name: Any) -> str | None:
+    """A unit of length as pint and napari know it; None where it is none."""
     return _LENGTHS.get(str(name).strip().casefold()) if name else None
 
 

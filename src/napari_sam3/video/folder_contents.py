@@ -25,7 +25,8 @@ VIDEO_SUFFIXES = frozenset(
 )
 """What files of videos are called; the manifest names the same ones, a test compares them."""
 
-IMAGE_SUFFIXES = frozenset({".tif", ".tiff", ".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
+IMAGE_SUFFIXES = TIFF_SUFFIXES | frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 
 _ZARR = ("zarr.json", ".zgroup", ".zarray")
 _SAME_KIND = {".tiff": ".tif", ".jpeg": ".jpg"}

@@ -10,7 +10,12 @@ from typing import Any
 from napari_sam3.errors import VideoError
 from napari_sam3.video.array_video import ArrayVideo
 from napari_sam3.video.base import Video, out_of_memory
-from napari_sam3.video.folder_contents import IMAGE_SUFFIXES, is_pattern, is_zarr
+from napari_sam3.video.folder_contents import (
+    IMAGE_SUFFIXES,
+    TIFF_SUFFIXES,
+    is_pattern,
+    is_zarr,
+)
 from napari_sam3.video.paths import as_path
 from napari_sam3.video.plane_choice import NO_CHOICE, PlaneChoice, refuse_choice
 
@@ -90,7 +95,20 @@ def _open(place: Path, choice: PlaneChoice) -> Video:
         from napari_sam3.video.npy_file import open_npy
 
         return open_npy(place, choice)
+    if suffix in TIFF_SUFFIXES:
+        return _open_tiff(place, choice)
     return _without_choice(place, choice)
+
+
+def _open_tiff(place: Path, choice: PlaneChoice) -> Video:
+    from napari_sam3.video.image_folder import ImageFolder
+    from napari_sam3.video.tiff_stack import TiffStack
+
+    stack = TiffStack.open(place, choice)
+    if len(stack) > 1 or stack.breaks_off or stack.choice:
+        return stack
+    stack.close()
+    return ImageFolder(place, (place,))
 
 
 def _without_choice(place: Path, choice: PlaneChoice) -> Video:
@@ -98,9 +116,8 @@ def _without_choice(place: Path, choice: PlaneChoice) -> Video:
     refuse_choice(place.name, choice)
     # FFmpeg and the image libraries are loaded when a file is opened, not before
     from napari_sam3.video.animated_webp import AnimatedWebp, is_animated_webp
-    from napari_sam3.video.image_file import TIFF_SUFFIXES, is_animated_png
+    from napari_sam3.video.image_file import is_animated_png
     from napari_sam3.video.image_folder import ImageFolder
-    from napari_sam3.video.tiff_stack import TiffStack
     from napari_sam3.video.video_file import VideoFile
 
     if not place.is_file():
@@ -108,14 +125,9 @@ def _without_choice(place: Path, choice: PlaneChoice) -> Video:
     suffix = place.suffix.lower()
     if suffix not in IMAGE_SUFFIXES:
         return VideoFile.open(place)
-    if suffix in TIFF_SUFFIXES:
-        stack = TiffStack.open(place)
-        if len(stack) > 1 or stack.breaks_off:
-            return stack
-        stack.close()
-    elif is_animated_webp(place):
+    if is_animated_webp(place):
         return AnimatedWebp.open(place)
-    elif is_animated_png(place):
+    if is_animated_png(place):
         return VideoFile.open(place)
     return ImageFolder(place, (place,))
 

@@ -53,8 +53,10 @@ def make_film(path: Path, n_frames: int, n_objects: int) -> list[tuple[float, fl
     return [(x * across, y * down) for y, x in places]
 
 
-def start_cluster(folder: Path, stack: ExitStack, n_workers: int = 1) -> str:
-    """A scheduler and workers; gives the address."""
+def start_cluster(
+    folder: Path, stack: ExitStack, n_workers: int = 1, model: str | None = None
+) -> str:
+    """A scheduler and workers, which load a model at once; gives the address."""
     folder.mkdir(exist_ok=True)
     facts, log = folder / "scheduler.json", (folder / "log.txt").open("wb")
 
@@ -78,6 +80,7 @@ def start_cluster(folder: Path, stack: ExitStack, n_workers: int = 1) -> str:
             *(address, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--memory-limit", "0"),
             *("--resources", "SAM3=1", "--preload", "napari_sam3.cluster.worker"),
             *("--local-directory", str(folder)),
+            *(() if model is None else ("--model", model)),
         )
     return address
 
@@ -157,25 +160,27 @@ def compare_batches(folder: Path, told: argparse.Namespace, stack: ExitStack) ->
         with RemoteModel(workers.connection, "fake"):
             pass
         print(f"two processes of --jobs 2 answer after {time.perf_counter() - began:.2f} s")
-    addresses = {n: start_cluster(folder / f"of {n}", stack, n) for n in (1, 2)}
-    for n_workers, address in addresses.items():
-        with Connection(address) as connection:
-            while len(connection.workers()) < n_workers:
-                time.sleep(0.05)
     rows = []
     for number in range(told.rounds):
         seconds = {}
         for n_workers in (1, 2) if number % 2 == 0 else (2, 1):
             out = folder / f"out {number} {n_workers}"
-            began = time.perf_counter()
-            report = run_batch(
-                films,
-                [{"frame": 0, "points": [[x, y]]}],
-                out,
-                model=told.model,
-                scheduler=addresses[n_workers],
-            )
-            seconds[n_workers] = time.perf_counter() - began
+            with ExitStack() as of_round:  # processes that wait for work take a part of it
+                address = start_cluster(
+                    folder / f"{number} {n_workers}", of_round, n_workers, told.model
+                )
+                with Connection(address) as connection:
+                    while len(connection.workers()) < n_workers:
+                        time.sleep(0.05)
+                began = time.perf_counter()
+                report = run_batch(
+                    films,
+                    [{"frame": 0, "points": [[x, y]]}],
+                    out,
+                    model=told.model,
+                    scheduler=address,
+                )
+                seconds[n_workers] = time.perf_counter() - began
             assert all(row.frames == told.frames for row in report.rows), str(report)
         rows.append((seconds[1], seconds[2], seconds[1] / seconds[2]))
         print(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from napari_sam3.cluster.addresses import check_address, map_path
+from napari_sam3.cluster.addresses import check_address, is_safe_to_reach, map_path
 from napari_sam3.errors import ComputeError, InsecureAddressError
 
 
@@ -37,6 +37,8 @@ def test_anything_else_is_refused_unless_insisted_on(address):
     with pytest.raises(InsecureAddressError, match="insist on this address"):
         check_address(address)
     assert check_address(address, insecure=True) == address
+    assert not is_safe_to_reach(address)
+    assert is_safe_to_reach(address, insecure=True)
 
 
 @pytest.mark.parametrize(

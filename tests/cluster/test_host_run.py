@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -99,6 +100,55 @@ def test_of_steps_on_the_way_one_is_told_and_none_holds_it_up(thread):
         heads = take_apart(await run.take(5))
         assert [head.get("frame") for head in heads] == [50, None]
         assert heads[-1] == {"over": True}
+
+    asyncio.run(go())
+
+
+class Held:
+    """A step on the way to a frame, then the frame when it is let go."""
+
+    def __init__(self):
+        self.let_go = threading.Event()
+        self._steps = iter([TrackedFrame(0, None), TrackedFrame(0, {})])
+
+    def __next__(self):
+        tracked = next(self._steps)
+        if tracked.objects is not None:
+            assert self.let_go.wait(60)
+        return tracked
+
+
+def test_a_step_waits_for_its_frame(thread, monkeypatch):
+    monkeypatch.setattr("napari_sam3.cluster.host_run.STEP_WAITS", 60)
+
+    async def go():
+        run = Run(1, asyncio.get_running_loop())
+        run.source = Held()
+        taken = asyncio.create_task(run.take(60))
+        pump = asyncio.create_task(run.pump(thread))
+        while not run._ready:
+            await asyncio.sleep(0)
+        assert not taken.done()
+        run.source.let_go.set()
+        heads = take_apart(await taken)
+        await pump
+        assert heads[0]["objects"] == []  # the frame, and nothing before it
+
+    asyncio.run(go())
+
+
+def test_but_not_for_long(thread, monkeypatch):
+    monkeypatch.setattr("napari_sam3.cluster.host_run.STEP_WAITS", 0)
+
+    async def go():
+        run = Run(1, asyncio.get_running_loop())
+        run.source = Held()
+        pump = asyncio.create_task(run.pump(thread))
+        (step,) = take_apart(await run.take(60))
+        assert step["objects"] is None
+        run.source.let_go.set()
+        assert take_apart(await run.take(60))[0]["objects"] == []
+        await pump
 
     asyncio.run(go())
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from qtpy.QtWidgets import QApplication, QInputDialog
+from qtpy.QtWidgets import QApplication, QInputDialog, QMessageBox
 
+from napari_sam3.cluster import Connection
 from napari_sam3.plugin.model.app_state import Outcome
 from napari_sam3.plugin.views.compute_panel import OTHER
 from tests.cluster.conftest import cluster, module_cluster, watcher  # noqa: F401 - fixtures
@@ -100,13 +101,20 @@ def test_an_address_is_offered_the_next_time_and_nobody_is_asked(open_dock, qtbo
     assert len(notes) == n_notes
 
 
-def test_an_address_that_is_not_safe_is_refused(open_dock, monkeypatch, notes):
+@pytest.mark.parametrize("button", [QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes])
+def test_an_address_that_is_not_safe_is_taken_if_insisted_on(open_dock, monkeypatch, button):
+    asked = []
     dock = open_dock()
     monkeypatch.setattr(QInputDialog, "getText", lambda *_: ("tcp://192.0.2.7:8786", True))
+    monkeypatch.setattr(QMessageBox, "warning", lambda *said: asked.append(said) or button)
+    monkeypatch.setattr(Connection, "describe", lambda _self: "ready")
     dock.compute_panel.compute.value = OTHER
-    assert dock.state.compute == ""
-    assert dock.compute_panel.compute.value == ""
-    assert any("neither encrypted nor on this machine" in text for _, text in notes)
+    ((_, _, text, _, default),) = asked
+    assert "neither encrypted nor on this machine" in text
+    assert default == QMessageBox.StandardButton.No
+    taken = "tcp://192.0.2.7:8786" if button == QMessageBox.StandardButton.Yes else ""
+    assert dock.state.compute == taken
+    assert dock.compute_panel.compute.value == taken
 
 
 def test_a_scheduler_that_is_not_there_is_told(open_dock, film, monkeypatch, qtbot, notes):

@@ -41,13 +41,21 @@ def check_address(address: str, *, insecure: bool = False) -> str:
             f"{address!r} is no address of a scheduler; write it as tls://host:8786, or "
             "tcp://127.0.0.1:8786 at the end of an SSH tunnel"
         )
-    if whole.startswith("tcp://") and not insecure and not is_this_machine(host):
+    if not is_safe_to_reach(whole, insecure=insecure):
         raise InsecureAddressError(
             f"{whole} is neither encrypted nor on this machine: who reaches it, or stands between, "
             "can run code as you. Use tls:// with certificates, or an SSH tunnel and "
             f"tcp://127.0.0.1:{port}; to take it all the same, insist on this address"
         )
     return whole
+
+
+def is_safe_to_reach(address: str, *, insecure: bool = False) -> bool:
+    """Whether what is sent to an address is encrypted or stays here, or nobody minds.
+
+    A scheduler at the end of a tunnel may name workers that are beyond it.
+    """
+    return insecure or address.startswith("tls://") or is_this_machine(split_address(address)[0])
 
 
 def split_address(address: str) -> tuple[str, int]:

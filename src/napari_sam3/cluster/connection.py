@@ -10,7 +10,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
-from napari_sam3.cluster.addresses import check_address, split_address
+from napari_sam3.cluster.addresses import check_address, is_safe_to_reach, split_address
 from napari_sam3.cluster.errand import errand
 from napari_sam3.cluster.link import Link
 from napari_sam3.cluster.wire import encode
@@ -70,6 +70,8 @@ class Connection:
     ) -> None:
         self.address = check_address(address, insecure=insecure)
         self.patience, self.lease = patience, lease
+        self._insecure = insecure
+        self._out_of_reach: set[str] = set()
         self._security = security
         self._client: Client | None = None
         self._lock = threading.RLock()
@@ -282,7 +284,13 @@ class Connection:
         (holders,) = client.who_has([future]).values()
         if not holders:
             raise _WorkerGone
-        return Link(client, future, holders[0], self.patience, self.lease)
+        worker = holders[0]
+        is_safe = is_safe_to_reach(worker, insecure=self._insecure)
+        goes_direct = is_safe and worker not in self._out_of_reach
+        link = Link(client, future, worker, self.patience, self.lease, goes_direct=goes_direct)
+        if goes_direct and not link.is_direct:
+            self._out_of_reach.add(worker)  # which takes a moment to find out
+        return link
 
     def end(self) -> None:
         """Give it up: what is computed by way of it ends at once, and nothing begins any more."""

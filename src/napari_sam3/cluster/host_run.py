@@ -26,6 +26,9 @@ MOST_AHEAD = 8
 MOST_BYTES = 2**24
 """Of those frames; one that alone is larger is let through."""
 
+STEP_WAITS = 0.1
+"""Seconds that a step on the way to a frame waits for the frame, which makes it needless."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -75,7 +78,7 @@ class Run:
         self._loop = loop
         self._ready: deque[bytes] = deque()
         self._n_bytes = self._n_frames = 0
-        self._is_step_last = False
+        self._is_step_last = self._is_frame_waited_for = False
         self._filled, self._taken = asyncio.Event(), asyncio.Event()
         self._is_stopped = False
         self._answer: Future[Any] = Future()
@@ -159,14 +162,20 @@ class Run:
         self._is_step_last = not is_frame
         self._n_frames += is_frame
         self._n_bytes += len(message)
-        self._filled.set()
+        if is_frame or not self._is_frame_waited_for:
+            self._filled.set()
 
     async def take(self, longest: float) -> list[bytes]:
-        """All that is ready; waits for something, so many seconds at most."""
-        if not self._ready and self.question is None:
-            self._filled.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._filled.wait(), longest)
+        """All that is ready; waits for something, so many seconds at most.
+
+        Steps let the client do other things between; a message for each is dear beside quick ones.
+        """
+        if not self._n_frames:
+            self._is_frame_waited_for = True
+            await self._wait(STEP_WAITS)
+            self._is_frame_waited_for = False
+            if not (self._ready or self._is_stopped):
+                await self._wait(longest)
         messages = list(self._ready)
         self._ready.clear()
         self._n_bytes = self._n_frames = 0
@@ -175,6 +184,12 @@ class Run:
         if self.question is not None:
             messages.append(encode({"ask": self.question}))
         return messages
+
+    async def _wait(self, longest: float) -> None:
+        if self.question is None:
+            self._filled.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._filled.wait(), longest)
 
     def give(self, number: int, answer: Any) -> None:
         """Tell the tracker what it asked."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from napari_sam3.cluster.addresses import split_address
 from napari_sam3.cluster.wire import RELEASE, VERSION, Head, decode, encode, raise_error, whole
 from napari_sam3.errors import OtherVersionError, WireError
 from napari_sam3.values import ObjectMask
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 _LOOK = 2.0
+_CONNECT = 0.5
 _MOST_BEAT = 10.0
 _NOTHING = encode({})
 
@@ -36,21 +39,36 @@ class Link:
         Seconds without an answer after which the worker is taken for dead.
     lease : float
         Seconds after which the host ends if nobody calls.
+    goes_direct : bool
+        Whether the worker itself is called where it can be reached; else, and where it can't, the
+        scheduler stands between.
+
+    Attributes
+    ----------
+    is_direct : bool
+        Whether the worker itself is called.
     """
 
     def __init__(
-        self, client: Client, future: Future[Any], worker: str, patience: float, lease: float
+        self,
+        client: Client,
+        future: Future[Any],
+        worker: str,
+        patience: float,
+        lease: float,
+        *,
+        goes_direct: bool = False,
     ) -> None:
-        from distributed.actor import Actor
-
-        from napari_sam3.cluster.host import TrackingHost
-
         self.worker = worker
         self._future = future
         self._patience = patience
         self._is_lost = False
-        with client.as_current():  # a person may have clients of their own
-            self._actor: Any = Actor(TrackingHost, worker, future.key)
+        self.is_direct = goes_direct and _is_reached(worker)
+        if self.is_direct:
+            self._actor: Any = _make_actor(client, worker, future.key, is_direct=True)
+            self.is_direct = self._is_answered()
+        if not self.is_direct:
+            self._actor = _make_actor(client, worker, future.key, is_direct=False)
         self._ended = threading.Event()
         threading.Thread(
             target=self._keep,
@@ -58,6 +76,14 @@ class Link:
             name="keep session",
             daemon=True,
         ).start()
+
+    def _is_answered(self) -> bool:
+        """Whether our host answers: its address here may be another machine's, of another net."""
+        try:
+            decode(self._actor.alive(_NOTHING).result(timeout=_LOOK))
+        except Exception:  # in as many ways as there are others who may answer
+            return False
+        return True
 
     def ask(self, method: str, *arguments: bytes) -> bytes:
         """Call a method of the host, and wait as long as the worker lives.
@@ -136,3 +162,29 @@ class Link:
         for claim in claims:
             with suppress(Exception):
                 claim.release()
+
+
+def _make_actor(client: Client, worker: str, key: Any, *, is_direct: bool) -> Any:
+    """Dask's stand-in for a host."""
+    from distributed.actor import Actor
+
+    from napari_sam3.cluster.host import TrackingHost
+
+    class DirectActor(Actor):  # type: ignore[misc, unused-ignore]
+        """One that calls its worker, as Dask has it for all of a client's or none."""
+
+        @property
+        def _worker_rpc(self) -> Any:
+            return client.rpc(worker)
+
+    with client.as_current():  # a person may have clients of their own
+        return (DirectActor if is_direct else Actor)(TrackingHost, worker, key)
+
+
+def _is_reached(worker: str) -> bool:
+    """Whether somebody listens at an address; Dask would try for half a minute."""
+    try:
+        socket.create_connection(split_address(worker), _CONNECT).close()
+    except OSError:
+        return False
+    return True

@@ -41,15 +41,21 @@ class ComputeController(QObject):
         self._told.connect(self._on_told)
         self._progressed.connect(self._on_progressed)
 
-    def choose(self, address: str) -> None:
+    def choose(self, address: str, *, insecure: bool = False) -> None:
         """Compute on a worker of the scheduler at an address; empty: on this computer.
+
+        Parameters
+        ----------
+        address : str
+        insecure : bool
+            Whether a person insists on this very address, which is not encrypted.
 
         Raises
         ------
         ComputeError, InsecureAddressError
             If it is no address to speak to.
         """
-        connection = Connection(address) if address else None
+        connection = Connection(address, insecure=insecure) if address else None
         chosen = "" if connection is None else connection.address
         if chosen == self._state.compute:
             return

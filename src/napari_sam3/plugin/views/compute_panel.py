@@ -6,9 +6,9 @@ from typing import Any
 
 from magicgui.widgets import ComboBox, PushButton
 from napari.utils.notifications import show_error
-from qtpy.QtWidgets import QInputDialog, QLabel, QSizePolicy, QWidget
+from qtpy.QtWidgets import QInputDialog, QLabel, QMessageBox, QSizePolicy, QWidget
 
-from napari_sam3.errors import Sam3Error
+from napari_sam3.errors import InsecureAddressError, Sam3Error
 from napari_sam3.plugin.controllers.compute_controller import ComputeController
 from napari_sam3.plugin.model.app_state import AppState
 from napari_sam3.plugin.views.widgets.groups import Rows, side_by_side
@@ -68,11 +68,26 @@ class ComputePanel:
         if is_given and text.strip():
             self._choose(text.strip())
 
-    def _choose(self, address: str) -> None:
+    def _choose(self, address: str, *, insecure: bool = False) -> None:
         try:
-            self._compute.choose(address)
+            self._compute.choose(address, insecure=insecure)
+        except InsecureAddressError as exc:
+            self._show()
+            if self._is_insisted_on(address, exc):
+                self._choose(address, insecure=True)
         except Sam3Error as exc:
             show_error(str(exc))
+
+    def _is_insisted_on(self, address: str, why: InsecureAddressError) -> bool:
+        """Ask whether an address that is not encrypted is meant; each time anew."""
+        answer = QMessageBox.warning(
+            self._parent,
+            "This address is not safe",
+            f"{why}.\n\nCompute at {address} all the same?",
+            QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.No,
+            QMessageBox.StandardButton.No,
+        )
+        return bool(answer == QMessageBox.StandardButton.Yes)
 
     def _on_picked(self, address: str | None) -> None:
         if address == OTHER:

@@ -178,6 +178,7 @@ def _add_track(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     track.add_argument("video", metavar="VIDEO", type=Path)
+    _add_choice(track)
     prompts = track.add_argument_group("prompts (see below)")
     kinds = (
         ("--point", parse.point, "[ID:]X,Y[,+|-][@N]", "a click on the object (-: off it)"),
@@ -238,6 +239,7 @@ def _add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     batch.add_argument(
         "--prompts-beside", action="store_true", help="prompts are in VIDEO.prompts.json"
     )
+    _add_choice(batch)
     _add_results(batch, is_needed=True, formats=(), overwrite="begin all videos anew")
     batch.add_argument(
         "--jobs",
@@ -249,6 +251,16 @@ def _add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _add_recover(batch)
     _add_model(batch)
     _add_compute(batch)
+
+
+def _add_choice(command: argparse.ArgumentParser) -> None:
+    """Which channel, depth and scene, of videos that hold several."""
+    for option, help_ in (
+        ("channel", "of several channels the one to look at: its index from 0, or its name"),
+        ("z", "of several planes in depth the one to look at, from 0; max or mean projects all"),
+        ("scene", "of several pictures in a file (series, positions) the one: index or name"),
+    ):
+        command.add_argument(f"--{option}", type=parse.index_or_name, metavar="N", help=help_)
 
 
 def _add_recover(command: argparse.ArgumentParser) -> None:

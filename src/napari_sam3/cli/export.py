@@ -21,7 +21,9 @@ from napari_sam3.export.registry import FORMATS
 from napari_sam3.imports import LabelFile, open_labels
 from napari_sam3.projects import is_project
 from napari_sam3.projects.label_file import ProjectLabels
-from napari_sam3.video import Video, open_video
+from napari_sam3.video import Video
+from napari_sam3.video.open import open_chosen
+from napari_sam3.video.plane_choice import NO_CHOICE, PlaneChoice
 from napari_sam3.video.video_facts import VideoFacts, describe_video
 
 
@@ -37,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         video = None
         place = _find_video(labels, arguments.video, arguments.formats)
         if place is not None:
-            video = stack.enter_context(open_video(place))
+            video = stack.enter_context(open_chosen(place, _choice(labels)))
         facts = _gather_facts(labels, video)
         if arguments.pixel_size is not None:
             size, unit = arguments.pixel_size
@@ -69,6 +71,11 @@ def _find_video(labels: LabelFile, named: Path | None, formats: Sequence[str]) -
     if needing and named is None:
         raise RequestError(f"{needing[0]} can't be written without the video; {reason}")
     return named
+
+
+def _choice(labels: LabelFile) -> PlaneChoice:
+    """The channel, depth and scene that a project is of."""
+    return labels.project.video.choice if isinstance(labels, ProjectLabels) else NO_CHOICE
 
 
 def _gather_facts(labels: LabelFile, video: Video | None) -> VideoFacts:

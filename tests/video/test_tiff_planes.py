@@ -121,6 +121,7 @@ def test_scenes(tmp_path: Path, is_ome: bool) -> None:
     assert video.reopen().choice == PlaneChoice(1, None, 1)
     with pytest.raises(VideoError, match="there is no scene 2"):
         open_video(path, scene=2, channel=1)
+    assert bool(open_video(path, scene=0, channel=1).choice.scene is None) != is_ome
     if is_ome:
         np.testing.assert_array_equal(open_video(path, scene="well 1", channel=1)[:], video[:])
         with pytest.raises(VideoError, match=r"2 scenes: which one\?.*'well 0', 'well 1'"):

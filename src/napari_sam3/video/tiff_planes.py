@@ -155,8 +155,8 @@ def axes_of_series(
     return dict(zip(leading, shape, strict=False))
 
 
-def scene_of(path: Path, tiff: tifffile.TiffFile, choice: PlaneChoice) -> int:
-    """Which image of a file is meant; OME-XML tells of them, else tifffile finds series.
+def scene_of(path: Path, tiff: tifffile.TiffFile, choice: PlaneChoice) -> tuple[int, int]:
+    """Which image of a file is meant, of how many; OME-XML tells of them, else there are series.
 
     Raises
     ------
@@ -172,7 +172,7 @@ def scene_of(path: Path, tiff: tifffile.TiffFile, choice: PlaneChoice) -> int:
             scenes = [series.name for series in tiff.series]
     except PICTURE_ERRORS:
         pass
-    return choose_scene(path.name, choice.scene, scenes or ("",))
+    return choose_scene(path.name, choice.scene, scenes or ("",)), len(scenes)
 
 
 def declared_axes(tiff: tifffile.TiffFile, plan: OmePlan | None) -> dict[str, int]:

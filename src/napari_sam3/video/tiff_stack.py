@@ -198,7 +198,7 @@ def open_stack(path: Path, file: LoneFile, choice: PlaneChoice = NO_CHOICE) -> O
         raise ValueError("its pictures have no pixels")
     check_picture_size(path, first.imagelength, first.imagewidth)
     lost: int | None = 0
-    scene = scene_of(path, tiff, choice)
+    scene, n_scenes = scene_of(path, tiff, choice)
     plan = _read_plan(path, tiff, scene)
     stack: Pages | None = None
     if plan is not None and (plan.names_others or (stray is None and plan.exceeds(n_pages))):
@@ -237,7 +237,7 @@ def open_stack(path: Path, file: LoneFile, choice: PlaneChoice = NO_CHOICE) -> O
     if stack.axes[:-2].rstrip("S")[-1:] in ("Z", "C"):
         # frames that are not one after another in time
         calibration = Calibration(None, calibration.pixel_size, calibration.unit)
-    chosen = PlaneChoice(chosen.channel, chosen.z, choice.scene and scene)
+    chosen = PlaneChoice(chosen.channel, chosen.z, scene if n_scenes > 1 else None)
     return OpenedStack(stack, lost, calibration, chosen, channels)
 
 
@@ -397,7 +397,7 @@ def _find_series(
     is_of_pages = math.prod(page.shape) == math.prod(shape[n_leading:])
     if (n_leading > 1 and not is_of_pages) or not axes.endswith(_FRAME_AXES):
         raise _not_a_video(path, shape, axes)
-    if n_leading == 0 and len(series) > 1 and choice.scene is None:
+    if n_leading == 0 and len(series) > 1 and not choice.scene:
         # written page by page, each as a series of its own
         alike = [s for s in series if (s.shape, s.dtype) == (first.shape, first.dtype)]
         return TiffPages(page, f"Q{axes}", [s.pages[0] for s in alike])

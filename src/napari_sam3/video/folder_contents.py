@@ -27,6 +27,7 @@ VIDEO_SUFFIXES = frozenset(
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 IMAGE_SUFFIXES = TIFF_SUFFIXES | frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+MICROSCOPE_SUFFIXES = frozenset({".nd2", ".czi", ".lif"})
 
 _ZARR = ("zarr.json", ".zgroup", ".zarray")
 _SAME_KIND = {".tiff": ".tif", ".jpeg": ".jpg"}

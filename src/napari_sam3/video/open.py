@@ -12,6 +12,7 @@ from napari_sam3.video.array_video import ArrayVideo
 from napari_sam3.video.base import Video, out_of_memory
 from napari_sam3.video.folder_contents import (
     IMAGE_SUFFIXES,
+    MICROSCOPE_SUFFIXES,
     TIFF_SUFFIXES,
     is_pattern,
     is_zarr,
@@ -95,6 +96,10 @@ def _open(place: Path, choice: PlaneChoice) -> Video:
         from napari_sam3.video.npy_file import open_npy
 
         return open_npy(place, choice)
+    if suffix in MICROSCOPE_SUFFIXES:
+        from napari_sam3.video.microscope_files import open_microscope_file
+
+        return open_microscope_file(place, choice)
     if suffix in TIFF_SUFFIXES:
         return _open_tiff(place, choice)
     return _without_choice(place, choice)

@@ -300,6 +300,7 @@ def _add_open(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "propagation that was stopped can go on.",
     )
     open_.add_argument("path", metavar="PROJECT_OR_VIDEO", type=Path)
+    _add_choice(open_)
 
 
 def _add_review(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

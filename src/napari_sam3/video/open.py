@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from napari_sam3.errors import VideoError
+from napari_sam3.errors import ChoiceNeededError, VideoError
 from napari_sam3.video.array_video import ArrayVideo
 from napari_sam3.video.base import Video, out_of_memory
 from napari_sam3.video.folder_contents import (
@@ -74,6 +76,43 @@ def open_video(
 def open_chosen(source: Any, choice: PlaneChoice) -> Video:
     """`open_video` with a choice that was made."""
     return open_video(source, channel=choice.channel, z=choice.z, scene=choice.scene)
+
+
+def open_channels(path: str | os.PathLike[str], choice: PlaneChoice = NO_CHOICE) -> list[Video]:
+    """Open each channel of a file as a video, to be looked at side by side.
+
+    What is chosen is taken. Where it is not said, depth is projected (the brightest of all planes),
+    and the first scene is taken.
+
+    Raises
+    ------
+    VideoError
+        As `open_video`.
+    """
+    channels: list[int | str | None] = [choice.channel]
+    for _ in range(2):  # the scene is asked for before what is in it
+        try:
+            return _open_each(path, channels, choice)
+        except ChoiceNeededError as exc:
+            if "scene" in exc.counts:
+                choice = replace(choice, scene=0)
+            if "z" in exc.counts:
+                choice = replace(choice, z="max")
+            if "channel" in exc.counts:
+                channels = list(range(exc.counts["channel"]))
+    return _open_each(path, channels, choice)
+
+
+def _open_each(
+    path: str | os.PathLike[str], channels: Sequence[int | str | None], choice: PlaneChoice
+) -> list[Video]:
+    with ExitStack() as on_failure:
+        videos = []
+        for channel in channels:
+            videos.append(open_chosen(path, replace(choice, channel=channel)))
+            on_failure.callback(videos[-1].close)
+        on_failure.pop_all()
+    return videos
 
 
 def _open(place: Path, choice: PlaneChoice) -> Video:

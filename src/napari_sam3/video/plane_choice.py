@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, Self
 
-from napari_sam3.errors import VideoError
+from napari_sam3.errors import ChoiceNeededError, VideoError
 from napari_sam3.values import MOST_FRAMES
 
 PROJECTIONS = ("max", "mean")
@@ -134,8 +134,10 @@ def plan_planes(
 
     Raises
     ------
+    ChoiceNeededError
+        If a choice is missing; the message names the axis.
     VideoError
-        If a choice is missing, or can't be followed; the message names the axis.
+        If it can't be followed.
     """
     long = {axis: size for axis, size in sizes.items() if size > 1}
     strange = [axis for axis in long if axis not in "TCZ"]
@@ -156,7 +158,10 @@ def plan_planes(
     time = "T" if "T" in left else ("Z" if "Z" in left else (left[0] if left else None))
     asked = [axis for axis in left if axis != time]
     if asked:
-        raise VideoError(f"{_tell_axes(name, sizes, picture)}: {_ask(asked, sizes, channels)}")
+        raise ChoiceNeededError(
+            f"{_tell_axes(name, sizes, picture)}: {_ask(asked, sizes, channels)}",
+            {{"C": "channel", "Z": "z"}[axis]: sizes[axis] for axis in asked},
+        )
     fixed = {axis: 0 for axis in sizes if axis != time}
     if "C" in fixed:
         fixed["C"] = channel or 0
@@ -185,9 +190,10 @@ def choose_scene(name: str, choice: int | str | None, scenes: Sequence[str]) -> 
     """
     if choice is None:
         if len(scenes) > 1:
-            raise VideoError(
+            raise ChoiceNeededError(
                 f"{name!r} holds {len(scenes)} scenes: which one? Say scene=0 (--scene 0), "
-                f"{_range(len(scenes), 'scene')}{_named(scenes)}"
+                f"{_range(len(scenes), 'scene')}{_named(scenes)}",
+                {"scene": len(scenes)},
             )
         return 0
     if isinstance(choice, str) and choice in scenes:

@@ -12,7 +12,7 @@ from napari.layers import Image
 from napari_sam3.errors import Sam3Error
 from napari_sam3.plugin.layers.stack_axes import StackAxes, layer_video
 from napari_sam3.plugin.model.open_project import video_path
-from napari_sam3.video import Video, open_video
+from napari_sam3.video import NO_CHOICE, PlaneChoice, Video, open_video
 from napari_sam3.video.folder_contents import IMAGE_SUFFIXES
 
 
@@ -27,6 +27,8 @@ class VideoSource:
     is_readable : bool
         Whether `napari_sam3.video.open_video` finds the same frames there. Else the layer has to
         be opened again as it was, to go on with the work.
+    choice : PlaneChoice
+        Which channel, depth and scene of it they are.
     problem : str
         Why no project can be made of the layer; empty if one can.
     """
@@ -34,6 +36,7 @@ class VideoSource:
     path: Path | None = None
     is_readable: bool = True
     problem: str = ""
+    choice: PlaneChoice = NO_CHOICE
 
 
 NO_FILE = VideoSource(
@@ -73,7 +76,7 @@ def find_source(image_layer: Image, axes: StackAxes) -> VideoSource:
     if named is None:
         return NO_FILE
     if isinstance(image_layer.data, Video):
-        return VideoSource(named)
+        return VideoSource(named, choice=image_layer.data.choice)
     for place in _candidates(named):
         if _shows(place, image_layer, axes):
             return VideoSource(place)

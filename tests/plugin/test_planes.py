@@ -1,0 +1,91 @@
+"""Channels, depth and scenes in the window: layers by name, and projects of what they show."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_sam3.plugin.io.video_reader import get_reader, read_layers
+from napari_sam3.projects import Project, list_projects
+from napari_sam3.video import PlaneChoice
+from tests.video.stacks import write_ome_zarr
+
+from .conftest import disc
+
+SIZE = (64, 96)
+
+
+@pytest.fixture
+def cells(tmp_path):
+    """Four frames, two channels, three planes; of a size that the fake model's discs fit in."""
+    stack = np.random.default_rng(0).integers(0, 4000, (4, 2, 3, *SIZE)).astype(np.uint16)
+    return write_ome_zarr(tmp_path / "cells.zarr", stack=stack), stack
+
+
+@pytest.fixture(autouse=True)
+def own_projects(tmp_path, monkeypatch):
+    monkeypatch.setenv("NAPARI_SAM3_PROJECTS", str(tmp_path / "projects"))
+    return tmp_path / "projects"
+
+
+def test_each_channel_is_a_layer_with_its_name(cells):
+    path, stack = cells
+    assert get_reader(str(path)) is not None
+    layers = read_layers(str(path))
+    assert [arguments["name"] for _, arguments, _ in layers] == [
+        "cells.zarr DAPI, z max",
+        "cells.zarr GFP, z max",
+    ]
+    for channel, (video, arguments, _) in enumerate(layers):
+        np.testing.assert_array_equal(video[1], stack[1, channel].max(0))
+        assert arguments["scale"] == (2.0, 0.5, 0.5)
+        assert arguments["metadata"]["choice"] == {"channel": channel, "z": "max"}
+        assert arguments["blending"] == "additive"
+
+
+def test_what_is_chosen_alone_is_shown(cells):
+    path, stack = cells
+    ((video, arguments, _),) = read_layers(str(path), PlaneChoice("GFP", 2))
+    np.testing.assert_array_equal(video[3], stack[3, 1, 2])
+    assert arguments["name"] == "cells.zarr GFP, z 2"
+
+
+def show(dock, path, channel):
+    layers = read_layers(str(path))
+    for video, arguments, _ in layers:
+        dock.viewer.add_image(video, **arguments)
+    dock.state.video = dock.viewer.layers[channel]
+    return dock.viewer.layers[channel]
+
+
+def test_a_project_of_a_channel_goes_on_with_that_channel(
+    open_dock, work, cells, own_projects, qtbot, close
+):
+    path, stack = cells
+    dock = open_dock()
+    show(dock, path, 1)
+    dock.new_prompts()
+    dock.tracking_panel.direction.value = "forward"
+    dock.prompt_panel.points.value.add([[0, 20, 30]])
+    work(dock, dock.propagate)
+    close(dock)
+    (folder,) = list_projects(own_projects)
+    with Project.open(folder, read_only=True) as project:
+        assert project.video.choice == PlaneChoice(1, "max")
+    dock = open_dock()
+    dock.project_opener.open(folder)  # by itself, it opens its channel
+    qtbot.waitUntil(lambda: dock.projects.project is not None)
+    np.testing.assert_array_equal(dock.state.video.data[2], stack[2, 1].max(0))
+    close(dock)
+    dock = open_dock()
+    other = show(dock, path, 0)
+    layer = dock.viewer.layers[1]
+    qtbot.waitUntil(lambda: dock.state.current.source is not None)
+    assert not dock.projects.earlier, "it is of the other channel"
+    dock.state.video = layer
+    qtbot.waitUntil(lambda: bool(dock.projects.earlier))
+    dock.project_opener.open_earlier()
+    qtbot.waitUntil(lambda: dock.projects.project is not None)
+    assert dock.state.video is layer
+    assert other in dock.viewer.layers
+    assert np.array_equal(dock.tracking.results.planes[2] == 1, disc(2, 20, 30, SIZE))

@@ -150,7 +150,9 @@ def _track(task: Task, models: LoadedModel, goes_on: Callable[[FrameResult], boo
         contrast_limits=settings.contrast_limits,
         project=task.project,
         recover=settings.recover,
-        **settings.choice.to_json(),
+        channel=settings.choice.channel,
+        z=settings.choice.z,
+        scene=settings.choice.scene,
         on_frame=goes_on,
     )
 

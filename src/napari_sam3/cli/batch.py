@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from napari_sam3.batch.run import run_batch
-from napari_sam3.cli import FAILED, INTERRUPTED, parse
+from napari_sam3.cli import FAILED, INTERRUPTED
 from napari_sam3.errors import RequestError
 
 
@@ -40,7 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
         insecure=arguments.insecure,
         overwrite=arguments.overwrite,
         recover=arguments.recover,
-        **parse.choice(arguments).to_json(),
+        channel=arguments.channel,
+        z=arguments.z,
+        scene=arguments.scene,
         progress=sys.stderr.isatty(),
     )
     print(report)

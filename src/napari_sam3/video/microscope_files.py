@@ -125,12 +125,10 @@ class _Translated:
         pass
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        if error is None or isinstance(error, VideoError | MemoryError):
-            return
-        if not isinstance(error, Exception):
-            return
-        if self._what == "opened":
+        if error is not None and self._what == "opened":
             self._source.close()
+        if not isinstance(error, Exception) or isinstance(error, VideoError | MemoryError):
+            return
         raise VideoError(
             f"{str(self._path)!r} can't be {self._what} by the package {self._source.package} "
             f"({type(error).__name__}: {error}); get a whole copy of it, or save it as OME-TIFF"

@@ -46,7 +46,7 @@ class ChosenPages(Pages):
     ) -> None:
         steps = {}
         step = 1
-        for axis, size in reversed(sizes.items()):
+        for axis, size in reversed(list(sizes.items())):
             steps[axis] = step
             step *= size
         base = sum(steps[axis] * index for axis, index in plan.fixed.items())

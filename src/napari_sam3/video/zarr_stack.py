@@ -35,6 +35,7 @@ def open_zarr(path: Path, choice: PlaneChoice) -> Video:
     store = PlainStore(path)
     try:
         node: Any = zarr.open(store, mode="r")
+        said: dict[str, Any]
         if isinstance(node, zarr.Array):
             scene, array, said = None, node, {}
         else:

@@ -4,10 +4,26 @@
 # make test-lowest   all tests with the oldest releases that pyproject.toml allows, in .venv-lowest
 # make test-newest   the tests with the newest ones, in .venv-newest
 # make test-kernels  the tests of what computes, as other processors would, on one thread and two
+# make wheel         build what is released, into dist
+# make smoke         install that in clean environments, bare and with each extra, and try it
+# make changelog-check   see that the changelog speaks of what is here (BASE=main: of what is new)
+# make docs          build the docs site into site/; a warning ends it
 # make lock          choose anew what the first two install (requirements.lock)
 PYTHON ?= python3
 VENV ?= .venv
-BIN := $(VENV)/bin
+
+# The folder and the ending of a virtual environment's programs; windows open on a made screen
+# where there may be none
+ifeq ($(OS),Windows_NT)
+SCRIPTS := Scripts
+EXE := .exe
+else
+SCRIPTS := bin
+endif
+ifeq ($(shell uname -s),Linux)
+ON_A_SCREEN := xvfb-run --auto-servernum --server-args="-screen 0 1600x1000x24"
+endif
+BIN := $(VENV)/$(SCRIPTS)
 
 # The releases that are installed, and no others. They are given to pip as constraints: it takes what
 # is needed here (no CUDA libraries where torch is a CPU build), in the release named there.
@@ -22,8 +38,8 @@ TORCH_INDEX := --retries 1 --extra-index-url https://download.pytorch.org/whl/cp
 endif
 
 # uv, since it alone chooses for every Python and system at once, and the lowest releases too
-UV := .venv-lock/bin/uv
-CHOOSE := $(UV) pip compile pyproject.toml --extra all --extra test --upgrade --no-annotate --quiet
+UV := .venv-lock/$(SCRIPTS)/uv$(EXE)
+CHOOSE := $(UV) pip compile pyproject.toml --extra all --extra test --extra docs --upgrade --no-annotate --quiet
 # Raised by hand: gigabytes with a release of CUDA each
 TORCH := torch==2.14.1 torchvision==0.29.1
 
@@ -32,7 +48,8 @@ PACKAGES := xvfb xauth libegl1 libgl1 libglib2.0-0 libxkbcommon-x11-0 libxcb-cur
 	libxcb-keysyms1 libxcb-image0 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libdbus-1-3 \
 	libfontconfig1
 
-.PHONY: demo test test-quick test-sweeps test-lowest test-newest test-kernels lint lock system clean
+.PHONY: demo test test-quick test-sweeps test-lowest test-newest test-kernels wheel smoke \
+	changelog-check lint docs lock system clean
 
 demo: $(VENV)/.installed
 	$(BIN)/napari-sam3 demo --overwrite
@@ -41,12 +58,12 @@ test: lint test-quick
 
 # Two processes; one that has no tests left takes over half of those that the other one has
 test-quick test-sweeps: $(VENV)/.installed-for-tests system
-	xvfb-run --auto-servernum --server-args="-screen 0 1600x1000x24" $(BIN)/python -m pytest \
+	$(ON_A_SCREEN) $(BIN)/python -m pytest \
 		-n 2 --dist worksteal -m $(if $(filter test-sweeps,$@),"sweep and not formats","not sweep and not formats")
 
 test-lowest: RELEASES := lowest-direct
 test-newest: RELEASES := highest
-test-lowest test-newest: test-%: .venv-%/bin/python $(UV)
+test-lowest test-newest: test-%: .venv-%/$(SCRIPTS)/python$(EXE) $(UV)
 	$(CHOOSE) --python $< --resolution $(RELEASES) --output-file .venv-$*/requirements.lock
 	$(MAKE) test-quick test-sweeps VENV=.venv-$* LOCK=.venv-$*/requirements.lock
 
@@ -64,24 +81,45 @@ lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: export NO_MKDOCS_2_WARNING := 1
+docs: $(VENV)/.installed-for-docs
+	$(BIN)/mkdocs build --strict
+
 # One release for every Python where there is one, so that a run on one speaks for the others. The
 # last two build the package itself.
 lock: $(UV)
 	printf '%s\n' $(TORCH) hatchling editables | $(CHOOSE) - --universal --python-version 3.11 \
 		--fork-strategy fewest --custom-compile-command "make lock" --output-file requirements.lock
 
-$(UV): .venv-lock/bin/python
-	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+# The Pythons that the wheel is tried with, as uv takes them, and what it is installed with ("bare"
+# and extras; all, if left out)
+PYTHONS ?= $(PYTHON)
+EXTRAS ?=
+wheel: $(UV)
+	rm -rf dist
+	$(UV) build --quiet --out-dir dist
 
-$(addsuffix /bin/python,$(sort $(VENV) .venv-lock .venv-lowest .venv-newest)):
+smoke: wheel
+	$(PYTHON) tests/release/smoke.py dist/*.whl --uv $(CURDIR)/$(UV) --constraint $(LOCK) \
+		--python $(PYTHONS) $(if $(EXTRAS),--extra $(EXTRAS))
+
+BASE ?=
+TAG ?=
+changelog-check:
+	$(PYTHON) tests/release/changelog.py $(if $(BASE),--base $(BASE)) $(if $(TAG),--tag $(TAG))
+
+$(UV): .venv-lock/$(SCRIPTS)/python$(EXE)
+	.venv-lock/$(SCRIPTS)/python -m pip install --quiet --disable-pip-version-check uv
+
+$(addsuffix /$(SCRIPTS)/python$(EXE),$(sort $(VENV) .venv-lock .venv-lowest .venv-newest)):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "napari-sam3 needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
 		[ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq python3-venv; } || { \
 		echo "Python's venv module is missing; install it (Debian: apt-get install python3-venv)"; exit 1; }
-	$(PYTHON) -m venv $(@D:/bin=)
+	$(PYTHON) -m venv $(@D:/$(SCRIPTS)=)
 
-$(VENV)/.installed: pyproject.toml $(LOCK) | $(VENV)/bin/python
+$(VENV)/.installed: pyproject.toml $(LOCK) | $(BIN)/python$(EXE)
 	$(PIP) $(TORCH_INDEX) torch torchvision
 	$(PIP) --editable '.[all]'
 	@touch $@
@@ -90,11 +128,16 @@ $(VENV)/.installed-for-tests: $(VENV)/.installed
 	$(PIP) --editable '.[all,test]'
 	@touch $@
 
+$(VENV)/.installed-for-docs: $(VENV)/.installed
+	$(PIP) --editable '.[all,docs]'
+	@touch $@
+
 # The system's packages: installed where that is allowed, else named
 system:
+ifdef ON_A_SCREEN
 	@command -v dpkg >/dev/null || { command -v xvfb-run >/dev/null && exit 0; \
-		echo "the tests open windows: install Xvfb and Qt's xcb libraries for this system"; exit 1; }
-	@missing=; for p in $(PACKAGES); do \
+		echo "the tests open windows: install Xvfb and Qt's xcb libraries for this system"; exit 1; }; \
+	missing=; for p in $(PACKAGES); do \
 		dpkg -s $$p 2>/dev/null | grep -q '^Status: install ok' || missing="$$missing $$p"; done; \
 	[ -z "$$missing" ] && exit 0; \
 	if [ "$$(id -u)" = 0 ]; then \
@@ -103,6 +146,7 @@ system:
 		echo "missing for the tests' windows:$$missing"; \
 		echo "install them: sudo apt-get install$$missing"; exit 1; \
 	fi
+endif
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache demo-output
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache demo-output site

@@ -130,6 +130,10 @@ class ModelUnavailableError(ModelError):
     """No model of that name, or one that this machine can't run."""
 
 
+class UnknownModelError(ModelUnavailableError, RequestError):
+    """A model that was asked for by what is no name of one, no folder and no hub id."""
+
+
 class OutOfDeviceMemoryError(ModelError):
     """The device's memory is used up; what was computed before stays."""
 

@@ -44,7 +44,9 @@ def test_the_report_is_plain_text_with_all_sections(weights_home, tmp_path, caps
 
 def test_the_run_tells_figures(sample, capsys):
     assert main(["doctor", "--run", "optical-flow", "--frames", "4", "--json"]) == 0
-    figures = json.loads(capsys.readouterr().out)["run"]
+    report = json.loads(capsys.readouterr().out)
+    assert report["exit_code"] == 0
+    figures = report["run"]
     assert figures["model"] == "optical-flow"
     assert figures["objects, frames"] == "3, 4"
     assert figures["overlap with the truth, mean IoU"] > 0.5

@@ -96,7 +96,7 @@ def test_lineage_and_classes_go_from_format_to_format(tmp_path):
         (["--formats", "xyz"], 2, "no format 'xyz'"),
         (["--formats", "coco", "--pixel-size", "big"], 2, "0.65um"),
         (["--formats", "coco", "--pixel-size", "0um"], 2, "above 0"),
-        (["--formats", "coco", "--video", "missing.mp4"], 1, "missing.mp4"),
+        (["--formats", "coco", "--video", "missing.mp4"], 2, "missing.mp4"),
     ],
 )
 def test_what_can_not_be_is_said(tmp_path, arguments, code, message, capsys):

@@ -115,7 +115,7 @@ def test_a_folder_of_the_persons_own(weights_home, tmp_path, capsys):
     assert main(["models"]) == 0
     assert "cells" in capsys.readouterr().out
     assert main(["models", "forget", "cells"]) == 0
-    assert main(["models", "forget", "cells"]) == 1
+    assert main(["models", "forget", "cells"]) == 2
     assert main(["models", "folder", str(tmp_path)]) == 1
     assert "inside it has one" in capsys.readouterr().err
 

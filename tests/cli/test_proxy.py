@@ -30,4 +30,4 @@ def test_what_can_have_none_is_an_error(tmp_path, capsys):
     path = encode(tmp_path / "grey.mkv", "ffv1", "gray16le", n_frames=3)
     assert main(["proxy", str(path)]) == 1
     assert "grey" in capsys.readouterr().err
-    assert main(["proxy", str(tmp_path / "no.mp4")]) == 1
+    assert main(["proxy", str(tmp_path / "no.mp4")]) == 2

@@ -34,7 +34,7 @@ def project(tmp_path_factory):
 
 def listed(capsys, *arguments):
     assert main(["review", *map(str, arguments), "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
+    return json.loads(capsys.readouterr().out)["places"]
 
 
 def test_a_project_is_listed_as_a_table(project, capsys):
@@ -71,5 +71,5 @@ def test_labels_of_a_file_are_listed_too(tmp_path, capsys):
 
 
 def test_what_is_no_labels_is_refused_in_one_line(tmp_path, capsys):
-    assert main(["review", str(tmp_path / "nothing.tif")]) == 1
+    assert main(["review", str(tmp_path / "nothing.tif")]) == 2
     assert "nothing.tif" in capsys.readouterr().err

@@ -255,7 +255,7 @@ def test_what_could_not_be_opened_is_opened_when_it_is_dropped_again(
 
 
 def test_open_says_what_is_missing(tmp_path, monkeypatch, capsys):
-    assert main(["open", str(tmp_path / "none.sam3")]) == 1
+    assert main(["open", str(tmp_path / "none.sam3")]) == 2
     assert "there is no file or folder" in capsys.readouterr().err
     monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setattr(display, "find_spec", lambda name: None)

@@ -6,17 +6,20 @@ Only what parsing needs is imported here; each command brings its own.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from napari_sam3 import __version__
 from napari_sam3.cli import parse
+from napari_sam3.cli.parser import Parser
 from napari_sam3.errors import RequestError, Sam3Error
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
@@ -44,8 +47,8 @@ examples:
 _BATCH_HELP = """\
 prompts:
   PROMPTS is a file of prompts, JSON or CSV, for all videos, or naming the video of each (JSON
-  "videos", CSV column "video"); or a project, whose prompts are said to all videos. Instead of it:
-  --text, or --prompts-beside. docs/guide/headless.md shows such files.
+  "videos", CSV column "video"); a project, whose prompts are said to all videos; or - for those on
+  standard input. Instead of it: --text, or --prompts-beside. docs/guide/headless.md shows files.
 
 examples:
   the same prompts for all     napari-sam3 batch prompts.json films/*.mp4 -o results
@@ -57,6 +60,9 @@ examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
+
+    With --json, what a command tells people goes to stderr, and one object of JSON to stdout: what
+    it has put into `arguments.facts`, the exit code, and the error if there is one.
 
     Parameters
     ----------
@@ -72,28 +78,49 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):  # a path may hold signs that a terminal has not
             stream.reconfigure(errors="backslashreplace")
     try:
-        arguments = _parse(argv)
-    except SystemExit as exit_:  # argparse has printed why
-        return int(exit_.code or 0)
-    try:
-        with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
-            run = import_module(f"napari_sam3.cli.{arguments.command}").run
-            code = int(run(arguments))
-            sys.stdout.flush()
-        return code
-    except Sam3Error as exc:
-        print(f"napari-sam3: error: {' '.join(str(exc).split())}", file=sys.stderr)
-        return MISUSED if isinstance(exc, RequestError) else FAILED
-    except KeyboardInterrupt:
-        print("napari-sam3: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return _do(list(sys.argv[1:] if argv is None else argv))
     except BrokenPipeError:  # as in "| head": nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+
+
+def _do(words: Sequence[str]) -> int:
+    """Read what is asked for, do it, and say what went wrong. Returns the exit code."""
+    facts: dict[str, Any] = {}
+    is_json = "--json" in words
+    try:
+        arguments = _parse(words)
+        arguments.facts = facts
+        is_json = getattr(arguments, "json", False)  # it may be shortened, or of another word
+        with redirect_stdout(sys.stderr) if is_json else nullcontext():
+            code = _run(arguments)
+    except SystemExit as exit_:  # argparse has printed the help
+        return int(exit_.code or 0)
+    except Sam3Error as exc:
+        code = MISUSED if isinstance(exc, RequestError) else FAILED
+        facts["error"] = " ".join(str(exc).split())
+    except KeyboardInterrupt:
+        print("napari-sam3: interrupted", file=sys.stderr)
+        code = INTERRUPTED
+    except BrokenPipeError:
+        raise
     except OSError as exc:  # as where the output goes to a disk that is full
-        print(f"napari-sam3: error: {exc}", file=sys.stderr)
-        return FAILED
+        code, facts["error"] = FAILED, str(exc)
+    if "error" in facts:
+        print(f"napari-sam3: error: {facts['error']}", file=sys.stderr)
+    if is_json:
+        print(json.dumps({"exit_code": code, **facts}, indent=1), flush=True)
+    return code
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """Run the command that was read. Returns the exit code."""
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        run = import_module(f"napari_sam3.cli.{arguments.command}").run
+        code = int(run(arguments))
+        sys.stdout.flush()
+    return code
 
 
 def _show_warning(
@@ -115,21 +142,21 @@ def _show_warning(
         )
 
 
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = _make_parser()
-    arguments, rest = parser.parse_known_args(argv)
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    arguments, rest = make_parser().parse_known_args(words)
     # argparse takes no second part of a list that has options amid it
     if "paths" in arguments and not any(word.startswith("-") for word in rest):
         arguments.paths += map(Path, rest)
     elif rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        arguments.parser.refuse(rest)
     if arguments.command == "track" and arguments.output is None and arguments.project is None:
-        parser.error("say where results go: by --output, --project or both")
+        arguments.parser.error("say where results go: by --output, --project or both")
     return arguments
 
 
-def _make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def make_parser() -> Parser:
+    """What reads the whole command line."""
+    parser = Parser(
         "napari-sam3",
         description="Segment and track anything in video.",
         epilog="exit codes: 0 done, 1 failed, 2 wrongly asked for, 130 interrupted",
@@ -145,18 +172,21 @@ def _make_parser() -> argparse.ArgumentParser:
     _add_proxy(commands)
     _add_models(commands)
     _add_certificates(commands)
+    _add_completion(commands)
     _add_doctor(commands)
     return parser
 
 
-def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
     demo = commands.add_parser(
         "demo",
         help="see it work, on a sample or your own video",
         description="Track the cells of a generated time-lapse and compare with the truth; or, in "
         "a video of yours, what moves most. In a napari window where there is a display.",
     )
-    demo.add_argument("video", nargs="?", metavar="VIDEO", type=Path, help="a video of yours")
+    demo.add_argument(
+        "video", nargs="?", metavar="VIDEO", type=parse.there, help="a video of yours"
+    )
     demo.add_argument("--headless", action="store_true", help="open no window")
     demo.add_argument(
         *("-o", "--output"),
@@ -169,7 +199,7 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     _add_model(demo)
 
 
-def _add_track(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_track(commands: argparse._SubParsersAction[Parser]) -> None:
     track = commands.add_parser(
         "track",
         help="track objects through a video and write masks, film and table",
@@ -177,7 +207,7 @@ def _add_track(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=_TRACK_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    track.add_argument("video", metavar="VIDEO", type=Path)
+    track.add_argument("video", metavar="VIDEO", type=parse.there)
     _add_choice(track)
     prompts = track.add_argument_group("prompts (see below)")
     kinds = (
@@ -204,7 +234,8 @@ def _add_track(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="append",
         type=Path,
         metavar="FILE",
-        help="prompts in a file: JSON or CSV (docs/projects.md), or those of a project, its folder",
+        help="prompts in a file: JSON or CSV (docs/projects.md), those of a project, its folder, "
+        "or - for those on standard input",
     )
     _add_range(track)
     _add_results(track, formats=parse.DEFAULT_FORMATS)
@@ -217,9 +248,10 @@ def _add_track(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _add_recover(track)
     _add_model(track)
     _add_compute(track)
+    _add_json(track)
 
 
-def _add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_batch(commands: argparse._SubParsersAction[Parser]) -> None:
     batch = commands.add_parser(
         "batch",
         help="track in many videos, each kept in a project",
@@ -251,6 +283,7 @@ def _add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _add_recover(batch)
     _add_model(batch)
     _add_compute(batch)
+    _add_json(batch)
 
 
 def _add_choice(command: argparse.ArgumentParser) -> None:
@@ -291,7 +324,7 @@ def _add_range(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_open(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_open(commands: argparse._SubParsersAction[Parser]) -> None:
     open_ = commands.add_parser(
         "open",
         help="open a project or a video in napari",
@@ -299,11 +332,11 @@ def _add_open(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "with the dock. A project comes back as it was: layers, results, prompts, settings; a "
         "propagation that was stopped can go on.",
     )
-    open_.add_argument("path", metavar="PROJECT_OR_VIDEO", type=Path)
+    open_.add_argument("path", metavar="PROJECT_OR_VIDEO", type=parse.there)
     _add_choice(open_)
 
 
-def _add_review(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_review(commands: argparse._SubParsersAction[Parser]) -> None:
     review = commands.add_parser(
         "review",
         help="list what in results is worth a look",
@@ -314,13 +347,13 @@ def _add_review(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     review.add_argument(
         "labels",
         metavar="LABELS",
-        type=Path,
+        type=parse.there,
         help="a project, or labels of any format that 'export' reads",
     )
     review.add_argument(
         "--most", type=parse.count, metavar="N", help="list no more than N places (default: all)"
     )
-    review.add_argument("--json", action="store_true", help="print JSON")
+    _add_json(review)
     review.add_argument(
         "--first-number",
         type=parse.index,
@@ -329,7 +362,7 @@ def _add_review(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
 
 
-def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_export(commands: argparse._SubParsersAction[Parser]) -> None:
     export = commands.add_parser(
         "export",
         help="write labels in other formats",
@@ -337,11 +370,11 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "read from a project, a TIFF stack, a folder of pictures (DAVIS's too), a Cell Tracking "
         "Challenge folder, OME-Zarr, or COCO or YouTube-VIS JSON.",
     )
-    export.add_argument("labels", metavar="LABELS", type=Path, help="file or folder")
+    export.add_argument("labels", metavar="LABELS", type=parse.there, help="file or folder")
     _add_results(export, is_needed=True, formats=None)
     export.add_argument(
         "--video",
-        type=Path,
+        type=parse.there,
         metavar="VIDEO",
         help="what the labels are of: for the film, intensities, times, scale and content hash "
         "(a project knows its own)",
@@ -358,27 +391,31 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="N",
         help="the number that frame 0 has in the names of pictures (default: as they tell)",
     )
+    _add_json(export)
 
 
-def _add_proxy(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_proxy(commands: argparse._SubParsersAction[Parser]) -> None:
     proxy = commands.add_parser(
         "proxy",
         help="make a video quick to scrub through",
         description="Make a proxy of a video: a copy, kept in the user's cache folder, in which "
         "every frame is found at once. napari shows it; tracking reads the original.",
     )
-    proxy.add_argument("video", metavar="VIDEO", type=Path)
+    proxy.add_argument("video", metavar="VIDEO", type=parse.there)
     proxy.add_argument("--remove", action="store_true", help="delete the proxy")
+    _add_json(proxy)
 
 
-def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_models(commands: argparse._SubParsersAction[Parser]) -> None:
     models = commands.add_parser(
         "models",
         help="list the models, and get them",
         description="List the models: size, licence, speed, whether they are here, and the "
         "prompts they take. The net is asked only by get, check, token, and folder with a hub id.",
     )
+    _add_json(models)
     actions = models.add_subparsers(dest="action", metavar="ACTION")
+    _add_json(actions.add_parser("list", help="list them, as without an action"))
     get = actions.add_parser(
         "get",
         help="download one",
@@ -386,12 +423,14 @@ def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "stopped goes on where it was; what is there is not fetched again.",
     )
     get.add_argument("name", metavar="NAME", help="as listed, or a hub id such as who/what")
+    _add_json(get)
     check = actions.add_parser(
         "check",
         help="ask the hub whether one may be downloaded",
         description="Ask the hub whether a model may be downloaded, and how a request stands.",
     )
     check.add_argument("name", metavar="NAME")
+    _add_json(check)
     folder = actions.add_parser(
         "folder",
         help="use a model of your own",
@@ -402,17 +441,20 @@ def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     folder.add_argument(
         "--name", help="what to call it (default: as the folder); one of ours to stand in for it"
     )
+    _add_json(folder)
     forget = actions.add_parser("forget", help="forget a model of your own; its files stay")
     forget.add_argument("name", metavar="NAME")
+    _add_json(forget)
     token = actions.add_parser(
         "token",
         help="save an access token of the hub",
         description="Save an access token, for gated models; it is asked for, or read from stdin.",
     )
     token.add_argument("--check", action="store_true", help="only check the one that is saved")
+    _add_json(token)
 
 
-def _add_certificates(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_certificates(commands: argparse._SubParsersAction[Parser]) -> None:
     certificates = commands.add_parser(
         "certificates",
         help="make what lets a scheduler, its workers and its clients know each other",
@@ -422,7 +464,17 @@ def _add_certificates(commands: argparse._SubParsersAction[argparse.ArgumentPars
     certificates.add_argument("folder", metavar="FOLDER", type=Path, help="a new one")
 
 
-def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_completion(commands: argparse._SubParsersAction[Parser]) -> None:
+    completion = commands.add_parser(
+        "completion",
+        help="print what lets a shell complete commands and options",
+        description="Print a script that lets a shell complete commands, options, formats, models "
+        "and files of napari-sam3 with Tab (docs/guide/headless.md says where it goes).",
+    )
+    completion.add_argument("shell", metavar="SHELL", choices=("bash", "zsh", "fish"))
+
+
+def _add_doctor(commands: argparse._SubParsersAction[Parser]) -> None:
     doctor = commands.add_parser(
         "doctor",
         help="say what is installed and whether it works, for a report",
@@ -438,7 +490,17 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--resolution", type=parse.pixels, metavar="PX", help="side of what the model sees"
     )
     _add_compute(doctor, "look at the workers of this Dask scheduler too, as tls://host:8786")
-    doctor.add_argument("--json", action="store_true", help="print JSON")
+    _add_json(doctor)
+
+
+def _add_json(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--json",
+        action="store_true",
+        # of an action of a command: it does not undo what was said before the action
+        default=argparse.SUPPRESS if command.prog.count(" ") > 1 else False,
+        help="print one object of JSON; the rest goes to stderr",
+    )
 
 
 def _add_model(command: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from napari_sam3.errors import ModelUnavailableError, UnknownModelError
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
 
@@ -20,7 +21,13 @@ def begin_model(arguments: argparse.Namespace, name: str) -> VideoModel:
         If there is no such scheduler, or no worker that is free.
     """
     if arguments.scheduler is None:
-        return load_model(name, arguments.device)
+        try:
+            return load_model(name, arguments.device)
+        except UnknownModelError as exc:
+            if name == arguments.model != "auto":
+                raise
+            # named by a project or the environment: nobody has wrongly asked for it
+            raise ModelUnavailableError(str(exc)) from exc
     # not before it is needed: Dask comes with it
     from napari_sam3.cluster import RemoteModel
 

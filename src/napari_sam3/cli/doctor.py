@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import re
@@ -76,8 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
         report["run"] = _without_names(report["run"])
         if not arguments.json:
             _print_section(_without_names(f"run of {arguments.run}"), report["run"])
-    if arguments.json:
-        print(json.dumps(report, indent=1))
+    arguments.facts |= report
     is_bad = any("error" in report.get(title, {}) for title in ("run", "scheduler"))
     return FAILED if is_bad else 0
 

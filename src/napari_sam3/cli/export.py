@@ -46,7 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
             facts = replace(facts, pixel_size=size, unit=unit)
         scene = make_scene(facts, video, labels.objects)
         writers = stack.enter_context(opened_writers(targets, scene, arguments.overwrite))
-        write_frames(writers, labels, labels.processed_frames())
+        frames = labels.processed_frames()
+        arguments.facts["frames"] = len(frames)
+        write_frames(writers, labels, frames, arguments.facts)
     return 0
 
 

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import fields
+from typing import Any
 
 from tqdm import tqdm
 
@@ -17,6 +18,7 @@ from napari_sam3.models.base import Capabilities
 from napari_sam3.models.registry import EMBEDDED, ModelEntry, choose_model, list_models
 from napari_sam3.models.weights import (
     Weights,
+    WeightsState,
     ask_hub,
     download,
     find_source,
@@ -36,6 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Do what was asked of the models; list them if nothing was. Returns the exit code."""
     actions: dict[str | None, Callable[[argparse.Namespace], int]] = {
         None: _list,
+        "list": _list,
         "get": _get,
         "check": _check,
         "folder": _folder,
@@ -55,13 +58,19 @@ def describe_capabilities(capabilities: Capabilities) -> str:
 def _list(arguments: argparse.Namespace) -> int:
     """Print one model a line; what to do about those that are not here stands below."""
     entries = list_models()
+    best, reason = choose_model()
+    arguments.facts |= {
+        "models": [_to_json(entry) for entry in entries],
+        "auto": best.name,
+        "auto_reason": reason,
+        "cache": str(hub_cache()),
+    }
     rows = [("NAME", "SIZE", "LICENCE", "SPEED", "STATE", "TAKES"), *map(_row, entries)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         print("  ".join(cells).rstrip())
     print(f"\nin the hub's cache: {hub_cache()}")
-    best, reason = choose_model()
     print(f"auto: {best.name}, because {reason}")
     if not all(entry.is_ready for entry in entries):
         print("get one with: napari-sam3 models get NAME (--help tells more)")
@@ -85,12 +94,34 @@ def _row(entry: ModelEntry) -> tuple[str, ...]:
     return (entry.name, size, entry.weights.licence.name, entry.speed or "-", state_text, takes)
 
 
+def _to_json(entry: ModelEntry) -> dict[str, Any]:
+    """What the list tells of a model, for programs."""
+    told: dict[str, Any] = {
+        "name": entry.name,
+        "takes": describe_capabilities(entry.capabilities).split(", "),
+        "speed": entry.speed,
+        "is_ready": entry.is_ready,
+    }
+    if entry.weights is None:
+        return told
+    state = state_of(entry.weights)
+    return told | {
+        "state": str(state.state),
+        "licence": entry.weights.licence.name,
+        "folder": None if state.folder is None else str(state.folder),
+        "download_bytes": entry.weights.download_bytes,
+        "partial_bytes": state.partial_bytes,
+    }
+
+
 def _get(arguments: argparse.Namespace) -> int:
     if _needs_none(arguments.name):
         return 0
     weights = find_source(arguments.name)
+    arguments.facts["name"] = weights.name
     folder = find_weights(weights)
     if folder is not None:
+        arguments.facts["folder"] = str(folder)
         print(f"{weights.name} is here already: {folder}")
         return 0
     _tell_licence(weights)
@@ -114,6 +145,7 @@ def _get(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return INTERRUPTED
+    arguments.facts["folder"] = str(folder)
     print(f"{weights.name} is here: {folder}")
     return 0
 
@@ -145,14 +177,25 @@ def _check(arguments: argparse.Namespace) -> int:
         except Sam3Error as exc:
             print(f"asking without an account: {exc}")
     state = ask_hub(weights)
+    arguments.facts |= _state_facts(state)
     print(f"{weights.name}: {state.state}")
     print(state.message)
     return 0 if state.is_ready or state.state == "to download" else FAILED
 
 
+def _state_facts(state: WeightsState) -> dict[str, Any]:
+    return {
+        "name": state.weights.name,
+        "state": str(state.state),
+        "is_ready": state.is_ready,
+        "message": state.message,
+    }
+
+
 def _folder(arguments: argparse.Namespace) -> int:
     weights = use_folder(arguments.place, arguments.name)
     state = state_of(weights)
+    arguments.facts |= _state_facts(state)
     print(f"{weights.name}: {state.state}")
     print(state.message)
     print(f"use it with: --model {weights.name}")
@@ -163,13 +206,15 @@ def _forget(arguments: argparse.Namespace) -> int:
     if forget(arguments.name):
         print(f"{arguments.name} is forgotten; its files are where they were")
         return 0
-    print(f"napari-sam3: error: no folder was named {arguments.name!r}", file=sys.stderr)
-    return FAILED
+    raise RequestError(
+        f"no folder was named {arguments.name!r}; 'napari-sam3 models' lists those that were"
+    )
 
 
 def _token(arguments: argparse.Namespace) -> int:
     if arguments.check:
         account = who_am_i()
+        arguments.facts |= {"account": account.name, "role": account.role}
         print(f"the token is of {account.name}, and may {account.role}")
         return 0
     if sys.stdin.isatty():
@@ -180,6 +225,7 @@ def _token(arguments: argparse.Namespace) -> int:
     else:
         token = sys.stdin.readline()
     account = save_token(token)
+    arguments.facts |= {"account": account.name, "role": account.role}
     print(f"saved; the token is of {account.name}, and may {account.role}")
     if os.environ.get("HF_TOKEN"):
         print("note: HF_TOKEN is set and is used in its place")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import math
 import re
 from collections.abc import Callable
@@ -97,6 +98,22 @@ def text(text: str) -> GivenPrompt:
     if not text.strip():
         raise argparse.ArgumentTypeError("the text is empty; name what to look for, as 'cell'")
     return GivenPrompt("text", words=text.strip())
+
+
+def there(text: str) -> Path:
+    """Read the path of a file or folder that is there, or a pattern of files."""
+    path = Path(text)
+    if not _may_be_there(path):
+        raise argparse.ArgumentTypeError(f"there is no file or folder {text!r}; check the path")
+    return path
+
+
+def _may_be_there(path: Path) -> bool:
+    try:
+        path = path.expanduser()
+        return path.exists() or (glob.has_magic(path.name) and path.parent.is_dir())
+    except (OSError, RuntimeError):  # closed, too long, "~somebody": who opens it says which
+        return True
 
 
 def _number_parser(least: int, refusal: str) -> Callable[[str], int]:

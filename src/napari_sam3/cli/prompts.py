@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from napari_sam3.cli.parse import GivenPrompt
 from napari_sam3.errors import RequestError
 from napari_sam3.imports import open_labels
-from napari_sam3.session.prompt_files import read_prompts
-from napari_sam3.session.saved_prompts import SavedPrompt
+from napari_sam3.session.prompt_files import read_prompt_stream, read_prompts
+from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
 from napari_sam3.session.session import VideoSession
 from napari_sam3.session.session_prompts import apply_prompts
 from napari_sam3.values import ObjectMask
 from napari_sam3.video import Video
+
+STANDARD_INPUT = Path("-")
 
 
 def gather_prompts(
@@ -34,7 +36,7 @@ def gather_prompts(
     given : sequence of GivenPrompt
         In the command itself.
     files : sequence of Path
-        Of prompts; those in them that are for other videos are left out.
+        Of prompts; those in them that are for other videos are left out. `-`: standard input.
     frame_index : int
         Frame of those in the command that name none.
     video : Video
@@ -47,7 +49,7 @@ def gather_prompts(
     VideoError
         If a mask can't be read.
     """
-    prompts = [p for path in files for p in read_prompts(path).for_video(video.path or "")]
+    prompts = [p for path in files for p in read_prompt_file(path).for_video(video.path or "")]
     taken = {p.obj_id for p in prompts if p.obj_id is not None}
     masks = {p: read_labels(p, frame_index, len(video)) for p in given if p.kind == "mask"}
     ids = _free_ids(given, masks, taken)
@@ -84,6 +86,19 @@ def gather_prompts(
             )
         )
     return prompts + [SavedPrompt(frame_index, text=p.words) for p in given if p.kind == "text"]
+
+
+def read_prompt_file(path: Path) -> PromptList:
+    """Read a file of prompts, or standard input if it is called `-`.
+
+    Raises
+    ------
+    PromptFileError
+        If it can't be read, or something in it can't be a prompt.
+    """
+    if path == STANDARD_INPUT:
+        return read_prompt_stream(sys.stdin.buffer, "standard input")
+    return read_prompts(path)
 
 
 def say_prompts(session: VideoSession, prompts: Sequence[SavedPrompt]) -> list[int]:
@@ -135,9 +150,11 @@ def read_labels(prompt: GivenPrompt, frame_index: int, length: int) -> NDArray[n
     VideoError
         If they can't be read.
     RequestError
-        If they are of a video of another length, or there is none on that frame.
+        If there are none, they are of a video of another length, or there is none on that frame.
     """
     place = frame_index if prompt.frame_index is None else prompt.frame_index
+    if not Path(prompt.words).expanduser().exists():
+        raise RequestError(f"there is no file {prompt.words!r} for --mask; check the path")
     with open_labels(prompt.words) as labels:
         if len(labels) == 1:
             found = labels[0]

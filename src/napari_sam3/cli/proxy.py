@@ -15,8 +15,11 @@ def run(arguments: argparse.Namespace) -> int:
     with open_video(arguments.video) as video:
         path = proxy_path(video)
         if arguments.remove:
-            print("deleted" if remove_proxy(video) else "there was none")
+            was_there = remove_proxy(video)
+            arguments.facts |= {"proxy": None, "deleted": was_there}
+            print("deleted" if was_there else "there was none")
             return 0
+        arguments.facts["proxy"] = str(path)
         if path.exists():
             print(f"it is there already: {path}")
             return 0

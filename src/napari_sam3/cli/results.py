@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -108,9 +109,23 @@ def opened_writers(
 
 
 def write_frames(
-    writers: Sequence[ResultWriter], labels: LabelFile | LabelStack, frames: Iterable[int]
+    writers: Sequence[ResultWriter],
+    labels: LabelFile | LabelStack,
+    frames: Iterable[int],
+    facts: dict[str, Any],
 ) -> None:
     """Write frames of labels in every format, finish them, and print where they are.
+
+    Parameters
+    ----------
+    writers : sequence of ResultWriter
+        One a format.
+    labels : LabelFile or LabelStack
+        What to write.
+    frames : iterable of int
+        Which frames of them.
+    facts : dict
+        Of the command, where "written" comes to say what --json tells of them.
 
     Raises
     ------
@@ -134,13 +149,14 @@ def write_frames(
             attempt(writer, partial(writer.write_labels, int(t), frame, notes))
     for writer in tuple(going):
         attempt(writer, writer.close)
-    for place, facts in {w.path.with_name(SHARED): w.facts for w in going}.items():
-        if facts is not None:
+    for place, video_facts in {w.path.with_name(SHARED): w.facts for w in going}.items():
+        if video_facts is not None:
             try:
                 with explain_write_errors(place):
-                    write_sidecar(place, facts)
+                    write_sidecar(place, video_facts)
             except Sam3Error as exc:
                 failures[place] = exc
+    facts["written"] = [str(writer.path) for writer in going]
     for writer in going:
         print(f"wrote {writer.path}")
     if failures:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -25,9 +24,13 @@ def run(arguments: argparse.Namespace) -> int:
             _restore(review, labels)
         places = [p for p in review.places(labels.objects.divisions) if p.is_doubtful]
         shown = places[: arguments.most]
-        if arguments.json:
-            print(json.dumps([_to_json(place) for place in shown], indent=2))
-        else:
+        arguments.facts |= {
+            "frames": frames,
+            "n_places": len(places),
+            "n_checked": len(review.checks),
+            "places": [_to_json(place) for place in shown],
+        }
+        if not arguments.json:
             _print_table(shown)
             print(
                 f"\n{len(places)} places worth a look on {frames} frames, {len(shown)} shown; "

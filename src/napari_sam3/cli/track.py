@@ -33,6 +33,7 @@ from napari_sam3.video.video_facts import describe_video
 
 def run(arguments: argparse.Namespace) -> int:
     """Track, and write what was found. Returns the exit code."""
+    facts: dict[str, Any] = arguments.facts
     is_told = bool(arguments.prompts or arguments.prompt_files)
     if not is_told and (arguments.project is None or not is_project(arguments.project)):
         raise RequestError(
@@ -61,10 +62,10 @@ def run(arguments: argparse.Namespace) -> int:
             for writer in writers:
                 writer.check_ids(0, max(run.session.object_ids, default=0))
         try:
-            was_interrupted = _follow(run)
+            was_interrupted = _follow(run, facts)
         except Sam3Error:
             if project is None:
-                write_frames(writers, run.labels, run.labels.processed_frames())
+                write_frames(writers, run.labels, run.labels.processed_frames(), facts)
             where = "" if project is None else f" in {project.folder}"
             print(f"what was tracked until then is kept{where}", file=sys.stderr)
             raise
@@ -72,8 +73,9 @@ def run(arguments: argparse.Namespace) -> int:
             if was_interrupted:
                 print("the same command goes on from there", file=sys.stderr)
             print(f"kept in {project.folder}")
+            facts["project"] = str(project.folder)
         if targets:
-            write_frames(writers, run.labels, run.labels.processed_frames())
+            write_frames(writers, run.labels, run.labels.processed_frames(), facts)
     return INTERRUPTED if was_interrupted else 0
 
 
@@ -115,8 +117,9 @@ def _name_model(asked: str, project: Project) -> str:
     return project.prompts.model or asked if asked == "auto" else asked
 
 
-def _follow(run: LabelRun) -> bool:
+def _follow(run: LabelRun, facts: dict[str, Any]) -> bool:
     """Do what is left, and say how it goes. Returns whether Ctrl-C stopped it."""
+    facts |= {"frames": len(run), "frames_done": 0}
     if run.propagation is None:
         print("all frames are done already", file=sys.stderr)
         return False
@@ -137,5 +140,12 @@ def _follow(run: LabelRun) -> bool:
             "run that was never stopped gives, and may not be the same",
             file=sys.stderr,
         )
+    facts |= {
+        "frames_done": report.frames,
+        "frames_per_second": round(report.fps, 2),
+        "objects": list(run.session.object_ids),
+        "model": model.name,
+        "device": str(model.device),
+    }
     print(f"{report.frames} of {len(run)} frames, {report.fps:.1f} a second")
     return report.was_interrupted

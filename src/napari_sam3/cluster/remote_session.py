@@ -36,8 +36,8 @@ class RemoteSession(VideoSession):
         Whether to take an address that is neither encrypted nor of this machine.
     path_map : mapping of str to str, optional
         Folders of this machine to the same ones as the workers see them.
-    on_news : callable, optional
-        Told what happens to the workers, a sentence each; in any thread.
+    on_news, on_progress : callable, optional
+        As of `RemoteModel`.
 
     Raises
     ------
@@ -61,6 +61,7 @@ class RemoteSession(VideoSession):
         path_map: Mapping[str, str] | None = None,
         on_news: Callable[[str], object] | None = None,
         choice: PlaneChoice = NO_CHOICE,
+        on_progress: Callable[[str], object] | None = None,
     ) -> None:
         self._remote_model = RemoteModel(
             compute,
@@ -70,6 +71,7 @@ class RemoteSession(VideoSession):
             insecure=insecure,
             path_map=path_map,
             on_news=on_news,
+            on_progress=on_progress,
         )
         try:
             super().__init__(

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 from napari_sam3.errors import PromptFileError
 from napari_sam3.plain_files import MOST_TEXT, check_text, read_plain
@@ -59,11 +60,34 @@ def read_prompts(path: str | os.PathLike[str]) -> PromptList:
         )
     if suffix != ".json":
         return prompts_from_table(text, place.name)
+    return _from_json_text(text, place)
+
+
+def read_prompt_stream(stream: BinaryIO, name: str) -> PromptList:
+    """Read prompts that are in no file: JSON if they begin with a brace or bracket, else a table.
+
+    Parameters
+    ----------
+    stream : binary file
+        Where they come from, as `sys.stdin.buffer`; read to its end.
+    name : str
+        Of it, for messages.
+
+    Raises
+    ------
+    PromptFileError
+        As `read_prompts` does.
+    """
+    data = stream.read(MOST_TEXT + 1)
+    if len(data) > MOST_TEXT:
+        raise PromptFileError(f"{name} has over {MOST_TEXT} bytes of prompts; give them in parts")
     try:
-        parsed = json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        raise PromptFileError(f"{str(place)!r} is no JSON ({exc})") from exc
-    return prompts_from_json(parsed, place.name)
+        text = check_text(_decode(data, Path(name)))
+    except ValueError as exc:
+        raise PromptFileError(f"the prompts of {name} can't be read ({exc})") from exc
+    if text.lstrip().startswith(("{", "[")):
+        return _from_json_text(text, Path(name))
+    return prompts_from_table(text, name)
 
 
 def write_prompts(path: str | os.PathLike[str], prompts: Iterable[SavedPrompt]) -> None:
@@ -85,6 +109,14 @@ def write_prompts(path: str | os.PathLike[str], prompts: Iterable[SavedPrompt]) 
             part.write_text(text, encoding="utf-8")
     except OSError as exc:
         raise PromptFileError(f"{str(place)!r} can't be written ({exc.strerror or exc})") from exc
+
+
+def _from_json_text(text: str, place: Path) -> PromptList:
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise PromptFileError(f"{str(place)!r} is no JSON ({exc})") from exc
+    return prompts_from_json(parsed, place.name)
 
 
 def _decode(data: bytes, place: Path) -> str:

@@ -16,7 +16,7 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import PretrainedConfig, PreTrainedModel
 
-from napari_sam3.errors import ModelUnavailableError
+from napari_sam3.errors import ModelUnavailableError, Sam3Error
 from napari_sam3.models.sam.device import Device, is_out_of_memory
 from napari_sam3.models.sam.pictures import Pictures
 from napari_sam3.models.sam.upstream import check_upstream
@@ -118,7 +118,7 @@ def load_network(
     kind: Any = getattr(transformers, _NETWORKS[family.model_type])
     with place.telling_of_memory(), _quietly(folder):
         config = kind.config_class.from_pretrained(folder, local_files_only=True)
-        side = _native_side(config)
+        side = native_side = _native_side(config)
         if not 0 < side <= _LARGEST_SIDE:
             raise ValueError(f"its image_size is {side}")
         if resolution:
@@ -138,7 +138,7 @@ def load_network(
     with place.telling_of_memory():
         network = network.to(place.torch).eval().requires_grad_(False)
     with _quietly(folder):
-        pictures = Pictures.of_folder(folder, family.model_type, side)
+        pictures = Pictures.of_folder(folder, family.model_type, side, native_side)
     return LoadedSam(
         network,
         folder,
@@ -146,7 +146,7 @@ def load_network(
         place,
         side,
         pictures,
-        _key(folder, side, place),
+        _key(folder, pictures, place),
     )
 
 
@@ -215,7 +215,7 @@ def _quietly(folder: Path) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as exc:
-        if is_out_of_memory(exc):
+        if is_out_of_memory(exc) or isinstance(exc, Sam3Error):
             raise
         reason = str(exc).strip().partition("\n")[0]
         raise ModelUnavailableError(
@@ -253,7 +253,7 @@ def _check_complete(network: PreTrainedModel, missing: Any, folder: Path) -> Non
     logger.warning("the weights in %s lack %d parameters: %s", folder, len(names), listed)
 
 
-def _key(folder: Path, side: int, device: Device) -> str:
+def _key(folder: Path, pictures: Pictures, device: Device) -> str:
     digest = hashlib.sha256(read_model_text(folder / CONFIG).encode())
     for path in sorted(folder.glob("*.safetensors")):
         # in the hub's cache a file is a link, and what it links to is called by its hash
@@ -261,10 +261,11 @@ def _key(folder: Path, side: int, device: Device) -> str:
         digest.update(repr((path.name, name, status.st_size, status.st_mtime_ns)).encode())
         with open_plain(path.resolve()) as file:
             digest.update(file.read(_HEAD))
+    digest.update(repr(pictures).encode())
     told = (
         _VERSION,
         digest.hexdigest(),
-        side,
+        pictures.size,
         device.torch.type,
         device.precision,
         torch.__version__,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from napari_sam3.errors import ModelUnavailableError
+from napari_sam3.errors import ModelUnavailableError, UnknownModelError
 from napari_sam3.models.weights.catalogue import FAMILIES, KNOWN, Family, Weights
 from napari_sam3.models.weights.hub import fetch_config
 from napari_sam3.models.weights.local_files import CONFIG, family_of, find_weights, read_family
@@ -41,6 +41,8 @@ def use_folder(place: str | Path, name: str | None = None) -> Weights:
 
     Raises
     ------
+    UnknownModelError
+        If there is no such folder.
     ModelUnavailableError
         If it holds no model of our families, is not whole, or the name can't be used.
     WeightsMissingError
@@ -56,7 +58,7 @@ def use_folder(place: str | Path, name: str | None = None) -> Weights:
         called = _check_name(name or place.partition("/")[2], family)
         model = OwnModel(None, place, family.model_type)
     else:
-        raise ModelUnavailableError(
+        raise UnknownModelError(
             f"{str(place)!r} is neither a folder nor a hub id such as 'facebook/sam3'"
         )
     try:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from napari_sam3.errors import ModelUnavailableError
+from napari_sam3.errors import ModelUnavailableError, UnknownModelError
 from napari_sam3.models.weights.catalogue import FAMILIES, KNOWN, Family, Weights
 from napari_sam3.models.weights.local_files import find_weights, read_family, what_is_missing
 from napari_sam3.models.weights.models_file import OwnModel, read_own_models
@@ -37,8 +37,10 @@ def find_source(model: str | Path) -> Weights:
 
     Raises
     ------
+    UnknownModelError
+        If it is none of these.
     ModelUnavailableError
-        If it is none of these, or a folder whose model can't be loaded.
+        If it is a folder whose model can't be loaded.
     """
     name = str(model)
     known = {weights.name: weights for weights in all_weights()}
@@ -59,7 +61,7 @@ def find_source(model: str | Path) -> Weights:
         return replace(weights, model_type=read_family(snapshot).model_type)
     near = get_close_matches(name, known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    raise ModelUnavailableError(
+    raise UnknownModelError(
         f"no model is called {name!r}, and it is neither a folder nor a hub id such as "
         f"'facebook/sam3'{hint} These have names: {', '.join(['auto', 'optical-flow', *known])}"
     )

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Literal
 
 from napari_sam3.export.registry import FORMATS
-from napari_sam3.video.plane_choice import PlaneChoice
 
 DEFAULT_FORMATS = ("tiff", "png", "overlay", "csv")
 """What `track` writes when nothing is said."""
@@ -53,11 +52,6 @@ class GivenPrompt:
 def index_or_name(text: str) -> int | str:
     """Read an index from 0, or a name."""
     return int(text) if text.isascii() and text.isdecimal() else text
-
-
-def choice(arguments: argparse.Namespace) -> PlaneChoice:
-    """What --channel, --z and --scene say."""
-    return PlaneChoice(arguments.channel, arguments.z, arguments.scene)
 
 
 def point(text: str) -> GivenPrompt:

@@ -10,8 +10,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from napari_sam3.cli import INTERRUPTED, parse
+from napari_sam3.cli import INTERRUPTED
 from napari_sam3.cli.compute import begin_model
+from napari_sam3.cli.planes import chosen_planes
 from napari_sam3.cli.progress import follow
 from napari_sam3.cli.prompts import gather_prompts, say_prompts
 from napari_sam3.cli.results import (
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         targets = name_targets(arguments.output, arguments.formats)
         check_free(targets.values(), arguments.overwrite)
     with ExitStack() as stack:
-        video = stack.enter_context(open_chosen(arguments.video, parse.choice(arguments)))
+        video = stack.enter_context(open_chosen(arguments.video, chosen_planes(arguments)))
         prompts = gather_prompts(
             arguments.prompts or (), arguments.prompt_files or (), arguments.frame, video
         )

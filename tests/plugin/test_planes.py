@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
 
 from napari_sam3.plugin.io.video_reader import get_reader, read_layers
 from napari_sam3.projects import Project, list_projects
 from napari_sam3.video import PlaneChoice
-from tests.video.stacks import write_ome_zarr
+from tests.video.stacks import CHANNELS, write_ome_zarr
 
 from .conftest import disc
 
@@ -89,3 +90,16 @@ def test_a_project_of_a_channel_goes_on_with_that_channel(
     assert dock.state.video is layer
     assert other in dock.viewer.layers
     assert np.array_equal(dock.tracking.results.planes[2] == 1, disc(2, 20, 30, SIZE))
+
+
+def test_the_dock_names_the_channels_of_a_layer_that_napari_read(open_dock, qtbot, tmp_path):
+    path = tmp_path / "cells.ome.tif"
+    stack = np.zeros((4, 2, *SIZE), np.uint16)
+    metadata = {"axes": "TCYX", "Channel": {"Name": CHANNELS}}
+    tifffile.imwrite(path, stack, ome=True, metadata=metadata, photometric="minisblack")
+    dock = open_dock()
+    dock.viewer.open(path, plugin="napari")
+    qtbot.waitUntil(lambda: dock.state.channel_names == ("DAPI", "GFP"))
+    panel = dock.video_panel
+    panel.channel.value = 1
+    assert "GFP" in panel.channel.native.text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from napari_sam3.video.array_video import ArrayVideo
 from napari_sam3.video.base import Video
 from napari_sam3.video.plane_choice import PlaneChoice
 from napari_sam3.video.plane_stack import ArrayPlanes, PlaneStack, guess_axes
+
+# NumPy reads the head as Python's own words
+_DAMAGE = (ValueError, EOFError, SyntaxError, TypeError, OverflowError, tokenize.TokenError)
 
 
 def open_npy(path: Path, choice: PlaneChoice) -> Video:
@@ -57,7 +61,7 @@ class _Mapped:
         try:
             # refuses what would have to be unpickled
             array = np.lib.format.open_memmap(path, mode="r")
-        except (ValueError, EOFError, SyntaxError, TypeError, OverflowError) as exc:
+        except _DAMAGE as exc:
             raise VideoError(
                 f"{path.name!r} is no array of numbers that NumPy saved whole ({exc}); save it "
                 "anew with numpy.save"

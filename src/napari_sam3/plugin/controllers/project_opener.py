@@ -115,6 +115,8 @@ class ProjectOpener(QObject):
 
     def _note_source(self, image_layer: Image, source: VideoSource) -> None:
         self._state.tracked(image_layer).source = source
+        if image_layer is self._state.video:
+            self._state.channel_names = source.channels
         self._projects.refresh()
 
     def _offer(self, earlier: EarlierProject | None) -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_sam3 import track_video
 from napari_sam3.plugin.io.video_reader import get_reader, read_layers
-from napari_sam3.projects import Project, list_projects
+from napari_sam3.projects import Project, list_projects, project_for
 from napari_sam3.video import PlaneChoice
 from tests.video.stacks import CHANNELS, write_ome_zarr
 
@@ -59,27 +60,27 @@ def show(dock, path, channel):
     return dock.viewer.layers[channel]
 
 
-def test_a_project_of_a_channel_goes_on_with_that_channel(
-    open_dock, work, cells, own_projects, qtbot, close
-):
-    path, stack = cells
+@pytest.fixture
+def project(cells, own_projects):
+    """The second channel, tracked without a window, where the window looks for it."""
+    path, _ = cells
+    folder = project_for(path, choice=PlaneChoice(1, "max"))
+    click = [{"frame": 0, "points": [[30.5, 20.5]]}]
+    track_video(path, click, model="fake", channel=1, z="max", project=folder).close()
+    return folder
+
+
+def test_a_project_opens_its_channel(open_dock, cells, project, qtbot):
+    _, stack = cells
     dock = open_dock()
-    show(dock, path, 1)
-    dock.new_prompts()
-    dock.tracking_panel.direction.value = "forward"
-    dock.prompt_panel.points.value.add([[0, 20, 30]])
-    work(dock, dock.propagate)
-    close(dock)
-    (folder,) = list_projects(own_projects)
-    with Project.open(folder, read_only=True) as project:
-        assert project.video.choice == PlaneChoice(1, "max")
-    dock = open_dock()
-    dock.project_opener.open(folder)  # by itself, it opens its channel
+    dock.project_opener.open(project)
     qtbot.waitUntil(lambda: dock.projects.project is not None)
     np.testing.assert_array_equal(dock.state.video.data[2], stack[2, 1].max(0))
-    close(dock)
+
+
+def test_a_project_is_offered_for_its_channel_alone(open_dock, cells, project, qtbot):
     dock = open_dock()
-    other = show(dock, path, 0)
+    show(dock, cells[0], 0)
     layer = dock.viewer.layers[1]
     qtbot.waitUntil(lambda: dock.state.current.source is not None)
     assert not dock.projects.earlier, "it is of the other channel"
@@ -88,8 +89,22 @@ def test_a_project_of_a_channel_goes_on_with_that_channel(
     dock.project_opener.open_earlier()
     qtbot.waitUntil(lambda: dock.projects.project is not None)
     assert dock.state.video is layer
-    assert other in dock.viewer.layers
     assert np.array_equal(dock.tracking.results.planes[2] == 1, disc(2, 20, 30, SIZE))
+
+
+@pytest.mark.sweep
+def test_a_project_that_the_window_makes_keeps_the_channel(
+    open_dock, work, cells, own_projects, close
+):
+    dock = open_dock()
+    show(dock, cells[0], 1)
+    dock.new_prompts()
+    dock.prompt_panel.points.value.add([[0, 20, 30]])
+    work(dock, dock.propagate)
+    close(dock)
+    (folder,) = list_projects(own_projects)
+    with Project.open(folder, read_only=True) as project:
+        assert project.video.choice == PlaneChoice(1, "max")
 
 
 def test_the_dock_names_the_channels_of_a_layer_that_napari_read(open_dock, qtbot, tmp_path):

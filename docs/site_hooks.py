@@ -17,7 +17,7 @@ from typing import Any
 
 PROGRAM = "napari-sam3"
 COMMAND_LINE = "<!-- the command line -->"
-BROUGHT_IN = "CHANGELOG.md", "SECURITY.md"
+BROUGHT_IN = "CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md"
 """Pages that lie beside the folder of the docs in the repository."""
 WIDTH = 84
 """Of what `--help` prints, in characters."""
@@ -60,7 +60,7 @@ def command_line() -> str:
 
 
 def _helps(words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
-    said = _help(words)
+    said = help_of(words)
     yield words, said
     listed = _VERBS.search(said)
     if listed is not None:
@@ -68,7 +68,8 @@ def _helps(words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
             yield from _helps((*words, found["verb"]))
 
 
-def _help(words: tuple[str, ...]) -> str:
+def help_of(words: tuple[str, ...]) -> str:
+    """What `--help` behind some words says."""
     from napari_sam3.cli import main
 
     os.environ.update(COLUMNS=str(WIDTH), NO_COLOR="1")

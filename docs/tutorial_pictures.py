@@ -43,13 +43,16 @@ def frames_of(film: str, which: Sequence[int] | slice, width: int) -> list[Image
     return [picture.resize((width, height), Image.Resampling.LANCZOS) for picture in pictures]
 
 
-def side_by_side(pictures: Sequence[Image.Image]) -> Image.Image:
-    """Pictures of one size in a row."""
+def in_rows(pictures: Sequence[Image.Image], columns: int) -> Image.Image:
+    """Pictures of one size, side by side and below each other."""
     width, height = pictures[0].size
-    row = Image.new("RGB", ((width + GAP) * len(pictures) - GAP, height), "white")
+    rows = -(-len(pictures) // columns)
+    size = (width + GAP) * columns - GAP, (height + GAP) * rows - GAP
+    sheet = Image.new("RGB", size, "white")
     for place, picture in enumerate(pictures):
-        row.paste(picture, (place * (width + GAP), 0))
-    return row
+        row, column = divmod(place, columns)
+        sheet.paste(picture, (column * (width + GAP), row * (height + GAP)))
+    return sheet
 
 
 def main() -> None:
@@ -57,14 +60,13 @@ def main() -> None:
     os.chdir(tempfile.mkdtemp())
     run("dividing_cells.py")
     save_film(frames_of("results/overlay.mp4", slice(0, None, 3), 480), "division.webp", ms=250)
-    save_picture(
-        side_by_side(frames_of("results/overlay.mp4", (0, 27, 28, 59), 320)), "mother.webp"
-    )
+    shown = frames_of("results/overlay.mp4", (0, 27, 28, 59), 400)
+    save_picture(in_rows(shown, 2), "mother.webp")
 
     run("hidden_animal.py")
     save_film(frames_of("results/overlay.mp4", slice(0, None, 2), 400), "animal.webp", ms=120)
-    shown = frames_of("results/overlay.mp4", (14, 25, 32, 46), 320)
-    save_picture(side_by_side(shown), "behind-the-tree.webp")
+    shown = frames_of("results/overlay.mp4", (14, 25, 32, 46), 400)
+    save_picture(in_rows(shown, 2), "behind-the-tree.webp")
 
     Path("films").mkdir()
     shutil.copy(sample_paths().video, "films/a.mp4")
@@ -75,7 +77,8 @@ def main() -> None:
     asked = "batch prompts.csv films -o batch --formats overlay --frames 21 --model optical-flow"
     if napari_sam3(asked.split()) != 0:
         raise RuntimeError(f"'napari-sam3 {asked}' failed")
-    save_picture(side_by_side(frames_of("batch/a/overlay.mp4", (0, 10, 20), 400)), "batch.webp")
+    shown = frames_of("batch/a/overlay.mp4", (0, 10, 20), 400)
+    save_picture(in_rows(shown, 3), "batch.webp")
 
 
 if __name__ == "__main__":

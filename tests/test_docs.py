@@ -29,6 +29,8 @@ BLOCK = re.compile(
 LINK = re.compile(r"\]\((?!\w+:)([^)#]+)(?:#[^)]*)?\)")
 N_FRAMES = 10
 ALL_PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+BESIDE = sorted({*ROOT.glob("*.md")} - {*ALL_PAGES})
+"""Pages whose commands are not run here; their links are looked at."""
 OF_THEIR_OWN = {DOCS / "projects.md"}
 """Tested beside what they tell of (tests/projects/test_docs.py)."""
 WHOLE_SAMPLE = {DOCS / "formats.md", DOCS / "tutorials" / "dividing-cells.md"}
@@ -119,7 +121,7 @@ def test_page(page, place, request, monkeypatch):
             Path(f"prompts.{kind}").write_text(body, encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", ALL_PAGES, ids=name_of)
+@pytest.mark.parametrize("page", [*ALL_PAGES, *BESIDE], ids=name_of)
 def test_links(page):
     for target in LINK.findall(BLOCK.sub("", page.read_text(encoding="utf-8"))):
         assert (page.parent / target).exists(), target
@@ -145,20 +147,42 @@ def test_every_picture_is_shown():
 
 @pytest.fixture(scope="module")
 def hooks():
-    """The module that mkdocs calls."""
+    """The module that mkdocs calls; it says how `--help` is printed."""
     spec = importlib.util.spec_from_file_location("site_hooks", DOCS / "site_hooks.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in ("COLUMNS", "NO_COLOR"):
+            patch.setenv(variable, "")  # given back afterwards
+        yield module
 
 
-def test_reference_of_the_command_line_has_every_command(hooks, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "100")  # which it sets
+def test_reference_of_the_command_line_has_every_command(hooks):
     said = hooks.command_line()
     for heading in ("## napari-sam3 track", "### napari-sam3 models get"):
         assert f"{heading}\n" in said
     for words in ("--prompts-beside", "what to call it"):  # of batch, and of models folder
         assert words in said
+
+
+@pytest.mark.parametrize("page", ALL_PAGES, ids=name_of)
+def test_commands_that_are_not_run_have_their_options(page, hooks):
+    lines = [
+        line.strip()
+        for found in BLOCK.finditer(page.read_text(encoding="utf-8"))
+        for line in found["body"].splitlines()
+        if found["skip"] and line.strip().startswith("napari-sam3 ")
+    ]
+    for line in lines:
+        _, *arguments = shlex.split(line, comments=True)
+        said = hooks.help_of(tuple(arguments[: 1 + (arguments[0] == "models")]))
+        assert all(word in said for word in arguments if word.startswith("--")), line
+
+
+@pytest.mark.parametrize("page", ALL_PAGES, ids=name_of)
+def test_every_block_tells_its_kind(page):
+    fences = re.findall(r"^ *```(\w*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert all(fences[::2])
 
 
 def test_what_a_package_hands_on_is_asked_for(hooks):

@@ -65,6 +65,10 @@ def test_an_export_of_a_project_shows_its_channel(stack, tmp_path):
     assert main(["export", str(folder), "-o", str(tmp_path / "out"), "--formats", "csv"]) == 0
     rows = (tmp_path / "out" / "objects.csv").read_text().splitlines()
     assert float(rows[1].rpartition(",")[2]) > 1000  # the mean within the mask
+    named = ("--video", str(stack), "--channel", "DAPI", "--z", "0")
+    assert main(["export", str(folder), "-o", str(tmp_path / "b"), "--formats", "csv", *named]) == 0
+    rows = (tmp_path / "b" / "objects.csv").read_text().splitlines()
+    assert float(rows[1].rpartition(",")[2]) == 100
 
 
 def test_a_damaged_choice_is_told(stack, tmp_path):

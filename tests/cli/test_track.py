@@ -282,3 +282,29 @@ def test_an_id_that_a_format_does_not_hold_is_refused_before_tracking(run, tmp_p
 
 def _disk_full(*_args, **_options):
     raise OSError(28, "No space left on device")
+
+
+def test_boxes_and_labels_of_other_tools_are_tracked(run, tmp_path):
+    """MOT's boxes are cut to the film; YOLO's outlines take their size from it."""
+    boxes, outlines = tmp_path / "mot.txt", tmp_path / "yolo.txt"
+    boxes.write_text("1,3,-4,11,26,20,1,-1,-1,-1\n1,5,900,900,5,5,1,-1,-1,-1\n")
+    outlines.write_text("0 0.5 0.5 0.75 0.5 0.75 0.75 0.5 0.75\n")
+    code, _, err = run("--prompts", str(boxes), "--mask", f"7:{outlines}", "--formats", "tiff")
+    assert code == 0, err
+    assert "outside the frame is left out (1)" in err
+    first = tifffile.imread(tmp_path / "out" / "labels.tif")[0]
+    assert np.unique(first).tolist() == [0, 3, 7]
+    assert first[10:30, :21].all()
+    assert (first[30:46, 40:61] == 7).all()
+
+
+def test_boxes_given_as_a_mask_and_the_other_way_round_are_refused_in_a_line(run, tmp_path):
+    boxes, outlines = tmp_path / "mot.txt", tmp_path / "yolo.txt"
+    boxes.write_text("1,3,-4,11,26,20,1,-1,-1,-1\n")
+    outlines.write_text("0 0.5 0.5 0.75 0.5 0.75 0.75 0.5 0.75\n")
+    code, _, err = run("--mask", str(boxes))
+    assert code
+    assert "give them as prompts" in err
+    code, _, err = run("--prompts", str(outlines))
+    assert code
+    assert "give it as a mask" in err

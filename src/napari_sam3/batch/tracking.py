@@ -14,12 +14,12 @@ from tqdm import tqdm
 
 from napari_sam3.batch.tracked_video import TrackedVideo
 from napari_sam3.errors import PromptFileError
+from napari_sam3.imports import open_prompts
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
 from napari_sam3.projects.project import Project
 from napari_sam3.projects.tracking import LabelRun, MemoryRun, ProjectRun, open_or_create
-from napari_sam3.session.prompt_files import read_prompts
 from napari_sam3.session.recovery import Recover, check_recover
 from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
 from napari_sam3.session.validation import check_contrast_limits, check_range
@@ -57,8 +57,9 @@ def track_video(
         As `open_video` takes it.
     prompts : list of dict, path, or None
         What to track: dictionaries as in a file of prompts (`docs/projects.md`), in which
-        arrays may stand for lists and a mask may be an (H, W) array; the path of such a file or of
-        a project; None to go on with what `project` holds.
+        arrays may stand for lists and a mask may be an (H, W) array; the path of such a file, of
+        boxes or spots of another tool (as `open_prompts` reads them), or of a project; None to go
+        on with what `project` holds.
     model, device : str, path or VideoModel; str
         As `load_model` takes them. A model that is loaded here is given back at the end.
     direction, start_frame_index, max_frame_num_to_track
@@ -91,8 +92,7 @@ def track_video(
     VideoError, ModelError, ProjectError
         If the video, the model or the project can't be had.
     """
-    prompt_list = None if prompts is None else gather_prompts(prompts)
-    if prompt_list is None and project is None:
+    if prompts is None and project is None:
         raise PromptFileError("there is nothing to track: give prompts, or a project that has some")
     with ExitStack() as stack, ExitStack() as on_failure:
         film = as_video(video, PlaneChoice(channel, z, scene))
@@ -100,6 +100,8 @@ def track_video(
             video = film  # an iterator can't be gone through again for an export
         elif film is not video:
             stack.callback(film.close)
+        size = film.shape[1], film.shape[2]
+        prompt_list = None if prompts is None else gather_prompts(prompts, size)
         if prompt_list is not None and film.path is not None:
             prompt_list = prompts_for(prompt_list, film.path)
         start, limit = check_range(len(film), direction, start_frame_index, max_frame_num_to_track)
@@ -139,10 +141,17 @@ def track_video(
     )
 
 
-def gather_prompts(prompts: Prompts) -> PromptList:
+def gather_prompts(prompts: Prompts, size: tuple[int, int] | None = None) -> PromptList:
     """Read prompts of any form that `track_video` takes.
 
     Of a project what it found itself is left out: that is of its own video.
+
+    Parameters
+    ----------
+    prompts : see `track_video`
+        A path is read as `open_prompts` reads it.
+    size : (height, width), optional
+        Of the video, where it is known.
 
     Raises
     ------
@@ -150,7 +159,7 @@ def gather_prompts(prompts: Prompts) -> PromptList:
         If there are none, or one is wrong.
     """
     if isinstance(prompts, str | os.PathLike):
-        prompt_list = read_prompts(prompts)
+        prompt_list = open_prompts(prompts, size=size)
         prompt_list = prompt_list.with_only(p for p in prompt_list if not p.is_found)
     elif isinstance(prompts, PromptList):
         prompt_list = prompts

@@ -39,6 +39,7 @@ examples:
   two objects                  ... --box 10,20,110,90 --box 200,40,280,160
   a correction on frame 30     ... --point 1:320,240 --point 1:300,200@30
   every label of a picture     ... --mask labels.png
+  every box of a tracker       ... --prompts mot.txt
   the 50 frames round 100      ... --point 320,240 --frame 100 --direction both --frames 25
   a long run that may stop     ... --point 320,240 --project film.sam3
 """
@@ -234,8 +235,9 @@ def _add_track(commands: argparse._SubParsersAction[Parser]) -> None:
         action="append",
         type=Path,
         metavar="FILE",
-        help="prompts in a file: JSON or CSV (docs/projects.md), those of a project, its folder, "
-        "or - for those on standard input",
+        help="prompts in a file: JSON or CSV (docs/projects.md), boxes or spots of MOT, CVAT, "
+        "TrackMate, LabelMe or YOLO (docs/formats.md), those of a project, its folder, or - for "
+        "those on standard input",
     )
     _add_range(track)
     _add_results(track, formats=parse.DEFAULT_FORMATS)
@@ -379,6 +381,7 @@ def _add_export(commands: argparse._SubParsersAction[Parser]) -> None:
         help="what the labels are of: for the film, intensities, times, scale and content hash "
         "(a project knows its own)",
     )
+    _add_choice(export)
     export.add_argument(
         "--pixel-size",
         type=parse.pixel_size,

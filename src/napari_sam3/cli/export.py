@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from napari_sam3.cli.planes import chosen_planes
 from napari_sam3.cli.results import (
     check_free,
     make_scene,
@@ -35,10 +36,13 @@ def run(arguments: argparse.Namespace) -> int:
             raise RequestError(f"{str(path)!r} is what is read; name another folder for results")
     check_free(targets.values(), arguments.overwrite)
     with ExitStack() as stack:
-        labels = stack.enter_context(open_results(arguments.labels, arguments.first_number))
-        video = None
+        video, size = None, None
+        if arguments.video is not None:
+            video = stack.enter_context(open_chosen(arguments.video, chosen_planes(arguments)))
+            size = video.shape[1], video.shape[2]
+        labels = stack.enter_context(open_results(arguments.labels, arguments.first_number, size))
         place = _find_video(labels, arguments.video, arguments.formats)
-        if place is not None:
+        if place is not None and video is None:
             video = stack.enter_context(open_chosen(place, _choice(labels)))
         facts = _gather_facts(labels, video)
         if arguments.pixel_size is not None:
@@ -52,11 +56,19 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def open_results(path: Path, first_number: int | None) -> LabelFile:
-    """Open a project's results, or labels in a file; what is wrong with a project is told."""
+def open_results(
+    path: Path, first_number: int | None, size: tuple[int, int] | None = None
+) -> LabelFile:
+    """Open a project's results, or labels in a file; what is wrong with a project is told.
+
+    Parameters
+    ----------
+    path, first_number, size
+        As `open_labels` takes them.
+    """
     place = path.expanduser()
     if not is_project(place):
-        return open_labels(place, first_number=first_number)
+        return open_labels(place, first_number=first_number, size=size)
     labels = ProjectLabels.open(place)
     for problem in labels.project.problems:
         print(f"warning: {problem}", file=sys.stderr)

@@ -168,6 +168,16 @@ def unit_of_length(name: Any) -> str | None:
     return _LENGTHS.get(str(name).strip().casefold()) if name else None
 
 
+def length_unit(name: str) -> str | None:
+    """A unit of length as napari knows it, by a name that programs write; None of others."""
+    return _length(name)
+
+
+def seconds_in(name: str) -> float | None:
+    """How many seconds a unit of time has, by a name that programs write; None of others."""
+    return _SECONDS.get(name.strip().casefold())
+
+
 def _positive(value: Any) -> float | None:
     """A number from a description, if it can be a size or a time."""
     try:

@@ -29,7 +29,7 @@ _LENGTHS = dict.fromkeys(_MICROMETRES, "um") | {
     "pm": "pm",
     "å": "angstrom",
 }
-SECONDS = {
+_SECONDS = {
     "s": 1.0,
     "sec": 1.0,
     "second": 1.0,
@@ -109,9 +109,9 @@ def _read_ome(xml: str, scene: int) -> Calibration:
         return Calibration()
     pixels = images[scene]
     step = _positive(pixels.get("TimeIncrement"))
-    second = SECONDS.get(pixels.get("TimeIncrementUnit", "s"))
+    second = _SECONDS.get(pixels.get("TimeIncrementUnit", "s"))
     height, width = (_positive(pixels.get(f"PhysicalSize{axis}")) for axis in "YX")
-    units = [unit_of_length(pixels.get(f"PhysicalSize{axis}Unit", "µm")) for axis in "YX"]
+    units = [_length(pixels.get(f"PhysicalSize{axis}Unit", "µm")) for axis in "YX"]
     sized = height and width and units[0] and units[0] == units[1]
     return Calibration(
         step * second if step and second else None,
@@ -125,11 +125,11 @@ def _read_imagej(tiff: tifffile.TiffFile) -> Calibration:
     described = tiff.imagej_metadata or {}
     step = _positive(described.get("finterval"))
     rate = _positive(described.get("fps"))
-    second = SECONDS.get(str(described.get("tunit") or "s").strip().casefold())
+    second = _SECONDS.get(str(described.get("tunit") or "s").strip().casefold())
     if step is None and rate is not None:
         step, second = 1 / rate, 1.0
     step = step * second if step and second else None
-    unit = unit_of_length(described.get("unit"))
+    unit = _length(described.get("unit"))
     size = _pixel_size(tiff)
     return Calibration(step, size, unit) if unit and size else Calibration(step)
 
@@ -163,8 +163,7 @@ def _pixel_size(tiff: tifffile.TiffFile) -> tuple[float, float] | None:
     return (height, width) if height and width else None
 
 
-def unit_of_length(name: Any) -> str | None:
-    """A unit of length as pint and napari know it; None where it is none."""
+def _length(name: Any) -> str | None:
     return _LENGTHS.get(str(name).strip().casefold()) if name else None
 
 

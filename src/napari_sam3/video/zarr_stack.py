@@ -12,7 +12,7 @@ from napari_sam3.video.array_video import check_dtype, first_of
 from napari_sam3.video.base import Video
 from napari_sam3.video.plane_choice import PlaneChoice, choose_scene
 from napari_sam3.video.plane_stack import ArrayPlanes, PlaneStack, guess_axes
-from napari_sam3.video.tiff_calibration import SECONDS, unit_of_length
+from napari_sam3.video.tiff_calibration import length_unit, seconds_in
 
 _OLD_AXES = "TCZYX"
 _WORDS = {"time": "T", "channel": "C"}
@@ -170,11 +170,11 @@ def _planes(
         for letter, factor in zip(axes + "YX", scale, strict=False):
             sizes[letter] = sizes.get(letter, 1.0) * float(factor)
     by_letter = dict(zip(axes + "YX", units, strict=False))
-    length = unit_of_length(by_letter.get("Y"))
+    length = length_unit(str(by_letter.get("Y") or ""))
     metadata: dict[str, Any] = {"container": "zarr"}
     if length and by_letter.get("Y") == by_letter.get("X") and _are_sizes(sizes, "YX"):
         metadata |= {"pixel_size": (sizes["Y"], sizes["X"]), "pixel_unit": length}
-    second = SECONDS.get(str(by_letter.get("T") or ""))
+    second = seconds_in(str(by_letter.get("T") or ""))
     fps = 1 / (sizes["T"] * second) if second and _are_sizes(sizes, "T") else None
     channels = [str(c.get("label") or "") for c in said.get("channels", ())]
     return ArrayPlanes(

@@ -25,6 +25,8 @@ from napari_sam3.projects.tracking import describe_request
 from napari_sam3.session.recovery import Recover
 from napari_sam3.session.saved_prompts import PromptList
 from napari_sam3.values import Direction, FrameResult
+from napari_sam3.video import as_video
+from napari_sam3.video.plane_choice import NO_CHOICE, PlaneChoice
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ class TaskSettings:
     contrast_limits: tuple[float, float] | None = None
     overwrite: bool = False
     recover: Recover = "exact"
+    choice: PlaneChoice = NO_CHOICE
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +155,9 @@ def _track(task: Task, models: LoadedModel, goes_on: Callable[[FrameResult], boo
         contrast_limits=settings.contrast_limits,
         project=task.project,
         recover=settings.recover,
+        channel=settings.choice.channel,
+        z=settings.choice.z,
+        scene=settings.choice.scene,
         on_frame=goes_on,
     )
 
@@ -176,6 +182,9 @@ def _open_finished(task: Task) -> TrackedVideo | None:
             return None
         # refuses another content
         project.video.moved_to(task.video, project.folder, even_if_changed=False)
+        if project.video.choice or settings.choice:
+            with as_video(task.video, settings.choice) as video:  # names become indices
+                project.video.check_choice(video.choice)
         stack.pop_all()
     return TrackedVideo(
         task.video,
@@ -183,6 +192,7 @@ def _open_finished(task: Task) -> TrackedVideo | None:
         project.objects,
         project=project,
         contrast_limits=settings.contrast_limits,
+        choice=project.video.choice,
     )
 
 

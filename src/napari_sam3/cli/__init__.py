@@ -226,6 +226,7 @@ def _add_track(commands: argparse._SubParsersAction[Parser]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     track.add_argument("video", metavar="VIDEO", type=parse.there)
+    _add_choice(track)
     prompts = track.add_argument_group("prompts (see below)")
     kinds = (
         ("--point", parse.point, "[ID:]X,Y[,+|-][@N]", "a click on the object (-: off it)"),
@@ -290,6 +291,7 @@ def _add_batch(commands: argparse._SubParsersAction[Parser]) -> None:
     batch.add_argument(
         "--prompts-beside", action="store_true", help="prompts are in VIDEO.prompts.json"
     )
+    _add_choice(batch)
     _add_results(batch, is_needed=True, formats=(), overwrite="begin all videos anew")
     batch.add_argument(
         "--jobs",
@@ -302,6 +304,16 @@ def _add_batch(commands: argparse._SubParsersAction[Parser]) -> None:
     _add_model(batch)
     _add_compute(batch)
     _add_json(batch)
+
+
+def _add_choice(command: argparse.ArgumentParser) -> None:
+    """Which channel, depth and scene, of videos that hold several."""
+    for option, help_ in (
+        ("channel", "of several channels the one to look at: its index from 0, or its name"),
+        ("z", "of several planes in depth the one to look at, from 0; max or mean projects all"),
+        ("scene", "of several pictures in a file (series, positions) the one: index or name"),
+    ):
+        command.add_argument(f"--{option}", type=parse.index_or_name, metavar="N", help=help_)
 
 
 def _add_recover(command: argparse.ArgumentParser) -> None:
@@ -341,6 +353,7 @@ def _add_open(commands: argparse._SubParsersAction[Parser]) -> None:
         "propagation that was stopped can go on.",
     )
     open_.add_argument("path", metavar="PROJECT_OR_VIDEO", type=parse.there)
+    _add_choice(open_)
 
 
 def _add_review(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -387,6 +400,7 @@ def _add_export(commands: argparse._SubParsersAction[Parser]) -> None:
         help="what the labels are of: for the film, intensities, times, scale and content hash "
         "(a project knows its own)",
     )
+    _add_choice(export)
     export.add_argument(
         "--pixel-size",
         type=parse.pixel_size,

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from napari_sam3.cli.planes import chosen_planes
 from napari_sam3.cli.results import (
     check_free,
     make_scene,
@@ -21,7 +22,9 @@ from napari_sam3.export.registry import ALL, FORMATS
 from napari_sam3.imports import LabelFile, open_labels
 from napari_sam3.projects import is_project
 from napari_sam3.projects.label_file import ProjectLabels
-from napari_sam3.video import Video, open_video
+from napari_sam3.video import Video
+from napari_sam3.video.open import open_chosen
+from napari_sam3.video.plane_choice import NO_CHOICE, PlaneChoice
 from napari_sam3.video.video_facts import VideoFacts, describe_video
 
 
@@ -30,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     with ExitStack() as stack:
         video, size = None, None
         if arguments.video is not None:
-            video = stack.enter_context(open_video(arguments.video))
+            video = stack.enter_context(open_chosen(arguments.video, chosen_planes(arguments)))
             size = video.shape[1], video.shape[2]
         labels = stack.enter_context(open_results(arguments.labels, arguments.first_number, size))
         place = _find_video(labels, arguments.video, arguments.formats)
@@ -43,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
                 )
         check_free(targets.values(), arguments.overwrite)
         if place is not None and video is None:
-            video = stack.enter_context(open_video(place))
+            video = stack.enter_context(open_chosen(place, _choice(labels)))
         facts = _gather_facts(labels, video)
         if arguments.pixel_size is not None:
             size, unit = arguments.pixel_size
@@ -87,6 +90,11 @@ def _find_video(labels: LabelFile, named: Path | None, formats: Sequence[str]) -
     if needing and named is None:
         raise RequestError(f"{needing[0]} can't be written without the video; {reason}")
     return named
+
+
+def _choice(labels: LabelFile) -> PlaneChoice:
+    """The channel, depth and scene that a project is of."""
+    return labels.project.video.choice if isinstance(labels, ProjectLabels) else NO_CHOICE
 
 
 def _gather_facts(labels: LabelFile, video: Video | None) -> VideoFacts:

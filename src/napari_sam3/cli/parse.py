@@ -50,6 +50,11 @@ class GivenPrompt:
     words: str = ""
 
 
+def index_or_name(text: str) -> int | str:
+    """Read an index from 0, or a name."""
+    return int(text) if text.isascii() and text.isdecimal() else text
+
+
 def point(text: str) -> GivenPrompt:
     """Read "[ID:]X,Y[,+|-][@N]"."""
     obj_id, body, frame_index = _split(text)

@@ -12,6 +12,7 @@ from typing import Any
 
 from napari_sam3.cli import INTERRUPTED
 from napari_sam3.cli.compute import begin_model
+from napari_sam3.cli.planes import chosen_planes
 from napari_sam3.cli.progress import follow
 from napari_sam3.cli.prompts import gather_prompts, say_prompts
 from napari_sam3.cli.results import (
@@ -28,7 +29,8 @@ from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.projects import Project, ProjectRun, is_project
 from napari_sam3.projects.tracking import LabelRun, MemoryRun, open_or_create
 from napari_sam3.session.saved_prompts import SavedPrompt
-from napari_sam3.video import Video, open_video
+from napari_sam3.video import Video
+from napari_sam3.video.open import open_chosen
 from napari_sam3.video.video_facts import describe_video
 
 
@@ -46,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         targets = name_targets(arguments.output, arguments.formats)
         check_free(targets.values(), arguments.overwrite)
     with ExitStack() as stack:
-        video = stack.enter_context(open_video(arguments.video))
+        video = stack.enter_context(open_chosen(arguments.video, chosen_planes(arguments)))
         prompts = gather_prompts(
             arguments.prompts or (), arguments.prompt_files or (), arguments.frame, video
         )

@@ -1,4 +1,4 @@
-"""Make the pictures and the film of the window for README and guide, by a real run.
+"""Make the pictures and the film of the window for README and docs, by a real run.
 
 Run on a machine with a screen (or under `xvfb-run -s "-screen 0 1600x1000x24"`):
 
@@ -12,12 +12,12 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import napari
 import numpy as np
 from napari.layers import Tracks
+from picture_files import save_film, save_picture
 from PIL import Image
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
@@ -26,7 +26,6 @@ from qtpy.QtWidgets import QApplication, QScrollArea, QWidget
 from napari_sam3 import attach
 from napari_sam3.samples import sample_paths
 
-IMAGES = Path(__file__).parent / "images"
 SIZE = 1280, 800
 FILM_WIDTH = 800
 CELLS = (110, 225), (140, 500)
@@ -67,12 +66,11 @@ class Camera:
             corner, room = of.mapTo(of.window(), QPoint(0, 0)), of.size()
             box = corner.x(), corner.y(), corner.x() + room.width(), corner.y() + room.height()
             picture = picture.crop(box)
-        picture.save(IMAGES / name, optimize=True)
+        save_picture(picture, name)
 
-    def save(self, path: Path) -> None:
+    def save(self, name: str) -> None:
         """Write the film."""
-        few = [one.quantize(96, dither=Image.Dither.NONE) for one in self.frames]
-        few[0].save(path, save_all=True, append_images=few[1:], duration=350, loop=0, optimize=True)
+        save_film(self.frames, name, ms=350, quality=30)
 
 
 def open_window() -> tuple[napari.Viewer, Camera]:
@@ -118,11 +116,11 @@ def main() -> None:
     camera.wait(lambda: state.is_idle, films=True)
     camera.wait(lambda: not dock.review.is_looking)
     camera.take(5)
-    camera.keep("window.png")
-    for frame_index in range(0, int(viewer.dims.range[0].stop), 4):
+    camera.keep("window-still.webp")
+    for frame_index in range(0, viewer.dims.nsteps[0], 4):
         viewer.dims.set_current_step(0, frame_index)
         camera.take()
-    camera.save(IMAGES / "window.gif")
+    camera.save("window.webp")
 
     # a division, in the dock and as tracks
     viewer.dims.set_current_step(0, DIVIDES_AT)
@@ -132,7 +130,7 @@ def main() -> None:
     objects.show_tracks()
     camera.wait(lambda: any(isinstance(one, Tracks) for one in viewer.layers))
     objects.fields.more.expand(animate=False)
-    camera.keep("objects.png")
+    camera.keep("objects.webp")
     objects.fields.more.collapse(animate=False)
 
     # models and settings
@@ -141,7 +139,7 @@ def main() -> None:
     QTest.qWait(500)  # laid out
     scroll_bar = dock.findChild(QScrollArea).verticalScrollBar()
     scroll_bar.setValue(scroll_bar.maximum())
-    camera.keep("models.png", of=dock)
+    camera.keep("models.webp", of=dock)
     folder = dock.projects.project.folder
     close_window(viewer, dock)
 
@@ -153,7 +151,7 @@ def main() -> None:
     dock.history_list.group.collapse(animate=False)
     dock.project_panel.group.expand(animate=False)
     QTest.qWait(2000)
-    camera.keep("project.png")
+    camera.keep("project.webp")
     close_window(viewer, dock)
 
     # a script's session
@@ -164,7 +162,7 @@ def main() -> None:
         work.add_prompt(0, box=[368, 247, 442, 305])
         work.propagate(on_frame=lambda result: result.frame_index < 11)
         viewer.dims.set_current_step(0, 8)
-        camera.keep("script.png")
+        camera.keep("script.webp")
     close_window(viewer)
 
 

@@ -14,12 +14,15 @@ from packaging.requirements import Requirement
 HOME = Path(__file__).parents[1]
 PROJECT = tomllib.loads((HOME / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+# formats that not everybody needs
+OPTIONAL = [line for extra in ("geff", "hdf5") for line in EXTRAS[extra]]
 
 OWN_OR_STANDARD = {"tests", *sys.stdlib_module_names}
 # the packages of distributions that are named otherwise
 DISTRIBUTIONS = {
     "PIL": "pillow",
     "cv2": "opencv-python-headless",
+    "yaml": "pyyaml",
     "ctc_metrics": "py-ctcmetrics",
     "skimage": "scikit-image",
 }
@@ -37,26 +40,29 @@ NOT_IMPORTED = {
 def test_what_is_imported_is_declared():
     ours = {"napari-sam3"}
     runtime = ours | declared(PROJECT["dependencies"])
-    geff = declared(EXTRAS["geff"])
-    assert undeclared("src", runtime | geff) == {}
+    optional = declared(OPTIONAL)
+    assert undeclared("src", runtime | optional) == {}
     assert undeclared("examples", runtime) == {}
-    assert undeclared("tests", runtime | geff | declared(EXTRAS["test"])) == {}
+    tests = declared(EXTRAS["test"]) | declared(tools_of_others())
+    assert undeclared("tests", runtime | optional | tests) == {}
 
 
 def test_what_is_declared_is_used():
-    runtime = declared([*PROJECT["dependencies"], *EXTRAS["geff"]])
+    runtime = declared([*PROJECT["dependencies"], *OPTIONAL])
     assert not set(NOT_IMPORTED) & (set(imported("src")) | set(imported("tests")))
     used = set(imported("src")) | set(NOT_IMPORTED)
     assert runtime - used == set()
     used |= set(imported("tests"))
-    assert declared(EXTRAS["test"]) - used == set()
+    # labelme2yolo is a program
+    assert declared([*EXTRAS["test"], *tools_of_others()]) - used == {"labelme2yolo"}
 
 
 def test_lock_holds_a_release_of_all_that_is_declared():
     lines = (HOME / "requirements.lock").read_text(encoding="utf-8").splitlines()
     pins = [Requirement(line) for line in lines if not line.startswith("#")]
     asked = [Requirement(line) for line in PROJECT["dependencies"]]
-    asked += [Requirement(line) for extra in ("all", "geff", "test") for line in EXTRAS[extra]]
+    asked += [Requirement(line) for extra in ("all", "test") for line in EXTRAS[extra]]
+    asked += [Requirement(line) for line in OPTIONAL]
     for requirement in asked:
         name = normalized(requirement.name)
         if name == "napari-sam3":
@@ -66,6 +72,12 @@ def test_lock_holds_a_release_of_all_that_is_declared():
         for version in versions:
             assert version.operator == "==", version
             assert requirement.specifier.contains(version.version), f"{requirement}: make lock"
+
+
+def tools_of_others():
+    """What `make test-formats` installs."""
+    lines = (HOME / "tests/formats/requirements.txt").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if not line.startswith("#")]
 
 
 def declared(lines):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.stand_ins import stand_in_for_sam3
+
 pytestmark = pytest.mark.sweep
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 
@@ -22,6 +24,7 @@ def run(monkeypatch, capsys, tmp_path):
     def run(path):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", [str(path)])
+        stand_in_for_sam3(monkeypatch)
         runpy.run_path(str(path), run_name="__main__")
         assert capsys.readouterr().out
 

@@ -16,6 +16,7 @@ from napari_sam3.settings import (
     save_settings,
     settings_from_environment,
     settings_path,
+    settings_said,
 )
 
 
@@ -40,6 +41,14 @@ def test_environment_wins_over_the_file(monkeypatch):
     monkeypatch.setenv("NAPARI_SAM3_FEATURES_MB", " 7 ")
     assert read_settings() == Settings(device="cuda:1", features_mb=7)
     assert settings_from_environment() == {"device", "features_mb"}
+
+
+def test_what_is_said_for_a_piece_of_work_wins_and_ends_with_it(monkeypatch):
+    save_settings(memory_selection="off")
+    monkeypatch.setenv("NAPARI_SAM3_CONDITIONING_FRAMES", "3")
+    with settings_said(memory_selection="on", conditioning_frames=4):
+        assert read_settings() == Settings(memory_selection="on", conditioning_frames=4)
+    assert read_settings() == Settings(memory_selection="off", conditioning_frames=3)
 
 
 def test_environment_is_not_saved(monkeypatch):
@@ -73,6 +82,12 @@ def test_wrong_variable_is_left_out_and_said(monkeypatch, caplog):
     assert read_settings().resolution == 0
     assert "NAPARI_SAM3_RESOLUTION='large'" in caplog.text
     assert settings_from_environment() == frozenset()
+
+
+def test_a_word_that_is_no_choice_is_left_out_and_said(monkeypatch, caplog):
+    monkeypatch.setenv("NAPARI_SAM3_MEMORY_SELECTION", "sometimes")
+    assert read_settings().memory_selection == "auto"
+    assert "no word of auto, on, off" in caplog.text
 
 
 def test_projects_are_kept_where_it_is_said(monkeypatch):

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,8 @@ logger = logging.getLogger(__name__)
 VARIABLES = {
     "device": "NAPARI_SAM3_DEVICE",
     "resolution": "NAPARI_SAM3_RESOLUTION",
+    "memory_selection": "NAPARI_SAM3_MEMORY_SELECTION",
+    "conditioning_frames": "NAPARI_SAM3_CONDITIONING_FRAMES",
     "features_mb": "NAPARI_SAM3_FEATURES_MB",
     "features_disk_mb": "NAPARI_SAM3_FEATURES_DISK_MB",
     "keep_results": "NAPARI_SAM3_KEEP_RESULTS",
@@ -35,6 +39,11 @@ VARIABLES = {
     "path_map": "NAPARI_SAM3_PATH_MAP",
 }
 """The environment variable of each setting that has one."""
+
+MEMORY_SELECTIONS = ("auto", "on", "off")
+
+_CHOICES = {"memory_selection": MEMORY_SELECTIONS}
+"""Of settings that are one of a few words, those."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,12 @@ class Settings:
     resolution : int
         Side of the square that the model sees, px; 0: the model's own. Less is faster, needs
         less memory, and blurs small things.
+    memory_selection : str
+        Whether a SAM model looks only at past frames that it was sure of: "on", "off", or "auto",
+        which leaves it to the model's makers (SAM 3: on).
+    conditioning_frames : int
+        How many prompted frames, the nearest ones, it looks at beside the first; 0: as its makers
+        have it (SAM 3 the nearest four, the others all).
     features_mb, features_disk_mb : int
         Most memory and disk that encoded frames may take, in megabytes of 2**20 bytes; 0: none.
     keep_results : bool
@@ -72,6 +87,8 @@ class Settings:
     model: str = "auto"
     device: str = "auto"
     resolution: int = 0
+    memory_selection: str = "auto"
+    conditioning_frames: int = 0
     features_mb: int = 2048
     features_disk_mb: int = 8192
     keep_results: bool = True
@@ -121,6 +138,22 @@ def save_settings(**changes: str | int | bool | tuple[tuple[str, str], ...]) -> 
         part.write_text(json.dumps(said, indent=1), encoding="utf-8")
 
 
+@contextmanager
+def settings_said(**said: str | int) -> Iterator[None]:
+    """Have settings hold for a piece of work, here and in the processes that it starts."""
+    variables = {VARIABLES[name]: str(value) for name, value in said.items()}
+    before = {variable: os.environ.get(variable) for variable in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for variable, value in before.items():
+            if value is None:
+                del os.environ[variable]
+            else:
+                os.environ[variable] = value
+
+
 def settings_from_environment() -> frozenset[str]:
     """Names of the settings that the environment says, which the window can't change."""
     return frozenset(_from_environment())
@@ -154,8 +187,10 @@ def _understood(said: dict[str, Any], where: str) -> dict[str, Any]:
             continue
         value = said[setting.name]
         if isinstance(setting.default, str):
+            choices = _CHOICES.get(setting.name)
             is_right = isinstance(value, str) and bool(value or not setting.default)
-            form = "name"
+            is_right = is_right and (choices is None or value in choices)
+            form = "name" if choices is None else f"word of {', '.join(choices)}"
         elif isinstance(setting.default, bool):
             value, form = _yes_or_no(value), "yes or no (1 or 0)"
             is_right = value is not None

@@ -57,6 +57,15 @@ def test_wrong_prompts(prompts, words):
         track_video(FILM, prompts, model="fake")
 
 
+def test_boxes_of_another_tool_are_prompts_cut_to_the_video(tmp_path):
+    place = tmp_path / "gt.txt"
+    place.write_text("2,4,-9,11,30,20,1,-1,-1,-1\n")
+    with track_video(FILM, place, model="fake") as tracked:
+        assert tracked.object_ids == (4,)
+        rows, columns = np.nonzero(tracked.labels[1] == 4)
+        assert (rows.min(), rows.max(), columns.min(), columns.max()) == (10, 29, 0, 19)
+
+
 def test_a_callback_stops_and_a_project_goes_on(tmp_path, films):
     place = tmp_path / "a.sam3"
     seen: list[int] = []

@@ -13,7 +13,9 @@ from PIL import Image
 
 from napari_sam3.cli import main, track
 from napari_sam3.errors import ModelError
+from napari_sam3.models.fake import FakeModel
 from napari_sam3.projects.tracking import MemoryRun
+from napari_sam3.settings import read_settings
 from napari_sam3.video import open_video
 from napari_sam3.video.video_writer import VideoWriter
 
@@ -170,6 +172,23 @@ def test_what_is_wrong_is_said_in_one_line(run, tmp_path, arguments, code, messa
     assert not (tmp_path / "out").exists()
 
 
+def test_what_a_model_looks_back_at_is_said_for_this_run_alone(run, tmp_path, monkeypatch):
+    seen = []
+    start = FakeModel.start
+
+    def start_and_look(model, frames):
+        seen.append(read_settings())
+        return start(model, frames)
+
+    monkeypatch.setattr(FakeModel, "start", start_and_look)
+    before = read_settings()
+    asked = ["--memory-selection", "on", "--conditioning-frames", "4"]
+    code, _, _ = run("--point", "20,20", "--formats", "csv", *asked)
+    assert code == 0
+    assert (seen[0].memory_selection, seen[0].conditioning_frames) == ("on", 4)
+    assert read_settings() == before
+
+
 def test_a_missing_or_broken_video_is_an_error(run, tmp_path):
     assert run("--point", "1,1", path=tmp_path / "no.mp4")[0] == 2
     (tmp_path / "broken.mp4").write_bytes(b"not a video")
@@ -282,3 +301,29 @@ def test_an_id_that_a_format_does_not_hold_is_refused_before_tracking(run, tmp_p
 
 def _disk_full(*_args, **_options):
     raise OSError(28, "No space left on device")
+
+
+def test_boxes_and_labels_of_other_tools_are_tracked(run, tmp_path):
+    """MOT's boxes are cut to the film; YOLO's outlines take their size from it."""
+    boxes, outlines = tmp_path / "mot.txt", tmp_path / "yolo.txt"
+    boxes.write_text("1,3,-4,11,26,20,1,-1,-1,-1\n1,5,900,900,5,5,1,-1,-1,-1\n")
+    outlines.write_text("0 0.5 0.5 0.75 0.5 0.75 0.75 0.5 0.75\n")
+    code, _, err = run("--prompts", str(boxes), "--mask", f"7:{outlines}", "--formats", "tiff")
+    assert code == 0, err
+    assert "outside the frame is left out (1)" in err
+    first = tifffile.imread(tmp_path / "out" / "labels.tif")[0]
+    assert np.unique(first).tolist() == [0, 3, 7]
+    assert first[10:30, :21].all()
+    assert (first[30:46, 40:61] == 7).all()
+
+
+def test_boxes_given_as_a_mask_and_the_other_way_round_are_refused_in_a_line(run, tmp_path):
+    boxes, outlines = tmp_path / "mot.txt", tmp_path / "yolo.txt"
+    boxes.write_text("1,3,-4,11,26,20,1,-1,-1,-1\n")
+    outlines.write_text("0 0.5 0.5 0.75 0.5 0.75 0.75 0.5 0.75\n")
+    code, _, err = run("--mask", str(boxes))
+    assert code
+    assert "give them as prompts" in err
+    code, _, err = run("--prompts", str(outlines))
+    assert code
+    assert "give it as a mask" in err

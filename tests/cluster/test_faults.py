@@ -71,14 +71,17 @@ CASES = [(model, after) for model in ("slow", "newcomers", "optical-flow") for a
 @pytest.mark.parametrize("case", sweep(CASES, [("slow", 3)]))
 def test_a_killed_worker_is_not_seen_in_the_results(cluster, watcher, film, case):
     model, after = case
-    news = []
-    with RemoteSession(film, model, compute=cluster.address, on_news=news.append) as session:
+    news, progress = [], []
+    told = {"on_news": news.append, "on_progress": progress.append}
+    with RemoteSession(film, model, compute=cluster.address, **told) as session:
         struck, *results = _with_struck(run_with_a_death(session, cluster, watcher, after))
         expected, ids = uninterrupted(film, model)
         assert_same_runs(results, expected)
         assert session.object_ids == ids
     if model == "slow":  # others may have been done before the worker was struck
         assert [text for text in news if "was lost; going on on another" in text]
+        assert "catching up …" in progress
+        assert progress[-1] == ""
     assert struck not in cluster.alive
 
 

@@ -14,17 +14,18 @@ from tqdm import tqdm
 
 from napari_sam3.batch.tracked_video import TrackedVideo
 from napari_sam3.errors import PromptFileError
+from napari_sam3.imports import open_prompts
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import load_model
 from napari_sam3.projects.project import Project
 from napari_sam3.projects.tracking import LabelRun, MemoryRun, ProjectRun, open_or_create
-from napari_sam3.session.prompt_files import read_prompts
 from napari_sam3.session.recovery import Recover, check_recover
 from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
 from napari_sam3.session.validation import check_contrast_limits, check_range
 from napari_sam3.values import Direction, FrameResult, ObjectMask
 from napari_sam3.video import Video, as_video
+from napari_sam3.video.plane_choice import PlaneChoice
 
 Prompts = Iterable[SavedPrompt | Mapping[str, Any]] | str | os.PathLike[str]
 OnFrame = Callable[[FrameResult], object]
@@ -42,6 +43,9 @@ def track_video(
     contrast_limits: tuple[float, float] | None = None,
     project: str | os.PathLike[str] | Project | None = None,
     recover: Recover = "exact",
+    channel: int | str | None = None,
+    z: int | str | None = None,
+    scene: int | str | None = None,
     on_frame: OnFrame | None = None,
     progress: bool = False,
 ) -> TrackedVideo:
@@ -49,12 +53,13 @@ def track_video(
 
     Parameters
     ----------
-    video : path, Video or array
-        As `VideoSession` takes it.
+    video : path, Video, array, list or iterator of frames
+        As `open_video` takes it.
     prompts : list of dict, path, or None
         What to track: dictionaries as in a file of prompts (`docs/projects.md`), in which
-        arrays may stand for lists and a mask may be an (H, W) array; the path of such a file or of
-        a project; None to go on with what `project` holds.
+        arrays may stand for lists and a mask may be an (H, W) array; the path of such a file, of
+        boxes or spots of another tool (as `open_prompts` reads them), or of a project; None to go
+        on with what `project` holds.
     model, device : str, path or VideoModel; str
         As `load_model` takes them. A model that is loaded here is given back at the end.
     direction, start_frame_index, max_frame_num_to_track
@@ -67,6 +72,8 @@ def track_video(
     recover : "exact" or "quick"
         How it is gone on with: as if it had never stopped, for which frames since the last
         checkpoint are computed again; or at once from what was shown, which is near that.
+    channel, z, scene : int or str, optional
+        Which of several are meant, as `open_video` takes them.
     on_frame : callable, optional
         Called with the `FrameResult` of each frame. Returning False stops, and so does raising;
         what is done stays.
@@ -85,13 +92,16 @@ def track_video(
     VideoError, ModelError, ProjectError
         If the video, the model or the project can't be had.
     """
-    prompt_list = None if prompts is None else gather_prompts(prompts)
-    if prompt_list is None and project is None:
+    if prompts is None and project is None:
         raise PromptFileError("there is nothing to track: give prompts, or a project that has some")
     with ExitStack() as stack, ExitStack() as on_failure:
-        film = as_video(video)
-        if film is not video:
+        film = as_video(video, PlaneChoice(channel, z, scene))
+        if film.path is None:
+            video = film  # an iterator can't be gone through again for an export
+        elif film is not video:
             stack.callback(film.close)
+        size = film.shape[1], film.shape[2]
+        prompt_list = None if prompts is None else gather_prompts(prompts, size)
         if prompt_list is not None and film.path is not None:
             prompt_list = prompts_for(prompt_list, film.path)
         start, limit = check_range(len(film), direction, start_frame_index, max_frame_num_to_track)
@@ -127,13 +137,21 @@ def track_video(
         project=kept,
         is_complete=n_done == len(run),
         contrast_limits=contrast_limits,
+        choice=film.choice,
     )
 
 
-def gather_prompts(prompts: Prompts) -> PromptList:
+def gather_prompts(prompts: Prompts, size: tuple[int, int] | None = None) -> PromptList:
     """Read prompts of any form that `track_video` takes.
 
     Of a project what it found itself is left out: that is of its own video.
+
+    Parameters
+    ----------
+    prompts : see `track_video`
+        A path is read as `open_prompts` reads it.
+    size : (height, width), optional
+        Of the video, where it is known.
 
     Raises
     ------
@@ -141,7 +159,7 @@ def gather_prompts(prompts: Prompts) -> PromptList:
         If there are none, or one is wrong.
     """
     if isinstance(prompts, str | os.PathLike):
-        prompt_list = read_prompts(prompts)
+        prompt_list = open_prompts(prompts, size=size)
         prompt_list = prompt_list.with_only(p for p in prompt_list if not p.is_found)
     elif isinstance(prompts, PromptList):
         prompt_list = prompts

@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from napari_sam3 import __version__
-from napari_sam3.cli import detect_options, parse
+from napari_sam3.cli import detect_options, parse, video_options
 from napari_sam3.cli.parser import Parser
 from napari_sam3.errors import RequestError, Sam3Error
+from napari_sam3.settings import MEMORY_SELECTIONS, settings_said
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 DEMO_FOLDER = "demo-output"
+_SETTINGS = ("memory_selection", "conditioning_frames")
 
 _TRACK_HELP = """\
 prompts (at least one, unless a project has some; all may be repeated; coordinates in px from the
@@ -39,6 +41,7 @@ examples:
   two objects                  ... --box 10,20,110,90 --box 200,40,280,160
   a correction on frame 30     ... --point 1:320,240 --point 1:300,200@30
   every label of a picture     ... --mask labels.png
+  every box of a tracker       ... --prompts mot.txt
   the 50 frames round 100      ... --point 320,240 --frame 100 --direction both --frames 25
   a long run that may stop     ... --point 320,240 --project film.sam3
   all that is there            ... --detect blobs
@@ -82,8 +85,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _do(list(sys.argv[1:] if argv is None else argv))
     except BrokenPipeError:  # as in "| head": nobody reads on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _throw_away_output()
         return FAILED
+    except OSError as exc:  # as where the output goes to a disk that is full
+        print(f"napari-sam3: error: what it tells can't be written ({exc})", file=sys.stderr)
+        _throw_away_output()
+        return FAILED
+
+
+def _throw_away_output() -> None:
+    """Else the interpreter tries once more at its end, and complains."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _do(words: Sequence[str]) -> int:
@@ -104,9 +116,9 @@ def _do(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("napari-sam3: interrupted", file=sys.stderr)
         code = INTERRUPTED
-    except BrokenPipeError:
-        raise
-    except OSError as exc:  # as where the output goes to a disk that is full
+    except OSError as exc:
+        if exc.filename is None:  # of the output itself
+            raise
         code, facts["error"] = FAILED, str(exc)
     if "error" in facts:
         print(f"napari-sam3: error: {facts['error']}", file=sys.stderr)
@@ -117,12 +129,18 @@ def _do(words: Sequence[str]) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     """Run the command that was read. Returns the exit code."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), settings_said(**_said_settings(arguments)):
         warnings.showwarning = _show_warning
         run = import_module(f"napari_sam3.cli.{arguments.command}").run
         code = int(run(arguments))
         sys.stdout.flush()
     return code
+
+
+def _said_settings(arguments: argparse.Namespace) -> dict[str, str | int]:
+    """What was said in place of settings, for as long as the command runs."""
+    said = {name: getattr(arguments, name, None) for name in _SETTINGS}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _show_warning(
@@ -167,9 +185,7 @@ def make_parser() -> Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_demo(commands)
     _add_track(commands)
-    detect = detect_options.add_detect(commands)
-    _add_contrast(detect)
-    _add_json(detect)
+    _add_json(detect_options.add_detect(commands))
     _add_batch(commands)
     _add_open(commands)
     _add_review(commands)
@@ -213,6 +229,7 @@ def _add_track(commands: argparse._SubParsersAction[Parser]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     track.add_argument("video", metavar="VIDEO", type=parse.there)
+    video_options.add_choice(track)
     prompts = track.add_argument_group("prompts (see below)")
     kinds = (
         ("--point", parse.point, "[ID:]X,Y[,+|-][@N]", "a click on the object (-: off it)"),
@@ -238,12 +255,14 @@ def _add_track(commands: argparse._SubParsersAction[Parser]) -> None:
         action="append",
         type=Path,
         metavar="FILE",
-        help="prompts in a file: JSON or CSV (docs/projects.md), those of a project, its folder, "
-        "or - for those on standard input",
+        help="prompts in a file: JSON or CSV (docs/projects.md), boxes or spots of MOT, CVAT, "
+        "TrackMate, LabelMe or YOLO (docs/formats.md), those of a project, its folder, or - for "
+        "those on standard input",
     )
     detect_options.add_to_track(prompts)
     _add_range(track)
     _add_results(track, formats=parse.DEFAULT_FORMATS)
+    _add_images(track)
     track.add_argument(
         "--project",
         type=Path,
@@ -276,6 +295,7 @@ def _add_batch(commands: argparse._SubParsersAction[Parser]) -> None:
     batch.add_argument(
         "--prompts-beside", action="store_true", help="prompts are in VIDEO.prompts.json"
     )
+    video_options.add_choice(batch)
     _add_results(batch, is_needed=True, formats=(), overwrite="begin all videos anew")
     batch.add_argument(
         "--jobs",
@@ -310,16 +330,7 @@ def _add_range(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--frames", type=parse.count, metavar="N", help="at most so many frames in each direction"
     )
-    _add_contrast(command)
-
-
-def _add_contrast(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--contrast",
-        type=parse.contrast,
-        metavar="LOW,HIGH",
-        help="values seen as black and white, in video that is not 8-bit (default: measured)",
-    )
+    video_options.add_contrast(command)
 
 
 def _add_open(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -331,6 +342,7 @@ def _add_open(commands: argparse._SubParsersAction[Parser]) -> None:
         "propagation that was stopped can go on.",
     )
     open_.add_argument("path", metavar="PROJECT_OR_VIDEO", type=parse.there)
+    video_options.add_choice(open_)
 
 
 def _add_review(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -369,6 +381,7 @@ def _add_export(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     export.add_argument("labels", metavar="LABELS", type=parse.there, help="file or folder")
     _add_results(export, is_needed=True, formats=None)
+    _add_images(export)
     export.add_argument(
         "--video",
         type=parse.there,
@@ -376,6 +389,7 @@ def _add_export(commands: argparse._SubParsersAction[Parser]) -> None:
         help="what the labels are of: for the film, intensities, times, scale and content hash "
         "(a project knows its own)",
     )
+    video_options.add_choice(export)
     export.add_argument(
         "--pixel-size",
         type=parse.pixel_size,
@@ -505,6 +519,19 @@ def _add_model(command: argparse.ArgumentParser) -> None:
         "--model", default="auto", help="which model (see 'napari-sam3 models'; default: the best)"
     )
     command.add_argument("--device", help="where it runs, as cpu or cuda (default: the best)")
+    command.add_argument(
+        "--memory-selection",
+        choices=MEMORY_SELECTIONS,
+        help="whether a SAM model that runs here looks only at past frames that it was sure of "
+        "(default: as set; auto is on for SAM 3)",
+    )
+    command.add_argument(
+        "--conditioning-frames",
+        type=parse.index,
+        metavar="N",
+        help="how many of the nearest prompted frames it looks at beside the first; 0: as the "
+        "model's makers have it (default: as set)",
+    )
 
 
 def _add_compute(
@@ -518,6 +545,17 @@ def _add_compute(
         action="store_true",
         help="take that address though it is neither encrypted nor on this machine: who reaches "
         "it runs code as you",
+    )
+
+
+def _add_images(command: argparse.ArgumentParser) -> None:
+    """Whether the frames go along with what is said of them."""
+    command.add_argument(
+        "--images",
+        choices=("jpg", "png", "none"),
+        default="none",
+        help="write the frames as pictures beside the formats that name some, and into OME-Zarr "
+        "(default none)",
     )
 
 

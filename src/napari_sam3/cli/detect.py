@@ -7,11 +7,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from napari_sam3.cli.detection import find_first, open_detector
+from napari_sam3.cli.planes import chosen_planes
 from napari_sam3.cli.results import check_free
 from napari_sam3.errors import PromptFileError
 from napari_sam3.session.frames import RgbFrames
 from napari_sam3.session.prompt_files import write_prompts
-from napari_sam3.video import open_video
+from napari_sam3.video.open import open_chosen
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -21,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise PromptFileError(f"prompts are written as .json, not as {place.name!r}")
     check_free([place], arguments.overwrite)
     with ExitStack() as stack:
-        video = stack.enter_context(open_video(arguments.video))
+        video = stack.enter_context(open_chosen(arguments.video, chosen_planes(arguments)))
         detector = open_detector(arguments, arguments.detector, stack)
         frames = RgbFrames(video, arguments.contrast)
         prompts = find_first(detector, arguments.detector, frames, arguments.frame, ())

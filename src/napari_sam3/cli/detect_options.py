@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from napari_sam3.cli import parse
+from napari_sam3.cli import parse, video_options
 from napari_sam3.cli.parser import Parser
 
 _DETECTORS = (
@@ -53,5 +53,7 @@ def add_detect(commands: argparse._SubParsersAction[Parser]) -> Parser:
         help="where the prompts go, as prompts.json",
     )
     detect.add_argument("--overwrite", action="store_true", help="replace an earlier file")
+    video_options.add_choice(detect)
+    video_options.add_contrast(detect)
     detect.add_argument("--device", help="where a model runs, as cpu or cuda (default: the best)")
     return detect

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from napari_sam3.cli.parse import GivenPrompt
 from napari_sam3.errors import RequestError
-from napari_sam3.imports import open_labels
-from napari_sam3.session.prompt_files import read_prompt_stream, read_prompts
+from napari_sam3.imports import open_labels, open_prompts
+from napari_sam3.session.prompt_files import read_prompt_stream
 from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
 from napari_sam3.session.session import VideoSession
 from napari_sam3.session.session_prompts import apply_prompts
@@ -36,7 +36,8 @@ def gather_prompts(
     given : sequence of GivenPrompt
         In the command itself.
     files : sequence of Path
-        Of prompts; those in them that are for other videos are left out. `-`: standard input.
+        Of prompts, of any tool that `open_prompts` knows; those in them that are for other videos
+        are left out. `-`: standard input.
     frame_index : int
         Frame of those in the command that name none.
     video : Video
@@ -49,9 +50,11 @@ def gather_prompts(
     VideoError
         If a mask can't be read.
     """
-    prompts = [p for path in files for p in read_prompt_file(path).for_video(video.path or "")]
+    size = video.shape[1], video.shape[2]
+    read = [read_prompt_file(path, size) for path in files]
+    prompts = [p for found in read for p in found.for_video(video.path or "")]
     taken = {p.obj_id for p in prompts if p.obj_id is not None}
-    masks = {p: read_labels(p, frame_index, len(video)) for p in given if p.kind == "mask"}
+    masks = {p: read_labels(p, frame_index, len(video), size) for p in given if p.kind == "mask"}
     ids = _free_ids(given, masks, taken)
     calls: dict[tuple[int, int], dict[str, Any]] = {}
     for prompt in given:
@@ -88,8 +91,15 @@ def gather_prompts(
     return prompts + [SavedPrompt(frame_index, text=p.words) for p in given if p.kind == "text"]
 
 
-def read_prompt_file(path: Path) -> PromptList:
+def read_prompt_file(path: Path, size: tuple[int, int] | None = None) -> PromptList:
     """Read a file of prompts, or standard input if it is called `-`.
+
+    Parameters
+    ----------
+    path : Path
+        The file, or folder.
+    size : (height, width), optional
+        Of the video, as `open_prompts` takes it.
 
     Raises
     ------
@@ -98,7 +108,7 @@ def read_prompt_file(path: Path) -> PromptList:
     """
     if path == STANDARD_INPUT:
         return read_prompt_stream(sys.stdin.buffer, "standard input")
-    return read_prompts(path)
+    return open_prompts(path, size=size)
 
 
 def say_prompts(session: VideoSession, prompts: Sequence[SavedPrompt]) -> list[int]:
@@ -129,7 +139,9 @@ def say_prompts(session: VideoSession, prompts: Sequence[SavedPrompt]) -> list[i
     return sorted(frames)
 
 
-def read_labels(prompt: GivenPrompt, frame_index: int, length: int) -> NDArray[np.integer[Any]]:
+def read_labels(
+    prompt: GivenPrompt, frame_index: int, length: int, size: tuple[int, int]
+) -> NDArray[np.integer[Any]]:
     """Read the labels of a prompt: a picture, or the prompt's frame of labels of the video.
 
     Parameters
@@ -140,6 +152,8 @@ def read_labels(prompt: GivenPrompt, frame_index: int, length: int) -> NDArray[n
         Its frame, if it names none.
     length : int
         Frames of the video.
+    size : (height, width)
+        Of its frames.
 
     Returns
     -------
@@ -155,7 +169,7 @@ def read_labels(prompt: GivenPrompt, frame_index: int, length: int) -> NDArray[n
     place = frame_index if prompt.frame_index is None else prompt.frame_index
     if not Path(prompt.words).expanduser().exists():
         raise RequestError(f"there is no file {prompt.words!r} for --mask; check the path")
-    with open_labels(prompt.words) as labels:
+    with open_labels(prompt.words, size=size) as labels:
         if len(labels) == 1:
             found = labels[0]
         elif place < len(labels) <= length and (len(labels) == length or labels.may_go_on):

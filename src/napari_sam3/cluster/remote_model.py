@@ -37,7 +37,8 @@ class RemoteModel:
     on_news : callable, optional
         Told what happens to the workers, a sentence each; in any thread.
     on_progress : callable, optional
-        Told in a few words how much of a video has been sent, then an empty text; in any thread.
+        Told in a few words how much of a video has been sent, or of what a lost worker had given
+        is computed again; then an empty text; in any thread.
 
     Raises
     ------

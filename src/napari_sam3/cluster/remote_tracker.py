@@ -66,6 +66,7 @@ class RemoteTracker:
         # what was found of concepts, for another worker to know it again
         self._shown: dict[int, dict[int, PackedMask]] = {}
         self._checkpoint: Checkpoint | None = None  # of the run under way
+        self._is_catching_up = False
         self._looked = 0.0
         self._wanted: int | None = None
         self._looking: Any = None
@@ -195,6 +196,15 @@ class RemoteTracker:
         self, journal: Journal, frames: range, new_id: Callable[[], int]
     ) -> Iterator[TrackedFrame]:
         """Follow the journal's objects over `frames` (see `VideoTracker.propagate`)."""
+        try:
+            yield from self._follow(journal, frames, new_id)
+        finally:
+            self._catch_up(is_done=True)
+
+    def _follow(
+        self, journal: Journal, frames: range, new_id: Callable[[], int]
+    ) -> Iterator[TrackedFrame]:
+        """The frames, on one worker after the other."""
         ids: list[int] = []
         last: TrackedFrame | None = None
         n_given, died_at = 0, -1 - MOST_AHEAD
@@ -207,8 +217,10 @@ class RemoteTracker:
                     if tracked.objects is not None:
                         n_come += 1
                         if n_come <= n_given:
+                            self._catch_up(f" {n_come}/{n_given}")
                             yield TrackedFrame(tracked.frame_index, None)
                             continue
+                        self._catch_up(is_done=True)
                         n_given, last = n_given + 1, tracked
                         self._remember(journal, tracked)
                     yield tracked
@@ -229,9 +241,18 @@ class RemoteTracker:
                         "may need more memory than they have. What came before stays"
                     ) from exc
                 died_at = n_given
+                self._catch_up()
                 kept = None if ids or n_given == len(frames) else self._checkpoint
                 n_before = 0 if kept is None else n_given
                 again = _resumed(journal, frames, last, kept)
+
+    def _catch_up(self, how_far: str = " …", *, is_done: bool = False) -> None:
+        """Say that frames are computed again that were given before, unseen."""
+        if not is_done:
+            self._workers.tell_progress(f"catching up{how_far}")
+        elif self._is_catching_up:
+            self._workers.tell_progress("")
+        self._is_catching_up = not is_done
 
     def _stream(
         self, journal: Journal, frames: range, ids: list[int], new_id: Callable[[], int]

@@ -5,49 +5,40 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from napari_sam3.errors import VideoError
 from napari_sam3.export.sidecar import PROCESSED, read_sidecar
+from napari_sam3.imports.annotated import (
+    AnnotatedLabels,
+    ObjectIds,
+    check_ids,
+    fill_polygons,
+    number_objects,
+    whole_number,
+)
 from napari_sam3.imports.frame_numbers import MOST_FRAMES, FrameNumbers, number_frames
-from napari_sam3.imports.label_file import LabelFile, draw_masks, explain_read_errors
+from napari_sam3.imports.label_file import LabelFile, explain_read_errors
+from napari_sam3.imports.labelme import LabelMeLabels, is_labelme
 from napari_sam3.imports.object_facts import read_objects
 from napari_sam3.labels.frame_ranges import read_frames
-from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.session.run_lengths import decode_runs
-from napari_sam3.values import MAX_OBJECT_ID, BoolArray, ObjectMask
+from napari_sam3.values import BoolArray
 from napari_sam3.video.video_facts import VideoFacts
 
 MOST_JSON = 2**30
 """Bytes of a file, which is read whole; some ten times as much memory is taken for it."""
 
 
-class AnnotatedLabels(LabelFile):
-    """Labels that are annotations of frames, in `_found`: (id, score if any, segmentation)."""
+class _RunLabels(AnnotatedLabels):
+    """Annotations whose masks are polygons or run lengths, as COCO writes them."""
 
-    _found: dict[int, list[tuple[int, float | None, Any]]]
-
-    def _read(self, frame_index: int) -> NDArray[Any]:
-        masks = []
-        for obj_id, score, segmentation in self._found.get(frame_index, []):
-            decoded = decode_mask(segmentation, self.shape[1:])
-            mask = ObjectMask.from_mask(decoded, 1.0 if score is None else score)
-            if mask is not None:
-                masks.append((obj_id, mask))
-        return draw_masks(masks, self.shape[1:])
-
-    def notes(self, frame_index: int) -> dict[int, ObjectNote]:
-        """Scores of a frame's objects."""
-        found = self._found.get(frame_index, [])
-        return {obj_id: _note(score) for obj_id, score, _ in found if score is not None}
+    def _decode(self, annotation: Any) -> BoolArray:
+        return decode_mask(annotation, self.shape[1:])
 
 
-class CocoLabels(AnnotatedLabels):
+class CocoLabels(_RunLabels):
     """COCO annotations: every image a frame; frames without one were never processed.
 
     Frames are the images' `frame_index`, else the numbers of `frame_id` or in the files' names (see
@@ -72,7 +63,7 @@ class CocoLabels(AnnotatedLabels):
             if len(set(frames.values())) < len(images):
                 raise ValueError("two of its images have one id, or are of one frame")
             kept = [a for a in content["annotations"] if a.get("segmentation")]
-            ids = _number_objects(kept, many_frames=len(images) > 1)
+            ids = _objects_of(kept, many_frames=len(images) > 1)
             names = {c["id"]: str(c["name"]) for c in content.get("categories", [])}
             has_scores = any("score" in a for a in kept)
             self._found = defaultdict(list)
@@ -98,7 +89,7 @@ class CocoLabels(AnnotatedLabels):
         )
 
 
-class YoutubeVisLabels(AnnotatedLabels):
+class YoutubeVisLabels(_RunLabels):
     """YouTube-VIS annotations of one video: every annotation an object, its id the label.
 
     Frames are the numbers in the files' names (see `number_frames`), or their places in the list
@@ -114,13 +105,13 @@ class YoutubeVisLabels(AnnotatedLabels):
             if len(videos) != 1:
                 raise ValueError(f"it is of {len(videos)} videos; give a file of one")
             (video,) = videos
-            length = _whole(video["length"], "length")
+            length = whole_number(video["length"], "length")
             if not 0 < length <= MOST_FRAMES:
                 raise ValueError(f"its length is {length}; that is no number of frames")
             numbers, known = _number_listed(video, length, read_sidecar(path), first_number)
             names = {c["id"]: str(c["name"]) for c in content.get("categories", [])}
             annotations = [a for a in content["annotations"] if a["video_id"] == video["id"]]
-            ids = _check_ids([_whole(a["id"], "id") for a in annotations])
+            ids = check_ids([whole_number(a["id"], "id") for a in annotations])
             self._found = defaultdict(list)
             for obj_id, a in zip(ids.ids, annotations, strict=True):
                 if len(a["segmentations"]) != length:
@@ -150,7 +141,7 @@ class YoutubeVisLabels(AnnotatedLabels):
 
 
 def open_json(path: Path, *, first_number: int | None = None) -> LabelFile:
-    """Open a JSON file of COCO or YouTube-VIS; it is read whole.
+    """Open a JSON file of COCO, YouTube-VIS or LabelMe; it is read whole.
 
     Raises
     ------
@@ -170,7 +161,12 @@ def open_json(path: Path, *, first_number: int | None = None) -> LabelFile:
             return CocoLabels(path, content, first_number=first_number)
         if "videos" in content:
             return YoutubeVisLabels(path, content, first_number=first_number)
-    raise VideoError(f"{str(path)!r} is neither COCO nor YouTube-VIS: it has no images or videos")
+    if is_labelme(content):
+        return LabelMeLabels(path, [path])
+    raise VideoError(
+        f"{str(path)!r} is neither COCO nor YouTube-VIS, for it has no annotations of images or "
+        "videos; nor LabelMe, for it lacks shapes or imageHeight"
+    )
 
 
 def _number_images(
@@ -182,7 +178,7 @@ def _number_images(
     for key, is_sure in (("frame_index", True), ("frame_id", False)):
         has = [key in image for image in images]
         if all(has):
-            said = [_whole(image[key], key) for image in images]
+            said = [whole_number(image[key], key) for image in images]
             if min(said) < 0:
                 raise ValueError(f"a {key} is {min(said)}; frames count from 0")
             if max(said) >= MOST_FRAMES:
@@ -237,34 +233,20 @@ def _length_said(content: Mapping[str, Any]) -> int:
     return length if isinstance(length, int) and 0 < length <= MOST_FRAMES else 0
 
 
-class _ObjectIds(NamedTuple):
-    """Ids of annotations; `raised` is what was added to each."""
-
-    ids: list[int]
-    raised: int = 0
-    told: tuple[str, ...] = ()
-
-
-def _number_objects(annotations: Sequence[Mapping[str, Any]], *, many_frames: bool) -> _ObjectIds:
+def _objects_of(annotations: Sequence[Mapping[str, Any]], *, many_frames: bool) -> ObjectIds:
     """Which object each annotation is of."""
     tracks = [_track_of(a) for a in annotations]
     known = [track for track in tracks if track is not None]
     if not known:
-        ids = [_whole(a["id"], "id") for a in annotations]
+        ids = [whole_number(a["id"], "id") for a in annotations]
         if len(set(ids)) < len(ids):
             raise ValueError("two annotations have one id, and none has a track_id")
-        found = _check_ids(ids)
+        found = check_ids(ids)
         if not many_frames or not ids:
             return found
         doubt = "no annotation has a track_id; each is an object of its own"
         return found._replace(told=(doubt, *found.told))
-    fresh = count(max(known) + 1)
-    found = _check_ids([next(fresh) if track is None else track for track in tracks])
-    if len(known) == len(tracks):
-        return found
-    without = len(tracks) - len(known)
-    doubt = f"annotations without a track_id ({without}) are objects of their own, with new ids"
-    return found._replace(told=(doubt, *found.told))
+    return number_objects(tracks, "annotations", "track_id")
 
 
 def _track_of(annotation: Mapping[str, Any]) -> int | None:
@@ -272,33 +254,8 @@ def _track_of(annotation: Mapping[str, Any]) -> int | None:
     for said in (annotation, more if isinstance(more, dict) else {}):
         for key in ("track_id", "instance_id"):
             if said.get(key) is not None:
-                return _whole(said[key], key)
+                return whole_number(said[key], key)
     return None
-
-
-def _check_ids(ids: list[int]) -> _ObjectIds:
-    """Ids from 1: 0 is the background, so that ids that count from 0 are raised by one."""
-    least, greatest = min(ids, default=1), max(ids, default=1)
-    raised = 1 if least == 0 else 0
-    if least < 0 or greatest + raised > MAX_OBJECT_ID:
-        wrong = least if least < 0 else greatest
-        raise ValueError(f"{wrong} can't be the id of an object; ids go from 1 to {MAX_OBJECT_ID}")
-    told = ("its ids count from 0, the background; each is raised by one here",) if raised else ()
-    return _ObjectIds([obj_id + raised for obj_id in ids], raised, told)
-
-
-def _whole(value: Any, name: str) -> int:
-    """A whole number, however it is written."""
-    if isinstance(value, str):
-        value = float(value) if "." in value else int(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
-        raise ValueError(f"a {name} is {value!r}; give a whole number")
-    return int(value)
-
-
-def _note(score: float) -> ObjectNote:
-    # what others call a score may be on a scale of their own
-    return ObjectNote(score if 0 <= score <= 1 else None, "imported")
 
 
 def decode_mask(segmentation: Any, size: tuple[int, int]) -> BoolArray:
@@ -310,21 +267,7 @@ def decode_mask(segmentation: Any, size: tuple[int, int]) -> BoolArray:
         If it is none of these, or of another size.
     """
     if isinstance(segmentation, list):
-        return _fill_polygons(segmentation, size)
+        return fill_polygons(segmentation, size)
     if tuple(segmentation["size"]) != size:
         raise ValueError(f"a mask is of size {segmentation['size']}, its image of {size}")
     return decode_runs(segmentation["counts"], size)
-
-
-def _fill_polygons(polygons: list[list[float]], size: tuple[int, int]) -> BoolArray:
-    from pycocotools import mask
-
-    limit = 2 * max(size)
-    for polygon in polygons:
-        numbers = np.asarray(polygon, np.float64)
-        # the library neither checks them nor its memory
-        if numbers.ndim != 1 or numbers.size < 6 or numbers.size % 2:
-            raise ValueError("a polygon is no list of at least three points x, y")
-        if not (np.abs(numbers) <= limit).all():
-            raise ValueError("a polygon lies far outside its image")
-    return np.asarray(mask.decode(mask.merge(mask.frPyObjects(polygons, *size))), bool)

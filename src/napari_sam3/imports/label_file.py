@@ -44,6 +44,8 @@ class LabelFile(ABC):
         Whether nothing tells the length of the video.
     objects : ObjectTable, optional
         See below.
+    facts : VideoFacts, optional
+        What the file tells of the video; what lies beside it comes first.
     told : sequence of str
         What is not sure of the file, was changed, or can't be used; warned of, together.
 
@@ -56,7 +58,7 @@ class LabelFile(ABC):
     dtype : dtype
         uint16, or uint32 where labels are larger.
     facts : VideoFacts or None
-        Of the video, where they lie beside the file.
+        Of the video, where they lie beside the file, or it tells them.
     may_go_on : bool
         Whether the video may have more frames: only some are known, and nothing tells its length.
     objects : ObjectTable
@@ -74,11 +76,12 @@ class LabelFile(ABC):
         known: Sequence[int] | None = None,
         may_go_on: bool = False,
         objects: ObjectTable | None = None,
+        facts: VideoFacts | None = None,
         told: Sequence[str] = (),
     ) -> None:
         self.path = path
         check_pixels(path, shape[1], shape[2])
-        self.facts: VideoFacts | None = read_sidecar(path)
+        self.facts: VideoFacts | None = read_sidecar(path) or facts
         self._frames_there = shape[0]
         if self.facts is not None:
             if self.facts.shape[1:] != shape[1:] or self.facts.frames < shape[0]:

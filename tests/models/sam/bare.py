@@ -11,6 +11,7 @@ from napari_sam3.models.sam.device import Device
 from napari_sam3.models.sam.encoder import TrackerEncoder
 from napari_sam3.models.sam.feature_cache import FeatureCache
 from napari_sam3.models.sam.features import FeatureSource
+from napari_sam3.models.sam.memory import MemoryRules
 from napari_sam3.models.sam.objects import ObjectTracker
 from napari_sam3.models.sam.pictures import Pictures
 from napari_sam3.values import Journal, Keyframe, ObjectPrompt
@@ -76,13 +77,15 @@ class Bare:
         return {i: m[0].numpy() for i, m in zip(output.object_ids, masks, strict=True)}
 
 
-def make_tracker(model: Any, film: np.ndarray, family: str) -> ObjectTracker:
+def make_tracker(
+    model: Any, film: np.ndarray, family: str, rules: MemoryRules | None = None
+) -> ObjectTracker:
     """Our tracker over a model of `tiny`, with a cache of its own."""
     device = Device("cpu")
     pictures = Pictures(model.config.image_size, *MEAN_STD[family])
     encoder = TrackerEncoder(model, pictures, device, "tiny")
     features = FeatureSource(Film(film), encoder, FeatureCache(2**28, 0))
-    return ObjectTracker(model, features, film.shape[1:3], len(film), device)
+    return ObjectTracker(model, features, film.shape[1:3], len(film), device, rules)
 
 
 class Ours:

@@ -11,9 +11,10 @@ import torch
 
 from napari_sam3.checkpoint import Checkpoint
 from napari_sam3.errors import CheckpointError
-from napari_sam3.models.sam.bank import Bank, Reach
+from napari_sam3.models.sam.bank import Bank
 from napari_sam3.models.sam.load import load_sam
-from napari_sam3.models.sam.network import Memory, TrackerNetwork
+from napari_sam3.models.sam.memory import Memory, MemoryRules, Reach
+from napari_sam3.models.sam.network import TrackerNetwork
 from napari_sam3.models.saved_states import StateReader, StateWriter
 from napari_sam3.projects import Project, ProjectSession, continue_run, open_session
 from napari_sam3.session import recovery
@@ -100,11 +101,17 @@ def test_gives_none_of_a_frame_that_it_does_not_remember(film, network):
 def spoilt(made):
     state = dict(made.header)
     (obj_id, memories), *others = state["objects"]
-    (index, features, pointer), *older = memories
+    (index, features, pointer, score), *older = memories
     yield replace(made, header={**state, "kind": "another"})
     yield replace(made, header={**state, "step": -1})
     yield replace(made, header={**state, "objects": others})
-    for memory in ([index + 50, features, pointer], [index, pointer, features], [index], None):
+    for memory in (
+        [index + 50, features, pointer, score],
+        [index, pointer, features, score],
+        [index, features, pointer, 2.0],
+        [index],
+        None,
+    ):
         yield replace(made, header={**state, "objects": [[obj_id, [memory, *older]], *others]})
     yield replace(made, arrays={})
     yield replace(made, arrays={n: np.full_like(a, np.nan) for n, a in made.arrays.items()})
@@ -139,15 +146,16 @@ def test_a_bank_is_what_it_was(dtype):
 
     position = tensor(9, 1, 4)
     whole = {i: Memory(tensor(9, 1, 4), position, tensor(1, 8)) for i in (20, 21)}
-    bank = Bank(21, {15: Memory(None, None, tensor(1, 8)), **whole})
+    bank = Bank(21, {15: Memory(None, None, tensor(1, 8), 0.25), **whole})
     writer = StateWriter()
     made = Checkpoint(21, {"bank": bank.save(writer)}, writer.arrays)
     kept = Checkpoint.from_bytes(made.to_bytes())
     reader = StateReader(kept, (4, 4))
-    again = Bank.load(kept.header["bank"], 21, 1, whole[20], Reach(6, 15), reader)
+    again = Bank.load(kept.header["bank"], 21, 1, whole[20], Reach(6, 15), MemoryRules(), reader)
     assert list(again.recent) == list(bank.recent)
     for index, memory in bank.recent.items():
-        for one, other in zip(memory, again.recent[index], strict=True):
+        assert memory.score == again.recent[index].score
+        for one, other in zip(memory[:3], again.recent[index][:3], strict=True):
             assert (one is None) == (other is None)
             assert one is None or (one.dtype == other.dtype and torch.equal(one, other))
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_sam3.models.sam import objects as objects_module
-from napari_sam3.models.sam.bank import Reach
+from napari_sam3.models.sam.memory import Reach
 from napari_sam3.models.sam.track import SPACING
 from napari_sam3.values import Concept, Keyframe, ObjectMask, ObjectPrompt
 from tests.conftest import CENTRES, disc_mask, make_disc_film

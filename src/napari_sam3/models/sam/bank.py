@@ -4,7 +4,8 @@ Upstream keeps the outputs of all frames of a video and looks at a few: the spat
 the six frames before (`num_maskmem` - 1), the pointers of the fifteen before
 (`max_object_pointers_in_encoder` - 1), and conditioning frames. A bank holds nothing but those
 memories and pointers (what was prompted is kept with its keyframe), so it is pruned without loss by
-the way it is made, and however long the video is, its size stays.
+the way it is made, and however long the video is, its size stays. Where memories are selected by
+their score (`memory`) it holds the newest good ones instead, some more than are looked at.
 """
 
 from __future__ import annotations
@@ -17,18 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_sam3.models.sam.network import Memory
+from napari_sam3.models.sam.memory import Memory, MemoryRules, Reach
 from napari_sam3.models.saved_states import StateReader, StateWriter
 
 _HALF = "bfloat16"
-
-
-@dataclass(frozen=True)
-class Reach:
-    """How many frames back a model looks, at least: for spatial memories and for pointers."""
-
-    spatial: int
-    pointers: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,20 +39,18 @@ class Bank:
     frame_index: int
     recent: Mapping[int, Memory] = field(default_factory=dict)
 
-    def after(self, frame_index: int, memory: Memory | None, reach: Reach) -> Bank:
+    def after(
+        self,
+        frame_index: int,
+        memory: Memory | None,
+        reach: Reach,
+        rules: MemoryRules,
+    ) -> Bank:
         """What is remembered one frame on; `memory` is None if that frame is a prompted one."""
         known = dict(self.recent)
         if memory is not None:
             known[frame_index] = memory
-        # seen from the frame after `frame_index`, that one is 1 away
-        recent = {}
-        for index, old in known.items():
-            age = abs(frame_index - index) + 1
-            if age <= reach.spatial:
-                recent[index] = old
-            elif age <= reach.pointers:
-                recent[index] = Memory(None, None, old.pointer)
-        return Bank(frame_index, recent)
+        return Bank(frame_index, rules.kept(known, frame_index, memory is None, reach))
 
     @property
     def nbytes(self) -> int:
@@ -76,13 +67,21 @@ class Bank:
                 index,
                 None if m.features is None else _put(m.features, writer),
                 _put(m.pointer, writer),
+                m.score,
             ]
             for index, m in self.recent.items()
         ]
 
     @classmethod
     def load(
-        cls, told: Any, frame_index: int, step: int, like: Memory, reach: Reach, reader: StateReader
+        cls,
+        told: Any,
+        frame_index: int,
+        step: int,
+        like: Memory,
+        reach: Reach,
+        rules: MemoryRules,
+        reader: StateReader,
     ) -> Bank:
         """What `save` made, of a track that goes by `step`.
 
@@ -93,13 +92,17 @@ class Bank:
         """
         assert like.features is not None
         recent = {}
-        for index, features, pointer in told:
-            age = (frame_index - reader.count(index)) * step + 1
-            if not 1 <= age <= max(reach.spatial, reach.pointers):
+        for index, features, pointer, score in told:
+            if (frame_index - reader.count(index)) * step < 0:
                 raise ValueError(f"frame {index} is not remembered at {frame_index}")
             maps = None if features is None else _take(features, like.features, reader)
             position = None if maps is None else like.position
-            recent[index] = Memory(maps, position, _take(pointer, like.pointer, reader))
+            recent[index] = Memory(
+                maps, position, _take(pointer, like.pointer, reader), reader.number(score, 0, 1)
+            )
+        is_prompted = frame_index not in recent
+        if rules.kept(recent, frame_index, is_prompted, reach).keys() != recent.keys():
+            raise ValueError(f"frames {sorted(recent)} are not what is remembered at {frame_index}")
         return cls(frame_index, recent)
 
     def moved_to(self, device: str) -> Bank:
@@ -111,6 +114,7 @@ class Bank:
                     None if m.features is None else m.features.to(device),
                     m.position,  # one for all: where it is needed it is
                     m.pointer.to(device),
+                    m.score,
                 )
                 for index, m in self.recent.items()
             },

@@ -11,9 +11,11 @@ from napari_sam3.models.sam.encoder import TrackerEncoder
 from napari_sam3.models.sam.feature_cache import SHARED_FEATURES, FeatureCache
 from napari_sam3.models.sam.features import FeatureSource, ImageEncoder
 from napari_sam3.models.sam.folder import LoadedSam
+from napari_sam3.models.sam.memory import MemoryRules
 from napari_sam3.models.sam.objects import ObjectTracker
 from napari_sam3.models.sam.sam3 import Sam3
 from napari_sam3.models.weights.availability import note_closed
+from napari_sam3.settings import read_settings
 from napari_sam3.values import Frames
 
 if TYPE_CHECKING:
@@ -69,7 +71,7 @@ class SamModel:
         return self._place.precision
 
     def start(self, frames: Frames) -> VideoTracker:
-        """Begin on a video. Cheap: no frame is read before it is needed."""
+        """Begin on a video, as it is set now. Cheap: no frame is read before it is needed."""
         loaded = self._loaded
         if loaded is None:
             raise ModelUnavailableError(
@@ -77,9 +79,13 @@ class SamModel:
             )
         features = FeatureSource(frames, self._encoder, self._cache)
         self._sources.add(features)
+        is_sam3 = loaded.family.model_type.startswith("sam3")
+        rules = MemoryRules.of_settings(read_settings(), is_sam3=is_sam3)
         if self._sam3 is not None:
-            return self._sam3.start(features)
-        return ObjectTracker(loaded.network, features, frames.size, len(frames), loaded.device)
+            return self._sam3.start(features, rules)
+        return ObjectTracker(
+            loaded.network, features, frames.size, len(frames), loaded.device, rules
+        )
 
     def close(self) -> None:
         """Give back all memory; the model is not used afterwards."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from torch.nn.functional import interpolate
 
 from napari_sam3.models.sam.device import Device
 from napari_sam3.models.sam.feature_files import Encoded
+from napari_sam3.models.sam.memory import Memory, MemoryRules, Past, Reach, look_back
 from napari_sam3.models.sam.upscale import SURE, shrink_mask
 from napari_sam3.models.sam.upstream import session_kind
 from napari_sam3.values import ObjectMask, ObjectPrompt
@@ -33,17 +34,6 @@ TOGETHER = 4
 _PROBED = 16  # values of each tensor of weights
 
 _OBJECT = 1  # a session holds one object; its id there
-
-
-class Memory(NamedTuple):
-    """What a tracker remembers of an object on a frame, in upstream's shapes.
-
-    `features` and `position` (of the memory's map) are None where only the pointer is looked at.
-    """
-
-    features: Tensor | None
-    position: Tensor | None
-    pointer: Tensor
 
 
 class Answer(NamedTuple):
@@ -64,19 +54,21 @@ class Answer(NamedTuple):
     memory: Memory | None
 
 
-class Past(NamedTuple):
-    """What is remembered of an object, by frame: of prompted frames, and of tracked ones."""
-
-    conditioning: Mapping[int, Memory]
-    recent: Mapping[int, Memory]
-
-
 class View(NamedTuple):
     """A frame as the tracker's parts take it: flattened maps (HW, 1, C), fine to coarse."""
 
     frame_index: int
     maps: list[Tensor]
     position: Tensor
+
+
+class _Chosen(NamedTuple):
+    """Memories to look at with their places in time, and pointers with their ages."""
+
+    outputs: list[tuple[int, dict[str, Tensor] | None]]
+    ages: list[int]
+    pointers: list[Tensor]
+    most_pointers: int
 
 
 class _Recalled(NamedTuple):
@@ -108,13 +100,31 @@ class TrackerNetwork:
         Of the video, px.
     n_frames : int
         Of the video. Upstream scales the age of pointers by it where it is under 16.
+    rules : MemoryRules, optional
+        What of an object's past is looked at; as transformers does if left out.
+
+    Attributes
+    ----------
+    reach : Reach
+        How far back it looks.
     """
 
-    def __init__(self, model: Any, device: Device, size: tuple[int, int], n_frames: int) -> None:
+    def __init__(
+        self,
+        model: Any,
+        device: Device,
+        size: tuple[int, int],
+        n_frames: int,
+        rules: MemoryRules | None = None,
+    ) -> None:
         self.model = model
         self.device = device
         self.size = size
         self.n_frames = n_frames
+        self.rules = rules or MemoryRules()
+        self.reach = Reach(
+            model.config.num_maskmem - 1, model.config.max_object_pointers_in_encoder - 1
+        )
         self.image_size: int = model.image_size
         self.together = 1 if device.torch.type == "cpu" else TOGETHER
         self._session_kind = session_kind(model)
@@ -224,21 +234,16 @@ class TrackerNetwork:
     # ------------------------------------- one frame on, as upstream's `forward`
 
     def _recall(self, view: View, past: Past, *, reverse: bool) -> _Recalled:
-        """Choose and line up what is looked at, by upstream's rules."""
-        model, index = self.model, view.frame_index
-        session = self._session(view)
-        session.output_dict_per_obj[0] = {
-            "cond_frame_outputs": {i: _to_output(m) for i, m in past.conditioning.items()},
-            "non_cond_frame_outputs": {i: _to_output(m) for i, m in past.recent.items()},
-        }
-        outputs = model._gather_memory_frame_outputs(session, 0, index, reverse)
-        tokens, positions = model._build_memory_attention_inputs(outputs, self.device.torch)
+        """Line up what is looked at."""
+        model, device = self.model, self.device.torch
+        if self.rules.are_upstreams:
+            outputs, ages, pointers, most = self._as_upstream(view, past, reverse=reverse)
+        else:
+            outputs, ages, pointers, most = self._by_rules(view, past, reverse=reverse)
+        tokens, positions = model._build_memory_attention_inputs(outputs, device)
         n_spatial = len(tokens)
-        ages, pointers, most = model._get_object_pointers(
-            session, 0, index, self.n_frames, self.device.torch, reverse
-        )
         row, row_positions = model._process_object_pointers(
-            ages, pointers, most, 1, model.hidden_dim, self.device.torch
+            ages, pointers, most, 1, model.hidden_dim, device
         )
         n_pointer_tokens = 0
         if row is not None:
@@ -246,6 +251,38 @@ class TrackerNetwork:
             n_pointer_tokens = len(row)
         return _Recalled(
             torch.cat(tokens).float(), torch.cat(positions), n_spatial, n_pointer_tokens
+        )
+
+    def _as_upstream(self, view: View, past: Past, *, reverse: bool) -> _Chosen:
+        """What transformers chooses to look at."""
+        model, index = self.model, view.frame_index
+        session = self._session(view)
+        session.output_dict_per_obj[0] = {
+            "cond_frame_outputs": {i: _to_output(m) for i, m in past.conditioning.items()},
+            "non_cond_frame_outputs": {i: _to_output(m) for i, m in past.recent.items()},
+        }
+        outputs = model._gather_memory_frame_outputs(session, 0, index, reverse)
+        ages, pointers, most = model._get_object_pointers(
+            session, 0, index, self.n_frames, self.device.torch, reverse
+        )
+        return _Chosen(outputs, ages, pointers, most)
+
+    def _by_rules(self, view: View, past: Past, *, reverse: bool) -> _Chosen:
+        """What our own rules choose, in upstream's form."""
+        most = min(self.n_frames, self.reach.pointers + 1)
+        seen = look_back(
+            past,
+            view.frame_index,
+            -1 if reverse else 1,
+            self.rules,
+            Reach(self.reach.spatial, most - 1),
+            self.model.config.max_cond_frame_num,
+        )
+        return _Chosen(
+            [(place, _to_output(memory)) for place, memory in seen.maps],
+            [age for age, _ in seen.pointers],
+            [memory.pointer for _, memory in seen.pointers],
+            most,
         )
 
     def _attend(self, view: View, recalled: Sequence[_Recalled]) -> list[Answer]:
@@ -285,7 +322,12 @@ class TrackerNetwork:
         return Answer(
             made.pred_masks[0, 0].float(),
             _score(made.object_score_logits, made.iou_scores),
-            Memory(features, self._share(position), made.object_pointer),
+            Memory(
+                features,
+                self._share(position),
+                made.object_pointer,
+                _memory_score(made.object_score_logits, made.iou_scores),
+            ),
         )
 
     # ------------------------------------------------------------- plumbing
@@ -378,6 +420,12 @@ def _to_output(memory: Memory) -> dict[str, Tensor]:
 def _score(presence: Tensor, quality: Tensor) -> float:
     """Presence times the best mask's expected overlap, which is the one that upstream takes."""
     return float((presence.float().sigmoid().flatten()[0] * quality.float().max()).clamp(0, 1))
+
+
+def _memory_score(presence: Tensor, quality: Tensor) -> float:
+    """What SAM 3's makers select memories by: nothing where the object is rather not there."""
+    there = (presence.float().sigmoid().flatten()[0] * 2 - 1).clamp(min=0)
+    return float((there * quality.float().max()).clamp(0, 1))
 
 
 @contextmanager

@@ -15,17 +15,11 @@ from weakref import WeakKeyDictionary
 
 from napari_sam3.checkpoint import MOST_BYTES, Checkpoint
 from napari_sam3.models.base import TrackedFrame
-from napari_sam3.models.sam.bank import Bank, Reach
+from napari_sam3.models.sam.bank import Bank
 from napari_sam3.models.sam.device import Device
 from napari_sam3.models.sam.feature_files import Encoded
-from napari_sam3.models.sam.network import (
-    Answer,
-    Memory,
-    Past,
-    TrackerNetwork,
-    View,
-    fingerprint,
-)
+from napari_sam3.models.sam.memory import Memory, MemoryRules, Past
+from napari_sam3.models.sam.network import Answer, TrackerNetwork, View, fingerprint
 from napari_sam3.models.sam.track import Track
 from napari_sam3.models.sam.upscale import mask_at_size
 from napari_sam3.models.saved_states import StateReader, StateWriter, reading_state
@@ -75,6 +69,8 @@ class ObjectTracker:
         Of the video.
     device : Device
         Where the model's weights are.
+    rules : MemoryRules, optional
+        What of an object's past is looked at; as transformers does if left out.
     """
 
     def __init__(
@@ -84,13 +80,12 @@ class ObjectTracker:
         size: tuple[int, int],
         n_frames: int,
         device: Device,
+        rules: MemoryRules | None = None,
     ) -> None:
         self.features = features
         self.size = size
-        self.network = TrackerNetwork(model, device, size, n_frames)
-        self._reach = Reach(
-            model.config.num_maskmem - 1, model.config.max_object_pointers_in_encoder - 1
-        )
+        self.network = TrackerNetwork(model, device, size, n_frames, rules)
+        self._reach, self._rules = self.network.reach, self.network.rules
         self._tracks: dict[tuple[int, int], Track] = {}  # by object and direction
         # of prompts and keyframes, for as long as somebody holds those
         self._answered: WeakKeyDictionary[ObjectPrompt, tuple[int, Memory]] = WeakKeyDictionary()
@@ -172,7 +167,10 @@ class ObjectTracker:
     def state_kind(self) -> str:
         """What its checkpoints are told by: the weights, and what they are computed in."""
         network, device = self.network, self.network.device
-        told = "sam 1", network.image_size, self._reach, device.torch.type, device.precision
+        told = (
+            *("sam 2", network.image_size, self._reach, self._rules),
+            *(device.torch.type, device.precision),
+        )
         return f"{told} {fingerprint(network.model)}"
 
     def prefetch(self, frame_index: int) -> None:
@@ -220,7 +218,7 @@ class ObjectTracker:
             told = dict(checkpoint.header["objects"])
             for obj_id, track in behind.items():
                 like = self._conditioning[next(iter(track.met(index + step).values()))]
-                bank = Bank.load(told[obj_id], index, step, like, self._reach, reader)
+                bank = Bank.load(told[obj_id], index, step, like, self._reach, self._rules, reader)
                 banks[obj_id] = bank
         for obj_id, bank in banks.items():
             behind[obj_id].take_up({}, bank)
@@ -267,7 +265,7 @@ class ObjectTracker:
                 if tracks[obj_id].keyframe(index) is None:
                     mask = known[index].get(obj_id)
                     memory = self.network.remember_mask(self._look(index), mask)
-                banks[obj_id] = banks[obj_id].after(index, memory, self._reach)
+                banks[obj_id] = banks[obj_id].after(index, memory, self._reach, self._rules)
             yield TrackedFrame(index, None)
         for obj_id, run in shown.items():
             tracks[obj_id].take_up({f: known[f].get(obj_id) for f in run}, banks[obj_id])
@@ -301,7 +299,9 @@ class ObjectTracker:
                 continue
             if keyframe not in self._conditioning:
                 self._conditioning[keyframe] = self._remember(frame_index, keyframe)
-            bank = (track.bank or Bank(frame_index)).after(frame_index, None, self._reach)
+            bank = (track.bank or Bank(frame_index)).after(
+                frame_index, None, self._reach, self._rules
+            )
             track.put(frame_index, keyframe.mask, bank)
         pasts = []
         for track in unprompted:
@@ -313,7 +313,7 @@ class ObjectTracker:
             answers = self.network.follow(view, pasts, reverse=tracks[0].direction < 0)
             for track, answer in zip(unprompted, answers, strict=True):
                 assert track.bank is not None
-                bank = track.bank.after(frame_index, answer.memory, self._reach)
+                bank = track.bank.after(frame_index, answer.memory, self._reach, self._rules)
                 track.put(frame_index, self._enlarge(answer), bank)
         share = CHECKPOINT_BYTES // len(self._tracks)
         for track in tracks:

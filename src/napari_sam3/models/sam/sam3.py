@@ -13,6 +13,7 @@ from napari_sam3.models.sam.concept_track import Detector
 from napari_sam3.models.sam.concepts import ConceptTracker
 from napari_sam3.models.sam.features import FeatureSource
 from napari_sam3.models.sam.folder import LoadedSam
+from napari_sam3.models.sam.memory import MemoryRules
 from napari_sam3.models.sam.objects import ObjectTracker
 from napari_sam3.models.sam.sam3_vision import Sam3Encoder, Sam3Views, TrackerSource
 
@@ -51,8 +52,8 @@ class Sam3:
                 loaded.folder,
             )
 
-    def start(self, features: FeatureSource) -> VideoTracker:
-        """Begin on a video."""
+    def start(self, features: FeatureSource, rules: MemoryRules) -> VideoTracker:
+        """Begin on a video; `rules` are those for what is pointed at."""
         views = Sam3Views(self._network, features)
         frames = features.frames
         objects = ObjectTracker(
@@ -61,6 +62,7 @@ class Sam3:
             frames.size,
             len(frames),
             self._device,
+            rules,
         )
         if self._tokenizer is None:
             return objects

@@ -146,7 +146,10 @@ class PreviewController(QObject):
         events = self._state.events
         for name in ("video", "points", "boxes", "masks"):
             (events[name].connect if is_on else events[name].disconnect)(self._watch)
-        for name in ("video", "model", "device", "resolution", "compute"):
+        for name in (
+            *("video", "model", "device", "resolution", "compute"),
+            *("memory_selection", "conditioning_frames"),
+        ):
             (events[name].connect if is_on else events[name].disconnect)(self._on_setup_changed)
         for event, call in (
             (events.catalog, self._on_catalog_changed),

@@ -51,6 +51,8 @@ class Setup:
         As `load_model` takes them.
     compute : str
         Address of the scheduler whose worker has the model; empty: this computer.
+    memory : (str, int)
+        The settings of what a SAM model looks at of the past, which it reads itself.
     """
 
     image_layer: Image
@@ -59,6 +61,7 @@ class Setup:
     device: str = "auto"
     resolution: int = 0
     compute: str = ""
+    memory: tuple[str, int] = ("auto", 0)
 
 
 class Moment(NamedTuple):

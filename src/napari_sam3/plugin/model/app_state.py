@@ -71,6 +71,8 @@ class AppState:
         The one chosen among them.
     n_channels, channel : int
         How many channels there are to choose from, and the one that is looked at.
+    channel_names : tuple of str
+        What the file calls them; empty where it does not.
     n_frames : int
         Of the video.
     points, boxes, masks : layers or None
@@ -99,6 +101,8 @@ class AppState:
         Whether the viewer shows each frame as it is done.
     model, device, resolution
         As `load_model` takes them; the device is a wish.
+    memory_selection, conditioning_frames
+        What of the past a SAM model looks at, as in `Settings`.
     compute, compute_state : str
         Address of the scheduler whose workers have the model, empty: this computer; and how things
         stand there, in a word.
@@ -145,6 +149,7 @@ class AppState:
     time_axis: int | None = None
     n_channels: int = 0
     channel: int = 0
+    channel_names: tuple[str, ...] = ()
     n_frames: int = 0
     points: Points | None = None
     boxes: Shapes | None = None
@@ -165,6 +170,8 @@ class AppState:
     model: str = AUTO
     device: str = AUTO
     resolution: int = 0
+    memory_selection: str = "auto"
+    conditioning_frames: int = 0
     compute: str = ""
     compute_state: str = ""
     catalog: ModelCatalog = field(default_factory=list_offers)

@@ -27,10 +27,11 @@ RESOLUTIONS = (768, 512)
 """Working resolutions offered beside the model's own, px."""
 
 _MOST_MB = 1_000_000
+_MOST_PROMPTED = 99
 
 
 class SettingsPanel:
-    """Device, working resolution, what encoded frames may take, whether results are kept.
+    """Device, resolution, what models look back at, room for encoded frames, keeping of results.
 
     What the environment says can't be changed here; the tooltip names the variable.
 
@@ -52,6 +53,23 @@ class SettingsPanel:
             tooltip="Side of the square that SAM models see. Smaller is faster and needs less "
             "memory; small objects blur.",
             choices=_resolutions(state.resolution),
+        )
+        self.selection = ComboBox(
+            label="Past frames",
+            tooltip="Which frames SAM models look back at. The newest ones, or those on which they "
+            "were sure of the object, so that it is remembered while it is hidden.",
+            choices=[
+                ("as the model's makers", "auto"),
+                ("those it was sure of", "on"),
+                ("the newest", "off"),
+            ],
+        )
+        self.corrections = NumberField(
+            "Prompted frames",
+            "How many prompted frames, the nearest ones, SAM models look at beside the first. Each "
+            "one that is looked at takes time on every frame.",
+            max=_MOST_PROMPTED,
+            lowest="as the model's makers",
         )
         self.memory = NumberField(
             "In memory",
@@ -86,15 +104,19 @@ class SettingsPanel:
         self.choose = PushButton(text="…", tooltip="Choose a folder.")
         self.choose.native.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.projects.native.setMinimumWidth(40)
-        for box in (self.device, self.resolution):
+        for box in (self.device, self.resolution, self.selection):
             fit_narrow(box)
         self.group = FoldedGroup(
             "Settings",
-            "Device, working resolution, how much encoded frames may take, and whether results are "
-            "kept; remembered for next time.",
+            "Device, working resolution, what models look back at, how much encoded frames may "
+            "take, and whether results are kept; remembered for next time.",
         )
         rows = self.group.rows
-        for field in (self.device, self.resolution, self.memory):
+        for field in (
+            *(self.device, self.resolution),
+            *(self.selection, self.corrections),
+            self.memory,
+        ):
             rows.add(field)
         rows.add(self.disk, self.empty.native)
         rows.add_row(self.keep.native)
@@ -117,6 +139,8 @@ class SettingsPanel:
             "features_mb": self.memory,
             "features_disk_mb": self.disk,
             "keep_results": self.keep,
+            "memory_selection": self.selection,
+            "conditioning_frames": self.corrections,
         }
         for name, field in saved.items():
             if name in settings_from_environment():
@@ -124,6 +148,14 @@ class SettingsPanel:
                 field.native.setToolTip(f"{VARIABLES[name]} says so.\n{field.native.toolTip()}")
             else:
                 field.changed.connect(lambda value, name=name: self._save(name, value))
+        # a model reads what was saved, so that comes first
+        bind(state, "memory_selection", self.selection)
+        bind(
+            state,
+            "conditioning_frames",
+            self.corrections,
+            show=lambda number: min(number, _MOST_PROMPTED),
+        )
         if "projects_folder" in settings_from_environment():
             for native in (self.projects.native, self.choose.native):
                 native.setEnabled(False)

@@ -49,8 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     is_told = bool(arguments.prompts or arguments.prompt_files or arguments.detect)
     if not is_told and (arguments.project is None or not is_project(arguments.project)):
         raise RequestError(
-            "there is nothing to track: give --point, --box, --mask, --text, --prompts or "
-            "--detect (napari-sam3 track --help shows how)"
+            "there is nothing to track: give --point, --box, --mask, --text or --prompts, "
+            "or have --detect look for objects (napari-sam3 track --help shows how)"
         )
     targets: dict[str, Path] = {}
     if arguments.output is not None:

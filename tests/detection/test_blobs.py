@@ -60,6 +60,14 @@ def test_finds_all_things_on_uneven_noisy_ground(step):
     assert all(mask.score > 0.7 for mask in found)
 
 
+def test_faint_things_are_found_whole_among_bright_ones():
+    labels = grid_of_discs()
+    bright, faint = picture_of(labels, 100, noise=5), picture_of(labels, 40, noise=5)
+    frame = np.where(labels % 4 == 0, faint, bright)
+    found = detect_objects(frame)
+    assert len(found) == labels.max() == count_matches(found, labels)
+
+
 def test_what_is_looked_for_can_be_said():
     labels = grid_of_discs()
     frame = picture_of(labels, 60)

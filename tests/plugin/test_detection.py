@@ -258,6 +258,9 @@ def test_who_deletes_the_layer_or_resets_wants_none(dock, find):
     find()
     dock.reset()
     assert shown(dock) == []
+    find()
+    dock.viewer.layers.remove("film")
+    assert shown(dock) == []
 
 
 def test_a_model_is_told_a_word_and_the_choice_is_kept(dock, find, open_dock):

@@ -38,6 +38,7 @@ _FIRST_REACH = 1 / 8  # of the picture's longer side: what ground is smoothed ov
 _REACH, _LEAST_REACH = 1.5, 8.0  # the same later, of a thing's width, and px
 _SMALL_REACH = 6.0  # px that a reach has in the small picture in which the ground is smoothed
 _LEAST_STEP, _NOISES = 3.0, 2.0  # of lightness 0..255, and in spreads of the noise
+_SPREADS, _FAINTEST = 4.0, 0.5  # of even ground, and of the level: how faint a thing may be
 _MARGIN = 0.15  # of a width round a thing: no ground, and how far its outline may lie outside
 _HALF, _LOWEST = 0.45, 0.25  # of the way from ground to a thing: its outline, and what may be in it
 _LEAST_AREA, _LEAST_PIXELS = 0.1, 12  # of a square of the width, and px
@@ -122,7 +123,7 @@ class BlobDetector:
 def _see(lightness: FloatImage) -> _Relief | None:
     """Tell things from their ground; None where nothing stands out."""
     value = np.asarray(cv2.GaussianBlur(lightness, (0, 0), 1.0), np.float32)
-    noise = 1.48 * float(np.median(np.abs(lightness - value)))
+    noise = _spread(lightness - value)
     least_step = max(_LEAST_STEP, _NOISES * noise)
     is_thing = np.zeros(value.shape, bool)
     reach, width = _FIRST_REACH * max(value.shape), 0.0
@@ -130,13 +131,22 @@ def _see(lightness: FloatImage) -> _Relief | None:
     for _ in range(_TURNS):
         near = grow(is_thing, _margin(width)) if width else is_thing
         over = value - _ground_of(value, near, reach)
-        above = over > max(_level_of(over), least_step)
+        level = _level_of(over)
+        if width and not near.all():
+            # what is fainter than most is a thing too, where the ground is even
+            level = min(level, max(_SPREADS * _spread(over[~near][::7]), _FAINTEST * level))
+        above = over > max(level, least_step)
         is_thing = cv2.morphologyEx(above.view(np.uint8), cv2.MORPH_OPEN, disc(1)).view(bool)
         if not is_thing.any():
             return None
         width = _usual_width(is_thing)
         reach = max(_LEAST_REACH, _REACH * width)
     return _Relief(lightness, value, over, is_thing, width, least_step)
+
+
+def _spread(values: FloatImage) -> float:
+    """Standard deviation, if a few outliers are left out."""
+    return 1.48 * float(np.median(np.abs(values - np.median(values))))
 
 
 def _margin(width: float) -> int:

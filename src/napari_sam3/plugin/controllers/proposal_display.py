@@ -45,7 +45,13 @@ class ProposalDisplay:
         shown.layer.refresh()
 
     def lost(self) -> list[Image]:
-        """Videos whose layer of proposals somebody has deleted; they are forgotten."""
+        """Videos whose layer of proposals somebody has deleted, or that are deleted themselves.
+
+        They are forgotten.
+        """
+        for image_layer, shown in list(self._shown.items()):
+            if image_layer not in self._viewer.layers and shown.layer in self._viewer.layers:
+                self._viewer.layers.remove(shown.layer)
         gone = [v for v, shown in self._shown.items() if shown.layer not in self._viewer.layers]
         for image_layer in gone:
             del self._shown[image_layer]

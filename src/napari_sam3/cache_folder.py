@@ -34,4 +34,5 @@ def make_room(folder: Path, most_bytes: int) -> None:
             is_half = path.name.startswith(".")
             used += status.st_size
             if used > most_bytes or (is_half and time.time() - status.st_mtime > _STALE):
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # in use, which Windows minds
+                    path.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from tests.hub_server import Repo
@@ -174,6 +175,19 @@ def test_a_reader_that_goes_away_and_a_terminal_without_the_signs(tmp_path):
     done = subprocess.run(command, env=environment, stdout=writing, stderr=subprocess.PIPE)
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk of Linux that is full")
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_full_disk_for_the_output_is_one_line(tmp_path, more):
+    environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path / "hub")}
+    command = [sys.executable, "-m", "napari_sam3.cli", "models", *more]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("napari-sam3: error: what it tells")
 
 
 def test_auto_is_nothing_to_get(weights_home, capsys):

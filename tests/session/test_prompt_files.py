@@ -309,6 +309,16 @@ def test_which_video_a_name_means(tmp_path, name, is_it, form):
     assert (find_meant(tmp_path, name) == place) == (is_it and "films" in name)
 
 
+def test_a_name_of_another_case_means_a_video_where_the_disk_takes_them_for_one(tmp_path):
+    place, other = tmp_path / "film.mp4", tmp_path / "FILM.mp4"
+    place.touch()
+    if not other.exists():  # a disk that knows them apart
+        assert not is_meant("FILM.mp4", place)
+        other.hardlink_to(place)
+    assert is_meant("FILM.mp4", place)
+    assert not is_meant("FILM2.mp4", place)
+
+
 def test_a_pattern_in_another_folder_is_found(tmp_path):
     (tmp_path / "frames").mkdir()
     (tmp_path / "frames" / "cam1_0.png").touch()

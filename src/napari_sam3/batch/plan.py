@@ -14,6 +14,7 @@ from napari_sam3.batch.tracking import Prompts, gather_prompts, prompts_for
 from napari_sam3.errors import PromptFileError, RequestError
 from napari_sam3.session.saved_prompts import PromptList, SavedPrompt, find_meant, is_meant
 from napari_sam3.video.folder_contents import look_into, name_of
+from napari_sam3.whole_files import portable_name
 
 BESIDE = ".prompts.json"
 """What the file of prompts beside a video is called: film.mp4.prompts.json."""
@@ -138,7 +139,7 @@ def _check_names(prompt_list: PromptList, places: Sequence[Path]) -> None:
 
 
 def _name_all(places: Sequence[Path]) -> list[str]:
-    stems = [name_of(place) for place in places]
+    stems = [portable_name(name_of(place)) for place in places]
     taken = Counter(stem.casefold() for stem in stems)  # some disks take a.tif and A.tif for one
     return [
         stem if taken[stem.casefold()] == 1 else f"{stem}-{_tag(place)}"

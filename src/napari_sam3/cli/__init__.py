@@ -83,8 +83,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _do(list(sys.argv[1:] if argv is None else argv))
     except BrokenPipeError:  # as in "| head": nobody reads on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _throw_away_output()
         return FAILED
+    except OSError as exc:  # as where the output goes to a disk that is full
+        print(f"napari-sam3: error: what it tells can't be written ({exc})", file=sys.stderr)
+        _throw_away_output()
+        return FAILED
+
+
+def _throw_away_output() -> None:
+    """Else the interpreter tries once more at its end, and complains."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _do(words: Sequence[str]) -> int:
@@ -105,9 +114,9 @@ def _do(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("napari-sam3: interrupted", file=sys.stderr)
         code = INTERRUPTED
-    except BrokenPipeError:
-        raise
-    except OSError as exc:  # as where the output goes to a disk that is full
+    except OSError as exc:
+        if exc.filename is None:  # of the output itself
+            raise
         code, facts["error"] = FAILED, str(exc)
     if "error" in facts:
         print(f"napari-sam3: error: {facts['error']}", file=sys.stderr)
@@ -217,6 +226,7 @@ def _add_track(commands: argparse._SubParsersAction[Parser]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     track.add_argument("video", metavar="VIDEO", type=parse.there)
+    _add_choice(track)
     prompts = track.add_argument_group("prompts (see below)")
     kinds = (
         ("--point", parse.point, "[ID:]X,Y[,+|-][@N]", "a click on the object (-: off it)"),
@@ -248,6 +258,7 @@ def _add_track(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     _add_range(track)
     _add_results(track, formats=parse.DEFAULT_FORMATS)
+    _add_images(track)
     track.add_argument(
         "--project",
         type=Path,
@@ -280,6 +291,7 @@ def _add_batch(commands: argparse._SubParsersAction[Parser]) -> None:
     batch.add_argument(
         "--prompts-beside", action="store_true", help="prompts are in VIDEO.prompts.json"
     )
+    _add_choice(batch)
     _add_results(batch, is_needed=True, formats=(), overwrite="begin all videos anew")
     batch.add_argument(
         "--jobs",
@@ -292,6 +304,16 @@ def _add_batch(commands: argparse._SubParsersAction[Parser]) -> None:
     _add_model(batch)
     _add_compute(batch)
     _add_json(batch)
+
+
+def _add_choice(command: argparse.ArgumentParser) -> None:
+    """Which channel, depth and scene, of videos that hold several."""
+    for option, help_ in (
+        ("channel", "of several channels the one to look at: its index from 0, or its name"),
+        ("z", "of several planes in depth the one to look at, from 0; max or mean projects all"),
+        ("scene", "of several pictures in a file (series, positions) the one: index or name"),
+    ):
+        command.add_argument(f"--{option}", type=parse.index_or_name, metavar="N", help=help_)
 
 
 def _add_recover(command: argparse.ArgumentParser) -> None:
@@ -331,6 +353,7 @@ def _add_open(commands: argparse._SubParsersAction[Parser]) -> None:
         "propagation that was stopped can go on.",
     )
     open_.add_argument("path", metavar="PROJECT_OR_VIDEO", type=parse.there)
+    _add_choice(open_)
 
 
 def _add_review(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -369,6 +392,7 @@ def _add_export(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     export.add_argument("labels", metavar="LABELS", type=parse.there, help="file or folder")
     _add_results(export, is_needed=True, formats=None)
+    _add_images(export)
     export.add_argument(
         "--video",
         type=parse.there,
@@ -376,6 +400,7 @@ def _add_export(commands: argparse._SubParsersAction[Parser]) -> None:
         help="what the labels are of: for the film, intensities, times, scale and content hash "
         "(a project knows its own)",
     )
+    _add_choice(export)
     export.add_argument(
         "--pixel-size",
         type=parse.pixel_size,
@@ -531,6 +556,17 @@ def _add_compute(
         action="store_true",
         help="take that address though it is neither encrypted nor on this machine: who reaches "
         "it runs code as you",
+    )
+
+
+def _add_images(command: argparse.ArgumentParser) -> None:
+    """Whether the frames go along with what is said of them."""
+    command.add_argument(
+        "--images",
+        choices=("jpg", "png", "none"),
+        default="none",
+        help="write the frames as pictures beside the formats that name some, and into OME-Zarr "
+        "(default none)",
     )
 
 

@@ -71,7 +71,9 @@ class LocalWorkers:
         from distributed import LocalCluster, Security
 
         security: Any = Security.temporary()
-        home = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="napari-sam3-")))
+        # Windows lets go of the files of a process that was killed a little later
+        folder = tempfile.TemporaryDirectory(prefix="napari-sam3-", ignore_cleanup_errors=True)
+        home = Path(self._stack.enter_context(folder))
         self._tls: list[str] = []
         for option, pem in (
             ("--tls-ca-file", security.tls_ca_file),

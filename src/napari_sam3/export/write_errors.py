@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from napari_sam3.errors import VideoError
+from napari_sam3.whole_files import explain_refusal
 
 
 @contextmanager
@@ -18,6 +19,6 @@ def explain_write_errors(path: Path) -> Iterator[None]:
         raise
     except OSError as exc:
         raise VideoError(
-            f"{str(path)!r} can't be written ({exc.strerror or exc}); check the folder's rights "
-            "and the room on the disk"
+            f"{str(path)!r} can't be written ({explain_refusal(path, exc)}); check the folder's "
+            "rights and the room on the disk"
         ) from exc

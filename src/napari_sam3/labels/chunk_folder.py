@@ -22,7 +22,7 @@ from napari_sam3.errors import StoreError, UnsafeFileError
 from napari_sam3.labels.frame_codec import LEVEL, FrameCodec
 from napari_sam3.labels.frame_records import check_shape
 from napari_sam3.plain_files import check_entry, check_folder, read_json, read_plain
-from napari_sam3.whole_files import written_whole
+from napari_sam3.whole_files import explain_refusal, written_whole
 
 DESCRIPTION = "zarr.json"
 _MOST_DESCRIPTION = 2**20  # bytes; it takes one kilobyte
@@ -178,7 +178,7 @@ def explain_failure(folder: Path, error: OSError, deed: str, *, waiting: int = 0
     if waiting:
         remedy += f"; {waiting} frames wait in memory, and are written then"
     explained = StoreError(
-        f"{str(folder)!r} can't be {deed}: {error.strerror or error}{room}. {remedy}"
+        f"{str(folder)!r} can't be {deed}: {explain_refusal(folder, error)}{room}. {remedy}"
     )
     explained.errno = error.errno
     return explained

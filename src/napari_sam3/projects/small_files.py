@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from napari_sam3.errors import ProjectError, UnsafeFileError
 from napari_sam3.plain_files import check_text, copy_plain, is_plain, read_text
-from napari_sam3.whole_files import written_whole
+from napari_sam3.whole_files import explain_refusal, written_whole
 
 T = TypeVar("T")
 
@@ -111,8 +111,8 @@ class SmallFiles:
         except OSError as exc:
             self._waiting[name] = text
             raise ProjectError(
-                f"{str(place)!r} can't be written ({exc.strerror or exc}); check the folder's "
-                "rights and the room on the disk. What was saved before is still there"
+                f"{str(place)!r} can't be written ({explain_refusal(place, exc)}); check the "
+                "folder's rights and the room on the disk. What was saved before is still there"
             ) from exc
         self._written[name] = text
         self._waiting.pop(name, None)

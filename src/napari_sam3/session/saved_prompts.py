@@ -352,7 +352,7 @@ def _entries(data: dict[str, Any], name: str) -> list[tuple[str, Any]]:
 def is_meant(name: str, video: str | os.PathLike[str]) -> bool:
     """Whether a name in a file of prompts means a video: the name, or the end of the path."""
     place = Path(video).absolute().parts
-    return any(_end_alike(place, parts) for parts in _parts_of(name))
+    return any(_end_alike(place, parts) or _is_same(place, parts) for parts in _parts_of(name))
 
 
 def find_meant(folder: Path, name: str) -> Path:
@@ -376,6 +376,17 @@ def _end_alike(place: Sequence[str], parts: Sequence[str]) -> bool:
     """Whether a path ends in some parts, however accents are composed: disks differ in that."""
     ends = place[-len(parts) :] if parts else ()
     return bool(parts) and list(map(_composed, ends)) == list(map(_composed, parts))
+
+
+def _is_same(place: Sequence[str], parts: Sequence[str]) -> bool:
+    """Whether a path that ends in those parts, but for their case, is the same file here."""
+    n_before = len(place) - len(parts)
+    if n_before < 0 or [p.casefold() for p in place[n_before:]] != [p.casefold() for p in parts]:
+        return False
+    try:
+        return Path(*place[:n_before], *parts).samefile(Path(*place))
+    except OSError:  # one of them is not there
+        return False
 
 
 def _member(folder: Path, name: str) -> Path:

@@ -23,6 +23,7 @@ from napari_sam3.video.demuxer import identify
 from napari_sam3.video.frame_cache import FrameCache
 from napari_sam3.video.video_file import VideoFile
 from napari_sam3.video.video_writer import VideoWriter
+from napari_sam3.whole_files import explain_refusal
 
 KEY_EVERY = 4
 """Frames; so many have to be decoded at most to show one."""
@@ -119,7 +120,7 @@ def remove_proxy(video: Video) -> bool:
     except FileNotFoundError:
         return False
     except OSError as exc:
-        raise VideoError(f"{str(path)!r} can't be deleted ({exc.strerror})") from exc
+        raise VideoError(f"{str(path)!r} can't be deleted ({explain_refusal(path, exc)})") from exc
     return True
 
 

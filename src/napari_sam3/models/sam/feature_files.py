@@ -152,7 +152,7 @@ class FeatureFiles:
             if not path.name.startswith("."):
                 kept.append((path, status))
             elif now - status.st_mtime > _ABANDONED:
-                path.unlink(missing_ok=True)
+                _delete(path)
         used = sum(status.st_size for _, status in kept)
         if used + needed <= self.budget:
             return
@@ -165,10 +165,19 @@ class FeatureFiles:
         for path, status in sorted(kept, key=order):
             if used + needed <= self.budget:
                 break
-            path.unlink(missing_ok=True)
-            used -= status.st_size
+            if _delete(path):
+                used -= status.st_size
             with suppress(OSError):
                 path.parent.rmdir()  # only if that was the last one
+
+
+def _delete(path: Path) -> bool:
+    """Delete a file; False if it can't be, as on Windows while somebody reads it."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return False
+    return True
 
 
 @lru_cache(1024)

@@ -70,6 +70,8 @@ class AppState:
         The one chosen among them.
     n_channels, channel : int
         How many channels there are to choose from, and the one that is looked at.
+    channel_names : tuple of str
+        What the file calls them; empty where it does not.
     n_frames : int
         Of the video.
     points, boxes, masks : layers or None
@@ -142,6 +144,7 @@ class AppState:
     time_axis: int | None = None
     n_channels: int = 0
     channel: int = 0
+    channel_names: tuple[str, ...] = ()
     n_frames: int = 0
     points: Points | None = None
     boxes: Shapes | None = None

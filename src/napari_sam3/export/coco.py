@@ -13,7 +13,7 @@ from napari_sam3.export.annotations import (
     number_categories,
     write_annotations,
 )
-from napari_sam3.export.pictures import FramePictures
+from napari_sam3.export.pictures import FramePictures, PicturedWriter
 from napari_sam3.export.polygons import mask_polygons
 from napari_sam3.export.writer import FoundObject, ObjectWriter, PathLike, Shape, exporter
 from napari_sam3.labels.objects import ObjectTable
@@ -23,7 +23,7 @@ from napari_sam3.video.video_facts import VideoFacts
 Segmentation = Literal["rle", "polygon"]
 
 
-class CocoWriter(ObjectWriter):
+class CocoWriter(PicturedWriter, ObjectWriter):
     """Writes COCO's format for instance segmentation.
 
     `images` are the frames that came, with id frame index + 1, `frame_index` and `time_s`, named
@@ -57,9 +57,8 @@ class CocoWriter(ObjectWriter):
     ) -> None:
         if segmentation not in ("rle", "polygon"):
             raise ValueError(f"segmentation is {segmentation!r}; choose 'rle' or 'polygon'")
-        super().__init__(path, shape, facts=facts, objects=objects)
+        super().__init__(path, shape, facts=facts, objects=objects, pictures=pictures)
         self._segmentation = segmentation
-        self._pictures = pictures or FramePictures(self.known_facts)
 
     def _add_objects(self, frame_index: int, found: list[FoundObject]) -> None:
         annotations = []

@@ -9,18 +9,16 @@ from urllib.parse import quote
 import numpy as np
 
 from napari_sam3.export.annotations import UNNAMED, describe_object
-from napari_sam3.export.pictures import FramePictures
+from napari_sam3.export.pictures import PicturedWriter
 from napari_sam3.export.polygons import single_polygon
-from napari_sam3.export.writer import FoundObject, ObjectWriter, PathLike, Shape, exporter
-from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.video.video_facts import VideoFacts
+from napari_sam3.export.writer import FoundObject, ObjectWriter, exporter
 from napari_sam3.whole_files import written_whole
 
 SERVED = "/data/local-files/?d="
 """Label Studio serves pictures of its storage of local files under this."""
 
 
-class LabelStudioWriter(ObjectWriter):
+class LabelStudioWriter(PicturedWriter, ObjectWriter):
     """Writes a list of tasks, of the frames that came.
 
     A region is an object: a polygon whose id is the object's, and whose label is the class; an
@@ -38,18 +36,6 @@ class LabelStudioWriter(ObjectWriter):
     """
 
     tells_frames = True  # frames without a task were not processed
-
-    def __init__(
-        self,
-        path: PathLike,
-        shape: Shape,
-        *,
-        facts: VideoFacts | None = None,
-        objects: ObjectTable | None = None,
-        pictures: FramePictures | None = None,
-    ) -> None:
-        super().__init__(path, shape, facts=facts, objects=objects)
-        self._pictures = pictures or FramePictures(self.known_facts)
 
     def _add_objects(self, frame_index: int, found: list[FoundObject]) -> None:
         percent = 100 / np.array([self.shape[2], self.shape[1]])

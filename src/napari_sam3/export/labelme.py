@@ -8,19 +8,17 @@ from typing import Any
 
 from napari_sam3.errors import VideoError
 from napari_sam3.export.annotations import UNNAMED, describe_object
-from napari_sam3.export.pictures import FramePictures
+from napari_sam3.export.pictures import PicturedWriter
 from napari_sam3.export.polygons import single_polygon
 from napari_sam3.export.whole_folder import folder_written_whole
-from napari_sam3.export.writer import FoundObject, ObjectWriter, PathLike, Shape, exporter
-from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.video.video_facts import VideoFacts
+from napari_sam3.export.writer import FoundObject, ObjectWriter, exporter
 
 VERSION = "5.5.0"
 
 _OURS = {"madeWith": "napari-sam3"}
 
 
-class LabelmeWriter(ObjectWriter):
+class LabelmeWriter(PicturedWriter, ObjectWriter):
     """Writes 00007.json of each frame that comes, as LabelMe has it beside the picture.
 
     A shape is an object: a polygon whose label is the class and whose `group_id` the object's id;
@@ -39,18 +37,6 @@ class LabelmeWriter(ObjectWriter):
     """
 
     own_names = r".+\.json|.+\.(?i:jpe?g|png)"
-
-    def __init__(
-        self,
-        path: PathLike,
-        shape: Shape,
-        *,
-        facts: VideoFacts | None = None,
-        objects: ObjectTable | None = None,
-        pictures: FramePictures | None = None,
-    ) -> None:
-        super().__init__(path, shape, facts=facts, objects=objects)
-        self._pictures = pictures or FramePictures(self.known_facts)
 
     def _prepare(self) -> None:
         self._check_ours()

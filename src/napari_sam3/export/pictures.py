@@ -8,6 +8,8 @@ from typing import Literal
 
 from PIL import Image
 
+from napari_sam3.export.writer import PathLike, ResultWriter, Shape
+from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.values import Frames
 from napari_sam3.video.video_facts import VideoFacts
 from napari_sam3.whole_files import written_whole
@@ -118,3 +120,27 @@ class FramePictures:
     def _is_home(self, root: Path) -> bool:
         has_own = self._facts.file_names is not None
         return has_own and self._home is not None and self._home.resolve() == root.resolve()
+
+
+class PicturedWriter(ResultWriter):
+    """A writer of files that name a picture of each frame, which may be written too.
+
+    Parameters
+    ----------
+    path, shape, facts, objects
+        As `ResultWriter` takes them.
+    pictures : FramePictures, optional
+        The names, and the pictures to write; by default none is written.
+    """
+
+    def __init__(
+        self,
+        path: PathLike,
+        shape: Shape,
+        *,
+        facts: VideoFacts | None = None,
+        objects: ObjectTable | None = None,
+        pictures: FramePictures | None = None,
+    ) -> None:
+        super().__init__(path, shape, facts=facts, objects=objects)
+        self._pictures = pictures or FramePictures(self.known_facts)

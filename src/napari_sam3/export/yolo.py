@@ -9,12 +9,10 @@ import numpy as np
 
 from napari_sam3.errors import VideoError
 from napari_sam3.export.annotations import UNNAMED, number_categories
-from napari_sam3.export.pictures import FramePictures
+from napari_sam3.export.pictures import PicturedWriter
 from napari_sam3.export.polygons import single_polygon
 from napari_sam3.export.whole_folder import folder_written_whole
-from napari_sam3.export.writer import FoundObject, ObjectWriter, PathLike, Shape, exporter
-from napari_sam3.labels.objects import ObjectTable
-from napari_sam3.video.video_facts import VideoFacts
+from napari_sam3.export.writer import FoundObject, ObjectWriter, exporter
 
 DESCRIPTION = "data.yaml"
 LABELS, PICTURES = "labels/train", "images/train"
@@ -25,7 +23,7 @@ _INSIDE = 0.4
 _OURS = "# made with napari-sam3"
 
 
-class YoloWriter(ObjectWriter):
+class YoloWriter(PicturedWriter, ObjectWriter):
     """Writes data.yaml, and labels/train/00007.txt of each frame that comes.
 
     A line is an object: its class, counted from 0, and the corners of its outline as parts of the
@@ -47,18 +45,6 @@ class YoloWriter(ObjectWriter):
     """
 
     own_names = r"data\.yaml|labels|images"
-
-    def __init__(
-        self,
-        path: PathLike,
-        shape: Shape,
-        *,
-        facts: VideoFacts | None = None,
-        objects: ObjectTable | None = None,
-        pictures: FramePictures | None = None,
-    ) -> None:
-        super().__init__(path, shape, facts=facts, objects=objects)
-        self._pictures = pictures or FramePictures(self.known_facts)
 
     def _prepare(self) -> None:
         self._check_ours()

@@ -16,16 +16,14 @@ from napari_sam3.export.annotations import (
     write_annotations,
 )
 from napari_sam3.export.by_object import TrackWriter
-from napari_sam3.export.pictures import FramePictures
+from napari_sam3.export.pictures import PicturedWriter
 from napari_sam3.export.sidecar import PROCESSED
-from napari_sam3.export.writer import FoundObject, PathLike, Shape, exporter
+from napari_sam3.export.writer import FoundObject, exporter
 from napari_sam3.labels.frame_ranges import say_frames
-from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.session.run_lengths import run_lengths
-from napari_sam3.video.video_facts import VideoFacts
 
 
-class YoutubeVisWriter(TrackWriter):
+class YoutubeVisWriter(PicturedWriter, TrackWriter):
     """Writes the format of YouTube-VIS, as YTVIS, OVIS and SA-V's tools read it.
 
     The video has id 1; an annotation's id is the object's. `segmentations`, `bboxes` and `areas`
@@ -43,18 +41,6 @@ class YoutubeVisWriter(TrackWriter):
     """
 
     tells_frames = True
-
-    def __init__(
-        self,
-        path: PathLike,
-        shape: Shape,
-        *,
-        facts: VideoFacts | None = None,
-        objects: ObjectTable | None = None,
-        pictures: FramePictures | None = None,
-    ) -> None:
-        super().__init__(path, shape, facts=facts, objects=objects)
-        self._pictures = pictures or FramePictures(self.known_facts)
 
     def _encode(self, found: FoundObject) -> bytes:
         measure, crop = found

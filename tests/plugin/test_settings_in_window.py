@@ -19,7 +19,7 @@ def test_what_is_set_is_kept_for_the_next_window(open_dock):
     settings = read_settings()
     assert (settings.device, settings.resolution) == ("cpu", 512)
     assert (settings.features_mb, settings.features_disk_mb) == (300, 0)
-    assert (settings.memory_selection, settings.conditioning_frames) == ("off", 4)
+    assert (settings.memory_selection, settings.prompted_frames) == ("off", 4)
     again = open_dock().settings_panel
     assert (again.selection.value, again.corrections.value) == ("off", 4)
     assert (again.device.value, again.resolution.value) == ("cpu", 512)

@@ -25,7 +25,7 @@ from napari_sam3.settings import MEMORY_SELECTIONS, settings_said
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 DEMO_FOLDER = "demo-output"
-_SETTINGS = ("memory_selection", "conditioning_frames")
+_SETTINGS = ("memory_selection", "prompted_frames")
 
 _TRACK_HELP = """\
 prompts (at least one, unless a project has some; all may be repeated; coordinates in px from the
@@ -526,7 +526,7 @@ def _add_model(command: argparse.ArgumentParser) -> None:
         "(default: as set; auto is on for SAM 3)",
     )
     command.add_argument(
-        "--conditioning-frames",
+        "--prompted-frames",
         type=parse.index,
         metavar="N",
         help="how many of the nearest prompted frames it looks at beside the first; 0: as the "

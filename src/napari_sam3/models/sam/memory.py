@@ -72,7 +72,7 @@ class MemoryRules:
     def of_settings(cls, settings: Settings, *, is_sam3: bool) -> MemoryRules:
         """What is set; where it is left to a model's makers, SAM 3 selects and the others don't."""
         wish = settings.memory_selection
-        return cls(settings.conditioning_frames, is_sam3 if wish == "auto" else wish == "on")
+        return cls(settings.prompted_frames, is_sam3 if wish == "auto" else wish == "on")
 
     @property
     def are_upstreams(self) -> bool:

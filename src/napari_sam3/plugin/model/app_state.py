@@ -101,7 +101,7 @@ class AppState:
         Whether the viewer shows each frame as it is done.
     model, device, resolution
         As `load_model` takes them; the device is a wish.
-    memory_selection, conditioning_frames
+    memory_selection, prompted_frames
         What of the past a SAM model looks at, as in `Settings`.
     compute, compute_state : str
         Address of the scheduler whose workers have the model, empty: this computer; and how things
@@ -171,7 +171,7 @@ class AppState:
     device: str = AUTO
     resolution: int = 0
     memory_selection: str = "auto"
-    conditioning_frames: int = 0
+    prompted_frames: int = 0
     compute: str = ""
     compute_state: str = ""
     catalog: ModelCatalog = field(default_factory=list_offers)

@@ -140,7 +140,7 @@ class SettingsPanel:
             "features_disk_mb": self.disk,
             "keep_results": self.keep,
             "memory_selection": self.selection,
-            "conditioning_frames": self.corrections,
+            "prompted_frames": self.corrections,
         }
         for name, field in saved.items():
             if name in settings_from_environment():
@@ -152,7 +152,7 @@ class SettingsPanel:
         bind(state, "memory_selection", self.selection)
         bind(
             state,
-            "conditioning_frames",
+            "prompted_frames",
             self.corrections,
             show=lambda number: min(number, _MOST_PROMPTED),
         )

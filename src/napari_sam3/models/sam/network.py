@@ -11,13 +11,14 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from napari_sam3.models.sam.alternatives import Alternatives, alternatives_of
 from napari_sam3.models.sam.device import Device
 from napari_sam3.models.sam.feature_files import Encoded
 from napari_sam3.models.sam.memory import Memory, MemoryRules, Past, Reach, look_back
@@ -47,11 +48,14 @@ class Answer(NamedTuple):
         That the object is there, times how good the mask is thought to be; 0..1.
     memory : Memory or None
         None where it is not asked for.
+    offered : Alternatives or None
+        Which masks there were to choose from; None where it is not asked for.
     """
 
     logits: Tensor
     score: float
     memory: Memory | None
+    offered: Alternatives | None = None
 
 
 class View(NamedTuple):
@@ -310,9 +314,11 @@ class TrackerNetwork:
             m.permute(1, 2, 0).view(1, -1, *side)
             for m, side in zip(view.maps, model.backbone_feature_sizes, strict=True)
         ][:-1]
-        made = model._single_frame_forward(
-            image_embeddings=[*fine, coarse], multimask_output=model._use_multimask(False, None)
-        )
+        asks = self.rules.anchors
+        with alternatives_of(model.mask_decoder) if asks else nullcontext() as heard:
+            made = model._single_frame_forward(
+                image_embeddings=[*fine, coarse], multimask_output=model._use_multimask(False, None)
+            )
         features, position = model._encode_new_memory(
             current_vision_feats=view.maps[-1],
             pred_masks_high_res=made.high_res_masks,
@@ -328,6 +334,7 @@ class TrackerNetwork:
                 made.object_pointer,
                 _memory_score(made.object_score_logits, made.iou_scores),
             ),
+            heard[-1] if heard else None,
         )
 
     # ------------------------------------------------------------- plumbing

@@ -74,7 +74,7 @@ class SessionKeeper:
             state.usable_device,
             state.resolution,
             state.compute,
-            (state.memory_selection, state.conditioning_frames),
+            (state.memory_selection, state.conditioning_frames, state.distractor_memory),
         )
         data = image_layer.data
         # a proxy only shows the same video

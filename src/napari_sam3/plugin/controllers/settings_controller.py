@@ -37,6 +37,7 @@ class SettingsController:
             resolution=self.settings.resolution,
             memory_selection=self.settings.memory_selection,
             conditioning_frames=self.settings.conditioning_frames,
+            distractor_memory=self.settings.distractor_memory,
             keeps_results=self.settings.keep_results,
         )
 

@@ -98,7 +98,7 @@ class AppState:
         Whether the viewer shows each frame as it is done.
     model, device, resolution
         As `load_model` takes them; the device is a wish.
-    memory_selection, conditioning_frames
+    memory_selection, conditioning_frames, distractor_memory
         What of the past a SAM model looks at, as in `Settings`.
     compute, compute_state : str
         Address of the scheduler whose workers have the model, empty: this computer; and how things
@@ -164,6 +164,7 @@ class AppState:
     resolution: int = 0
     memory_selection: str = "auto"
     conditioning_frames: int = 0
+    distractor_memory: bool = False
     compute: str = ""
     compute_state: str = ""
     catalog: ModelCatalog = field(default_factory=list_offers)

@@ -30,6 +30,7 @@ VARIABLES = {
     "memory_selection": "NAPARI_SAM3_MEMORY_SELECTION",
     "conditioning_frames": "NAPARI_SAM3_CONDITIONING_FRAMES",
     "distractor_memory": "NAPARI_SAM3_DISTRACTOR_MEMORY",
+    "motion_prior": "NAPARI_SAM3_MOTION_PRIOR",
     "features_mb": "NAPARI_SAM3_FEATURES_MB",
     "features_disk_mb": "NAPARI_SAM3_FEATURES_DISK_MB",
     "keep_results": "NAPARI_SAM3_KEEP_RESULTS",
@@ -68,6 +69,8 @@ class Settings:
         have it (SAM 3 the nearest four, the others all).
     distractor_memory : bool
         Whether it goes on looking at tracked frames that tell an object from its look-alikes.
+    motion_prior : bool
+        Whether, of the masks that it offers, one where the object was going is preferred.
     features_mb, features_disk_mb : int
         Most memory and disk that encoded frames may take, in megabytes of 2**20 bytes; 0: none.
     keep_results : bool
@@ -90,6 +93,7 @@ class Settings:
     memory_selection: str = "auto"
     conditioning_frames: int = 0
     distractor_memory: bool = False
+    motion_prior: bool = False
     features_mb: int = 2048
     features_disk_mb: int = 8192
     keep_results: bool = True

@@ -6,7 +6,8 @@ the six frames before (`num_maskmem` - 1), the pointers of the fifteen before
 memories and pointers (what was prompted is kept with its keyframe), so it is pruned without loss by
 the way it is made, and however long the video is, its size stays. Where memories are selected by
 their score (`memory`) it holds the newest good ones instead, some more than are looked at; where
-look-alikes are remembered (`look_alikes`), the newest frames that show them, too.
+look-alikes are remembered (`look_alikes`), the newest frames that show them, too; and where the
+object's motion counts (`motion_prior`), that.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from torch import Tensor
 from napari_sam3.models.sam.alternatives import Alternatives
 from napari_sam3.models.sam.look_alikes import AREAS, MOST_ANCHORS, is_anchor
 from napari_sam3.models.sam.memory import Memory, MemoryRules, Reach
+from napari_sam3.models.sam.motion_prior import Motion, motion_after
 from napari_sam3.models.saved_states import StateReader, StateWriter
 
 _HALF = "bfloat16"
@@ -41,12 +43,15 @@ class Bank:
         Of those since the last prompted frame that tell the object from its look-alikes.
     areas : tuple of float
         Of the masks since then, as far as `look_alikes` asks for them.
+    motion : Motion or None
+        How the object moved, since then or since it was lost.
     """
 
     frame_index: int
     recent: Mapping[int, Memory] = field(default_factory=dict)
     anchors: Mapping[int, Memory] = field(default_factory=dict)
     areas: tuple[float, ...] = ()
+    motion: Motion | None = None
 
     def after(
         self,
@@ -81,7 +86,10 @@ class Bank:
                 newest = list(anchors)[-(MOST_ANCHORS - 1) :]
                 anchors = {**{i: anchors[i] for i in newest}, frame_index: memory}
             areas = (*areas, float(offered.area))[-AREAS:]
-        return Bank(frame_index, recent, anchors, areas)
+        motion = None
+        if rules.motion and offered is not None:
+            motion = motion_after(self.motion, offered)
+        return Bank(frame_index, recent, anchors, areas, motion)
 
     @property
     def nbytes(self) -> int:
@@ -94,10 +102,14 @@ class Bank:
     def save(self, writer: StateWriter) -> Any:
         """As JSON; the positions, which all share, are left out."""
         recent = _put_all(self.recent, writer)
-        if not self.areas:
+        if not self.areas and self.motion is None:
             return recent
-        anchors = _put_all(self.anchors, writer)
-        return {"recent": recent, "anchors": anchors, "areas": list(self.areas)}
+        return {
+            "recent": recent,
+            "anchors": _put_all(self.anchors, writer),
+            "areas": list(self.areas),
+            "motion": None if self.motion is None else self.motion.save(),
+        }
 
     @classmethod
     def load(
@@ -117,7 +129,8 @@ class Bank:
         like : Memory
             One of the same network, on the device: they have the same shapes and positions.
         """
-        more = told if isinstance(told, dict) else {"recent": told, "anchors": [], "areas": []}
+        nothing = {"anchors": [], "areas": [], "motion": None}
+        more = told if isinstance(told, dict) else {"recent": told, **nothing}
         recent = _take_all(more["recent"], like, reader)
         anchors = _take_all(more["anchors"], like, reader)
         for index in (*recent, *anchors):
@@ -131,7 +144,8 @@ class Bank:
             raise ValueError(f"{len(anchors)} anchors, {len(areas)} areas")
         if any(memory.features is None for memory in anchors.values()):
             raise ValueError("an anchor without a map")
-        return cls(frame_index, recent, anchors, areas)
+        motion = None if more["motion"] is None else Motion.load(more["motion"], reader)
+        return cls(frame_index, recent, anchors, areas, motion)
 
     def moved_to(self, device: str) -> Bank:
         """The same on another device."""

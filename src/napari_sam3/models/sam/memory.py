@@ -10,6 +10,8 @@ EdgeTAM at every prompted frame. `MemoryRules` says otherwise: by them
   way of SAM 3's makers. A frame's place in time is then its rank among them, as the makers have it;
 - tracked frames that tell the object from its look-alikes are looked at as prompted ones are
   (`look_alikes`).
+
+They also say whether its motion is remembered (`motion_prior`).
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from napari_sam3.models.sam.motion_prior import Motion
 from napari_sam3.settings import Settings
 
 GOOD = 0.01
@@ -52,11 +55,14 @@ class Past(NamedTuple):
         Of tracked ones.
     anchors : mapping of frame index to Memory
         Of tracked ones that are looked at as prompted ones are; they may be among the recent ones.
+    motion : Motion or None
+        How it moved, where that counts.
     """
 
     conditioning: Mapping[int, Memory]
     recent: Mapping[int, Memory]
     anchors: Mapping[int, Memory] = MappingProxyType({})
+    motion: Motion | None = None
 
 
 @dataclass(frozen=True)
@@ -79,11 +85,14 @@ class MemoryRules:
         Whether tracked frames are chosen by their score.
     anchors : bool
         Whether those that tell the object from look-alikes stay, beside the prompted ones.
+    motion : bool
+        Whether the object's motion has a say in which of the decoder's masks is taken.
     """
 
     nearest: int = 0
     selects: bool = False
     anchors: bool = False
+    motion: bool = False
 
     @classmethod
     def of_settings(cls, settings: Settings, *, is_sam3: bool) -> MemoryRules:
@@ -93,12 +102,18 @@ class MemoryRules:
             settings.conditioning_frames,
             is_sam3 if wish == "auto" else wish == "on",
             settings.distractor_memory,
+            settings.motion_prior,
         )
 
     @property
     def are_upstreams(self) -> bool:
         """Whether nothing is looked at otherwise."""
         return not (self.nearest or self.selects or self.anchors)
+
+    @property
+    def ask_for_alternatives(self) -> bool:
+        """Whether it matters which masks the decoder offers beside the one that it takes."""
+        return self.anchors or self.motion
 
     def kept(
         self, recent: Mapping[int, Memory], frame_index: int, is_prompted: bool, reach: Reach

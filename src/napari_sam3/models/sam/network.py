@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from napari_sam3.models.sam.alternatives import Alternatives, alternatives_of
+from napari_sam3.models.sam.alternatives import Alternatives, Choose, alternatives_of
 from napari_sam3.models.sam.device import Device
 from napari_sam3.models.sam.feature_files import Encoded
 from napari_sam3.models.sam.memory import Memory, MemoryRules, Past, Reach, look_back
+from napari_sam3.models.sam.motion_prior import choice_by
 from napari_sam3.models.sam.upscale import SURE, shrink_mask
 from napari_sam3.models.sam.upstream import session_kind
 from napari_sam3.values import ObjectMask, ObjectPrompt
@@ -82,6 +83,7 @@ class _Recalled(NamedTuple):
     positions: Tensor
     n_spatial: int
     n_pointer_tokens: int
+    choose: Choose | None
 
     def fits(self, other: _Recalled) -> bool:
         """Whether both can go into one batch."""
@@ -254,7 +256,11 @@ class TrackerNetwork:
             tokens, positions = [*tokens, row], [*positions, row_positions]
             n_pointer_tokens = len(row)
         return _Recalled(
-            torch.cat(tokens).float(), torch.cat(positions), n_spatial, n_pointer_tokens
+            torch.cat(tokens).float(),
+            torch.cat(positions),
+            n_spatial,
+            n_pointer_tokens,
+            choice_by(past.motion),
         )
 
     def _as_upstream(self, view: View, past: Past, *, reverse: bool) -> _Chosen:
@@ -305,17 +311,17 @@ class TrackerNetwork:
         height, width = model.backbone_feature_sizes[-1]
         maps = seen.reshape(count, height * width, -1).transpose(1, 2)
         maps = maps.view(count, -1, height, width)
-        return [self._decode(view, maps[i : i + 1]) for i in range(count)]
+        return [self._decode(view, maps[i : i + 1], recalled[i].choose) for i in range(count)]
 
-    def _decode(self, view: View, coarse: Tensor) -> Answer:
+    def _decode(self, view: View, coarse: Tensor, choose: Choose | None) -> Answer:
         """Make the mask of one object from its map, and the memory of it."""
         model = self.model
         fine = [
             m.permute(1, 2, 0).view(1, -1, *side)
             for m, side in zip(view.maps, model.backbone_feature_sizes, strict=True)
         ][:-1]
-        asks = self.rules.anchors
-        with alternatives_of(model.mask_decoder) if asks else nullcontext() as heard:
+        asks = self.rules.ask_for_alternatives
+        with alternatives_of(model.mask_decoder, choose) if asks else nullcontext() as heard:
             made = model._single_frame_forward(
                 image_embeddings=[*fine, coarse], multimask_output=model._use_multimask(False, None)
             )

@@ -308,7 +308,8 @@ class ObjectTracker:
             assert track.bank is not None, "a track begins on a keyframe"
             met = track.met(frame_index).items()
             conditioning = {i: self._conditioning[k] for i, k in met}
-            pasts.append(Past(conditioning, track.bank.recent, track.bank.anchors))
+            bank = track.bank
+            pasts.append(Past(conditioning, bank.recent, bank.anchors, bank.motion))
         if pasts:
             view = self._look(frame_index)
             answers = self.network.follow(view, pasts, reverse=tracks[0].direction < 0)

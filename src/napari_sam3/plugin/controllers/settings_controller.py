@@ -38,6 +38,7 @@ class SettingsController:
             memory_selection=self.settings.memory_selection,
             conditioning_frames=self.settings.conditioning_frames,
             distractor_memory=self.settings.distractor_memory,
+            motion_prior=self.settings.motion_prior,
             keeps_results=self.settings.keep_results,
         )
 

@@ -98,8 +98,8 @@ class AppState:
         Whether the viewer shows each frame as it is done.
     model, device, resolution
         As `load_model` takes them; the device is a wish.
-    memory_selection, conditioning_frames, distractor_memory
-        What of the past a SAM model looks at, as in `Settings`.
+    memory_selection, conditioning_frames, distractor_memory, motion_prior
+        What a SAM model makes of the past, as in `Settings`.
     compute, compute_state : str
         Address of the scheduler whose workers have the model, empty: this computer; and how things
         stand there, in a word.
@@ -165,6 +165,7 @@ class AppState:
     memory_selection: str = "auto"
     conditioning_frames: int = 0
     distractor_memory: bool = False
+    motion_prior: bool = False
     compute: str = ""
     compute_state: str = ""
     catalog: ModelCatalog = field(default_factory=list_offers)

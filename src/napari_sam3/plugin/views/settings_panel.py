@@ -76,6 +76,11 @@ class SettingsPanel:
             tooltip="SAM models go on looking at frames on which something that looks the same was "
             "near and the object was sure all the same, so that masks do not jump to a neighbour.",
         )
+        self.motion = CheckBox(
+            text="Expect steady motion",
+            tooltip="Where SAM models are in doubt which of several masks is the object's, they "
+            "take one where it was going. Good where like things cross; not for sudden jumps.",
+        )
         self.memory = NumberField(
             "In memory",
             "Most memory for encoded frames. Clicking on a frame seen before and propagating "
@@ -123,6 +128,7 @@ class SettingsPanel:
         ):
             rows.add(field)
         rows.add_row(self.look_alikes.native)
+        rows.add_row(self.motion.native)
         rows.add(self.memory)
         rows.add(self.disk, self.empty.native)
         rows.add_row(self.keep.native)
@@ -148,6 +154,7 @@ class SettingsPanel:
             "memory_selection": self.selection,
             "conditioning_frames": self.corrections,
             "distractor_memory": self.look_alikes,
+            "motion_prior": self.motion,
         }
         for name, field in saved.items():
             if name in settings_from_environment():
@@ -158,6 +165,7 @@ class SettingsPanel:
         # a model reads what was saved, so that comes first
         bind(state, "memory_selection", self.selection)
         bind(state, "distractor_memory", self.look_alikes)
+        bind(state, "motion_prior", self.motion)
         bind(
             state,
             "conditioning_frames",

@@ -28,7 +28,7 @@ VARIABLES = {
     "device": "NAPARI_SAM3_DEVICE",
     "resolution": "NAPARI_SAM3_RESOLUTION",
     "memory_selection": "NAPARI_SAM3_MEMORY_SELECTION",
-    "conditioning_frames": "NAPARI_SAM3_CONDITIONING_FRAMES",
+    "prompted_frames": "NAPARI_SAM3_PROMPTED_FRAMES",
     "distractor_memory": "NAPARI_SAM3_DISTRACTOR_MEMORY",
     "motion_prior": "NAPARI_SAM3_MOTION_PRIOR",
     "features_mb": "NAPARI_SAM3_FEATURES_MB",
@@ -64,7 +64,7 @@ class Settings:
     memory_selection : str
         Whether a SAM model looks only at past frames that it was sure of: "on", "off", or "auto",
         which leaves it to the model's makers (SAM 3: on).
-    conditioning_frames : int
+    prompted_frames : int
         How many prompted frames, the nearest ones, it looks at beside the first; 0: as its makers
         have it (SAM 3 the nearest four, the others all).
     distractor_memory : bool
@@ -91,7 +91,7 @@ class Settings:
     device: str = "auto"
     resolution: int = 0
     memory_selection: str = "auto"
-    conditioning_frames: int = 0
+    prompted_frames: int = 0
     distractor_memory: bool = False
     motion_prior: bool = False
     features_mb: int = 2048

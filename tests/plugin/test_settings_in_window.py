@@ -21,7 +21,7 @@ def test_what_is_set_is_kept_for_the_next_window(open_dock):
     settings = read_settings()
     assert (settings.device, settings.resolution) == ("cpu", 512)
     assert (settings.features_mb, settings.features_disk_mb) == (300, 0)
-    assert (settings.memory_selection, settings.conditioning_frames) == ("off", 4)
+    assert (settings.memory_selection, settings.prompted_frames) == ("off", 4)
     assert settings.distractor_memory
     assert settings.motion_prior
     again = open_dock().settings_panel

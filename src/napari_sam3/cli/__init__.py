@@ -25,7 +25,7 @@ from napari_sam3.settings import MEMORY_SELECTIONS, settings_said
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 DEMO_FOLDER = "demo-output"
-_SETTINGS = ("memory_selection", "conditioning_frames", "distractor_memory", "motion_prior")
+_SETTINGS = ("memory_selection", "prompted_frames", "distractor_memory", "motion_prior")
 
 _TRACK_HELP = """\
 prompts (at least one, unless a project has some; all may be repeated; coordinates in px from the
@@ -226,6 +226,7 @@ def _add_track(commands: argparse._SubParsersAction[Parser]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     track.add_argument("video", metavar="VIDEO", type=parse.there)
+    _add_choice(track)
     prompts = track.add_argument_group("prompts (see below)")
     kinds = (
         ("--point", parse.point, "[ID:]X,Y[,+|-][@N]", "a click on the object (-: off it)"),
@@ -257,6 +258,7 @@ def _add_track(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     _add_range(track)
     _add_results(track, formats=parse.DEFAULT_FORMATS)
+    _add_images(track)
     track.add_argument(
         "--project",
         type=Path,
@@ -289,6 +291,7 @@ def _add_batch(commands: argparse._SubParsersAction[Parser]) -> None:
     batch.add_argument(
         "--prompts-beside", action="store_true", help="prompts are in VIDEO.prompts.json"
     )
+    _add_choice(batch)
     _add_results(batch, is_needed=True, formats=(), overwrite="begin all videos anew")
     batch.add_argument(
         "--jobs",
@@ -301,6 +304,16 @@ def _add_batch(commands: argparse._SubParsersAction[Parser]) -> None:
     _add_model(batch)
     _add_compute(batch)
     _add_json(batch)
+
+
+def _add_choice(command: argparse.ArgumentParser) -> None:
+    """Which channel, depth and scene, of videos that hold several."""
+    for option, help_ in (
+        ("channel", "of several channels the one to look at: its index from 0, or its name"),
+        ("z", "of several planes in depth the one to look at, from 0; max or mean projects all"),
+        ("scene", "of several pictures in a file (series, positions) the one: index or name"),
+    ):
+        command.add_argument(f"--{option}", type=parse.index_or_name, metavar="N", help=help_)
 
 
 def _add_recover(command: argparse.ArgumentParser) -> None:
@@ -340,6 +353,7 @@ def _add_open(commands: argparse._SubParsersAction[Parser]) -> None:
         "propagation that was stopped can go on.",
     )
     open_.add_argument("path", metavar="PROJECT_OR_VIDEO", type=parse.there)
+    _add_choice(open_)
 
 
 def _add_review(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -378,6 +392,7 @@ def _add_export(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     export.add_argument("labels", metavar="LABELS", type=parse.there, help="file or folder")
     _add_results(export, is_needed=True, formats=None)
+    _add_images(export)
     export.add_argument(
         "--video",
         type=parse.there,
@@ -385,6 +400,7 @@ def _add_export(commands: argparse._SubParsersAction[Parser]) -> None:
         help="what the labels are of: for the film, intensities, times, scale and content hash "
         "(a project knows its own)",
     )
+    _add_choice(export)
     export.add_argument(
         "--pixel-size",
         type=parse.pixel_size,
@@ -521,7 +537,7 @@ def _add_model(command: argparse.ArgumentParser) -> None:
         "(default: as set; auto is on for SAM 3)",
     )
     command.add_argument(
-        "--conditioning-frames",
+        "--prompted-frames",
         type=parse.index,
         metavar="N",
         help="how many of the nearest prompted frames it looks at beside the first; 0: as the "
@@ -551,6 +567,17 @@ def _add_compute(
         action="store_true",
         help="take that address though it is neither encrypted nor on this machine: who reaches "
         "it runs code as you",
+    )
+
+
+def _add_images(command: argparse.ArgumentParser) -> None:
+    """Whether the frames go along with what is said of them."""
+    command.add_argument(
+        "--images",
+        choices=("jpg", "png", "none"),
+        default="none",
+        help="write the frames as pictures beside the formats that name some, and into OME-Zarr "
+        "(default none)",
     )
 
 

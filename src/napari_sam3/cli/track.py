@@ -12,6 +12,7 @@ from typing import Any
 
 from napari_sam3.cli import INTERRUPTED
 from napari_sam3.cli.compute import begin_model
+from napari_sam3.cli.planes import chosen_planes
 from napari_sam3.cli.progress import follow
 from napari_sam3.cli.prompts import gather_prompts, say_prompts
 from napari_sam3.cli.results import (
@@ -22,11 +23,14 @@ from napari_sam3.cli.results import (
     write_frames,
 )
 from napari_sam3.errors import RequestError, Sam3Error
+from napari_sam3.export.registry import ALL
+from napari_sam3.export.writer import ResultWriter
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.projects import Project, ProjectRun, is_project
 from napari_sam3.projects.tracking import LabelRun, MemoryRun, open_or_create
 from napari_sam3.session.saved_prompts import SavedPrompt
-from napari_sam3.video import Video, open_video
+from napari_sam3.video import Video
+from napari_sam3.video.open import open_chosen
 from napari_sam3.video.video_facts import describe_video
 
 
@@ -44,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         targets = name_targets(arguments.output, arguments.formats)
         check_free(targets.values(), arguments.overwrite)
     with ExitStack() as stack:
-        video = stack.enter_context(open_video(arguments.video))
+        video = stack.enter_context(open_chosen(arguments.video, chosen_planes(arguments)))
         prompts = gather_prompts(
             arguments.prompts or (), arguments.prompt_files or (), arguments.frame, video
         )
@@ -56,15 +60,17 @@ def run(arguments: argparse.Namespace) -> int:
                 video,
                 ObjectTable() if project is None else project.objects,
                 arguments.contrast if project is None else project.state.contrast_limits,
+                arguments.images,
             )
             writers = stack.enter_context(opened_writers(targets, scene, arguments.overwrite))
-            for writer in writers:
-                writer.check_ids(0, max(run.session.object_ids, default=0))
+            if ALL not in arguments.formats:  # of all, those that can't are left out
+                for writer in writers:
+                    writer.check_ids(0, max(run.session.object_ids, default=0))
         try:
             was_interrupted = _follow(run, facts)
         except Sam3Error:
             if project is None:
-                write_frames(writers, run.labels, run.labels.processed_frames(), facts)
+                _write(arguments, writers, run)
             where = "" if project is None else f" in {project.folder}"
             print(f"what was tracked until then is kept{where}", file=sys.stderr)
             raise
@@ -74,8 +80,19 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"kept in {project.folder}")
             facts["project"] = str(project.folder)
         if targets:
-            write_frames(writers, run.labels, run.labels.processed_frames(), facts)
+            _write(arguments, writers, run)
     return INTERRUPTED if was_interrupted else 0
+
+
+def _write(arguments: argparse.Namespace, writers: Sequence[ResultWriter], run: LabelRun) -> None:
+    """Write what is there of the results."""
+    write_frames(
+        writers,
+        run.labels,
+        run.labels.processed_frames(),
+        arguments.facts,
+        may_leave_out=ALL in arguments.formats,
+    )
 
 
 def _begin(

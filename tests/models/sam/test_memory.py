@@ -136,7 +136,7 @@ def test_what_is_forgotten_would_not_be_looked_at(seed):
         ({}, False, MemoryRules()),
         ({"memory_selection": "off"}, True, MemoryRules()),
         (
-            {"memory_selection": "on", "conditioning_frames": 4},
+            {"memory_selection": "on", "prompted_frames": 4},
             False,
             MemoryRules(nearest=4, selects=True),
         ),

@@ -99,7 +99,7 @@ class MemoryRules:
         """What is set; where it is left to a model's makers, SAM 3 selects and the others don't."""
         wish = settings.memory_selection
         return cls(
-            settings.conditioning_frames,
+            settings.prompted_frames,
             is_sam3 if wish == "auto" else wish == "on",
             settings.distractor_memory,
             settings.motion_prior,

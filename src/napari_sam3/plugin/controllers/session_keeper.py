@@ -75,7 +75,7 @@ class SessionKeeper:
             state.resolution,
             state.compute,
             (
-                *(state.memory_selection, state.conditioning_frames),
+                *(state.memory_selection, state.prompted_frames),
                 *(state.distractor_memory, state.motion_prior),
             ),
         )

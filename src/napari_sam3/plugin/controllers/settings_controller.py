@@ -36,7 +36,7 @@ class SettingsController:
             device=self.settings.device,
             resolution=self.settings.resolution,
             memory_selection=self.settings.memory_selection,
-            conditioning_frames=self.settings.conditioning_frames,
+            prompted_frames=self.settings.prompted_frames,
             distractor_memory=self.settings.distractor_memory,
             motion_prior=self.settings.motion_prior,
             keeps_results=self.settings.keep_results,

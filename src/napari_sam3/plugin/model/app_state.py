@@ -70,6 +70,8 @@ class AppState:
         The one chosen among them.
     n_channels, channel : int
         How many channels there are to choose from, and the one that is looked at.
+    channel_names : tuple of str
+        What the file calls them; empty where it does not.
     n_frames : int
         Of the video.
     points, boxes, masks : layers or None
@@ -98,7 +100,7 @@ class AppState:
         Whether the viewer shows each frame as it is done.
     model, device, resolution
         As `load_model` takes them; the device is a wish.
-    memory_selection, conditioning_frames, distractor_memory, motion_prior
+    memory_selection, prompted_frames, distractor_memory, motion_prior
         What a SAM model makes of the past, as in `Settings`.
     compute, compute_state : str
         Address of the scheduler whose workers have the model, empty: this computer; and how things
@@ -142,6 +144,7 @@ class AppState:
     time_axis: int | None = None
     n_channels: int = 0
     channel: int = 0
+    channel_names: tuple[str, ...] = ()
     n_frames: int = 0
     points: Points | None = None
     boxes: Shapes | None = None
@@ -163,7 +166,7 @@ class AppState:
     device: str = AUTO
     resolution: int = 0
     memory_selection: str = "auto"
-    conditioning_frames: int = 0
+    prompted_frames: int = 0
     distractor_memory: bool = False
     motion_prior: bool = False
     compute: str = ""

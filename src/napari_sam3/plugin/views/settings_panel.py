@@ -152,7 +152,7 @@ class SettingsPanel:
             "features_disk_mb": self.disk,
             "keep_results": self.keep,
             "memory_selection": self.selection,
-            "conditioning_frames": self.corrections,
+            "prompted_frames": self.corrections,
             "distractor_memory": self.look_alikes,
             "motion_prior": self.motion,
         }
@@ -168,7 +168,7 @@ class SettingsPanel:
         bind(state, "motion_prior", self.motion)
         bind(
             state,
-            "conditioning_frames",
+            "prompted_frames",
             self.corrections,
             show=lambda number: min(number, _MOST_PROMPTED),
         )

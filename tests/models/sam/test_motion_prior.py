@@ -12,6 +12,7 @@ from napari_sam3.models.sam.memory import MemoryRules
 from napari_sam3.models.sam.motion_prior import STEADY, Motion, choice_by, motion_after
 from napari_sam3.values import Journal
 from tests.models.sam.scripted import LOOK_ALIKE, OBJECT, Scene, ScriptedTracker
+from tests.sweeps import sweep
 
 FORETELLING = MemoryRules(motion=True)
 FAMILIES = ["sam2", "edgetam", "sam3_tracker"]
@@ -116,7 +117,7 @@ def crossing(frame_index):
 CROSSING = Scene(40, crossing, misled=range(22, 31))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", sweep(FAMILIES, ["sam2"]))
 def test_where_two_like_things_cross_the_object_goes_on_where_it_went(family):
     lost = ScriptedTracker(family, CROSSING, MemoryRules()).track()
     assert lost == [OBJECT] * 22 + [LOOK_ALIKE] * 18

@@ -44,7 +44,8 @@ class Alternatives(NamedTuple):
     @property
     def mask(self) -> NDArray[np.bool_]:
         """The chosen one."""
-        return self.masks[self.chosen]
+        mask: NDArray[np.bool_] = self.masks[self.chosen]
+        return mask
 
     @property
     def area(self) -> int:

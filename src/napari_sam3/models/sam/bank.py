@@ -129,7 +129,7 @@ class Bank:
         like : Memory
             One of the same network, on the device: they have the same shapes and positions.
         """
-        nothing = {"anchors": [], "areas": [], "motion": None}
+        nothing: dict[str, Any] = {"anchors": [], "areas": [], "motion": None}
         more = told if isinstance(told, dict) else {"recent": told, **nothing}
         recent = _take_all(more["recent"], like, reader)
         anchors = _take_all(more["anchors"], like, reader)

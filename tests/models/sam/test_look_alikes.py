@@ -137,6 +137,16 @@ def test_anchors_are_looked_at_as_prompted_frames_and_only_once():
     assert sorted(i for _, i in pointers) == [0, *range(6, 21)]
 
 
+def test_with_memory_selection_an_anchor_takes_no_place_among_the_good_ones():
+    recent = {i: memory(i) for i in range(1, 21)}
+    past = Past({0: memory(0)}, recent, {i: memory(i) for i in (18, 20)})
+    rules = MemoryRules(selects=True, anchors=True)
+    seen = look_back(past, 21, 1, rules, REACH, -1)
+    maps = [(place, int(m.features)) for place, m in seen.maps]
+    # the last frame's place stays empty, as where it is a prompted one
+    assert maps == [(0, 0), (0, 18), (0, 20), (6, 14), (5, 15), (4, 16), (3, 17), (2, 19)]
+
+
 # ------------------------------------------------------------------ in trackers
 
 

@@ -29,6 +29,8 @@ VARIABLES = {
     "resolution": "NAPARI_SAM3_RESOLUTION",
     "memory_selection": "NAPARI_SAM3_MEMORY_SELECTION",
     "prompted_frames": "NAPARI_SAM3_PROMPTED_FRAMES",
+    "distractor_memory": "NAPARI_SAM3_DISTRACTOR_MEMORY",
+    "motion_prior": "NAPARI_SAM3_MOTION_PRIOR",
     "features_mb": "NAPARI_SAM3_FEATURES_MB",
     "features_disk_mb": "NAPARI_SAM3_FEATURES_DISK_MB",
     "keep_results": "NAPARI_SAM3_KEEP_RESULTS",
@@ -66,6 +68,10 @@ class Settings:
     prompted_frames : int
         How many prompted frames, the nearest ones, it looks at beside the first; 0: as its makers
         have it (SAM 3 the nearest four, the others all).
+    distractor_memory : bool
+        Whether it goes on looking at tracked frames that tell an object from its look-alikes.
+    motion_prior : bool
+        Whether, of the masks that it offers, one where the object was going is preferred.
     features_mb, features_disk_mb : int
         Most memory and disk that encoded frames may take, in megabytes of 2**20 bytes; 0: none.
     keep_results : bool
@@ -89,6 +95,8 @@ class Settings:
     resolution: int = 0
     memory_selection: str = "auto"
     prompted_frames: int = 0
+    distractor_memory: bool = False
+    motion_prior: bool = False
     features_mb: int = 2048
     features_disk_mb: int = 8192
     keep_results: bool = True
@@ -141,7 +149,10 @@ def save_settings(**changes: str | int | bool | tuple[tuple[str, str], ...]) -> 
 @contextmanager
 def settings_said(**said: str | int) -> Iterator[None]:
     """Have settings hold for a piece of work, here and in the processes that it starts."""
-    variables = {VARIABLES[name]: str(value) for name, value in said.items()}
+    variables = {
+        VARIABLES[name]: str(int(value) if isinstance(value, bool) else value)
+        for name, value in said.items()
+    }
     before = {variable: os.environ.get(variable) for variable in variables}
     os.environ.update(variables)
     try:

@@ -25,7 +25,7 @@ from napari_sam3.settings import MEMORY_SELECTIONS, settings_said
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 DEMO_FOLDER = "demo-output"
-_SETTINGS = ("memory_selection", "prompted_frames")
+_SETTINGS = ("memory_selection", "prompted_frames", "distractor_memory", "motion_prior")
 
 _TRACK_HELP = """\
 prompts (at least one, unless a project has some; all may be repeated; coordinates in px from the
@@ -531,6 +531,17 @@ def _add_model(command: argparse.ArgumentParser) -> None:
         metavar="N",
         help="how many of the nearest prompted frames it looks at beside the first; 0: as the "
         "model's makers have it (default: as set)",
+    )
+    command.add_argument(
+        "--distractor-memory",
+        action=argparse.BooleanOptionalAction,
+        help="whether it goes on looking at frames that tell an object from its look-alikes "
+        "(default: as set)",
+    )
+    command.add_argument(
+        "--motion-prior",
+        action=argparse.BooleanOptionalAction,
+        help="whether it prefers a mask where the object was going (default: as set)",
     )
 
 

@@ -140,6 +140,8 @@ def test_what_is_forgotten_would_not_be_looked_at(seed):
             False,
             MemoryRules(nearest=4, selects=True),
         ),
+        ({"distractor_memory": True}, False, MemoryRules(anchors=True)),
+        ({"motion_prior": True}, False, MemoryRules(motion=True)),
     ],
 )
 def test_what_is_set_counts_and_else_the_makers_word(told, is_sam3, rules):

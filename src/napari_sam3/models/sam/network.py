@@ -11,16 +11,18 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from napari_sam3.models.sam.alternatives import Alternatives, Choose, alternatives_of
 from napari_sam3.models.sam.device import Device
 from napari_sam3.models.sam.feature_files import Encoded
 from napari_sam3.models.sam.memory import Memory, MemoryRules, Past, Reach, look_back
+from napari_sam3.models.sam.motion_prior import choice_by
 from napari_sam3.models.sam.upscale import SURE, shrink_mask
 from napari_sam3.models.sam.upstream import session_kind
 from napari_sam3.values import ObjectMask, ObjectPrompt
@@ -47,11 +49,14 @@ class Answer(NamedTuple):
         That the object is there, times how good the mask is thought to be; 0..1.
     memory : Memory or None
         None where it is not asked for.
+    offered : Alternatives or None
+        Which masks there were to choose from; None where it is not asked for.
     """
 
     logits: Tensor
     score: float
     memory: Memory | None
+    offered: Alternatives | None = None
 
 
 class View(NamedTuple):
@@ -78,6 +83,7 @@ class _Recalled(NamedTuple):
     positions: Tensor
     n_spatial: int
     n_pointer_tokens: int
+    choose: Choose | None
 
     def fits(self, other: _Recalled) -> bool:
         """Whether both can go into one batch."""
@@ -250,7 +256,11 @@ class TrackerNetwork:
             tokens, positions = [*tokens, row], [*positions, row_positions]
             n_pointer_tokens = len(row)
         return _Recalled(
-            torch.cat(tokens).float(), torch.cat(positions), n_spatial, n_pointer_tokens
+            torch.cat(tokens).float(),
+            torch.cat(positions),
+            n_spatial,
+            n_pointer_tokens,
+            choice_by(past.motion),
         )
 
     def _as_upstream(self, view: View, past: Past, *, reverse: bool) -> _Chosen:
@@ -301,18 +311,20 @@ class TrackerNetwork:
         height, width = model.backbone_feature_sizes[-1]
         maps = seen.reshape(count, height * width, -1).transpose(1, 2)
         maps = maps.view(count, -1, height, width)
-        return [self._decode(view, maps[i : i + 1]) for i in range(count)]
+        return [self._decode(view, maps[i : i + 1], recalled[i].choose) for i in range(count)]
 
-    def _decode(self, view: View, coarse: Tensor) -> Answer:
+    def _decode(self, view: View, coarse: Tensor, choose: Choose | None) -> Answer:
         """Make the mask of one object from its map, and the memory of it."""
         model = self.model
         fine = [
             m.permute(1, 2, 0).view(1, -1, *side)
             for m, side in zip(view.maps, model.backbone_feature_sizes, strict=True)
         ][:-1]
-        made = model._single_frame_forward(
-            image_embeddings=[*fine, coarse], multimask_output=model._use_multimask(False, None)
-        )
+        asks = self.rules.ask_for_alternatives
+        with alternatives_of(model.mask_decoder, choose) if asks else nullcontext() as heard:
+            made = model._single_frame_forward(
+                image_embeddings=[*fine, coarse], multimask_output=model._use_multimask(False, None)
+            )
         features, position = model._encode_new_memory(
             current_vision_feats=view.maps[-1],
             pred_masks_high_res=made.high_res_masks,
@@ -328,6 +340,7 @@ class TrackerNetwork:
                 made.object_pointer,
                 _memory_score(made.object_score_logits, made.iou_scores),
             ),
+            heard[-1] if heard else None,
         )
 
     # ------------------------------------------------------------- plumbing

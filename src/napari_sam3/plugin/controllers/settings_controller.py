@@ -37,6 +37,8 @@ class SettingsController:
             resolution=self.settings.resolution,
             memory_selection=self.settings.memory_selection,
             prompted_frames=self.settings.prompted_frames,
+            distractor_memory=self.settings.distractor_memory,
+            motion_prior=self.settings.motion_prior,
             keeps_results=self.settings.keep_results,
             detector=self.settings.detector,
         )

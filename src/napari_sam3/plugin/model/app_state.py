@@ -101,8 +101,8 @@ class AppState:
         Whether the viewer shows each frame as it is done.
     model, device, resolution
         As `load_model` takes them; the device is a wish.
-    memory_selection, prompted_frames
-        What of the past a SAM model looks at, as in `Settings`.
+    memory_selection, prompted_frames, distractor_memory, motion_prior
+        What a SAM model makes of the past, as in `Settings`.
     compute, compute_state : str
         Address of the scheduler whose workers have the model, empty: this computer; and how things
         stand there, in a word.
@@ -172,6 +172,8 @@ class AppState:
     resolution: int = 0
     memory_selection: str = "auto"
     prompted_frames: int = 0
+    distractor_memory: bool = False
+    motion_prior: bool = False
     compute: str = ""
     compute_state: str = ""
     catalog: ModelCatalog = field(default_factory=list_offers)

@@ -71,6 +71,16 @@ class SettingsPanel:
             max=_MOST_PROMPTED,
             lowest="as the model's makers",
         )
+        self.look_alikes = CheckBox(
+            text="Remember look-alikes",
+            tooltip="SAM models go on looking at frames on which something that looks the same was "
+            "near and the object was sure all the same, so that masks do not jump to a neighbour.",
+        )
+        self.motion = CheckBox(
+            text="Expect steady motion",
+            tooltip="Where SAM models are in doubt which of several masks is the object's, they "
+            "take one where it was going. Good where like things cross; not for sudden jumps.",
+        )
         self.memory = NumberField(
             "In memory",
             "Most memory for encoded frames. Clicking on a frame seen before and propagating "
@@ -115,9 +125,11 @@ class SettingsPanel:
         for field in (
             *(self.device, self.resolution),
             *(self.selection, self.corrections),
-            self.memory,
         ):
             rows.add(field)
+        rows.add_row(self.look_alikes.native)
+        rows.add_row(self.motion.native)
+        rows.add(self.memory)
         rows.add(self.disk, self.empty.native)
         rows.add_row(self.keep.native)
         rows.add(self.projects, self.choose.native)
@@ -141,6 +153,8 @@ class SettingsPanel:
             "keep_results": self.keep,
             "memory_selection": self.selection,
             "prompted_frames": self.corrections,
+            "distractor_memory": self.look_alikes,
+            "motion_prior": self.motion,
         }
         for name, field in saved.items():
             if name in settings_from_environment():
@@ -150,6 +164,8 @@ class SettingsPanel:
                 field.changed.connect(lambda value, name=name: self._save(name, value))
         # a model reads what was saved, so that comes first
         bind(state, "memory_selection", self.selection)
+        bind(state, "distractor_memory", self.look_alikes)
+        bind(state, "motion_prior", self.motion)
         bind(
             state,
             "prompted_frames",

@@ -17,6 +17,8 @@ from napari_sam3.video import PlaneChoice
 from tests.cluster import slow_models  # noqa: F401 - registers its models here too
 from tests.conftest import make_disc_film
 
+pytestmark = pytest.mark.sweep
+
 CLICK = {"points": [[34, 40]]}
 
 

@@ -14,6 +14,8 @@ from tests.video.stacks import CHANNELS, write_ome_zarr
 
 from .conftest import disc
 
+pytestmark = pytest.mark.sweep
+
 SIZE = (64, 96)
 
 

@@ -7,6 +7,8 @@ import pytest
 from napari_sam3.models.fake import FakeTracker
 from napari_sam3.settings import read_settings, save_settings
 
+pytestmark = pytest.mark.sweep
+
 
 def test_what_is_set_is_kept_for_the_next_window(open_dock):
     fields = open_dock().settings_panel

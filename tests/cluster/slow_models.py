@@ -56,6 +56,22 @@ class CountedSlowlyModel(CountedModel):
     pause = 0.5
 
 
+class _HeldTracker(FakeTracker):
+    def step(self, source, target, states, fixed):
+        while target == 5 and not Path(os.environ["TESTS_STEPS"]).with_name("go.txt").exists():
+            time.sleep(0.02)
+        return super().step(source, target, states, fixed)
+
+
+class HeldModel(FakeModel):
+    """Waits on frame 5 until it is let go, by a file "go.txt" in the cluster's folder."""
+
+    name = "held"
+
+    def start(self, frames):
+        return _HeldTracker(self, frames)
+
+
 class VerySlowModel(SlowModel):
     """A frame takes seconds."""
 
@@ -130,6 +146,7 @@ for _model in (
     CountedModel,
     CountedSlowlyModel,
     SlowModel,
+    HeldModel,
     VerySlowModel,
     DeadlyModel,
     MortalModel,

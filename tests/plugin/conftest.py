@@ -129,7 +129,7 @@ def work(qtbot):
     """A function that starts a piece of work and waits for its end."""
 
     def work(dock: SegmentAndTrackWidget, start) -> None:
-        with qtbot.waitSignal(dock.ended, timeout=20_000):
+        with qtbot.waitSignal(dock.ended):
             start()
 
     return work

@@ -68,10 +68,16 @@ def test_a_worker_that_dies_is_told_and_not_seen(ready, cluster, watcher, qtbot,
     qtbot.waitUntil(lambda: ready.state.compute_state == "ready")
 
 
-def test_stop_and_go_on(ready, qtbot):
+def test_stop_and_go_on(ready, cluster, qtbot):  # noqa: F811
+    ready.models.choose("held")
     ready.propagate()
     qtbot.waitUntil(lambda: ready.state.frames_done >= 3)
-    end_of(ready, qtbot, ready.stop)
+
+    def stop_and_let_go():
+        ready.stop()
+        (cluster.home / "go.txt").touch()
+
+    end_of(ready, qtbot, stop_and_let_go)
     assert ready.state.outcome is Outcome.STOPPED
     done = ready.tracking.results.drawn_frames()
     assert 3 <= len(done) < SHAPE[0]

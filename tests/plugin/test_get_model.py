@@ -144,10 +144,10 @@ def test_an_answer_about_access_comes_too_late_for_a_folder_named_meanwhile(
     _, dialog = open_dialog("sam3")
     dialog.access.check.click()
     run = dialog.access.errand._run
-    with qtbot.waitSignal(dialog.folder.named, timeout=30_000):
+    with qtbot.waitSignal(dialog.folder.named):
         dialog.folder.use(str(folder))
     answer_now.set()
-    qtbot.waitUntil(lambda: not run.is_running and not dialog.look.is_running, timeout=30_000)
+    qtbot.waitUntil(lambda: not run.is_running and not dialog.look.is_running)
     assert answered == [True]
     assert "On this machine" in dialog.download.where.text()
     assert not dialog.access.isVisibleTo(dialog)
@@ -158,7 +158,7 @@ def test_a_check_that_fails_is_told_to_the_dock(server, open_dialog, qtbot):
     save_token("hf_good")
     server.fault = 503
     _, dialog = open_dialog("sam3")
-    with qtbot.waitSignal(dialog.changed, timeout=30_000):
+    with qtbot.waitSignal(dialog.changed):
         dialog.access.check.click()
     assert "the hub is ill" in dialog.access.answer.text()
 
@@ -209,7 +209,7 @@ def test_the_name_of_an_account_is_shown_as_it_is(server, open_dialog, qtbot):
     server.tokens["hf_good"] = "<b>me</b>"
     _, dialog = open_dialog("sam3")
     dialog.access.token.setText("hf_good")
-    with qtbot.waitSignal(dialog.access.told, timeout=30_000):
+    with qtbot.waitSignal(dialog.access.told):
         dialog.access.check.click()
     assert "The token of &lt;b&gt;me&lt;/b&gt; is accepted." in dialog.access.answer.text()
 

@@ -53,7 +53,7 @@ def drop_on(qtbot):
             viewer.add_image(video, **arguments)
 
         QTimer.singleShot(0, add)
-        qtbot.waitUntil(lambda: len(viewer.layers) > 0, timeout=10_000)
+        qtbot.waitUntil(lambda: len(viewer.layers) > 0)
         return viewer.layers[0]
 
     return drop
@@ -71,7 +71,7 @@ def test_first_frame_shows_until_the_file_was_looked_through(
         with pytest.raises(VideoError, match=r"'clip\.mkv' is still being looked through"):
             take(layer.data)
     gate.set()
-    qtbot.waitUntil(lambda: not isinstance(layer.data, FirstFrame), timeout=10_000)
+    qtbot.waitUntil(lambda: not isinstance(layer.data, FirstFrame))
     assert viewer.layers == [layer]
     assert len(layer.data) == N_FRAMES
     assert viewer.dims.nsteps[0] == N_FRAMES
@@ -88,8 +88,8 @@ def test_a_dock_takes_the_first_frame_and_then_the_whole(open_dock, qtbot, clip,
     layer = drop_on(dock.viewer, clip)
     assert dock.state.video is layer
     gate.set()
-    qtbot.waitUntil(lambda: not isinstance(layer.data, FirstFrame), timeout=10_000)
-    qtbot.waitUntil(lambda: dock.state.n_frames == N_FRAMES, timeout=10_000)
+    qtbot.waitUntil(lambda: not isinstance(layer.data, FirstFrame))
+    qtbot.waitUntil(lambda: dock.state.n_frames == N_FRAMES)
 
 
 def test_what_opens_quickly_is_whole_at_once(open_viewer, clip, drop_on, monkeypatch):
@@ -114,7 +114,7 @@ def test_layer_that_is_gone_is_not_waited_for(open_viewer, qtbot, clip, gate, dr
     viewer.layers.remove(layer)
     del layer
     gate.set()
-    qtbot.waitUntil(lambda: not is_opening(), timeout=10_000)
+    qtbot.waitUntil(lambda: not is_opening())
     assert len(viewer.layers) == 0
 
 
@@ -132,7 +132,7 @@ def test_failure_later_on_is_told_and_takes_the_layer_away(
     viewer = open_viewer()
     assert isinstance(drop_on(viewer, clip), Image)
     gate.set()
-    qtbot.waitUntil(lambda: len(viewer.layers) == 0, timeout=10_000)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 0)
     assert "'clip.mkv' has a hole" in notes[-1][1]
 
 
@@ -151,7 +151,7 @@ def test_file_that_can_not_be_opened_is_refused_at_once(
         raised.append(True)
 
     QTimer.singleShot(0, read)
-    qtbot.waitUntil(lambda: bool(raised), timeout=10_000)
+    qtbot.waitUntil(lambda: bool(raised))
 
 
 def test_the_command_opens_a_pattern(make_napari_viewer, monkeypatch, tmp_path, qtbot):

@@ -64,7 +64,7 @@ def test_layer_shows_the_proxy_and_reopens_as_the_original(open_viewer, qtbot, c
     make_scrubbing_fast(viewer)
     assert "being made" in notes[-1][1]
     gate.set()
-    qtbot.waitUntil(lambda: isinstance(layer.data, ProxyVideo), timeout=20_000)
+    qtbot.waitUntil(lambda: isinstance(layer.data, ProxyVideo))
     assert layer.data.original is video
     assert tuple(layer.scale) == scale
     viewer.dims.set_current_step(0, 17)
@@ -90,7 +90,7 @@ def test_stopping_it_and_deleting_the_layer(open_viewer, qtbot, clip, folder, ga
     viewer = open_viewer()
     layer = add(viewer, clip)
     making = ProxyMaking(viewer, layer, layer.data)
-    with qtbot.waitSignal(making.run.ended, timeout=20_000):
+    with qtbot.waitSignal(making.run.ended):
         making.start()
         making.progress.cancel()
         gate.set()
@@ -98,7 +98,7 @@ def test_stopping_it_and_deleting_the_layer(open_viewer, qtbot, clip, folder, ga
     assert list(folder.glob("*")) == []
     gate.clear()
     making = ProxyMaking(viewer, layer, layer.data)
-    with qtbot.waitSignal(making.run.ended, timeout=20_000):
+    with qtbot.waitSignal(making.run.ended):
         making.start()
         viewer.layers.remove(layer)
         gate.set()

@@ -4,7 +4,7 @@
 # make test-lowest   all tests with the oldest releases that pyproject.toml allows, in .venv-lowest
 # make test-newest   the tests with the newest ones, in .venv-newest
 # make test-kernels  the tests of what computes, as other processors would, on one thread and two
-# make test-formats  read what is exported with the tools of others, in .venv-formats
+# make test-formats  read what is exported with the tools of others, and files of microscopes, in .venv-formats
 # make wheel         build what is released, into dist
 # make smoke         install that in clean environments, bare and with each extra, and try it
 # make changelog-check   see that the changelog speaks of what is here (BASE=main: of what is new)
@@ -80,11 +80,11 @@ test-kernels: $(VENV)/.installed-for-tests
 # These tools want older releases of what they share with this package than the lock has
 FORMATS := .venv-formats/$(SCRIPTS)/python$(EXE)
 test-formats: .venv-formats/.installed
-	QT_QPA_PLATFORM=offscreen $(FORMATS) -m pytest -m formats tests/formats
+	QT_QPA_PLATFORM=offscreen $(FORMATS) -m pytest -m formats tests/formats tests/video
 
 .venv-formats/.installed: pyproject.toml $(wildcard tests/formats/*.txt) | $(FORMATS) $(UV)
 	$(FORMATS) -m pip install --quiet --disable-pip-version-check $(TORCH_INDEX) $(TORCH)
-	$(UV) pip install --quiet --python $(FORMATS) --editable '.[all,test]' \
+	$(UV) pip install --quiet --python $(FORMATS) --editable '.[all,test,bio]' \
 		--requirement tests/formats/requirements.txt --override tests/formats/overrides.txt
 	@touch $@
 

@@ -44,12 +44,12 @@ HEIGHT = 150
 
 _WIDTHS = {
     Column.COLOUR: 18,
-    Column.ID: 24,
-    Column.CLASS: 40,
-    Column.STATE: 60,
+    Column.ID: 23,
+    Column.CLASS: 35,
+    Column.STATE: 68,
     Column.FRAMES: 44,
     Column.SCORE: 34,
-    Column.PROMPTS: 20,
+    Column.PROMPTS: 18,
     Column.EYE: 18,
     Column.LOCK: 18,
 }

@@ -10,7 +10,7 @@ their score (`memory`) it holds the newest good ones instead, some more than are
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,20 +105,62 @@ class Bank:
             raise ValueError(f"frames {sorted(recent)} are not what is remembered at {frame_index}")
         return cls(frame_index, recent)
 
-    def moved_to(self, device: str) -> Bank:
+    def moved_to(self, device: torch.device) -> Bank:
         """The same on another device."""
-        return Bank(
-            self.frame_index,
+        return moved_together([self], device)[0]
+
+
+def moved_together(banks: Sequence[Bank], device: torch.device) -> list[Bank]:
+    """The same banks on another device, sent in one piece for each type of number.
+
+    Positions stay where they are: one for all, where it is needed.
+    """
+    tensors = [
+        tensor
+        for bank in banks
+        for memory in bank.recent.values()
+        for tensor in (memory.features, memory.pointer)
+        if tensor is not None and not _is_on(tensor, device)
+    ]
+    if not tensors:
+        return list(banks)
+    moved = _send(tensors, device)
+
+    def place(tensor: Tensor | None) -> Tensor | None:
+        return tensor if tensor is None else moved.get(id(tensor), tensor)
+
+    return [
+        Bank(
+            bank.frame_index,
             {
-                index: Memory(
-                    None if m.features is None else m.features.to(device),
-                    m.position,  # one for all: where it is needed it is
-                    m.pointer.to(device),
-                    m.score,
+                index: m._replace(
+                    features=place(m.features), pointer=moved.get(id(m.pointer), m.pointer)
                 )
-                for index, m in self.recent.items()
+                for index, m in bank.recent.items()
             },
         )
+        for bank in banks
+    ]
+
+
+def _send(tensors: Sequence[Tensor], device: torch.device) -> dict[int, Tensor]:
+    """Tensors on another device, by the `id` of what they were."""
+    alike: dict[tuple[torch.device, torch.dtype], dict[int, Tensor]] = {}
+    for tensor in tensors:
+        alike.setdefault((tensor.device, tensor.dtype), {})[id(tensor)] = tensor
+    sent = {}
+    for group in alike.values():
+        flat = torch.cat([tensor.flatten() for tensor in group.values()]).to(device)
+        parts = flat.split([tensor.numel() for tensor in group.values()])
+        for key, part in zip(group, parts, strict=True):
+            # not a view: it would keep the memory of all of them
+            sent[key] = part.view(group[key].shape).clone()
+    return sent
+
+
+def _is_on(tensor: Tensor, device: torch.device) -> bool:
+    same = tensor.device.type == device.type
+    return same and device.index in (None, tensor.device.index)
 
 
 def _put(tensor: Tensor, writer: StateWriter) -> list[str]:

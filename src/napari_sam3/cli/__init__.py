@@ -21,11 +21,11 @@ from napari_sam3 import __version__
 from napari_sam3.cli import parse
 from napari_sam3.cli.parser import Parser
 from napari_sam3.errors import RequestError, Sam3Error
-from napari_sam3.settings import MEMORY_SELECTIONS, settings_said
+from napari_sam3.settings import MEMORY_SELECTIONS, PRECISIONS, settings_said
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 DEMO_FOLDER = "demo-output"
-_SETTINGS = ("memory_selection", "conditioning_frames")
+_SETTINGS = ("precision", "compile_encoder", "memory_selection", "conditioning_frames")
 
 _TRACK_HELP = """\
 prompts (at least one, unless a project has some; all may be repeated; coordinates in px from the
@@ -514,6 +514,18 @@ def _add_model(command: argparse.ArgumentParser) -> None:
         "--model", default="auto", help="which model (see 'napari-sam3 models'; default: the best)"
     )
     command.add_argument("--device", help="where it runs, as cpu or cuda (default: the best)")
+    command.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        help="what a SAM model computes in on a CUDA card here (default: as set; auto is bfloat16 "
+        "where the card has it)",
+    )
+    command.add_argument(
+        "--compile-encoder",
+        action=argparse.BooleanOptionalAction,
+        help="whether its image encoder is compiled on a CUDA card here, which takes minutes once "
+        "(default: as set)",
+    )
     command.add_argument(
         "--memory-selection",
         choices=MEMORY_SELECTIONS,

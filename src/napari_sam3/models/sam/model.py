@@ -7,9 +7,10 @@ from weakref import WeakSet
 
 from napari_sam3.errors import ModelUnavailableError
 from napari_sam3.models.base import Capabilities, VideoTracker
+from napari_sam3.models.sam.compiled import Compilable, compile_encoder
 from napari_sam3.models.sam.encoder import TrackerEncoder
 from napari_sam3.models.sam.feature_cache import SHARED_FEATURES, FeatureCache
-from napari_sam3.models.sam.features import FeatureSource, ImageEncoder
+from napari_sam3.models.sam.features import FeatureSource
 from napari_sam3.models.sam.folder import LoadedSam
 from napari_sam3.models.sam.memory import MemoryRules
 from napari_sam3.models.sam.objects import ObjectTracker
@@ -50,7 +51,7 @@ class SamModel:
         self._sam3: Sam3 | None = None
         self._place: Device = loaded.device
         self._loaded: LoadedSam | None = loaded
-        self._encoder: ImageEncoder
+        self._encoder: Compilable
         if loaded.family.model_type == "sam3_video":
             self._sam3 = Sam3(loaded)
             self._encoder, self.capabilities = self._sam3.encoder, self._sam3.capabilities
@@ -58,6 +59,8 @@ class SamModel:
             self._encoder = TrackerEncoder(
                 loaded.network, loaded.pictures, loaded.device, loaded.key
             )
+        if read_settings().compile_encoder and loaded.device.torch.type == "cuda":
+            compile_encoder(self._encoder)
         self._sources: WeakSet[FeatureSource] = WeakSet()
 
     @property

@@ -12,12 +12,15 @@ import hashlib
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
+from math import isnan
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from napari_sam3.errors import ModelError
 from napari_sam3.models.sam.device import Device
 from napari_sam3.models.sam.feature_files import Encoded
 from napari_sam3.models.sam.memory import Memory, MemoryRules, Past, Reach, look_back
@@ -373,6 +376,11 @@ class TrackerNetwork:
         logits = torch.stack([each.logits for each in decoded])
         scores = torch.stack([_scores(each.presence, each.quality) for each in decoded])
         told = torch.cat([find_cells(logits), scores], dim=1).cpu().tolist()
+        if self.device.half == torch.float16 and any(map(isnan, chain.from_iterable(told))):
+            raise ModelError(
+                f"{type(self.model).__name__} computed numbers that float16 can't hold, so there "
+                "is no mask: set the precision to float32 and load the model anew"
+            )
         masks = cut_masks(logits, [row[:4] for row in told], self.size, [row[4] for row in told])
         return [(mask, row[5]) for mask, row in zip(masks, told, strict=True)]
 

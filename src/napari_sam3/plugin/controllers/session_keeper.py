@@ -75,6 +75,7 @@ class SessionKeeper:
             state.resolution,
             state.compute,
             (state.memory_selection, state.conditioning_frames),
+            (state.precision, state.compile_encoder),
         )
         data = image_layer.data
         # a proxy only shows the same video

@@ -35,6 +35,8 @@ class SettingsController:
             model=self.settings.model,
             device=self.settings.device,
             resolution=self.settings.resolution,
+            precision=self.settings.precision,
+            compile_encoder=self.settings.compile_encoder,
             memory_selection=self.settings.memory_selection,
             conditioning_frames=self.settings.conditioning_frames,
             keeps_results=self.settings.keep_results,

@@ -98,6 +98,8 @@ class AppState:
         Whether the viewer shows each frame as it is done.
     model, device, resolution
         As `load_model` takes them; the device is a wish.
+    precision, compile_encoder
+        How a SAM model computes on a CUDA card, as in `Settings`.
     memory_selection, conditioning_frames
         What of the past a SAM model looks at, as in `Settings`.
     compute, compute_state : str
@@ -162,6 +164,8 @@ class AppState:
     model: str = AUTO
     device: str = AUTO
     resolution: int = 0
+    precision: str = "auto"
+    compile_encoder: bool = False
     memory_selection: str = "auto"
     conditioning_frames: int = 0
     compute: str = ""

@@ -150,6 +150,16 @@ class Device:
             return DeviceMemory(used, max(0, total - torch.mps.driver_allocated_memory()), total)
         return None
 
+    def room(self) -> int | None:
+        """Bytes of the accelerator that this process can still take; None on the CPU."""
+        memory = self.memory()
+        if memory is None:
+            return None
+        if self.torch.type == "cuda":
+            # what PyTorch holds in store is no longer free, and ours
+            return memory.free + torch.cuda.memory_reserved(self.torch) - memory.used
+        return memory.free
+
     def give_back_memory(self) -> None:
         """Give the accelerator's memory that nothing uses any more back to the system."""
         if self.torch.type == "cpu":

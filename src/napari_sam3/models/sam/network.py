@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -21,18 +22,23 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from napari_sam3.errors import ModelError
-from napari_sam3.models.sam.device import Device
+from napari_sam3.models.sam.device import Device, is_out_of_memory
 from napari_sam3.models.sam.feature_files import Encoded
 from napari_sam3.models.sam.memory import Memory, MemoryRules, Past, Reach, look_back
 from napari_sam3.models.sam.upscale import SURE, cut_masks, find_cells, shrink_mask
 from napari_sam3.models.sam.upstream import ages_encoding, session_kind
 from napari_sam3.values import ObjectMask, ObjectPrompt
 
+logger = logging.getLogger(__name__)
+
 LEVELS = ("level0", "level1", "level2")
 """Names of the tracker's feature maps in what an encoder gives, from fine to coarse."""
 
-TOGETHER = 4
-"""Objects recalled at once on an accelerator; on a CPU, which one object keeps busy, it is 1."""
+TOGETHER = 64
+"""Most objects recalled at once on an accelerator, if there is room for what they take.
+
+On a CPU, which one object keeps busy, it is 1.
+"""
 
 _PROBED = 16  # values of each tensor of weights
 
@@ -205,16 +211,19 @@ class TrackerNetwork:
         """
         decoded: list[_Decoded] = []
         batch: list[_Recalled] = []
+        most = 1
         with self.device.computing():
             chosen = [self._choose(view, past, reverse=reverse) for past in pasts]
             for each, ages in zip(chosen, self._send_ages(chosen), strict=True):
                 recalled = self._recall(each, ages)
-                if batch and (len(batch) == self.together or not recalled.fits(batch[0])):
-                    decoded += self._attend(view, batch)
+                if batch and (len(batch) >= most or not recalled.fits(batch[0])):
+                    decoded += self._find(view, batch)
                     batch = []
+                if not batch:
+                    most = self._most_together(recalled)
                 batch.append(recalled)
             if batch:
-                decoded += self._attend(view, batch)
+                decoded += self._find(view, batch)
             brought = self._bring_over(decoded)
         return [
             Answer(mask, each.memory and each.memory._replace(score=score))
@@ -327,8 +336,45 @@ class TrackerNetwork:
             most,
         )
 
-    def _attend(self, view: View, recalled: Sequence[_Recalled]) -> list[_Decoded]:
-        """Bring memories of the same length into the frame's coarse map, and find the objects."""
+    def _most_together(self, recalled: _Recalled) -> int:
+        """How many objects with such memories go into the room that the device has.
+
+        Counted are the eight forms of a token that an attention layer has at most, and the scores
+        of each cell for each token, twice, which a device without a fused kernel writes down. Half
+        of the room is for what else is computed.
+        """
+        room = self.device.room()
+        if room is None:
+            return self.together
+        height, width = self.model.backbone_feature_sizes[-1]
+        tokens = len(recalled.tokens) + height * width
+        numbers = tokens * (8 * self.model.hidden_dim + 2 * height * width)
+        n_bytes = numbers * (self.device.half or torch.float32).itemsize
+        return max(1, min(self.together, room // 2 // n_bytes))
+
+    def _find(self, view: View, recalled: Sequence[_Recalled]) -> list[_Decoded]:
+        """Find objects whose memories are of the same length."""
+        maps = self._attend(view, recalled)
+        return [self._decode(view, maps[i : i + 1]) for i in range(len(recalled))]
+
+    def _attend(self, view: View, recalled: Sequence[_Recalled]) -> Tensor:
+        """Bring memories into the frame's coarse map: (N, C, h, w).
+
+        Where they are too many for the device's memory after all, half as many are taken from then
+        on.
+        """
+        try:
+            return self._attend_at_once(view, recalled)
+        except RuntimeError as exc:
+            if len(recalled) == 1 or not is_out_of_memory(exc):
+                raise
+        # outside the handler: what the failed computation holds can be given back now
+        half = self.together = len(recalled) // 2
+        logger.info("%d objects at once are too many for the device", len(recalled))
+        self.device.give_back_memory()
+        return torch.cat([self._attend(view, part) for part in (recalled[:half], recalled[half:])])
+
+    def _attend_at_once(self, view: View, recalled: Sequence[_Recalled]) -> Tensor:
         model = self.model
         count = len(recalled)
         extra = {"num_spatial_memory_tokens": recalled[0].n_spatial} if self._tells_spatial else {}
@@ -342,8 +388,7 @@ class TrackerNetwork:
         )
         height, width = model.backbone_feature_sizes[-1]
         maps = seen.reshape(count, height * width, -1).transpose(1, 2)
-        maps = maps.view(count, -1, height, width)
-        return [self._decode(view, maps[i : i + 1]) for i in range(count)]
+        return maps.view(count, -1, height, width)
 
     def _decode(self, view: View, coarse: Tensor) -> _Decoded:
         """Make the mask of one object from its map, and the memory of it."""

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 
 from napari_sam3.errors import ModelUnavailableError, OutOfDeviceMemoryError
+from napari_sam3.models.sam.smooth_resize import SmoothResizing
 
 # how PyTorch words it where it raises a plain RuntimeError (MPS; the CPU's allocator)
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
@@ -64,6 +65,8 @@ class Device:
     torch : torch.device
     precision : str
         'float32'; or 'bfloat16' or 'float16': what autocast computes in.
+    resizes_smoothly : bool
+        Whether PyTorch can resize with antialiasing there; else products do it while `computing`.
 
     Parameters
     ----------
@@ -88,6 +91,7 @@ class Device:
             )
         self.torch = torch.device(self.name)
         self.precision = _possible_precision(self.torch, precision)
+        self.resizes_smoothly = self.torch.type != "mps"
         with _lines_guard:
             self._line = _lines.setdefault(str(self.torch), _Line())
 
@@ -110,7 +114,14 @@ class Device:
         """
         half = self.half
         autocast = nullcontext() if half is None else torch.autocast(self.torch.type, half)
-        with self._line.turn(), self.telling_of_memory(), torch.inference_mode(), autocast:
+        resizing = nullcontext() if self.resizes_smoothly else SmoothResizing(self.torch.type)
+        with (
+            self._line.turn(),
+            self.telling_of_memory(),
+            torch.inference_mode(),
+            autocast,
+            resizing,
+        ):
             yield
 
     @property

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -22,20 +23,18 @@ from sam_objects import Maps
 from tests.models.sam import tiny
 
 from napari_sam3.models.sam.device import Device
+from napari_sam3.models.sam.half_weights import hold_weights
 from napari_sam3.models.sam.network import TOGETHER
 from napari_sam3.models.sam.objects import ObjectTracker
 from napari_sam3.models.sam.step_costs import StepCosts, counting
 from napari_sam3.values import Journal, Keyframe, ObjectPrompt
 
 SIZE = (270, 480)
-WARM = 9  # frames until memories are full; the next is no checkpoint's
-"""The first counted frame is 9: the eighth had checkpoints."""
+WARM = 9  # frames until memories are full; the next one has no checkpoint, as each eighth has
 
 
 def count_step(model: Any, n_objects: int, device: Device) -> StepCosts:
     """What one frame costs with so many objects, all prompted on the first one."""
-    import numpy as np
-
     tracker = ObjectTracker(model, Maps(model), SIZE, WARM + 1, device)
     tracker.network.together = TOGETHER  # as on an accelerator
     points = [np.array([[40.0 + 6 * i, 40.0 + 2 * i]]) for i in range(n_objects)]
@@ -63,6 +62,7 @@ def main() -> None:
     torch.set_num_threads(1)
     for name in arguments.models:
         model = tiny.MAKERS[name]()
+        hold_weights(model, torch.bfloat16)  # as a model that is loaded to such a card
         for n_objects in arguments.objects:
             costs = count_step(model, n_objects, device)
             print(

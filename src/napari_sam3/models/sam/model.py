@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
+
+import numpy as np
+from numpy.typing import NDArray
 
 from napari_sam3.errors import ModelUnavailableError
 from napari_sam3.models.base import Capabilities, VideoTracker
@@ -15,6 +21,7 @@ from napari_sam3.models.sam.folder import LoadedSam
 from napari_sam3.models.sam.memory import MemoryRules
 from napari_sam3.models.sam.objects import ObjectTracker
 from napari_sam3.models.sam.sam3 import Sam3
+from napari_sam3.models.sam.step_costs import PartTimes, StepCosts, counting, timing, wait_for
 from napari_sam3.models.weights.availability import note_closed
 from napari_sam3.settings import read_settings
 from napari_sam3.values import Frames
@@ -89,6 +96,29 @@ class SamModel:
         return ObjectTracker(
             loaded.network, features, frames.size, len(frames), loaded.device, rules
         )
+
+    def time_encoding(self, rgb: NDArray[np.uint8]) -> tuple[float, float]:
+        """Seconds that a frame takes to become a picture for the model, and to be encoded."""
+        began = time.perf_counter()
+        pixels = self._encoder.preprocess(rgb)
+        made = time.perf_counter()
+        with self._place.computing():
+            self._encoder.encode(pixels.to(self._place.torch))
+            wait_for(self._place.torch)
+        return made - began, time.perf_counter() - made
+
+    @contextmanager
+    def timing(self) -> Iterator[PartTimes]:
+        """Time the network's parts (see `step_costs.timing`)."""
+        assert self._loaded is not None, "closed"
+        with timing(self._loaded.network, self._place.torch) as times:
+            yield times
+
+    @contextmanager
+    def counting(self) -> Iterator[StepCosts]:
+        """Count what this thread does on the device (see `step_costs.counting`)."""
+        with counting(self._place.torch) as costs:
+            yield costs
 
     def close(self) -> None:
         """Give back all memory; the model is not used afterwards."""

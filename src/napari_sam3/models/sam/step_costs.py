@@ -114,18 +114,19 @@ def _time_part(
     begun: list[float] = []
 
     def begin(_module: Any, _inputs: Any) -> None:
-        _wait_for(device)
+        wait_for(device)
         begun.append(time.perf_counter())
 
     def end(_module: Any, _inputs: Any, _output: Any) -> None:
-        _wait_for(device)
+        wait_for(device)
         times.seconds[name] += time.perf_counter() - begun.pop()
 
     stack.callback(part.register_forward_pre_hook(begin).remove)
     stack.callback(part.register_forward_hook(end).remove)
 
 
-def _wait_for(device: torch.device) -> None:
+def wait_for(device: torch.device) -> None:
+    """Wait until a device has done all that it was asked for."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":

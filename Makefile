@@ -4,6 +4,7 @@
 # make test-lowest   all tests with the oldest releases that pyproject.toml allows, in .venv-lowest
 # make test-newest   the tests with the newest ones, in .venv-newest
 # make test-kernels  the tests of what computes, as other processors would, on one thread and two
+# make test-formats  read what is exported with the tools of others, in .venv-formats
 # make wheel         build what is released, into dist
 # make smoke         install that in clean environments, bare and with each extra, and try it
 # make changelog-check   see that the changelog speaks of what is here (BASE=main: of what is new)
@@ -48,7 +49,7 @@ PACKAGES := xvfb xauth libegl1 libgl1 libglib2.0-0 libxkbcommon-x11-0 libxcb-cur
 	libxcb-keysyms1 libxcb-image0 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libdbus-1-3 \
 	libfontconfig1
 
-.PHONY: demo test test-quick test-sweeps test-lowest test-newest test-kernels wheel smoke \
+.PHONY: demo test test-quick test-sweeps test-lowest test-newest test-kernels test-formats wheel smoke \
 	changelog-check lint docs lock system clean
 
 demo: $(VENV)/.installed
@@ -75,6 +76,17 @@ test-kernels: $(VENV)/.installed-for-tests
 		OMP_NUM_THREADS=$$threads ATEN_CPU_CAPABILITY=$$kernels $(BIN)/python -m pytest \
 			tests/models/sam tests/models/optical_flow tests/samples || exit 1; \
 	done; done
+
+# These tools want older releases of what they share with this package than the lock has
+FORMATS := .venv-formats/$(SCRIPTS)/python$(EXE)
+test-formats: .venv-formats/.installed
+	QT_QPA_PLATFORM=offscreen $(FORMATS) -m pytest -m formats tests/formats
+
+.venv-formats/.installed: pyproject.toml $(wildcard tests/formats/*.txt) | $(FORMATS) $(UV)
+	$(FORMATS) -m pip install --quiet --disable-pip-version-check $(TORCH_INDEX) $(TORCH)
+	$(UV) pip install --quiet --python $(FORMATS) --editable '.[all,test]' \
+		--requirement tests/formats/requirements.txt --override tests/formats/overrides.txt
+	@touch $@
 
 lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check .
@@ -111,7 +123,7 @@ changelog-check:
 $(UV): .venv-lock/$(SCRIPTS)/python$(EXE)
 	.venv-lock/$(SCRIPTS)/python -m pip install --quiet --disable-pip-version-check uv
 
-$(addsuffix /$(SCRIPTS)/python$(EXE),$(sort $(VENV) .venv-lock .venv-lowest .venv-newest)):
+$(addsuffix /$(SCRIPTS)/python$(EXE),$(sort $(VENV) .venv-lock .venv-lowest .venv-newest .venv-formats)):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "napari-sam3 needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \

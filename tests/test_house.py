@@ -58,6 +58,14 @@ with tempfile.TemporaryDirectory() as folder:
     (row,) = run_batch([folder + "/0.png"], click, folder + "/out", formats=["csv"]).rows
     assert row.state == "done", row
 """,
+    "a detector": """
+import numpy as np
+from napari_sam3.detection import detect_objects
+picture = np.zeros((40, 50), np.uint8)
+picture[10:20, 10:20] = 200
+(found,) = detect_objects(picture)
+assert found.holds(15, 15)
+""",
     "the embedded default": """
 import numpy as np
 from napari_sam3 import VideoSession
@@ -88,6 +96,7 @@ ROOMS = (
     ("video",),
     ("models",),
     ("session",),
+    ("detection",),
     ("cluster",),
     ("samples", "labels"),
     ("export",),

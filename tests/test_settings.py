@@ -45,10 +45,11 @@ def test_environment_wins_over_the_file(monkeypatch):
 
 def test_what_is_said_for_a_piece_of_work_wins_and_ends_with_it(monkeypatch):
     save_settings(memory_selection="off")
-    monkeypatch.setenv("NAPARI_SAM3_CONDITIONING_FRAMES", "3")
-    with settings_said(memory_selection="on", conditioning_frames=4):
-        assert read_settings() == Settings(memory_selection="on", conditioning_frames=4)
-    assert read_settings() == Settings(memory_selection="off", conditioning_frames=3)
+    monkeypatch.setenv("NAPARI_SAM3_PROMPTED_FRAMES", "3")
+    said = {"memory_selection": "on", "prompted_frames": 4, "distractor_memory": True}
+    with settings_said(**said):
+        assert read_settings() == Settings(**said)
+    assert read_settings() == Settings(memory_selection="off", prompted_frames=3)
 
 
 def test_environment_is_not_saved(monkeypatch):

@@ -64,6 +64,24 @@ class VideoError(Sam3Error, OSError):
     """A video, image or folder that can't be read or written."""
 
 
+class LabelRangeError(VideoError):
+    """A label that a format of results does not hold."""
+
+
+class ChoiceNeededError(VideoError):
+    """A file that holds several channels, planes or scenes, and none was chosen.
+
+    Attributes
+    ----------
+    counts : dict of str to int
+        How many there are to choose from, of "channel", "z" and "scene", where that is asked.
+    """
+
+    def __init__(self, message: str, counts: dict[str, int]) -> None:
+        super().__init__(message)
+        self.counts = counts
+
+
 class UnsafeFileError(Sam3Error, OSError):
     """A file that is a link, a pipe or a device, or larger than any of its kind; left alone.
 

@@ -175,6 +175,18 @@ def copy_folder(source: Path, target: Path, leave_out: Callable[[str], bool]) ->
     shutil.copytree(source, target, ignore=ignore)
 
 
+def inflated_size(packed: bytes) -> int | None:
+    """What the head of a zstd frame says (RFC 8878, 3.1.1.1); None where it does not."""
+    if len(packed) < 5 or packed[:4] != b"\x28\xb5\x2f\xfd":
+        return None
+    is_single, kind = packed[4] >> 5 & 1, packed[4] >> 6
+    begin = 5 + (not is_single) + (0, 1, 2, 4)[packed[4] & 3]
+    n_bytes = (is_single, 2, 4, 8)[kind]
+    if not n_bytes or len(packed) < begin + n_bytes:
+        return None
+    return int.from_bytes(packed[begin : begin + n_bytes], "little") + (256 if kind == 1 else 0)
+
+
 def check_entry(entry: os.DirEntry[str]) -> os.stat_result:
     """What is known of an entry of a folder, if it is a plain file or a folder.
 

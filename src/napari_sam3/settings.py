@@ -30,12 +30,15 @@ VARIABLES = {
     "precision": "NAPARI_SAM3_PRECISION",
     "compile_encoder": "NAPARI_SAM3_COMPILE_ENCODER",
     "memory_selection": "NAPARI_SAM3_MEMORY_SELECTION",
-    "conditioning_frames": "NAPARI_SAM3_CONDITIONING_FRAMES",
+    "prompted_frames": "NAPARI_SAM3_PROMPTED_FRAMES",
+    "distractor_memory": "NAPARI_SAM3_DISTRACTOR_MEMORY",
+    "motion_prior": "NAPARI_SAM3_MOTION_PRIOR",
     "features_mb": "NAPARI_SAM3_FEATURES_MB",
     "features_disk_mb": "NAPARI_SAM3_FEATURES_DISK_MB",
     "keep_results": "NAPARI_SAM3_KEEP_RESULTS",
     "projects_folder": "NAPARI_SAM3_PROJECTS",
     "frame_megapixels": "NAPARI_SAM3_FRAME_MEGAPIXELS",
+    "detector": "NAPARI_SAM3_DETECTOR",
     "scheduler": "NAPARI_SAM3_SCHEDULER",
     "path_map": "NAPARI_SAM3_PATH_MAP",
 }
@@ -73,9 +76,13 @@ class Settings:
     memory_selection : str
         Whether a SAM model looks only at past frames that it was sure of: "on", "off", or "auto",
         which leaves it to the model's makers (SAM 3: on).
-    conditioning_frames : int
+    prompted_frames : int
         How many prompted frames, the nearest ones, it looks at beside the first; 0: as its makers
         have it (SAM 3 the nearest four, the others all).
+    distractor_memory : bool
+        Whether it goes on looking at tracked frames that tell an object from its look-alikes.
+    motion_prior : bool
+        Whether, of the masks that it offers, one where the object was going is preferred.
     features_mb, features_disk_mb : int
         Most memory and disk that encoded frames may take, in megabytes of 2**20 bytes; 0: none.
     keep_results : bool
@@ -85,6 +92,8 @@ class Settings:
     frame_megapixels : int
         Most pixels that a frame of a video or a picture may have to be decoded, in millions; 0:
         any number. 8K has 33.
+    detector : str
+        What the window finds objects by at first, as `detection.find_detector` takes it.
     scheduler : str
         Address of a Dask scheduler that the window offers to compute at: the last one chosen.
     path_map : tuple of pairs of str
@@ -98,12 +107,15 @@ class Settings:
     precision: str = "auto"
     compile_encoder: bool = False
     memory_selection: str = "auto"
-    conditioning_frames: int = 0
+    prompted_frames: int = 0
+    distractor_memory: bool = False
+    motion_prior: bool = False
     features_mb: int = 2048
     features_disk_mb: int = 8192
     keep_results: bool = True
     projects_folder: str = "auto"
     frame_megapixels: int = 96
+    detector: str = "blobs"
     scheduler: str = ""
     path_map: tuple[tuple[str, str], ...] = ()
 

@@ -18,6 +18,7 @@ from napari_sam3.batch.plan import plan_batch
 from napari_sam3.batch.summary import BatchRow, format_summary
 from napari_sam3.cli import main
 from napari_sam3.errors import ModelUnavailableError, PromptFileError, RequestError, VideoError
+from napari_sam3.export.registry import FORMATS
 from napari_sam3.imports import open_labels
 from napari_sam3.models import registry
 from napari_sam3.models.fake import FakeTracker
@@ -79,6 +80,19 @@ def test_formats_are_made_of_what_is_done(films, prompts, tmp_path, steps):
     assert not steps
     assert report.rows[0].state == "done"
     assert (tmp_path / "out" / "a" / "objects.csv").is_file()
+
+
+def test_of_all_formats_those_are_left_out_that_do_not_hold_the_ids(films, tmp_path):
+    said = [{"frame": 0, "points": [[30, 20]], "object": 300}]
+    out = tmp_path / "out"
+    report = run_batch(films[:1], said, out, model="fake", formats=["all"])
+    assert report.rows[0].state == "done"
+    made = {path.name for path in (out / "a").iterdir()}
+    expected = {kind.target.rstrip("/") for name, kind in FORMATS.items() if name != "davis"}
+    assert made >= expected
+    assert "davis" not in made
+    report = run_batch(films[:1], said, out, model="fake", formats=["davis"])
+    assert "label 300" in report.rows[0].error
 
 
 def test_stopped_by_ctrl_c_it_goes_on(films, prompts, tmp_path, steps):

@@ -81,6 +81,7 @@ def test_the_run_tells_what_a_step_costs_a_gpu(sample, weights_home, tmp_path, c
 
     use_folder(tiny.save(tiny.make_sam2(), tmp_path / "little"))
     arguments = ["doctor", "--run", "little", "--frames", "4", "--device", "cpu", "--json"]
+    arguments += ["--precision", "float16"]  # which the CPU leaves alone
     assert main(arguments) == 0
     run = json.loads(capsys.readouterr().out)["run"]
     step = "a step of 3 objects"

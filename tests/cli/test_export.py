@@ -231,3 +231,31 @@ def test_a_format_that_can_not_be_written_does_not_take_the_others(tmp_path, cap
     assert line.endswith("written: coco.json, labels, mot.txt")
     assert "wrote" in printed.out
     assert {path.name for path in out.iterdir()} == {"coco.json", "labels", "mot.txt", SHARED}
+
+
+def test_all_formats_are_those_that_can_be_written(tmp_path, capsys):
+    export_labels_tiff(tmp_path / "labels.tif", LABELS.astype(np.uint32) * 1000)
+    out = tmp_path / "out"
+    assert export(tmp_path / "labels.tif", "-o", out, "--formats", "all") == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "left out" in line]
+    assert len(told) == 1, "DAVIS holds 255 ids"
+    assert "davis" in told[0]
+    without = {"davis", "overlay.mp4"}  # the film needs the video
+    made = {kind.target.rstrip("/") for kind in FORMATS.values()} - without
+    assert {path.name for path in out.iterdir()} == {*made, SHARED}
+
+
+def test_the_frames_go_along_on_request(tmp_path, video, capsys):
+    export_labels_tiff(tmp_path / "labels.tif", LABELS)
+    out = tmp_path / "out"
+    wanted = ("-o", out, "--formats", "coco,ytvis", "--images", "jpg")
+    assert export(tmp_path / "labels.tif", *wanted) == 2
+    assert "without the video" in capsys.readouterr().err
+    assert export(tmp_path / "labels.tif", *wanted, "--video", video) == 0
+    names = [i["file_name"] for i in json.loads((out / "coco.json").read_text())["images"]]
+    assert names == [f"{video.stem}/{n:05d}.jpg" for n in range(T)]
+    assert {str(p.relative_to(out)) for p in (out / video.stem).iterdir()} == set(names)
+    (out / "coco.json").unlink()
+    wanted = ("-o", out, "--formats", "coco", "--images", "png", "--video", video)
+    assert export(tmp_path / "labels.tif", *wanted) == 1
+    assert "exists already" in capsys.readouterr().err

@@ -13,8 +13,11 @@ from napari_sam3.errors import (
     UnknownObjectError,
     VideoError,
 )
+from napari_sam3.video import PlaneChoice
 from tests.cluster import slow_models  # noqa: F401 - registers its models here too
 from tests.conftest import make_disc_film
+
+pytestmark = pytest.mark.sweep
 
 CLICK = {"points": [[34, 40]]}
 
@@ -198,6 +201,23 @@ def test_a_folder_of_pictures_is_sent(remote, cluster, tmp_path):
         session.add_prompt(0, **CLICK)
         assert_same_runs(session.propagate(), local.propagate())
     assert "pictures" in {f.name for f in cluster.uploads.rglob("*")}
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_the_channel_that_was_chosen_is_read_there_or_sent(remote, cluster, tmp_path, is_there):
+    import tifffile
+
+    name = f"channels_{is_there}.tif"
+    place = (cluster.root if is_there else tmp_path) / name
+    film = make_disc_film(5)[..., 0]
+    channels = np.stack([film * 0, film], axis=1)
+    tifffile.imwrite(place, channels, imagej=True, metadata={"axes": "TCYX"})
+    session = remote(place, model="optical-flow", choice=PlaneChoice(channel=1))
+    with VideoSession(film, "optical-flow") as local:
+        local.add_prompt(0, **CLICK)
+        session.add_prompt(0, **CLICK)
+        assert_same_runs(session.propagate(), local.propagate())
+    assert name not in {f.name for f in cluster.uploads.rglob("*")}
 
 
 def test_depth_is_scaled_as_here(remote):

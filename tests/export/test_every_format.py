@@ -8,11 +8,17 @@ from napari_sam3.errors import VideoError
 from napari_sam3.export import (
     CocoWriter,
     CtcWriter,
+    CvatWriter,
     DavisWriter,
     GeffWriter,
+    ImageJRoiWriter,
+    LabelmeWriter,
+    LabelStudioWriter,
     MotWriter,
     OmeZarrWriter,
     Scene,
+    TrackMateWriter,
+    YoloWriter,
     YoutubeVisWriter,
     open_writer,
 )
@@ -28,6 +34,12 @@ WRITERS = {
     "davis": DavisWriter,
     "ome-zarr": OmeZarrWriter,
     "geff": GeffWriter,
+    "yolo": YoloWriter,
+    "cvat": CvatWriter,
+    "labelme": LabelmeWriter,
+    "label-studio": LabelStudioWriter,
+    "trackmate": TrackMateWriter,
+    "imagej": ImageJRoiWriter,
 }
 
 
@@ -73,7 +85,7 @@ def test_what_was_there_is_replaced(tmp_path, name):
         assert (path / file).read_bytes() == (fresh / file).read_bytes()
 
 
-@pytest.mark.parametrize("name", ["ctc", "davis", "geff", "ome-zarr"])
+@pytest.mark.parametrize("name", ["ctc", "davis", "geff", "ome-zarr", "yolo", "labelme"])
 def test_a_folder_of_other_things_is_never_replaced(tmp_path, name):
     path = tmp_path / "folder"
     WRITERS[name](path, SHAPE).close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 
+import cv2
 import motmetrics
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ from napari_sam3.export import (
     export_ome_zarr,
     export_youtube_vis,
 )
-from napari_sam3.export.polygons import mask_polygons
+from napari_sam3.export.polygons import mask_polygons, single_polygon
 from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.session.run_lengths import run_lengths
 from tests.export.scene import FACTS, LABELS, OBJECTS, SHAPE, names, result_of
@@ -71,6 +72,38 @@ def test_coco_keeps_scores(tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(20))
+def test_a_single_polygon_holds_all_of_a_mask(seed):
+    random = np.random.default_rng(seed)
+    smooth = cv2.GaussianBlur(random.standard_normal((90, 120)), (0, 0), 3)
+    pieces = (smooth > random.uniform(-0.03, 0.05)).astype(np.uint8)
+    polygons = coco_mask.frPyObjects([single_polygon(pieces > 0).ravel().tolist()], 90, 120)
+    np.testing.assert_array_equal(coco_mask.decode(coco_mask.merge(polygons)), pieces)
+    _, numbers, sizes, _ = cv2.connectedComponentsWithStats(pieces)
+    whole = numbers == 1 + np.argmax(sizes[1:, cv2.CC_STAT_AREA])
+    drawn = np.zeros(whole.shape, np.uint8)
+    cv2.fillPoly(drawn, [single_polygon(whole).astype(np.int32)], 1)  # as YOLO's tools do
+    np.testing.assert_array_equal(drawn, whole)
+    drawn = np.zeros(whole.shape, np.uint8)
+    cv2.fillPoly(drawn, [single_polygon(whole, along="pixels").astype(np.int32)], 1)
+    np.testing.assert_array_equal(drawn, whole)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4), (5, 1), (2, 2)])
+@pytest.mark.parametrize("along", ["edges", "inset", "pixels"])
+def test_a_single_polygon_of_few_pixels_has_corners_enough(shape, along):
+    corners = single_polygon(np.ones(shape, bool), 3, 2, along=along)
+    assert len(corners) >= 3
+    whole = np.zeros((9, 9), np.uint8)
+    whole[2 : 2 + shape[0], 3 : 3 + shape[1]] = 1
+    if along == "pixels":
+        drawn = cv2.fillPoly(np.zeros_like(whole), [corners.astype(np.int32)], 1)
+    else:
+        polygons = coco_mask.frPyObjects([corners.ravel().tolist()], 9, 9)
+        drawn = coco_mask.decode(coco_mask.merge(polygons))
+    np.testing.assert_array_equal(drawn, whole)
+
+
+@pytest.mark.parametrize("seed", range(20))
 def test_runs_and_polygons_of_ragged_masks_are_exact(seed):
     random = np.random.default_rng(seed)
     height, width = random.integers(1, 30, 2)
@@ -81,8 +114,10 @@ def test_runs_and_polygons_of_ragged_masks_are_exact(seed):
     whole[2 : 2 + height, 1 : 1 + width] = crop
     runs = {"size": size, "counts": run_lengths(crop, 1, 2, size)}
     np.testing.assert_array_equal(coco_mask.decode(coco_mask.frPyObjects(runs, *size)), whole)
-    polygons = coco_mask.frPyObjects(mask_polygons(crop, 1, 2), *size)
-    np.testing.assert_array_equal(coco_mask.decode(coco_mask.merge(polygons)), whole)
+    single = [single_polygon(crop, 1, 2).ravel().tolist()]
+    for polygons in (mask_polygons(crop, 1, 2), single):
+        drawn = coco_mask.merge(coco_mask.frPyObjects(polygons, *size))
+        np.testing.assert_array_equal(coco_mask.decode(drawn), whole)
 
 
 def test_youtube_vis_has_a_mask_or_null_for_every_frame(tmp_path):
@@ -160,12 +195,13 @@ def test_mot_boxes_are_where_the_reference_reader_finds_them(tmp_path):
     with MotWriter(path, SHAPE) as writer:
         for frame_index in (3, 0):
             writer.write(result_of(LABELS, frame_index))
-    assert path.read_text().splitlines()[0] == "1,3,5,4,16,12,0.97,-1,-1,-1"
+    assert path.read_text().splitlines()[0] == "1,3,5,4,16,12,0.97,1,1"
     table = motmetrics.io.loadtxt(path, fmt="mot15-2D")
     assert list(table.index) == [(1, 3), (1, 5), (4, 5), (4, 7), (4, 8)]
     # the reader counts pixels from 0
     assert table.loc[4, 7][["X", "Y", "Width", "Height"]].tolist() == [4, 3, 16, 5]
     assert table.loc[4, 7]["Confidence"] == 0.93
+    assert set(table["Visibility"]) == {1}
 
 
 def test_mot_of_whole_labels(tmp_path):

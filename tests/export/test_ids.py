@@ -18,7 +18,18 @@ from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.values import LABEL_DTYPE, MAX_OBJECT_ID, FrameResult, ObjectMask
 
 SHAPE = (3, 9, 11)
-HOLD_ALL = ["tiff", "coco", "coco-polygons", "ytvis", "ome-zarr", "csv", "mot", "geff"]
+HOLD_ALL = [
+    "tiff",
+    "coco",
+    "coco-polygons",
+    "ytvis",
+    "ome-zarr",
+    "ome-zarr-0.4",
+    "csv",
+    "mot",
+    "geff",
+]
+TOLD = ["yolo", "cvat", "labelme", "label-studio", "trackmate", "imagej"]
 HIGHEST = {"png": 65535, "ctc": 65535, "davis": 255}
 
 
@@ -79,7 +90,7 @@ def test_a_format_that_does_not_hold_an_id_says_so_with_its_first_frame(tmp_path
         writer.write_labels(0, labels_of(highest)[0])
 
 
-@pytest.mark.parametrize("name", [*HOLD_ALL, *HIGHEST])
+@pytest.mark.parametrize("name", [*HOLD_ALL, *TOLD, *HIGHEST])
 def test_labels_that_are_no_ids_are_refused(tmp_path, name):
     for wrong in (-1, MAX_OBJECT_ID + 1):
         writer = open_writer(name, tmp_path / f"{wrong}", Scene(shape=SHAPE))

@@ -17,7 +17,20 @@ from napari_sam3.imports.file_label_stack import FileLabelStack
 from napari_sam3.labels.label_stack import LabelStack
 from tests.export.scene import FACTS, LABELS, SHAPE
 
-COME_BACK = ["tiff", "png", "coco", "coco-polygons", "ytvis", "ctc", "davis", "ome-zarr"]
+COME_BACK = [
+    "tiff",
+    "png",
+    "coco",
+    "coco-polygons",
+    "ytvis",
+    "ctc",
+    "davis",
+    "ome-zarr",
+    "ome-zarr-0.4",
+    "cvat",
+    "labelme",
+    "trackmate",
+]
 PROCESSED = [1, 2, 5]  # nothing is on frame 5
 
 
@@ -45,7 +58,9 @@ def test_they_are_told_apart_out_and_in(tmp_path, name, facts):
         assert labels.processed_frames().tolist() == PROCESSED
 
 
-@pytest.mark.parametrize("name", ["mot", "csv", "geff"])
+@pytest.mark.parametrize(
+    "name", ["mot", "csv", "geff", "yolo", "cvat", "labelme", "trackmate", "imagej"]
+)
 def test_what_does_not_come_back_has_it_beside(tmp_path, name):
     path = tmp_path / FORMATS[name].target
     write_all(open_writer(name, path, Scene(shape=SHAPE)), partly())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,6 +22,8 @@ from napari_sam3.imports import open_labels
 from napari_sam3.imports.coco import decode_mask
 from napari_sam3.labels.object_notes import ObjectNote
 from napari_sam3.labels.objects import ObjectTable
+from napari_sam3.session.frames import RgbFrames
+from napari_sam3.video.array_video import ArrayVideo
 from napari_sam3.video.video_facts import VideoFacts
 
 SHAPE = (6, 41, 53)
@@ -46,7 +49,20 @@ def make_labels() -> np.ndarray:
 
 
 LABELS = make_labels()
-ROUND = ["tiff", "png", "coco", "coco-polygons", "ytvis", "ctc", "davis", "ome-zarr"]
+ROUND = [
+    "tiff",
+    "png",
+    "coco",
+    "coco-polygons",
+    "ytvis",
+    "ctc",
+    "davis",
+    "ome-zarr",
+    "ome-zarr-0.4",
+    "cvat",
+    "labelme",
+    "trackmate",
+]
 
 
 class Scored:
@@ -70,7 +86,8 @@ def test_labels_come_back(tmp_path, name, facts):
     write_all(open_writer(name, path, scene), Scored())
     with open_labels(path) as labels:
         assert labels.shape == SHAPE
-        assert labels.facts == facts
+        if name != "trackmate" or facts is not None:  # which tells of the video itself
+            assert labels.facts == facts
         np.testing.assert_array_equal([labels[t] for t in range(6)], LABELS)
         np.testing.assert_array_equal(labels[-2], LABELS[4])
         if name == "ctc":
@@ -301,3 +318,22 @@ def test_pictures_of_more_pixels_than_can_be_labelled_are_refused_by_their_heads
         )
     with pytest.raises(VideoError, match="65536 x 65536 px"):
         open_labels(folder)
+
+
+@pytest.mark.parametrize("name", ["yolo", "labelme"])
+@pytest.mark.parametrize("file_names", [None, tuple(f"cam/IMG_{n + 7:04d}.PNG" for n in range(6))])
+def test_files_of_some_frames_are_of_theirs_though_no_other_pictures_lie_there(
+    tmp_path, name, file_names
+):
+    facts = replace(FACTS, file_names=file_names)
+    film = np.zeros((*SHAPE, 3), np.uint8)
+    scene = Scene(shape=SHAPE, facts=facts, frames=RgbFrames(ArrayVideo(film)), images="png")
+    path = tmp_path / FORMATS[name].target
+    with open_writer(name, path, scene) as writer:
+        for frame_index in (1, 4):
+            writer.write_labels(frame_index, LABELS[frame_index])
+    with open_labels(path) as labels:
+        assert labels.processed_frames().tolist() == [1, 4]
+        for frame_index in range(6):
+            expected = LABELS[frame_index] * (frame_index in (1, 4))
+            np.testing.assert_array_equal(labels[frame_index] > 0, expected > 0)

@@ -13,6 +13,8 @@ from tests.cluster.conftest import cluster, module_cluster, watcher  # noqa: F40
 
 from .conftest import SHAPE, disc
 
+pytestmark = pytest.mark.sweep
+
 
 @pytest.fixture
 def ready(open_dock, film, cluster, qtbot, monkeypatch):  # noqa: F811

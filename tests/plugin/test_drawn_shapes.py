@@ -9,6 +9,8 @@ from napari_sam3.plugin.model.tools import Tool
 from .hands import CTRL, LEFT, NOTHING, RIGHT
 from .test_tools import dock, hands, said, viewer
 
+pytestmark = pytest.mark.sweep
+
 __all__ = ["dock", "hands", "viewer"]
 
 WAY = [(20, 20), (20, 60), (60, 60), (60, 20)]

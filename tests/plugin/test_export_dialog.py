@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -70,6 +71,18 @@ def test_a_format_is_written_where_the_person_says(dialog, answer, tmp_path, not
     labels = open_labels(path)
     assert labels.objects[1].name == "mother cell"
     assert ((labels[4] == 1) == disc(4, 30, 40)).all()
+
+
+def test_the_frames_go_along_where_the_format_takes_them(dialog, answer, tmp_path):
+    choose(dialog, "mot")
+    assert not dialog.images.isEnabled()
+    choose(dialog, "coco")
+    dialog.images.setCurrentIndex(dialog.images.findData("png"))
+    answer(tmp_path / "coco.json")
+    dialog.choose.click()
+    named = [i["file_name"] for i in json.loads((tmp_path / "coco.json").read_text())["images"]]
+    assert named
+    assert all((tmp_path / name).is_file() for name in named)
 
 
 def test_nothing_is_written_where_nothing_is_said(dialog, answer, tmp_path):

@@ -15,6 +15,8 @@ from napari_sam3.values import ObjectMask
 
 from .conftest import SHAPE, click, disc, labels_of
 
+pytestmark = pytest.mark.sweep
+
 CLICKS = {1: (30, 40), 2: (60, 20)}
 SQUARE = np.zeros(SHAPE[1:], bool)
 SQUARE[4:14, 60:74] = True

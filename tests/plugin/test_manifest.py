@@ -9,7 +9,7 @@ import tifffile
 from npe2 import PluginManifest
 
 import napari_sam3
-from napari_sam3.plugin.io.video_reader import VIDEO_SUFFIXES
+from napari_sam3.plugin.io.video_reader import MICROSCOPE_SUFFIXES, VIDEO_SUFFIXES
 from napari_sam3.video import Video
 from tests.video.clips import encode
 
@@ -61,7 +61,8 @@ def test_widget_is_in_the_layers_menus(manager):
 def test_patterns_are_the_suffixes_that_the_reader_takes(manager):
     readers = manager.get_manifest(PLUGIN).contributions.readers
     (reader,) = (r for r in readers if r.command == f"{PLUGIN}.get_reader")
-    assert set(reader.filename_patterns) == {f"*{suffix}" for suffix in VIDEO_SUFFIXES}
+    suffixes = VIDEO_SUFFIXES | MICROSCOPE_SUFFIXES
+    assert set(reader.filename_patterns) == {f"*{suffix}" for suffix in suffixes}
     assert reader.accepts_directories
 
 

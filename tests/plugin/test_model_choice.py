@@ -16,6 +16,8 @@ from napari_sam3.plugin.model.app_state import Phase
 from napari_sam3.plugin.model.model_catalog import format_state, survey_models
 from tests.models.weights.folders import write_model, write_snapshot
 
+pytestmark = pytest.mark.sweep
+
 EDGETAM = "yonigozlan/EdgeTAM-hf"
 
 

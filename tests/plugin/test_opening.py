@@ -5,6 +5,7 @@ import threading
 import napari
 import numpy as np
 import pytest
+import tifffile
 from napari.layers import Image
 from PIL import Image as Picture
 from qtpy.QtCore import QTimer
@@ -14,9 +15,10 @@ from napari_sam3.plugin.io import deferred_video as opening
 from napari_sam3.plugin.io.video_reader import read_layers
 from napari_sam3.plugin.layers.stack_axes import guess_axes, layer_video
 from napari_sam3.plugin.views.open_window import open_window
-from napari_sam3.video import as_video
+from napari_sam3.video import PlaneChoice, as_video
 from napari_sam3.video.first_frame import FirstFrame
 from tests.video.clips import encode, read_number
+from tests.video.stacks import CHANNELS, STACK
 
 N_FRAMES = 30
 
@@ -103,13 +105,16 @@ def test_scripts_get_all_of_it(open_viewer, clip, gate):
 
 
 def test_layer_that_is_gone_is_not_waited_for(open_viewer, qtbot, clip, gate, drop_on):
+    def is_opening():
+        return any(t.name == f"opening {clip.name}" for t in threading.enumerate())
+
     viewer = open_viewer()
-    opening_threads = threading.active_count()
     layer = drop_on(viewer, clip)
+    assert is_opening()
     viewer.layers.remove(layer)
     del layer
     gate.set()
-    qtbot.waitUntil(lambda: threading.active_count() <= opening_threads, timeout=10_000)
+    qtbot.waitUntil(lambda: not is_opening(), timeout=10_000)
     assert len(viewer.layers) == 0
 
 
@@ -156,5 +161,18 @@ def test_the_command_opens_a_pattern(make_napari_viewer, monkeypatch, tmp_path, 
     viewer = open_window(tmp_path / "a*.png")
     layer = viewer.layers[0]
     assert [int(frame[0, 0]) for frame in layer.data] == [1, 2]
+    viewer.close()
+    qtbot.wait(1)  # its dock ends with the next turn
+
+
+def test_the_command_opens_a_stack_of_channels(make_napari_viewer, monkeypatch, tmp_path, qtbot):
+    path = tmp_path / "cells.ome.tif"
+    metadata = {"axes": "TCZYX", "Channel": {"Name": CHANNELS}}
+    tifffile.imwrite(path, STACK, ome=True, metadata=metadata, photometric="minisblack")
+    monkeypatch.setattr(napari, "Viewer", make_napari_viewer)
+    viewer = open_window(path, PlaneChoice(z=1))
+    names = [layer.name for layer in viewer.layers if isinstance(layer, Image)]
+    assert names == ["cells.ome DAPI, z 1", "cells.ome GFP, z 1"]
+    np.testing.assert_array_equal(viewer.layers[1].data[0], STACK[0, 1, 1])
     viewer.close()
     qtbot.wait(1)  # its dock ends with the next turn

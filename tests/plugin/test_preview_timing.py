@@ -29,6 +29,8 @@ from .test_preview import (
     settle,
 )
 
+pytestmark = pytest.mark.sweep
+
 __all__ = ["held", "ready", "settle"]
 
 

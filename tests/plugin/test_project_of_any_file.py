@@ -14,6 +14,8 @@ from napari_sam3.projects import Project, list_projects
 
 from .conftest import disc
 
+pytestmark = pytest.mark.sweep
+
 N_FRAMES, SIZE = 8, (64, 96)
 
 

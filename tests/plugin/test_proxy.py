@@ -20,6 +20,8 @@ from napari_sam3.video import proxy
 from napari_sam3.video.proxy import ProxyVideo, make_proxy
 from tests.video.clips import encode, read_number
 
+pytestmark = pytest.mark.sweep
+
 N_FRAMES = 30
 
 

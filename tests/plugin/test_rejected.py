@@ -10,6 +10,8 @@ from napari_sam3.projects import list_projects
 
 from .test_project import begin, clip, open_again, own_projects
 
+pytestmark = pytest.mark.sweep
+
 __all__ = ["begin", "clip", "open_again", "own_projects"]
 
 

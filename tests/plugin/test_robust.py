@@ -16,6 +16,8 @@ from tests.sweeps import sweep
 
 from .conftest import SHAPE, click, disc, labels_of
 
+pytestmark = pytest.mark.sweep
+
 OTHER = np.zeros((6, 40, 50), np.uint8)
 
 

@@ -15,6 +15,8 @@ from tests.models.sam import tiny
 from tests.models.sam.concept_kit import find_what_boxes_hold, make_seeing
 from tests.models.sam.words import save_tokenizer
 
+pytestmark = pytest.mark.sweep
+
 N_FRAMES = 8
 
 

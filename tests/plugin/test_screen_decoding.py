@@ -22,6 +22,8 @@ from napari_sam3.plugin.scripting.event_loop import wait_until
 from napari_sam3.video import Video, open_video
 from tests.video.clips import encode
 
+pytestmark = pytest.mark.sweep
+
 N_FRAMES, SIZE = 30, (40, 60)
 
 

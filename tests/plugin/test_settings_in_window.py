@@ -7,6 +7,8 @@ import pytest
 from napari_sam3.models.fake import FakeTracker
 from napari_sam3.settings import read_settings, save_settings
 
+pytestmark = pytest.mark.sweep
+
 
 def test_what_is_set_is_kept_for_the_next_window(open_dock):
     fields = open_dock().settings_panel
@@ -16,15 +18,21 @@ def test_what_is_set_is_kept_for_the_next_window(open_dock):
     fields.disk.value = 0
     fields.selection.value = "off"
     fields.corrections.value = 4
+    fields.look_alikes.value = True
+    fields.motion.value = True
     fields.precision.value = "float16"
     fields.compiles.value = True
     settings = read_settings()
     assert (settings.device, settings.resolution) == ("cpu", 512)
     assert (settings.features_mb, settings.features_disk_mb) == (300, 0)
-    assert (settings.memory_selection, settings.conditioning_frames) == ("off", 4)
+    assert (settings.memory_selection, settings.prompted_frames) == ("off", 4)
+    assert settings.distractor_memory
+    assert settings.motion_prior
     assert (settings.precision, settings.compile_encoder) == ("float16", True)
     again = open_dock().settings_panel
     assert (again.selection.value, again.corrections.value) == ("off", 4)
+    assert again.look_alikes.value
+    assert again.motion.value
     assert (again.precision.value, again.compiles.value) == ("float16", True)
     assert (again.device.value, again.resolution.value) == ("cpu", 512)
     assert (again.memory.value, again.disk.value) == (300, 0)
@@ -65,6 +73,11 @@ def test_the_session_is_made_with_what_is_set(open_dock, film, work):
     dock.settings_panel.corrections.value = 4
     work(dock, dock.segment_frame)
     assert dock.tracking.session is not before
+    for option in (dock.settings_panel.look_alikes, dock.settings_panel.motion):
+        before = dock.tracking.session
+        option.value = True
+        work(dock, dock.segment_frame)
+        assert dock.tracking.session is not before
 
 
 def test_encoded_frames_are_limited_counted_and_deleted(open_dock, qtbot, request):

@@ -239,7 +239,7 @@ def test_a_long_writing_can_be_stopped(tmp_path, qtbot, monkeypatch):
 
 def test_boxes_and_tracks_are_written(tmp_path):
     write_mot(str(tmp_path / "mot.txt"), *_data_of(Labels(_labels())))
-    assert (tmp_path / "mot.txt").read_text().splitlines()[0] == "2,7,21,11,20,20,1,-1,-1,-1"
+    assert (tmp_path / "mot.txt").read_text().splitlines()[0] == "2,7,21,11,20,20,1,1,1"
     write_geff(str(tmp_path / "t.geff"), *_data_of(Labels(_labels())))
     graph, _ = geff.read(tmp_path / "t.geff")
     assert len(graph.edges) == 1

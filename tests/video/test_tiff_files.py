@@ -158,12 +158,12 @@ def test_link_within_the_folder_is_followed(tmp_path: Path) -> None:
     assert read(files[0]) == ([0, 1], [])
 
 
-def test_channels_in_files_of_their_own_are_refused_as_in_one(tmp_path: Path) -> None:
+def test_channels_in_files_of_their_own_are_asked_about_as_in_one(tmp_path: Path) -> None:
     files = write_set(tmp_path, [range(4), range(4)], n_channels=2)
-    with pytest.raises(VideoError, match=r"\(4, 2, 48, 96\) with axes TCYX"):
+    with pytest.raises(VideoError, match=r"axes TCZYX \(T 4, C 2, Z 1\): which channel"):
         open_video(files[0])
     files[1].unlink()
-    with pytest.raises(VideoError, match=r"\(4, 2, 48, 96\) with axes TCYX"):
+    with pytest.raises(VideoError, match=r"axes TCZYX \(T 4, C 2, Z 1\): which channel"):
         open_video(files[0])
 
 

@@ -22,7 +22,7 @@ from napari_sam3.batch.tracking import Prompts
 from napari_sam3.cluster import Connection, LocalWorkers
 from napari_sam3.cluster.addresses import check_address
 from napari_sam3.errors import RequestError, VideoError
-from napari_sam3.export.registry import FORMATS
+from napari_sam3.export.registry import expand_formats
 from napari_sam3.models.registry import LoadedModel, find_model
 from napari_sam3.models.weights import state_of
 from napari_sam3.session.recovery import Recover, check_recover
@@ -33,6 +33,7 @@ from napari_sam3.session.validation import (
     check_range,
 )
 from napari_sam3.values import Direction
+from napari_sam3.video.plane_choice import PlaneChoice
 from napari_sam3.whole_files import explain_refusal
 
 SUMMARY = "summary.csv"
@@ -89,6 +90,9 @@ def run_batch(
     insecure: bool = False,
     overwrite: bool = False,
     recover: Recover = "exact",
+    channel: int | str | None = None,
+    z: int | str | None = None,
+    scene: int | str | None = None,
     on_row: OnRow | None = None,
     on_frame: OnFrame | None = None,
     progress: bool = False,
@@ -116,7 +120,7 @@ def run_batch(
     model, device : str or path, str
         As `load_model` takes them; loaded once a process.
     formats : iterable of str
-        Names of `napari_sam3.export.registry.FORMATS` to export.
+        Names of `napari_sam3.export.registry.FORMATS` to export, or "all".
     direction, start_frame_index, max_frame_num_to_track, contrast_limits
         As `track_video`.
     jobs : int, optional
@@ -132,6 +136,8 @@ def run_batch(
         Begin all videos anew; what is kept of them in `out` is lost.
     recover : "exact" or "quick"
         How a video that was stopped or killed is gone on with, as of `track_video`.
+    channel, z, scene : int or str, optional
+        Which of several are meant in all videos, as `open_video` takes them.
     on_row : callable, optional
         Called with the `BatchRow` of each video as it ends.
     on_frame : callable, optional
@@ -172,6 +178,7 @@ def run_batch(
         check_contrast_limits(contrast_limits),
         check_flag(overwrite, "overwrite"),
         check_recover(recover),
+        PlaneChoice(channel, z, scene),
     )
     if n_at_once is not None and n_at_once < 1:
         raise RequestError(f"jobs is {jobs}; give a number of videos at once from 1")
@@ -276,9 +283,7 @@ def _check_formats(formats: Iterable[str]) -> tuple[str, ...]:
     if isinstance(formats, str):
         raise RequestError(f"formats must be a list of names, as [{formats!r}], not {formats!r}")
     names = tuple(dict.fromkeys(formats))
-    for name in names:
-        if name not in FORMATS:
-            raise RequestError(f"there is no format {name!r}; choose from {', '.join(FORMATS)}")
+    expand_formats(names)  # refuses what there is not
     return names
 
 

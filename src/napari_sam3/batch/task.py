@@ -15,8 +15,8 @@ from pathlib import Path
 from napari_sam3.batch.summary import BatchRow, State
 from napari_sam3.batch.tracked_video import TrackedVideo
 from napari_sam3.batch.tracking import track_video
-from napari_sam3.errors import ProjectError, RequestError, Sam3Error
-from napari_sam3.export.registry import FORMATS
+from napari_sam3.errors import LabelRangeError, ProjectError, RequestError, Sam3Error
+from napari_sam3.export.registry import ALL, FORMATS, expand_formats
 from napari_sam3.models.registry import LoadedModel, find_model
 from napari_sam3.projects.folders import SUFFIX, is_project
 from napari_sam3.projects.lock import ProjectLock
@@ -25,6 +25,8 @@ from napari_sam3.projects.tracking import describe_request
 from napari_sam3.session.recovery import Recover
 from napari_sam3.session.saved_prompts import PromptList
 from napari_sam3.values import Direction, FrameResult
+from napari_sam3.video import as_video
+from napari_sam3.video.plane_choice import NO_CHOICE, PlaneChoice
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ class TaskSettings:
     contrast_limits: tuple[float, float] | None = None
     overwrite: bool = False
     recover: Recover = "exact"
+    choice: PlaneChoice = NO_CHOICE
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,12 +107,17 @@ def do_task(
         with known or _track(task, models, goes_on) as tracked:
             frames = len(tracked.labels.processed_frames())
             objects = len(tracked.object_ids)
-            wanted = list(task.settings.formats)
+            wanted = list(expand_formats(task.settings.formats))
             if known is not None:
                 wanted = [name for name in wanted if not _target(task, name).exists()]
             if tracked.is_complete:
                 for name in wanted:
-                    tracked.export(_target(task, name), name)
+                    try:
+                        tracked.export(_target(task, name), name)
+                    except LabelRangeError:
+                        if ALL not in task.settings.formats:
+                            raise
+                        logger.info("%s does not hold the ids of %s", name, task.video)
                 state = "skipped" if known is not None and not wanted else "done"
             else:
                 state = "stopped"
@@ -147,6 +155,9 @@ def _track(task: Task, models: LoadedModel, goes_on: Callable[[FrameResult], boo
         contrast_limits=settings.contrast_limits,
         project=task.project,
         recover=settings.recover,
+        channel=settings.choice.channel,
+        z=settings.choice.z,
+        scene=settings.choice.scene,
         on_frame=goes_on,
     )
 
@@ -171,6 +182,9 @@ def _open_finished(task: Task) -> TrackedVideo | None:
             return None
         # refuses another content
         project.video.moved_to(task.video, project.folder, even_if_changed=False)
+        if project.video.choice or settings.choice:
+            with as_video(task.video, settings.choice) as video:  # names become indices
+                project.video.check_choice(video.choice)
         stack.pop_all()
     return TrackedVideo(
         task.video,
@@ -178,6 +192,7 @@ def _open_finished(task: Task) -> TrackedVideo | None:
         project.objects,
         project=project,
         contrast_limits=settings.contrast_limits,
+        choice=project.video.choice,
     )
 
 

@@ -17,6 +17,7 @@ from napari_sam3.projects.session import recall_from
 from napari_sam3.session.frames import RgbFrames
 from napari_sam3.values import FrameResult
 from napari_sam3.video import as_video
+from napari_sam3.video.plane_choice import NO_CHOICE, PlaneChoice
 from napari_sam3.video.video_facts import describe_video
 
 
@@ -37,6 +38,8 @@ class TrackedVideo:
         Whether all frames asked for were tracked.
     contrast_limits : (float, float), optional
         Values shown as black and white in a film.
+    choice : PlaneChoice
+        Which channel, depth and scene of the video.
 
     Attributes
     ----------
@@ -60,12 +63,14 @@ class TrackedVideo:
         project: Project | None = None,
         is_complete: bool = True,
         contrast_limits: tuple[float, float] | None = None,
+        choice: PlaneChoice = NO_CHOICE,
     ) -> None:
         self.labels = labels
         self.objects = objects
         self.project = project
         self.is_complete = is_complete
         self._source = source
+        self._choice = choice
         self._contrast_limits = contrast_limits
         self._recall = recall_from(labels)
 
@@ -114,7 +119,7 @@ class TrackedVideo:
         place = Path(path).expanduser()
         name = choose_format(place, format)
         with ExitStack() as stack:
-            video = as_video(self._source)
+            video = as_video(self._source, self._choice)
             if video is not self._source:
                 stack.callback(video.close)
             scene = Scene(

@@ -25,6 +25,7 @@ from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
 from napari_sam3.session.validation import check_contrast_limits, check_range
 from napari_sam3.values import Direction, FrameResult, ObjectMask
 from napari_sam3.video import Video, as_video
+from napari_sam3.video.plane_choice import PlaneChoice
 
 Prompts = Iterable[SavedPrompt | Mapping[str, Any]] | str | os.PathLike[str]
 OnFrame = Callable[[FrameResult], object]
@@ -42,6 +43,9 @@ def track_video(
     contrast_limits: tuple[float, float] | None = None,
     project: str | os.PathLike[str] | Project | None = None,
     recover: Recover = "exact",
+    channel: int | str | None = None,
+    z: int | str | None = None,
+    scene: int | str | None = None,
     on_frame: OnFrame | None = None,
     progress: bool = False,
 ) -> TrackedVideo:
@@ -49,8 +53,8 @@ def track_video(
 
     Parameters
     ----------
-    video : path, Video or array
-        As `VideoSession` takes it.
+    video : path, Video, array, list or iterator of frames
+        As `open_video` takes it.
     prompts : list of dict, path, or None
         What to track: dictionaries as in a file of prompts (`docs/projects.md`), in which
         arrays may stand for lists and a mask may be an (H, W) array; the path of such a file, of
@@ -68,6 +72,8 @@ def track_video(
     recover : "exact" or "quick"
         How it is gone on with: as if it had never stopped, for which frames since the last
         checkpoint are computed again; or at once from what was shown, which is near that.
+    channel, z, scene : int or str, optional
+        Which of several are meant, as `open_video` takes them.
     on_frame : callable, optional
         Called with the `FrameResult` of each frame. Returning False stops, and so does raising;
         what is done stays.
@@ -89,8 +95,10 @@ def track_video(
     if prompts is None and project is None:
         raise PromptFileError("there is nothing to track: give prompts, or a project that has some")
     with ExitStack() as stack, ExitStack() as on_failure:
-        film = as_video(video)
-        if film is not video:
+        film = as_video(video, PlaneChoice(channel, z, scene))
+        if film.path is None:
+            video = film  # an iterator can't be gone through again for an export
+        elif film is not video:
             stack.callback(film.close)
         size = film.shape[1], film.shape[2]
         prompt_list = None if prompts is None else gather_prompts(prompts, size)
@@ -129,6 +137,7 @@ def track_video(
         project=kept,
         is_complete=n_done == len(run),
         contrast_limits=contrast_limits,
+        choice=film.choice,
     )
 
 

@@ -18,15 +18,13 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from napari_sam3 import __version__
-from napari_sam3.cli import parse
+from napari_sam3.cli import detect_options, model_options, parse, video_options
 from napari_sam3.cli.parser import Parser
 from napari_sam3.errors import RequestError, Sam3Error
-from napari_sam3.settings import MEMORY_SELECTIONS, PRECISIONS, settings_said
+from napari_sam3.settings import settings_said
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 DEMO_FOLDER = "demo-output"
-_SETTINGS = ("precision", "compile_encoder", "memory_selection", "conditioning_frames")
-
 _TRACK_HELP = """\
 prompts (at least one, unless a project has some; all may be repeated; coordinates in px from the
 top left corner):
@@ -44,6 +42,8 @@ examples:
   every box of a tracker       ... --prompts mot.txt
   the 50 frames round 100      ... --point 320,240 --frame 100 --direction both --frames 25
   a long run that may stop     ... --point 320,240 --project film.sam3
+  all that is there            ... --detect blobs
+  what comes in later, too     ... --detect blobs --detect-every 50, then --prompts proposals.json
 """
 
 
@@ -127,18 +127,12 @@ def _do(words: Sequence[str]) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     """Run the command that was read. Returns the exit code."""
-    with warnings.catch_warnings(), settings_said(**_said_settings(arguments)):
+    with warnings.catch_warnings(), settings_said(**model_options.said_settings(arguments)):
         warnings.showwarning = _show_warning
         run = import_module(f"napari_sam3.cli.{arguments.command}").run
         code = int(run(arguments))
         sys.stdout.flush()
     return code
-
-
-def _said_settings(arguments: argparse.Namespace) -> dict[str, str | int]:
-    """What was said in place of settings, for as long as the command runs."""
-    said = {name: getattr(arguments, name, None) for name in _SETTINGS}
-    return {name: value for name, value in said.items() if value is not None}
 
 
 def _show_warning(
@@ -183,6 +177,7 @@ def make_parser() -> Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_demo(commands)
     _add_track(commands)
+    _add_json(detect_options.add_detect(commands))
     _add_batch(commands)
     _add_open(commands)
     _add_review(commands)
@@ -214,7 +209,7 @@ def _add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
         "replaced)",
     )
     demo.add_argument("--overwrite", action="store_true", help="replace older ones in FOLDER too")
-    _add_model(demo)
+    model_options.add_model(demo)
 
 
 def _add_track(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -226,6 +221,7 @@ def _add_track(commands: argparse._SubParsersAction[Parser]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     track.add_argument("video", metavar="VIDEO", type=parse.there)
+    video_options.add_choice(track)
     prompts = track.add_argument_group("prompts (see below)")
     kinds = (
         ("--point", parse.point, "[ID:]X,Y[,+|-][@N]", "a click on the object (-: off it)"),
@@ -255,8 +251,10 @@ def _add_track(commands: argparse._SubParsersAction[Parser]) -> None:
         "TrackMate, LabelMe or YOLO (docs/formats.md), those of a project, its folder, or - for "
         "those on standard input",
     )
+    detect_options.add_to_track(prompts)
     _add_range(track)
     _add_results(track, formats=parse.DEFAULT_FORMATS)
+    _add_images(track)
     track.add_argument(
         "--project",
         type=Path,
@@ -264,7 +262,7 @@ def _add_track(commands: argparse._SubParsersAction[Parser]) -> None:
         help="keep all in a project as it comes; the same command goes on where it stopped",
     )
     _add_recover(track)
-    _add_model(track)
+    model_options.add_model(track)
     _add_compute(track)
     _add_json(track)
 
@@ -289,6 +287,7 @@ def _add_batch(commands: argparse._SubParsersAction[Parser]) -> None:
     batch.add_argument(
         "--prompts-beside", action="store_true", help="prompts are in VIDEO.prompts.json"
     )
+    video_options.add_choice(batch)
     _add_results(batch, is_needed=True, formats=(), overwrite="begin all videos anew")
     batch.add_argument(
         "--jobs",
@@ -298,7 +297,7 @@ def _add_batch(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     _add_range(batch)
     _add_recover(batch)
-    _add_model(batch)
+    model_options.add_model(batch)
     _add_compute(batch)
     _add_json(batch)
 
@@ -323,12 +322,7 @@ def _add_range(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--frames", type=parse.count, metavar="N", help="at most so many frames in each direction"
     )
-    command.add_argument(
-        "--contrast",
-        type=parse.contrast,
-        metavar="LOW,HIGH",
-        help="values seen as black and white, in video that is not 8-bit (default: measured)",
-    )
+    video_options.add_contrast(command)
 
 
 def _add_open(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -340,6 +334,7 @@ def _add_open(commands: argparse._SubParsersAction[Parser]) -> None:
         "propagation that was stopped can go on.",
     )
     open_.add_argument("path", metavar="PROJECT_OR_VIDEO", type=parse.there)
+    video_options.add_choice(open_)
 
 
 def _add_review(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -378,6 +373,7 @@ def _add_export(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     export.add_argument("labels", metavar="LABELS", type=parse.there, help="file or folder")
     _add_results(export, is_needed=True, formats=None)
+    _add_images(export)
     export.add_argument(
         "--video",
         type=parse.there,
@@ -385,6 +381,7 @@ def _add_export(commands: argparse._SubParsersAction[Parser]) -> None:
         help="what the labels are of: for the film, intensities, times, scale and content hash "
         "(a project knows its own)",
     )
+    video_options.add_choice(export)
     export.add_argument(
         "--pixel-size",
         type=parse.pixel_size,
@@ -495,6 +492,7 @@ def _add_doctor(commands: argparse._SubParsersAction[Parser]) -> None:
     doctor.add_argument(
         "--resolution", type=parse.pixels, metavar="PX", help="side of what the model sees"
     )
+    model_options.add_computing(doctor)
     _add_compute(doctor, "look at the workers of this Dask scheduler too, as tls://host:8786")
     _add_json(doctor)
 
@@ -509,38 +507,6 @@ def _add_json(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_model(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--model", default="auto", help="which model (see 'napari-sam3 models'; default: the best)"
-    )
-    command.add_argument("--device", help="where it runs, as cpu or cuda (default: the best)")
-    command.add_argument(
-        "--precision",
-        choices=PRECISIONS,
-        help="what a SAM model computes in on a CUDA card here (default: as set; auto is bfloat16 "
-        "where the card has it)",
-    )
-    command.add_argument(
-        "--compile-encoder",
-        action=argparse.BooleanOptionalAction,
-        help="whether its image encoder is compiled on a CUDA card here, which takes minutes once "
-        "(default: as set)",
-    )
-    command.add_argument(
-        "--memory-selection",
-        choices=MEMORY_SELECTIONS,
-        help="whether a SAM model that runs here looks only at past frames that it was sure of "
-        "(default: as set; auto is on for SAM 3)",
-    )
-    command.add_argument(
-        "--conditioning-frames",
-        type=parse.index,
-        metavar="N",
-        help="how many of the nearest prompted frames it looks at beside the first; 0: as the "
-        "model's makers have it (default: as set)",
-    )
-
-
 def _add_compute(
     command: argparse.ArgumentParser,
     help_: str = "compute on workers of this Dask scheduler, as tls://host:8786 "
@@ -552,6 +518,17 @@ def _add_compute(
         action="store_true",
         help="take that address though it is neither encrypted nor on this machine: who reaches "
         "it runs code as you",
+    )
+
+
+def _add_images(command: argparse.ArgumentParser) -> None:
+    """Whether the frames go along with what is said of them."""
+    command.add_argument(
+        "--images",
+        choices=("jpg", "png", "none"),
+        default="none",
+        help="write the frames as pictures beside the formats that name some, and into OME-Zarr "
+        "(default none)",
     )
 
 

@@ -48,6 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
         insecure=arguments.insecure,
         overwrite=arguments.overwrite,
         recover=arguments.recover,
+        channel=arguments.channel,
+        z=arguments.z,
+        scene=arguments.scene,
         progress=sys.stderr.isatty(),
     )
     arguments.facts |= {

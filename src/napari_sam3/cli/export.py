@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from napari_sam3.cli.planes import chosen_planes
 from napari_sam3.cli.results import (
     check_free,
     make_scene,
@@ -17,40 +18,46 @@ from napari_sam3.cli.results import (
     write_frames,
 )
 from napari_sam3.errors import RequestError
-from napari_sam3.export.registry import FORMATS
+from napari_sam3.export.registry import ALL, FORMATS
 from napari_sam3.imports import LabelFile, open_labels
 from napari_sam3.projects import is_project
 from napari_sam3.projects.label_file import ProjectLabels
-from napari_sam3.video import Video, open_video
+from napari_sam3.video import Video
+from napari_sam3.video.open import open_chosen
+from napari_sam3.video.plane_choice import NO_CHOICE, PlaneChoice
 from napari_sam3.video.video_facts import VideoFacts, describe_video
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Read, and write. Returns the exit code."""
-    targets = name_targets(arguments.output, arguments.formats)
-    for path in targets.values():
-        # one file may have several names, by case or by links
-        if path.exists() and path.samefile(arguments.labels.expanduser()):
-            raise RequestError(f"{str(path)!r} is what is read; name another folder for results")
-    check_free(targets.values(), arguments.overwrite)
     with ExitStack() as stack:
         video, size = None, None
         if arguments.video is not None:
-            video = stack.enter_context(open_video(arguments.video))
+            video = stack.enter_context(open_chosen(arguments.video, chosen_planes(arguments)))
             size = video.shape[1], video.shape[2]
         labels = stack.enter_context(open_results(arguments.labels, arguments.first_number, size))
         place = _find_video(labels, arguments.video, arguments.formats)
+        targets = name_targets(arguments.output, arguments.formats, has_video=place is not None)
+        for path in targets.values():
+            # one file may have several names, by case or by links
+            if path.exists() and path.samefile(arguments.labels.expanduser()):
+                raise RequestError(
+                    f"{str(path)!r} is what is read; name another folder for results"
+                )
+        check_free(targets.values(), arguments.overwrite)
         if place is not None and video is None:
-            video = stack.enter_context(open_video(place))
+            video = stack.enter_context(open_chosen(place, _choice(labels)))
         facts = _gather_facts(labels, video)
         if arguments.pixel_size is not None:
             size, unit = arguments.pixel_size
             facts = replace(facts, pixel_size=size, unit=unit)
-        scene = make_scene(facts, video, labels.objects)
+        scene = make_scene(facts, video, labels.objects, images=arguments.images)
         writers = stack.enter_context(opened_writers(targets, scene, arguments.overwrite))
         frames = labels.processed_frames()
         arguments.facts["frames"] = len(frames)
-        write_frames(writers, labels, frames, arguments.facts)
+        write_frames(
+            writers, labels, frames, arguments.facts, may_leave_out=ALL in arguments.formats
+        )
     return 0
 
 
@@ -74,8 +81,8 @@ def open_results(
 
 
 def _find_video(labels: LabelFile, named: Path | None, formats: Sequence[str]) -> Path | None:
-    """The video that was named, else the project's own; some formats can't do without."""
-    needing = [name for name in formats if FORMATS[name].needs_video]
+    """The video that was named, else the project's own; what can't do without it is refused."""
+    needing = [name for name in formats if name != ALL and FORMATS[name].needs_video]
     reason = "name it by --video"
     if named is None and isinstance(labels, ProjectLabels):
         named = labels.project.find_video()
@@ -83,6 +90,11 @@ def _find_video(labels: LabelFile, named: Path | None, formats: Sequence[str]) -
     if needing and named is None:
         raise RequestError(f"{needing[0]} can't be written without the video; {reason}")
     return named
+
+
+def _choice(labels: LabelFile) -> PlaneChoice:
+    """The channel, depth and scene that a project is of."""
+    return labels.project.video.choice if isinstance(labels, ProjectLabels) else NO_CHOICE
 
 
 def _gather_facts(labels: LabelFile, video: Video | None) -> VideoFacts:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 
 from napari_sam3.cli.display import why_no_window
-from napari_sam3.errors import ProjectError, VideoError
+from napari_sam3.cli.planes import chosen_planes
+from napari_sam3.errors import ProjectError, RequestError, VideoError
+from napari_sam3.projects import is_project
 from napari_sam3.video.folder_contents import is_pattern
 
 
@@ -17,7 +19,12 @@ def run(arguments: argparse.Namespace) -> int:
     reason = why_no_window()
     if reason is not None:
         raise ProjectError(f"{str(path)!r} can't be shown in a window: {reason}")
+    choice = chosen_planes(arguments)
+    if choice and is_project(path):
+        raise RequestError(
+            f"the project {str(path)!r} knows its channel, depth and scene; leave out {choice}"
+        )
     from napari_sam3.plugin.views.open_window import run_window
 
-    run_window(path)
+    run_window(path, choice)
     return 0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from napari_sam3.export.registry import FORMATS
+from napari_sam3.export.registry import ALL, FORMATS
 
 DEFAULT_FORMATS = ("tiff", "png", "overlay", "csv")
 """What `track` writes when nothing is said."""
@@ -19,6 +19,7 @@ DEFAULT_FORMATS = ("tiff", "png", "overlay", "csv")
 FORMATS_HELP = "some of " + ", ".join(
     f"{name} ({kind.target}: {kind.summary})" for name, kind in FORMATS.items()
 )
+FORMATS_HELP += f"; or {ALL}"
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class GivenPrompt:
     numbers: tuple[float, ...] = ()
     is_positive: bool = True
     words: str = ""
+
+
+def index_or_name(text: str) -> int | str:
+    """Read an index from 0, or a name."""
+    return int(text) if text.isascii() and text.isdecimal() else text
 
 
 def point(text: str) -> GivenPrompt:
@@ -137,9 +143,9 @@ def formats(text: str) -> tuple[str, ...]:
     """Read a list of formats."""
     names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     for name in names:
-        if name not in FORMATS:
+        if name != ALL and name not in FORMATS:
             raise argparse.ArgumentTypeError(
-                f"there is no format {name!r}; choose from {', '.join(FORMATS)}"
+                f"there is no format {name!r}; choose from {', '.join(FORMATS)}, or {ALL}"
             )
     if not names:
         raise argparse.ArgumentTypeError(f"no format given; choose from {', '.join(FORMATS)}")

@@ -82,3 +82,4 @@ class FilmProgress:
         self._bar.update(done - self._bar.n)
         if done == total:
             self._bar.close()
+            self._bar = None  # there may be another

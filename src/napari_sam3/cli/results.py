@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from napari_sam3.cli.progress import FilmProgress
-from napari_sam3.errors import Sam3Error, VideoError
-from napari_sam3.export.registry import FORMATS, Scene, open_writer
+from napari_sam3.errors import LabelRangeError, RequestError, Sam3Error, VideoError
+from napari_sam3.export.pictures import KINDS
+from napari_sam3.export.registry import FORMATS, Scene, expand_formats, open_writer
 from napari_sam3.export.sidecar import SHARED, write_sidecar
 from napari_sam3.export.write_errors import explain_write_errors
 from napari_sam3.export.writer import ResultWriter
@@ -24,9 +27,12 @@ from napari_sam3.video import Video
 from napari_sam3.video.video_facts import VideoFacts
 
 
-def name_targets(folder: Path, formats: Iterable[str]) -> dict[str, Path]:
-    """The file or folder that each format makes, by format."""
-    return {name: folder / FORMATS[name].target for name in formats}
+def name_targets(
+    folder: Path, formats: Iterable[str], *, has_video: bool = True
+) -> dict[str, Path]:
+    """The file or folder that each format makes, by format; `has_video` as `expand_formats`."""
+    names = expand_formats(formats, has_video=has_video)
+    return {name: folder / FORMATS[name].target for name in names}
 
 
 def check_free(targets: Iterable[Path], overwrite: bool) -> None:
@@ -59,6 +65,7 @@ def make_scene(
     video: Video | None,
     objects: ObjectTable,
     contrast: tuple[float, float] | None = None,
+    images: str = "none",
 ) -> Scene:
     """What there is to write beside the masks.
 
@@ -71,15 +78,25 @@ def make_scene(
     objects : ObjectTable
         Names, classes and divisions.
     contrast : (float, float), optional
-        Values that are black and white in the film.
+        Values that are black and white in the film and in pictures.
+    images : "jpg", "png" or "none"
+        Pictures of the frames to be written.
+
+    Raises
+    ------
+    RequestError
+        If pictures are asked for, and there is no video.
     """
+    if images != "none" and video is None:
+        raise RequestError(f"pictures (--images {images}) can't be written without the video")
     return Scene(
         shape=facts.shape,
         facts=facts,
         video=video,
         frames=None if video is None else RgbFrames(video, contrast),
         objects=objects,
-        on_progress=FilmProgress("film"),
+        on_progress=FilmProgress("film, pictures"),
+        images=next((kind for kind in KINDS if kind == images), None),
     )
 
 
@@ -99,6 +116,12 @@ def opened_writers(
     """
     for folder in {path.parent for path in targets.values()}:
         _check_shared(folder / SHARED, scene, overwrite)
+    beside = [
+        path.parent
+        for name, path in targets.items()
+        if "pictures" in FORMATS[name].takes and not FORMATS[name].target.endswith("/")
+    ]
+    check_free(chain.from_iterable(map(scene.pictures.folders, set(beside))), overwrite)
     with ExitStack() as stack:
         writers: list[ResultWriter] = []
         for name, path in targets.items():
@@ -113,6 +136,8 @@ def write_frames(
     labels: LabelFile | LabelStack,
     frames: Iterable[int],
     facts: dict[str, Any],
+    *,
+    may_leave_out: bool = False,
 ) -> None:
     """Write frames of labels in every format, finish them, and print where they are.
 
@@ -126,6 +151,8 @@ def write_frames(
         Which frames of them.
     facts : dict
         Of the command, where "written" comes to say what --json tells of them.
+    may_leave_out : bool
+        Whether formats that do not hold the ids are no error, since nobody named them.
 
     Raises
     ------
@@ -139,7 +166,10 @@ def write_frames(
         try:
             step()
         except Sam3Error as exc:
-            failures[writer.path] = exc
+            if may_leave_out and isinstance(exc, LabelRangeError):
+                print(f"left out: {exc}", file=sys.stderr)
+            else:
+                failures[writer.path] = exc
             writer.discard()  # what it holds on the disk is room for the others
             going.remove(writer)
 

@@ -54,8 +54,9 @@ from napari_sam3.models.base import VideoModel, VideoTracker
 from napari_sam3.models.registry import list_models
 from napari_sam3.session.frames import RgbFrames
 from napari_sam3.values import ObjectMask
-from napari_sam3.video import Video, open_video
+from napari_sam3.video import PlaneChoice, Video
 from napari_sam3.video.content_hash import hash_samples
+from napari_sam3.video.open import open_chosen
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +152,7 @@ class TrackingHost:
         if path is None:
             return encode({"wanted": True})
         said = head["video"]
-        video = open_video(path)
+        video = open_chosen(path, PlaneChoice.from_json(said.get("choice")))
         try:
             self._check_video(video, path, said)
             limits = head.get("contrast_limits")

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from napari_sam3.cluster.connection import Connection
 from napari_sam3.cluster.remote_model import RemoteModel
 from napari_sam3.session.session import VideoSession
-from napari_sam3.video import Video
+from napari_sam3.video import NO_CHOICE, PlaneChoice, Video
 
 
 class RemoteSession(VideoSession):
@@ -30,7 +30,7 @@ class RemoteSession(VideoSession):
         The scheduler's address, as "tls://host:8786".
     device, resolution
         As of `load_model`, on the worker.
-    contrast_limits, hold_back
+    contrast_limits, hold_back, choice
         As of `VideoSession`.
     insecure : bool
         Whether to take an address that is neither encrypted nor of this machine.
@@ -60,6 +60,7 @@ class RemoteSession(VideoSession):
         insecure: bool = False,
         path_map: Mapping[str, str] | None = None,
         on_news: Callable[[str], object] | None = None,
+        choice: PlaneChoice = NO_CHOICE,
         on_progress: Callable[[str], object] | None = None,
     ) -> None:
         self._remote_model = RemoteModel(
@@ -74,7 +75,11 @@ class RemoteSession(VideoSession):
         )
         try:
             super().__init__(
-                video, self._remote_model, contrast_limits=contrast_limits, hold_back=hold_back
+                video,
+                self._remote_model,
+                contrast_limits=contrast_limits,
+                hold_back=hold_back,
+                choice=choice,
             )
         except BaseException:
             self._remote_model.close()

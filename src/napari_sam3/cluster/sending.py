@@ -18,7 +18,7 @@ from napari_sam3.session.frames import RgbFrames
 from napari_sam3.values import Frames
 from napari_sam3.video import Video
 from napari_sam3.video.content_hash import hash_content, hash_samples
-from napari_sam3.video.folder_contents import files_at, is_pattern
+from napari_sam3.video.folder_contents import files_at, is_pattern, is_zarr
 
 MOST_IN_MEMORY = 2**31
 """Bytes of an array that is sent; a longer one must be in a file."""
@@ -63,7 +63,11 @@ class SentVideo:
         order: Head = {**model, "contrast_limits": self._limits and list(self._limits)}
         if self._upload is None and video.path is not None:
             path = str(video.path.absolute())
-            place = {"path": map_path(path, self._path_map), "samples": hash_samples(video.path)}
+            place: Head = {
+                "path": map_path(path, self._path_map),
+                "samples": hash_samples(video.path),
+                "choice": video.choice.to_json() or None,
+            }
             if not link.call("open", encode({**order, "video": {**said, **place}}))[0].get(
                 "wanted"
             ):
@@ -84,9 +88,13 @@ class SentVideo:
         return Upload(hash_content(path), path.name, files, is_folder)
 
     def _source(self) -> Path:
-        """The file, folder or pattern to send; an array is written into a file."""
+        """The file, folder or pattern to send.
+
+        An array is written into a file, and so are the frames that were chosen of a larger file,
+        and those of a folder with folders in it.
+        """
         video = self._video
-        if video.path is not None:
+        if video.path is not None and not video.choice and not is_zarr(video.path):
             return video.path.absolute()
         if self._folder is None:
             n_bytes = video.dtype.itemsize
@@ -94,8 +102,8 @@ class SentVideo:
                 n_bytes *= side
             if n_bytes > MOST_IN_MEMORY:
                 raise VideoError(
-                    f"the array has {n_bytes:,} bytes, and at most {MOST_IN_MEMORY:,} are sent to "
-                    "a worker; save it as a file that the worker can read, and open that"
+                    f"the frames have {n_bytes:,} bytes, and at most {MOST_IN_MEMORY:,} are sent "
+                    "to a worker; have them in a file that the worker can read, and open that"
                 )
             folder = tempfile.TemporaryDirectory(prefix="napari-sam3-")
             self._folder = folder

@@ -28,7 +28,7 @@ def write_annotations(
     with written_whole(path) as part, part.open("w", encoding="utf-8") as file:
         file.write('{"info": ')
         json.dump(info, file)
-        for name, items in {**lists, "categories": named}.items():
+        for name, items in {"licenses": [], **lists, "categories": named}.items():
             file.write(f',\n"{name}": [')
             separator = "\n"
             for item in items:
@@ -37,13 +37,6 @@ def write_annotations(
                 separator = ",\n"
             file.write("]")
         file.write("}\n")
-
-
-def name_picture(facts: VideoFacts, frame_index: int) -> str:
-    """The name of a frame's own picture; of a frame without one a made-up one, film/00007.png."""
-    if facts.file_names is not None:
-        return facts.file_names[frame_index]
-    return f"{Path(facts.name or 'video').stem}/{frame_index:05d}.png"
 
 
 def number_categories(classes: Mapping[int, str]) -> dict[str, int]:

@@ -10,10 +10,10 @@ from napari_sam3.export.annotations import (
     UNNAMED,
     describe_object,
     encode_mask,
-    name_picture,
     number_categories,
     write_annotations,
 )
+from napari_sam3.export.pictures import FramePictures, PicturedWriter
 from napari_sam3.export.polygons import mask_polygons
 from napari_sam3.export.writer import FoundObject, ObjectWriter, PathLike, Shape, exporter
 from napari_sam3.labels.objects import ObjectTable
@@ -23,13 +23,14 @@ from napari_sam3.video.video_facts import VideoFacts
 Segmentation = Literal["rle", "polygon"]
 
 
-class CocoWriter(ObjectWriter):
+class CocoWriter(PicturedWriter, ObjectWriter):
     """Writes COCO's format for instance segmentation.
 
     `images` are the frames that came, with id frame index + 1, `frame_index` and `time_s`, named
     as the pictures of a folder are, or by a name that is made up. An annotation has the object's
-    id as `track_id`, its `score` where there is one, and its mask as run lengths or polygons.
-    Either gives back the exact mask. An object without a class is "object". Beyond the format it
+    id as `track_id`, once more among its `attributes` (where CVAT and Datumaro look), its `score`
+    where there is one, and its mask as run lengths or polygons. Either gives back the exact mask.
+    An object without a class is "object". Beyond the format it
     has `name`, and of a daughter `mother` and `born_at` (frame), where known.
 
     Parameters
@@ -38,6 +39,8 @@ class CocoWriter(ObjectWriter):
         As `ResultWriter` takes them.
     segmentation : "rle" or "polygon"
         How masks are written.
+    pictures : FramePictures, optional
+        Writes pictures of the frames beside the file, by the names that `images` have.
     """
 
     tells_frames = True  # frames without an image were not processed
@@ -50,10 +53,11 @@ class CocoWriter(ObjectWriter):
         facts: VideoFacts | None = None,
         segmentation: Segmentation = "rle",
         objects: ObjectTable | None = None,
+        pictures: FramePictures | None = None,
     ) -> None:
         if segmentation not in ("rle", "polygon"):
             raise ValueError(f"segmentation is {segmentation!r}; choose 'rle' or 'polygon'")
-        super().__init__(path, shape, facts=facts, objects=objects)
+        super().__init__(path, shape, facts=facts, objects=objects, pictures=pictures)
         self._segmentation = segmentation
 
     def _add_objects(self, frame_index: int, found: list[FoundObject]) -> None:
@@ -67,6 +71,7 @@ class CocoWriter(ObjectWriter):
                 mask = mask_polygons(crop, x0, y0)
             annotation = {
                 "track_id": measure.obj_id,
+                "attributes": {"track_id": measure.obj_id},
                 "segmentation": mask,
                 "area": measure.area,
                 "bbox": [x0, y0, x1 - x0, y1 - y0],
@@ -78,6 +83,7 @@ class CocoWriter(ObjectWriter):
         self._frames.put(frame_index, json.dumps(annotations).encode())
 
     def _finish(self) -> None:
+        self._pictures.write(self.path.parent, self._frames.frames)
         categories = number_categories(self._objects.classes)
         images = (self._image(frame_index) for frame_index in self._frames.frames)
         lists = {"images": images, "annotations": self._annotations(categories)}
@@ -88,7 +94,7 @@ class CocoWriter(ObjectWriter):
         time = self.known_facts.time_of(frame_index)
         return {
             "id": frame_index + 1,
-            "file_name": name_picture(self.known_facts, frame_index),
+            "file_name": self._pictures.name(frame_index, self.path.parent),
             "height": height,
             "width": width,
             "frame_index": frame_index,

@@ -9,9 +9,10 @@ from napari_sam3.whole_files import written_whole
 class MotWriter(ObjectWriter):
     """Writes one line for each object on each frame, by frame, then id; without a head.
 
-    The ten columns of a result: frame, id, bb_left, bb_top, bb_width, bb_height, conf, x, y, z.
-    Frames, ids and the pixels of the box count from 1, as the challenge has it; conf is the score
-    (1 where there is none); x, y, z are -1, as in two dimensions.
+    Nine columns, as CVAT and Datumaro read the challenge: frame, id, bb_left, bb_top, bb_width,
+    bb_height, conf, class, visibility. Frames, ids and the pixels of the box count from 1; conf is
+    the score (1 where there is none). Class and visibility are 1, which is what the challenge's own
+    tools count: a -1 there, as in files of results, reads as not to be seen.
 
     Parameters are those of `ResultWriter`.
     """
@@ -23,7 +24,7 @@ class MotWriter(ObjectWriter):
             score = 1.0 if measure.score is None else measure.score
             lines.append(
                 f"{frame_index + 1},{measure.obj_id},{x0 + 1},{y0 + 1},{x1 - x0},{y1 - y0},"
-                f"{score:.4g},-1,-1,-1\n"
+                f"{score:.4g},1,1\n"
             )
         self._frames.put(frame_index, "".join(lines).encode())
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ from napari_sam3.errors import RequestError
 from napari_sam3.labels.objects import ObjectTable
 
 if TYPE_CHECKING:
+    from napari_sam3.export.pictures import FramePictures, Kind
     from napari_sam3.export.writer import ResultWriter
     from napari_sam3.values import Frames
     from napari_sam3.video import Video
@@ -32,13 +35,17 @@ class Scene:
     video : Video or None
         For intensities and the film's sound.
     frames : Frames or None
-        The video as 8-bit RGB, for the film.
+        The video as 8-bit RGB, for the film and for pictures of the frames.
     objects : ObjectTable
         Names, classes and divisions. It may be filled until the writers are closed.
     sound : path-like or None
-        The video file, for the film's sound; by default that of `video`.
+        The video's file or folder, for the film's sound, and so that pictures which are frames of
+        the video are not written over; by default that of `video`.
     on_progress : callable or None
-        Called with (frames written, frames to write) while the film is made.
+        Called with (frames written, frames to write) while the film or pictures are made.
+    images : "jpg", "png" or None
+        Pictures of the frames that are written beside the formats which name some; with either,
+        the frames themselves are written into OME-Zarr. None for none.
     """
 
     shape: tuple[int, int, int]
@@ -48,6 +55,29 @@ class Scene:
     objects: ObjectTable = field(default_factory=ObjectTable)
     sound: str | os.PathLike[str] | None = None
     on_progress: Callable[[int, int], None] | None = None
+    images: Kind | None = None
+
+    @property
+    def copied_video(self) -> Video | None:
+        """The video, where its frames are to be written too."""
+        return None if self.images is None or self.video is None else self.video.original
+
+    @cached_property
+    def pictures(self) -> FramePictures:
+        """The frames' pictures: one set, for all formats of a folder."""
+        from napari_sam3.export.pictures import FramePictures
+        from napari_sam3.video.video_facts import VideoFacts
+
+        path = None if self.video is None else self.video.original.path
+        if path is None and self.sound is not None:
+            path = Path(self.sound)
+        return FramePictures(
+            self.facts or VideoFacts(*self.shape),
+            self.frames,
+            self.images,
+            home=None if path is None else path.absolute().parent,
+            on_progress=self.on_progress,
+        )
 
 
 @dataclass(frozen=True)
@@ -70,6 +100,8 @@ class Format:
         Whether it can't be written without the video.
     keeps : tuple of str
         What of `KEPT` comes out of it again, under the object's id.
+    library : str
+        A module that is not installed with this package and that the writer can't do without.
     """
 
     target: str
@@ -79,6 +111,12 @@ class Format:
     options: Mapping[str, Any] = field(default_factory=dict)
     needs_video: bool = False
     keeps: tuple[str, ...] = ()
+    library: str = ""
+
+    @property
+    def takes_frames(self) -> bool:
+        """Whether the frames can go along, as pictures or as they are."""
+        return not {"pictures", "copied_video"}.isdisjoint(self.takes)
 
 
 KEPT = ("masks", "names", "classes", "lineage", "scores", "colours")
@@ -102,12 +140,17 @@ FORMATS: Mapping[str, Format] = {
         "objects.csv", "table of measures", "csv_table:TableWriter", ("video",), keeps=_ALL_SAID
     ),
     "coco": Format(
-        "coco.json", "COCO, run lengths", "coco:CocoWriter", keeps=("masks", *_ALL_SAID)
+        "coco.json",
+        "COCO, run lengths",
+        "coco:CocoWriter",
+        ("pictures",),
+        keeps=("masks", *_ALL_SAID),
     ),
     "coco-polygons": Format(
         "coco-polygons.json",
         "COCO, polygons",
         "coco:CocoWriter",
+        ("pictures",),
         options={"segmentation": "polygon"},
         keeps=("masks", *_ALL_SAID),
     ),
@@ -115,7 +158,43 @@ FORMATS: Mapping[str, Format] = {
         "ytvis.json",
         "YouTube-VIS",
         "youtube_vis:YoutubeVisWriter",
+        ("pictures",),
         keeps=("masks", *_ALL_SAID),
+    ),
+    "yolo": Format(
+        "yolo/", "YOLO segmentation", "yolo:YoloWriter", ("pictures",), keeps=("masks", "classes")
+    ),
+    "cvat": Format(
+        "cvat.xml",
+        "CVAT for video, XML",
+        "cvat:CvatWriter",
+        keeps=("masks", "names", "classes", "lineage"),
+    ),
+    "labelme": Format(
+        "labelme/",
+        "LabelMe",
+        "labelme:LabelmeWriter",
+        ("pictures",),
+        keeps=("masks", *_ALL_SAID),
+    ),
+    "label-studio": Format(
+        "label-studio.json",
+        "Label Studio",
+        "label_studio:LabelStudioWriter",
+        ("pictures",),
+        keeps=("masks", *_ALL_SAID),
+    ),
+    "trackmate": Format(
+        "trackmate.xml",
+        "TrackMate, spots and tracks",
+        "trackmate:TrackMateWriter",
+        keeps=("masks", "names", "lineage", "scores"),
+    ),
+    "imagej": Format(
+        "rois.zip",
+        "regions for ImageJ",
+        "imagej_rois:ImageJRoiWriter",
+        keeps=("masks", "colours"),
     ),
     "ctc": Format(
         "01_RES/", "Cell Tracking Challenge", "ctc:CtcWriter", keeps=("masks", "lineage")
@@ -126,11 +205,25 @@ FORMATS: Mapping[str, Format] = {
         "labels.ome.zarr/",
         "OME-Zarr 0.5 labels",
         "ome_zarr:OmeZarrWriter",
+        ("copied_video", "on_progress"),
         keeps=("masks", "names", "classes", "lineage", "colours"),
     ),
-    "geff": Format("tracks.geff/", "graph of tracks", "geff:GeffWriter", keeps=_ALL_SAID),
+    "ome-zarr-0.4": Format(
+        "labels-v04.ome.zarr/",
+        "OME-Zarr 0.4 labels",
+        "ome_zarr:OmeZarrWriter",
+        ("copied_video", "on_progress"),
+        options={"version": "0.4"},
+        keeps=("masks", "names", "classes", "lineage", "colours"),
+    ),
+    "geff": Format(
+        "tracks.geff/", "graph of tracks", "geff:GeffWriter", keeps=_ALL_SAID, library="geff"
+    ),
 }
 """By name. Nothing is imported before a writer is opened."""
+
+ALL = "all"
+"""Said instead of a name: every format that can be written."""
 
 
 _ENDINGS = {
@@ -142,6 +235,8 @@ _ENDINGS = {
     ".txt": "mot",
     ".zarr": "ome-zarr",
     ".geff": "geff",
+    ".xml": "trackmate",
+    ".zip": "imagej",
 }
 
 
@@ -158,7 +253,9 @@ def choose_format(path: str | os.PathLike[str], name: str | None = None) -> str:
     """
     if name is not None:
         if name not in FORMATS:
-            raise RequestError(f"there is no format {name!r}; choose from {', '.join(FORMATS)}")
+            raise RequestError(
+                f"there is no format {name!r}; choose from {', '.join(FORMATS)}, or {ALL}"
+            )
         return name
     place = Path(path)
     for name, kind in FORMATS.items():
@@ -172,6 +269,41 @@ def choose_format(path: str | os.PathLike[str], name: str | None = None) -> str:
             f"{place.name!r} does not say which format is meant; name one of {', '.join(FORMATS)}"
         )
     return found
+
+
+def expand_formats(names: Iterable[str], *, has_video: bool = True) -> tuple[str, ...]:
+    """Put names in the place of "all".
+
+    Parameters
+    ----------
+    names : iterable of str
+        Of `FORMATS`, or "all": then also those whose library is installed and that can do without
+        the video, if there is none.
+    has_video : bool
+        Whether the video is at hand.
+
+    Returns
+    -------
+    tuple of str
+        Each once.
+
+    Raises
+    ------
+    RequestError
+        If there is no format of a name.
+    """
+    found: list[str] = []
+    for name in names:
+        if name == ALL:
+            found += [
+                each
+                for each, kind in FORMATS.items()
+                if (has_video or not kind.needs_video)
+                and (not kind.library or find_spec(kind.library) is not None)
+            ]
+        else:
+            found.append(choose_format("", name))
+    return tuple(dict.fromkeys(found))
 
 
 def open_writer(name: str, path: str | os.PathLike[str], scene: Scene) -> ResultWriter:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Concatenate, NamedTuple, ParamSpec, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam3.errors import VideoError
+from napari_sam3.errors import LabelRangeError, VideoError
 from napari_sam3.export.sidecar import remove_sidecar, sidecar_path, sidecar_ready
 from napari_sam3.export.temporary_frames import TemporaryFrames, TemporaryLabels
 from napari_sam3.export.whole_folder import check_replaceable
@@ -124,11 +124,11 @@ class ResultWriter(ABC):
 
         Raises
         ------
-        VideoError
+        LabelRangeError
             If it does not, or one is under 0.
         """
         if least < 0 or greatest > self.highest_id:
-            raise VideoError(
+            raise LabelRangeError(
                 f"label {least if least < 0 else greatest} can't be written to {str(self.path)!r}: "
                 f"labels go up to {self.highest_id} there; write a TIFF, or renumber the objects "
                 "from 1"

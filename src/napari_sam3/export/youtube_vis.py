@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from array import array
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,17 +12,18 @@ from napari_sam3.export.annotations import (
     UNNAMED,
     describe_object,
     encode_mask,
-    name_picture,
     number_categories,
     write_annotations,
 )
+from napari_sam3.export.by_object import TrackWriter
+from napari_sam3.export.pictures import PicturedWriter
 from napari_sam3.export.sidecar import PROCESSED
-from napari_sam3.export.writer import FoundObject, ObjectWriter, exporter
+from napari_sam3.export.writer import FoundObject, exporter
 from napari_sam3.labels.frame_ranges import say_frames
 from napari_sam3.session.run_lengths import run_lengths
 
 
-class YoutubeVisWriter(ObjectWriter):
+class YoutubeVisWriter(PicturedWriter, TrackWriter):
     """Writes the format of YouTube-VIS, as YTVIS, OVIS and SA-V's tools read it.
 
     The video has id 1; an annotation's id is the object's. `segmentations`, `bboxes` and `areas`
@@ -32,34 +32,30 @@ class YoutubeVisWriter(ObjectWriter):
     `mother` and `born_at` (frame), where known; the video has `processed_frames`, as "0-99,120".
     Files are named as the pictures of a folder are, or by names that are made up.
 
-    Parameters are those of `ResultWriter`.
+    Parameters
+    ----------
+    path, shape, facts, objects
+        As `ResultWriter` takes them.
+    pictures : FramePictures, optional
+        Writes pictures of all frames beside the file, by the names that the video's files have.
     """
 
     tells_frames = True
 
-    def _prepare(self) -> None:
-        super()._prepare()
-        # where each object's masks lie on disk; by the million, so in plain numbers
-        self._entries: dict[int, array[int]] = {}
-        self._count = 0
-        self._newest = np.full(self.shape[0], -1, np.int64)  # frames may come again
-
-    def _add_objects(self, frame_index: int, found: list[FoundObject]) -> None:
-        self._newest[frame_index] = turn = self._count
-        for measure, crop in found:
-            x0, y0, x1, y1 = measure.bbox
-            counts = run_lengths(crop, x0, y0, self.shape[1:])
-            seen = {
-                "mask": encode_mask(counts, self.shape[1:]),
-                "bbox": [x0, y0, x1 - x0, y1 - y0],
-                "area": measure.area,
-                "score": measure.score,
-            }
-            place = self._frames.append(json.dumps(seen).encode())
-            self._entries.setdefault(measure.obj_id, array("q")).extend((frame_index, turn, *place))
-        self._count += 1
+    def _encode(self, found: FoundObject) -> bytes:
+        measure, crop = found
+        x0, y0, x1, y1 = measure.bbox
+        counts = run_lengths(crop, x0, y0, self.shape[1:])
+        seen = {
+            "mask": encode_mask(counts, self.shape[1:]),
+            "bbox": [x0, y0, x1 - x0, y1 - y0],
+            "area": measure.area,
+            "score": measure.score,
+        }
+        return json.dumps(seen).encode()
 
     def _finish(self) -> None:
+        self._pictures.write(self.path.parent, range(self.shape[0]))
         categories = number_categories(self._objects.classes)
         lists = {"videos": [self._video()], "annotations": self._annotations(categories)}
         write_annotations(self.path, self.known_facts, categories, lists)
@@ -72,26 +68,22 @@ class YoutubeVisWriter(ObjectWriter):
             "height": height,
             "width": width,
             "length": length,
-            "file_names": [name_picture(self.known_facts, n) for n in range(length)],
+            "file_names": [self._pictures.name(n, self.path.parent) for n in range(length)],
             PROCESSED: say_frames(self.processed),
             **({} if times is None else {"timestamps_s": list(times)}),
         }
 
     def _annotations(self, categories: Mapping[str, int]) -> Iterator[dict[str, Any]]:
         length, height, width = self.shape
-        for obj_id, entries in sorted(self._entries.items()):
+        for obj_id, frames in self._tracks():
             masks: list[Any] = [None] * length
             bboxes, areas, scores = list(masks), list(masks), []
-            for frame_index, turn, offset, size in np.array(entries).reshape(-1, 4).tolist():
-                if turn != self._newest[frame_index]:
-                    continue
-                found = json.loads(self._frames.read(offset, size))
+            for frame_index, content in frames:
+                found = json.loads(content)
                 masks[frame_index], bboxes[frame_index] = found["mask"], found["bbox"]
                 areas[frame_index] = found["area"]
                 if found["score"] is not None:
                     scores.append(found["score"])
-            if all(mask is None for mask in masks):
-                continue
             yield {
                 "id": obj_id,
                 "video_id": 1,

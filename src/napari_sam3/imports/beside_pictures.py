@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from napari_sam3.imports.frame_numbers import number_frames
 from napari_sam3.video.folder_contents import look_into
+from napari_sam3.video.video_facts import VideoFacts
 
 
 class FramesOfFiles(NamedTuple):
@@ -40,9 +41,15 @@ def find_pictures(folder: Path) -> tuple[Path, ...]:
 
 
 def number_files(
-    stems: Sequence[str], pictures: Sequence[Path], first_number: int | None = None
+    stems: Sequence[str],
+    pictures: Sequence[Path],
+    first_number: int | None = None,
+    facts: VideoFacts | None = None,
 ) -> FramesOfFiles:
     """Say which frame each file is of: its picture's place, or by the number in its name.
+
+    Files that were written here lie beside pictures of the frames that were processed alone, so
+    that the facts of the video count first.
 
     Parameters
     ----------
@@ -52,12 +59,17 @@ def number_files(
         The frames of the video in their order, as far as they lie there.
     first_number : int, optional
         The number that frame 0 has; names count then, whatever pictures there are.
+    facts : VideoFacts, optional
+        Of the video, where they lie beside the files.
 
     Raises
     ------
     VideoError
         As `number_frames`.
     """
+    said = _as_the_facts_say(stems, facts) if facts is not None and first_number is None else None
+    if facts is not None and said is not None:
+        return FramesOfFiles(said, tuple(sorted(said)), facts.frames)
     places = {picture.stem: n for n, picture in enumerate(pictures)}
     if first_number is None and places and places.keys() >= set(stems):
         frames = tuple(places[stem] for stem in stems)
@@ -65,3 +77,16 @@ def number_files(
     numbers = number_frames([f"{stem}." for stem in stems], first=first_number)
     told = (numbers.doubt,) if numbers.doubt else ()
     return FramesOfFiles(numbers.frames, tuple(sorted(numbers.frames)), 0, numbers.first, told)
+
+
+def _as_the_facts_say(stems: Sequence[str], facts: VideoFacts) -> tuple[int, ...] | None:
+    """Frames by the names of the video's own pictures, or else by the numbers that stand for them.
+
+    None where the files are called otherwise.
+    """
+    if facts.file_names is not None:
+        places = {PurePosixPath(name).stem: n for n, name in enumerate(facts.file_names)}
+    else:
+        numbers = (int(s) for s in stems if s.isascii() and s.isdecimal() and len(s) < 10)
+        places = {f"{n:05d}": n for n in numbers if n < facts.frames}
+    return tuple(places[stem] for stem in stems) if places.keys() >= set(stems) else None

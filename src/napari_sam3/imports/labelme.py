@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from napari_sam3.errors import VideoError
+from napari_sam3.export.sidecar import read_sidecar
 from napari_sam3.imports.annotated import (
     AnnotatedLabels,
     number_objects,
@@ -51,7 +52,9 @@ class _LabelMeFiles:
             self.numbers = FramesOfFiles((0,), (0,), 1)
         else:
             stems = [file.stem for file in files]
-            self.numbers = number_files(stems, find_pictures(path), first_number)
+            self.numbers = number_files(
+                stems, find_pictures(path), first_number, read_sidecar(path)
+            )
         read: list[tuple[int, dict[str, Any]]] = []
         sizes: dict[tuple[int, int], Path] = {}
         for frame_index, file in sorted(zip(self.numbers.frames, files, strict=True)):

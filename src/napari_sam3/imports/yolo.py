@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
+from napari_sam3.export.sidecar import read_sidecar
 from napari_sam3.imports.annotated import AnnotatedLabels, number_objects
 from napari_sam3.imports.beside_pictures import FramesOfFiles, find_pictures, number_files
 from napari_sam3.imports.found_prompts import FoundPrompt, FoundPrompts
@@ -205,8 +206,11 @@ def _read_files(
     found: YoloFiles, first_number: int | None, size: tuple[int, int] | None
 ) -> tuple[FramesOfFiles, list[_Line], tuple[int, int]]:
     """Frames of the files, all lines, and the size of the pictures."""
+    facts = read_sidecar(found.path)
     if found.pictures:
         size = read_head(found.pictures[0]).size
+    elif size is None and facts is not None:
+        size = facts.height, facts.width
     if size is None:
         raise VideoError(
             f"{str(found.path)!r} does not tell the size of its pictures, and none lie beside it; "
@@ -217,7 +221,7 @@ def _read_files(
         numbers = FramesOfFiles((0,), (0,), 1)
     else:
         stems = [file.stem for file in found.files]
-        numbers = number_files(stems, found.pictures, first_number)
+        numbers = number_files(stems, found.pictures, first_number, facts)
     rows: list[tuple[int, list[str]]] = []
     for frame_index, file in sorted(zip(numbers.frames, found.files, strict=True)):
         with explain_read_errors(file):

@@ -15,6 +15,7 @@ from napari_sam3.imports.object_facts import read_objects
 from napari_sam3.imports.pictures import greatest_of
 from napari_sam3.labels.frame_ranges import read_frames
 from napari_sam3.labels.frame_records import check_shape
+from napari_sam3.video.array_video import first_of
 
 
 class ZarrLabels(LabelFile):
@@ -23,7 +24,7 @@ class ZarrLabels(LabelFile):
     def __init__(self, path: Path) -> None:
         import zarr
 
-        from napari_sam3.imports.plain_zarr import PlainStore
+        from napari_sam3.video.plain_zarr import PlainStore
 
         with explain_read_errors(path):
             store = PlainStore(path)
@@ -62,14 +63,7 @@ class ZarrLabels(LabelFile):
         try:
             return np.asarray(self._array[key])
         except BaseExceptionGroup as exc:  # some releases of zarr read the chunks as a group
-            raise _first_of(exc) from exc
-
-
-def _first_of(error: BaseException) -> BaseException:
-    """What went wrong first, of a group of errors."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+            raise first_of(exc) from exc
 
 
 def _find_labels(group: Any, path: Path) -> tuple[Any, dict[str, Any]]:

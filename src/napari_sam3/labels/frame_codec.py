@@ -11,6 +11,8 @@ import numpy as np
 from numcodecs.zstd import Zstd
 from numpy.typing import NDArray
 
+from napari_sam3.plain_files import inflated_size
+
 # by benchmarks/label_store.py: higher levels, and blosc with any filter, take longer for little
 LEVEL = 1
 
@@ -53,15 +55,3 @@ class FrameCodec:
         except (RuntimeError, ValueError) as error:
             raise ValueError(f"damaged: {error}") from error
         return labels.astype(self._dtype, copy=False)
-
-
-def inflated_size(packed: bytes) -> int | None:
-    """What the head of a zstd frame says (RFC 8878, 3.1.1.1); None where it does not."""
-    if len(packed) < 5 or packed[:4] != b"\x28\xb5\x2f\xfd":
-        return None
-    is_single, kind = packed[4] >> 5 & 1, packed[4] >> 6
-    begin = 5 + (not is_single) + (0, 1, 2, 4)[packed[4] & 3]
-    n_bytes = (is_single, 2, 4, 8)[kind]
-    if not n_bytes or len(packed) < begin + n_bytes:
-        return None
-    return int.from_bytes(packed[begin : begin + n_bytes], "little") + (256 if kind == 1 else 0)

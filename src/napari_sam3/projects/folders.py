@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
@@ -17,6 +18,7 @@ from napari_sam3.projects.lock import HOLDER, LOCK, ProjectLock
 from napari_sam3.settings import projects_path
 from napari_sam3.video.content_hash import hash_samples
 from napari_sam3.video.folder_contents import is_pattern, name_of
+from napari_sam3.video.plane_choice import NO_CHOICE, PlaneChoice
 from napari_sam3.whole_files import portable_name
 
 SUFFIX = ".sam3"
@@ -52,7 +54,12 @@ def check_free(place: Path) -> None:
         )
 
 
-def project_for(video_path: str | os.PathLike[str], folder: Path | None = None) -> Path:
+def project_for(
+    video_path: str | os.PathLike[str],
+    folder: Path | None = None,
+    *,
+    choice: PlaneChoice = NO_CHOICE,
+) -> Path:
     """Where the project of a video is, or would be.
 
     Parameters
@@ -61,11 +68,13 @@ def project_for(video_path: str | os.PathLike[str], folder: Path | None = None) 
         The video file, folder of frames, or pattern.
     folder : Path, optional
         That holds projects; `projects_path()` if left out.
+    choice : PlaneChoice
+        Which channel, depth and scene of it.
 
     Returns
     -------
     Path
-        <name of the video>-<8 digits of its content's hash>.sam3, there or not.
+        <name of the video>-<8 digits of a hash of its content and the choice>.sam3, there or not.
 
     Raises
     ------
@@ -76,7 +85,10 @@ def project_for(video_path: str | os.PathLike[str], folder: Path | None = None) 
     if not (place.exists() or is_pattern(place)):
         raise VideoError(f"there is no file or folder {str(place)!r}; check the path")
     parent = projects_path() if folder is None else folder
-    return parent / f"{portable_name(name_of(place))}-{hash_samples(place)[:8]}{SUFFIX}"
+    tag = hash_samples(place)
+    if choice:
+        tag = hashlib.sha256(f"{tag} {choice}".encode()).hexdigest()
+    return parent / f"{portable_name(name_of(place))}-{tag[:8]}{SUFFIX}"
 
 
 def list_projects(folder: Path | None = None) -> list[Path]:

@@ -56,6 +56,7 @@ from napari_sam3.session.json_text import to_text
 from napari_sam3.session.saved_prompts import PromptList, SavedPrompt, prompts_to_json
 from napari_sam3.values import MAX_OBJECT_ID, Direction, FrameResult, label_dtype
 from napari_sam3.video.base import Video
+from napari_sam3.video.plane_choice import NO_CHOICE, PlaneChoice
 from napari_sam3.whole_files import explain_refusal
 
 logger = logging.getLogger(__name__)
@@ -114,6 +115,7 @@ class Project:
         shape: Shape,
         *,
         highest_id: int = MAX_OBJECT_ID,
+        choice: PlaneChoice = NO_CHOICE,
     ) -> Project:
         """Make a new project, open for writing.
 
@@ -127,6 +129,8 @@ class Project:
             Of the video's frames.
         highest_id : int
             The highest that an object may ever have there; see `label_dtype`.
+        choice : PlaneChoice
+            Which channel, depth and scene of a path are meant; a `Video` knows itself.
 
         Raises
         ------
@@ -137,7 +141,7 @@ class Project:
         """
         place = Path(folder).expanduser().absolute()
         check_free(place)
-        reference = VideoReference.of(video, shape, place)
+        reference = VideoReference.of(video, shape, place, choice)
         try:
             # made under another name: a process that is killed leaves no half a project
             with made_whole(place) as draft:

@@ -62,6 +62,7 @@ def open_or_create(folder: str | os.PathLike[str], video: Video) -> Project:
                 f"{project.video.shape}; this video is of {(frames, height, width)}. Name another "
                 "folder"
             )
+        project.video.check_choice(video.choice)
         if video.path is not None and project.find_video() != video.path.absolute():
             project.point_to(video.path)
     except BaseException:

@@ -13,6 +13,7 @@ from napari_sam3.values import MOST_FRAMES, MOST_PIXELS
 from napari_sam3.video.base import Video
 from napari_sam3.video.content_hash import count_bytes, hash_samples
 from napari_sam3.video.folder_contents import is_pattern
+from napari_sam3.video.plane_choice import NO_CHOICE, PlaneChoice
 
 Shape = tuple[int, int, int]
 
@@ -35,6 +36,8 @@ class VideoReference:
         Size of the file, or of all files of the folder.
     fps : float or None
         Frames a second.
+    choice : PlaneChoice
+        Which channel, depth and scene of it, as indices.
     """
 
     shape: Shape
@@ -43,12 +46,17 @@ class VideoReference:
     content_hash: str | None = None
     n_bytes: int | None = None
     fps: float | None = None
+    choice: PlaneChoice = NO_CHOICE
 
     @classmethod
     def of(
-        cls, video: Video | str | os.PathLike[str] | None, shape: Shape, folder: Path
+        cls,
+        video: Video | str | os.PathLike[str] | None,
+        shape: Shape,
+        folder: Path,
+        choice: PlaneChoice = NO_CHOICE,
     ) -> VideoReference:
-        """Take note of a video for a project in `folder`.
+        """Take note of a video for a project in `folder`; of a `Video`, with its own choice.
 
         Raises
         ------
@@ -58,9 +66,9 @@ class VideoReference:
         fps = None
         if isinstance(video, Video):
             video = video.original
-            fps, video = video.fps, video.path
+            fps, choice, video = video.fps, video.choice, video.path
         if video is None:
-            return cls(shape, fps=fps)
+            return cls(shape, fps=fps, choice=choice)
         place = Path(video).expanduser().absolute()
         return cls(
             shape,
@@ -69,6 +77,7 @@ class VideoReference:
             hash_samples(place),
             count_bytes(place),
             fps,
+            choice,
         )
 
     @property
@@ -146,6 +155,20 @@ class VideoReference:
             self.seen_at(place, folder), content_hash=content_hash, n_bytes=count_bytes(place)
         )
 
+    def check_choice(self, choice: PlaneChoice) -> None:
+        """Make sure that a video shows the same channel, depth and scene.
+
+        Raises
+        ------
+        ProjectError
+            If it does not.
+        """
+        if choice != self.choice:
+            raise ProjectError(
+                f"the project is of {self.name or 'its video'} with {self.choice or 'no choice'}; "
+                f"this is {choice or 'no choice'}. Choose the same, or name another folder"
+            )
+
     def seen_at(self, place: Path, folder: Path) -> VideoReference:
         """The same, of a project in `folder`, with the video at another place."""
         return replace(self, path=str(place.absolute()), relative_path=_relative(place, folder))
@@ -159,6 +182,7 @@ class VideoReference:
             "bytes": self.n_bytes,
             "shape": list(self.shape),
             "fps": self.fps,
+            **({"choice": self.choice.to_json()} if self.choice else {}),
         }
 
     @classmethod
@@ -185,8 +209,14 @@ class VideoReference:
                 problems.append(f"the video's {name} in project.json can't be used ({value!r:.60})")
         n_bytes, fps = data.get("bytes"), data.get("fps")
         is_rate = isinstance(fps, int | float) and not isinstance(fps, bool) and 0 < fps < 1e9
+        choice = NO_CHOICE
+        try:
+            choice = PlaneChoice.from_json(data.get("choice"))
+        except VideoError as exc:
+            problems.append(f"the video's choice in project.json can't be used ({exc})")
         return cls(
             (shape[0], shape[1], shape[2]),
+            choice=choice,
             n_bytes=n_bytes if isinstance(n_bytes, int) else None,
             fps=float(fps) if is_rate else None,  # type: ignore[arg-type]
             **texts,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_sam3.session.validation import check_contrast_limits
 from napari_sam3.video import Video
-from napari_sam3.video.folder_contents import files_at, is_pattern
+from napari_sam3.video.folder_contents import files_at, is_pattern, is_zarr, nested_files
 
 _SAMPLES = 5
 _VERSION = 2  # to be raised when the same file gives other pixels
@@ -68,7 +68,8 @@ class RgbFrames:
             return None
         plain = self._video.dtype == np.uint8 and self._limits is None
         limits = None if plain else self._contrast_limits()
-        text = repr((_VERSION, source, self._video.shape, limits))
+        chosen = (str(self._video.choice),) if self._video.choice else ()
+        text = repr((_VERSION, source, self._video.shape, limits, *chosen))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def __len__(self) -> int:
@@ -109,6 +110,8 @@ def source_identity(path: Path | None) -> str | None:
     try:
         is_of_files = path.is_dir() or is_pattern(path)
         members = sorted(files_at(path)) if is_of_files else [path]
+        if is_zarr(path):
+            members = nested_files(path)
         for member in members:
             status = member.stat()
             digest.update(repr((member.name, status.st_size, status.st_mtime_ns)).encode())

@@ -17,6 +17,7 @@ from napari_sam3.session.requests import check_request
 from napari_sam3.session.session import VideoSession
 from napari_sam3.session.validation import check_flag, check_normalised_boxes
 from napari_sam3.values import FrameResult
+from napari_sam3.video import PlaneChoice
 
 Request = dict[str, Any]
 Response = dict[str, Any]
@@ -118,7 +119,10 @@ class Sam3VideoPredictor:
             raise RequestError(f"resource_path must be a path, not {path!r}")
         self._check_free(session_id)
         source: Any = array if path is None else path
-        session = VideoSession(source, self.model, hold_back=request.get("hold_back", False))
+        choice = PlaneChoice(*(request.get(option) for option in ("channel", "z", "scene")))
+        session = VideoSession(
+            source, self.model, hold_back=request.get("hold_back", False), choice=choice
+        )
         try:
             with self._lock:
                 self._check_free(session_id)

@@ -10,7 +10,7 @@ from napari_sam3.errors import RequestError
 
 # the fields that a request must have, and those that it may have
 _FORMS = {
-    "start_session": ("", "resource_path session_id video hold_back"),
+    "start_session": ("", "resource_path session_id video hold_back channel z scene"),
     "add_prompt": (
         "session_id frame_index",
         "text points point_labels bounding_boxes bounding_box_labels obj_id mask exemplar "

@@ -32,7 +32,7 @@ from napari_sam3.session.validation import (
     check_supported,
 )
 from napari_sam3.values import Concept, Direction, FrameResult, Keyframe, ObjectMask
-from napari_sam3.video import Video, as_video
+from napari_sam3.video import NO_CHOICE, PlaneChoice, Video, as_video
 
 
 class VideoSession:
@@ -43,16 +43,17 @@ class VideoSession:
     Parameters
     ----------
     video : str, path, Video or array
-        A video file, an image, a folder of frames, or a (T, H, W) or (T, H, W, 3) array, in
-        memory or lazy. A video opened here is closed with the session; a `Video` is not.
+        As `open_video` takes it. One opened here is closed with the session; a `Video` is not.
     model : str, path or VideoModel
         As `napari_sam3.models.registry.load_model` takes it.
     contrast_limits : (float, float), optional
         Values that the model sees as black and white; for video that is not 8-bit. If left out,
         they are measured once on a few frames.
     hold_back : bool
-        For batch work with text or exemplars: let the model take back what the first frames
-        after it was found do not confirm. Frames then come late, with SAM 3 by 14 frames.
+        For batch work with text or exemplars: let the model take back what the frames after it
+        do not confirm. Frames then come late, with SAM 3 by 14 frames.
+    choice : PlaneChoice
+        Which channel, depth and scene of the video.
 
     Raises
     ------
@@ -74,11 +75,12 @@ class VideoSession:
         *,
         contrast_limits: tuple[float, float] | None = None,
         hold_back: bool = False,
+        choice: PlaneChoice = NO_CHOICE,
     ) -> None:
         check_flag(hold_back, "hold_back")
         check_contrast_limits(contrast_limits)
         self._owns_video = not isinstance(video, Video)
-        self.video = as_video(video)
+        self.video = as_video(video, choice)
         try:
             self.model = load_model(model)
             self._frames = RgbFrames(self.video, contrast_limits)
@@ -89,8 +91,7 @@ class VideoSession:
             raise
         self._lock = TurnLock()
         self._closed = False
-        # weak: a propagation that its caller has dropped is over
-        self._propagation = OnePropagation()
+        self._propagation = OnePropagation()  # weak: one that its caller has dropped is over
         self._state = SessionState(len(self.video), hold_back)
 
     # ------------------------------------------------------------- prompts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,14 +26,16 @@ class ArrayVideo(Video):
         If it is of another shape or type; one colour picture (H, W, 3) is no video.
     """
 
-    def __init__(self, array: Any) -> None:
+    def __init__(self, array: Any, *, path: Path | None = None) -> None:
         shape = _shape_of(array)
         if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (1, 3, 4)):
             is_channels_first = len(shape) == 4 and shape[1] in (1, 3, 4)
             remedy = (
-                "np.moveaxis(array, 1, -1) puts the colours last"
+                "np.moveaxis(array, 1, -1) puts colours last; of channels or depth say which "
+                "(channel=0, z=0)"
                 if is_channels_first
-                else "choose one channel or depth first, and add a first axis to a single picture"
+                else "say which channel or depth (channel=0, z=0), and add a first axis to a "
+                "single picture"
             )
             raise VideoError(f"an array of shape {shape} is no video: give {_FORMS}; {remedy}")
         if 0 in shape:
@@ -47,13 +50,10 @@ class ArrayVideo(Video):
             )
         self._array = array
         dtype = self._dtype_of()
-        if dtype.kind not in "buif":
-            raise VideoError(
-                f"an array of {dtype} is no video: convert it to an integer or floating point type"
-            )
+        check_dtype(dtype)
         if len(shape) == 4:
             shape = (*shape[:3], 3) if shape[3] > 1 else shape[:3]
-        super().__init__(shape, dtype)
+        super().__init__(shape, dtype.newbyteorder("="), path=path)
 
     def reopen(self) -> ArrayVideo:
         """Give another view of the same array."""
@@ -80,20 +80,58 @@ class ArrayVideo(Video):
         return np.array(frame, self.dtype)
 
     def _fetch(self, frame_index: int) -> Frame:
-        try:
-            frame = self._array[frame_index]
-            if hasattr(frame, "detach"):
-                frame = frame.detach().cpu()  # a tensor, with a gradient or on a graphics card
-            elif hasattr(frame, "__cuda_array_interface__"):
-                frame = frame.get()
-            return np.asarray(frame)
-        except VideoError:
-            raise
-        except Exception as exc:  # whatever somebody's lazy array may raise
-            raise VideoError(
-                f"frame {frame_index} of the array ({type(self._array).__name__}) can't be had as "
-                f"numbers of NumPy: {type(exc).__name__}: {exc}"
-            ) from exc
+        return fetch(self._array, frame_index, f"frame {frame_index} of the array")
+
+
+def fetch(array: Any, key: Any, what: str) -> Frame:
+    """What an array of any kind has at a key, as numbers of NumPy.
+
+    Raises
+    ------
+    VideoError
+        If it can't be had; `what` names it.
+    """
+    try:
+        frame = array[key]
+        if hasattr(frame, "detach"):
+            frame = frame.detach().cpu()  # a tensor, with a gradient or on a graphics card
+        elif hasattr(frame, "__cuda_array_interface__"):
+            frame = frame.get()
+        return np.asarray(frame)
+    except (VideoError, MemoryError):
+        raise
+    except BaseExceptionGroup as exc:  # some releases of zarr read chunks as a group
+        raise _not_to_be_had(array, what, first_of(exc)) from exc
+    except Exception as exc:  # whatever somebody's lazy array may raise
+        raise _not_to_be_had(array, what, exc) from exc
+
+
+def first_of(error: BaseException) -> BaseException:
+    """What went wrong first, of a group of errors."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def check_dtype(dtype: np.dtype[Any]) -> None:
+    """Refuse what is no number.
+
+    Raises
+    ------
+    VideoError
+        If it is none.
+    """
+    if dtype.kind not in "buif":
+        raise VideoError(
+            f"an array of {dtype} is no video: convert it to an integer or floating point type"
+        )
+
+
+def _not_to_be_had(array: Any, what: str, exc: BaseException) -> VideoError:
+    return VideoError(
+        f"{what} ({type(array).__name__}) can't be had as numbers of NumPy: "
+        f"{type(exc).__name__}: {exc}"
+    )
 
 
 def _shape_of(array: Any) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from napari_sam3.errors import VideoError
+from napari_sam3.video.plane_choice import NO_CHOICE, PlaneChoice
 from napari_sam3.video.prefetch import Prefetch
 
 Frame = NDArray[Any]
@@ -40,6 +41,8 @@ class Video(ABC):
         When each frame is shown, s, as the file says it (the first one need not be 0); read-only.
     path : Path or None
         The file or folder; None for an array in memory.
+    choice : PlaneChoice
+        Which channel, depth and scene of it these frames are; nothing where it holds one of each.
     metadata : mapping of str to Any
         What else is known: for files `container`, `codec`, `pixel_format`, `duration` (s),
         `constant_frame_rate`, ...
@@ -59,10 +62,12 @@ class Video(ABC):
         fps: float | None = None,
         timestamps: NDArray[np.float64] | None = None,
         metadata: Mapping[str, Any] | None = None,
+        choice: PlaneChoice = NO_CHOICE,
     ) -> None:
         self.shape = tuple(int(n) for n in shape)
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         self.path = path
+        self.choice = choice
         self.fps = fps
         if timestamps is not None:
             timestamps = np.asarray(timestamps, np.float64)

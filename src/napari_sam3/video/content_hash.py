@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from napari_sam3.errors import VideoError
-from napari_sam3.video.folder_contents import files_at, is_pattern
+from napari_sam3.video.folder_contents import files_at, is_pattern, is_zarr, nested_files
 from napari_sam3.video.numbered_files import natural_key
 
 SAMPLE = 2**20
@@ -21,7 +21,8 @@ def hash_content(path: Path) -> str:
     """SHA-256 of a file, as `sha256sum` prints it; of a folder's files by name, see below.
 
     Of a folder, or a pattern that names files, the lines "<sha256 of the file>  <name>" of its
-    files in order of their names, each with a line feed, are hashed. An unchanged file is read once
+    files in order of their names, each with a line feed, are hashed; of a folder of Zarr also those
+    of the folders in it, with their ways, but not of its "labels". An unchanged file is read once
     in a run of the program.
 
     Raises
@@ -33,8 +34,9 @@ def hash_content(path: Path) -> str:
         if not _is_of_files(path):
             return _hash_whole_file(path)
         lines = hashlib.sha256()
-        for file in sorted(files_at(path)):
-            lines.update(f"{_hash_whole_file(file)}  ".encode() + os.fsencode(file.name) + b"\n")
+        for file in sorted(_files_of(path)):
+            name = os.fsencode(file.relative_to(_home(path)).as_posix())
+            lines.update(f"{_hash_whole_file(file)}  ".encode() + name + b"\n")
         return lines.hexdigest()
 
 
@@ -45,7 +47,8 @@ def hash_samples(path: Path) -> str:
     middle and last MiB (the middle one begins at half the size less half a MiB); of a file of at
     most 3 MiB all of it. Of a folder SHA-256 of the lines "<bytes> <name>" of its files in natural
     order of their names, hidden ones left out, then of the hash, as hexadecimal digits, of the
-    first, the middle and the last file.
+    first, the middle and the last file. Of a folder of Zarr all files count, with their ways, in
+    plain order, but not those of its "labels".
 
     Returns
     -------
@@ -60,11 +63,14 @@ def hash_samples(path: Path) -> str:
     with _reading(path):
         if not _is_of_files(path):
             return _hash_file_samples(path)
-        files = [file for file in files_at(path) if not file.name.startswith(".")]
-        files.sort(key=natural_key)
-        digest = hashlib.sha256()
+        files = _files_of(path)
+        if not is_zarr(path):
+            files = [file for file in files if not file.name.startswith(".")]
+            files.sort(key=natural_key)
+        digest, home = hashlib.sha256(), _home(path)
         for file in files:
-            digest.update(f"{file.stat().st_size} {file.name}\n".encode("utf-8", "surrogateescape"))
+            line = f"{file.stat().st_size} {file.relative_to(home).as_posix()}\n"
+            digest.update(line.encode("utf-8", "surrogateescape"))
         for number in sorted({0, len(files) // 2, len(files) - 1}) if files else ():
             digest.update(_hash_file_samples(files[number]).encode())
         return digest.hexdigest()
@@ -79,7 +85,7 @@ def count_bytes(path: Path) -> int:
         If it can't be read.
     """
     with _reading(path):
-        files = files_at(path) if _is_of_files(path) else [path]
+        files = _files_of(path) if _is_of_files(path) else [path]
         return sum(file.stat().st_size for file in files)
 
 
@@ -93,6 +99,14 @@ def _reading(path: Path) -> Iterator[None]:
 
 def _is_of_files(path: Path) -> bool:
     return path.is_dir() or is_pattern(path)
+
+
+def _files_of(path: Path) -> list[Path]:
+    return nested_files(path) if is_zarr(path) else files_at(path)
+
+
+def _home(path: Path) -> Path:
+    return path if path.is_dir() else path.parent
 
 
 def _hash_file_samples(path: Path) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import glob
+import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
@@ -24,8 +25,11 @@ VIDEO_SUFFIXES = frozenset(
 )
 """What files of videos are called; the manifest names the same ones, a test compares them."""
 
-IMAGE_SUFFIXES = frozenset({".tif", ".tiff", ".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
+IMAGE_SUFFIXES = TIFF_SUFFIXES | frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+MICROSCOPE_SUFFIXES = frozenset({".nd2", ".czi", ".lif"})
 
+_ZARR = ("zarr.json", ".zgroup", ".zarray")
 _SAME_KIND = {".tiff": ".tif", ".jpeg": ".jpg"}
 # what programs that segment, and people, call their results beside the pictures
 _RESULT = re.compile(
@@ -101,6 +105,11 @@ class FolderContents:
         return str(folder / next(names, tried[-1]))
 
 
+def is_zarr(path: Path) -> bool:
+    """Whether a folder is one of Zarr, an array or a group, of format 2 or 3."""
+    return path.is_dir() and any((path / name).is_file() for name in _ZARR)
+
+
 def is_pattern(path: Path) -> bool:
     """Whether a path names files by a pattern, as `folder/cam1_*.png`: with `*`, `?` or `[...]`.
 
@@ -129,6 +138,20 @@ def files_at(path: Path) -> list[Path]:
         and (pattern.startswith(".") or not file.name.startswith("."))
         and file.is_file()
     ]
+
+
+def nested_files(path: Path) -> list[Path]:
+    """The files of a folder of Zarr and of the folders in it, in order; links are passed over.
+
+    Labels that OME-Zarr keeps beside a picture are left out: they come and go.
+    """
+    found: list[Path] = []
+    for home, folders, names in os.walk(path):
+        here = Path(home)
+        if here == path and "labels" in folders:
+            folders.remove("labels")
+        found += [here / name for name in names if not (here / name).is_symlink()]
+    return sorted(file for file in found if file.is_file())
 
 
 def name_of(path: Path) -> str:

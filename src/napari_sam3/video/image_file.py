@@ -18,9 +18,8 @@ from PIL import Image, ImageOps
 from napari_sam3.errors import VideoError
 from napari_sam3.video.base import Frame
 from napari_sam3.video.demuxer import FFMPEG_ERRORS, limit_pictures, open_container
+from napari_sam3.video.folder_contents import TIFF_SUFFIXES
 from napari_sam3.video.limits import check_picture_size, open_picture
-
-TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 
 PICTURE_ERRORS = (
     *FFMPEG_ERRORS,

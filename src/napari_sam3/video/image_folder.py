@@ -14,13 +14,13 @@ from napari_sam3.errors import VideoError
 from napari_sam3.video.base import Frame, Video
 from napari_sam3.video.folder_contents import (
     IMAGE_SUFFIXES,
+    TIFF_SUFFIXES,
     FolderContents,
     is_pattern,
     look_into,
 )
 from napari_sam3.video.image_file import (
     PICTURE_ERRORS,
-    TIFF_SUFFIXES,
     PictureHead,
     read_head,
     read_image,

@@ -39,10 +39,15 @@ _SECONDS = {
     "µs": 1e-6,
     "us": 1e-6,
     "ns": 1e-9,
+    "millisecond": 1e-3,
+    "microsecond": 1e-6,
+    "nanosecond": 1e-9,
     "min": 60.0,
+    "minute": 60.0,
     "h": 3600.0,
     "hour": 3600.0,
     "d": 86400.0,
+    "day": 86400.0,
 }
 
 
@@ -72,13 +77,15 @@ class Calibration:
         return {"pixel_size": self.pixel_size, "pixel_unit": self.unit}
 
 
-def read_calibration(tiff: tifffile.TiffFile) -> Calibration:
+def read_calibration(tiff: tifffile.TiffFile, scene: int = 0) -> Calibration:
     """Read a TIFF's scale: as OME-XML says it, else ImageJ, else the tags of the first page.
 
     Parameters
     ----------
     tiff : tifffile.TiffFile
         Open; may raise what tifffile raises on a damaged file.
+    scene : int
+        Which image is meant, where OME-XML tells of several.
 
     Returns
     -------
@@ -86,20 +93,21 @@ def read_calibration(tiff: tifffile.TiffFile) -> Calibration:
         What is missing, not a positive number, or in no unit of length, is left out.
     """
     if tiff.is_ome and tiff.ome_metadata:
-        return _read_ome(tiff.ome_metadata)
+        return _read_ome(tiff.ome_metadata, scene)
     if tiff.is_imagej:
         return _read_imagej(tiff)
     return _read_tags(tiff)
 
 
-def _read_ome(xml: str) -> Calibration:
+def _read_ome(xml: str, scene: int) -> Calibration:
     """The Open Microscopy Environment's attributes of `Pixels` (schema 2016-06)."""
     try:
-        pixels = ElementTree.fromstring(xml).find(".//{*}Pixels")
+        images = ElementTree.fromstring(xml).findall(".//{*}Pixels")
     except ElementTree.ParseError:
         return Calibration()
-    if pixels is None:
+    if scene >= len(images):
         return Calibration()
+    pixels = images[scene]
     step = _positive(pixels.get("TimeIncrement"))
     second = _SECONDS.get(pixels.get("TimeIncrementUnit", "s"))
     height, width = (_positive(pixels.get(f"PhysicalSize{axis}")) for axis in "YX")

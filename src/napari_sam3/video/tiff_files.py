@@ -87,7 +87,7 @@ class PlaneRun:
 
 @dataclass(frozen=True)
 class OmePlan:
-    """What OME-XML says of where the planes of the first image lie.
+    """What OME-XML says of where the planes of an image lie.
 
     Attributes
     ----------
@@ -125,8 +125,8 @@ class OmePlan:
         return max([self.n_planes, *(run.page + (run.count or 0) for run in self.runs)]) > n_pages
 
 
-def read_plan(xml: str, name: str) -> OmePlan | None:
-    """Read the plan off the OME-XML of a file of that name; None if it holds none.
+def read_plan(xml: str, name: str, scene: int = 0) -> OmePlan | None:
+    """Read the plan of an image off the OME-XML of a file of that name; None if it holds none.
 
     Raises
     ------
@@ -137,9 +137,10 @@ def read_plan(xml: str, name: str) -> OmePlan | None:
     part = root.find("{*}BinaryOnly")
     if part is not None:
         return OmePlan(whole=part.get("MetadataFile", ""))
-    pixels = root.find("{*}Image/{*}Pixels")
-    if pixels is None:
+    images = root.findall("{*}Image/{*}Pixels")
+    if scene >= len(images):
         return None
+    pixels = images[scene]
     channel = pixels.find("{*}Channel")
     samples = 1 if channel is None else int(channel.get("SamplesPerPixel", 1))
     order = [axis for axis in reversed(pixels.get("DimensionOrder", "XYZCT")) if axis in "ZCT"]

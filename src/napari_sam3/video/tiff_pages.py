@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BufferedReader
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -39,10 +40,13 @@ class Pages(ABC):
         Why some are missing, in words.
     note : str
         What else is to be told of the file; empty if nothing is.
+    sizes : dict of str to int
+        How long each axis of the stack is, the slowest first; empty where only pages are known.
     """
 
     why = ""
     note = ""
+    sizes: Mapping[str, int] = MappingProxyType({})
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ from collections import Counter
 from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import tifffile
@@ -29,6 +29,7 @@ from napari_sam3.video.image_file import (
 )
 from napari_sam3.video.limits import check_picture_size
 from napari_sam3.video.missing_frames import warn_of_loss, warn_of_missing_pages
+from napari_sam3.video.plane_choice import NO_CHOICE, PlaneChoice
 from napari_sam3.video.tiff_calibration import Calibration, read_calibration
 from napari_sam3.video.tiff_files import LoneFile, OmePlan, TiffFiles, read_plan
 from napari_sam3.video.tiff_pages import (
@@ -39,6 +40,13 @@ from napari_sam3.video.tiff_pages import (
     TiffPages,
     as_frame,
     is_whole,
+)
+from napari_sam3.video.tiff_planes import (
+    axes_of_series,
+    channel_names,
+    choose_pages,
+    declared_axes,
+    scene_of,
 )
 
 # the ends of tifffile's words for the axes of a stack that a frame can take up
@@ -53,24 +61,31 @@ _NO_RGB = (tifffile.PHOTOMETRIC.SEPARATED, tifffile.PHOTOMETRIC.CIELAB)
 class TiffStack(Video):
     """A multi-page TIFF, one page a frame, read when asked for.
 
+    Parameters
+    ----------
+    path : Path
+    choice : PlaneChoice
+        Of a stack of more axes the channel, depth and image that are meant.
+
     Raises
     ------
     VideoError
-        If it can't be read, or is not (T, H, W) or (T, H, W, 3).
+        If it can't be read, or a choice is missing.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, choice: PlaneChoice = NO_CHOICE) -> None:
         self._lock = FairLock()
         self._file = LoneFile(path.open("rb", buffering=0))
         weakref.finalize(self, self._file.close).atexit = False
         try:
-            self._source, self._lost, calibration = open_stack(path, self._file)
+            opened = open_stack(path, self._file, choice)
         except VideoError:
             self._file.close()
             raise
         except PICTURE_ERRORS as exc:
             self._file.close()
             raise unreadable(path, exc) from exc
+        self._source, self._lost, calibration = opened.pages, opened.lost, opened.calibration
         self._identity = self._identify()
         self._warned = False
         n_frames, step = len(self._source), calibration.step
@@ -90,13 +105,15 @@ class TiffStack(Video):
                 "duration": n_frames * step if step else None,
                 **calibration.metadata,
                 **({"left_out": left_out} if (left_out := self._source.left_out)[0] else {}),
+                **({"channels": opened.channels} if opened.channels else {}),
             },
+            choice=opened.choice,
         )
 
     @classmethod
-    def open(cls, path: Path) -> TiffStack:
+    def open(cls, path: Path, choice: PlaneChoice = NO_CHOICE) -> TiffStack:
         """Open a file, and tell the user of frames that are missing."""
-        stack = cls(path)
+        stack = cls(path, choice)
         warn_of_loss(path, stack._lost, len(stack), has_holes=False)
         warn_of_missing_pages(path, *stack._source.left_out, stack._source.why)
         if stack._source.note:
@@ -111,7 +128,7 @@ class TiffStack(Video):
     def reopen(self) -> TiffStack:
         """Open the same file once more."""
         assert self.path is not None
-        return TiffStack(self.path)
+        return TiffStack(self.path, self.choice)
 
     def _identify(self) -> tuple[int, int]:
         # of the open file: one that was moved away or deleted can be read on
@@ -153,14 +170,24 @@ class TiffStack(Video):
             self._file.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return TiffStack, (self.path,)
+        return TiffStack, (self.path, self.choice)
 
 
 # ------------------------------------------------------------------- what a file holds
 
 
-def open_stack(path: Path, file: LoneFile) -> tuple[Pages, int | None, Calibration]:
-    """Find the pages of a file; how many are lost, None if some but who knows how many."""
+class OpenedStack(NamedTuple):
+    """The frames of a file; how many are lost, None if some but who knows how many."""
+
+    pages: Pages
+    lost: int | None
+    calibration: Calibration
+    choice: PlaneChoice
+    channels: tuple[str, ...]
+
+
+def open_stack(path: Path, file: LoneFile, choice: PlaneChoice = NO_CHOICE) -> OpenedStack:
+    """Find the pages of a file that are meant."""
     size = file.status.st_size
     n_pages, stray = _walk_pages(file, size)
     # tifffile takes the file to begin where it stands
@@ -171,15 +198,17 @@ def open_stack(path: Path, file: LoneFile) -> tuple[Pages, int | None, Calibrati
         raise ValueError("its pictures have no pixels")
     check_picture_size(path, first.imagelength, first.imagewidth)
     lost: int | None = 0
-    plan = _read_plan(path, tiff)
+    scene, n_scenes = scene_of(path, tiff, choice)
+    plan = _read_plan(path, tiff, scene)
     stack: Pages | None = None
     if plan is not None and (plan.names_others or (stray is None and plan.exceeds(n_pages))):
-        stack = _follow_plan(path, plan, tiff, file, n_pages)
+        stack = _follow_plan(plan, tiff, file, n_pages, path.parent)
     elif stray is None:
-        stack = _find_series(path, tiff, file)
+        stack = _find_series(path, tiff, file, scene, choice)
     if isinstance(stack, TiffPages):
         lost = stack.drop_cut(size)
-    if (n_pages == 1 or isinstance(stack, RunPages)) and not (plan and plan.names_others):
+    is_run = n_pages == 1 or isinstance(stack, RunPages)
+    if is_run and scene == 0 and not (plan and plan.names_others):
         run, missing = _find_run(tiff, file, size, stray, stack)
         if run is not None:
             stack, lost = run, missing
@@ -191,17 +220,25 @@ def open_stack(path: Path, file: LoneFile) -> tuple[Pages, int | None, Calibrati
             raise EOFError("it ends before its first picture does")
         announced = announced_pages(tiff)
         lost = announced - len(stack) if announced > len(stack) else None
-    if lost == 0 and announced_pages(tiff) > stack.n_announced:
+    if lost == 0 and scene == 0 and announced_pages(tiff) > stack.n_announced:
         lost = announced_pages(tiff) - len(stack)
     stack.note = _tell_of_others(path, plan) or (_tell_of_series(tiff) if stray is None else "")
     try:
-        calibration = read_calibration(tiff)
+        calibration = read_calibration(tiff, scene)
     except PICTURE_ERRORS:
         calibration = Calibration()
+    channels = channel_names(tiff, scene)
+    declared = declared_axes(tiff, plan) if scene == 0 else {}
+    try:
+        stack, lost, chosen = choose_pages(path, stack, declared, lost, choice, channels)
+    except VideoError:
+        stack.close()
+        raise
     if stack.axes[:-2].rstrip("S")[-1:] in ("Z", "C"):
         # frames that are not one after another in time
         calibration = Calibration(None, calibration.pixel_size, calibration.unit)
-    return stack, lost, calibration
+    chosen = PlaneChoice(chosen.channel, chosen.z, scene if n_scenes > 1 else None)
+    return OpenedStack(stack, lost, calibration, chosen, channels)
 
 
 def _walk_pages(file: BufferedReader, size: int) -> tuple[int, int | None]:
@@ -238,19 +275,19 @@ def _walk_pages(file: BufferedReader, size: int) -> tuple[int, int | None]:
     return len(passed), place or None
 
 
-def _read_plan(path: Path, tiff: tifffile.TiffFile) -> OmePlan | None:
+def _read_plan(path: Path, tiff: tifffile.TiffFile, scene: int) -> OmePlan | None:
     """What OME-XML tells of the pages; None if there is none, or it can't be understood."""
     try:
-        return read_plan(tiff.ome_metadata or "", path.name) if tiff.is_ome else None
+        return read_plan(tiff.ome_metadata or "", path.name, scene) if tiff.is_ome else None
     except PICTURE_ERRORS:
         return None
 
 
 def _follow_plan(
-    path: Path, plan: OmePlan, tiff: tifffile.TiffFile, file: LoneFile, n_pages: int
+    plan: OmePlan, tiff: tifffile.TiffFile, file: LoneFile, n_pages: int, folder: Path
 ) -> Pages | None:
     """Find the pages that a plan tells of, here and beside; None if not one is there."""
-    files = TiffFiles(path.parent)
+    files = TiffFiles(folder)
     pages: dict[int, tuple[str | None, int]] = {}
     first: Any = None
     missing: dict[str, str] = {}
@@ -275,12 +312,9 @@ def _follow_plan(
     if first is None:
         files.close()
         return None
-    if len(plan.axes) > 1:
-        files.close()
-        shape = (*(plan.sizes[axis] for axis in plan.axes), *first.shape)
-        raise _not_a_video(path, shape, f"{plan.axes}{first.axes}")
     axes = f"{plan.axes or 'T'}{first.axes}"
     stack = SeveralFilesPages(first, axes, pages, plan.n_planes, tiff, files)
+    stack.sizes = plan.sizes
     stack.why = TiffPages.why
     if missing:
         named = ", ".join(f"{name!r} ({reason})" for name, reason in list(missing.items())[:3])
@@ -343,28 +377,38 @@ def _not_a_video(path: Path, shape: tuple[int, ...], axes: str) -> VideoError:
     )
 
 
-def _find_series(path: Path, tiff: tifffile.TiffFile, file: BufferedReader) -> Pages | None:
+def _find_series(
+    path: Path, tiff: tifffile.TiffFile, file: BufferedReader, scene: int, choice: PlaneChoice
+) -> Pages | None:
     """The pages as tifffile orders them; None where it can't."""
     try:
         series = tiff.series
-        first, pages = series[0], series[0].pages
+        n_series = len(series)
+        first, pages = (series[scene], series[scene].pages) if scene < n_series else (None, ())
     except PICTURE_ERRORS:
         return None
+    if first is None:
+        raise VideoError(f"the scene {scene} that {path.name!r} tells of is not in it")
     page: Any = first.keyframe
     shape, axes = tuple(first.shape), str(first.axes)
     n_leading = len(shape) - next(
         (len(end) for end in _FRAME_AXES if axes.endswith(end)), len(shape)
     )
-    if n_leading > 1 or not axes.endswith(_FRAME_AXES):
+    is_of_pages = math.prod(page.shape) == math.prod(shape[n_leading:])
+    if (n_leading > 1 and not is_of_pages) or not axes.endswith(_FRAME_AXES):
         raise _not_a_video(path, shape, axes)
-    if n_leading == 0 and len(series) > 1:
+    if n_leading == 0 and len(series) > 1 and not choice.scene:
         # written page by page, each as a series of its own
         alike = [s for s in series if (s.shape, s.dtype) == (first.shape, first.dtype)]
         return TiffPages(page, f"Q{axes}", [s.pages[0] for s in alike])
-    n_frames = shape[0] if n_leading else 1
+    n_frames = math.prod(shape[:n_leading])
+    sizes = axes_of_series(path, axes, shape, n_leading, choice)
     if first.dataoffset is not None and page.is_contiguous and page.photometric not in _NO_RGB:
-        return RunPages(page, axes, n_frames, file, first.dataoffset, tiff.byteorder)
+        run = RunPages(page, axes, n_frames, file, first.dataoffset, tiff.byteorder)
+        run.sizes = sizes
+        return run
     stack = TiffPages(page, axes, pages)
+    stack.sizes = sizes
     try:
         if page.photometric not in _NO_RGB:
             stack.read(0)
@@ -372,8 +416,11 @@ def _find_series(path: Path, tiff: tifffile.TiffFile, file: BufferedReader) -> P
     except PICTURE_ERRORS:
         # most likely a compression that needs the package imagecodecs; Pillow knows the usual ones
         pass
-    with suppress(*PICTURE_ERRORS):
-        return PillowPages(axes, n_frames, path, file)
+    if scene == 0:
+        with suppress(*PICTURE_ERRORS):
+            packed = PillowPages(axes, n_frames, path, file)
+            packed.sizes = sizes
+            return packed
     return stack
 
 
@@ -403,6 +450,7 @@ def _find_run(
         raise EOFError("it ends before its first picture does")
     axes = found.axes if found is not None and len(found) > 1 else f"Q{first.axes}"
     run = RunPages(first, axes, min(there, announced), file, offset, tiff.byteorder)
+    run.sizes = found.sizes if found is not None and len(found) > 1 else {}
     return run, announced - len(run)
 
 

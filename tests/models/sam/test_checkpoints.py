@@ -28,6 +28,8 @@ from tests.models.sam.test_known import watch
 from tests.models.sam.words import save_tokenizer
 from tests.sweeps import sweep
 
+pytestmark = pytest.mark.sweep
+
 N_FRAMES = 24
 STOP = 19  # frames that the earlier process gave
 

@@ -7,6 +7,8 @@ import pytest
 
 from tests.models.sam.concept_kit import OurConcepts, make_film, make_seeing
 
+pytestmark = pytest.mark.sweep
+
 N = 10
 STOP = 6
 

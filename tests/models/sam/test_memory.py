@@ -136,10 +136,12 @@ def test_what_is_forgotten_would_not_be_looked_at(seed):
         ({}, False, MemoryRules()),
         ({"memory_selection": "off"}, True, MemoryRules()),
         (
-            {"memory_selection": "on", "conditioning_frames": 4},
+            {"memory_selection": "on", "prompted_frames": 4},
             False,
             MemoryRules(nearest=4, selects=True),
         ),
+        ({"distractor_memory": True}, False, MemoryRules(anchors=True)),
+        ({"motion_prior": True}, False, MemoryRules(motion=True)),
     ],
 )
 def test_what_is_set_counts_and_else_the_makers_word(told, is_sam3, rules):

@@ -7,17 +7,23 @@ EdgeTAM at every prompted frame. `MemoryRules` says otherwise: by them
   after the fiftieth correction as after the fifth;
 - of the tracked frames the last one is looked at, and before it those on which the object was
   believed to be there, as far back as it takes, but nothing of what lies around a correction: the
-  way of SAM 3's makers. A frame's place in time is then its rank among them, as the makers have it.
+  way of SAM 3's makers. A frame's place in time is then its rank among them, as the makers have it;
+- tracked frames that tell the object from its look-alikes are looked at as prompted ones are
+  (`look_alikes`).
+
+They also say whether its motion is remembered (`motion_prior`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 from torch import Tensor
 
+from napari_sam3.models.sam.motion_prior import Motion
 from napari_sam3.settings import Settings
 
 GOOD = 0.01
@@ -39,10 +45,24 @@ class Memory(NamedTuple):
 
 
 class Past(NamedTuple):
-    """What is remembered of an object, by frame: of prompted frames, and of tracked ones."""
+    """What is remembered of an object, by frame.
+
+    Attributes
+    ----------
+    conditioning : mapping of frame index to Memory
+        Of prompted frames.
+    recent : mapping of frame index to Memory
+        Of tracked ones.
+    anchors : mapping of frame index to Memory
+        Of tracked ones that are looked at as prompted ones are; they may be among the recent ones.
+    motion : Motion or None
+        How it moved, where that counts.
+    """
 
     conditioning: Mapping[int, Memory]
     recent: Mapping[int, Memory]
+    anchors: Mapping[int, Memory] = MappingProxyType({})
+    motion: Motion | None = None
 
 
 @dataclass(frozen=True)
@@ -63,21 +83,37 @@ class MemoryRules:
         Prompted frames, beside the first; 0: as the model's config says.
     selects : bool
         Whether tracked frames are chosen by their score.
+    anchors : bool
+        Whether those that tell the object from look-alikes stay, beside the prompted ones.
+    motion : bool
+        Whether the object's motion has a say in which of the decoder's masks is taken.
     """
 
     nearest: int = 0
     selects: bool = False
+    anchors: bool = False
+    motion: bool = False
 
     @classmethod
     def of_settings(cls, settings: Settings, *, is_sam3: bool) -> MemoryRules:
         """What is set; where it is left to a model's makers, SAM 3 selects and the others don't."""
         wish = settings.memory_selection
-        return cls(settings.conditioning_frames, is_sam3 if wish == "auto" else wish == "on")
+        return cls(
+            settings.prompted_frames,
+            is_sam3 if wish == "auto" else wish == "on",
+            settings.distractor_memory,
+            settings.motion_prior,
+        )
 
     @property
     def are_upstreams(self) -> bool:
-        """Whether nothing is done otherwise."""
-        return not self.nearest and not self.selects
+        """Whether nothing is looked at otherwise."""
+        return not (self.nearest or self.selects or self.anchors)
+
+    @property
+    def ask_for_alternatives(self) -> bool:
+        """Whether it matters which masks the decoder offers beside the one that it takes."""
+        return self.anchors or self.motion
 
     def kept(
         self, recent: Mapping[int, Memory], frame_index: int, is_prompted: bool, reach: Reach
@@ -120,7 +156,7 @@ class LookedAt(NamedTuple):
     Attributes
     ----------
     maps : list of (int, Memory)
-        Whose spatial memories are looked at; 0 for prompted frames, else how far back.
+        Whose spatial memories are looked at; 0 for prompted frames and anchors, else how far back.
     pointers : list of (int, Memory)
         Whose pointers are; how far back.
     """
@@ -148,10 +184,13 @@ def look_back(
     prompted = _nearest_prompted(past.conditioning, frame_index, rules, most_prompted)
     # one that was left out counts as a tracked one
     others = {i: m for i, m in past.conditioning.items() if i not in prompted}
-    tracked = {**others, **past.recent}
+    # and an anchor as a prompted one; where it is one of the last, its place there stays empty
+    recent = {i: m for i, m in past.recent.items() if i not in past.anchors}
+    tracked = {**others, **recent}
+    always = {**prompted, **past.anchors}
     last = frame_index - step
     if rules.selects:
-        good = [i for i in past.recent if past.recent[i].score > GOOD]
+        good = [i for i in recent if recent[i].score > GOOD]
         good = sorted(good, key=lambda i: abs(frame_index - i))[: reach.pointers]
         # the last frame in any case: where it is a prompted one, its place stays empty
         ranked = [last, *(i for i in good if i != last)]
@@ -163,9 +202,9 @@ def look_back(
     ages = [(rank, tracked[i]) for rank, i in enumerate(ranked, 1) if i in tracked]
     near = [pair for pair in reversed(ages) if pair[0] <= reach.spatial]
     return LookedAt(
-        [(0, memory) for memory in prompted.values()]
+        [(0, memory) for memory in always.values()]
         + [(rank, memory) for rank, memory in near if memory.features is not None],
-        [((frame_index - i) * step, memory) for i, memory in prompted.items()]
+        [((frame_index - i) * step, memory) for i, memory in always.items()]
         + [pair for pair in ages if pair[0] <= n_pointers],
     )
 

@@ -12,7 +12,7 @@ import hashlib
 import inspect
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import chain
 from math import isnan
 from typing import Any, NamedTuple
@@ -22,9 +22,11 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from napari_sam3.errors import ModelError
+from napari_sam3.models.sam.alternatives import Alternatives, Choose, alternatives_of
 from napari_sam3.models.sam.device import Device, is_out_of_memory
 from napari_sam3.models.sam.feature_files import Encoded
 from napari_sam3.models.sam.memory import Memory, MemoryRules, Past, Reach, look_back
+from napari_sam3.models.sam.motion_prior import choice_by
 from napari_sam3.models.sam.upscale import SURE, cut_masks, find_cells, shrink_mask
 from napari_sam3.models.sam.upstream import ages_encoding, session_kind
 from napari_sam3.values import ObjectMask, ObjectPrompt
@@ -55,10 +57,13 @@ class Answer(NamedTuple):
         object is there, times how good the mask is thought to be.
     memory : Memory or None
         None where it is not asked for.
+    offered : Alternatives or None
+        Which masks there were to choose from; None where it is not asked for.
     """
 
     mask: ObjectMask | None
     memory: Memory | None
+    offered: Alternatives | None = None
 
 
 class _Decoded(NamedTuple):
@@ -68,6 +73,7 @@ class _Decoded(NamedTuple):
     presence: Tensor
     quality: Tensor
     memory: Memory | None
+    offered: Alternatives | None = None
 
 
 class View(NamedTuple):
@@ -94,6 +100,7 @@ class _Recalled(NamedTuple):
     positions: Tensor
     n_spatial: int
     n_pointer_tokens: int
+    choose: Choose | None
 
     def fits(self, other: _Recalled) -> bool:
         """Whether both can go into one batch."""
@@ -214,8 +221,8 @@ class TrackerNetwork:
         most = 1
         with self.device.computing():
             chosen = [self._choose(view, past, reverse=reverse) for past in pasts]
-            for each, ages in zip(chosen, self._send_ages(chosen), strict=True):
-                recalled = self._recall(each, ages)
+            for past, each, ages in zip(pasts, chosen, self._send_ages(chosen), strict=True):
+                recalled = self._recall(each, ages, choice_by(past.motion))
                 if batch and (len(batch) >= most or not recalled.fits(batch[0])):
                     decoded += self._find(view, batch)
                     batch = []
@@ -226,7 +233,7 @@ class TrackerNetwork:
                 decoded += self._find(view, batch)
             brought = self._bring_over(decoded)
         return [
-            Answer(mask, each.memory and each.memory._replace(score=score))
+            Answer(mask, each.memory and each.memory._replace(score=score), each.offered)
             for each, (mask, score) in zip(decoded, brought, strict=True)
         ]
 
@@ -271,7 +278,7 @@ class TrackerNetwork:
         sent = torch.tensor(ages, dtype=torch.float32, device=self.device.torch)
         return sent.split([len(each.ages) for each in chosen])
 
-    def _recall(self, chosen: _Chosen, ages: Tensor) -> _Recalled:
+    def _recall(self, chosen: _Chosen, ages: Tensor, choose: Choose | None) -> _Recalled:
         """Line up what is looked at; `ages` are those of the pointers, on the device."""
         model = self.model
         tokens, positions = model._build_memory_attention_inputs(chosen.outputs, self.device.torch)
@@ -282,7 +289,11 @@ class TrackerNetwork:
             tokens, positions = [*tokens, row], [*positions, row_positions]
             n_pointer_tokens = len(row)
         return _Recalled(
-            torch.cat(tokens).float(), torch.cat(positions), n_spatial, n_pointer_tokens
+            torch.cat(tokens).float(),
+            torch.cat(positions),
+            n_spatial,
+            n_pointer_tokens,
+            choose,
         )
 
     def _pointer_tokens(self, chosen: _Chosen, ages: Tensor) -> tuple[Tensor, Tensor]:
@@ -355,7 +366,7 @@ class TrackerNetwork:
     def _find(self, view: View, recalled: Sequence[_Recalled]) -> list[_Decoded]:
         """Find objects whose memories are of the same length."""
         maps = self._attend(view, recalled)
-        return [self._decode(view, maps[i : i + 1]) for i in range(len(recalled))]
+        return [self._decode(view, maps[i : i + 1], each.choose) for i, each in enumerate(recalled)]
 
     def _attend(self, view: View, recalled: Sequence[_Recalled]) -> Tensor:
         """Bring memories into the frame's coarse map: (N, C, h, w).
@@ -390,16 +401,18 @@ class TrackerNetwork:
         maps = seen.reshape(count, height * width, -1).transpose(1, 2)
         return maps.view(count, -1, height, width)
 
-    def _decode(self, view: View, coarse: Tensor) -> _Decoded:
+    def _decode(self, view: View, coarse: Tensor, choose: Choose | None) -> _Decoded:
         """Make the mask of one object from its map, and the memory of it."""
         model = self.model
         fine = [
             m.permute(1, 2, 0).view(1, -1, *side)
             for m, side in zip(view.maps, model.backbone_feature_sizes, strict=True)
         ][:-1]
-        made = model._single_frame_forward(
-            image_embeddings=[*fine, coarse], multimask_output=model._use_multimask(False, None)
-        )
+        asks = self.rules.ask_for_alternatives
+        with alternatives_of(model.mask_decoder, choose) if asks else nullcontext() as heard:
+            made = model._single_frame_forward(
+                image_embeddings=[*fine, coarse], multimask_output=model._use_multimask(False, None)
+            )
         features, position = model._encode_new_memory(
             current_vision_feats=view.maps[-1],
             pred_masks_high_res=made.high_res_masks,
@@ -411,6 +424,7 @@ class TrackerNetwork:
             made.object_score_logits,
             made.iou_scores,
             Memory(features, self._share(position), made.object_pointer),
+            heard[-1] if heard else None,
         )
 
     def _bring_over(self, decoded: Sequence[_Decoded]) -> list[tuple[ObjectMask | None, float]]:

@@ -313,13 +313,17 @@ class ObjectTracker:
         for track in unprompted:
             assert track.bank is not None, "a track begins on a keyframe"
             met = track.met(frame_index).items()
-            pasts.append(Past({i: self._conditioning[k] for i, k in met}, track.bank.recent))
+            conditioning = {i: self._conditioning[k] for i, k in met}
+            bank = track.bank
+            pasts.append(Past(conditioning, bank.recent, bank.anchors, bank.motion))
         if pasts:
             view = self._look(frame_index)
             answers = self.network.follow(view, pasts, reverse=tracks[0].direction < 0)
             for track, answer in zip(unprompted, answers, strict=True):
                 assert track.bank is not None
-                bank = track.bank.after(frame_index, answer.memory, self._reach, self._rules)
+                bank = track.bank.after(
+                    frame_index, answer.memory, self._reach, self._rules, answer.offered
+                )
                 track.put(frame_index, answer.mask, bank)
         _hand_over(
             [track for track in tracks if track.wants_checkpoint(frame_index)], _HOST, Track.keep

@@ -17,6 +17,7 @@ NOTHING_TO_ASK: dict[str, Any] = {
     "time_axis": None,
     "n_channels": 0,
     "channel": 0,
+    "channel_names": (),
     "n_frames": 0,
 }
 """Fields of the state where it is clear how a video is read, or there is none."""
@@ -56,6 +57,8 @@ class AxesController:
             shape, labels = layer_shape(image_layer), image_layer.axis_labels
             asked["time_axes"] = tuple((f"{labels[i]} ({shape[i]})", i) for i in range(leading))
             asked |= {"time_axis": axes.time, **_channel_of(image_layer, axes)}
+            source = self._state.tracked(image_layer).source
+            asked["channel_names"] = () if source is None else source.channels
         return asked
 
     def choose_time_axis(self, axis: int) -> None:

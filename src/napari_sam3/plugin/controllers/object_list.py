@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from weakref import WeakKeyDictionary
 
+import numpy as np
 from napari.layers import Labels, Layer
 
 from napari_sam3.labels.note_tally import NoteTally
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.layers.features_table import OBJECTS, table_of
-from napari_sam3.plugin.layers.label_look import LabelLook
+from napari_sam3.plugin.layers.label_look import LabelLook, hex_colors, own_colors
 from napari_sam3.plugin.layers.label_planes import planes_of
 from napari_sam3.plugin.layers.prompt_items import count_items
 from napari_sam3.plugin.layers.prompt_layers import set_object_colors
@@ -75,7 +76,7 @@ class ObjectList:
         self._layer = layer = self.layer
         if layer is None:
             self._tally = None
-            self.rows.replace(())
+            self.rows.replace(self._propose({}))
             return True
         planes = planes_of(layer)
         if planes is None:
@@ -85,7 +86,10 @@ class ObjectList:
         if self._tally is not None:
             self._tally.update()
         self._draw(layer)
-        self.rows.replace(self._make_rows(layer))
+        rows = {row.obj_id: row for row in self._make_rows(layer)}
+        if self._is_of_video(layer):
+            rows = {row.obj_id: row for row in self._propose(rows)}
+        self.rows.replace(rows[obj_id] for obj_id in sorted(rows))
         return self._tally is None or self._tally.is_up_to_date
 
     def _make_rows(self, layer: Labels) -> Iterable[ObjectRow]:
@@ -122,6 +126,22 @@ class ObjectList:
                 lost_at,
                 obj_id not in hidden,
                 info.is_locked,
+            )
+
+    def _propose(self, rows: Mapping[int, ObjectRow]) -> Iterable[ObjectRow]:
+        """The rows, and one for each object that is proposed."""
+        proposals = self._tracking.detection.proposals
+        colours = hex_colors(own_colors(np.array(list(proposals), int), {}))
+        yield from (row for row in rows.values() if row.obj_id not in proposals)
+        for (obj_id, proposal), colour in zip(proposals.items(), colours, strict=True):
+            known = rows.get(obj_id)
+            yield ObjectRow(
+                obj_id,
+                colour if known is None else known.color,
+                "" if known is None else known.name,
+                "" if known is None else known.class_name,
+                score=round(proposal.mask.score, 3),
+                state=ObjectState.TO_CHECK,
             )
 
     def _is_of_video(self, layer: Labels) -> bool:

@@ -44,7 +44,8 @@ from napari_sam3.plugin.model.open_project import OpenProject, video_path
 from napari_sam3.plugin.model.project_lookup import EarlierProject, find_earlier
 from napari_sam3.plugin.model.video_source import VideoSource, find_source, named_path
 from napari_sam3.projects import Project
-from napari_sam3.video import open_video
+from napari_sam3.video import PlaneChoice
+from napari_sam3.video.open import open_chosen
 from napari_sam3.video.proxy import show_proxy
 
 
@@ -99,7 +100,7 @@ class ProjectOpener(QObject):
         def look() -> tuple[VideoSource, EarlierProject | None]:
             source = find_source(image_layer, axes)
             assert source.path is not None, "it names one"
-            return source, find_earlier(source.path, but=held)
+            return source, find_earlier(source.path, held, source.choice)
 
         self._search.start(
             look, lambda found: self._on_found(image_layer, *found), lambda _error: None
@@ -114,6 +115,8 @@ class ProjectOpener(QObject):
 
     def _note_source(self, image_layer: Image, source: VideoSource) -> None:
         self._state.tracked(image_layer).source = source
+        if image_layer is self._state.video:
+            self._state.channel_names = source.channels
         self._projects.refresh()
 
     def _offer(self, earlier: EarlierProject | None) -> None:
@@ -144,7 +147,7 @@ class ProjectOpener(QObject):
         ):
             show_warning(f"the project {folder.name!r} is open in this window already")
             return
-        shown = tuple(path for path in map(self._path_of, self._images()) if path is not None)
+        shown = tuple(one for one in map(self._shown_by, self._images()) if one is not None)
         self._start(
             lambda: open_project(folder, shown=shown),
             self._on_opened,
@@ -293,7 +296,8 @@ class ProjectOpener(QObject):
     def _find_image(self, loaded: LoadedProject, layers: dict[str, Layer]) -> Image | None:
         if VIDEO in layers or loaded.video_path is None:
             return layers.get(VIDEO)
-        fitting = (i for i in self._images() if self._path_of(i) == loaded.video_path)
+        wanted = loaded.video_path, loaded.project.video.choice
+        fitting = (i for i in self._images() if self._shown_by(i) == wanted)
         return next(fitting, None)
 
     def _attach(self, opened: OpenProject, image_layer: Image, layers: dict[str, Layer]) -> None:
@@ -356,7 +360,8 @@ class ProjectOpener(QObject):
 
         def look() -> LoadedProject:
             opened.project.point_to(path)
-            video = let_screen_lead(show_proxy(open_video(path)))
+            video = open_chosen(path, opened.project.video.choice)
+            video = let_screen_lead(show_proxy(video))
             loaded = LoadedProject(opened.project, video, path)
             loaded.layers = project_layers(loaded)
             return loaded
@@ -442,12 +447,14 @@ class ProjectOpener(QObject):
             if layer.metadata.get(ROLE) == MASKS and any(_is_prompts(layer, f) for f in folders):
                 open_to_editing({MASKS: layer}, True)
 
-    def _path_of(self, image_layer: Image) -> Path | None:
-        """The file whose frames a layer shows, as far as is known."""
+    def _shown_by(self, image_layer: Image) -> tuple[Path, PlaneChoice] | None:
+        """The file whose frames a layer shows, and which of them, as far as is known."""
         known = [video.source for video in self._state.videos if video.image_layer is image_layer]
         if known and known[0] is not None:
-            return known[0].path if known[0].is_readable else None
-        return video_path(image_layer)
+            path, choice = known[0].path, known[0].choice
+            return (path, choice) if path is not None and known[0].is_readable else None
+        path = video_path(image_layer)
+        return None if path is None else (path, image_layer.data.choice)
 
     def _images(self) -> list[Image]:
         return [layer for layer in self._viewer.layers if isinstance(layer, Image)]

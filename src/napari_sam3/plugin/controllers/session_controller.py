@@ -51,7 +51,7 @@ class Setup:
         As `load_model` takes them.
     compute : str
         Address of the scheduler whose worker has the model; empty: this computer.
-    memory : (str, int)
+    memory : tuple
         The settings of what a SAM model looks at of the past, which it reads itself.
     computing : (str, bool)
         Those of how it computes, which are read when it is loaded.
@@ -63,7 +63,7 @@ class Setup:
     device: str = "auto"
     resolution: int = 0
     compute: str = ""
-    memory: tuple[str, int] = ("auto", 0)
+    memory: tuple[str | int, ...] = ()
     computing: tuple[str, bool] = ("auto", False)
 
 

@@ -74,7 +74,10 @@ class SessionKeeper:
             state.usable_device,
             state.resolution,
             state.compute,
-            (state.memory_selection, state.conditioning_frames),
+            (
+                *(state.memory_selection, state.prompted_frames),
+                *(state.distractor_memory, state.motion_prior),
+            ),
             (state.precision, state.compile_encoder),
         )
         data = image_layer.data

@@ -38,8 +38,11 @@ class SettingsController:
             precision=self.settings.precision,
             compile_encoder=self.settings.compile_encoder,
             memory_selection=self.settings.memory_selection,
-            conditioning_frames=self.settings.conditioning_frames,
+            prompted_frames=self.settings.prompted_frames,
+            distractor_memory=self.settings.distractor_memory,
+            motion_prior=self.settings.motion_prior,
             keeps_results=self.settings.keep_results,
+            detector=self.settings.detector,
         )
 
     def save(self, name: str, value: str | int) -> None:

@@ -264,6 +264,7 @@ class ToolController:
         state, results = self._state, self._tracking.results
         session = self._tracking.session
         found = set() if session is None else set(session.ids_in_use)
+        found |= set(self._tracking.detection.proposals)
         for layer in (state.points, state.boxes):
             if layer is not None:
                 found |= find_names(layer)
@@ -394,13 +395,17 @@ class ToolController:
         return self._previewed_under(event)
 
     def _previewed_under(self, event: Any) -> int | None:
-        """The object whose preview is under the mouse."""
+        """The object whose preview, or proposal, is under the mouse."""
         tracking = self._tracking
-        result = tracking.preview.result(tracking.frame_on_screen())
+        on_screen = tracking.frame_on_screen()
+        masks = {
+            **tracking.detection.proposals.result(on_screen).objects,
+            **tracking.preview.result(on_screen).objects,
+        }
         ahead = len(event.position) - tracking.video().ndim  # layers share their last axes
         place = tracking.video().world_to_data(event.position[max(0, ahead) :])
         y, x = (round(float(part)) for part in place[-2:])
-        for obj_id, mask in result.objects.items():
+        for obj_id, mask in masks.items():
             x0, y0, x1, y1 = mask.bbox
             if y0 <= y < y1 and x0 <= x < x1 and mask.crop[y - y0, x - x0]:
                 return obj_id

@@ -97,20 +97,30 @@ class TrackEdits:
         self._tracking.objects.lock(self.layer, obj_ids, is_locked)
 
     def accept(self, obj_ids: Iterable[int]) -> None:
-        """Say that objects that a text has found are what was looked for."""
-        self._tracking.objects.accept(self.layer, obj_ids)
+        """Say that objects that a text or a detector has found are what was looked for."""
+        ids = set(obj_ids)
+        proposed = ids.intersection(self._tracking.detection.proposals)
+        if ids - proposed:
+            self._tracking.objects.accept(self.layer, ids - proposed)
+        if proposed:
+            self._tracking.detection.accept(proposed)
 
     # ------------------------------------------------------------ whole objects
 
     def remove(self, obj_ids: Iterable[int]) -> None:
         """Remove objects: prompts, labels and all; a text does not find them again.
 
+        Those that are only proposed are rejected.
+
         Raises
         ------
         LockedObjectError
             If one is locked.
         """
-        numbers = list(obj_ids)
+        ids = list(obj_ids)
+        proposed = self._tracking.detection.proposals.keys() & set(ids)
+        self._tracking.detection.reject(proposed)
+        numbers = [obj_id for obj_id in ids if obj_id not in proposed]
         if not numbers:
             return
         if self._layer_of() is not None:

@@ -15,6 +15,7 @@ from napari_sam3.models.registry import LoadedModel
 from napari_sam3.plugin.controllers.axes_controller import AxesController
 from napari_sam3.plugin.controllers.chosen_video import ChosenVideo
 from napari_sam3.plugin.controllers.compute_controller import ComputeController
+from napari_sam3.plugin.controllers.detection_controller import DetectionController
 from napari_sam3.plugin.controllers.edit_recorder import EditRecorder
 from napari_sam3.plugin.controllers.object_controller import ObjectController
 from napari_sam3.plugin.controllers.object_removal import forget_objects
@@ -65,6 +66,8 @@ class TrackingController:
         Remembers what is to be undone.
     preview : PreviewController
         Shows what prompts mean before anybody asks for it; off until it is switched on.
+    detection : DetectionController
+        Proposes objects that a detector finds.
     job : TrackingJob or None
         The one under way.
     error : exception or None
@@ -100,6 +103,9 @@ class TrackingController:
         self.shown = ResultsKeeper(self.chosen, self.sessions, self.objects, self.edits)
         self.preview = PreviewController(
             viewer, self.state, self.sessions.open, self.prompts.peek, self.frame_on_screen
+        )
+        self.detection = DetectionController(
+            self.chosen, self.sessions, self.edits, models, self.prompts.read, self.start
         )
         self.job: TrackingJob | None = None
         self.error: BaseException | None = None
@@ -143,6 +149,7 @@ class TrackingController:
             **{n: None for n, one in chosen.items() if one is not None and one not in layers}
         )
         self.preview.follow_layers()
+        self.detection.follow_layers()
         if self.job is not None:
             if self.job.has_lost_layer():
                 self.stop()
@@ -271,6 +278,7 @@ class TrackingController:
         if session is not None and session.setup.image_layer is not image_layer:
             session = None
         self.edits.settle(tracked)
+        self.detection.clear()
         if tracked.project is not None and tracked.project.project.is_read_only:
             self.resetting.emit(image_layer)
             self.sessions.close()
@@ -323,6 +331,7 @@ class TrackingController:
         self.is_closed = True
         self.edits.close()
         self.preview.close()
+        self.detection.close()
 
         def give_back() -> None:
             self.sessions.give_back()
@@ -330,7 +339,7 @@ class TrackingController:
             at_end()
 
         def end_preview() -> None:
-            self.preview.after(give_back)
+            self.preview.after(lambda: self.detection.after(give_back))
 
         job, self.job = self.job, None
         if job is None:

@@ -7,8 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_sam3.plugin.layers.video_layer import LayerData, PathOrPaths, video_layer
-from napari_sam3.video.folder_contents import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_pattern
+from napari_sam3.plugin.layers.video_layer import LayerData, PathOrPaths, channel_layers
+from napari_sam3.video.folder_contents import (
+    IMAGE_SUFFIXES,
+    MICROSCOPE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    is_pattern,
+    is_zarr,
+)
+from napari_sam3.video.plane_choice import NO_CHOICE, PlaneChoice
 
 if TYPE_CHECKING:
     from napari_sam3.video import Video
@@ -24,7 +31,7 @@ def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | 
     Parameters
     ----------
     path : path or list of paths
-        Video files, or folders that hold pictures.
+        Video files, files of microscopes, folders that hold pictures, or folders of Zarr.
 
     Returns
     -------
@@ -41,8 +48,11 @@ def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | 
     return read_layers if readable else None
 
 
-def read_layers(path: PathOrPaths) -> list[LayerData]:
+def read_layers(path: PathOrPaths, choice: PlaneChoice = NO_CHOICE) -> list[LayerData]:
     """Open videos as layers; frames are decoded when napari shows them.
+
+    Of a file of several channels each becomes a layer. Depth is projected where no plane is chosen
+    (the brightest of all), and the first scene is shown.
 
     A video that has a proxy is shown by it. A file that takes long to look through shows its first
     frame until that is done, if it is opened by hand.
@@ -50,7 +60,9 @@ def read_layers(path: PathOrPaths) -> list[LayerData]:
     Parameters
     ----------
     path : path or list of paths
-        As `get_reader` took them; each path becomes a layer.
+        As `get_reader` took them; each path becomes a layer, or one a channel.
+    choice : PlaneChoice
+        Which channel, depth and scene to show.
 
     Returns
     -------
@@ -61,22 +73,24 @@ def read_layers(path: PathOrPaths) -> list[LayerData]:
     VideoError
         If one can't be opened.
     """
-    return [video_layer(_open(Path(p))) for p in _as_list(path)]
+    return [layer for p in _as_list(path) for layer in channel_layers(_open(Path(p), choice))]
 
 
-def _open(path: Path) -> Video:
-    from napari_sam3.video import open_video
+def _open(path: Path, choice: PlaneChoice) -> list[Video]:
+    from napari_sam3.video.open import open_channels
     from napari_sam3.video.proxy import show_proxy
 
-    if "qtpy" not in sys.modules:  # then there is no window either
-        return show_proxy(open_video(path))
-    if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
+    is_film = path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
+    if "qtpy" in sys.modules and is_film and not choice:
         from napari_sam3.plugin.io.deferred_video import open_for_viewer
 
-        return open_for_viewer(path)
+        return [open_for_viewer(path)]
+    videos = [show_proxy(video) for video in open_channels(path, choice)]
+    if "qtpy" not in sys.modules:  # then there is no window either
+        return videos
     from napari_sam3.plugin.controllers.screen_decoding import let_screen_lead
 
-    return let_screen_lead(show_proxy(open_video(path)))
+    return [let_screen_lead(video) for video in videos]
 
 
 def _as_list(path: PathOrPaths) -> list[str | Path]:
@@ -87,9 +101,11 @@ def _looks_like_video(path: Path) -> bool:
     if is_pattern(path):
         return path.suffix.lower() in IMAGE_SUFFIXES
     if path.is_dir():
+        if is_zarr(path):
+            return True
         return any(p.suffix.lower() in IMAGE_SUFFIXES and p.is_file() for p in path.iterdir())
     suffix = path.suffix.lower()
-    if suffix not in VIDEO_SUFFIXES or not path.is_file():
+    if suffix not in VIDEO_SUFFIXES | MICROSCOPE_SUFFIXES or not path.is_file():
         return False
     if suffix == ".ts":
         with path.open("rb") as file:

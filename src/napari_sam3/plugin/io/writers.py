@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from napari_sam3.export.pictures import Kind
     from napari_sam3.labels.label_stack import LabelStack
     from napari_sam3.labels.object_notes import ObjectNote
     from napari_sam3.plugin.layers.stack_axes import StackAxes
@@ -66,7 +67,14 @@ write_ctc = _writer("ctc", "a Cell Tracking Challenge folder")
 write_mot = _writer("mot", "a MOTChallenge CSV")
 write_davis = _writer("davis", "a DAVIS folder")
 write_ome_zarr = _writer("ome-zarr", "OME-Zarr labels")
+write_ome_zarr_04 = _writer("ome-zarr-0.4", "OME-Zarr labels of version 0.4")
 write_geff = _writer("geff", "tracks in GEFF")
+write_yolo = _writer("yolo", "YOLO's data set for segmentation")
+write_cvat = _writer("cvat", "CVAT's XML of a video")
+write_labelme = _writer("labelme", "a LabelMe folder")
+write_label_studio = _writer("label-studio", "Label Studio JSON")
+write_trackmate = _writer("trackmate", "TrackMate's spots and tracks")
+write_imagej_rois = _writer("imagej", "regions for ImageJ")
 
 
 def _write(name: str, path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
@@ -119,7 +127,12 @@ def write_table_with_video(path: str, layers: list[LayerData]) -> list[str]:
 
 
 def write_results(
-    name: str, path: str, image: Any, labels: Any, axes: StackAxes | None = None
+    name: str,
+    path: str,
+    image: Any,
+    labels: Any,
+    axes: StackAxes | None = None,
+    images: Kind | None = None,
 ) -> list[str]:
     """Save a labels layer in a format, with what it takes of the video; as from napari's menu.
 
@@ -133,6 +146,8 @@ def write_results(
         The video, and what lies on it.
     axes : StackAxes, optional
         How the video is read; guessed if left out.
+    images : "jpg" or "png", optional
+        Have the frames go along, for formats that can.
 
     Returns
     -------
@@ -147,13 +162,17 @@ def write_results(
         If the layers can't be used so.
     """
     drawn = labels.as_layer_data_tuple()
-    if name in ("overlay", "csv"):
-        return _write_with_video(name, path, [image.as_layer_data_tuple(), drawn], axes)
+    if name in ("overlay", "csv") or images is not None:
+        return _write_with_video(name, path, [image.as_layer_data_tuple(), drawn], axes, images)
     return _write(name, path, drawn[0], drawn[1])
 
 
 def _write_with_video(
-    name: str, path: str, layers: list[LayerData], axes: StackAxes | None = None
+    name: str,
+    path: str,
+    layers: list[LayerData],
+    axes: StackAxes | None = None,
+    images: Kind | None = None,
 ) -> list[str]:
     from napari.layers import Layer
 
@@ -184,6 +203,7 @@ def _write_with_video(
                 sound=image.metadata.get("path"),
                 objects=known_objects(given["labels"]),
                 on_progress=tell,
+                images=images,
             )
             drawn = _LabelsOnVideo(image, axes, labels, shape)
             write_all(open_writer(name, path, scene), drawn, on_progress=tell)

@@ -74,10 +74,15 @@ class LabelLook:
         numbers = np.array(list(ids), int)
         if not numbers.size:
             return {}
-        rgb = (np.atleast_2d(self._plain.map(numbers))[:, :3] * 255).round().astype(int).tolist()
-        pairs = zip(numbers.tolist(), rgb, strict=True)
-        found = {i: "#{:02x}{:02x}{:02x}".format(*c) for i, c in pairs}
+        colours = hex_colors(np.atleast_2d(self._plain.map(numbers)))
+        found = dict(zip(numbers.tolist(), colours, strict=True))
         return {**found, **{i: c for i, c in chosen.items() if i in found}}
+
+
+def hex_colors(colours: NDArray[Any]) -> list[str]:
+    """(N, 4) colours, 0..1, as "#rrggbb"."""
+    rgb = (colours[:, :3] * 255).round().astype(int).tolist()
+    return ["#{:02x}{:02x}{:02x}".format(*colour) for colour in rgb]
 
 
 def _without_holes(colormap: Any) -> Any:

@@ -6,7 +6,7 @@ data: it is not kept in a project, not exported, and no prompt.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -42,9 +42,11 @@ class PreviewLayer:
         The video: place, units and axis labels are taken from it.
     axes : StackAxes
         How it is read.
+    what : str
+        It shows, for its name.
     """
 
-    def __init__(self, image_layer: Image, axes: StackAxes) -> None:
+    def __init__(self, image_layer: Image, axes: StackAxes, what: str = "preview") -> None:
         height, width = layer_shape(image_layer)[-2:]
         shape = (frame_count(image_layer, axes), height, width)
         self._planes = LabelStack(shape, LABEL_DTYPE)
@@ -53,7 +55,7 @@ class PreviewLayer:
         self._picture = _Coloured(overlay_labels(self._planes, image_layer, axes))
         self.layer = Image(
             self._picture,
-            name=f"{image_layer.name} preview",
+            name=f"{image_layer.name} {what}",
             rgb=True,
             visible=False,
             metadata={PREVIEW: True},
@@ -77,6 +79,15 @@ class PreviewLayer:
             stripes, shade = hatched(mask.crop, self._hatching[mask.slices], self._line)
             there[shade], there[stripes] = _SHADE, obj_id
         self._planes.draw(result.frame_index, frame, {})
+
+    def draw_all(self, results: Iterable[FrameResult], colours: Mapping[int, str]) -> None:
+        """Show the objects of frames, and nothing on any other; see `draw`."""
+        drawn = {int(i) for i in self._planes.processed_frames()}
+        for result in results:
+            self.draw(result, colours)
+            drawn.discard(result.frame_index)
+        for frame_index in drawn:
+            self.draw(FrameResult(frame_index), colours)
 
 
 class _Coloured:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,7 +20,7 @@ from napari_sam3.plugin.layers.video_layer import LayerData, video_layer
 
 if TYPE_CHECKING:
     from napari_sam3.projects import Project
-    from napari_sam3.video import Video
+    from napari_sam3.video import PlaneChoice, Video
 
 
 _LOOK = ("name", "opacity", "visible", "blending")
@@ -53,7 +53,7 @@ class LoadedProject:
 
 
 def open_project(
-    folder: Path, *, read_only: bool = False, shown: tuple[Path, ...] = ()
+    folder: Path, *, read_only: bool = False, shown: Sequence[tuple[Path, PlaneChoice]] = ()
 ) -> LoadedProject:
     """Open a project and its video, and make its layers; slow, so a window does it in a thread.
 
@@ -63,7 +63,7 @@ def open_project(
         The project.
     read_only : bool
         Leave the right to write to others.
-    shown : tuple of Path
+    shown : sequence of (Path, PlaneChoice)
         Videos that need not be opened, for layers show them.
 
     Raises
@@ -72,7 +72,7 @@ def open_project(
         If it can't be opened at all.
     """
     from napari_sam3.projects import Project
-    from napari_sam3.video import open_video
+    from napari_sam3.video.open import open_chosen
     from napari_sam3.video.proxy import show_proxy
 
     project = Project.open(folder, read_only=read_only)
@@ -80,8 +80,9 @@ def open_project(
     try:
         place = project.find_video()
         problem = None if place is not None else project.video_problem
-        if place is not None and place not in shown:
-            opened.video = show_proxy(open_video(place))
+        choice = project.video.choice
+        if place is not None and (place, choice) not in shown:
+            opened.video = show_proxy(open_chosen(place, choice))
             frames, height, width = project.video.shape
             if opened.video.shape[:3] != (frames, height, width):
                 problem = (

@@ -14,7 +14,7 @@ from psygnal import Signal
 
 from napari_sam3.errors import LayerError
 from napari_sam3.labels.label_stack import LabelStack
-from napari_sam3.labels.object_notes import SOURCES, ObjectNote, Source
+from napari_sam3.labels.object_notes import PAINTED, SOURCES, ObjectNote, Source
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.layers.object_colours import object_colormap
 from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
@@ -223,6 +223,13 @@ class ResultsLayer:
             frame[frame == obj_id] = 0
         frame[painted] = labels[painted]
         self.planes[frame_index] = frame
+
+    def take_as_painted(self, frame_index: int, obj_id: int) -> None:
+        """Take what is drawn of an object on a frame for a prompt, as if it had been painted."""
+        mask = self.planes[frame_index] == obj_id
+        if mask.any() and (frame_index, obj_id) not in self._painted:
+            self.planes.annotate(frame_index, {obj_id: PAINTED})
+            self._keep((frame_index, obj_id), mask)
 
     def erase(self, frame_index: int, obj_id: int) -> None:
         """Take an object off a frame."""

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 LayerData = tuple[Any, dict[str, Any], str]
 
 
+# as napari colours channels by itself
+_TWO_CHANNELS = ("magenta", "green")
+_MORE_CHANNELS = ("cyan", "yellow", "magenta", "red", "green", "blue")
+
 PathOrPaths = str | Path | Sequence[str | Path]
 
 
@@ -44,7 +48,7 @@ def video_layer(video: Video) -> LayerData:
     height, width = video.metadata.get("pixel_size", (1.0, 1.0))
     length = video.metadata.get("pixel_unit", "pixel")
     arguments = {
-        "name": _name_of(video.path),
+        "name": _name_of(video),
         "rgb": video.is_rgb,
         # napari would read frames from all over the video to find them
         "contrast_limits": contrast_limits(video),
@@ -58,6 +62,7 @@ def video_layer(video: Video) -> LayerData:
             "timestamps": video.timestamps,
             "path": str(video.path) if video.path is not None else None,
             "file_names": video.file_names,
+            **({"choice": video.choice.to_json()} if video.choice else {}),
         },
     }
     return video, arguments, "image"
@@ -86,7 +91,29 @@ def contrast_limits(video: Video) -> tuple[float, float]:
     return (low, high) if high > low else (low, low + 1)
 
 
-def _name_of(path: Path | None) -> str:
-    if path is None:
+def channel_layers(videos: Sequence[Video]) -> list[LayerData]:
+    """Describe the channels of a file as layers that are seen through each other."""
+    layers = [video_layer(video) for video in videos]
+    if len(layers) > 1:
+        colours = _TWO_CHANNELS if len(layers) == 2 else _MORE_CHANNELS
+        for number, (_, arguments, _) in enumerate(layers):
+            if not arguments["rgb"]:
+                arguments["colormap"] = colours[number % len(colours)]
+                arguments["blending"] = "additive"
+    return layers
+
+
+def _name_of(video: Video) -> str:
+    """The file's name, and what is shown of it: "cells GFP, z max"."""
+    if video.path is None:
         return "video"
-    return name_of(path)
+    choice, names = video.choice, video.metadata.get("channels", ())
+    if not choice:
+        return name_of(video.path)
+    said = choice.to_json()
+    channel = said.pop("channel", None)
+    parts = [f"{option} {value}" for option, value in said.items()]
+    if isinstance(channel, int):
+        named = names[channel] if channel < len(names) else ""
+        parts.insert(0, named or f"channel {channel}")
+    return f"{name_of(video.path)} {', '.join(parts)}"

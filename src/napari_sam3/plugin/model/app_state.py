@@ -22,6 +22,7 @@ from napari_sam3.plugin.model.model_catalog import (
 )
 from napari_sam3.plugin.model.preview_status import PreviewStatus
 from napari_sam3.plugin.model.project_status import ProjectStatus
+from napari_sam3.plugin.model.proposals import DetectionStatus
 from napari_sam3.plugin.model.tools import Tool
 from napari_sam3.plugin.model.tracked_video import TrackedVideo
 from napari_sam3.values import Direction
@@ -70,6 +71,8 @@ class AppState:
         The one chosen among them.
     n_channels, channel : int
         How many channels there are to choose from, and the one that is looked at.
+    channel_names : tuple of str
+        What the file calls them; empty where it does not.
     n_frames : int
         Of the video.
     points, boxes, masks : layers or None
@@ -100,8 +103,8 @@ class AppState:
         As `load_model` takes them; the device is a wish.
     precision, compile_encoder
         How a SAM model computes on a CUDA card, as in `Settings`.
-    memory_selection, conditioning_frames
-        What of the past a SAM model looks at, as in `Settings`.
+    memory_selection, prompted_frames, distractor_memory, motion_prior
+        What a SAM model makes of the past, as in `Settings`.
     compute, compute_state : str
         Address of the scheduler whose workers have the model, empty: this computer; and how things
         stand there, in a word.
@@ -129,6 +132,10 @@ class AppState:
         The frame that the model gets ready for.
     preview : PreviewStatus
         How things stand with what is shown before it is asked for.
+    detector : str
+        What looks for objects by itself, as `napari_sam3.detection.find_detector` takes it.
+    detection : DetectionStatus
+        How things stand with what it has found.
     n_locked : int
         Frames of the video that are locked.
     objects_to_check : frozenset of int
@@ -144,6 +151,7 @@ class AppState:
     time_axis: int | None = None
     n_channels: int = 0
     channel: int = 0
+    channel_names: tuple[str, ...] = ()
     n_frames: int = 0
     points: Points | None = None
     boxes: Shapes | None = None
@@ -167,7 +175,9 @@ class AppState:
     precision: str = "auto"
     compile_encoder: bool = False
     memory_selection: str = "auto"
-    conditioning_frames: int = 0
+    prompted_frames: int = 0
+    distractor_memory: bool = False
+    motion_prior: bool = False
     compute: str = ""
     compute_state: str = ""
     catalog: ModelCatalog = field(default_factory=list_offers)
@@ -186,6 +196,8 @@ class AppState:
     missed_on: int = 0
     prepared_frame: int | None = None
     preview: PreviewStatus = field(default_factory=PreviewStatus)
+    detector: str = "blobs"
+    detection: DetectionStatus = field(default_factory=DetectionStatus)
     n_locked: int = 0
     objects_to_check: frozenset[int] = frozenset()
     project: ProjectStatus = field(default_factory=ProjectStatus)

@@ -11,6 +11,7 @@ from napari_sam3.errors import ProjectError
 from napari_sam3.plugin.model.video_source import VideoSource
 from napari_sam3.projects import Project
 from napari_sam3.projects.folders import SUFFIX, list_projects, project_for
+from napari_sam3.video import NO_CHOICE, PlaneChoice
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,9 @@ class EarlierProject:
     when: str
 
 
-def find_earlier(video: Path, but: Collection[Path] = ()) -> EarlierProject | None:
+def find_earlier(
+    video: Path, but: Collection[Path] = (), choice: PlaneChoice = NO_CHOICE
+) -> EarlierProject | None:
     """The project of a video that was worked on last, in the place where they are kept.
 
     Parameters
@@ -37,8 +40,10 @@ def find_earlier(video: Path, but: Collection[Path] = ()) -> EarlierProject | No
         The video file or folder; part of it is read.
     but : collection of Path
         Projects that are none of these.
+    choice : PlaneChoice
+        Which channel, depth and scene of it.
     """
-    home = project_for(video)
+    home = project_for(video, choice=choice)
     for folder in list_projects(home.parent):
         if _is_of(folder, home) and folder not in but:
             changed = max((f.stat().st_mtime for f in folder.iterdir() if f.is_file()), default=0.0)
@@ -46,9 +51,9 @@ def find_earlier(video: Path, but: Collection[Path] = ()) -> EarlierProject | No
     return None
 
 
-def free_folder(video: Path) -> Path:
+def free_folder(video: Path, choice: PlaneChoice = NO_CHOICE) -> Path:
     """Where a new project of a video goes: none of those there are is touched."""
-    home = project_for(video)
+    home = project_for(video, choice=choice)
     number, free = 1, home
     while free.exists():
         number += 1
@@ -76,6 +81,7 @@ def make_project(
         if source.path is None:
             raise ProjectError(source.problem)
         video = source.path if source.is_readable else None
-        return Project.create(free_folder(source.path), video, shape, highest_id=highest_id)
+        folder = free_folder(source.path, source.choice)
+        return Project.create(folder, video, shape, highest_id=highest_id, choice=source.choice)
 
     return make

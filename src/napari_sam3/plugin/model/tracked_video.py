@@ -14,6 +14,7 @@ from napari_sam3.plugin.layers.results_layer import ResultsLayer
 from napari_sam3.plugin.layers.stack_axes import StackAxes, video_contrast_limits
 from napari_sam3.plugin.model.command_history import CommandHistory
 from napari_sam3.plugin.model.open_project import OpenProject
+from napari_sam3.plugin.model.proposals import Proposals
 from napari_sam3.plugin.model.timeline import Timeline
 from napari_sam3.plugin.model.video_source import VideoSource
 from napari_sam3.session.saved_prompts import PromptList
@@ -66,6 +67,7 @@ class TrackedVideo:
         self.rejected: tuple[StackAxes, PromptList] | None = None
         self.history = CommandHistory()
         self.timeline: Timeline | None = None
+        self.proposals = Proposals()
         self.carried = CarriedLayers.of(image_layer)
 
     @property

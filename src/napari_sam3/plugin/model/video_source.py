@@ -11,9 +11,11 @@ from napari.layers import Image
 
 from napari_sam3.errors import Sam3Error
 from napari_sam3.plugin.layers.stack_axes import StackAxes, layer_video
+from napari_sam3.plugin.layers.transforms import layer_shape
 from napari_sam3.plugin.model.open_project import video_path
-from napari_sam3.video import Video, open_video
+from napari_sam3.video import NO_CHOICE, PlaneChoice, Video, open_video
 from napari_sam3.video.folder_contents import IMAGE_SUFFIXES
+from napari_sam3.video.open import open_channels
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,10 @@ class VideoSource:
     is_readable : bool
         Whether `napari_sam3.video.open_video` finds the same frames there. Else the layer has to
         be opened again as it was, to go on with the work.
+    choice : PlaneChoice
+        Which channel, depth and scene of it they are.
+    channels : tuple of str
+        Names that the file has for the channels of a layer that holds several; empty without.
     problem : str
         Why no project can be made of the layer; empty if one can.
     """
@@ -34,6 +40,8 @@ class VideoSource:
     path: Path | None = None
     is_readable: bool = True
     problem: str = ""
+    choice: PlaneChoice = NO_CHOICE
+    channels: tuple[str, ...] = ()
 
 
 NO_FILE = VideoSource(
@@ -73,17 +81,31 @@ def find_source(image_layer: Image, axes: StackAxes) -> VideoSource:
     if named is None:
         return NO_FILE
     if isinstance(image_layer.data, Video):
-        return VideoSource(named)
+        return VideoSource(named, choice=image_layer.data.choice)
     for place in _candidates(named):
         if _shows(place, image_layer, axes):
             return VideoSource(place)
-    return VideoSource(named, is_readable=False)
+    return VideoSource(named, is_readable=False, channels=_channels(named, image_layer, axes))
 
 
 def _candidates(named: Path) -> Iterator[Path]:
     yield named
     if named.suffix.lower() in IMAGE_SUFFIXES:
         yield named.parent
+
+
+def _channels(named: Path, image_layer: Image, axes: StackAxes) -> tuple[str, ...]:
+    """What the file calls the channels that the layer has."""
+    if axes.channel is None:
+        return ()
+    names: tuple[str, ...] = ()
+    try:
+        for film in open_channels(named):
+            with film:
+                names = film.metadata.get("channels", ())
+    except (Sam3Error, OSError):  # no video to us
+        return ()
+    return names if len(names) == layer_shape(image_layer)[axes.channel] else ()
 
 
 def _shows(place: Path, image_layer: Image, axes: StackAxes) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -206,22 +206,34 @@ class ScriptRunner:
                 is_quiet=True,
             )
             job.tracked.connect(on_tracked)
-            with interrupt_as_stop(self.tracking.stop):
-                if not wait_until(lambda: self.tracking.job is not job, look):
-                    self.tracking.stop()
-                    raise PropagationError("the application was closed; what was done is kept")
+            self._wait_for(job, look)
         finally:
             self.state.is_followed = was_followed
         if self.project is not None and phase is Phase.TRACKING:
             self.project.end_run()
         if raised:
             raise raised[0]
+        self._check(job)
+        return job.frames_done
+
+    def wait_for(self, job: TrackingJob) -> None:
+        """Wait for a job that was begun, while the window lives; raise what went wrong."""
+        self._wait_for(job, lambda: None)
+        self._check(job)
+
+    def _wait_for(self, job: TrackingJob, look: Callable[[], object]) -> None:
+        with interrupt_as_stop(self.tracking.stop):
+            if not wait_until(lambda: self.tracking.job is not job, look):
+                self.tracking.stop()
+                raise PropagationError("the application was closed; what was done is kept")
+
+    def _check(self, job: TrackingJob) -> None:
+        """Raise what went wrong in a job."""
         if job.error is not None:
             cause = job.error.__cause__
             raise cause if isinstance(cause, Sam3Error) else job.error
         if job.has_lost_layer():
             raise LayerError("the video or its results were deleted; the work was stopped")
-        return job.frames_done
 
     def _stop(self, job: TrackingJob) -> None:
         if self.tracking.job is job:

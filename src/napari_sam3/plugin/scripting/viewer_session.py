@@ -30,6 +30,7 @@ from napari_sam3.plugin.layers.viewer_frame import frame_on_screen
 from napari_sam3.plugin.model.app_state import Phase
 from napari_sam3.plugin.scripting.event_loop import OnFrame, wait_for, wait_until
 from napari_sam3.plugin.scripting.prompt_writer import PromptWriter
+from napari_sam3.plugin.scripting.proposing import Proposing
 from napari_sam3.plugin.scripting.script_runner import ScriptRunner
 from napari_sam3.projects import Project
 from napari_sam3.review import CheckFile, Place, review_labels
@@ -44,7 +45,7 @@ from napari_sam3.values import Direction, FrameResult
 T = TypeVar("T")
 
 
-class ViewerSession:
+class ViewerSession(Proposing):
     """One video layer of a viewer, prompted and tracked by a script; made by `attach`.
 
     What it is told is drawn into layers, as a person would, and what the person draws there counts

@@ -39,6 +39,7 @@ from napari_sam3.plugin.controllers.tracking_controller import TrackingControlle
 from napari_sam3.plugin.controllers.undo_keys import UndoKeys
 from napari_sam3.plugin.model.tools import Tool
 from napari_sam3.plugin.views.compute_panel import ComputePanel
+from napari_sam3.plugin.views.detect_panel import DetectPanel
 from napari_sam3.plugin.views.dock_lifetime import Lifetime
 from napari_sam3.plugin.views.end_notice import EndNotice
 from napari_sam3.plugin.views.export_dialog import ExportDialog
@@ -103,6 +104,7 @@ class SegmentAndTrackWidget(QWidget):
         self.quiet_line = QuietLine()
         self.video_panel = VideoPanel(self.tracking)
         self.prompt_panel = PromptPanel(self.tracking)
+        self.detect_panel = DetectPanel(self.tracking, self.settings)
         self.model_panel = ModelPanel(
             self.state, self.models, self.video_panel.group.rows, self.quiet_line, self
         )
@@ -181,6 +183,18 @@ class SegmentAndTrackWidget(QWidget):
         """Follow what was corrected from the frame on screen, as far as that changes anything."""
         self._do(self.tracking.propagate_from_here)
 
+    def find_objects(self) -> None:
+        """Have a detector propose what is new on the frame on screen."""
+        self._do(self.tracking.detection.detect)
+
+    def accept_proposals(self) -> None:
+        """Make prompts of all objects that are proposed."""
+        self._do(self.tracking.detection.accept)
+
+    def reject_proposals(self) -> None:
+        """Let all objects go that are proposed."""
+        self._do(self.tracking.detection.reject)
+
     def export(self) -> None:
         """Ask for a format and a place, and write the results there."""
         ExportDialog(self.tracking, self).exec()
@@ -255,6 +269,7 @@ class SegmentAndTrackWidget(QWidget):
         for shown in (
             # the table of objects
             self.objects_panel.fields.group,
+            self.detect_panel.group,
             self.tracking_panel.group,
             self.prompt_panel.group,
             self.video_panel.group,
@@ -292,6 +307,9 @@ class SegmentAndTrackWidget(QWidget):
             (track.segment, self.segment_frame),
             (track.propagate, self.propagate),
             (track.from_here, self.propagate_from_here),
+            (self.detect_panel.find, self.find_objects),
+            (self.detect_panel.accept_all, self.accept_proposals),
+            (self.detect_panel.reject_all, self.reject_proposals),
             (self.project_panel.export, self.export),
             (track.stop, self.stop),
             (objects.reset, self.reset),

@@ -8,6 +8,7 @@ from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
+    QComboBox,
     QDialog,
     QDialogButtonBox,
     QFileDialog,
@@ -21,6 +22,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sam3.errors import LayerError, Sam3Error
+from napari_sam3.export.pictures import KINDS, Kind
 from napari_sam3.export.registry import FORMATS, KEPT, Format
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.io.writers import write_results
@@ -31,7 +33,9 @@ SIZE = (680, 470)
 ask_file = QFileDialog.getSaveFileName
 
 
-def export_results(tracking: TrackingController, name: str, path: Path) -> Path:
+def export_results(
+    tracking: TrackingController, name: str, path: Path, images: Kind | None = None
+) -> Path:
     """Write the results of the chosen video in a format; what is there under that name is replaced.
 
     It is written in a thread, with a bar and a way to stop; half a file is never left.
@@ -44,6 +48,8 @@ def export_results(tracking: TrackingController, name: str, path: Path) -> Path:
         Of `napari_sam3.export.registry.FORMATS`.
     path : Path
         The file or folder to make.
+    images : "jpg" or "png", optional
+        Have the frames go along, for formats that can.
 
     Raises
     ------
@@ -56,7 +62,7 @@ def export_results(tracking: TrackingController, name: str, path: Path) -> Path:
     if results is None:
         raise LayerError("there are no results to export yet; press Segment frame or Propagate")
     axes = tracking.axes.read(image_layer)
-    write_results(name, str(path), image_layer, results.layer, axes)
+    write_results(name, str(path), image_layer, results.layer, axes, images)
     return path
 
 
@@ -89,7 +95,17 @@ class ExportDialog(QDialog):
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         table.setToolTip("A tick says that the format keeps it beside what it is made for.")
+        self.images = QComboBox()
+        self.images.addItem("without the frames", None)
+        for kind in KINDS:
+            self.images.addItem(f"with the frames ({kind})", kind)
+        self.images.setToolTip(
+            "Write the video's frames as well: pictures that the file names lead to, or the image "
+            "of an OME-Zarr."
+        )
+        table.currentCellChanged.connect(lambda *_: self._offer_frames())
         table.selectRow(0)
+        self._offer_frames()
         table.doubleClicked.connect(lambda _index: self.accept())
         hint = QLabel("The project keeps everything by itself; this is for other programs.")
         hint.setWordWrap(True)
@@ -102,7 +118,7 @@ class ExportDialog(QDialog):
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
-        for widget in (hint, table, buttons):
+        for widget in (hint, table, self.images, buttons):
             layout.addWidget(widget)
         self.resize(*SIZE)
 
@@ -115,6 +131,14 @@ class ExportDialog(QDialog):
             cell.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
             cell.setToolTip(f"keeps {what}" if what in chosen.keeps else f"keeps no {what}")
             self.formats.setItem(row, column, cell)
+
+    def _offer_frames(self) -> None:
+        self.images.setEnabled(FORMATS[self.name].takes_frames)
+
+    @property
+    def chosen_images(self) -> Kind | None:
+        """The pictures to be written, if the format takes some."""
+        return self.images.currentData() if self.images.isEnabled() else None
 
     @property
     def name(self) -> str:
@@ -129,7 +153,7 @@ class ExportDialog(QDialog):
         if place is None:
             return
         try:
-            export_results(self._tracking, self.name, place)
+            export_results(self._tracking, self.name, place, self.chosen_images)
         except (Sam3Error, ValueError) as exc:
             show_error(str(exc))
             return

@@ -91,6 +91,10 @@ def guide(state: AppState) -> str:
             f"{_count(project.frames_left)} {'is' if project.frames_left == 1 else 'are'} left. "
             "Propagate goes on from there."
         )
+    if state.detection.is_working:
+        return f"Looking for objects with {state.detector} ..."
+    if state.detection.n_proposals:
+        return _format_proposals(state)
     if not state.n_prompts and is_new and not (state.takes_text and state.texts):
         unkept = "Results are not kept: see Project. " if project.why_not else ""
         return unkept + _ask_for_prompts(state)
@@ -147,7 +151,16 @@ def _ask_for_prompts(state: AppState) -> str:
         return f"Click one object after the other: each click is an object of its own{words}."
     return (
         f"Click the object in the picture, or draw a box round it{words}. Next object: key N. "
-        "Many alike, as cells? Press Each new, then click them all."
+        "Many alike, as cells? Find objects proposes them; or press Each new, then click them."
+    )
+
+
+def _format_proposals(state: AppState) -> str:
+    frames = state.detection.frames
+    where = f"frame {frames[0]}" if len(frames) == 1 else f"{len(frames)} frames"
+    return (
+        f"{_count(state.detection.n_proposals, 'object')} proposed on {where}, hatched: accept or "
+        "reject them in the table, or all below Find objects. Only what is accepted is followed."
     )
 
 

@@ -116,10 +116,14 @@ class ObjectsTable(QWidget):
                     "From the frame on screen on, the two selected objects change numbers.",
                     self.swap,
                 ),
-                ("Accept", "What a text has found is right: keep what is selected.", self.accept),
+                (
+                    "Accept",
+                    "What a text or a detector has found is right: keep what is selected.",
+                    self.accept,
+                ),
                 (
                     "Reject",
-                    "What a text has found is wrong: remove what is selected, for good.",
+                    "What a text or a detector has found is wrong: remove what is selected.",
                     self.reject,
                 ),
             )
@@ -164,6 +168,7 @@ class ObjectsTable(QWidget):
         self._tracking.ended.connect(self.note)
         self._edits.ended.connect(self.note)
         self._tracking.tracked.connect(self.note)
+        self._tracking.detection.changed.connect(self.note)
         self._tracking.objects.objects_changed.connect(self.note)
         events = self._state.events
         events.object_in_hand.connect(self._on_object_in_hand)
@@ -208,19 +213,27 @@ class ObjectsTable(QWidget):
 
     def _enable(self) -> None:
         selected = [self._objects.rows[i] for i in self.selected if i in self._objects.rows]
-        can_change = self.model.can_edit and self._state.is_idle
+        is_proposed = not self._tracking.detection.proposals.keys().isdisjoint(self.selected)
+        # there may be no labels yet
+        can_change = self._can_change and self._state.is_idle
         is_candidate = any(row.state is ObjectState.TO_CHECK for row in selected)
         enough = {
             "Remove": bool(selected),
-            "Merge": len(selected) > 1,
-            "Split": len(selected) == 1,
-            "Swap": len(selected) == 2,
+            "Merge": len(selected) > 1 and not is_proposed,
+            "Split": len(selected) == 1 and not is_proposed,
+            "Swap": len(selected) == 2 and not is_proposed,
             "Accept": is_candidate,
             "Reject": is_candidate,
         }
         for name, button in self.buttons.items():
             button.setEnabled(can_change and enough[name])
         self.more.setEnabled(bool(self._objects.rows))
+
+    @property
+    def _can_change(self) -> bool:
+        """Whether objects may be kept or removed: there are labels, or proposals."""
+        proposals = self._tracking.detection.proposals
+        return self.model.can_edit or (bool(proposals) and self._state.can_change)
 
     # ---------------------------------------------------------------- selection
 
@@ -301,19 +314,19 @@ class ObjectsTable(QWidget):
         self._try(lambda: self._edits.swap(*self.selected[:2]))
 
     def accept(self) -> None:
-        """Keep those of the selected objects that a text has found."""
+        """Keep those of the selected objects that were found and not checked."""
         self._try(lambda: self._edits.accept(self._to_check(self.selected)))
 
     def reject(self) -> None:
-        """Remove those of the selected objects that a text has found."""
+        """Remove those of the selected objects that were found and not checked."""
         self._try(lambda: self._edits.remove(self._to_check(self.selected)))
 
     def accept_all(self) -> None:
-        """Keep all that a text has found."""
+        """Keep all that a text or a detector has found."""
         self._try(lambda: self._edits.accept(self._to_check(self._objects.rows)))
 
     def reject_all(self) -> None:
-        """Remove all that a text has found and nobody has accepted."""
+        """Remove all that a text or a detector has found and nobody has accepted."""
         self._try(lambda: self._edits.remove(self._to_check(self._objects.rows)))
 
     def recolor(self, color: str) -> None:
@@ -377,6 +390,9 @@ class ObjectsTable(QWidget):
         """All that can be done, with the names of what is meant."""
         ids, rows = self.selected, self._objects.rows
         can = self.model.can_edit and self._state.is_idle
+        can_check = self._can_change and self._state.is_idle
+        is_proposed = not self._tracking.detection.proposals.keys().isdisjoint(ids)
+        can_join = can and not is_proposed
         to_check = self._to_check(rows)
         is_locked = bool(ids) and rows[ids[0]].is_locked
         hidden = self._objects.hidden()
@@ -395,13 +411,13 @@ class ObjectsTable(QWidget):
             ("Show only these" if len(ids) > 1 else "Show only this", self.show_only_selected, ids),
             ("Show all", self._objects.show_all, hidden),
             (None, None, False),
-            ("Merge into the one in hand", self.merge, can and len(ids) > 1),
-            ("Split from this frame on", self.split, can and len(ids) == 1),
-            ("Swap from this frame on", self.swap, can and len(ids) == 2),
-            ("Remove (Delete)", self.remove, can and bool(ids)),
+            ("Merge into the one in hand", self.merge, can_join and len(ids) > 1),
+            ("Split from this frame on", self.split, can_join and len(ids) == 1),
+            ("Swap from this frame on", self.swap, can_join and len(ids) == 2),
+            ("Remove (Delete)", self.remove, can_check and bool(ids)),
             (None, None, False),
-            (f"Accept all found by text ({len(to_check)})", self.accept_all, can and to_check),
-            (f"Reject all found by text ({len(to_check)})", self.reject_all, can and to_check),
+            (f"Accept all to check ({len(to_check)})", self.accept_all, can_check and to_check),
+            (f"Reject all to check ({len(to_check)})", self.reject_all, can_check and to_check),
         ):
             if text is None or act is None:
                 menu.addSeparator()

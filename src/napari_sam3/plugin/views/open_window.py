@@ -9,26 +9,30 @@ from qtpy.QtWidgets import QApplication
 
 from napari_sam3.plugin.controllers.dock_opener import show_dock
 from napari_sam3.plugin.io.video_reader import read_layers
-from napari_sam3.video.folder_contents import is_pattern
+from napari_sam3.video.folder_contents import TIFF_SUFFIXES, is_pattern
+from napari_sam3.video.plane_choice import NO_CHOICE, PlaneChoice
 
 WINDOW_SIZE = (1400, 900)
+_OURS_HERE = TIFF_SUFFIXES | {".npy"}
 
 
-def run_window(path: Path) -> None:
+def run_window(path: Path, choice: PlaneChoice = NO_CHOICE) -> None:
     """Open a viewer as `open_window` does, and stay until it is closed."""
     import napari
 
-    open_window(path)
+    open_window(path, choice)
     napari.run()
 
 
-def open_window(path: Path) -> Any:
+def open_window(path: Path, choice: PlaneChoice = NO_CHOICE) -> Any:
     """Open a viewer on a project or a video, with the dock.
 
     Parameters
     ----------
     path : Path
-        A project's folder, or what the reader of videos takes, a pattern too.
+        A project's folder, or what the reader of videos takes; a pattern and a TIFF stack too.
+    choice : PlaneChoice
+        Which channel, depth and scene of a video to show.
 
     Returns
     -------
@@ -39,8 +43,9 @@ def open_window(path: Path) -> Any:
     viewer = napari.Viewer()
     viewer.window.resize(*WINDOW_SIZE)
     try:
-        if is_pattern(path):  # napari opens what is there by that very name
-            for data, arguments, _ in read_layers(path):
+        # napari opens what is there by that very name, and has readers of its own for stacks
+        if is_pattern(path) or choice or path.suffix.lower() in _OURS_HERE:
+            for data, arguments, _ in read_layers(path, choice):
                 viewer.add_image(data, **arguments)
         else:
             viewer.open(str(path), plugin="napari-sam3")

@@ -86,6 +86,16 @@ class SettingsPanel:
             max=_MOST_PROMPTED,
             lowest="as the model's makers",
         )
+        self.look_alikes = CheckBox(
+            text="Remember look-alikes",
+            tooltip="SAM models go on looking at frames on which something that looks the same was "
+            "near and the object was sure all the same, so that masks do not jump to a neighbour.",
+        )
+        self.motion = CheckBox(
+            text="Expect steady motion",
+            tooltip="Where SAM models are in doubt which of several masks is the object's, they "
+            "take one where it was going. Good where like things cross; not for sudden jumps.",
+        )
         self.memory = NumberField(
             "In memory",
             "Most memory for encoded frames. Clicking on a frame seen before and propagating "
@@ -130,9 +140,11 @@ class SettingsPanel:
         for field in (
             *(self.device, self.resolution),
             *(self.precision, self.selection, self.corrections),
-            self.memory,
         ):
             rows.add(field)
+        rows.add_row(self.look_alikes.native)
+        rows.add_row(self.motion.native)
+        rows.add(self.memory)
         rows.add(self.disk, self.empty.native)
         rows.add_row(self.compiles.native)
         rows.add_row(self.keep.native)
@@ -158,7 +170,9 @@ class SettingsPanel:
             "precision": self.precision,
             "compile_encoder": self.compiles,
             "memory_selection": self.selection,
-            "conditioning_frames": self.corrections,
+            "prompted_frames": self.corrections,
+            "distractor_memory": self.look_alikes,
+            "motion_prior": self.motion,
         }
         for name, field in saved.items():
             if name in settings_from_environment():
@@ -170,9 +184,11 @@ class SettingsPanel:
         bind(state, "precision", self.precision)
         bind(state, "compile_encoder", self.compiles)
         bind(state, "memory_selection", self.selection)
+        bind(state, "distractor_memory", self.look_alikes)
+        bind(state, "motion_prior", self.motion)
         bind(
             state,
-            "conditioning_frames",
+            "prompted_frames",
             self.corrections,
             show=lambda number: min(number, _MOST_PROMPTED),
         )

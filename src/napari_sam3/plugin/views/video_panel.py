@@ -45,7 +45,7 @@ class VideoPanel:
         self.time_axis.changed.connect(self._on_time_axis_picked)
         self.channel.changed.connect(self._axes.choose_channel)
         events = self._state.events
-        for name in ("time_axes", "time_axis", "n_channels", "channel"):
+        for name in ("time_axes", "time_axis", "n_channels", "channel", "channel_names"):
             events[name].connect(self._show_axes)
         events.video.connect(self.video.choose)
         events.phase.connect(self._on_phase_changed)
@@ -62,6 +62,10 @@ class VideoPanel:
                 self.time_axis.value = state.time_axis
             self.channel.max = max(0, state.n_channels - 1)
             self.channel.value = min(state.channel, self.channel.max)
+            names = state.channel_names
+            self.channel.native.setSuffix(
+                f"  {shorten(names[state.channel], 20)}" if state.channel < len(names) else ""
+            )
         rows.show_field(self.time_axis, bool(state.time_axes))
         rows.show_field(self.channel, state.n_channels > 0)
         if state.time_axes:

@@ -15,8 +15,7 @@ from zarr.abc.store import RangeByteRequest
 from zarr.storage import LocalStore
 
 from napari_sam3.errors import VideoError
-from napari_sam3.labels.frame_codec import inflated_size
-from napari_sam3.plain_files import check_folder, open_plain
+from napari_sam3.plain_files import check_folder, inflated_size, open_plain
 
 _DESCRIPTIONS = {"zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"}
 _MOST_DESCRIPTION = 64 * 2**20
@@ -134,7 +133,7 @@ def _index_of(array: Any) -> _ShardIndex:
     told = said["configuration"]
     codecs = [codec["name"] for codec in told["index_codecs"]]
     if "sharding_indexed" in [c["name"] for c in told["codecs"]] or codecs not in _INDEX_CODECS:
-        raise VideoError(f"the labels are packed in shards with an index of {codecs}")
+        raise VideoError(f"the data are packed in shards with an index of {codecs}")
     n_chunks = math.prod(array.shards) // math.prod(array.chunks)
     n_bytes = 16 * n_chunks + (4 if "crc32c" in codecs else 0)
     return _ShardIndex(n_chunks, n_bytes, told.get("index_location", "end") == "start")
@@ -156,7 +155,7 @@ def _codecs_of(metadata: Any) -> list[str]:
     for name in names:
         if name not in known:
             raise VideoError(
-                f"the labels are packed by {name!r}; known here: {', '.join(sorted(known))}"
+                f"the data are packed by {name!r}; known here: {', '.join(sorted(known))}"
             )
     return names
 

@@ -128,11 +128,12 @@ def _measure(
     if first.frames == second.frames and not second.was_interrupted:
         figures["the second pass is faster, times"] = round(second.fps / first.fps, 2)
     peak = device_facts and device_facts.peak_bytes(model.device)
-    if hasattr(model, "time_encoding"):
+    sam: Any = model
+    if hasattr(sam, "time_encoding"):
         _say("what a step costs")
         from napari_sam3.cli.step_trial import measure_step
 
-        measure_step(figures, model, session, video, clicks, n_frames)
+        measure_step(figures, sam, session, video, clicks, n_frames)
     session.close()
     if model.capabilities.text:
         _say(f"the word {WORDS!r}")

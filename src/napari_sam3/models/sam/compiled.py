@@ -41,7 +41,7 @@ def compile_encoder(encoder: Compilable) -> bool:
     """
     part, side = encoder.part, encoder.resolution
     blank = torch.zeros(1, 3, side, side, device=encoder.device.torch)
-    part.forward = torch.compile(part.forward, dynamic=False)  # type: ignore[method-assign]
+    part.forward = torch.compile(part.forward, dynamic=False)
     try:
         with encoder.device.computing():
             encoder.encode(blank)

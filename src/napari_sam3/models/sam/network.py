@@ -276,7 +276,8 @@ class TrackerNetwork:
         """The ages of all objects' pointers, at once: the device is waited for when it is sent."""
         ages = [age for each in chosen for age in each.ages]
         sent = torch.tensor(ages, dtype=torch.float32, device=self.device.torch)
-        return sent.split([len(each.ages) for each in chosen])
+        ages_of_each: Sequence[Tensor] = sent.split([len(each.ages) for each in chosen])
+        return ages_of_each
 
     def _recall(self, chosen: _Chosen, ages: Tensor, choose: Choose | None) -> _Recalled:
         """Line up what is looked at; `ages` are those of the pointers, on the device."""
@@ -361,7 +362,7 @@ class TrackerNetwork:
         tokens = len(recalled.tokens) + height * width
         numbers = tokens * (8 * self.model.hidden_dim + 2 * height * width)
         n_bytes = numbers * (self.device.half or torch.float32).itemsize
-        return max(1, min(self.together, room // 2 // n_bytes))
+        return max(1, min(self.together, int(room // 2 // n_bytes)))
 
     def _find(self, view: View, recalled: Sequence[_Recalled]) -> list[_Decoded]:
         """Find objects whose memories are of the same length."""
@@ -399,7 +400,8 @@ class TrackerNetwork:
         )
         height, width = model.backbone_feature_sizes[-1]
         maps = seen.reshape(count, height * width, -1).transpose(1, 2)
-        return maps.view(count, -1, height, width)
+        found: Tensor = maps.view(count, -1, height, width)
+        return found
 
     def _decode(self, view: View, coarse: Tensor, choose: Choose | None) -> _Decoded:
         """Make the mask of one object from its map, and the memory of it."""

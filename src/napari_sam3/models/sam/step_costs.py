@@ -20,14 +20,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-PARTS = (
-    "vision_encoder",
-    "memory_attention",
-    "mask_decoder",
-    "memory_encoder",
-    "spatial_perceiver",
-)
-"""Of a tracker's network, those that take time."""
+PARTS = ("memory_attention", "mask_decoder", "memory_encoder", "spatial_perceiver")
+"""Of a tracker's network, those that take time on a frame that was encoded."""
 
 _TO_HOST = {
     Tensor.cpu,
@@ -89,23 +83,16 @@ def timing(network: Any, device: torch.device) -> Iterator[PartTimes]:
     Parameters
     ----------
     network : module
-        Of which the tracker's parts are looked for, in it or in its `tracker_model`.
+        A tracker's, or SAM 3's, which has a `tracker_model`.
     """
     times = PartTimes()
-    owners = (network, getattr(network, "tracker_model", None), _detector(network))
+    tracker = getattr(network, "tracker_model", network)
     with ExitStack() as stack:
         for name in PARTS:
-            for owner in owners:
-                part = getattr(owner, name, None)
-                if isinstance(part, torch.nn.Module):
-                    _time_part(times, name, part, device, stack)
-                    break
+            part = getattr(tracker, name, None)
+            if isinstance(part, torch.nn.Module):
+                _time_part(times, name, part, device, stack)
         yield times
-
-
-def _detector(network: Any) -> Any:
-    """The part of SAM 3 that has its image encoder."""
-    return getattr(network, "detector_model", None)
 
 
 def _time_part(
@@ -141,13 +128,13 @@ class _Waits(TorchFunctionMode):
         self._costs = costs
         self._device = device
         self._pretends = device.type == "cpu"
-        self._landed: set[int] = set()  # of what came over, which is asked no second time
+        self._landed: dict[int, Tensor] = {}  # what came over, which is waited for no second time
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        first = args[0] if args else None
+        first: Any = args[0] if args else None
         if func in _TO_HOST and self._is_away(first):
             self._count(first.nbytes)
         elif func in _ANSWERED and self._is_away(first):
@@ -161,8 +148,7 @@ class _Waits(TorchFunctionMode):
         result = func(*args, **kwargs)
         if func is Tensor.cpu and self._pretends:
             result = result.clone()  # there it would be another tensor
-            self._landed.add(id(result))
-            self._kept = result  # or its id would be another one's
+            self._landed[id(result)] = result
         return result
 
     def _count(self, nbytes: int) -> None:
@@ -189,7 +175,7 @@ class _Waits(TorchFunctionMode):
         if self._pretends or kwargs.get("non_blocking"):
             return False
         if isinstance(target, str | torch.device):
-            return torch.device(target).type != args[0].device.type
+            return bool(torch.device(target).type != args[0].device.type)
         return False
 
 

@@ -118,8 +118,8 @@ def cut_masks(
         crops.append(crop)
         corners.append(corner)
     masks: list[ObjectMask | None] = [None] * len(cells)
-    for i, crop, (left, top) in zip(there, _bring_over(crops), corners, strict=True):
-        masks[i] = ObjectMask.from_crop(crop, left, top, size, scores[i])
+    for i, pixels, (left, top) in zip(there, _bring_over(crops), corners, strict=True):
+        masks[i] = ObjectMask.from_crop(pixels, left, top, size, scores[i])
     return masks
 
 

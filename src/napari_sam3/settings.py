@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 VARIABLES = {
     "device": "NAPARI_SAM3_DEVICE",
     "resolution": "NAPARI_SAM3_RESOLUTION",
+    "precision": "NAPARI_SAM3_PRECISION",
+    "compile_encoder": "NAPARI_SAM3_COMPILE_ENCODER",
     "memory_selection": "NAPARI_SAM3_MEMORY_SELECTION",
     "prompted_frames": "NAPARI_SAM3_PROMPTED_FRAMES",
     "distractor_memory": "NAPARI_SAM3_DISTRACTOR_MEMORY",
@@ -44,7 +46,9 @@ VARIABLES = {
 
 MEMORY_SELECTIONS = ("auto", "on", "off")
 
-_CHOICES = {"memory_selection": MEMORY_SELECTIONS}
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+
+_CHOICES = {"memory_selection": MEMORY_SELECTIONS, "precision": PRECISIONS}
 """Of settings that are one of a few words, those."""
 
 
@@ -62,6 +66,13 @@ class Settings:
     resolution : int
         Side of the square that the model sees, px; 0: the model's own. Less is faster, needs
         less memory, and blurs small things.
+    precision : str
+        What a SAM model computes in on a CUDA card, from the next one loaded on: "float32",
+        "bfloat16", "float16", or "auto", which is bfloat16 where the card has it. Elsewhere and
+        where the card can't it is float32.
+    compile_encoder : bool
+        Whether its image encoder is compiled by PyTorch on a CUDA card, from the next one loaded
+        on: the first frame takes minutes, the others less time each.
     memory_selection : str
         Whether a SAM model looks only at past frames that it was sure of: "on", "off", or "auto",
         which leaves it to the model's makers (SAM 3: on).
@@ -93,6 +104,8 @@ class Settings:
     model: str = "auto"
     device: str = "auto"
     resolution: int = 0
+    precision: str = "auto"
+    compile_encoder: bool = False
     memory_selection: str = "auto"
     prompted_frames: int = 0
     distractor_memory: bool = False

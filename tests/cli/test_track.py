@@ -184,10 +184,12 @@ def test_what_a_model_looks_back_at_is_said_for_this_run_alone(run, tmp_path, mo
     before = read_settings()
     asked = ["--memory-selection", "on", "--prompted-frames", "4"]
     asked += ["--distractor-memory", "--motion-prior"]
+    asked += ["--precision", "float16", "--compile-encoder"]
     code, _, _ = run("--point", "20,20", "--formats", "csv", *asked)
     assert code == 0
     assert (seen[0].memory_selection, seen[0].prompted_frames) == ("on", 4)
     assert (seen[0].distractor_memory, seen[0].motion_prior) == (True, True)
+    assert (seen[0].precision, seen[0].compile_encoder) == ("float16", True)
     assert read_settings() == before
 
 

@@ -20,16 +20,20 @@ def test_what_is_set_is_kept_for_the_next_window(open_dock):
     fields.corrections.value = 4
     fields.look_alikes.value = True
     fields.motion.value = True
+    fields.precision.value = "float16"
+    fields.compiles.value = True
     settings = read_settings()
     assert (settings.device, settings.resolution) == ("cpu", 512)
     assert (settings.features_mb, settings.features_disk_mb) == (300, 0)
     assert (settings.memory_selection, settings.prompted_frames) == ("off", 4)
     assert settings.distractor_memory
     assert settings.motion_prior
+    assert (settings.precision, settings.compile_encoder) == ("float16", True)
     again = open_dock().settings_panel
     assert (again.selection.value, again.corrections.value) == ("off", 4)
     assert again.look_alikes.value
     assert again.motion.value
+    assert (again.precision.value, again.compiles.value) == ("float16", True)
     assert (again.device.value, again.resolution.value) == ("cpu", 512)
     assert (again.memory.value, again.disk.value) == (300, 0)
     assert again.disk.native.text() == "none"

@@ -18,15 +18,13 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from napari_sam3 import __version__
-from napari_sam3.cli import detect_options, parse, video_options
+from napari_sam3.cli import detect_options, model_options, parse, video_options
 from napari_sam3.cli.parser import Parser
 from napari_sam3.errors import RequestError, Sam3Error
-from napari_sam3.settings import MEMORY_SELECTIONS, settings_said
+from napari_sam3.settings import settings_said
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 DEMO_FOLDER = "demo-output"
-_SETTINGS = ("memory_selection", "prompted_frames", "distractor_memory", "motion_prior")
-
 _TRACK_HELP = """\
 prompts (at least one, unless a project has some; all may be repeated; coordinates in px from the
 top left corner):
@@ -129,18 +127,12 @@ def _do(words: Sequence[str]) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     """Run the command that was read. Returns the exit code."""
-    with warnings.catch_warnings(), settings_said(**_said_settings(arguments)):
+    with warnings.catch_warnings(), settings_said(**model_options.said_settings(arguments)):
         warnings.showwarning = _show_warning
         run = import_module(f"napari_sam3.cli.{arguments.command}").run
         code = int(run(arguments))
         sys.stdout.flush()
     return code
-
-
-def _said_settings(arguments: argparse.Namespace) -> dict[str, str | int]:
-    """What was said in place of settings, for as long as the command runs."""
-    said = {name: getattr(arguments, name, None) for name in _SETTINGS}
-    return {name: value for name, value in said.items() if value is not None}
 
 
 def _show_warning(
@@ -217,7 +209,7 @@ def _add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
         "replaced)",
     )
     demo.add_argument("--overwrite", action="store_true", help="replace older ones in FOLDER too")
-    _add_model(demo)
+    model_options.add_model(demo)
 
 
 def _add_track(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -270,7 +262,7 @@ def _add_track(commands: argparse._SubParsersAction[Parser]) -> None:
         help="keep all in a project as it comes; the same command goes on where it stopped",
     )
     _add_recover(track)
-    _add_model(track)
+    model_options.add_model(track)
     _add_compute(track)
     _add_json(track)
 
@@ -305,7 +297,7 @@ def _add_batch(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     _add_range(batch)
     _add_recover(batch)
-    _add_model(batch)
+    model_options.add_model(batch)
     _add_compute(batch)
     _add_json(batch)
 
@@ -500,6 +492,7 @@ def _add_doctor(commands: argparse._SubParsersAction[Parser]) -> None:
     doctor.add_argument(
         "--resolution", type=parse.pixels, metavar="PX", help="side of what the model sees"
     )
+    model_options.add_computing(doctor)
     _add_compute(doctor, "look at the workers of this Dask scheduler too, as tls://host:8786")
     _add_json(doctor)
 
@@ -511,37 +504,6 @@ def _add_json(command: argparse.ArgumentParser) -> None:
         # of an action of a command: it does not undo what was said before the action
         default=argparse.SUPPRESS if command.prog.count(" ") > 1 else False,
         help="print one object of JSON; the rest goes to stderr",
-    )
-
-
-def _add_model(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--model", default="auto", help="which model (see 'napari-sam3 models'; default: the best)"
-    )
-    command.add_argument("--device", help="where it runs, as cpu or cuda (default: the best)")
-    command.add_argument(
-        "--memory-selection",
-        choices=MEMORY_SELECTIONS,
-        help="whether a SAM model that runs here looks only at past frames that it was sure of "
-        "(default: as set; auto is on for SAM 3)",
-    )
-    command.add_argument(
-        "--prompted-frames",
-        type=parse.index,
-        metavar="N",
-        help="how many of the nearest prompted frames it looks at beside the first; 0: as the "
-        "model's makers have it (default: as set)",
-    )
-    command.add_argument(
-        "--distractor-memory",
-        action=argparse.BooleanOptionalAction,
-        help="whether it goes on looking at frames that tell an object from its look-alikes "
-        "(default: as set)",
-    )
-    command.add_argument(
-        "--motion-prior",
-        action=argparse.BooleanOptionalAction,
-        help="whether it prefers a mask where the object was going (default: as set)",
     )
 
 

@@ -127,6 +127,13 @@ def _measure(
     _tell_pass(figures, "second pass, after corrections", second)
     if first.frames == second.frames and not second.was_interrupted:
         figures["the second pass is faster, times"] = round(second.fps / first.fps, 2)
+    peak = device_facts and device_facts.peak_bytes(model.device)
+    sam: Any = model
+    if hasattr(sam, "time_encoding"):
+        _say("what a step costs")
+        from napari_sam3.cli.step_trial import measure_step
+
+        measure_step(figures, sam, session, video, clicks, n_frames)
     session.close()
     if model.capabilities.text:
         _say(f"the word {WORDS!r}")
@@ -137,7 +144,8 @@ def _measure(
             figures["finding them, s"] = _since(began)
     figures["peak of the process's memory, bytes"] = peak_of_process()
     if device_facts is not None:
-        figures["peak of the device's memory, bytes"] = device_facts.peak_bytes(model.device)
+        peak = max(peak or 0, device_facts.peak_bytes(model.device) or 0)
+        figures["peak of the device's memory, bytes"] = peak
     model.close()
     if device_facts is not None:
         memory = device_facts.Device(model.device).memory()

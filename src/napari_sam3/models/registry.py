@@ -299,7 +299,7 @@ class LoadedModel:
         self.compute = ""
         self.busy = threading.RLock()
         self._model: VideoModel | None = None
-        self._asked: tuple[str, str | None, int | None, str] | None = None
+        self._asked: tuple[object, ...] | None = None
 
     def get(
         self,
@@ -310,7 +310,9 @@ class LoadedModel:
     ) -> VideoModel:
         """Give the model, as `load_model` loads it if need be; `compute` names a machine."""
         compute = self.compute if compute is None else compute
-        asked = (name, device, resolution, compute)
+        settings = read_settings()
+        how = (settings.precision, settings.compile_encoder)
+        asked = (name, device, resolution, compute, how)
         with self.busy:
             if self._model is None or self._asked != asked:
                 self.close()

@@ -12,7 +12,7 @@ object's motion counts (`motion_prior`), that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -147,21 +147,61 @@ class Bank:
         motion = None if more["motion"] is None else Motion.load(more["motion"], reader)
         return cls(frame_index, recent, anchors, areas, motion)
 
-    def moved_to(self, device: str) -> Bank:
+    def moved_to(self, device: torch.device) -> Bank:
         """The same on another device."""
-        return replace(self, recent=_move(self.recent, device), anchors=_move(self.anchors, device))
+        return moved_together([self], device)[0]
 
 
-def _move(memories: Mapping[int, Memory], device: str) -> dict[int, Memory]:
+def moved_together(banks: Sequence[Bank], device: torch.device) -> list[Bank]:
+    """The same banks on another device, sent in one piece for each type of number.
+
+    Positions stay where they are: one for all, where it is needed.
+    """
+    tensors = [
+        tensor
+        for bank in banks
+        for memory in (*bank.recent.values(), *bank.anchors.values())
+        for tensor in (memory.features, memory.pointer)
+        if tensor is not None and not _is_on(tensor, device)
+    ]
+    if not tensors:
+        return list(banks)
+    moved = _send(tensors, device)
+    return [
+        replace(bank, recent=_placed(bank.recent, moved), anchors=_placed(bank.anchors, moved))
+        for bank in banks
+    ]
+
+
+def _placed(memories: Mapping[int, Memory], moved: Mapping[int, Tensor]) -> dict[int, Memory]:
+    """Memories with what was moved in place of what it was, by its `id`."""
     return {
-        index: Memory(
-            None if m.features is None else m.features.to(device),
-            m.position,  # one for all: where it is needed it is
-            m.pointer.to(device),
-            m.score,
+        index: m._replace(
+            features=m.features if m.features is None else moved.get(id(m.features), m.features),
+            pointer=moved.get(id(m.pointer), m.pointer),
         )
         for index, m in memories.items()
     }
+
+
+def _send(tensors: Sequence[Tensor], device: torch.device) -> dict[int, Tensor]:
+    """Tensors on another device, by the `id` of what they were."""
+    alike: dict[tuple[torch.device, torch.dtype], dict[int, Tensor]] = {}
+    for tensor in tensors:
+        alike.setdefault((tensor.device, tensor.dtype), {})[id(tensor)] = tensor
+    sent = {}
+    for group in alike.values():
+        flat = torch.cat([tensor.flatten() for tensor in group.values()]).to(device)
+        parts = flat.split([tensor.numel() for tensor in group.values()])
+        for key, part in zip(group, parts, strict=True):
+            # not a view: it would keep the memory of all of them
+            sent[key] = part.view(group[key].shape).clone()
+    return sent
+
+
+def _is_on(tensor: Tensor, device: torch.device) -> bool:
+    same = tensor.device.type == device.type
+    return same and device.index in (None, tensor.device.index)
 
 
 def _put_all(memories: Mapping[int, Memory], writer: StateWriter) -> list[Any]:

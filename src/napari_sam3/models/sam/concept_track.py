@@ -21,7 +21,7 @@ from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
 from napari_sam3.models.sam.cleanup import clean_masks, drop_doubles
 from napari_sam3.models.sam.concept_prompt import ConceptPrompt
 from napari_sam3.models.sam.sam3_vision import Sam3Views
-from napari_sam3.models.sam.upscale import SURE, mask_at_size, shrink_mask
+from napari_sam3.models.sam.upscale import SURE, masks_at_size, shrink_mask
 from napari_sam3.values import ObjectMask, PackedMask
 
 FORGET_AFTER = 300
@@ -157,13 +157,12 @@ class ConceptTrack:
         frame_index = self.reached + self.step
         detections = self._detector.detect(self._session, self._views.detector(frame_index))
         logits, scores, hidden = self._compute(frame_index, detections)
-        masks = {
-            track: mask_at_size(some.float(), self._size, scores[track])
-            for track, some in logits.items()
-            if track not in hidden
-        }
+        shown = [track for track in logits if track not in hidden]
+        masks = self._enlarge([logits[track] for track in shown], [scores[t] for t in shown])
         self._frames[frame_index] = {
-            track: PackedMask.pack(mask) for track, mask in masks.items() if mask is not None
+            track: PackedMask.pack(mask)
+            for track, mask in zip(shown, masks, strict=True)
+            if mask is not None
         }
         for number in self._frames[frame_index]:
             self.first_seen.setdefault(number, frame_index)
@@ -236,6 +235,13 @@ class ConceptTrack:
         newly_removed: set[int] = plan["obj_ids_newly_removed"]
         self.removed.update(dict.fromkeys(newly_removed, frame_index))
         return logits, scores, newly_removed | extra["suppressed_obj_ids"][frame_index]
+
+    def _enlarge(
+        self, logits: Sequence[Tensor], scores: Sequence[float]
+    ) -> Sequence[ObjectMask | None]:
+        if not logits:
+            return ()
+        return masks_at_size(torch.stack(list(logits)).float(), self._size, scores)
 
     def _forget_absent(self, carried: Sequence[int], tracked: Tensor) -> None:
         """Let go of what has not been seen for long."""

@@ -26,7 +26,7 @@ from napari_sam3.models.sam.device import Device
 from napari_sam3.models.sam.identity import SAME_OBJECT, Identities, match_keyframes, speaks_for
 from napari_sam3.models.sam.sam3_vision import Sam3Views
 from napari_sam3.models.sam.search import Search, key_of
-from napari_sam3.models.sam.upscale import mask_at_size
+from napari_sam3.models.sam.upscale import masks_at_size
 from napari_sam3.values import Concept, Journal, Keyframe, ObjectMask, ObjectPrompt
 
 
@@ -82,10 +82,7 @@ class ConceptTracker:
             session = new_session(self._detector.model, prompt, self._n_frames)
             found = self._detector.detect(session, self._views.detector(frame_index))
             cleaned = self._detector.clean(found["mask"])
-            masks = [
-                mask_at_size(logits.float(), self._size, score)
-                for logits, score in zip(cleaned, found["scores"].tolist(), strict=True)
-            ]
+            masks = masks_at_size(cleaned.float(), self._size, found["scores"].tolist())
         return [m for m in masks if m is not None]
 
     def checkpoint(self, frame_index: int, step: int) -> Checkpoint | None:

@@ -11,9 +11,12 @@ from typing import NamedTuple
 import torch
 
 from napari_sam3.errors import ModelUnavailableError, OutOfDeviceMemoryError
+from napari_sam3.models.sam.smooth_resize import SmoothResizing
 
 # how PyTorch words it where it raises a plain RuntimeError (MPS; the CPU's allocator)
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+
+_HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class _Line:
@@ -61,13 +64,17 @@ class Device:
         'cpu', 'cuda', 'cuda:1', 'mps'.
     torch : torch.device
     precision : str
-        'bfloat16' (autocast; the weights stay float32) on CUDA cards that compute in it, else
-        'float32'.
+        'float32'; or 'bfloat16' or 'float16': what autocast computes in.
+    resizes_smoothly : bool
+        Whether PyTorch can resize with antialiasing there; else products do it while `computing`.
 
     Parameters
     ----------
     name : str or None
         None or "auto" takes the best there is: CUDA, then MPS, then the CPU.
+    precision : str
+        One of `settings.PRECISIONS`, a wish: half precisions are for CUDA cards. "auto" is
+        bfloat16 on cards that compute in it, as the models' makers have it.
 
     Raises
     ------
@@ -75,7 +82,7 @@ class Device:
         If this machine has no such device.
     """
 
-    def __init__(self, name: str | None = None) -> None:
+    def __init__(self, name: str | None = None, precision: str = "auto") -> None:
         there = available_devices()
         self.name = there[0] if name in (None, "auto") else str(name)
         if self.name not in there:
@@ -83,10 +90,15 @@ class Device:
                 f"there is no device {self.name!r} here; choose one of: {', '.join(there)}"
             )
         self.torch = torch.device(self.name)
-        half = self.torch.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        self.precision = "bfloat16" if half else "float32"
+        self.precision = _possible_precision(self.torch, precision)
+        self.resizes_smoothly = self.torch.type != "mps"
         with _lines_guard:
             self._line = _lines.setdefault(str(self.torch), _Line())
+
+    @property
+    def half(self) -> torch.dtype | None:
+        """The half precision that is computed in; None: none is."""
+        return _HALVES.get(self.precision)
 
     @contextmanager
     def computing(self) -> Iterator[None]:
@@ -100,12 +112,16 @@ class Device:
         OutOfDeviceMemoryError
             In place of what PyTorch raises when the device's memory is used up.
         """
-        autocast = (
-            torch.autocast(self.torch.type, torch.bfloat16)
-            if self.precision == "bfloat16"
-            else nullcontext()
-        )
-        with self._line.turn(), self.telling_of_memory(), torch.inference_mode(), autocast:
+        half = self.half
+        autocast = nullcontext() if half is None else torch.autocast(self.torch.type, half)
+        resizing = nullcontext() if self.resizes_smoothly else SmoothResizing(self.torch.type)
+        with (
+            self._line.turn(),
+            self.telling_of_memory(),
+            torch.inference_mode(),
+            autocast,
+            resizing,
+        ):
             yield
 
     @property
@@ -145,6 +161,16 @@ class Device:
             return DeviceMemory(used, max(0, total - torch.mps.driver_allocated_memory()), total)
         return None
 
+    def room(self) -> int | None:
+        """Bytes of the accelerator that this process can still take; None on the CPU."""
+        memory = self.memory()
+        if memory is None:
+            return None
+        if self.torch.type == "cuda":
+            # what PyTorch holds in store is no longer free, and ours
+            return memory.free + torch.cuda.memory_reserved(self.torch) - memory.used
+        return memory.free
+
     def give_back_memory(self) -> None:
         """Give the accelerator's memory that nothing uses any more back to the system."""
         if self.torch.type == "cpu":
@@ -168,6 +194,15 @@ def available_devices() -> tuple[str, ...]:
     if torch.backends.mps.is_available():
         names.append("mps")
     return (*names, "cpu")
+
+
+def _possible_precision(device: torch.device, wish: str) -> str:
+    if device.type != "cuda" or wish == "float32":
+        return "float32"
+    if wish == "float16":
+        return wish  # all cards compute in it; those before bfloat16, as Turing's, in no other half
+    has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bfloat16" if has_bfloat16 else "float32"
 
 
 def is_out_of_memory(exc: BaseException) -> bool:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 
 from napari_sam3.models.sam.device import Device, available_devices
+from napari_sam3.settings import read_settings
 
 
 class DeviceFacts(NamedTuple):
@@ -65,7 +66,7 @@ def peak_bytes(name: str) -> int | None:
 
 
 def _facts(name: str) -> DeviceFacts:
-    device = Device(name)
+    device = Device(name, read_settings().precision)
     memory = device.memory()
     if name.startswith("cuda"):
         card = torch.cuda.get_device_properties(device.torch)

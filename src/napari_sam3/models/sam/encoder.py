@@ -32,6 +32,8 @@ class TrackerEncoder:
         self.pictures = pictures
         self.device = device
         self.key = key
+        self.part: torch.nn.Module = model.vision_encoder
+        self.resolution: int = model.image_size
 
     def preprocess(self, rgb: NDArray[np.uint8]) -> torch.Tensor:
         """(H, W, 3) uint8 to (1, 3, S, S) float32 on the CPU; from any thread."""

@@ -18,12 +18,14 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from napari_sam3.errors import ModelUnavailableError, Sam3Error
 from napari_sam3.models.sam.device import Device, is_out_of_memory
+from napari_sam3.models.sam.half_weights import hold_weights
 from napari_sam3.models.sam.pictures import Pictures
 from napari_sam3.models.sam.upstream import check_upstream
 from napari_sam3.models.weights.catalogue import Family
 from napari_sam3.models.weights.local_files import CONFIG, read_family, what_is_missing
 from napari_sam3.models.weights.model_files import read_model_text
 from napari_sam3.plain_files import open_plain
+from napari_sam3.settings import read_settings
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +63,7 @@ class LoadedSam:
     Attributes
     ----------
     network : PreTrainedModel
-        In evaluation mode; float32.
+        In evaluation mode; float32, or what the device computes in where that is the same.
     folder : Path
         Where it came from; the tokenizer lies there too.
     family : Family
@@ -114,7 +116,8 @@ def load_network(
             f"the model in {str(folder)!r} is incomplete: {missing}; get it again, or "
             "name another folder"
         )
-    place = Device(device)
+    settings = read_settings()
+    place = Device(device, settings.precision)
     kind: Any = getattr(transformers, _NETWORKS[family.model_type])
     with place.telling_of_memory(), _quietly(folder):
         config = kind.config_class.from_pretrained(folder, local_files_only=True)
@@ -135,8 +138,11 @@ def load_network(
         )
     _check_complete(network, told["missing_keys"], folder)
     check_upstream(network)
+    network.eval().requires_grad_(False)
+    if place.half is not None:
+        hold_weights(network, place.half)
     with place.telling_of_memory():
-        network = network.to(place.torch).eval().requires_grad_(False)
+        network = network.to(place.torch)
     with _quietly(folder):
         pictures = Pictures.of_folder(folder, family.model_type, side, native_side)
     return LoadedSam(

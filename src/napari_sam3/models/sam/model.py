@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_sam3.errors import ModelUnavailableError
 from napari_sam3.models.base import Capabilities, VideoTracker
+from napari_sam3.models.sam.compiled import Compilable, compile_encoder
 from napari_sam3.models.sam.encoder import TrackerEncoder
 from napari_sam3.models.sam.feature_cache import SHARED_FEATURES, FeatureCache
-from napari_sam3.models.sam.features import FeatureSource, ImageEncoder
+from napari_sam3.models.sam.features import FeatureSource
 from napari_sam3.models.sam.folder import LoadedSam
 from napari_sam3.models.sam.memory import MemoryRules
 from napari_sam3.models.sam.objects import ObjectTracker
 from napari_sam3.models.sam.sam3 import Sam3
+from napari_sam3.models.sam.step_costs import PartTimes, StepCosts, counting, timing, wait_for
 from napari_sam3.models.weights.availability import note_closed
 from napari_sam3.settings import read_settings
 from napari_sam3.values import Frames
@@ -50,7 +58,7 @@ class SamModel:
         self._sam3: Sam3 | None = None
         self._place: Device = loaded.device
         self._loaded: LoadedSam | None = loaded
-        self._encoder: ImageEncoder
+        self._encoder: Compilable
         if loaded.family.model_type == "sam3_video":
             self._sam3 = Sam3(loaded)
             self._encoder, self.capabilities = self._sam3.encoder, self._sam3.capabilities
@@ -58,6 +66,8 @@ class SamModel:
             self._encoder = TrackerEncoder(
                 loaded.network, loaded.pictures, loaded.device, loaded.key
             )
+        if read_settings().compile_encoder and loaded.device.torch.type == "cuda":
+            compile_encoder(self._encoder)
         self._sources: WeakSet[FeatureSource] = WeakSet()
 
     @property
@@ -86,6 +96,29 @@ class SamModel:
         return ObjectTracker(
             loaded.network, features, frames.size, len(frames), loaded.device, rules
         )
+
+    def time_encoding(self, rgb: NDArray[np.uint8]) -> tuple[float, float]:
+        """Seconds that a frame takes to become a picture for the model, and to be encoded."""
+        began = time.perf_counter()
+        pixels = self._encoder.preprocess(rgb)
+        made = time.perf_counter()
+        with self._place.computing():
+            self._encoder.encode(pixels.to(self._place.torch))
+            wait_for(self._place.torch)
+        return made - began, time.perf_counter() - made
+
+    @contextmanager
+    def timing(self) -> Iterator[PartTimes]:
+        """Time the network's parts (see `step_costs.timing`)."""
+        assert self._loaded is not None, "closed"
+        with timing(self._loaded.network, self._place.torch) as times:
+            yield times
+
+    @contextmanager
+    def counting(self) -> Iterator[StepCosts]:
+        """Count what this thread does on the device (see `step_costs.counting`)."""
+        with counting(self._place.torch) as costs:
+            yield costs
 
     def close(self) -> None:
         """Give back all memory; the model is not used afterwards."""

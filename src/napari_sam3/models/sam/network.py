@@ -10,28 +10,37 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from itertools import chain
+from math import isnan
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from napari_sam3.errors import ModelError
 from napari_sam3.models.sam.alternatives import Alternatives, Choose, alternatives_of
-from napari_sam3.models.sam.device import Device
+from napari_sam3.models.sam.device import Device, is_out_of_memory
 from napari_sam3.models.sam.feature_files import Encoded
 from napari_sam3.models.sam.memory import Memory, MemoryRules, Past, Reach, look_back
 from napari_sam3.models.sam.motion_prior import choice_by
-from napari_sam3.models.sam.upscale import SURE, shrink_mask
-from napari_sam3.models.sam.upstream import session_kind
+from napari_sam3.models.sam.upscale import SURE, cut_masks, find_cells, shrink_mask
+from napari_sam3.models.sam.upstream import ages_encoding, session_kind
 from napari_sam3.values import ObjectMask, ObjectPrompt
+
+logger = logging.getLogger(__name__)
 
 LEVELS = ("level0", "level1", "level2")
 """Names of the tracker's feature maps in what an encoder gives, from fine to coarse."""
 
-TOGETHER = 4
-"""Objects recalled at once on an accelerator; on a CPU, which one object keeps busy, it is 1."""
+TOGETHER = 64
+"""Most objects recalled at once on an accelerator, if there is room for what they take.
+
+On a CPU, which one object keeps busy, it is 1.
+"""
 
 _PROBED = 16  # values of each tensor of weights
 
@@ -43,18 +52,26 @@ class Answer(NamedTuple):
 
     Attributes
     ----------
-    logits : (h, w) tensor
-        Low resolution; above 0 is the object.
-    score : float
-        That the object is there, times how good the mask is thought to be; 0..1.
+    mask : ObjectMask or None
+        At the video's size; None where nothing is seen of it. Its score is the belief that the
+        object is there, times how good the mask is thought to be.
     memory : Memory or None
         None where it is not asked for.
     offered : Alternatives or None
         Which masks there were to choose from; None where it is not asked for.
     """
 
+    mask: ObjectMask | None
+    memory: Memory | None
+    offered: Alternatives | None = None
+
+
+class _Decoded(NamedTuple):
+    """An answer that is still on the device, with what its scores are made of."""
+
     logits: Tensor
-    score: float
+    presence: Tensor
+    quality: Tensor
     memory: Memory | None
     offered: Alternatives | None = None
 
@@ -140,8 +157,9 @@ class TrackerNetwork:
         )
         attention = inspect.signature(model.memory_attention.forward)
         self._tells_spatial = "num_spatial_memory_tokens" in attention.parameters  # EdgeTAM
+        self._encode_ages = ages_encoding(model)
         self._position: Tensor | None = None
-        self._memory_position: Tensor | None = None
+        self._memory_positions: dict[tuple[torch.Size, torch.dtype], Tensor] = {}
 
     # -------------------------------------------------------------- looking
 
@@ -166,7 +184,8 @@ class TrackerNetwork:
             session.add_point_inputs(
                 0, view.frame_index, {"point_coords": points, "point_labels": labels}
             )
-            return self._take_prompt(session, view.frame_index)
+            decoded = self._take_prompt(session, view.frame_index)
+            return Answer(self._bring_over([decoded])[0][0], decoded.memory)
 
     def remember_mask(self, view: View, mask: ObjectMask | None) -> Memory:
         """Make the memory of an object whose mask is known; None: known not to be there."""
@@ -197,18 +216,26 @@ class TrackerNetwork:
         list of Answer
             In the order of `pasts`.
         """
-        answers: list[Answer] = []
+        decoded: list[_Decoded] = []
         batch: list[_Recalled] = []
+        most = 1
         with self.device.computing():
-            for past in pasts:
-                recalled = self._recall(view, past, reverse=reverse)
-                if batch and (len(batch) == self.together or not recalled.fits(batch[0])):
-                    answers += self._attend(view, batch)
+            chosen = [self._choose(view, past, reverse=reverse) for past in pasts]
+            for past, each, ages in zip(pasts, chosen, self._send_ages(chosen), strict=True):
+                recalled = self._recall(each, ages, choice_by(past.motion))
+                if batch and (len(batch) >= most or not recalled.fits(batch[0])):
+                    decoded += self._find(view, batch)
                     batch = []
+                if not batch:
+                    most = self._most_together(recalled)
                 batch.append(recalled)
             if batch:
-                answers += self._attend(view, batch)
-        return answers
+                decoded += self._find(view, batch)
+            brought = self._bring_over(decoded)
+        return [
+            Answer(mask, each.memory and each.memory._replace(score=score), each.offered)
+            for each, (mask, score) in zip(decoded, brought, strict=True)
+        ]
 
     def refine(self, view: View, mask: ObjectMask | None, prompt: ObjectPrompt) -> Answer:
         """Correct a mask by clicks. Upstream's sessions have no such path; its parts have."""
@@ -235,24 +262,31 @@ class TrackerNetwork:
                 high_resolution_features=maps[:-1],
             )
             logits = torch.where(presence[..., None, None] > 0, masks, -SURE)[0, 0, 0]
-            return Answer(logits.float(), _score(presence, quality), None)
+            decoded = _Decoded(logits.float(), presence, quality, None)
+            return Answer(self._bring_over([decoded])[0][0], None)
 
     # ------------------------------------- one frame on, as upstream's `forward`
 
-    def _recall(self, view: View, past: Past, *, reverse: bool) -> _Recalled:
-        """Line up what is looked at."""
-        model, device = self.model, self.device.torch
-        if self.rules.are_upstreams:
-            outputs, ages, pointers, most = self._as_upstream(view, past, reverse=reverse)
-        else:
-            outputs, ages, pointers, most = self._by_rules(view, past, reverse=reverse)
-        tokens, positions = model._build_memory_attention_inputs(outputs, device)
+    def _choose(self, view: View, past: Past, *, reverse: bool) -> _Chosen:
+        """Say what is looked at."""
+        choose = self._as_upstream if self.rules.are_upstreams else self._by_rules
+        return choose(view, past, reverse=reverse)
+
+    def _send_ages(self, chosen: Sequence[_Chosen]) -> Sequence[Tensor]:
+        """The ages of all objects' pointers, at once: the device is waited for when it is sent."""
+        ages = [age for each in chosen for age in each.ages]
+        sent = torch.tensor(ages, dtype=torch.float32, device=self.device.torch)
+        ages_of_each: Sequence[Tensor] = sent.split([len(each.ages) for each in chosen])
+        return ages_of_each
+
+    def _recall(self, chosen: _Chosen, ages: Tensor, choose: Choose | None) -> _Recalled:
+        """Line up what is looked at; `ages` are those of the pointers, on the device."""
+        model = self.model
+        tokens, positions = model._build_memory_attention_inputs(chosen.outputs, self.device.torch)
         n_spatial = len(tokens)
-        row, row_positions = model._process_object_pointers(
-            ages, pointers, most, 1, model.hidden_dim, device
-        )
         n_pointer_tokens = 0
-        if row is not None:
+        if chosen.pointers:
+            row, row_positions = self._pointer_tokens(chosen, ages)
             tokens, positions = [*tokens, row], [*positions, row_positions]
             n_pointer_tokens = len(row)
         return _Recalled(
@@ -260,7 +294,26 @@ class TrackerNetwork:
             torch.cat(positions),
             n_spatial,
             n_pointer_tokens,
-            choice_by(past.motion),
+            choose,
+        )
+
+    def _pointer_tokens(self, chosen: _Chosen, ages: Tensor) -> tuple[Tensor, Tensor]:
+        """Pointers and their places in time, as upstream makes them of ages that it sends itself.
+
+        A memory has fewer channels than a pointer, which is cut into several tokens.
+        """
+        model = self.model
+        pointers = torch.cat([p.to(self.device.torch) for p in chosen.pointers])
+        width = model.mem_dim
+        if model.config.enable_temporal_pos_encoding_for_object_pointers:
+            encoded = self._encode_ages(ages / float(chosen.most_pointers - 1), model.hidden_dim)
+            places = model.temporal_positional_encoding_projection_layer(encoded.to(pointers.dtype))
+        else:
+            places = pointers.new_zeros(len(pointers), width)
+        n_tokens = model.hidden_dim // width
+        return (
+            pointers.reshape(-1, 1, width),
+            places.repeat_interleave(n_tokens, dim=0).unsqueeze(1),
         )
 
     def _as_upstream(self, view: View, past: Past, *, reverse: bool) -> _Chosen:
@@ -295,8 +348,45 @@ class TrackerNetwork:
             most,
         )
 
-    def _attend(self, view: View, recalled: Sequence[_Recalled]) -> list[Answer]:
-        """Bring memories of the same length into the frame's coarse map, and find the objects."""
+    def _most_together(self, recalled: _Recalled) -> int:
+        """How many objects with such memories go into the room that the device has.
+
+        Counted are the eight forms of a token that an attention layer has at most, and the scores
+        of each cell for each token, twice, which a device without a fused kernel writes down. Half
+        of the room is for what else is computed.
+        """
+        room = self.device.room()
+        if room is None:
+            return self.together
+        height, width = self.model.backbone_feature_sizes[-1]
+        tokens = len(recalled.tokens) + height * width
+        numbers = tokens * (8 * self.model.hidden_dim + 2 * height * width)
+        n_bytes = numbers * (self.device.half or torch.float32).itemsize
+        return max(1, min(self.together, int(room // 2 // n_bytes)))
+
+    def _find(self, view: View, recalled: Sequence[_Recalled]) -> list[_Decoded]:
+        """Find objects whose memories are of the same length."""
+        maps = self._attend(view, recalled)
+        return [self._decode(view, maps[i : i + 1], each.choose) for i, each in enumerate(recalled)]
+
+    def _attend(self, view: View, recalled: Sequence[_Recalled]) -> Tensor:
+        """Bring memories into the frame's coarse map: (N, C, h, w).
+
+        Where they are too many for the device's memory after all, half as many are taken from then
+        on.
+        """
+        try:
+            return self._attend_at_once(view, recalled)
+        except RuntimeError as exc:
+            if len(recalled) == 1 or not is_out_of_memory(exc):
+                raise
+        # outside the handler: what the failed computation holds can be given back now
+        half = self.together = len(recalled) // 2
+        logger.info("%d objects at once are too many for the device", len(recalled))
+        self.device.give_back_memory()
+        return torch.cat([self._attend(view, part) for part in (recalled[:half], recalled[half:])])
+
+    def _attend_at_once(self, view: View, recalled: Sequence[_Recalled]) -> Tensor:
         model = self.model
         count = len(recalled)
         extra = {"num_spatial_memory_tokens": recalled[0].n_spatial} if self._tells_spatial else {}
@@ -310,10 +400,10 @@ class TrackerNetwork:
         )
         height, width = model.backbone_feature_sizes[-1]
         maps = seen.reshape(count, height * width, -1).transpose(1, 2)
-        maps = maps.view(count, -1, height, width)
-        return [self._decode(view, maps[i : i + 1], recalled[i].choose) for i in range(count)]
+        found: Tensor = maps.view(count, -1, height, width)
+        return found
 
-    def _decode(self, view: View, coarse: Tensor, choose: Choose | None) -> Answer:
+    def _decode(self, view: View, coarse: Tensor, choose: Choose | None) -> _Decoded:
         """Make the mask of one object from its map, and the memory of it."""
         model = self.model
         fine = [
@@ -331,17 +421,29 @@ class TrackerNetwork:
             object_score_logits=made.object_score_logits,
             is_mask_from_pts=False,
         )
-        return Answer(
+        return _Decoded(
             made.pred_masks[0, 0].float(),
-            _score(made.object_score_logits, made.iou_scores),
-            Memory(
-                features,
-                self._share(position),
-                made.object_pointer,
-                _memory_score(made.object_score_logits, made.iou_scores),
-            ),
+            made.object_score_logits,
+            made.iou_scores,
+            Memory(features, self._share(position), made.object_pointer),
             heard[-1] if heard else None,
         )
+
+    def _bring_over(self, decoded: Sequence[_Decoded]) -> list[tuple[ObjectMask | None, float]]:
+        """Masks at the video's size, and scores that memories are selected by.
+
+        Two copies from the device for all objects: numbers, and then masks cut out by them.
+        """
+        logits = torch.stack([each.logits for each in decoded])
+        scores = torch.stack([_scores(each.presence, each.quality) for each in decoded])
+        told = torch.cat([find_cells(logits), scores], dim=1).cpu().tolist()
+        if self.device.half == torch.float16 and any(map(isnan, chain.from_iterable(told))):
+            raise ModelError(
+                f"{type(self.model).__name__} computed numbers that float16 can't hold, so there "
+                "is no mask: set the precision to float32 and load the model anew"
+            )
+        masks = cut_masks(logits, [row[:4] for row in told], self.size, [row[4] for row in told])
+        return [(mask, row[5]) for mask, row in zip(masks, told, strict=True)]
 
     # ------------------------------------------------------------- plumbing
 
@@ -361,16 +463,17 @@ class TrackerNetwork:
         )
         return session
 
-    def _take_prompt(self, session: Any, frame_index: int) -> Answer:
+    def _take_prompt(self, session: Any, frame_index: int) -> _Decoded:
         """Run upstream's own step on a frame that the session's object is prompted on."""
         session.obj_with_new_inputs = [_OBJECT]
         with _overheard(self.model.mask_decoder) as decoded:
             output = self.model(inference_session=session, frame_idx=frame_index)
         made = session.output_dict_per_obj[0]["cond_frame_outputs"][frame_index]
         _, quality, _, presence = decoded[-1]
-        return Answer(
+        return _Decoded(
             output.pred_masks[0, 0].float(),
-            _score(presence, quality),
+            presence,
+            quality,
             Memory(
                 made["maskmem_features"],
                 self._share(made["maskmem_pos_enc"]),
@@ -379,12 +482,14 @@ class TrackerNetwork:
         )
 
     def _share(self, position: Tensor) -> Tensor:
-        """The same for every memory of a model, and larger than the memory: kept once."""
-        known = self._memory_position
-        if known is None or known.dtype != position.dtype or not torch.equal(known, position):
-            self._memory_position = position.clone()
-        assert self._memory_position is not None
-        return self._memory_position
+        """The same for every memory of a model, and larger than the memory: kept once.
+
+        It tells where a memory's tokens lie, not what is in them, so its form says which it is.
+        """
+        form = position.shape, position.dtype
+        if form not in self._memory_positions:
+            self._memory_positions[form] = position.clone()
+        return self._memory_positions[form]
 
     def _points(self, prompt: ObjectPrompt) -> tuple[Tensor, Tensor]:
         """(1, 1, N, 2) at the model's resolution and (1, 1, N) labels; a box is two points."""
@@ -430,15 +535,15 @@ def _to_output(memory: Memory) -> dict[str, Tensor]:
     return output
 
 
-def _score(presence: Tensor, quality: Tensor) -> float:
-    """Presence times the best mask's expected overlap, which is the one that upstream takes."""
-    return float((presence.float().sigmoid().flatten()[0] * quality.float().max()).clamp(0, 1))
+def _scores(presence: Tensor, quality: Tensor) -> Tensor:
+    """Two numbers in 0..1, left on the device.
 
-
-def _memory_score(presence: Tensor, quality: Tensor) -> float:
-    """What SAM 3's makers select memories by: nothing where the object is rather not there."""
-    there = (presence.float().sigmoid().flatten()[0] * 2 - 1).clamp(min=0)
-    return float((there * quality.float().max()).clamp(0, 1))
+    Presence times the best mask's expected overlap, which is the one that upstream takes; and what
+    SAM 3's makers select memories by, which is nothing where the object is rather not there.
+    """
+    belief = presence.float().sigmoid().flatten()[0]
+    beliefs = torch.stack([belief, (belief * 2 - 1).clamp(min=0)])
+    return (beliefs * quality.float().max()).clamp(0, 1)
 
 
 @contextmanager

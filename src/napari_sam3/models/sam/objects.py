@@ -13,20 +13,24 @@ from functools import cached_property
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
+import torch
+
 from napari_sam3.checkpoint import MOST_BYTES, Checkpoint
 from napari_sam3.models.base import TrackedFrame
-from napari_sam3.models.sam.bank import Bank
+from napari_sam3.models.sam.bank import Bank, moved_together
 from napari_sam3.models.sam.device import Device
 from napari_sam3.models.sam.feature_files import Encoded
 from napari_sam3.models.sam.memory import Memory, MemoryRules, Past
-from napari_sam3.models.sam.network import Answer, TrackerNetwork, View, fingerprint
+from napari_sam3.models.sam.network import TrackerNetwork, View, fingerprint
 from napari_sam3.models.sam.track import Track
-from napari_sam3.models.sam.upscale import mask_at_size
 from napari_sam3.models.saved_states import StateReader, StateWriter, reading_state
 from napari_sam3.values import Concept, Journal, Keyframe, ObjectMask, ObjectPrompt
 
 CHECKPOINT_BYTES = 256 * 2**20
 """What the checkpoints of all tracks of a video may take, in the computer's memory."""
+
+
+_HOST = torch.device("cpu")
 
 
 class MapSource(Protocol):
@@ -110,7 +114,7 @@ class ObjectTracker:
             self._answered[prompt] = frame_index, answer.memory
         else:
             answer = self.network.refine(view, painted or prompt.prior, prompt)
-        return self._enlarge(answer)
+        return answer.mask
 
     def detect(self, frame_index: int, concept: Concept) -> Sequence[ObjectMask]:
         """None: these trackers know no concepts."""
@@ -280,6 +284,8 @@ class ObjectTracker:
         behind = [(track, left) for track in tracks if (left := track.prepare(frame_index))]
         if not behind:
             return
+        at_checkpoint = [track for track, _ in behind if track.is_at_checkpoint]
+        _hand_over(at_checkpoint, self.network.device.torch, Track.go_on_from)
         longest = max((left for _, left in behind), key=len)
         if longest[0] not in self._expected or longest.step != self._expected.step:
             self._expected = range(longest[0], last + longest.step, longest.step)
@@ -318,7 +324,10 @@ class ObjectTracker:
                 bank = track.bank.after(
                     frame_index, answer.memory, self._reach, self._rules, answer.offered
                 )
-                track.put(frame_index, self._enlarge(answer), bank)
+                track.put(frame_index, answer.mask, bank)
+        _hand_over(
+            [track for track in tracks if track.wants_checkpoint(frame_index)], _HOST, Track.keep
+        )
         share = CHECKPOINT_BYTES // len(self._tracks)
         for track in tracks:
             track.thin(share)
@@ -346,9 +355,14 @@ class ObjectTracker:
             self._view = self.network.view(frame_index, self.features.get(frame_index))
         return self._view
 
-    def _enlarge(self, answer: Answer) -> ObjectMask | None:
-        with self.network.device.telling_of_memory():
-            return mask_at_size(answer.logits, self.size, answer.score)
+
+def _hand_over(
+    tracks: Sequence[Track], device: torch.device, take: Callable[[Track, Bank], None]
+) -> None:
+    """Give each track its bank on a device, all sent at once."""
+    banks = [track.bank for track in tracks if track.bank is not None]
+    for track, bank in zip(tracks, moved_together(banks, device), strict=True):
+        take(track, bank)
 
 
 def _newest_run(known: Container[int], frames: range) -> range:

@@ -44,7 +44,8 @@ class Sam3Encoder:
         self.key = key
         self.device = device
         self._pictures = pictures
-        self._backbone = model.detector_model.vision_encoder.backbone
+        self.part: torch.nn.Module = model.detector_model.vision_encoder.backbone
+        self.resolution: int = model.tracker_model.image_size
 
     def preprocess(self, rgb: NDArray[np.uint8]) -> Tensor:
         """Pixel values, (1, 3, S, S) on the CPU."""
@@ -52,7 +53,7 @@ class Sam3Encoder:
 
     def encode(self, pixels: Tensor) -> Encoded:
         """The transformer's patches, (1, N, C)."""
-        return {_PATCHES: self._backbone(pixels).last_hidden_state}
+        return {_PATCHES: self.part(pixels).last_hidden_state}
 
 
 class Sam3Views:

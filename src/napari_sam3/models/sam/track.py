@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import torch
+
 from napari_sam3.models.sam.bank import Bank
 from napari_sam3.values import Keyframe, ObjectMask, PackedMask
 
@@ -97,17 +99,32 @@ class Track:
         """Take the frame after the one computed last."""
         self._bank = bank
         self.masks[frame_index] = None if mask is None else PackedMask.pack(mask)
-        if frame_index % self._spacing == 0:
-            self.checkpoints[frame_index] = bank.moved_to("cpu")
-            self._nbytes += bank.nbytes
+
+    def wants_checkpoint(self, frame_index: int) -> bool:
+        """Whether the bank after this frame is to be kept (`keep`)."""
+        return frame_index % self._spacing == 0
+
+    def keep(self, bank: Bank) -> None:
+        """Take a checkpoint: a bank of this track, in the computer's own memory."""
+        self.checkpoints[bank.frame_index] = bank
+        self._nbytes += bank.nbytes
+
+    @property
+    def is_at_checkpoint(self) -> bool:
+        """Whether the way goes on from a checkpoint, which is in the computer's own memory."""
+        bank = self._bank
+        return bank is not None and self.checkpoints.get(bank.frame_index) is bank
+
+    def go_on_from(self, bank: Bank) -> None:
+        """Take the bank, which is that of now on another device."""
+        self._bank = bank
 
     def take_up(self, masks: Mapping[int, ObjectMask | None], bank: Bank) -> None:
         """Go on from the bank's frame; `masks` of frames up to it an earlier process computed."""
         self._bank = bank
         for frame_index, mask in masks.items():
             self.masks[frame_index] = None if mask is None else PackedMask.pack(mask)
-        self.checkpoints[bank.frame_index] = bank.moved_to("cpu")
-        self._nbytes += bank.nbytes
+        self.keep(bank.moved_to(torch.device("cpu")))
 
     def thin(self, nbytes: int) -> None:
         """Drop every second checkpoint until they fit."""

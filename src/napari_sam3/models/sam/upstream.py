@@ -7,10 +7,12 @@ when a model is loaded: a person is told of the version, and no mask comes out w
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import transformers
+from torch import Tensor
 
 from napari_sam3.errors import ModelUnavailableError
 
@@ -36,26 +38,21 @@ TRACKER_CALLS: Calls = {
     ),
     "_gather_memory_frame_outputs": (*_FRAME, "track_in_reverse_time"),
     "_get_object_pointers": (*_FRAME, "num_total_frames", "device", "track_in_reverse_time"),
-    "_process_object_pointers": (
-        "temporal_offsets",
-        "pointer_tokens",
-        "max_object_pointers_to_use",
-        "batch_size",
-        "num_channels",
-        "device",
-    ),
     "_single_frame_forward": ("image_embeddings", "multimask_output"),
     "_use_multimask": ("is_init_cond_frame", "point_inputs"),
 }
 TRACKER_FIELDS = (
     "backbone_feature_sizes",
+    "config.enable_temporal_pos_encoding_for_object_pointers",
     "config.max_cond_frame_num",
     "config.max_object_pointers_in_encoder",
     "config.num_maskmem",
     "hidden_dim",
     "image_size",
+    "mem_dim",
     "no_memory_embedding",
     "prompt_encoder.mask_input_size",
+    "temporal_positional_encoding_projection_layer",
 )
 ATTENTION_CALLS: Calls = {
     "forward": (
@@ -80,6 +77,7 @@ SINE_CALLS: Calls = {
     "__init__": ("num_position_features", "normalize"),
     "forward": ("shape", "device", "dtype"),
 }
+AGES_ENCODING = "get_1d_sine_pe"
 
 TRACKER_SESSION_CALLS: Calls = {
     "__init__": (
@@ -174,6 +172,12 @@ def session_kind(model: Any) -> Any:
     return getattr(transformers, kind)
 
 
+def ages_encoding(model: Any) -> Callable[[Tensor, int], Tensor]:
+    """The function by which a tracker's module writes ages as so many sines and cosines."""
+    encode: Callable[..., Tensor] = getattr(sys.modules[type(model).__module__], AGES_ENCODING)
+    return lambda ages, width: encode(ages, dim=width)
+
+
 def check_upstream(model: Any) -> None:
     """See that a video model has all that is used of it here.
 
@@ -197,6 +201,9 @@ def check_upstream(model: Any) -> None:
 
 def _missing_of_tracker(tracker: Any) -> Iterator[str]:
     yield from _missing(tracker, TRACKER_CALLS, TRACKER_FIELDS)
+    module = sys.modules[type(tracker).__module__]
+    if not callable(getattr(module, AGES_ENCODING, None)):
+        yield f"{module.__name__}.{AGES_ENCODING}"
     for path, calls in (
         ("memory_attention", ATTENTION_CALLS),
         ("mask_decoder", DECODER_CALLS),

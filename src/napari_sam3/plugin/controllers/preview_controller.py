@@ -148,6 +148,7 @@ class PreviewController(QObject):
             (events[name].connect if is_on else events[name].disconnect)(self._watch)
         for name in (
             *("video", "model", "device", "resolution", "compute"),
+            *("precision", "compile_encoder"),
             *("memory_selection", "prompted_frames", "distractor_memory", "motion_prior"),
         ):
             (events[name].connect if is_on else events[name].disconnect)(self._on_setup_changed)

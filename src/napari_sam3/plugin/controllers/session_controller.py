@@ -53,6 +53,8 @@ class Setup:
         Address of the scheduler whose worker has the model; empty: this computer.
     memory : tuple
         The settings of what a SAM model looks at of the past, which it reads itself.
+    computing : (str, bool)
+        Those of how it computes, which are read when it is loaded.
     """
 
     image_layer: Image
@@ -62,6 +64,7 @@ class Setup:
     resolution: int = 0
     compute: str = ""
     memory: tuple[str | int, ...] = ()
+    computing: tuple[str, bool] = ("auto", False)
 
 
 class Moment(NamedTuple):

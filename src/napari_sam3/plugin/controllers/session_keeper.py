@@ -78,6 +78,7 @@ class SessionKeeper:
                 *(state.memory_selection, state.prompted_frames),
                 *(state.distractor_memory, state.motion_prior),
             ),
+            (state.precision, state.compile_encoder),
         )
         data = image_layer.data
         # a proxy only shows the same video

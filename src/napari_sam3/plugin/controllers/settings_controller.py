@@ -35,6 +35,8 @@ class SettingsController:
             model=self.settings.model,
             device=self.settings.device,
             resolution=self.settings.resolution,
+            precision=self.settings.precision,
+            compile_encoder=self.settings.compile_encoder,
             memory_selection=self.settings.memory_selection,
             prompted_frames=self.settings.prompted_frames,
             distractor_memory=self.settings.distractor_memory,

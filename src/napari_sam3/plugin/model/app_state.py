@@ -101,6 +101,8 @@ class AppState:
         Whether the viewer shows each frame as it is done.
     model, device, resolution
         As `load_model` takes them; the device is a wish.
+    precision, compile_encoder
+        How a SAM model computes on a CUDA card, as in `Settings`.
     memory_selection, prompted_frames, distractor_memory, motion_prior
         What a SAM model makes of the past, as in `Settings`.
     compute, compute_state : str
@@ -170,6 +172,8 @@ class AppState:
     model: str = AUTO
     device: str = AUTO
     resolution: int = 0
+    precision: str = "auto"
+    compile_encoder: bool = False
     memory_selection: str = "auto"
     prompted_frames: int = 0
     distractor_memory: bool = False

@@ -16,6 +16,7 @@ from napari_sam3.plugin.views.widgets.groups import FoldedGroup
 from napari_sam3.plugin.views.widgets.layer_combo import fit_narrow
 from napari_sam3.plugin.views.widgets.spin_box import NumberField
 from napari_sam3.settings import (
+    PRECISIONS,
     VARIABLES,
     projects_path,
     read_settings,
@@ -53,6 +54,20 @@ class SettingsPanel:
             tooltip="Side of the square that SAM models see. Smaller is faster and needs less "
             "memory; small objects blur.",
             choices=_resolutions(state.resolution),
+        )
+        self.precision = ComboBox(
+            label="Precision",
+            tooltip="What SAM models compute in on a CUDA card; elsewhere it is float32. float16 "
+            "is for cards that have no bfloat16, as Turing's.",
+            choices=[
+                ("as the model's makers", "auto"),
+                *((name, name) for name in PRECISIONS if name != "auto"),
+            ],
+        )
+        self.compiles = CheckBox(
+            text="Compile the image encoder",
+            tooltip="Have PyTorch compile it on a CUDA card: loading the model then takes minutes, "
+            "and each new frame less time.",
         )
         self.selection = ComboBox(
             label="Past frames",
@@ -114,23 +129,24 @@ class SettingsPanel:
         self.choose = PushButton(text="…", tooltip="Choose a folder.")
         self.choose.native.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.projects.native.setMinimumWidth(40)
-        for box in (self.device, self.resolution, self.selection):
+        for box in (self.device, self.resolution, self.precision, self.selection):
             fit_narrow(box)
         self.group = FoldedGroup(
             "Settings",
-            "Device, working resolution, what models look back at, how much encoded frames may "
-            "take, and whether results are kept; remembered for next time.",
+            "Device, working resolution, precision, what models look back at, how much encoded "
+            "frames may take, and whether results are kept; remembered for next time.",
         )
         rows = self.group.rows
         for field in (
             *(self.device, self.resolution),
-            *(self.selection, self.corrections),
+            *(self.precision, self.selection, self.corrections),
         ):
             rows.add(field)
         rows.add_row(self.look_alikes.native)
         rows.add_row(self.motion.native)
         rows.add(self.memory)
         rows.add(self.disk, self.empty.native)
+        rows.add_row(self.compiles.native)
         rows.add_row(self.keep.native)
         rows.add(self.projects, self.choose.native)
         self._connect()
@@ -151,6 +167,8 @@ class SettingsPanel:
             "features_mb": self.memory,
             "features_disk_mb": self.disk,
             "keep_results": self.keep,
+            "precision": self.precision,
+            "compile_encoder": self.compiles,
             "memory_selection": self.selection,
             "prompted_frames": self.corrections,
             "distractor_memory": self.look_alikes,
@@ -163,6 +181,8 @@ class SettingsPanel:
             else:
                 field.changed.connect(lambda value, name=name: self._save(name, value))
         # a model reads what was saved, so that comes first
+        bind(state, "precision", self.precision)
+        bind(state, "compile_encoder", self.compiles)
         bind(state, "memory_selection", self.selection)
         bind(state, "distractor_memory", self.look_alikes)
         bind(state, "motion_prior", self.motion)

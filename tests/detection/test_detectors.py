@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from textwrap import dedent
 
 import numpy as np
@@ -108,7 +109,7 @@ def cellpose(monkeypatch, tmp_path):
         about.mkdir()
         (about / "METADATA").write_text(f"Name: cellpose\nVersion: {version}\n", "utf-8")
         monkeypatch.syspath_prepend(str(tmp_path))
-        from cellpose import models  # the stand-in
+        models = import_module("cellpose.models")  # the stand-in
 
         return models.made
 

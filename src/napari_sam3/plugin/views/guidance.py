@@ -151,7 +151,7 @@ def _ask_for_prompts(state: AppState) -> str:
         return f"Click one object after the other: each click is an object of its own{words}."
     return (
         f"Click the object in the picture, or draw a box round it{words}. Next object: key N. "
-        "Many alike, as cells? Find objects proposes them; or press Each new, then click them."
+        "Many alike, as cells? Find objects below, or Each new and click."
     )
 
 

@@ -60,7 +60,7 @@ class SettingsPanel:
             tooltip="What SAM models compute in on a CUDA card; elsewhere it is float32. float16 "
             "is for cards that have no bfloat16, as Turing's.",
             choices=[
-                ("as the model's makers", "auto"),
+                ("makers' choice", "auto"),
                 *((name, name) for name in PRECISIONS if name != "auto"),
             ],
         )
@@ -74,7 +74,7 @@ class SettingsPanel:
             tooltip="Which frames SAM models look back at. The newest ones, or those on which they "
             "were sure of the object, so that it is remembered while it is hidden.",
             choices=[
-                ("as the model's makers", "auto"),
+                ("makers' choice", "auto"),
                 ("those it was sure of", "on"),
                 ("the newest", "off"),
             ],
@@ -84,7 +84,7 @@ class SettingsPanel:
             "How many prompted frames, the nearest ones, SAM models look at beside the first. Each "
             "one that is looked at takes time on every frame.",
             max=_MOST_PROMPTED,
-            lowest="as the model's makers",
+            lowest="makers' choice",
         )
         self.look_alikes = CheckBox(
             text="Remember look-alikes",
@@ -266,7 +266,7 @@ class SettingsPanel:
 
 
 def _resolutions(chosen: int) -> list[tuple[str, int]]:
-    named = {OWN_RESOLUTION: "the model's own (best)"}
+    named = {OWN_RESOLUTION: "own (the best)"}
     for size in sorted({*RESOLUTIONS, chosen} - {OWN_RESOLUTION}, reverse=True):
         named[size] = f"{size} px"
     return [(text, size) for size, text in named.items()]

@@ -13,6 +13,7 @@ import pytest
 
 from napari_sam3 import VideoSession
 from napari_sam3.cluster import Connection, RemoteSession
+from napari_sam3.cluster.sending import SentVideo
 from napari_sam3.errors import (
     ModelUnavailableError,
     NoWorkerError,
@@ -89,6 +90,23 @@ def _with_struck(steps):
     found = list(steps)
     struck = next(one for one in found if isinstance(one, str))
     return [struck, *(one for one in found if one is not struck)]
+
+
+def test_a_place_that_another_session_took_meanwhile_is_looked_for_again(
+    cluster, film, monkeypatch
+):
+    asked, open_on = [], SentVideo.open_on
+
+    def open_late(video, link, *more):
+        asked.append(link)
+        if len(asked) == 1:
+            raise NoWorkerError("this worker has no room for a further session")
+        open_on(video, link, *more)
+
+    monkeypatch.setattr(SentVideo, "open_on", open_late)
+    with RemoteSession(film, "fake", compute=cluster.address) as session:
+        assert session.add_prompt(0, **CLICK).objects
+    assert len(asked) == 2
 
 
 @pytest.mark.sweep

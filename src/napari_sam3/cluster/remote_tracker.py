@@ -26,6 +26,7 @@ from napari_sam3.cluster.wire import Head, decode, encode, raise_error, split, w
 from napari_sam3.cluster.workers import Workers
 from napari_sam3.errors import (
     CheckpointError,
+    NoWorkerError,
     Sam3Error,
     SchedulerLostError,
     WireError,
@@ -36,6 +37,9 @@ from napari_sam3.values import Concept, Frames, Journal, ObjectMask, ObjectPromp
 
 _LOOKS = 0.2
 """Seconds between two frames that a worker is told are looked at."""
+
+_ROOM, _AGAIN = 5.0, 0.2
+"""Seconds that room is looked for, where another session was quicker; and between two looks."""
 
 
 class RemoteTracker:
@@ -92,22 +96,37 @@ class RemoteTracker:
                 return self._link
             if self._closed.is_set():
                 raise LinkLost("closed")
-            lost = self._lost
-            link = self._workers.begin_elsewhere(lost) if lost else self._workers.begin()
-            try:
-                self._video.open_on(link, self._workers.asked)
-            except LinkLost:
-                self._lose(link)
-                raise
-            except BaseException:
-                link.let_go()
-                raise
+            ends = time.monotonic() + _ROOM
+            while (link := self._open_somewhere(ends)) is None:
+                time.sleep(_AGAIN)
             self._sent = KeyframesSent()
             self._link = link
             # a session that nobody holds any more, and that nobody has closed
             weakref.finalize(self, link.let_go).atexit = False
         if self._closed.is_set():  # meanwhile
             link.let_go()
+        return link
+
+    def _open_somewhere(self, ends: float) -> Link | None:
+        """A place with the video open; None where the last one on a worker was taken meanwhile.
+
+        Such a place is given back when its worker comes to it, so it is looked for until `ends`.
+        """
+        lost = self._lost
+        link = self._workers.begin_elsewhere(lost) if lost else self._workers.begin()
+        try:
+            self._video.open_on(link, self._workers.asked)
+        except LinkLost:
+            self._lose(link)
+            raise
+        except NoWorkerError:
+            link.let_go()
+            if time.monotonic() > ends:
+                raise
+            return None
+        except BaseException:
+            link.let_go()
+            raise
         return link
 
     def _lose(self, link: Link | None) -> None:

@@ -68,7 +68,11 @@ class LabelRangeError(VideoError):
     """A label that a format of results does not hold."""
 
 
-class ChoiceNeededError(VideoError):
+class ChoiceError(VideoError):
+    """A channel, depth or scene that a file does not hold, or that was not chosen."""
+
+
+class ChoiceNeededError(ChoiceError):
     """A file that holds several channels, planes or scenes, and none was chosen.
 
     Attributes

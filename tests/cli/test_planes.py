@@ -36,12 +36,28 @@ def track(path: Path, *arguments: object) -> int:
 
 
 def test_what_is_missing_is_asked_by_its_option(stack, tmp_path, capsys):
-    assert track(stack, "-o", tmp_path / "out") == 1
+    assert track(stack, "-o", tmp_path / "out") == 2
     told = capsys.readouterr().err
     assert "5 axes TCZYX" in told
     assert "--channel 0" in told
     assert "'DAPI', 'GFP'" in told
     assert "--z max" in told
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        ("--channel", "2", "--z", "0"),
+        ("--channel", "RFP", "--z", "0"),
+        ("--channel", "0", "--z", "9"),
+        ("--channel", "0", "--z", "0", "--scene", "3"),
+    ],
+)
+def test_what_the_file_does_not_hold_is_a_wrong_call_too(stack, tmp_path, capsys, chosen):
+    assert track(stack, *chosen, "-o", tmp_path / "out") == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert "there is no" in told
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_project_keeps_the_choice_and_refuses_another(stack, tmp_path, capsys):

@@ -20,7 +20,7 @@ from typing import Any, TextIO
 from napari_sam3 import __version__
 from napari_sam3.cli import detect_options, model_options, parse, video_options
 from napari_sam3.cli.parser import Parser
-from napari_sam3.errors import RequestError, Sam3Error
+from napari_sam3.errors import ChoiceError, RequestError, Sam3Error
 from napari_sam3.settings import settings_said
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
@@ -109,7 +109,7 @@ def _do(words: Sequence[str]) -> int:
     except SystemExit as exit_:  # argparse has printed the help
         return int(exit_.code or 0)
     except Sam3Error as exc:
-        code = MISUSED if isinstance(exc, RequestError) else FAILED
+        code = MISUSED if isinstance(exc, RequestError | ChoiceError) else FAILED
         facts["error"] = " ".join(str(exc).split())
     except KeyboardInterrupt:
         print("napari-sam3: interrupted", file=sys.stderr)

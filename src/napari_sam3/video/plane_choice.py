@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, Self
 
-from napari_sam3.errors import ChoiceNeededError, VideoError
+from napari_sam3.errors import ChoiceError, ChoiceNeededError, VideoError
 from napari_sam3.values import MOST_FRAMES
 
 PROJECTIONS = ("max", "mean")
@@ -31,7 +31,7 @@ class PlaneChoice:
 
     Raises
     ------
-    VideoError
+    ChoiceError
         If one is something else.
     """
 
@@ -46,9 +46,9 @@ class PlaneChoice:
             if is_index and 0 <= value < MOST_FRAMES:
                 object.__setattr__(self, option, int(value))
             elif option == "z" and not (value is None or value in PROJECTIONS):
-                raise VideoError(f"z is {value!r}; give the index of a plane from 0, max or mean")
+                raise ChoiceError(f"z is {value!r}; give the index of a plane from 0, max or mean")
             elif is_index or not (value is None or _is_name(value)):
-                raise VideoError(f"{option} is {value!r:.100}; give an index from 0, or a name")
+                raise ChoiceError(f"{option} is {value!r:.100}; give an index from 0, or a name")
 
     def __bool__(self) -> bool:
         return self != PlaneChoice()
@@ -136,8 +136,10 @@ def plan_planes(
     ------
     ChoiceNeededError
         If a choice is missing; the message names the axis.
+    ChoiceError
+        If the file does not hold what was chosen.
     VideoError
-        If it can't be followed.
+        If it has an axis that is none of these.
     """
     long = {axis: size for axis, size in sizes.items() if size > 1}
     strange = [axis for axis in long if axis not in "TCZ"]
@@ -150,7 +152,7 @@ def plan_planes(
     channel = _index_of_channel(name, choice.channel, sizes.get("C", 1), channels)
     z = choice.z
     if isinstance(z, int) and z >= sizes.get("Z", 1):
-        raise VideoError(
+        raise ChoiceError(
             f"there is no plane z={z} in {name!r}; {_range(sizes.get('Z', 1), 'plane')}"
         )
     chosen = {"C": channel is not None, "Z": z is not None}
@@ -185,7 +187,7 @@ def choose_scene(name: str, choice: int | str | None, scenes: Sequence[str]) -> 
 
     Raises
     ------
-    VideoError
+    ChoiceError
         If there are several, and none is chosen; or there is no such one.
     """
     if choice is None:
@@ -199,7 +201,7 @@ def choose_scene(name: str, choice: int | str | None, scenes: Sequence[str]) -> 
     if isinstance(choice, str) and choice in scenes:
         return list(scenes).index(choice)
     if not isinstance(choice, int) or choice >= len(scenes):
-        raise VideoError(
+        raise ChoiceError(
             f"there is no scene {choice!r} in {name!r}; {_range(len(scenes), 'scene')}"
             f"{_named(scenes)}"
         )
@@ -211,7 +213,7 @@ def refuse_choice(name: str, choice: PlaneChoice) -> None:
 
     Raises
     ------
-    VideoError
+    ChoiceError
         If another one than the first was chosen.
     """
     plan_planes(name, {"T": 1}, choice)
@@ -226,7 +228,7 @@ def _index_of_channel(
     if isinstance(choice, str) and choice in channels[:size]:
         return list(channels).index(choice)
     if not isinstance(choice, int) or choice >= size:
-        raise VideoError(
+        raise ChoiceError(
             f"there is no channel {choice!r} in {name!r}; {_range(size, 'channel')}"
             f"{_named(channels)}"
         )

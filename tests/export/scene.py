@@ -8,6 +8,22 @@ from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.values import FrameResult, ObjectMask
 from napari_sam3.video.video_facts import VideoFacts
 
+COME_BACK = [
+    "tiff",
+    "png",
+    "coco",
+    "coco-polygons",
+    "ytvis",
+    "ctc",
+    "davis",
+    "ome-zarr",
+    "ome-zarr-0.4",
+    "cvat",
+    "labelme",
+    "trackmate",
+]
+"""Formats whose masks and ids are read back as they were."""
+
 SHAPE = (6, 41, 53)
 FACTS = VideoFacts(
     *SHAPE,

@@ -15,22 +15,8 @@ from napari_sam3.export.writer import write_all
 from napari_sam3.imports import open_labels
 from napari_sam3.imports.file_label_stack import FileLabelStack
 from napari_sam3.labels.label_stack import LabelStack
-from tests.export.scene import FACTS, LABELS, SHAPE
+from tests.export.scene import COME_BACK, FACTS, LABELS, SHAPE
 
-COME_BACK = [
-    "tiff",
-    "png",
-    "coco",
-    "coco-polygons",
-    "ytvis",
-    "ctc",
-    "davis",
-    "ome-zarr",
-    "ome-zarr-0.4",
-    "cvat",
-    "labelme",
-    "trackmate",
-]
 PROCESSED = [1, 2, 5]  # nothing is on frame 5
 
 

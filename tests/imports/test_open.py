@@ -12,6 +12,7 @@ import tifffile
 import zarr
 from PIL import Image
 from pycocotools import mask as coco_mask
+from tests.export.scene import COME_BACK
 
 from napari_sam3.errors import VideoError
 from napari_sam3.export import Scene, open_writer
@@ -49,20 +50,6 @@ def make_labels() -> np.ndarray:
 
 
 LABELS = make_labels()
-ROUND = [
-    "tiff",
-    "png",
-    "coco",
-    "coco-polygons",
-    "ytvis",
-    "ctc",
-    "davis",
-    "ome-zarr",
-    "ome-zarr-0.4",
-    "cvat",
-    "labelme",
-    "trackmate",
-]
 
 
 class Scored:
@@ -79,7 +66,7 @@ class Scored:
 
 
 @pytest.mark.parametrize("facts", [FACTS, None], ids=["facts", "alone"])
-@pytest.mark.parametrize("name", ROUND)
+@pytest.mark.parametrize("name", COME_BACK)
 def test_labels_come_back(tmp_path, name, facts):
     path = tmp_path / FORMATS[name].target
     scene = Scene(shape=SHAPE, facts=facts, objects=OBJECTS)

@@ -97,21 +97,19 @@ class SettingsPanel:
             "take one where it was going. Good where like things cross; not for sudden jumps.",
         )
         self.memory = NumberField(
-            "In memory",
+            "In memory, MB",
             "Most memory for encoded frames. Clicking on a frame seen before and propagating "
             "again are fast as far as its frames are kept.",
             max=_MOST_MB,
             step=256,
-            suffix=" MB",
             lowest="none",
             value=min(settings.settings.features_mb, _MOST_MB),
         )
         self.disk = NumberField(
-            "On disk",
+            "On disk, MB",
             "Most disk for encoded frames, in your cache folder; it is safe to delete them.",
             max=_MOST_MB,
             step=1024,
-            suffix=" MB",
             lowest="none",
             value=min(settings.settings.features_disk_mb, _MOST_MB),
         )

@@ -17,8 +17,6 @@ class NumberField:
         Its range, and what it holds at first.
     step : int
         What one press of its arrows changes.
-    suffix : str
-        Shown behind the number.
     lowest : str
         Shown in place of the lowest value.
     """
@@ -34,7 +32,6 @@ class NumberField:
         max: int = 0,
         value: int | None = None,
         step: int = 1,
-        suffix: str = "",
         lowest: str = "",
     ) -> None:
         self.label = label
@@ -42,7 +39,6 @@ class NumberField:
         self.native.setRange(min, max)
         self.native.setValue(min if value is None else value)
         self.native.setSingleStep(step)
-        self.native.setSuffix(suffix)
         self.native.setSpecialValueText(lowest)
         self.native.setToolTip(tooltip)
         self.native.setKeyboardTracking(False)

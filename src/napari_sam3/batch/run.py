@@ -242,7 +242,7 @@ def do_here(
         for number, task in tasks.items():
             if stop.is_set():
                 return
-            yield number, do_task(task, models, stop, partial(show, number))
+            yield number, do_task(task, models.get, stop, partial(show, number))
     finally:
         models.close()
 

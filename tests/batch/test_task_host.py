@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import json
 from dataclasses import replace
@@ -207,6 +208,18 @@ def test_it_writes_nowhere_else(root, tmp_path):
 
     on_a_host(story)
     assert not list(beside.iterdir())
+
+
+def test_where_files_can_not_be_locked_it_writes_nothing(root, monkeypatch):
+    class NoLocks:
+        def __init__(self, *arguments, **options):
+            pass
+
+        def acquire(self, timeout):
+            raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("napari_sam3.projects.lock.FileLock", NoLocks)
+    assert on_a_host(lambda host: open_on(host, root / "out")) == (False, False)
 
 
 def test_another_video_of_that_path_is_not_taken_for_it(root):

@@ -22,6 +22,7 @@ from tests.cluster.conftest import (  # noqa: F401 - fixtures
     SOURCES,
     cluster,
     module_cluster,
+    pickled,
     wait_until,
     watcher,
 )
@@ -358,3 +359,18 @@ def test_frames_that_kill_workers_are_given_up(
     assert row.frames <= 5
     assert "two workers were lost, one after the other, between frame" in row.error
     assert set(cluster.alive) < {"one", "two"}
+
+
+def test_nothing_of_ours_is_pickled(
+    prompts,
+    shared,
+    cluster,  # noqa: F811
+    pickled,  # noqa: F811
+):
+    films, out = [shared / "a", shared / "c"], shared / "out"
+    report = run_batch(films, prompts, out, model="fake", scheduler=cluster.address)
+    assert rows_of(report) == [("done", N_FRAMES)] * 2
+    ours = [data for data in pickled if b"napari_sam3" in data]
+    # a function that is sent as its code, and says by name what is begun there
+    assert ours
+    assert all(b"napari_sam3.batch.task_host:TaskHost" in data for data in ours)

@@ -128,8 +128,8 @@ def run_batch(
         From 2 on each has its model in a process of its own; the processor's cores are shared out
         among them.
     scheduler : str, optional
-        Address of a Dask scheduler whose workers compute, as "tls://host:8786". Projects and
-        exports are written here.
+        Address of a Dask scheduler whose workers compute, as "tls://host:8786". Those that see
+        `out` as their own write projects and exports there; for others they are written here.
     insecure : bool
         Whether to take that address though it is neither encrypted nor of this machine.
     overwrite : bool
@@ -255,7 +255,8 @@ def _do_in_processes(
     tell: Callable[[str], object],
 ) -> Rows:
     """Do tasks with models in processes of this machine."""
-    roots = {task.video.absolute().anchor for task in tasks.values()}
+    places = (place for task in tasks.values() for place in (task.video, task.results))
+    roots = {place.absolute().anchor for place in places}
     n_workers = min(n_at_once, len(tasks))
     if not n_workers:
         return

@@ -24,7 +24,7 @@ from napari_sam3.errors import SessionNotFoundError, UnsafeFileError, WireError
 from napari_sam3.models.base import VideoModel
 from napari_sam3.plain_files import read_plain
 from napari_sam3.projects.folders import is_project
-from napari_sam3.projects.lock import ProjectLock
+from napari_sam3.projects.lock import ProjectLock, can_lock
 from napari_sam3.values import ObjectMask
 from napari_sam3.video.content_hash import hash_samples
 
@@ -67,7 +67,7 @@ class TaskHost(Host):
         """Take a place, and say whether the command's folder of results is one here.
 
         There must be the file that the message names, with the content that it tells the hash of.
-        Beside it another one is written, for the command to see.
+        Beside it another one is locked, as projects will be, and written for the command to see.
         """
         self._hear()
         if not self._has_place():
@@ -88,8 +88,10 @@ class TaskHost(Host):
             content = read_plain(probe, PROBE_BYTES)
             if hashlib.sha256(content).hexdigest() != head.get("hash"):
                 return encode({"sees": False})
-            with probe.with_name(answer_name(probe.name, name)).open("xb") as file:
-                file.write(content[::-1])
+            answer = probe.with_name(answer_name(probe.name, name))
+            if not can_lock(answer):
+                return encode({"sees": False})
+            answer.write_bytes(content[::-1])
         except (OSError, UnsafeFileError):  # to be read, but not to be written
             return encode({"sees": False})
         self._home = probe.parent

@@ -56,6 +56,8 @@ def test_a_task_comes_out_as_it_went_in(tmp_path):
         recover="quick",
         choice=PlaneChoice(channel="DAPI", z="max"),
     )
+    defaults = vars(TaskSettings())
+    assert all(value != defaults[name] for name, value in vars(settings).items())
     task = Task(tmp_path / "films" / "a", prompts, tmp_path / "out" / "a", settings)
     head = through_json(task_to_head(task, {str(tmp_path): "/srv/lab"}))
     there = task_from_head(head)

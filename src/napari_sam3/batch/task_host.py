@@ -99,13 +99,16 @@ class TaskHost(Host):
 
     async def start(self, message: bytes) -> bytes:
         """Begin a task; `apart` if its video is not to be had here."""
-        self._task = self._done = None
+        self._forget_task()
         answer = await self._answer(message, self._check)
         if self._task is not None:
             self._stop.clear()
             self._n_frames = 0
             self._done = asyncio.wrap_future(self._submit(message, self._do))
         return answer
+
+    def _forget_task(self) -> None:
+        self._task = self._done = None
 
     def _check(self, head: Head, masks: list[ObjectMask]) -> bytes:
         task = task_from_head(head.get("task"))

@@ -96,22 +96,17 @@ def _settings(said: Any) -> TaskSettings:
     names = {field.name for field in fields(TaskSettings)}
     if not isinstance(said, dict) or set(said) != names:
         raise WireError(f"the settings of a task that came are {said!r:.120}")
-    device, limits = said["device"], said["contrast_limits"]
-    start, limit = said["start_frame_index"], said["max_frame_num_to_track"]
-    formats = tuple(str(name) for name in items(said["formats"]))
-    expand_formats(formats)  # refuses what there is not
-    return TaskSettings(
-        _text(said, "model"),
-        None if device is None else _text(said, "device"),
-        formats,
-        said["direction"],  # looked at with the video's length, as these two
-        None if start is None else whole(start),
-        None if limit is None else whole(limit),
-        check_contrast_limits(None if limits is None else tuple(items(limits))),
-        said["overwrite"] is True,
-        check_recover(said["recover"]),
-        PlaneChoice.from_json(said["choice"]),
-    )
+    limits = said["contrast_limits"]
+    checked: Head = {
+        "model": _text(said, "model"),
+        "device": None if said["device"] is None else _text(said, "device"),
+        "formats": tuple(str(name) for name in items(said["formats"])),
+        "contrast_limits": check_contrast_limits(None if limits is None else items(limits)),
+        "recover": check_recover(said["recover"]),
+        "choice": PlaneChoice.from_json(said["choice"]),
+    }
+    expand_formats(checked["formats"])  # refuses what there is not
+    return TaskSettings(**{**said, **checked})  # frames are looked at with the video's length
 
 
 def _text(head: Head, key: str) -> str:

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from napari_sam3 import run_batch
-from napari_sam3.batch import elsewhere
 from napari_sam3.projects import Project
 from napari_sam3.projects.lock import ProjectLock
 from tests.batch.conftest import N_FRAMES
@@ -50,20 +49,6 @@ def steps(module_cluster):  # noqa: F811
         return [tuple(map(int, line.split())) for line in lines]
 
     return read
-
-
-@pytest.fixture
-def computed_here(monkeypatch):
-    """The videos that were followed by the command, their model on a worker or not."""
-    videos = []
-    do_task = elsewhere.do_task
-
-    def note(task, *rest):
-        videos.append(task.video)
-        return do_task(task, *rest)
-
-    monkeypatch.setattr(elsewhere, "do_task", note)
-    return videos
 
 
 def rows_of(report):

@@ -135,7 +135,8 @@ def run_batch(
     overwrite : bool
         Begin all videos anew; what is kept of them in `out` is lost.
     recover : "exact" or "quick"
-        How a video that was stopped or killed is gone on with, as of `track_video`.
+        How a video that was stopped or killed, or whose worker was, is gone on with, as of
+        `track_video`.
     channel, z, scene : int or str, optional
         Which of several are meant in all videos, as `open_video` takes them.
     on_row : callable, optional

@@ -307,8 +307,9 @@ def _add_recover(command: argparse.ArgumentParser) -> None:
         "--recover",
         choices=("exact", "quick"),
         default="exact",
-        help="how a run that was stopped or killed goes on: as if it had not been, for which some "
-        "frames are computed again (exact, the default), or at once, nearly so (quick)",
+        help="how a run that was stopped or killed, or whose worker was, goes on: as if it had not "
+        "been, for which some frames are computed again (exact, the default), or at once, nearly "
+        "so (quick)",
     )
 
 

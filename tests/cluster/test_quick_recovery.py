@@ -110,9 +110,9 @@ def test_the_embedded_default_goes_on_nearly(cluster, strike):
         for result in session.propagate():
             strike(result.frame_index)
             results.append(result)
+        assert session.object_ids == (1,)
     assert strike.struck
     assert [r.frame_index for r in results] == list(range(N_FRAMES))
-    assert session.object_ids == (1,)
 
 
 def test_track_notes_it_and_says_so(cluster, strike, film, tmp_path, monkeypatch, capsys):
@@ -135,7 +135,7 @@ def test_so_does_batch(cluster, strike, film, tmp_path):
     prompts = tmp_path / "prompts.json"
     click = SavedPrompt(0, 1, points_xy=np.array([[34.0, 40]]), point_labels=np.array([True]))
     write_prompts(prompts, [click])
-    (row,) = run_batch(
+    report = run_batch(
         [film],
         prompts,
         tmp_path / "out",
@@ -144,5 +144,6 @@ def test_so_does_batch(cluster, strike, film, tmp_path):
         recover="quick",
         on_frame=lambda video, n_frames: strike(n_frames),
     )
+    (row,) = report.rows
     assert (row.state, row.frames) == ("done", N_FRAMES)
     check_project(tmp_path / "out" / "film.sam3", cluster, tmp_path, film)

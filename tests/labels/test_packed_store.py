@@ -343,6 +343,17 @@ def test_a_chunk_larger_than_any_is_not_read(tmp_path, monkeypatch):
         assert not store.is_processed(0)
 
 
+@pytest.mark.parametrize("frames_in_shard", [0, 11, 20_000, True, "4", None])
+def test_shards_of_another_size_than_any_of_ours_are_not_read(packed, frames_in_shard):
+    path = packed / "labels.zarr" / "zarr.json"
+    said = json.loads(path.read_text())
+    said["chunk_grid"]["configuration"]["chunk_shape"][0] = frames_in_shard
+    path.write_text(json.dumps(said))
+    with LabelStore.open(packed, read_only=True) as store:
+        assert "is of other labels" in store.problems[0]
+        assert_whole(store)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="links")
 def test_a_link_in_place_of_a_shard_is_left_alone(packed, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "secret"

@@ -14,7 +14,7 @@ import numpy as np
 
 from napari_sam3.errors import StoreError, UnsafeFileError
 from napari_sam3.labels.frame_codec import LEVEL
-from napari_sam3.labels.frame_records import check_shape
+from napari_sam3.labels.frame_records import MOST_IN_SHARD, check_shape
 from napari_sam3.plain_files import check_folder, read_json
 from napari_sam3.whole_files import written_whole
 
@@ -95,7 +95,7 @@ def read_description(path: Path) -> Description:
             codecs = _codecs(sharding["codecs"])
             is_ours = (
                 type(shard) is int
-                and 1 <= shard <= shape[0]
+                and 1 <= shard <= min(shape[0], MOST_IN_SHARD)
                 and sharding["chunk_shape"] == [1, *shape[1:]]
                 and [name for name, _ in _codecs(sharding["index_codecs"])] == ["bytes", "crc32c"]
                 and sharding.get("index_location", "end") == "end"

@@ -29,6 +29,7 @@ VERSION = 2
 """The newest that is known: of a store whose frames are packed. Others are of version 1, which
 older releases of napari-sam3 read, too."""
 
+MOST_IN_SHARD = 10_000  # frames; 1000 are packed in one, and its index is read whole
 MOST_BYTES = 4 * 2**30  # of a file: 250 objects on each of 400,000 frames
 MOST_LINE = 16 * 2**20  # bytes: some 300,000 objects on a frame
 
@@ -189,7 +190,9 @@ def read_header(path: Path) -> Header | None:
         dtype = np.dtype(str(said["dtype"]))
         if dtype.kind not in "iu":
             return None
-        shard = _as_integer(said["shard"], 1, shape[0]) if version == 2 else None
+        shard = (
+            _as_integer(said["shard"], 1, min(shape[0], MOST_IN_SHARD)) if version == 2 else None
+        )
     except UnsafeFileError:
         raise
     except (OSError, ValueError, TypeError, KeyError, RecursionError):

@@ -129,11 +129,10 @@ def _is_still(folder: LabelFolder) -> bool:
 
 def _sync_folder(path: Path) -> None:
     """Wait until a folder's names are on the disk, where the system can say so."""
-    if os.name != "nt":
+    with suppress(OSError):  # Windows opens no folder, and not every file system can
         folder = os.open(path, os.O_RDONLY)
         try:
-            with suppress(OSError):  # not every file system can
-                os.fsync(folder)
+            os.fsync(folder)
         finally:
             os.close(folder)
 

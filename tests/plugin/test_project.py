@@ -198,7 +198,6 @@ def test_a_project_comes_back_as_it_was(begin, open_again, work, own_projects, q
     assert results(again).planes[7][50, 80] == 5
 
 
-@pytest.mark.parametrize("is_shown", [False, True])
 def test_a_packed_project_opens_and_is_painted_on(
     begin, open_again, work, own_projects, qtbot, close
 ):
@@ -221,6 +220,7 @@ def test_a_packed_project_opens_and_is_painted_on(
         assert all(is_disc(project.labels[t], t) for t in range(N_FRAMES) if t != 3)
 
 
+@pytest.mark.parametrize("is_shown", [False, True])
 def test_a_video_that_was_given_a_scale_lies_under_its_layers_again(
     begin, open_dock, open_again, clip, work, own_projects, qtbot, is_shown, close
 ):

@@ -24,8 +24,8 @@ _MOST_DESCRIPTION = 2**20  # bytes; it takes one kilobyte
 
 # all chunks in one folder: a folder for each would take a block of the disk each. Shards have other
 # names than chunks, so that both can be there while the one is made of the other
-_CHUNK_KEYS = {"name": "default", "separator": "."}
-_SHARD_KEYS = {"name": "v2", "separator": "."}
+_CHUNK_KEYS: dict[str, Any] = {"name": "default", "separator": "."}
+_SHARD_KEYS: dict[str, Any] = {"name": "v2", "separator": "."}
 
 
 class Description(NamedTuple):

@@ -142,7 +142,7 @@ def test_so_does_batch(cluster, strike, film, tmp_path):
         model="counted",
         scheduler=cluster.address,
         recover="quick",
-        on_frame=lambda video, n_frames: strike(n_frames),
+        on_frame=lambda video, n_frames: strike(n_frames - 1),
     )
     (row,) = report.rows
     assert (row.state, row.frames) == ("done", N_FRAMES)

@@ -54,6 +54,7 @@ def test_a_task_comes_out_as_it_went_in(tmp_path):
         contrast_limits=(0.1, 4000.0),
         overwrite=True,
         recover="quick",
+        pack=True,
         choice=PlaneChoice(channel="DAPI", z="max"),
     )
     defaults = vars(TaskSettings())

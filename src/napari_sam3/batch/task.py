@@ -21,6 +21,7 @@ from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import find_model
 from napari_sam3.projects.folders import SUFFIX, is_project
 from napari_sam3.projects.lock import ProjectLock
+from napari_sam3.projects.packing import pack_project
 from napari_sam3.projects.project import Project
 from napari_sam3.projects.tracking import describe_request
 from napari_sam3.session.recovery import Recover
@@ -46,6 +47,7 @@ class TaskSettings:
     overwrite: bool = False
     recover: Recover = "exact"
     choice: PlaneChoice = NO_CHOICE
+    pack: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +110,7 @@ def do_task(
         if task.settings.overwrite:
             _clear(task)
         known = _open_finished(task)
+        is_packed = known is not None and getattr(known.labels, "is_packed", False)
         with known or _track(task, get_model, goes_on) as tracked:
             frames = len(tracked.labels.processed_frames())
             objects = len(tracked.object_ids)
@@ -125,6 +128,8 @@ def do_task(
                 state = "skipped" if known is not None and not wanted else "done"
             else:
                 state = "stopped"
+        if task.settings.pack and not is_packed and state != "stopped":
+            pack_project(task.project)
     except Sam3Error as exc:
         error = on_one_line(exc)
     except Exception as exc:  # one bad video must not stop the others, whatever is wrong with it

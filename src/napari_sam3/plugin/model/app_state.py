@@ -79,6 +79,10 @@ class AppState:
         Where prompts are drawn.
     n_prompts : int
         Items that are drawn in them.
+    example : Shapes or None
+        Where the box round an example for a detector is drawn.
+    has_example : bool
+        Whether there is one on the frame on screen.
     has_new_prompts : bool
         Whether prompts were drawn, moved or removed since a job has read them: what is shown is
         out of date.
@@ -157,6 +161,8 @@ class AppState:
     boxes: Shapes | None = None
     masks: Labels | None = None
     n_prompts: int = 0
+    example: Shapes | None = None
+    has_example: bool = False
     has_new_prompts: bool = False
     texts: tuple[str, ...] = ()
     tool: Tool = Tool.SELECT

@@ -40,7 +40,7 @@ from napari_sam3.cluster.wire import (
     whole,
 )
 from napari_sam3.cluster.worker_limits import read_limits
-from napari_sam3.cluster.worker_models import get_model, turn
+from napari_sam3.cluster.worker_models import get_model, models_here, turn
 from napari_sam3.cluster.worker_videos import Upload, UploadFolder, find_under_roots
 from napari_sam3.errors import (
     ModelUnavailableError,
@@ -116,6 +116,11 @@ class TrackingHost:
         """Say which models and devices are here; for a person who asks, since libraries load."""
         self._hear()
         return encode(await asyncio.to_thread(_facts))
+
+    async def models(self, message: bytes) -> bytes:
+        """Say which models are known here, and of which the weights are here; no library loads."""
+        self._hear()
+        return encode({"models": await asyncio.to_thread(models_here)})
 
     async def load(self, message: bytes) -> bytes:
         """Load a model, if its weights are here; say what it is and what it takes."""

@@ -6,8 +6,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from napari_sam3.cluster.wire import Head
 from napari_sam3.models.base import VideoModel
-from napari_sam3.models.registry import choose_model, load_model
+from napari_sam3.models.registry import choose_model, list_models, load_model
 from napari_sam3.video.fair_lock import FairLock
 
 _Asked = tuple[str, str | None, int | None]
@@ -32,6 +33,20 @@ def get_model(name: str, device: str | None = None, resolution: int | None = Non
         if asked not in _models:
             _models[asked] = load_model(name, device, resolution=resolution)
         return _models[asked]
+
+
+def models_here() -> list[Head]:
+    """What is told of the models that this worker knows, ready or not."""
+    return [
+        {
+            "name": entry.name,
+            "summary": entry.summary,
+            "speed": entry.speed,
+            "capabilities": vars(entry.capabilities),
+            "is_ready": entry.is_ready,
+        }
+        for entry in list_models()
+    ]
 
 
 @contextmanager

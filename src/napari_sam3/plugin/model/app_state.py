@@ -113,7 +113,7 @@ class AppState:
         Address of the scheduler whose workers have the model, empty: this computer; and how things
         stand there, in a word.
     catalog : ModelCatalog
-        What is known of the models here.
+        What is known of the models here, or of those of the workers.
     keeps_results : bool
         Whether results of video files are kept in projects.
     phase, job_phase : Phase
@@ -318,7 +318,7 @@ class AppState:
     @property
     def is_model_ready(self) -> bool:
         """Whether it can be loaded without a download, as far as is known."""
-        return bool(self.compute) or self.catalog.is_ready(self.model)
+        return self.catalog.is_ready(self.model)
 
 
 def split_text(text: str) -> tuple[str, ...]:

@@ -96,7 +96,7 @@ class SegmentAndTrackWidget(QWidget):
         self.tracking = TrackingController(self.viewer)
         self.state = self.tracking.state
         self.settings = SettingsController(self.state)
-        self.models = ModelController(self.state)
+        self.models = ModelController(self.state, self.tracking.compute)
         self.prompt_tool = PromptTool(self.state)
         self.tools = ToolController(self.tracking)
         self.brush_object = BrushObject(self.tracking)
@@ -271,7 +271,7 @@ class SegmentAndTrackWidget(QWidget):
             self._tell(exc)
 
     def _tell(self, error: Sam3Error) -> None:
-        if isinstance(error, WeightsMissingError):
+        if isinstance(error, WeightsMissingError) and not self.state.compute:
             self.model_panel.open_dialog()  # which tells of it
         else:
             show_error(str(error))
@@ -393,7 +393,8 @@ class SegmentAndTrackWidget(QWidget):
 
     def _on_job_ended(self) -> None:
         self.models.refresh()  # it may be loaded now
-        if isinstance(self.tracking.error, WeightsMissingError):
+        is_missing = isinstance(self.tracking.error, WeightsMissingError)
+        if is_missing and not self.state.compute:  # the dialog gets it to this computer
             self.model_panel.open_dialog()
         elif isinstance(self.tracking.error, OutOfDeviceMemoryError):
             self.settings_panel.group.expand(animate=False)  # the resolution is a remedy

@@ -83,6 +83,9 @@ def guide(state: AppState) -> str:
             f"Earlier work on this video was kept ({project.earlier}). Open it, or begin anew: it "
             "stays as it is."
         )
+    if not state.is_model_ready and state.compute:
+        how = state.catalog.how_to_get(state.model)
+        return f"{how[0].upper()}{how[1:]}; or choose another one."
     if not state.is_model_ready:
         return (
             f"The model {state.model} is not on this machine yet: press Get … below its name, or "

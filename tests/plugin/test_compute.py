@@ -58,12 +58,12 @@ def test_tracks_on_a_worker(ready, cluster, qtbot):  # noqa: F811
 def test_offers_the_models_of_the_workers(ready, qtbot):
     qtbot.waitUntil(lambda: ready.state.catalog.n_workers == 2)
     catalog = ready.state.catalog
-    assert catalog.format_state("slow") == "✓ there"  # which this computer does not know
     assert catalog.format_state("optical-flow") == "✓ there"
     assert catalog.format_state("sam3") == "not there"
     assert catalog.entries["sam3"].capabilities.text
+    assert ready.compute_panel.word.text() == "ready"
     ready.compute_panel.compute.value = ""
-    assert "slow" not in ready.state.catalog.entries
+    assert ready.state.catalog.place == ""
 
 
 @pytest.mark.sweep

@@ -83,7 +83,7 @@ class FakeConnection:
             raise NoWorkerError("there is none")
         return list(self.scheduler.models)
 
-    def close(self):
+    def end(self):
         pass
 
 

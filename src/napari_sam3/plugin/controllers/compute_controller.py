@@ -138,7 +138,7 @@ class ComputeController(QObject):
         connection, self._connection = self._connection, None
         if connection is not None:
             # a scheduler that does not answer would hold the window up
-            Thread(target=connection.close, name="leave the scheduler", daemon=True).start()
+            Thread(target=connection.end, name="leave the scheduler", daemon=True).start()
 
     def _take(self, told: _Told) -> None:
         self._state.compute_state = told.state

@@ -41,7 +41,7 @@ def test_a_model_is_ready_if_one_worker_has_it():
     told_of = {name: catalog.format_state(name) for name in catalog.entries}
     assert told_of == {"sam3": "not there", "edgetam": "✓ on 1 of 2", "optical-flow": "✓ there"}
     assert [catalog.is_ready(name) for name in catalog.entries] == [False, True, True]
-    assert f"no worker of {ADDRESS} has the model sam3" in catalog.how_to_get("sam3")
+    assert "no worker has the model sam3" in catalog.how_to_get("sam3")
     assert "napari-sam3 models get edgetam" in catalog.how_to_get("edgetam")
     assert catalog.how_to_get("optical-flow") == ""
 
@@ -157,6 +157,17 @@ def test_what_is_missing_there_is_said_with_the_remedy_for_there(
     dock.compute_panel.reconnect.native.click()
     qtbot.waitUntil(lambda: dock.state.is_model_ready)
     assert "sam3  ·  ✓ there" in offered(dock)
+
+
+def test_a_model_that_is_missing_here_may_be_there(dock, scheduler, qtbot):
+    scheduler.models[ONE] = (there("sam3"),)
+    dock.models.choose("sam3")
+    qtbot.waitUntil(lambda: not dock.state.is_model_ready)
+    dock.tracking.compute.choose(ADDRESS)
+    qtbot.waitUntil(lambda: dock.state.catalog.n_workers == 1)
+    assert dock.state.is_model_ready
+    dock.tracking.compute.choose("")
+    assert not dock.state.is_model_ready
 
 
 def test_workers_are_asked_once_and_new_ones_when_they_have_come(dock, scheduler, qtbot):

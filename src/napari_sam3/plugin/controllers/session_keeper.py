@@ -64,7 +64,7 @@ class SessionKeeper:
         if not state.is_model_ready:
             raise WeightsMissingError(
                 f"{state.catalog.how_to_get(state.model)}; or choose another model"
-                if state.compute
+                if state.catalog.place
                 else f"the model {state.model} is not on this machine; its dialog tells how to get "
                 "it. Or choose another model"
             )

@@ -97,13 +97,13 @@ class ModelCatalog:
         if entry is None or not self.place or n_ready == self.n_workers:
             return ""
         if self.n_workers == 1:
-            where = f"the worker of {self.place} does not have"
+            where = "the worker does not have"
         elif n_ready == 0:
-            where = f"no worker of {self.place} has"
+            where = "no worker has"
         else:
-            where = f"only {n_ready} of {self.n_workers} workers of {self.place} have"
+            where = f"only {n_ready} of {self.n_workers} workers have"
         return (
-            f"{where} the model {entry.name}: get it on each worker's own machine, by 'napari-sam3 "
+            f"{where} the model {entry.name}: get it on the worker's own machine, by 'napari-sam3 "
             f"models get {entry.name}' there, then press Reconnect"
         )
 

@@ -83,7 +83,7 @@ def guide(state: AppState) -> str:
             f"Earlier work on this video was kept ({project.earlier}). Open it, or begin anew: it "
             "stays as it is."
         )
-    if not state.is_model_ready and state.compute:
+    if not state.is_model_ready and state.catalog.place:
         how = state.catalog.how_to_get(state.model)
         return f"{how[0].upper()}{how[1:]}; or choose another one."
     if not state.is_model_ready:

@@ -85,7 +85,7 @@ class SamModel:
     @property
     def mask_settings(self) -> MaskSettings:
         """What its masks depend on besides its weights, of a session that is begun now."""
-        told = {
+        told: dict[str, str | int | bool] = {
             "resolution": self.resolution,
             "precision": self.precision,
             "compile_encoder": self._is_compiled,

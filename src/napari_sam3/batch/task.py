@@ -15,9 +15,16 @@ from pathlib import Path
 from napari_sam3.batch.summary import BatchRow, State
 from napari_sam3.batch.tracked_video import TrackedVideo
 from napari_sam3.batch.tracking import track_video
-from napari_sam3.errors import LabelRangeError, ProjectError, RequestError, Sam3Error
+from napari_sam3.errors import (
+    LabelRangeError,
+    ModelUnavailableError,
+    ProjectError,
+    RequestError,
+    Sam3Error,
+)
 from napari_sam3.export.registry import ALL, FORMATS, expand_formats
 from napari_sam3.models.base import VideoModel
+from napari_sam3.models.mask_settings import differing, memory_settings
 from napari_sam3.models.registry import find_model
 from napari_sam3.projects.folders import SUFFIX, is_project
 from napari_sam3.projects.lock import ProjectLock
@@ -26,6 +33,7 @@ from napari_sam3.projects.project import Project
 from napari_sam3.projects.tracking import describe_request
 from napari_sam3.session.recovery import Recover
 from napari_sam3.session.saved_prompts import PromptList
+from napari_sam3.settings import read_settings
 from napari_sam3.values import Direction, FrameResult
 from napari_sam3.video import as_video
 from napari_sam3.video.plane_choice import NO_CHOICE, PlaneChoice
@@ -220,15 +228,35 @@ def _open_finished(task: Task) -> TrackedVideo | None:
 
 
 def _check_model(task: Task, project: Project) -> None:
-    """Refuse to mix the results of two models."""
-    if task.settings.model == "auto":
-        return
-    made_by, name = project.state.model, find_model(task.settings.model).name
-    if made_by not in (None, name):
+    """Refuse to mix the results of two models, or of two settings of one."""
+    made_by, asked = project.state.model, task.settings.model
+    if asked != "auto":
+        name = find_model(asked).name
+        if made_by not in (None, name):
+            raise RequestError(
+                f"{str(task.project)!r} was made with the model {made_by!r}, not {name!r}; add "
+                "--overwrite to begin anew, or name another folder"
+            )
+    other = _other_settings(project)
+    if other:
         raise RequestError(
-            f"{str(task.project)!r} was made with the model {made_by!r}, not {name!r}; add "
+            f"{str(task.project)!r} was made with other settings ({other}); set the same, add "
             "--overwrite to begin anew, or name another folder"
         )
+
+
+def _other_settings(project: Project) -> str:
+    """What masks depend on and is set otherwise now; empty if nothing is known to be."""
+    run, made_by = project.run, project.state.model
+    if run is None or not run.made_with or made_by is None:
+        return ""
+    try:
+        weights = find_model(made_by).weights
+    except ModelUnavailableError:
+        return ""  # of a model that is here no more
+    if weights is None or weights.model_type is None:
+        return ""
+    return differing(run.made_with, memory_settings(read_settings(), weights.model_type))
 
 
 def _clear(task: Task) -> None:

@@ -20,7 +20,7 @@ import psutil
 
 from napari_sam3.cluster.wire import RELEASE, VERSION, Head, decode, encode, encode_error, whole
 from napari_sam3.cluster.worker_limits import read_limits
-from napari_sam3.cluster.worker_models import get_model
+from napari_sam3.cluster.worker_models import get_model, models_here
 from napari_sam3.cluster.worker_videos import find_under_roots
 from napari_sam3.errors import ModelUnavailableError, NoWorkerError, Sam3Error, WireError
 from napari_sam3.models.base import VideoModel
@@ -79,6 +79,11 @@ class Host:
         """Say which models and devices are here; for a person who asks, since libraries load."""
         self._hear()
         return encode(await asyncio.to_thread(_facts))
+
+    async def models(self, message: bytes) -> bytes:
+        """Say which models are known here, and of which the weights are here; no library loads."""
+        self._hear()
+        return encode({"models": await asyncio.to_thread(models_here)})
 
     async def load(self, message: bytes) -> bytes:
         """Load a model, if its weights are here; say what it is and what it takes."""

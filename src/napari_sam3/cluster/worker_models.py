@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from napari_sam3.checkpoint import Checkpoint
+from napari_sam3.cluster.wire import Head
 from napari_sam3.models.base import TrackedFrame, VideoModel, VideoTracker
-from napari_sam3.models.registry import choose_model, load_model
+from napari_sam3.models.mask_settings import mask_settings_of
+from napari_sam3.models.registry import choose_model, list_models, load_model
 from napari_sam3.values import Concept, Frames, Journal, ObjectMask, ObjectPrompt
 from napari_sam3.video.fair_lock import FairLock
 
@@ -34,6 +36,20 @@ def get_model(name: str, device: str | None = None, resolution: int | None = Non
         if asked not in _models:
             _models[asked] = load_model(name, device, resolution=resolution)
         return _models[asked]
+
+
+def models_here() -> list[Head]:
+    """What is told of the models that this worker knows, ready or not."""
+    return [
+        {
+            "name": entry.name,
+            "summary": entry.summary,
+            "speed": entry.speed,
+            "capabilities": vars(entry.capabilities),
+            "is_ready": entry.is_ready,
+        }
+        for entry in list_models()
+    ]
 
 
 @contextmanager
@@ -66,6 +82,7 @@ class SharedModel:
         self._model = model
         self.name, self.device = model.name, model.device
         self.capabilities = model.capabilities
+        self.mask_settings = mask_settings_of(model)
 
     def start(self, frames: Frames) -> _SharedTracker:
         """Begin on a video; see `VideoModel.start`."""

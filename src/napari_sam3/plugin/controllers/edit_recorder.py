@@ -69,7 +69,7 @@ class EditRecorder:
         self._numbered: list[Command] = []
         self._joined: JobDone | None = None
         self._is_numbering = False
-        for name in ("points", "boxes", "video"):
+        for name in ("points", "boxes", "example", "video"):
             state.events[name].connect(self._watch_prompts)
         self._watch_prompts()
 
@@ -87,7 +87,7 @@ class EditRecorder:
     def _watch_prompts(self, _value: Any = None) -> None:
         for recorder in self._prompts:
             recorder.close()
-        layers = (self._state.points, self._state.boxes)
+        layers = (self._state.points, self._state.boxes, self._state.example)
         self._prompts = [PromptRecorder(one, self._record) for one in layers if one is not None]
 
     @contextmanager

@@ -90,6 +90,7 @@ class Reset(JobDone):
         layers = {name: getattr(state, name) for name in ("points", "boxes", "masks")}
         ours = [one for one in layers.values() if state.is_prompt_layer(one)]
         others = {name: None for name, one in layers.items() if one not in ours}
+        ours += [state.example] if state.example is not None else []
         parts: list[Command] = []
         moment = None if session is None else session.nothing_told()
         if session is not None and moment is not None:

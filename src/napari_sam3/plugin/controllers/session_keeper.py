@@ -63,8 +63,10 @@ class SessionKeeper:
         state.n_frames = frame_count(image_layer, axes)
         if not state.is_model_ready:
             raise WeightsMissingError(
-                f"the model {state.model} is not on this machine; its dialog tells how to get it. "
-                "Or choose another model"
+                f"{state.catalog.how_to_get(state.model)}; or choose another model"
+                if state.catalog.place
+                else f"the model {state.model} is not on this machine; its dialog tells how to get "
+                "it. Or choose another model"
             )
         check_owner(image_layer, state)
         setup = Setup(

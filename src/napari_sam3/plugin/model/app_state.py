@@ -79,6 +79,10 @@ class AppState:
         Where prompts are drawn.
     n_prompts : int
         Items that are drawn in them.
+    example : Shapes or None
+        Where the box round an example for a detector is drawn.
+    has_example : bool
+        Whether there is one on the frame on screen.
     has_new_prompts : bool
         Whether prompts were drawn, moved or removed since a job has read them: what is shown is
         out of date.
@@ -109,7 +113,7 @@ class AppState:
         Address of the scheduler whose workers have the model, empty: this computer; and how things
         stand there, in a word.
     catalog : ModelCatalog
-        What is known of the models here.
+        What is known of the models here, or of those of the workers.
     keeps_results : bool
         Whether results of video files are kept in projects.
     phase, job_phase : Phase
@@ -157,6 +161,8 @@ class AppState:
     boxes: Shapes | None = None
     masks: Labels | None = None
     n_prompts: int = 0
+    example: Shapes | None = None
+    has_example: bool = False
     has_new_prompts: bool = False
     texts: tuple[str, ...] = ()
     tool: Tool = Tool.SELECT
@@ -312,7 +318,7 @@ class AppState:
     @property
     def is_model_ready(self) -> bool:
         """Whether it can be loaded without a download, as far as is known."""
-        return bool(self.compute) or self.catalog.is_ready(self.model)
+        return self.catalog.is_ready(self.model)
 
 
 def split_text(text: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from napari.layers import Labels, Points, Shapes
 from qtpy.QtWidgets import QLabel, QPushButton, QStackedWidget, QWidget
 
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
+from napari_sam3.plugin.layers.example_layer import is_example_layer
 from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.label_look import own_colors
 from napari_sam3.plugin.layers.prompt_layers import EXCLUDE, INCLUDE
@@ -65,6 +66,7 @@ class PromptPanel:
             "Rectangles round the objects; ellipses and polygons are taken as outlines, lines as "
             "rows of clicks.",
             is_optional=True,
+            is_offered=lambda layer: not is_example_layer(layer),
         )
         self.masks = LayerCombo(
             viewer,

@@ -40,7 +40,7 @@ class ToolStrip(QWidget):
     ) -> None:
         super().__init__()
         self._state, self._choose = state, choose
-        self.buttons = {tool: ToolButton(tool.value) for tool in Tool}
+        self.buttons = {tool: ToolButton(tool.value) for tool in Tool if tool.is_in_strip}
         self.timeline = ToolButton("timeline")
         self.timeline.setToolTip("Show the timeline under the picture, or hide it.")
         self.timeline.clicked.connect(lambda _checked: show_timeline())
@@ -77,7 +77,10 @@ class ToolStrip(QWidget):
 
     def _show(self, _value: Any = None) -> None:
         tool = self._state.tool
-        self.buttons[tool].setChecked(True)
+        self._group.setExclusive(False)  # one tool has its button elsewhere
+        for one, button in self.buttons.items():
+            button.setChecked(one is tool)
+        self._group.setExclusive(True)
         is_other = tool.is_shape and self._state.sign == EXCLUDE
         name = f"{tool.value}, exclude" if is_other else tool.value
         self.hint.setText(f"{name.capitalize()}: {tool.about.hint}")

@@ -57,8 +57,12 @@ class Rows:
         self._form.addRow(natives[0] if len(natives) == 1 else side_by_side(*natives))
 
     def show_field(self, field: Field, is_shown: bool) -> None:
-        """Show or hide a row."""
-        self._form.setRowVisible(field.native, is_shown)
+        """Show or hide the row of a field."""
+        self.show_row(field.native, is_shown)
+
+    def show_row(self, native: QWidget, is_shown: bool) -> None:
+        """Show or hide the row that a widget was added as."""
+        self._form.setRowVisible(native, is_shown)
 
 
 class FoldedGroup(QCollapsible):

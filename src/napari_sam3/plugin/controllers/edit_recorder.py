@@ -69,8 +69,7 @@ class EditRecorder:
         self._numbered: list[Command] = []
         self._joined: JobDone | None = None
         self._is_numbering = False
-        for name in ("points", "boxes", "video"):
-            state.events[name].connect(self._watch_prompts)
+        state.hear(self._watch_prompts, "points", "boxes", "video")
         self._watch_prompts()
 
     def close(self) -> None:
@@ -87,8 +86,8 @@ class EditRecorder:
     def _watch_prompts(self, _value: Any = None) -> None:
         for recorder in self._prompts:
             recorder.close()
-        layers = (self._state.points, self._state.boxes)
-        self._prompts = [PromptRecorder(one, self._record) for one in layers if one is not None]
+        layers = self._state.layers_of_prompts
+        self._prompts = [PromptRecorder(layer, self._record) for layer in layers]
 
     @contextmanager
     def numbering(self) -> Iterator[None]:

@@ -7,19 +7,21 @@ from typing import Any
 
 from napari.layers import Labels
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
 from napari_sam3.errors import LayerError, Sam3Error
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.controllers.frame_lock import count_locked, lock_frame
 from napari_sam3.plugin.controllers.object_list import ObjectList
 from napari_sam3.plugin.controllers.object_picker import ObjectPicker
+from napari_sam3.plugin.controllers.timers import single_shot
 from napari_sam3.plugin.controllers.track_edits import TrackEdits
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.controllers.tracks_layer import CentroidTracks
 from napari_sam3.plugin.controllers.worker import Errand
 from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.label_planes import find_highest_id, is_read_only
+from napari_sam3.plugin.model.connections import Connections
 from napari_sam3.plugin.model.lineage_text import format_lineage, parse_ids
 from napari_sam3.plugin.views.objects_form import ObjectsForm
 from napari_sam3.plugin.views.objects_table import ObjectsTable
@@ -63,10 +65,8 @@ class ObjectsPanel(QObject):
         self._shown: tuple[Labels | None, int] = (None, 0)
         self._search = Errand()  # for ids of new daughters
         self._watched: Labels | None = None
-        self._settled = QTimer(self)
-        self._settled.setSingleShot(True)
-        self._settled.setInterval(SETTLED_MS)
-        self._settled.timeout.connect(self._on_settled)
+        self._heard, self._of_watched = Connections(), Connections()
+        self._settled = single_shot(self, self._on_settled, SETTLED_MS)
         self._connect()
         self._enable()
         self.refresh()
@@ -141,8 +141,7 @@ class ObjectsPanel(QObject):
         self._settled.stop()
         self._search.drop()
         self._watch(None)
-        self._viewer.dims.events.current_step.disconnect(self._show_lock)
-        self._viewer.layers.selection.events.active.disconnect(self.refresh)
+        self._heard.let_go()
 
     # ------------------------------------------------------------ what is seen
 
@@ -202,14 +201,11 @@ class ObjectsPanel(QObject):
         fields.lock.native.clicked.connect(lambda is_on: lock_frame(self._tracking, is_on))
         self._objects.objects_changed.connect(self._on_objects_changed)
         self._tracking.ended.connect(self.on_results)
-        events = self._state.events
-        for name in ("object_in_hand", "video", "project", "phase"):
-            events[name].connect(self._enable)
-        for name in ("object_in_hand", "video", "project"):
-            events[name].connect(self.refresh)
-        events.n_locked.connect(self._show_lock)
-        self._viewer.dims.events.current_step.connect(self._show_lock)
-        self._viewer.layers.selection.events.active.connect(self.refresh)
+        self._state.hear(self._enable, "object_in_hand", "video", "project", "phase")
+        self._state.hear(self.refresh, "object_in_hand", "video", "project")
+        self._state.hear(self._show_lock, "n_locked")
+        self._heard.hear(self._show_lock, self._viewer.dims.events.current_step)
+        self._heard.hear(self.refresh, self._viewer.layers.selection.events.active)
 
     def _taken(self) -> Sequence[int]:
         session = self._tracking.session
@@ -234,13 +230,12 @@ class ObjectsPanel(QObject):
 
     def _watch(self, layer: Labels | None) -> None:
         """Follow what is painted in a layer."""
-        if self._watched is not None:
-            self._watched.events.labels_update.disconnect(self._on_painted)
-            self._watched.events.set_data.disconnect(self.table.note)
+        self._of_watched.let_go()
         self._watched = layer
         if layer is not None:
-            layer.events.labels_update.connect(self._on_painted)
-            layer.events.set_data.connect(self.table.note)  # drawn anew, as after an undo
+            self._of_watched.hear(self._on_painted, layer.events.labels_update)
+            # drawn anew, as after an undo
+            self._of_watched.hear(self.table.note, layer.events.set_data)
             self._objects.show(layer)
 
     def _on_divide_pressed(self) -> None:

@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Any
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QSize, Qt, QTimer, Signal
+from qtpy.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QKeyEvent, QMouseEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -26,9 +26,11 @@ from qtpy.QtWidgets import (
 
 from napari_sam3.errors import Sam3Error
 from napari_sam3.plugin.controllers.object_list import ObjectList
+from napari_sam3.plugin.controllers.timers import single_shot
 from napari_sam3.plugin.controllers.track_edits import TrackEdits
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.layers.label_planes import is_read_only
+from napari_sam3.plugin.model.connections import Connections
 from napari_sam3.plugin.model.object_rows import ObjectState, RowsChange
 from napari_sam3.plugin.views.objects_table_model import (
     Column,
@@ -134,10 +136,9 @@ class ObjectsTable(QWidget):
         self.more.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.more.clicked.connect(self._open_menu)
         self._lay_out()
-        self._due = QTimer(self)
-        self._due.setSingleShot(True)
+        self._due = single_shot(self, self.refresh)
         self._pause_ms = REFRESH_MS
-        self._due.timeout.connect(self.refresh)
+        self._heard = Connections()
         self._connect()
         self.refresh()
 
@@ -164,26 +165,22 @@ class ObjectsTable(QWidget):
         self._selection.currentRowChanged.connect(self._on_current_changed)
         self.view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.view.customContextMenuRequested.connect(self._open_menu)
-        self._objects.rows.changed.connect(self._on_rows_changed)
-        self._tracking.ended.connect(self.note)
-        self._edits.ended.connect(self.note)
-        self._tracking.tracked.connect(self.note)
-        self._tracking.detection.changed.connect(self.note)
-        self._tracking.objects.objects_changed.connect(self.note)
-        events = self._state.events
-        events.object_in_hand.connect(self._on_object_in_hand)
-        for name in ("video", "project", "n_prompts", "phase", "points", "boxes"):
-            events[name].connect(self.note)
-        self._tracking.viewer.layers.selection.events.active.connect(self.note)
-        self._tracking.viewer.layers.events.removed.connect(self.note)
+        self._state.hear(self._on_object_in_hand, "object_in_hand")
+        self._state.hear(self.note, "video", "project", "n_prompts", "phase", "points", "boxes")
+        self._heard.hear(self._on_rows_changed, self._objects.rows.changed)
+        tracking, layers = self._tracking, self._tracking.viewer.layers
+        self._heard.hear(
+            self.note,
+            *(tracking.ended, tracking.tracked, self._edits.ended),
+            *(tracking.detection.changed, tracking.objects.objects_changed),
+            *(layers.selection.events.active, layers.events.removed),
+        )
 
     def close_down(self) -> None:
         """Let go of the viewer."""
         self._due.stop()
         self._due.timeout.disconnect(self.refresh)
-        self._tracking.viewer.layers.selection.events.active.disconnect(self.note)
-        self._tracking.viewer.layers.events.removed.disconnect(self.note)
-        self._objects.rows.changed.disconnect(self._on_rows_changed)
+        self._heard.let_go()
         self.model.close()
 
     # ------------------------------------------------------------ what is shown

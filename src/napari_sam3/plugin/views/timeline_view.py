@@ -18,9 +18,11 @@ from napari_sam3.errors import Sam3Error
 from napari_sam3.labels.object_info import ObjectInfo
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.controllers.timeline_controller import Mark, TimelineController
+from napari_sam3.plugin.controllers.timers import single_shot
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.label_look import own_colors
+from napari_sam3.plugin.model.connections import Connections
 from napari_sam3.plugin.views.dock_lifetime import Lifetime
 from napari_sam3.plugin.views.widgets.canvas_focus import focus_canvas
 from napari_sam3.plugin.views.widgets.lane_picture import LANE, Look, draw_lanes
@@ -113,12 +115,11 @@ class TimelineView(QAbstractScrollArea):
         self._clock = QTimer(self)
         self._clock.setInterval(UPDATE_MS)
         self._clock.timeout.connect(self.refresh)
-        self._seeking = QTimer(self)  # once Qt has dealt with all moves of the mouse
-        self._seeking.setSingleShot(True)
-        self._seeking.timeout.connect(self._seek_now)
-        self.controller.changed.connect(self._on_changed)
-        self._viewer.dims.events.current_step.connect(self._on_step)
-        self._viewer.events.theme.connect(self._on_changed)
+        # once Qt has dealt with all moves of the mouse
+        self._seeking = single_shot(self, self._seek_now)
+        self._heard = Connections()
+        self._heard.hear(self._on_step, self._viewer.dims.events.current_step)
+        self._heard.hear(self._on_changed, self.controller.changed, self._viewer.events.theme)
         self._across.valueChanged.connect(self._on_scrolled)
         self._down.valueChanged.connect(self._on_scrolled)
         Lifetime(self, self._on_lifetime_ended)
@@ -131,9 +132,7 @@ class TimelineView(QAbstractScrollArea):
         self.is_shut_down = True
         self._clock.stop()
         self._seeking.stop()
-        self._viewer.dims.events.current_step.disconnect(self._on_step)
-        self._viewer.events.theme.disconnect(self._on_changed)
-        self.controller.changed.disconnect(self._on_changed)
+        self._heard.let_go()
         self.controller.close()
 
     def _on_lifetime_ended(self) -> None:

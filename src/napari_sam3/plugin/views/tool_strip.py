@@ -64,10 +64,8 @@ class ToolStrip(QWidget):
         layout.setSpacing(2)
         layout.addLayout(row)
         layout.addWidget(self.hint)
-        for name in ("tool", "sign"):
-            state.events[name].connect(self._show)
-        for name in ("model", "catalog", "compute", "video", "project"):
-            state.events[name].connect(self._enable)
+        state.hear(self._show, "tool", "sign")
+        state.hear(self._enable, "model", "catalog", "compute", "video", "project")
         self._show()
         self._enable()
 

@@ -151,9 +151,7 @@ class LabelMeLabels(AnnotatedLabels):
         return np.asarray(image, bool)
 
 
-def read_labelme_prompts(
-    path: Path, files: Sequence[Path], *, first_number: int | None = None
-) -> FoundPrompts:
+def read_labelme_prompts(path: Path, files: Sequence[Path]) -> FoundPrompts:
     """The rectangles and points of LabelMe's files; of one `group_id` they are one object's.
 
     Raises
@@ -161,7 +159,7 @@ def read_labelme_prompts(
     VideoError
         If there are none, or they can't be read.
     """
-    found = _LabelMeFiles(path, files, first_number)
+    found = _LabelMeFiles(path, files, None)
     found.tell_others(_PROMPTS, dict.fromkeys(_AREAS, "; they are labels: give them as a mask"))
     boxes: dict[tuple[int, int], Any] = {}
     points: dict[tuple[int, int], list[Any]] = defaultdict(list)

@@ -161,9 +161,7 @@ class YoloLabels(AnnotatedLabels):
         return np.asarray(cv2.fillPoly(drawn, [corners], 1), bool)
 
 
-def read_yolo_boxes(
-    found: YoloFiles, *, first_number: int | None = None, size: tuple[int, int] | None = None
-) -> FoundPrompts:
+def read_yolo_boxes(found: YoloFiles, *, size: tuple[int, int] | None = None) -> FoundPrompts:
     """The boxes of YOLO's files; those without an id are each an object.
 
     Raises
@@ -171,7 +169,7 @@ def read_yolo_boxes(
     VideoError
         If there is none, or the size of the pictures is nowhere told.
     """
-    numbers, lines, (height, width) = _read_files(found, first_number, size)
+    numbers, lines, (height, width) = _read_files(found, None, size)
     boxes = [line for line in lines if line.is_box]
     if not boxes:
         raise VideoError(

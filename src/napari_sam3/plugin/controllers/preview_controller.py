@@ -14,6 +14,7 @@ from qtpy.QtCore import QObject, Qt, Signal as QtSignal
 
 from napari_sam3.errors import MissingPromptError, Sam3Error
 from napari_sam3.labels.object_info import TableChange
+from napari_sam3.plugin.controllers.added_layers import add_under_prompts
 from napari_sam3.plugin.controllers.resting_cursor import RestingCursor
 from napari_sam3.plugin.controllers.screen_decoding import frames_to_come
 from napari_sam3.plugin.controllers.session_controller import SessionController, Setup
@@ -512,13 +513,10 @@ class PreviewController(QObject):
 
     def _make_layer(self) -> PreviewLayer:
         assert self._session is not None, "it has answered"
-        setup, layers = self._session.setup, self._viewer.layers
+        setup = self._session.setup
         made = PreviewLayer(setup.image_layer, setup.axes)
         self._state.tracked(setup.image_layer).carried.add(made.layer)
-        active = layers.selection.active
-        prompts = [layers.index(one) for one in layers if self._state.is_prompt_layer(one)]
-        layers.insert(min(prompts, default=len(layers)), made.layer)
-        layers.selection.active = active  # the person goes on drawing where they were
+        add_under_prompts(self._viewer, made.layer, self._state)
         return made
 
     def _remove_layer(self) -> None:

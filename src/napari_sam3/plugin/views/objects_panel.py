@@ -14,6 +14,7 @@ from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.controllers.frame_lock import count_locked, lock_frame
 from napari_sam3.plugin.controllers.object_list import ObjectList
 from napari_sam3.plugin.controllers.object_picker import ObjectPicker
+from napari_sam3.plugin.controllers.show_errors import show_errors
 from napari_sam3.plugin.controllers.timers import single_shot
 from napari_sam3.plugin.controllers.track_edits import TrackEdits
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
@@ -109,7 +110,7 @@ class ObjectsPanel(QObject):
             )
 
         def end(act: Callable[[], object]) -> None:
-            _show_errors(act)
+            show_errors(act)
             self.refresh()
 
         if not self._search.is_running:
@@ -196,7 +197,7 @@ class ObjectsPanel(QObject):
             (fields.undivide, self.undivide),
             (fields.tracks, self.show_tracks),
         ):
-            button.changed.connect(lambda _pressed, act=act: _show_errors(act))
+            button.changed.connect(lambda _pressed, act=act: show_errors(act))
         # not `toggled`: that fires for what is shown, too
         fields.lock.native.clicked.connect(lambda is_on: lock_frame(self._tracking, is_on))
         self._objects.objects_changed.connect(self._on_objects_changed)
@@ -239,7 +240,7 @@ class ObjectsPanel(QObject):
             self._objects.show(layer)
 
     def _on_divide_pressed(self) -> None:
-        _show_errors(lambda: self.divide(parse_ids(self.fields.daughters.native.text())))
+        show_errors(lambda: self.divide(parse_ids(self.fields.daughters.native.text())))
 
     def _on_pick_toggled(self, is_on: bool) -> None:
         layer = self.layer
@@ -284,11 +285,3 @@ class ObjectsPanel(QObject):
             self._objects.show(self._watched)
             if table_of(self._watched).locked_ids:
                 self._watched.refresh()  # napari shows what was painted, also where it was refused
-
-
-def _show_errors(act: Callable[[], object]) -> None:
-    """Do something; an error of ours is told instead of raised."""
-    try:
-        act()
-    except Sam3Error as exc:
-        show_error(str(exc))

@@ -7,7 +7,6 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from napari.utils.notifications import show_error
 from qtpy.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QKeyEvent, QMouseEvent
 from qtpy.QtWidgets import (
@@ -24,8 +23,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sam3.errors import Sam3Error
 from napari_sam3.plugin.controllers.object_list import ObjectList
+from napari_sam3.plugin.controllers.show_errors import show_errors
 from napari_sam3.plugin.controllers.timers import single_shot
 from napari_sam3.plugin.controllers.track_edits import TrackEdits
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
@@ -37,6 +36,7 @@ from napari_sam3.plugin.views.objects_table_model import (
     ObjectsTableModel,
     SymbolDelegate,
 )
+from napari_sam3.plugin.views.widgets.groups import tight
 
 REFRESH_MS = 120
 NEXT_PART_MS = 15  # of a long video, that is counted a part at a time
@@ -143,18 +143,14 @@ class ObjectsTable(QWidget):
         self.refresh()
 
     def _lay_out(self) -> None:
-        top, row = QHBoxLayout(), QHBoxLayout()
+        top, row = tight(QHBoxLayout(), 3), tight(QHBoxLayout(), 0)
         top.addWidget(self.search, 1)
         top.addWidget(self.count)
         for button in self.buttons.values():
             row.addWidget(button)
         row.addStretch()
         row.addWidget(self.more)
-        column = QVBoxLayout(self)
-        for layout in (top, row, column):
-            layout.setContentsMargins(0, 0, 0, 0)
-            layout.setSpacing(3)
-        row.setSpacing(0)
+        column = tight(QVBoxLayout(self), 3)
         column.addLayout(top)
         column.addWidget(self.view)
         column.addLayout(row)
@@ -367,10 +363,7 @@ class ObjectsTable(QWidget):
 
     def _try(self, act: Callable[[], object]) -> None:
         """Do something; an error of ours is told instead of raised."""
-        try:
-            act()
-        except Sam3Error as exc:
-            show_error(str(exc))
+        show_errors(act)
         self.refresh()
 
     # --------------------------------------------------------------------- menu

@@ -362,12 +362,7 @@ def _add_review(commands: argparse._SubParsersAction[Parser]) -> None:
         "--most", type=parse.count, metavar="N", help="list no more than N places (default: all)"
     )
     _add_json(review)
-    review.add_argument(
-        "--first-number",
-        type=parse.index,
-        metavar="N",
-        help="the number that frame 0 has in the names of pictures (default: as they tell)",
-    )
+    _add_first_number(review)
 
 
 def _add_export(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -395,12 +390,7 @@ def _add_export(commands: argparse._SubParsersAction[Parser]) -> None:
         metavar="SIZE",
         help="of a pixel, as 0.65um, or height,width as 0.65,0.6um (default: as the video says)",
     )
-    export.add_argument(
-        "--first-number",
-        type=parse.index,
-        metavar="N",
-        help="the number that frame 0 has in the names of pictures (default: as they tell)",
-    )
+    _add_first_number(export)
     _add_json(export)
 
 
@@ -521,6 +511,15 @@ def _add_doctor(commands: argparse._SubParsersAction[Parser]) -> None:
     model_options.add_computing(doctor)
     _add_compute(doctor, "look at the workers of this Dask scheduler too, as tls://host:8786")
     _add_json(doctor)
+
+
+def _add_first_number(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--first-number",
+        type=parse.index,
+        metavar="N",
+        help="the number that frame 0 has in the names of pictures (default: as they tell)",
+    )
 
 
 def _add_json(command: argparse.ArgumentParser) -> None:

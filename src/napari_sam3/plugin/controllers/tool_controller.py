@@ -24,6 +24,7 @@ from napari_sam3.plugin.layers.prompt_layers import (
     make_prompt_layers,
 )
 from napari_sam3.plugin.model.app_state import Outcome
+from napari_sam3.plugin.model.connections import Connections
 from napari_sam3.plugin.model.model_catalog import why_not_taken
 from napari_sam3.plugin.model.tools import EXCLUDE_MODIFIER, Tool
 from napari_sam3.values import MAX_OBJECT_ID
@@ -56,13 +57,12 @@ class ToolController:
     def __init__(self, tracking: TrackingController) -> None:
         self._tracking, self._state, self._viewer = tracking, tracking.state, tracking.viewer
         self._is_acting = False
-        self._watched: list[Layer] = []
+        self._of_layers = Connections()
         self._made: tuple[Points, Shapes] | None = None  # by themselves, and still unused
         self._shapes = DrawnShapes(self._viewer)
         self._examples = DrawnShapes(self._viewer)
         self._before_example = Tool.SELECT
-        for name in ("points", "boxes", "masks", "example"):
-            self._state.events[name].connect(self._watch)
+        self._state.hear(self._watch, "points", "boxes", "masks", "example")
         self._state.events.sign.connect(self._on_sign_changed)
         tracking.ended.connect(self._on_job_ended)
         self._viewer.layers.selection.events.active.connect(self._follow)
@@ -188,7 +188,7 @@ class ToolController:
         self._viewer.mouse_drag_callbacks.remove(self._on_press)
         self._shapes.close()
         self._examples.close()
-        self._unwatch()
+        self._of_layers.let_go()
         self._remove_unused()
 
     # ------------------------------------------------------------------ layers
@@ -307,35 +307,26 @@ class ToolController:
         session = self._tracking.session
         found = set() if session is None else set(session.ids_in_use)
         found |= set(self._tracking.detection.proposals)
-        for layer in (state.points, state.boxes):
-            if layer is not None:
-                found |= find_names(layer)
+        for layer in state.layers_of_prompts:
+            found |= find_names(layer)
         return found if results is None else found | results.own_ids
 
     # ---------------------------------------------------- what is chosen elsewhere
 
     def _watch(self, _value: Any = None) -> None:
         """Follow the modes of the layers that are drawn in."""
-        self._unwatch()
-        self._watched = self._drawn_in()
-        for layer in self._watched:
-            layer.events.mode.connect(self._follow)
+        self._of_layers.let_go()
+        self._of_layers.hear(self._follow, *(layer.events.mode for layer in self._drawn_in()))
         self._shapes.watch(self._state.boxes)
         self._examples.watch(self._state.example)
-        chosen = (self._state.points, self._state.boxes)
+        chosen = self._state.layers_of_prompts
         if self._made is not None and not any(layer in chosen for layer in self._made):
             self._remove_unused()
 
-    def _unwatch(self) -> None:
-        for layer in self._watched:
-            layer.events.mode.disconnect(self._follow)
-        self._watched = []
-
     def _drawn_in(self) -> list[Any]:
         state, results = self._state, self._tracking.results
-        shown = None if results is None else results.layer
-        layers = [state.points, state.boxes, state.example, state.masks, shown]
-        return [layer for layer in layers if layer is not None]
+        others = (state.example, state.masks, None if results is None else results.layer)
+        return [*state.layers_of_prompts, *(layer for layer in others if layer is not None)]
 
     def _follow(self, _event: Any = None) -> None:
         """Take for the tool in hand what layer and mode mean that a person has chosen."""
@@ -429,8 +420,8 @@ class ToolController:
 
     def _object_under(self, event: Any) -> int | None:
         """The object whose click, box or mask is under the mouse, the topmost first."""
-        for layer in (self._state.points, self._state.boxes):
-            if layer is not None and layer.visible:
+        for layer in self._state.layers_of_prompts:
+            if layer.visible:
                 index = item_under(layer, event)
                 if index is not None:
                     return object_of(layer, index)

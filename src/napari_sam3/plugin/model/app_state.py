@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ClassVar
@@ -212,6 +213,11 @@ class AppState:
         self._videos: WeakKeyDictionary[Image, TrackedVideo] = WeakKeyDictionary()
         self._told: WeakSet[Any] = WeakSet()
 
+    def hear(self, slot: Callable[..., object], *names: str) -> None:
+        """Have a slot called when one of these fields has another value."""
+        for name in names:
+            self.events[name].connect(slot)
+
     def update(self, **changes: Any) -> None:
         """Change several fields, then tell of those that have another value."""
         before = {name: getattr(self, name) for name in changes}
@@ -255,6 +261,11 @@ class AppState:
     def videos(self) -> tuple[TrackedVideo, ...]:
         """Those of all video layers that were worked on and are there."""
         return tuple(self._videos.values())
+
+    @property
+    def layers_of_prompts(self) -> tuple[Points | Shapes, ...]:
+        """The layers of clicks and of boxes that are chosen."""
+        return tuple(layer for layer in (self.points, self.boxes) if layer is not None)
 
     def is_prompt_layer(self, layer: Any) -> bool:
         """Whether a layer was made here to draw prompts in."""

@@ -62,7 +62,7 @@ from napari_sam3.plugin.views.tool_strip import ToolStrip
 from napari_sam3.plugin.views.tracking_panel import TrackingPanel
 from napari_sam3.plugin.views.video_panel import VideoPanel
 from napari_sam3.plugin.views.widgets.canvas_focus import CanvasFocus, is_closing
-from napari_sam3.plugin.views.widgets.groups import side_by_side
+from napari_sam3.plugin.views.widgets.groups import side_by_side, tight
 from napari_sam3.plugin.views.widgets.kept_view import KeptView
 from napari_sam3.plugin.views.widgets.quiet_line import QuietLine
 
@@ -283,9 +283,7 @@ class SegmentAndTrackWidget(QWidget):
         """What is always needed stays in place; the rest folds, and scrolls where room is short."""
         column = QWidget()
         column.setMinimumWidth(1)  # as wide as the scroll bar leaves it
-        groups = QVBoxLayout(column)
-        groups.setContentsMargins(0, 0, 0, 0)
-        groups.setSpacing(2)
+        groups = tight(QVBoxLayout(column), 2)
         for shown in (
             # the table of objects
             self.objects_panel.fields.group,
@@ -345,7 +343,7 @@ class SegmentAndTrackWidget(QWidget):
         for event in self._layer_events():
             event.connect(self._on_layers_changed)
         add_shortcuts(self, self.tracking)
-        Lifetime(self, self._on_lifetime_ended)
+        Lifetime(self, self.shut_down)
         KeptView(self, partial(read_zoom, self.viewer), partial(set_zoom, self.viewer))
 
     def _add_keys(self) -> None:
@@ -409,11 +407,6 @@ class SegmentAndTrackWidget(QWidget):
         window = self.window()
         middle: Any = window.centralWidget() if isinstance(window, QMainWindow) else window
         return middle.width(), middle.height()
-
-    def _on_lifetime_ended(self) -> None:
-        self.shut_down()
-        if self.parent() is None:  # nobody else would delete it
-            self.deleteLater()
 
     def focusNextPrevChild(self, is_next: bool) -> bool:  # noqa: N802 (Qt's name)
         """Who is closed or hidden while it has the focus gives it to the canvas, to no field."""

@@ -157,10 +157,8 @@ class PromptPanel:
         events.object_in_hand.connect(self._show_object)
         tracking.objects.objects_changed.connect(self._show_object)
         events.tool.connect(self._show_options)
-        for name in ("video", "project"):
-            events[name].connect(self._enable)
-        for name in ("model", "catalog", "compute"):
-            events[name].connect(self._show_kinds)
+        self._state.hear(self._enable, "video", "project")
+        self._state.hear(self._show_kinds, "model", "catalog", "compute")
         self._show_object()
         self._show_options(state.tool)
         self._enable()

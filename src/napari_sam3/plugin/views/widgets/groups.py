@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
@@ -10,9 +10,12 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QLabel,
+    QLayout,
     QWidget,
 )
 from superqt import QCollapsible
+
+Layout = TypeVar("Layout", bound=QLayout)
 
 
 class Field(Protocol):
@@ -103,15 +106,20 @@ def _icon(symbol: str) -> QIcon:
     return QIcon(pixmap)
 
 
+def tight(layout: Layout, spacing: int) -> Layout:
+    """A layout that has no room around it, and so much between what it holds."""
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(spacing)
+    return layout
+
+
 def side_by_side(*widgets: QWidget, stretch: int | None = None) -> QWidget:
     """One widget that holds others in a row; they share its width as they want to.
 
     What is left over is for the one with the index `stretch`, if that is given.
     """
     row = QWidget()
-    layout = QHBoxLayout(row)
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.setSpacing(6)
+    layout = tight(QHBoxLayout(row), 6)
     for index, widget in enumerate(widgets):
         layout.addWidget(widget, int(index == stretch))
     return row

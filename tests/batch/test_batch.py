@@ -422,3 +422,19 @@ def test_the_table():
         "a          10        2      3.2  done",
         "long        0        0      0.0  failed  it is no video",
     ]
+
+
+def test_what_is_done_is_packed_if_that_is_asked_for(films, prompts, tmp_path):
+    out = tmp_path / "out"
+    run_batch(films[:1], prompts, out, model="fake")
+    for _ in range(2):
+        (row,) = run_batch(films[:1], prompts, out, model="fake", pack=True).rows
+        assert (row.state, row.frames) == ("skipped", N_FRAMES)
+        assert len(list((out / "a.sam3" / "labels.zarr").iterdir())) == 2
+    (row,) = run_batch(films[2:], prompts, out, model="fake", formats=["tiff"], pack=True).rows
+    assert row.state == "done"
+    with Project.open(out / "c.sam3", read_only=True) as project:
+        assert project.labels.is_packed
+        ours = np.stack([project.labels[n] for n in range(N_FRAMES)])
+    with open_labels(out / "c" / "labels.tif") as written:
+        np.testing.assert_array_equal(ours, np.stack([written[n] for n in range(N_FRAMES)]))

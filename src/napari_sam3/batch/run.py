@@ -90,6 +90,7 @@ def run_batch(
     insecure: bool = False,
     overwrite: bool = False,
     recover: Recover = "exact",
+    pack: bool = False,
     channel: int | str | None = None,
     z: int | str | None = None,
     scene: int | str | None = None,
@@ -135,7 +136,10 @@ def run_batch(
     overwrite : bool
         Begin all videos anew; what is kept of them in `out` is lost.
     recover : "exact" or "quick"
-        How a video that was stopped or killed is gone on with, as of `track_video`.
+        How a video that was stopped or killed, or whose worker was, is gone on with, as of
+        `track_video`.
+    pack : bool
+        Keep each project in few files when its video is done (`pack_project`).
     channel, z, scene : int or str, optional
         Which of several are meant in all videos, as `open_video` takes them.
     on_row : callable, optional
@@ -179,6 +183,7 @@ def run_batch(
         check_flag(overwrite, "overwrite"),
         check_recover(recover),
         PlaneChoice(channel, z, scene),
+        check_flag(pack, "pack"),
     )
     if n_at_once is not None and n_at_once < 1:
         raise RequestError(f"jobs is {jobs}; give a number of videos at once from 1")

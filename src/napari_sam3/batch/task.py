@@ -20,6 +20,7 @@ from napari_sam3.export.registry import ALL, FORMATS, expand_formats
 from napari_sam3.models.registry import LoadedModel, find_model
 from napari_sam3.projects.folders import SUFFIX, is_project
 from napari_sam3.projects.lock import ProjectLock
+from napari_sam3.projects.packing import pack_project
 from napari_sam3.projects.project import Project
 from napari_sam3.projects.tracking import describe_request
 from napari_sam3.session.recovery import Recover
@@ -45,6 +46,7 @@ class TaskSettings:
     overwrite: bool = False
     recover: Recover = "exact"
     choice: PlaneChoice = NO_CHOICE
+    pack: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +106,7 @@ def do_task(
         if task.settings.overwrite:
             _clear(task)
         known = _open_finished(task)
+        is_packed = known is not None and getattr(known.labels, "is_packed", False)
         with known or _track(task, models, goes_on) as tracked:
             frames = len(tracked.labels.processed_frames())
             objects = len(tracked.object_ids)
@@ -121,6 +124,8 @@ def do_task(
                 state = "skipped" if known is not None and not wanted else "done"
             else:
                 state = "stopped"
+        if task.settings.pack and not is_packed and state != "stopped":
+            pack_project(task.project)
     except Sam3Error as exc:
         error = " ".join(str(exc).split())
     except Exception as exc:  # one bad video must not stop the others, whatever is wrong with it

@@ -121,6 +121,7 @@ def _begin(
         "limit": arguments.frames,
         "contrast_limits": arguments.contrast,
         "say": say_prompts,
+        "recover": arguments.recover,
     }
     if arguments.project is None:
         model = begin_model(arguments, arguments.model)
@@ -135,9 +136,7 @@ def _begin(
         model = begin_model(arguments, _name_model(arguments.model, project))
         stack.callback(model.close)
         prompts = _detect(arguments, video, prompts, model)
-        return ProjectRun(
-            project, model, prompts, video=video, recover=arguments.recover, **settings
-        )
+        return ProjectRun(project, model, prompts, video=video, **settings)
     except Sam3Error:
         if is_new:  # nothing was said that could be gone on with
             project.close()

@@ -24,7 +24,7 @@ from napari_sam3.projects.folders import is_project
 from napari_sam3.projects.project import Project
 from napari_sam3.projects.session import ProjectSession, continue_run, open_session
 from napari_sam3.session.propagation import Propagation
-from napari_sam3.session.recovery import Recover
+from napari_sam3.session.recovery import Recover, check_recover
 from napari_sam3.session.saved_prompts import SavedPrompt
 from napari_sam3.session.session import VideoSession
 from napari_sam3.session.session_prompts import apply_prompts
@@ -150,8 +150,11 @@ class MemoryRun(LabelRun):
         limit: int | None = None,
         contrast_limits: tuple[float, float] | None = None,
         say: Say = apply_prompts,
+        recover: Recover = "exact",
     ) -> None:
+        check_recover(recover)
         self.session = VideoSession(video, model, contrast_limits=contrast_limits)
+        self.session.recovery.mode = recover
         try:
             say(self.session, prompts)
             self.propagation = self.session.propagate(direction, start, limit)
@@ -191,7 +194,7 @@ class ProjectRun(LabelRun):
     say : callable
         Says prompts to a session.
     recover : "exact" or "quick"
-        As of `open_session`.
+        As of `open_session`; also when a worker dies that the model is on.
 
     Attributes
     ----------

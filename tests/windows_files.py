@@ -116,11 +116,12 @@ class Refusals:
 
     def replace(self, source: Any, target: Any, **options: Any) -> None:
         """In place of `os.replace`."""
-        if (path := self._ours(source)) is not None:
-            self._check_moved(path)
+        held = self._held(*filter(None, (self._ours(source), self._ours(target))))
+        if (path := self._ours(source)) in held:
+            raise self._say(SHARING, path)
         if (path := self._ours(target)) is not None:
             self._check_name(path, but=source)
-            if os.path.isdir(path) or self._is_read_only(path) or self._is_held(path):
+            if os.path.isdir(path) or self._is_read_only(path) or path in held:
                 raise self._say(DENIED, path)
         self._replace(source, target, **options)
 
@@ -161,7 +162,7 @@ class Refusals:
     def _check_open(self, path: str, *, is_written: bool, is_cut: bool) -> None:
         if is_written and self._is_read_only(path):
             raise self._say(DENIED, path)
-        if is_cut and os.path.exists(path) and _identity(path) in _mapped():
+        if is_cut and os.path.exists(path) and _identity(path) in self._mapped():
             raise self._say(MAPPED, path)
 
     def _check_name(self, path: str, *, most: int = MOST, but: object = None) -> None:
@@ -179,18 +180,29 @@ class Refusals:
 
     def _check_moved(self, path: str) -> None:
         """Whether a file or folder can leave its place."""
-        if self._is_held(path):
+        if self._held(path):
             raise self._say(SHARING, path)
 
-    def _is_held(self, path: str) -> bool:
-        """Whether it, or something in it, is open or mapped."""
-        inside = [
-            os.path.join(folder, name)
-            for folder, folders, files in os.walk(path)
-            for name in (*folders, *files)
-        ]
-        mine = {_identity(one) for one in (path, *inside)} - {None}
-        return bool(mine) and bool(mine & _opened() or mine & _mapped())
+    def _held(self, *paths: str) -> list[str]:
+        """Those that are open or mapped, or hold something that is."""
+        mine = {}
+        for path in paths:
+            inside = [
+                os.path.join(folder, name)
+                for folder, folders, files in os.walk(path)
+                for name in (*folders, *files)
+            ]
+            mine[path] = {_identity(one) for one in (path, *inside)} - {None}
+        if not any(mine.values()):  # it costs some time to ask
+            return []
+        held = _opened() | self._mapped()
+        return [path for path, identities in mine.items() if identities & held]
+
+    def _mapped(self) -> set[tuple[int, int] | None]:
+        """What this process has mapped of the files below the folder."""
+        with self._open("/proc/self/maps") as lines:
+            ours = [line for line in lines if self._base in line]
+        return {_identity(line.split(maxsplit=5)[5].rstrip("\n")) for line in ours} - {None}
 
     @staticmethod
     def _is_read_only(path: str) -> bool:
@@ -222,18 +234,6 @@ def _opened() -> set[tuple[int, int] | None]:
     return {_identity(int(name)) for name in os.listdir("/proc/self/fd")} - {None}
 
 
-def _mapped() -> set[tuple[int, int] | None]:
-    """What this process has mapped."""
-    found: set[tuple[int, int] | None] = set()
-    with _read("/proc/self/maps") as lines:
-        for line in lines:
-            parts = line.split(maxsplit=5)
-            if len(parts) == 6 and parts[5].startswith("/") and ".so" not in parts[5]:
-                found.add(_identity(parts[5].rstrip("\n")))
-    return found - {None}
-
-
-_read = io.open
 _LIBRARY = os.path.dirname(os.__file__) + os.sep
 
 

@@ -28,8 +28,10 @@ _STEPS, _RATE = 40, 0.006  # of a later lesson
 _GAP, _BELT = 15, 40  # working px: ground begins so far off the object; and what of it is near
 _INNER = 0.5  # of the greatest depth in the object
 _AGREED = 1.0  # log-odds
-_PLACES = slice(-4, -2)  # of the features: those that tell the place
-_JITTER = 0.5 * PLACE_WEIGHT  # how far a tracker misjudges it
+_SHAKEN = slice(-4, None)  # of the features: those that tell the place and the motion
+# how far a tracker misjudges the place; half a px a frame of the motion, too, for nothing keeps
+# moving as it did on the frame it was learnt on
+_JITTER = 0.5 * PLACE_WEIGHT
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +65,7 @@ def learn_appearance(features: FrameFeatures, mask: BoolArray) -> AppearanceMode
         ]
     )
     lesson = features.at(pixels, *centre_and_size(mask))
-    net = PixelClassifier.learn(lesson, np.arange(len(pixels)) < _SAMPLES, _PLACES, _JITTER)
+    net = PixelClassifier.learn(lesson, np.arange(len(pixels)) < _SAMPLES, _SHAKEN, _JITTER)
     return AppearanceModel(net, net, lesson)
 
 
@@ -103,5 +105,5 @@ def update_appearance(
     of_ground = features.at(ground, *place)
     lesson = np.concatenate([of_object, appearance.first_lesson[:, known], of_ground], axis=1)
     truth = np.arange(lesson.shape[1]) < of_object.shape[1] + count
-    net = PixelClassifier.learn(lesson, truth, _PLACES, _JITTER, _STEPS, _RATE, appearance.now)
+    net = PixelClassifier.learn(lesson, truth, _SHAKEN, _JITTER, _STEPS, _RATE, appearance.now)
     return replace(appearance, now=net)

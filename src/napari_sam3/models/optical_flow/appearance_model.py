@@ -2,7 +2,8 @@
 
 What is taught by a tracker's own results drifts with them. So half of each later lesson is the
 prompted frame again, and of the other half only what is beyond doubt: the object's inner part,
-where the classifier agrees; and ground that is well away from it.
+where the classifier agrees; and ground that is well away from it. Of the prompted frame half is
+told as if it moved as object and ground do by now: what turns or stops looks as before.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ _STEPS, _RATE = 40, 0.006  # of a later lesson
 _GAP, _BELT = 15, 40  # working px: ground begins so far off the object; and what of it is near
 _INNER = 0.5  # of the greatest depth in the object
 _AGREED = 1.0  # log-odds
-_SHAKEN = slice(-4, None)  # of the features: those that tell the place and the motion
+_MOTION = slice(-2, None)  # of the features
+_SHAKEN = slice(-4, None)  # of the features: the place and the motion
 # how far a tracker misjudges the place; half a px a frame of the motion, too, for nothing keeps
 # moving as it did on the frame it was learnt on
 _JITTER = 0.5 * PLACE_WEIGHT
@@ -93,6 +95,7 @@ def update_appearance(
     inner = rng.choice(np.flatnonzero(depth >= _INNER * depth.max()), 2 * count)
     place = centre_and_size(mask)
     of_object = features.at(inner, *place)
+    motion_now = of_object[_MOTION, : count // 2].copy()
     of_object = of_object[:, appearance.now.log_odds(of_object) > _AGREED][:, :count]
     ground = np.concatenate(
         [
@@ -103,7 +106,10 @@ def update_appearance(
     half = appearance.first_lesson.shape[1] // 2
     known = np.concatenate([rng.integers(0, half, count), rng.integers(half, 2 * half, count)])
     of_ground = features.at(ground, *place)
-    lesson = np.concatenate([of_object, appearance.first_lesson[:, known], of_ground], axis=1)
+    told_again = appearance.first_lesson[:, known]
+    told_again[_MOTION, : count // 2] = motion_now
+    told_again[_MOTION, count : count + count // 2] = of_ground[_MOTION, : count // 2]
+    lesson = np.concatenate([of_object, told_again, of_ground], axis=1)
     truth = np.arange(lesson.shape[1]) < of_object.shape[1] + count
     net = PixelClassifier.learn(lesson, truth, _SHAKEN, _JITTER, _STEPS, _RATE, appearance.now)
     return replace(appearance, now=net)

@@ -61,7 +61,7 @@ def test_a_thing_that_was_learnt_while_it_moved_is_followed_where_it_stands_stil
     ways = np.cumsum([8, 7, 6, 5, 4, 3, 2, 1, *[0] * 10])
     frames, truths = thing_as_its_ground([(60 + x, 80) for x in ways])
     found = follow(frames, {1: truths[0]})
-    assert min(overlap(f.get(1), t) for f, t in zip(found, truths, strict=True)) > 0.7
+    assert min(overlap(f.get(1), t) for f, t in zip(found, truths, strict=True)) > 0.6
 
 
 def test_a_thing_is_followed_though_it_turns_round():

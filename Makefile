@@ -57,6 +57,9 @@ demo: $(VENV)/.installed
 
 test: lint test-quick
 
+# What was compiled is kept, whatever the machine says elsewhere: the tests start many processes, and
+# the sweeps read what the quick ones have written
+test-quick test-sweeps: export PYTHONDONTWRITEBYTECODE :=
 # Two processes; one that has no tests left takes over half of those that the other one has
 test-quick test-sweeps: $(VENV)/.installed-for-tests system
 	$(ON_A_SCREEN) $(BIN)/python -m pytest \

@@ -12,7 +12,8 @@ medians of the rounds, and the quotient of each round's two.
 - preview: from a click on a frame looked at before to its mask;
 - frames a second: of a propagation, from the call to the last frame. The masks are compared;
 - batch: seconds for copies of the film, one object each, on one worker of one thread and on
-  two; the processes of `--jobs 2` are timed from nothing to their answer.
+  two, which see the folder of results; what a frame costs the command in processor time; the
+  processes of `--jobs 2` are timed from nothing to their answer.
 """
 
 from __future__ import annotations
@@ -160,9 +161,10 @@ def compare_batches(folder: Path, told: argparse.Namespace, stack: ExitStack) ->
         with RemoteModel(workers.connection, "fake"):
             pass
         print(f"two processes of --jobs 2 answer after {time.perf_counter() - began:.2f} s")
+    shown = "one worker {:.1f} s, two {:.1f} s: x {:.2f}; the command {:.1f} ms a frame"
     rows = []
     for number in range(told.rounds):
-        seconds = {}
+        seconds, own = {}, {}
         for n_workers in (1, 2) if number % 2 == 0 else (2, 1):
             out = folder / f"out {number} {n_workers}"
             with ExitStack() as of_round:  # processes that wait for work take a part of it
@@ -172,7 +174,7 @@ def compare_batches(folder: Path, told: argparse.Namespace, stack: ExitStack) ->
                 with Connection(address) as connection:
                     while len(connection.workers()) < n_workers:
                         time.sleep(0.05)
-                began = time.perf_counter()
+                began, began_own = time.perf_counter(), time.process_time()
                 report = run_batch(
                     films,
                     [{"frame": 0, "points": [[x, y]]}],
@@ -181,14 +183,16 @@ def compare_batches(folder: Path, told: argparse.Namespace, stack: ExitStack) ->
                     scheduler=address,
                 )
                 seconds[n_workers] = time.perf_counter() - began
+                own[n_workers] = time.process_time() - began_own
             assert all(row.frames == told.frames for row in report.rows), str(report)
-        rows.append((seconds[1], seconds[2], seconds[1] / seconds[2]))
+        own_ms = 1000 * own[2] / (told.videos * told.frames)
+        rows.append((seconds[1], seconds[2], seconds[1] / seconds[2], own_ms))
         print(
             f"round {number + 1}: {told.videos} videos of {told.frames} frames, "
-            "one worker {:.1f} s, two {:.1f} s: x {:.2f}".format(*rows[-1])
+            + shown.format(*rows[-1])
         )
     middle = [statistics.median(column) for column in zip(*rows, strict=True)]
-    print("medians: one worker {:.1f} s, two {:.1f} s: x {:.2f}".format(*middle))
+    print("medians: " + shown.format(*middle))
 
 
 def main() -> None:

@@ -44,6 +44,17 @@ def make_disc_film(n_frames: int = N_FRAMES) -> np.ndarray:
     return film
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """What is given more time than others begins first: last, it would leave a core idle."""
+
+    def seconds(item):
+        limit = item.get_closest_marker("timeout")
+        return limit.args[0] if limit else 0
+
+    items.sort(key=seconds, reverse=True)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_folders(tmp_path_factory):
     """What is cached or set for the user goes elsewhere while tests run; clips are kept there."""

@@ -11,8 +11,9 @@ import gc
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from types import FunctionType
 from typing import Any
 from unittest.mock import Mock, patch
 
@@ -21,6 +22,8 @@ THREADS_MAY_TAKE = 20
 """Seconds; for those that were told to stop, on a busy machine."""
 THREADS_OF_OTHERS = ("serve_forever", "process_request_thread", "zarr_io", "asyncio_", "tqdm")
 """Servers of fixtures, which may end after the viewer is cleaned; zarr's and tqdm's, which stay."""
+_SIGNATURES: dict[tuple[Any, bool, int], bool] = {}
+"""Whether a callback takes the event, by code, if it is a plain function, number of defaults."""
 
 
 class SharedViewer:
@@ -195,6 +198,7 @@ def _enter_test_application() -> ExitStack:
     from napari._vispy import canvas  # noqa: TID251
     from napari.plugins import _initialize_plugins  # noqa: TID251
     from napari.settings import NapariSettings  # noqa: TID251
+    from napari.utils.events import EventEmitter  # noqa: TID251
     from qtpy.QtWidgets import QWidget  # noqa: TID251
 
     def make_console(_viewer: Any) -> QWidget:
@@ -216,9 +220,30 @@ def _enter_test_application() -> ExitStack:
     patches.enter_context(patch.object(QtViewer, "_get_console", make_console))
     # each reset would write a file, and a person's own settings are none of ours
     patches.enter_context(patch.object(NapariSettings, "save", lambda *_, **__: None))
+    check = remembering_signatures(EventEmitter._check_signature)
+    patches.enter_context(patch.object(EventEmitter, "_check_signature", staticmethod(check)))
     # napari collects garbage with every layer that goes; here that is done once, after each test
     patches.enter_context(patch.object(canvas, "gc", Mock(), create=True))
     return patches
+
+
+def remembering_signatures(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """The same answers as napari's own check of a callback, which inspects it each time.
+
+    A layer connects and takes off hundreds of callbacks, again and again the same functions.
+    """
+
+    def check_once(callback: Any) -> bool:
+        function = getattr(callback, "__func__", callback)
+        if type(function) is not FunctionType or function.__dict__:
+            return check(callback)  # its signature may be another than its code's
+        n_defaults = len(function.__defaults__ or ())
+        key = function.__code__, function is callback, n_defaults
+        if key not in _SIGNATURES:
+            _SIGNATURES[key] = check(callback)
+        return _SIGNATURES[key]
+
+    return check_once
 
 
 # ------------------------------------------------------------------ what is put back

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -113,6 +114,7 @@ PLUGIN_ROOMS = ("layers", "model", "controllers", "io", "scripting", "views")
 HOME = Path(napari_sam3.__file__).parent
 
 
+@cache
 def imports_by_module():
     """Every module of the package, and all names that its import statements say, late ones too."""
     found = {}
@@ -132,6 +134,7 @@ def imports_by_module():
     return found
 
 
+@cache
 def arrows():
     """Of each module of the package, the modules of the package that it imports."""
     found = imports_by_module()

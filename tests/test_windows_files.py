@@ -92,16 +92,28 @@ def test_all_else_is_done(files, tmp_path):
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["a", "x", "y"]
 
 
+# few, for each is a process that imports all that its tests need
 GROUPS = {
-    "small files": ["tests/test_whole_files.py", "tests/test_plain_files.py"],
-    "labels": ["tests/labels"],
-    "projects": ["tests/projects"],
-    "results": ["tests/export"],
-    "labels of others": ["tests/imports"],
-    "weights": ["tests/models/weights"],
-    "the cache": ["tests/video/test_index_store.py", "tests/video/test_proxy.py", "tests/samples"],
-    "projects in the window": ["tests/plugin/test_project_places.py"],
-    "commands": ["tests/cli/test_track.py", "tests/cli/test_export.py", "tests/batch"],
+    "labels and projects": [
+        "tests/test_whole_files.py",
+        "tests/test_plain_files.py",
+        "tests/labels",
+        "tests/projects",
+    ],
+    "results, labels of others, caches": [
+        "tests/export",
+        "tests/imports",
+        "tests/models/weights",
+        "tests/video/test_index_store.py",
+        "tests/video/test_proxy.py",
+        "tests/samples",
+    ],
+    "window and commands": [
+        "tests/plugin/test_project_places.py",
+        "tests/cli/test_track.py",
+        "tests/cli/test_export.py",
+        "tests/batch",
+    ],
 }
 
 

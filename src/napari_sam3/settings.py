@@ -48,6 +48,12 @@ MEMORY_SELECTIONS = ("auto", "on", "off")
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
+MODEL_SETTINGS = (
+    *("precision", "compile_encoder"),
+    *("memory_selection", "prompted_frames", "distractor_memory", "motion_prior"),
+)
+"""Settings of how a SAM model computes and what it looks at of the past, which it reads itself."""
+
 _CHOICES = {"memory_selection": MEMORY_SELECTIONS, "precision": PRECISIONS}
 """Of settings that are one of a few words, those."""
 

@@ -303,6 +303,10 @@ class Journal:
         shown of objects that are named ahead only is decided there, once for the run.
     shows_ahead : bool
         Whether the frames before were shown with what is named ahead of them only.
+    note_nearly : callable, optional
+        Given where a tracker that loses its state on the way, as with a worker that dies, may go on
+        at once from the frames that it has given, as from `known`, instead of computing the way
+        again; called with the first frame that is only near what it would be.
     """
 
     objects: Mapping[int, Mapping[int, Keyframe]]
@@ -315,6 +319,7 @@ class Journal:
     checkpoint: Checkpoint | None = None
     begun: int | None = None
     shows_ahead: bool = False
+    note_nearly: Callable[[int], object] | None = None
 
 
 def without_overlap(masks: Mapping[int, ObjectMask]) -> dict[int, ObjectMask]:

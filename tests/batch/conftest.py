@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from napari_sam3.batch import elsewhere
+
 N_FRAMES, SIZE = 6, (60, 80)
 
 
@@ -32,3 +34,17 @@ def prompts(tmp_path):
     said = {"format": "napari-sam3 prompts", "version": 1}
     path.write_text(json.dumps({**said, "prompts": [{"frame": 0, "points": [[30, 20]]}]}))
     return path
+
+
+@pytest.fixture
+def computed_here(monkeypatch):
+    """The videos that were followed by the command, their model on a worker or not."""
+    videos = []
+    do_task = elsewhere.do_task
+
+    def note(task, *rest):
+        videos.append(task.video)
+        return do_task(task, *rest)
+
+    monkeypatch.setattr(elsewhere, "do_task", note)
+    return videos

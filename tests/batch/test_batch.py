@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import unicodedata
+from threading import Event
 
 import numpy as np
 import pytest
@@ -16,12 +17,15 @@ import pytest
 from napari_sam3 import run_batch
 from napari_sam3.batch.plan import plan_batch
 from napari_sam3.batch.summary import BatchRow, format_summary
+from napari_sam3.batch.task import Task, TaskSettings, do_task
+from napari_sam3.batch.tracking import gather_prompts
 from napari_sam3.cli import main
 from napari_sam3.errors import ModelUnavailableError, PromptFileError, RequestError, VideoError
 from napari_sam3.export.registry import FORMATS
 from napari_sam3.imports import open_labels
 from napari_sam3.models import registry
 from napari_sam3.models.fake import FakeTracker
+from napari_sam3.models.registry import LoadedModel
 from napari_sam3.projects import Project
 from tests.batch.conftest import N_FRAMES
 from tests.sweeps import sweep
@@ -205,6 +209,31 @@ def test_other_prompts_or_models_are_not_mixed(films, prompts, tmp_path):
     assert report.rows[0].state == "done"
     with Project.open(out / "a.sam3") as project:
         assert project.labels[0][7, 7] == 1
+
+
+@pytest.mark.parametrize(
+    ("made_with", "state"),
+    [
+        ({"memory_selection": "off", "precision": "bfloat16"}, "skipped"),
+        ({"memory_selection": "on"}, "failed"),
+        (None, "skipped"),  # a project of before
+    ],
+)
+@pytest.mark.parametrize("model", ["sam2.1-tiny", "auto"])
+def test_done_with_other_settings_is_not_mixed(films, prompts, tmp_path, made_with, state, model):
+    out = tmp_path / "out"
+    run_batch(films[:1], prompts, out, model="fake")
+    head = out / "a.sam3" / "project.json"
+    told = json.loads(head.read_text())
+    told["state"]["model"] = "sam2.1-tiny"
+    del told["run"]["made_with"]
+    if made_with is not None:
+        told["run"]["made_with"] = made_with
+    head.write_text(json.dumps(told))
+    task = Task(films[0], gather_prompts(prompts), out / "a", TaskSettings(model))
+    row = do_task(task, LoadedModel(), Event(), lambda n: None)
+    assert row.state == state
+    assert ("memory_selection on, now off" in row.error) == (state == "failed")
 
 
 def test_done_with_other_contrast_is_not_done(films, prompts, tmp_path):
@@ -422,3 +451,19 @@ def test_the_table():
         "a          10        2      3.2  done",
         "long        0        0      0.0  failed  it is no video",
     ]
+
+
+def test_what_is_done_is_packed_if_that_is_asked_for(films, prompts, tmp_path):
+    out = tmp_path / "out"
+    run_batch(films[:1], prompts, out, model="fake")
+    for _ in range(2):
+        (row,) = run_batch(films[:1], prompts, out, model="fake", pack=True).rows
+        assert (row.state, row.frames) == ("skipped", N_FRAMES)
+        assert len(list((out / "a.sam3" / "labels.zarr").iterdir())) == 2
+    (row,) = run_batch(films[2:], prompts, out, model="fake", formats=["tiff"], pack=True).rows
+    assert row.state == "done"
+    with Project.open(out / "c.sam3", read_only=True) as project:
+        assert project.labels.is_packed
+        ours = np.stack([project.labels[n] for n in range(N_FRAMES)])
+    with open_labels(out / "c" / "labels.tif") as written:
+        np.testing.assert_array_equal(ours, np.stack([written[n] for n in range(N_FRAMES)]))

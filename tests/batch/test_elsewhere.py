@@ -66,9 +66,10 @@ def planes(project):
         return np.stack([opened.labels[n] for n in range(N_FRAMES)])
 
 
-def test_a_killed_process_costs_no_video(films, prompts, tmp_path):
+def test_a_killed_process_costs_no_video(films, prompts, tmp_path, computed_here):
     videos, out = [films[0], films[2]], tmp_path / "out"
     report = run_batch(videos, prompts, out, model="mortal", jobs=2)
+    assert not computed_here
     assert (tmp_path / "died").exists()
     assert rows_of(report) == [("done", N_FRAMES)] * 2
     run_batch(videos, prompts, tmp_path / "here", model="mortal")  # has died, and will not again

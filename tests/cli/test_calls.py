@@ -20,6 +20,7 @@ VERBS = {
     "open": ("VIDEO",),
     "review": ("LABELS",),
     "export": ("LABELS",),
+    "pack": ("PROJECT",),
     "proxy": ("VIDEO",),
     "models list": (),
     "models get": ("NAME",),
@@ -91,7 +92,14 @@ def test_a_missing_argument_is_a_wrong_call(call, verb):
 @pytest.mark.parametrize(
     "words",
     [
-        *(["demo"], ["track", "--point", "1,1", "-o", "out"], ["open"], ["review"], ["proxy"]),
+        *(
+            ["demo"],
+            ["track", "--point", "1,1", "-o", "out"],
+            ["open"],
+            ["review"],
+            ["proxy"],
+            ["pack"],
+        ),
         *(["export", "--formats", "csv", "-o", "out"], ["models", "folder"]),
         ["export", "labels.tif", "--formats", "csv", "-o", "out", "--video"],
         ["track", "frames", "-o", "out", "--prompts"],

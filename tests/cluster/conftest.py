@@ -135,3 +135,23 @@ def cluster(module_cluster, watcher):
             module_cluster.start_worker(name)
     module_cluster.wait_for_workers(watcher)
     return module_cluster
+
+
+@pytest.fixture
+def pickled(monkeypatch):
+    """All that is pickled in this process to be sent, and all that came and is unpickled."""
+    from distributed.protocol import pickle as dasks
+
+    passed = []
+
+    def noting(function):
+        def noted(*arguments, **options):
+            result = function(*arguments, **options)
+            passed.extend(x for x in (result, *arguments) if isinstance(x, bytes))
+            return result
+
+        return noted
+
+    monkeypatch.setattr(dasks, "dumps", noting(dasks.dumps))
+    monkeypatch.setattr(dasks, "loads", noting(dasks.loads))
+    return passed

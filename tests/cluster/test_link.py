@@ -54,8 +54,8 @@ def test_one_whose_address_is_somebody_elses_here(cluster, monkeypatch):
         monkeypatch.setattr(
             link,
             "_make_actor",
-            lambda client, worker, key, is_direct: make_actor(
-                client, theirs if is_direct else worker, key, is_direct=is_direct
+            lambda client, worker, host, key, is_direct: make_actor(
+                client, theirs if is_direct else worker, host, key, is_direct=is_direct
             ),
         )
         assert n_done(cluster) == 5

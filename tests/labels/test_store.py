@@ -187,7 +187,7 @@ def test_refuses_what_it_should_not_touch(store, tmp_path):
 def test_says_so_if_a_newer_version_wrote_it(store):
     store.close()
     path = store.folder / "frames.jsonl"
-    path.write_bytes(path.read_bytes().replace(b'"version":1', b'"version":2'))
+    path.write_bytes(path.read_bytes().replace(b'"version":1', b'"version":3'))
     before = {p: p.read_bytes() for p in Path(store.folder).rglob("*") if p.is_file()}
     with pytest.raises(StoreError, match="update napari-sam3"):
         LabelStore.open(store.folder)

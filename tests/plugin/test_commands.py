@@ -96,7 +96,7 @@ def test_what_is_known_of_objects_changes(results, change, label):
     before = rows_of(results)
     change(objects, results)
     after = rows_of(results)
-    assert history.undo_label == label
+    assert history.done[-1].label == label
     for _ in range(2):
         history.undo()
         assert rows_of(results) == before
@@ -122,9 +122,9 @@ def test_what_can_not_be_changes_nothing(history, results):
     with pytest.raises(LineageError, match="own daughter"):
         history.do(divide(results, 1, [1], 2))
     assert rows_of(results) == before
-    assert not history.can_undo
+    assert not history.done
     assert not history.do(rename(results, 1, " Ann "))
-    assert not history.can_undo
+    assert not history.done
 
 
 def test_what_others_said_since_of_objects_stays(history, results):
@@ -226,7 +226,7 @@ def test_results_that_were_drawn_already_are_recorded(history, results, planes):
     history.redo()
     assert frames_of(results) == after
     assert planes.frames_of_run(2).tolist() == [0, 1]
-    assert history.undo_label == "propagate"
+    assert history.done[-1].label == "propagate"
 
 
 def test_the_layer_shows_what_was_undone(history, results, planes):
@@ -255,7 +255,7 @@ def test_what_fails_half_way_has_changed_nothing(history, results, planes):
     with pytest.raises(ValueError, match="shape"):
         history.do(draw(results, {0: (frame_of(2), {}), 1: (np.ones((2, 2), int), {})}))
     assert frames_of(results) == before
-    assert not history.can_undo
+    assert not history.done
 
 
 def test_what_is_being_painted_is_drawn_over_by_nobody(history, results, planes):
@@ -268,9 +268,9 @@ def test_what_is_being_painted_is_drawn_over_by_nobody(history, results, planes)
 
 def test_frames_are_locked(history, results, planes):
     check_both_ways(history, LockFrame(results, 1), lambda: planes.locked_frames().tolist())
-    assert history.undo_label == "lock frame 1"
+    assert history.done[-1].label == "lock frame 1"
     check_both_ways(history, LockFrame(results, 3, False), lambda: planes.locked_frames().tolist())
-    assert history.undo_label == "unlock frame 3"
+    assert history.done[-1].label == "unlock frame 3"
     assert not history.do(LockFrame(results, 1))
 
 
@@ -315,7 +315,7 @@ def test_objects_are_merged_and_parted_again(history, results, prompts, everythi
     np.testing.assert_array_equal(prompts[0].border_color[1], prompts[0].border_color[0])
     assert (table.names, table.classes) == ({1: "Eve"}, {1: "cell"})
     assert table.divisions == (Division(1, (4, 5), 5), Division(6, (1, 7), 1))
-    assert history.undo_label == "merge object 2 into 1"
+    assert history.done[-1].label == "merge object 2 into 1"
 
 
 def test_notes_of_merged_objects_say_where_the_area_came_from(history):
@@ -352,7 +352,7 @@ def test_objects_whose_lives_do_not_go_together_stay_two(
     with pytest.raises(LineageError, match=message):
         history.do(merge(results, 2, 1, prompts))
     assert everything() == before
-    assert not history.can_undo
+    assert not history.done
 
 
 def test_an_object_is_not_merged_with_itself(results):

@@ -55,6 +55,17 @@ def test_tracks_on_a_worker(ready, cluster, qtbot):  # noqa: F811
     assert_tracked(ready)
 
 
+def test_offers_the_models_of_the_workers(ready, qtbot):
+    qtbot.waitUntil(lambda: ready.state.catalog.n_workers == 2)
+    catalog = ready.state.catalog
+    assert catalog.format_state("optical-flow") == "✓ there"
+    assert catalog.format_state("sam3") == "not there"
+    assert catalog.entries["sam3"].capabilities.text
+    assert ready.compute_panel.word.text() == "ready"
+    ready.compute_panel.compute.value = ""
+    assert ready.state.catalog.place == ""
+
+
 @pytest.mark.sweep
 def test_a_worker_that_dies_is_told_and_not_seen(ready, cluster, watcher, qtbot, notes):  # noqa: F811
     ready.propagate()

@@ -267,7 +267,7 @@ def test_a_model_is_told_a_word_and_the_choice_is_kept(dock, find, open_dock):
     panel = dock.detect_panel
     dock.state.detector = "blobs:dark"
     assert panel.detector.value == "blobs:dark"
-    panel.detector.value = "sam3"
+    panel.detector.value = "sam3:"
     panel.words.value = "cell"
     panel.words.native.editingFinished.emit()
     assert dock.state.detector == "sam3:cell"

@@ -18,7 +18,7 @@ WAY = [(20, 20), (20, 60), (60, 60), (60, 20)]
 
 def is_untouched(dock):
     layer = dock.state.boxes
-    return not (len(layer.data) or len(layer.features) or dock.state.current.history.can_undo)
+    return not (len(layer.data) or len(layer.features) or dock.state.current.history.done)
 
 
 @pytest.mark.parametrize(("button", "held"), [(LEFT, NOTHING), (LEFT, CTRL), (RIGHT, NOTHING)])

@@ -10,7 +10,7 @@ from napari_sam3.errors import ProjectReadOnlyError, StoreError
 from napari_sam3.labels.label_store import LabelStore
 from napari_sam3.plugin.layers.transforms import map_points
 from napari_sam3.plugin.model.app_state import Outcome
-from napari_sam3.projects import Project, list_projects
+from napari_sam3.projects import Project, list_projects, pack_project
 from napari_sam3.video.video_writer import VideoWriter
 
 from .conftest import click, disc
@@ -196,6 +196,28 @@ def test_a_project_comes_back_as_it_was(begin, open_again, work, own_projects, q
     np.testing.assert_allclose(new_points.border_color[-1], layer.get_color(5), atol=1e-6)
     work(again, again.segment_frame)
     assert results(again).planes[7][50, 80] == 5
+
+
+def test_a_packed_project_opens_and_is_painted_on(
+    begin, open_again, work, own_projects, qtbot, close
+):
+    dock = begin()
+    work(dock, dock.propagate)
+    (folder,) = list_projects(own_projects)
+    close(dock)
+    pack_project(folder)
+    dock = open_again(folder)
+    layer = results(dock).layer
+    assert dock.projects.project.problems == ()
+    assert all(is_disc(np.asarray(layer.data[t]), t) for t in range(N_FRAMES))
+    assert dock.projects.project.labels.is_packed
+    layer.data_setitem((np.array([3]), np.array([1]), np.array([2])), 1)
+    close(dock)
+    with Project.open(folder) as project:
+        assert not project.problems
+        assert not project.labels.is_packed
+        assert project.labels[3][1, 2] == 1
+        assert all(is_disc(project.labels[t], t) for t in range(N_FRAMES) if t != 3)
 
 
 @pytest.mark.parametrize("is_shown", [False, True])

@@ -32,7 +32,7 @@ def test_prompts_are_added(history, layer):
     assert after["defaults"] == {"object": [3], "label": ["include"]}
     assert after["data"][4] == items[1].tolist()
     assert after["selected"] == set()
-    assert history.undo_label == "add 2 prompts"
+    assert history.done[-1].label == "add 2 prompts"
     faces = layer.face_color
     np.testing.assert_array_equal(faces[3], faces[0])  # both exclude
 
@@ -53,7 +53,7 @@ def test_prompts_are_removed_and_come_back_at_their_places(history, layer):
     after = check_both_ways(history, command, lambda: state_of(layer))
     assert after["features"]["object"] == [2]
     assert after["defaults"] == {"object": [3], "label": ["include"]}
-    assert history.undo_label == "remove 2 prompts"
+    assert history.done[-1].label == "remove 2 prompts"
     history.undo()
     np.testing.assert_allclose(layer.face_color[0][:3], [0.9, 0.62, 0], atol=1e-6)  # exclude
 
@@ -139,8 +139,8 @@ def test_nothing_is_out_of_range_when_prompts_are_gone(history, layer):
     with pytest.raises(RequestError, match=r"can't be undone: the prompts in 'film .*' are others"):
         history.undo()
     assert len(layer.data) == 0
-    assert history.can_undo
-    assert not history.can_redo
+    assert history.done
+    assert not history.undone
 
 
 def test_prompts_that_do_not_fit_change_nothing(history, layer):
@@ -155,7 +155,7 @@ def test_prompts_that_do_not_fit_change_nothing(history, layer):
         with pytest.raises(LayerError):
             history.do(command)
         assert state_of(layer) == before
-    assert not history.can_undo
+    assert not history.done
     assert not history.do(RemovePrompts(layer, []))
     assert not history.do(AddPrompts(layer, []))
 

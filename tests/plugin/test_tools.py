@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, QPointF, Qt
@@ -114,30 +116,27 @@ def test_closing_the_dock_takes_away_what_was_never_used(open_dock, open_viewer,
 # ------------------------------------------------------------------------- the strip
 
 
-@pytest.mark.parametrize(
-    ("tool", "layer", "mode"),
-    [
+def test_a_tool_brings_its_layer_and_mode_by_button_and_by_key(dock, hands):
+    for tool, layer, mode in (
         (Tool.INCLUDE, "film clicks", "add"),
         (Tool.EXCLUDE, "film clicks", "add"),
         (Tool.BOX, "film boxes", "add_rectangle"),
         (Tool.LASSO, "film boxes", "add_polygon_lasso"),
         (Tool.SCRIBBLE, "film boxes", "add_path"),
         (Tool.SELECT, "film clicks", "pan_zoom"),
-    ],
-)
-def test_a_tool_brings_its_layer_and_mode_by_button_and_by_key(dock, hands, tool, layer, mode):
-    for take in (
-        lambda: hands.press(dock.tool_strip.buttons[tool]),
-        lambda: hands.type(tool.about.key),
     ):
-        dock.tools.take(Tool.BOX if tool is Tool.INCLUDE else Tool.INCLUDE)
-        take()
-        active = dock.viewer.layers.selection.active
-        assert (active.name, str(active.mode)) == (layer, mode)
-        assert dock.state.tool is tool
-        assert dock.tool_strip.buttons[tool].isChecked()
-        assert dock.tool_strip.hint.text().lower().startswith(tool.value)
-        assert hands.has_canvas
+        for take in (
+            partial(hands.press, dock.tool_strip.buttons[tool]),
+            partial(hands.type, tool.about.key),
+        ):
+            dock.tools.take(Tool.BOX if tool is Tool.INCLUDE else Tool.INCLUDE)
+            take()
+            active = dock.viewer.layers.selection.active
+            assert (active.name, str(active.mode)) == (layer, mode)
+            assert dock.state.tool is tool
+            assert dock.tool_strip.buttons[tool].isChecked()
+            assert dock.tool_strip.hint.text().lower().startswith(tool.value)
+            assert hands.has_canvas
 
 
 def test_shapes_are_drawn_by_dragging(dock, hands):

@@ -136,7 +136,7 @@ def test_what_can_not_be_is_said_and_changes_nothing(edits, labels, act, error, 
         act(edits)
     assert columns(labels, 0) == [1] * N
     assert table_of(labels) == before
-    assert not edits._tracking.objects.history(labels).can_undo
+    assert not edits._tracking.objects.history(labels).done
 
 
 def test_a_locked_object_is_not_merged_split_or_swapped(edits, labels):
@@ -181,7 +181,7 @@ def test_many_frames_are_changed_while_the_window_goes_on(tracked, qtbot, monkey
         pass
     assert tracked.state.is_idle
     history = tracked.state.current.history
-    assert history.undo_label == "split object 1 at frame 12"
+    assert history.done[-1].label == "split object 1 at frame 12"
     assert set(np.unique(planes[15])) == {0, 2, 3, 4}
     history.undo()
     np.testing.assert_array_equal([planes[n] for n in range(SHAPE[0])], before)

@@ -1,7 +1,8 @@
-"""Tasks whose models run on workers: several at once, each in a thread of this process.
+"""Tasks on workers: several at once, each with a thread of this process that waits for it.
 
-Projects and exports are written here, as ever; a worker has a model and reads the video. So a
-worker that is killed takes no video with it, and the workers need no right to write anything.
+A worker that sees the folder of results as its own does the whole task, and writes the project and
+the exports. For another one they are written here: it has a model, reads the video, and needs no
+right to write anything.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from functools import partial
 
 from napari_sam3.batch.summary import BatchRow
 from napari_sam3.batch.task import Task, do_task
+from napari_sam3.batch.worker_tasks import TaskPlace, TaskWorkers
 from napari_sam3.cluster import Connection, RemoteModel
 from napari_sam3.models.registry import LoadedModel
+from napari_sam3.settings import read_settings
 
 _LOOK_S = 0.2
 
@@ -66,6 +69,9 @@ def do_on_workers(
         waiting.put(number)
     heard: queue.Queue[tuple[int, int | BatchRow | str | BaseException | None]] = queue.Queue()
     (settings,) = {task.settings for task in tasks.values()}  # for all of a batch
+    (home,) = {task.results.parent for task in tasks.values()}
+    path_map = dict(read_settings().path_map)
+    workers = TaskWorkers(connection, settings, home, path_map, lambda news: heard.put((-1, news)))
 
     def load(_address: str, name: str, device: str | None, resolution: int | None) -> RemoteModel:
         return RemoteModel(
@@ -75,35 +81,44 @@ def do_on_workers(
     def count(number: int, n_frames: int) -> None:
         heard.put((number, n_frames))
 
-    def work(models: LoadedModel) -> None:
+    def work(place: TaskPlace) -> None:
+        models = LoadedModel()  # for tasks that are not for a worker alone
+        models.elsewhere, models.compute = load, connection.address
         try:
             while not stop.is_set():
                 number = waiting.get_nowait()
-                row = do_task(tasks[number], models, stop, partial(count, number))
+                task, on_frames = tasks[number], partial(count, number)
+                row = place.do(task, on_frames)
+                if row is None:
+                    row = do_task(task, models.get, stop, on_frames)
                 heard.put((number, row))
         except queue.Empty:
             pass
         except BaseException as exc:  # none of a task's: those are in its row
             heard.put((-1, exc))
         finally:
+            place.close()
             models.close()
             heard.put((-1, None))
 
-    def begin(models: LoadedModel) -> threading.Thread:
-        thread = threading.Thread(target=work, args=(models,), name="batch", daemon=True)
+    def begin(place: TaskPlace) -> threading.Thread:
+        thread = threading.Thread(target=work, args=(place,), name="batch", daemon=True)
         thread.start()
         return thread
 
-    all_models = [LoadedModel() for _ in range(min(n_at_once, len(tasks)))]
-    for models in all_models:
-        models.elsewhere, models.compute = load, connection.address
     # what would go wrong with every video is told before the first one
-    all_models[0].get(settings.model, settings.device)
-    threads = [begin(models) for models in all_models]
+    workers.check()
+    places = [TaskPlace(workers, stop) for _ in range(min(n_at_once, len(tasks)))]
+    threads = [begin(place) for place in places]
     n_working = len(threads)
+    is_stopping = False
     try:
         while n_working:
             look()
+            if stop.is_set() and not is_stopping:
+                is_stopping = True
+                for place in places:
+                    place.ask_to_stop()
             try:
                 number, said = heard.get(timeout=_LOOK_S)
             except queue.Empty:
@@ -122,5 +137,6 @@ def do_on_workers(
         if n_working:  # at once: whoever waits for a worker hears that there is none
             stop.set()
             connection.end()
+        workers.close()
         for thread in threads:
             thread.join()

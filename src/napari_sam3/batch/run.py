@@ -90,6 +90,7 @@ def run_batch(
     insecure: bool = False,
     overwrite: bool = False,
     recover: Recover = "exact",
+    pack: bool = False,
     channel: int | str | None = None,
     z: int | str | None = None,
     scene: int | str | None = None,
@@ -128,14 +129,17 @@ def run_batch(
         From 2 on each has its model in a process of its own; the processor's cores are shared out
         among them.
     scheduler : str, optional
-        Address of a Dask scheduler whose workers compute, as "tls://host:8786". Projects and
-        exports are written here.
+        Address of a Dask scheduler whose workers compute, as "tls://host:8786". Those that see
+        `out` as their own write projects and exports there; for others they are written here.
     insecure : bool
         Whether to take that address though it is neither encrypted nor of this machine.
     overwrite : bool
         Begin all videos anew; what is kept of them in `out` is lost.
     recover : "exact" or "quick"
-        How a video that was stopped or killed is gone on with, as of `track_video`.
+        How a video that was stopped or killed, or whose worker was, is gone on with, as of
+        `track_video`.
+    pack : bool
+        Keep each project in few files when its video is done (`pack_project`).
     channel, z, scene : int or str, optional
         Which of several are meant in all videos, as `open_video` takes them.
     on_row : callable, optional
@@ -179,6 +183,7 @@ def run_batch(
         check_flag(overwrite, "overwrite"),
         check_recover(recover),
         PlaneChoice(channel, z, scene),
+        check_flag(pack, "pack"),
     )
     if n_at_once is not None and n_at_once < 1:
         raise RequestError(f"jobs is {jobs}; give a number of videos at once from 1")
@@ -242,7 +247,7 @@ def do_here(
         for number, task in tasks.items():
             if stop.is_set():
                 return
-            yield number, do_task(task, models, stop, partial(show, number))
+            yield number, do_task(task, models.get, stop, partial(show, number))
     finally:
         models.close()
 
@@ -255,7 +260,8 @@ def _do_in_processes(
     tell: Callable[[str], object],
 ) -> Rows:
     """Do tasks with models in processes of this machine."""
-    roots = {task.video.absolute().anchor for task in tasks.values()}
+    places = (place for task in tasks.values() for place in (task.video, task.results))
+    roots = {place.absolute().anchor for place in places}
     n_workers = min(n_at_once, len(tasks))
     if not n_workers:
         return

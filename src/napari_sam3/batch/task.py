@@ -9,21 +9,31 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import chain, count, islice
 from pathlib import Path
 
 from napari_sam3.batch.summary import BatchRow, State
 from napari_sam3.batch.tracked_video import TrackedVideo
 from napari_sam3.batch.tracking import track_video
-from napari_sam3.errors import LabelRangeError, ProjectError, RequestError, Sam3Error
+from napari_sam3.errors import (
+    LabelRangeError,
+    ModelUnavailableError,
+    ProjectError,
+    RequestError,
+    Sam3Error,
+)
 from napari_sam3.export.registry import ALL, FORMATS, expand_formats
-from napari_sam3.models.registry import LoadedModel, find_model
+from napari_sam3.models.base import VideoModel
+from napari_sam3.models.mask_settings import differing, memory_settings
+from napari_sam3.models.registry import find_model
 from napari_sam3.projects.folders import SUFFIX, is_project
 from napari_sam3.projects.lock import ProjectLock
+from napari_sam3.projects.packing import pack_project
 from napari_sam3.projects.project import Project
 from napari_sam3.projects.tracking import describe_request
 from napari_sam3.session.recovery import Recover
 from napari_sam3.session.saved_prompts import PromptList
+from napari_sam3.settings import read_settings
 from napari_sam3.values import Direction, FrameResult
 from napari_sam3.video import as_video
 from napari_sam3.video.plane_choice import NO_CHOICE, PlaneChoice
@@ -45,6 +55,7 @@ class TaskSettings:
     overwrite: bool = False
     recover: Recover = "exact"
     choice: PlaneChoice = NO_CHOICE
+    pack: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +85,11 @@ class Task:
         return self.results.with_name(self.results.name + SUFFIX)
 
 
+GetModel = Callable[[str, str | None], VideoModel]
+
+
 def do_task(
-    task: Task, models: LoadedModel, stop: threading.Event, on_frames: Callable[[int], object]
+    task: Task, get_model: GetModel, stop: threading.Event, on_frames: Callable[[int], object]
 ) -> BatchRow:
     """Track and export a video. Nothing is raised: what goes wrong is in the row.
 
@@ -83,8 +97,8 @@ def do_task(
     ----------
     task : Task
         What to do.
-    models : LoadedModel
-        Where the model comes from.
+    get_model : callable
+        Gives the model, of its name and device.
     stop : Event
         Once it is set it ends after the frame under way.
     on_frames : callable
@@ -104,7 +118,8 @@ def do_task(
         if task.settings.overwrite:
             _clear(task)
         known = _open_finished(task)
-        with known or _track(task, models, goes_on) as tracked:
+        is_packed = known is not None and getattr(known.labels, "is_packed", False)
+        with known or _track(task, get_model, goes_on) as tracked:
             frames = len(tracked.labels.processed_frames())
             objects = len(tracked.object_ids)
             wanted = list(expand_formats(task.settings.formats))
@@ -121,8 +136,10 @@ def do_task(
                 state = "skipped" if known is not None and not wanted else "done"
             else:
                 state = "stopped"
+        if task.settings.pack and not is_packed and state != "stopped":
+            pack_project(task.project)
     except Sam3Error as exc:
-        error = " ".join(str(exc).split())
+        error = on_one_line(exc)
     except Exception as exc:  # one bad video must not stop the others, whatever is wrong with it
         logger.exception("unforeseen error with %s", task.video)
         error = f"something went wrong that should not have: {type(exc).__name__}: {exc}"
@@ -134,6 +151,11 @@ def do_task(
     return BatchRow(str(task.video), frames, objects, seconds, state, error)
 
 
+def on_one_line(error: BaseException) -> str:
+    """What an error says, as a row holds it."""
+    return " ".join(str(error).split())
+
+
 def count_kept(task: Task) -> tuple[int, int]:
     """Frames, and objects on them, that the project of a video holds by now; 0 without one."""
     try:
@@ -143,12 +165,21 @@ def count_kept(task: Task) -> tuple[int, int]:
         return 0, 0
 
 
-def _track(task: Task, models: LoadedModel, goes_on: Callable[[FrameResult], bool]) -> TrackedVideo:
+def next_frames(task: Task, n_frames: int) -> list[int]:
+    """The next frames that the project of a video is to get; none without a project."""
+    try:
+        with Project.open(task.project, read_only=True) as project:
+            return list(islice(chain.from_iterable(project.frames_to_do), n_frames))
+    except (Sam3Error, OSError):
+        return []
+
+
+def _track(task: Task, get_model: GetModel, goes_on: Callable[[FrameResult], bool]) -> TrackedVideo:
     settings = task.settings
     return track_video(
         task.video,
         task.prompts,
-        model=models.get(settings.model, settings.device),
+        model=get_model(settings.model, settings.device),
         direction=settings.direction,
         start_frame_index=settings.start_frame_index,
         max_frame_num_to_track=settings.max_frame_num_to_track,
@@ -197,15 +228,35 @@ def _open_finished(task: Task) -> TrackedVideo | None:
 
 
 def _check_model(task: Task, project: Project) -> None:
-    """Refuse to mix the results of two models."""
-    if task.settings.model == "auto":
-        return
-    made_by, name = project.state.model, find_model(task.settings.model).name
-    if made_by not in (None, name):
+    """Refuse to mix the results of two models, or of two settings of one."""
+    made_by, asked = project.state.model, task.settings.model
+    if asked != "auto":
+        name = find_model(asked).name
+        if made_by not in (None, name):
+            raise RequestError(
+                f"{str(task.project)!r} was made with the model {made_by!r}, not {name!r}; add "
+                "--overwrite to begin anew, or name another folder"
+            )
+    other = _other_settings(project)
+    if other:
         raise RequestError(
-            f"{str(task.project)!r} was made with the model {made_by!r}, not {name!r}; add "
+            f"{str(task.project)!r} was made with other settings ({other}); set the same, add "
             "--overwrite to begin anew, or name another folder"
         )
+
+
+def _other_settings(project: Project) -> str:
+    """What masks depend on and is set otherwise now; empty if nothing is known to be."""
+    run, made_by = project.run, project.state.model
+    if run is None or not run.made_with or made_by is None:
+        return ""
+    try:
+        weights = find_model(made_by).weights
+    except ModelUnavailableError:
+        return ""  # of a model that is here no more
+    if weights is None or weights.model_type is None:
+        return ""
+    return differing(run.made_with, memory_settings(read_settings(), weights.model_type))
 
 
 def _clear(task: Task) -> None:

@@ -71,7 +71,8 @@ def track_video(
         begun with the same prompts and settings is gone on with where it stopped.
     recover : "exact" or "quick"
         How it is gone on with: as if it had never stopped, for which frames since the last
-        checkpoint are computed again; or at once from what was shown, which is near that.
+        checkpoint are computed again; or at once from what was shown, which is near that. So it
+        is when a worker dies that the model is on.
     channel, z, scene : int or str, optional
         Which of several are meant, as `open_video` takes them.
     on_frame : callable, optional
@@ -115,6 +116,7 @@ def track_video(
             "start": start,
             "limit": limit,
             "contrast_limits": contrast_limits,
+            "recover": recover,
         }
         if project is None or isinstance(project, Project):
             kept = project
@@ -124,9 +126,7 @@ def track_video(
         if kept is None:
             run = MemoryRun(film, loaded, prompt_list or (), **settings)
         else:
-            run = ProjectRun(
-                kept, loaded, prompt_list or (), video=film, recover=recover, **settings
-            )
+            run = ProjectRun(kept, loaded, prompt_list or (), video=film, **settings)
         with run:
             n_done = _follow(run, on_frame, progress)
         on_failure.pop_all()

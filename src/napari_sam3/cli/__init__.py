@@ -182,6 +182,7 @@ def make_parser() -> Parser:
     _add_open(commands)
     _add_review(commands)
     _add_export(commands)
+    _add_pack(commands)
     _add_proxy(commands)
     _add_models(commands)
     _add_certificates(commands)
@@ -290,6 +291,11 @@ def _add_batch(commands: argparse._SubParsersAction[Parser]) -> None:
     video_options.add_choice(batch)
     _add_results(batch, is_needed=True, formats=(), overwrite="begin all videos anew")
     batch.add_argument(
+        "--pack",
+        action="store_true",
+        help="keep each project in few files when its video is done ('pack' does it later)",
+    )
+    batch.add_argument(
         "--jobs",
         type=parse.jobs,
         metavar="N",
@@ -307,8 +313,9 @@ def _add_recover(command: argparse.ArgumentParser) -> None:
         "--recover",
         choices=("exact", "quick"),
         default="exact",
-        help="how a run that was stopped or killed goes on: as if it had not been, for which some "
-        "frames are computed again (exact, the default), or at once, nearly so (quick)",
+        help="how a run that was stopped or killed, or whose worker was, goes on: as if it had not "
+        "been, for which some frames are computed again (exact, the default), or at once, nearly "
+        "so (quick)",
     )
 
 
@@ -355,12 +362,7 @@ def _add_review(commands: argparse._SubParsersAction[Parser]) -> None:
         "--most", type=parse.count, metavar="N", help="list no more than N places (default: all)"
     )
     _add_json(review)
-    review.add_argument(
-        "--first-number",
-        type=parse.index,
-        metavar="N",
-        help="the number that frame 0 has in the names of pictures (default: as they tell)",
-    )
+    _add_first_number(review)
 
 
 def _add_export(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -388,13 +390,27 @@ def _add_export(commands: argparse._SubParsersAction[Parser]) -> None:
         metavar="SIZE",
         help="of a pixel, as 0.65um, or height,width as 0.65,0.6um (default: as the video says)",
     )
-    export.add_argument(
-        "--first-number",
-        type=parse.index,
-        metavar="N",
-        help="the number that frame 0 has in the names of pictures (default: as they tell)",
-    )
+    _add_first_number(export)
     _add_json(export)
+
+
+def _add_pack(commands: argparse._SubParsersAction[Parser]) -> None:
+    pack = commands.add_parser(
+        "pack",
+        help="keep projects that are done in few files",
+        description="Keep the frames of projects that are done some 1000 in a file, where there "
+        "are too many files else. All reads them as before; who writes to one later unpacks it by "
+        "that. One that is not done, or in use, is left as it is and told of.",
+    )
+    pack.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PROJECT",
+        type=parse.there,
+        help="a project, or a folder that holds projects, as a batch makes it",
+    )
+    pack.add_argument("--undo", action="store_true", help="give each frame its own file again")
+    _add_json(pack)
 
 
 def _add_proxy(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -495,6 +511,15 @@ def _add_doctor(commands: argparse._SubParsersAction[Parser]) -> None:
     model_options.add_computing(doctor)
     _add_compute(doctor, "look at the workers of this Dask scheduler too, as tls://host:8786")
     _add_json(doctor)
+
+
+def _add_first_number(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--first-number",
+        type=parse.index,
+        metavar="N",
+        help="the number that frame 0 has in the names of pictures (default: as they tell)",
+    )
 
 
 def _add_json(command: argparse.ArgumentParser) -> None:

@@ -48,6 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         insecure=arguments.insecure,
         overwrite=arguments.overwrite,
         recover=arguments.recover,
+        pack=arguments.pack,
         channel=arguments.channel,
         z=arguments.z,
         scene=arguments.scene,

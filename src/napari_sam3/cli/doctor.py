@@ -55,26 +55,24 @@ def run(arguments: argparse.Namespace) -> int:
         "folders": _folders,
         "models": _models,
     }
-    report = {title: _without_names(_gather(tell)) for title, tell in sections.items()}
-    if not arguments.json:
-        for title, section in report.items():
-            _print_section(title, section)
+    report: dict[str, Section] = {}
+
+    def tell(name: str, section: Section, title: str = "") -> None:
+        report[name] = _without_names(section)
+        if not arguments.json:
+            _print_section(_without_names(title or name), report[name])
+
+    for name, gather in sections.items():
+        tell(name, _gather(gather))
     if arguments.scheduler is not None:
         from napari_sam3.cli.scheduler import look_at_scheduler
 
-        found = look_at_scheduler(arguments.scheduler, insecure=arguments.insecure)
-        report["scheduler"] = _without_names(found)
-        if not arguments.json:
-            _print_section("scheduler", report["scheduler"])
+        tell("scheduler", look_at_scheduler(arguments.scheduler, insecure=arguments.insecure))
     if arguments.run is not None:
         from napari_sam3.cli.model_trial import try_model
 
-        report["run"] = try_model(
-            arguments.run, arguments.device, arguments.frames, arguments.resolution
-        )
-        report["run"] = _without_names(report["run"])
-        if not arguments.json:
-            _print_section(_without_names(f"run of {arguments.run}"), report["run"])
+        found = try_model(arguments.run, arguments.device, arguments.frames, arguments.resolution)
+        tell("run", found, f"run of {arguments.run}")
     arguments.facts |= report
     is_bad = any("error" in report.get(title, {}) for title in ("run", "scheduler"))
     return FAILED if is_bad else 0

@@ -5,12 +5,7 @@ from __future__ import annotations
 import argparse
 
 from napari_sam3.cli import parse
-from napari_sam3.settings import MEMORY_SELECTIONS, PRECISIONS
-
-_SETTINGS = (
-    *("precision", "compile_encoder"),
-    *("memory_selection", "prompted_frames", "distractor_memory", "motion_prior"),
-)
+from napari_sam3.settings import MEMORY_SELECTIONS, MODEL_SETTINGS, PRECISIONS
 
 
 def add_model(command: argparse.ArgumentParser) -> None:
@@ -64,5 +59,5 @@ def add_computing(command: argparse.ArgumentParser) -> None:
 
 def said_settings(arguments: argparse.Namespace) -> dict[str, str | int]:
     """What was said in place of settings, for as long as the command runs."""
-    said = {name: getattr(arguments, name, None) for name in _SETTINGS}
+    said = {name: getattr(arguments, name, None) for name in MODEL_SETTINGS}
     return {name: value for name, value in said.items() if value is not None}

@@ -121,6 +121,7 @@ def _begin(
         "limit": arguments.frames,
         "contrast_limits": arguments.contrast,
         "say": say_prompts,
+        "recover": arguments.recover,
     }
     if arguments.project is None:
         model = begin_model(arguments, arguments.model)
@@ -129,20 +130,25 @@ def _begin(
     folder: Path = arguments.project.expanduser()
     is_new = not is_project(folder)
     project = stack.enter_context(open_or_create(folder, video))
-    for problem in project.problems:
-        print(f"warning: {problem}", file=sys.stderr)
+    _warn(project.problems)
+    known = len(project.problems)
     try:
         model = begin_model(arguments, _name_model(arguments.model, project))
         stack.callback(model.close)
         prompts = _detect(arguments, video, prompts, model)
-        return ProjectRun(
-            project, model, prompts, video=video, recover=arguments.recover, **settings
-        )
+        run = ProjectRun(project, model, prompts, video=video, **settings)
     except Sam3Error:
         if is_new:  # nothing was said that could be gone on with
             project.close()
             shutil.rmtree(folder, ignore_errors=True)
         raise
+    _warn(project.problems[known:])
+    return run
+
+
+def _warn(problems: Sequence[str]) -> None:
+    for problem in problems:
+        print(f"warning: {problem}", file=sys.stderr)
 
 
 def _detect(

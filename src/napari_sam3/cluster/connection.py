@@ -30,7 +30,9 @@ _BUSY = 5.0
 _START = 60.0
 _AGAIN = 0.5
 _SESSION = "napari-sam3-session"
-_HOST = "napari_sam3.cluster.host:TrackingHost"
+
+SESSION = "napari_sam3.cluster.host:TrackingHost"
+"""What is begun on a worker for a session; others of its kind may be named instead (`Host`)."""
 
 
 class _WorkerGone(Exception):  # noqa: N818 - another one is looked for
@@ -181,13 +183,15 @@ class Connection:
         busy = [a for a, keys in at_work if not all(key.startswith(_SESSION) for key in keys)]
         return f"busy {len(busy)}/{len(fit)}" if len(busy) == len(fit) else "ready"
 
-    def place(self, avoid: Collection[str] = ()) -> Link:
+    def place(self, avoid: Collection[str] = (), host: str = SESSION) -> Link:
         """Find a worker with room, and begin on it.
 
         Parameters
         ----------
         avoid : collection of str
             Addresses of workers that were lost.
+        host : str
+            What is begun there: a `Host`, as "package.module:Name".
 
         Raises
         ------
@@ -204,7 +208,7 @@ class Connection:
             free = [a for a in fit if a not in avoid]
             while free:
                 try:
-                    link = self._begin_on(self._least_used(free), len(fit))
+                    link = self._begin_on(self._least_used(free), len(fit), host)
                 except _WorkerGone:
                     break
                 facts = link.hello()
@@ -231,7 +235,7 @@ class Connection:
             If it is not free.
         """
         try:
-            return self._begin_on([worker], 1)
+            return self._begin_on([worker], 1, SESSION)
         except _WorkerGone as exc:
             raise NoWorkerError(f"the worker {worker} was lost as it began; try again") from exc
 
@@ -244,13 +248,13 @@ class Connection:
         }
         return [address for address in workers if counts[address] == min(counts.values())]
 
-    def _begin_on(self, workers: list[str], n_all: int) -> Link:
+    def _begin_on(self, workers: list[str], n_all: int, host: str) -> Link:
         from distributed import wait
 
         client = self.client
         order = encode({"lease": self.lease})
         future = client.submit(
-            errand(_HOST),
+            errand(host),
             order,
             key=f"{_SESSION}-{uuid.uuid4().hex}",
             actor=True,
@@ -287,7 +291,9 @@ class Connection:
         worker = holders[0]
         is_safe = is_safe_to_reach(worker, insecure=self._insecure)
         goes_direct = is_safe and worker not in self._out_of_reach
-        link = Link(client, future, worker, self.patience, self.lease, goes_direct=goes_direct)
+        link = Link(
+            client, future, worker, host, self.patience, self.lease, goes_direct=goes_direct
+        )
         if goes_direct and not link.is_direct:
             self._out_of_reach.add(worker)  # which takes a moment to find out
         return link

@@ -1,26 +1,14 @@
-"""A tracker on a worker, for a session that is elsewhere: what Dask calls an actor.
-
-All methods are coroutines, so that a stop is heard at once while a frame is computed; the tracker's
-work is done in a thread of its own. Messages go in and out (`wire`), errors among them. When nobody
-has called for the length of the lease, or the client is gone, everything is given back.
-"""
+"""A tracker on a worker, for a session that is elsewhere."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
-import sys
-import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from napari_sam3.checkpoint import Checkpoint
+from napari_sam3.cluster.host_base import BEAT, Host, Work, model_asked, no_room
 from napari_sam3.cluster.host_run import Run
 from napari_sam3.cluster.said import (
     KeyframesKept,
@@ -29,8 +17,6 @@ from napari_sam3.cluster.said import (
     prompt_from_head,
 )
 from napari_sam3.cluster.wire import (
-    RELEASE,
-    VERSION,
     Head,
     decode,
     encode,
@@ -39,54 +25,34 @@ from napari_sam3.cluster.wire import (
     join,
     whole,
 )
-from napari_sam3.cluster.worker_limits import read_limits
-from napari_sam3.cluster.worker_models import get_model, turn
+from napari_sam3.cluster.worker_models import turn
 from napari_sam3.cluster.worker_videos import Upload, UploadFolder, find_under_roots
 from napari_sam3.errors import (
-    ModelUnavailableError,
-    NoWorkerError,
-    Sam3Error,
     SessionNotFoundError,
     VideoError,
     WireError,
 )
-from napari_sam3.models.base import VideoModel, VideoTracker
-from napari_sam3.models.registry import list_models
+from napari_sam3.models.base import VideoTracker
 from napari_sam3.session.frames import RgbFrames
 from napari_sam3.values import ObjectMask
 from napari_sam3.video import PlaneChoice, Video
 from napari_sam3.video.content_hash import hash_samples
 from napari_sam3.video.open import open_chosen
 
-logger = logging.getLogger(__name__)
 
-LEASE = 900.0
-"""Seconds for which a session stays that nobody calls."""
-
-BEAT = 10.0
-"""Seconds after which a call that waits for frames comes back without any."""
-
-_open: set[TrackingHost] = set()
-
-
-class TrackingHost:
+class TrackingHost(Host):
     """A tracker that is spoken to by messages.
 
     Parameters
     ----------
     order : bytes
-        A message with `lease`, seconds.
+        As of `Host`.
     """
 
     def __init__(self, order: bytes) -> None:
-        head, _ = decode(order)
-        self._lease = min(LEASE, float(whole(head.get("lease", int(LEASE)), 1)))
-        self._limits = read_limits()
+        super().__init__(order)
         self._uploads = UploadFolder(self._limits)
         self._upload: Upload | None = None
-        self._thread = ThreadPoolExecutor(1, "session")
-        self._called = time.monotonic()
-        self._watch: asyncio.Task[None] | None = None
         self._video: Video | None = None
         self._tracker: VideoTracker | None = None
         self._keyframes = KeyframesKept()
@@ -95,56 +61,17 @@ class TrackingHost:
 
     # ------------------------------------------------------------ beginning
 
-    async def hello(self, message: bytes) -> bytes:
-        """Say what is here, before anything is asked for."""
-        self._hear()
-        memory = psutil.virtual_memory()
-        return encode(
-            {
-                "release": RELEASE,
-                "wire": VERSION,
-                "python": ".".join(map(str, sys.version_info[:3])),
-                "process": os.getpid(),
-                "sessions": len(_open),
-                "most_sessions": self._limits.most_sessions,
-                "roots": len(self._limits.roots),
-                "free_memory": int(memory.available),
-            }
-        )
-
-    async def describe(self, message: bytes) -> bytes:
-        """Say which models and devices are here; for a person who asks, since libraries load."""
-        self._hear()
-        return encode(await asyncio.to_thread(_facts))
-
-    async def load(self, message: bytes) -> bytes:
-        """Load a model, if its weights are here; say what it is and what it takes."""
-
-        def load(head: Head, masks: list[ObjectMask]) -> bytes:
-            model = _model_asked(head)
-            return encode(
-                {
-                    "name": model.name,
-                    "device": model.device,
-                    "capabilities": vars(model.capabilities),
-                }
-            )
-
-        return await self._answer(message, load)
-
     async def open(self, message: bytes) -> bytes:
         """Open the video and load the model.
 
         The answer may be that the video must be sent first (`wanted`).
         """
         self._hear()
-        if self._tracker is None and self not in _open:
-            if len(_open) >= self._limits.most_sessions:
-                return encode_error(NoWorkerError("this worker has no room for a further session"))
-            _open.add(self)
+        if self._tracker is None and not self._has_place():
+            return no_room()
         answer = await self._answer(message, self._begin)
         if self._tracker is None:
-            _open.discard(self)
+            self._leave_place()
         return answer
 
     def _begin(self, head: Head, masks: list[ObjectMask]) -> bytes:
@@ -156,7 +83,7 @@ class TrackingHost:
         try:
             self._check_video(video, path, said)
             limits = head.get("contrast_limits")
-            model = _model_asked(head)
+            model = model_asked(head)
             frames = RgbFrames(video, None if limits is None else (limits[0], limits[1]))
             self._video, self._tracker = video, model.start(frames)
         except BaseException:
@@ -335,22 +262,8 @@ class TrackingHost:
         if pump is not None:
             await pump
 
-    # ------------------------------------------------------------- lifetime
-
-    async def alive(self, message: bytes) -> bytes:
-        """Say that the client is there still."""
-        self._hear()
-        return encode({"sessions": len(_open)})
-
-    async def close(self, message: bytes) -> bytes:
-        """Give everything back."""
-        await self._close()
-        return encode({})
-
-    async def _close(self) -> None:
+    async def _give_back(self) -> None:
         await self._end_run()
-        if self._watch is not None and self._watch is not asyncio.current_task():
-            self._watch.cancel()
         tracker, self._tracker = self._tracker, None
         video, self._video = self._video, None
 
@@ -362,23 +275,7 @@ class TrackingHost:
 
         if tracker is not None:
             await asyncio.wrap_future(self._thread.submit(give_back))
-        self._thread.shutdown(wait=False)
         self._keyframes = KeyframesKept()
-        _open.discard(self)
-
-    def _hear(self) -> None:
-        """Note that somebody called."""
-        self._called = time.monotonic()
-        if self._watch is None:
-            self._watch = asyncio.create_task(self._watch_over())
-
-    async def _watch_over(self) -> None:
-        """Close when nobody calls, or when Dask has let this actor go with its client."""
-        is_held = _holder(self)
-        while time.monotonic() - self._called < self._lease and is_held():
-            await asyncio.sleep(min(1.0, self._lease / 4))
-        logger.info("a session is closed: its client has not called, or is gone")
-        await self._close()
 
     # -------------------------------------------------------------- working
 
@@ -387,25 +284,14 @@ class TrackingHost:
             raise SessionNotFoundError("this session of the worker is closed")
         return self._tracker
 
-    async def _answer(
-        self, message: bytes, work: Callable[[Head, list[ObjectMask]], bytes]
-    ) -> bytes:
-        """Do work in the session's thread; its errors are answers too.
+    async def _answer(self, message: bytes, work: Work) -> bytes:
+        """As of `Host`.
 
         Where a run waits in that thread to be told something, the answer is what it asks
         (`first`), and nothing was done: the caller must tell it, and ask anew.
         """
         self._hear()
-
-        def do() -> bytes:
-            try:
-                return work(*decode(message))
-            except Exception as exc:  # the process's border: raised again by who asked
-                if not isinstance(exc, Sam3Error):
-                    logger.exception("unforeseen error in a session")
-                return encode_error(exc)
-
-        job: Future[bytes] = self._thread.submit(do)
+        job = self._submit(message, work)
         done, run = asyncio.wrap_future(job), self._run
         while run is not None and not done.done():
             asking = asyncio.create_task(run.asking.wait())
@@ -416,46 +302,3 @@ class TrackingHost:
                 return encode({"first": run.question, "run": run.number})
             run = self._run
         return await done
-
-
-def _model_asked(head: Head) -> VideoModel:
-    name, device, resolution = head.get("model"), head.get("device"), head.get("resolution")
-    if not (isinstance(name, str) and isinstance(device, str | None)):
-        raise WireError(f"a model that was asked for is called {name!r:.80}, on {device!r:.80}")
-    is_place = any(mark in name for mark in "/\\") and Path(name).expanduser().exists()
-    if is_place and find_under_roots(name, read_limits().roots) is None:
-        raise ModelUnavailableError(
-            f"the model {name!r} lies outside what the worker may read; name one of its list, or "
-            "have its folder put under a root of the worker"
-        )
-    return get_model(name, device, None if resolution is None else whole(resolution))
-
-
-def _holder(host: TrackingHost) -> Callable[[], bool]:
-    """What says whether Dask holds an actor still."""
-    from distributed import get_worker
-
-    try:
-        worker = get_worker()
-    except ValueError:  # there is no Dask round it
-        return lambda: True
-    return lambda: any(actor is host for actor in worker.state.actors.values())
-
-
-def _facts() -> Head:
-    try:
-        from napari_sam3.models.sam.device_facts import device_facts
-    except (ImportError, OSError) as exc:  # a library of PyTorch's that can't be loaded
-        devices = [f"PyTorch can't be imported: {exc}"]
-    else:
-        devices = [
-            f"{facts.name} ({facts.title}"
-            + ("" if facts.free_bytes is None else f", {facts.free_bytes / 2**30:.1f} GB free")
-            + ")"
-            for facts in device_facts()
-        ]
-    return {
-        "models": [entry.name for entry in list_models() if entry.is_ready],
-        "devices": devices,
-        "roots": [str(root) for root in read_limits().roots],
-    }

@@ -1,10 +1,11 @@
-"""The way to a `TrackingHost` on a worker."""
+"""The way to a `Host` on a worker."""
 
 from __future__ import annotations
 
 import socket
 import threading
 from contextlib import suppress
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from napari_sam3.cluster.addresses import split_address
@@ -35,6 +36,8 @@ class Link:
         Of the host; it lives as long as that is held.
     worker : str
         The worker's address.
+    host : str
+        What was begun there, as "package.module:Name".
     patience : float
         Seconds without an answer after which the worker is taken for dead.
     lease : float
@@ -54,6 +57,7 @@ class Link:
         client: Client,
         future: Future[Any],
         worker: str,
+        host: str,
         patience: float,
         lease: float,
         *,
@@ -65,10 +69,10 @@ class Link:
         self._is_lost = False
         self.is_direct = goes_direct and _is_reached(worker)
         if self.is_direct:
-            self._actor: Any = _make_actor(client, worker, future.key, is_direct=True)
+            self._actor: Any = _make_actor(client, worker, host, future.key, is_direct=True)
             self.is_direct = self._is_answered()
         if not self.is_direct:
-            self._actor = _make_actor(client, worker, future.key, is_direct=False)
+            self._actor = _make_actor(client, worker, host, future.key, is_direct=False)
         self._ended = threading.Event()
         threading.Thread(
             target=self._keep,
@@ -164,11 +168,9 @@ class Link:
                 claim.release()
 
 
-def _make_actor(client: Client, worker: str, key: Any, *, is_direct: bool) -> Any:
+def _make_actor(client: Client, worker: str, host: str, key: Any, *, is_direct: bool) -> Any:
     """Dask's stand-in for a host."""
     from distributed.actor import Actor
-
-    from napari_sam3.cluster.host import TrackingHost
 
     class DirectActor(Actor):  # type: ignore[misc, unused-ignore]
         """One that calls its worker, as Dask has it for all of a client's or none."""
@@ -178,7 +180,7 @@ def _make_actor(client: Client, worker: str, key: Any, *, is_direct: bool) -> An
             return client.rpc(worker)
 
     with client.as_current():  # a person may have clients of their own
-        return (DirectActor if is_direct else Actor)(TrackingHost, worker, key)
+        return (DirectActor if is_direct else Actor)(resolve_name(host), worker, key)
 
 
 def _is_reached(worker: str) -> bool:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from napari_sam3.cluster.connection import Connection
+from napari_sam3.cluster.models_there import read_capabilities, read_text
 from napari_sam3.cluster.remote_tracker import RemoteTracker
 from napari_sam3.cluster.wire import Head
 from napari_sam3.cluster.workers import Workers
-from napari_sam3.errors import WireError
-from napari_sam3.models.base import Capabilities
 from napari_sam3.settings import read_settings
 from napari_sam3.values import Frames
 
@@ -71,8 +69,8 @@ class RemoteModel:
         weakref.finalize(self, self._workers.close).atexit = False
         try:
             said = self._workers.load()
-            self.name, self.device = _text(said, "name"), _text(said, "device")
-            self.capabilities = _capabilities(said.get("capabilities"))
+            self.name, self.device = read_text(said, "name"), read_text(said, "device")
+            self.capabilities = read_capabilities(said.get("capabilities"))
         except BaseException:
             self.close()
             raise
@@ -97,17 +95,3 @@ class RemoteModel:
 
     def __repr__(self) -> str:
         return f"<RemoteModel {self.name!r} at {self._connection.address}>"
-
-
-def _text(head: Head, key: str) -> str:
-    value = head.get(key)
-    if not isinstance(value, str):
-        raise WireError(f"a worker says the model's {key} is {value!r:.80}")
-    return value
-
-
-def _capabilities(said: Any) -> Capabilities:
-    names = {field.name for field in fields(Capabilities)}
-    if not isinstance(said, dict) or set(said) != names:
-        raise WireError(f"a worker says a model can do {said!r:.80}")
-    return Capabilities(**said)

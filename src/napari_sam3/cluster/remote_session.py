@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from napari_sam3.cluster.connection import Connection
 from napari_sam3.cluster.remote_model import RemoteModel
+from napari_sam3.session.recovery import Recover, check_recover
 from napari_sam3.session.session import VideoSession
 from napari_sam3.video import NO_CHOICE, PlaneChoice, Video
 
@@ -17,7 +18,7 @@ class RemoteSession(VideoSession):
     """A `VideoSession` that computes on another machine.
 
     Prompts, ids and results are here, as ever; the worker has the model, and reads the video. So a
-    worker that dies takes nothing along: another one goes on, with the same results.
+    worker that dies takes nothing along: another one goes on, with the same results (`recover`).
 
     Parameters
     ----------
@@ -38,6 +39,9 @@ class RemoteSession(VideoSession):
         Folders of this machine to the same ones as the workers see them.
     on_news, on_progress : callable, optional
         As of `RemoteModel`.
+    recover : "exact" or "quick"
+        How it goes on when a worker dies: with the same results, for which frames are computed
+        again; or at once from what was shown, nearly the same. It is `recovery.mode`.
 
     Raises
     ------
@@ -62,7 +66,9 @@ class RemoteSession(VideoSession):
         on_news: Callable[[str], object] | None = None,
         choice: PlaneChoice = NO_CHOICE,
         on_progress: Callable[[str], object] | None = None,
+        recover: Recover = "exact",
     ) -> None:
+        check_recover(recover)
         self._remote_model = RemoteModel(
             compute,
             model,
@@ -84,6 +90,7 @@ class RemoteSession(VideoSession):
         except BaseException:
             self._remote_model.close()
             raise
+        self.recovery.mode = recover
 
     def close(self) -> None:
         """Give back memory, here and there; a running propagation ends."""

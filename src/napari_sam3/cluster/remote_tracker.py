@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any
 
 from napari_sam3.checkpoint import Checkpoint
+from napari_sam3.cluster.given_frames import GivenFrames
 from napari_sam3.cluster.host_run import MOST_AHEAD
 from napari_sam3.cluster.link import Link, LinkLost
 from napari_sam3.cluster.said import (
@@ -47,7 +48,8 @@ class RemoteTracker:
 
     A worker that dies is replaced by another one, which is told the same journal and computes the
     way again, unseen. A frame on the way to which two workers die one after the other is given up:
-    it would go through a whole cluster.
+    it would go through a whole cluster. Where the journal allows it (`Journal.note_nearly`) the
+    next worker is given the last frames instead, and goes on from there at once, nearly the same.
 
     Parameters
     ----------
@@ -70,6 +72,7 @@ class RemoteTracker:
         # what was found of concepts, for another worker to know it again
         self._shown: dict[int, dict[int, PackedMask]] = {}
         self._checkpoint: Checkpoint | None = None  # of the run under way
+        self._given = GivenFrames()
         self._is_catching_up = False
         self._looked = 0.0
         self._wanted: int | None = None
@@ -227,6 +230,7 @@ class RemoteTracker:
         ids: list[int] = []
         last: TrackedFrame | None = None
         n_given, died_at = 0, -1 - MOST_AHEAD
+        n_ids = 0  # how many were asked for on the way to the last frame given
         self._checkpoint = None
         again, n_before = journal, 0  # what the worker is told, and how many frames it leaves out
         while True:
@@ -240,8 +244,9 @@ class RemoteTracker:
                             yield TrackedFrame(tracked.frame_index, None)
                             continue
                         self._catch_up(is_done=True)
-                        n_given, last = n_given + 1, tracked
+                        n_given, last, n_ids = n_given + 1, tracked, len(ids)
                         self._remember(journal, tracked)
+                        self._given.add(journal, tracked, frames.step)
                     yield tracked
                 return
             except CheckpointError:
@@ -260,10 +265,31 @@ class RemoteTracker:
                         "may need more memory than they have. What came before stays"
                     ) from exc
                 died_at = n_given
+                left = frames[n_given:]
+                kept = None if ids or not left else self._checkpoint
+                if journal.note_nearly is not None and not left:
+                    return
+                if journal.note_nearly is not None and not _is_last(kept, last):
+                    known = self._given.before(journal, left)
+                    if known:
+                        self._say_nearly(journal, left[0])
+                        del ids[:n_ids]  # only what is behind the last frame is asked for again
+                        n_before, n_ids = n_given, 0
+                        again = _resumed(journal, frames, last, None)
+                        again = replace(again, known=known, checkpoint=None)
+                        continue
                 self._catch_up()
-                kept = None if ids or n_given == len(frames) else self._checkpoint
                 n_before = 0 if kept is None else n_given
                 again = _resumed(journal, frames, last, kept)
+
+    def _say_nearly(self, journal: Journal, frame_index: int) -> None:
+        """Say, and have noted, that from a frame on results are only near what they would be."""
+        assert journal.note_nearly is not None
+        journal.note_nearly(frame_index)
+        self._workers.tell(
+            f"at frame {frame_index} it goes on from what was shown: from there on results may not "
+            "be the same as without the loss"
+        )
 
     def _catch_up(self, how_far: str = " …", *, is_done: bool = False) -> None:
         """Say that frames are computed again that were given before, unseen."""
@@ -341,6 +367,7 @@ class RemoteTracker:
         """Give back all memory, there too."""
         self._closed.set()
         self._shown.clear()
+        self._given.clear()
         link, self._link = self._link, None
         if link is not None:
             link.let_go()
@@ -363,6 +390,11 @@ def _resumed(
         return journal
     begun = frames[0] if journal.begun is None else journal.begun
     return replace(journal, checkpoint=kept, known={}, begun=begun)
+
+
+def _is_last(kept: Checkpoint | None, last: TrackedFrame | None) -> bool:
+    """Whether a checkpoint is of the very last frame: then nothing is to be computed again."""
+    return kept is not None and last is not None and kept.frame == last.frame_index
 
 
 class _Questions:

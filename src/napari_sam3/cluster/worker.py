@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import os
 import threading
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 
 from napari_sam3.cluster import worker_limits
+
+# by name: batches stand on this room
+_HOSTS = ("napari_sam3.cluster.host", "napari_sam3.batch.task_host")
 
 
 @click.command()
@@ -32,7 +36,6 @@ def dask_setup(
     device: str | None,
 ) -> None:
     """Take the options, and load what sessions need."""
-    from napari_sam3.cluster import host  # noqa: F401 - so that the first session does not wait
     from napari_sam3.cluster.worker_models import get_model
 
     said = {
@@ -43,6 +46,8 @@ def dask_setup(
     }
     os.environ.update({name: str(value) for name, value in said.items() if value})
     worker_limits.bound_threads()
+    for module in _HOSTS:  # so that the first session does not wait
+        import_module(module)
     if model:
         # aside: the worker's loop must answer meanwhile, and a session that comes waits for it
         threading.Thread(target=get_model, args=(model, device), daemon=True).start()

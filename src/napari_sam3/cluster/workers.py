@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 
-from napari_sam3.cluster.connection import Connection
+from napari_sam3.cluster.connection import SESSION, Connection
 from napari_sam3.cluster.link import Link, LinkLost
 from napari_sam3.cluster.wire import Head, encode
 from napari_sam3.errors import NoWorkerError, SchedulerLostError, WorkerLostError
@@ -31,6 +31,8 @@ class Workers:
         Told what happens to the workers, a sentence each.
     on_progress : callable or None
         Told in a few words how far what takes long is.
+    host : str
+        What is begun there, as of `Connection.place`.
     """
 
     def __init__(
@@ -40,11 +42,13 @@ class Workers:
         path_map: Mapping[str, str],
         on_news: Callable[[str], object] | None = None,
         on_progress: Callable[[str], object] | None = None,
+        host: str = SESSION,
     ) -> None:
         self.connection = connection
         self.asked = asked
         self.path_map = path_map
         self._on_news, self._on_progress = on_news, on_progress
+        self._host = host
         self._lock = threading.Lock()
         self._waiting: Link | None = None
 
@@ -57,7 +61,7 @@ class Workers:
             What the worker says of the model.
         """
         for _ in range(2):
-            link = self.connection.place()
+            link = self.connection.place(host=self._host)
             try:
                 said, _ = link.call("load", encode(self.asked))
             except LinkLost as exc:
@@ -78,14 +82,14 @@ class Workers:
         """A place for a tracker; the first one is where the model was loaded."""
         with self._lock:
             link, self._waiting = self._waiting, None
-        return self.connection.place() if link is None else link
+        return self.connection.place(host=self._host) if link is None else link
 
     def begin_elsewhere(self, lost: Collection[str]) -> Link:
         """A place for a tracker whose worker was lost; a new worker may have to start first."""
         ends = time.monotonic() + self.connection.patience
         while True:
             try:
-                return self.connection.place(lost)
+                return self.connection.place(lost, self._host)
             except NoWorkerError:
                 if time.monotonic() > ends:
                     raise

@@ -5,5 +5,6 @@ from .registry import (
     DetectorEntry as DetectorEntry,
     detect_objects as detect_objects,
     find_detector as find_detector,
+    goes_by_example as goes_by_example,
     list_detectors as list_detectors,
 )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from napari_sam3.detection.base import Detector
-from napari_sam3.errors import ModelUnavailableError, RequestError
+from napari_sam3.errors import ModelError, ModelUnavailableError, RequestError
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import find_model, list_models, load_model
 from napari_sam3.session.frames import RgbFrames
@@ -36,13 +36,16 @@ class DetectorEntry:
     is_ready : bool
         Whether it can be used here as things are.
     takes_words : bool
-        Whether it has to be told what to look for.
+        Whether it is told by a word what to look for.
+    takes_examples : bool
+        Whether it is told by a box round an example.
     """
 
     name: str
     summary: str
     is_ready: bool = True
     takes_words: bool = False
+    takes_examples: bool = False
 
 
 def list_detectors() -> tuple[DetectorEntry, ...]:
@@ -53,11 +56,25 @@ def list_detectors() -> tuple[DetectorEntry, ...]:
             CELLPOSE, "cells, by the package cellpose", find_spec("cellpose") is not None
         ),
         *(
-            DetectorEntry(entry.name, "what a word or an example names", entry.is_ready, True)
+            DetectorEntry(
+                entry.name,
+                "what a word or an example names",
+                entry.is_ready,
+                entry.capabilities.text,
+                entry.capabilities.exemplars,
+            )
             for entry in list_models()
-            if entry.capabilities.text
+            if entry.capabilities.text or entry.capabilities.exemplars
         ),
     )
+
+
+def goes_by_example(asked: str) -> bool:
+    """Whether a detector is a model that takes examples, and is not told what to look for yet."""
+    try:
+        return find_model(asked).capabilities.exemplars
+    except ModelError:
+        return False
 
 
 def find_detector(asked: str, load: Callable[[str], VideoModel] | None = None) -> Detector:

@@ -15,6 +15,8 @@ from napari_sam3.export.write_errors import explain_write_errors
 from napari_sam3.whole_files import written_whole
 
 GAP = 6  # px between pictures
+COLUMNS = 3  # pictures in a row
+WIDTH = 480  # px of a picture on the sheet; larger ones are made smaller
 
 
 def pick_frames(first: int, last: int, count: int = 6) -> list[int]:
@@ -26,9 +28,6 @@ def write_contact_sheet(
     path: str | os.PathLike[str],
     pictures: Sequence[NDArray[np.uint8]],
     captions: Sequence[str],
-    *,
-    columns: int = 3,
-    width: int = 480,
 ) -> None:
     """Write pictures in rows to one PNG, each with a caption.
 
@@ -40,19 +39,15 @@ def write_contact_sheet(
         All of one size.
     captions : sequence of str
         One a picture; ASCII.
-    columns : int
-        Pictures in a row.
-    width : int
-        Of each picture on the sheet, px; larger ones are made smaller.
 
     Raises
     ------
     VideoError
         If it can't be written.
     """
-    tiles = [_tile(p, text, width) for p, text in zip(pictures, captions, strict=True)]
+    tiles = [_tile(p, text) for p, text in zip(pictures, captions, strict=True)]
     height, across = tiles[0].shape[:2]
-    columns = min(columns, len(tiles))
+    columns = min(COLUMNS, len(tiles))
     rows = -(-len(tiles) // columns)
     sheet = np.full((rows * (height + GAP) + GAP, columns * (across + GAP) + GAP, 3), 255, np.uint8)
     for number, tile in enumerate(tiles):
@@ -66,9 +61,9 @@ def write_contact_sheet(
             Image.fromarray(sheet).save(part)
 
 
-def _tile(picture: NDArray[np.uint8], caption: str, width: int) -> NDArray[np.uint8]:
+def _tile(picture: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:
     height, across = picture.shape[:2]
-    scale = min(1.0, width / across)
+    scale = min(1.0, WIDTH / across)
     size = (max(1, round(across * scale)), max(1, round(height * scale)))
     tile = np.ascontiguousarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
     for color, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
 
 import numpy as np
 
 from napari_sam3.export.whole_folder import folder_written_whole
-from napari_sam3.export.writer import LabelWriter, PathLike, label_shape, write_all
-from napari_sam3.labels.objects import ObjectTable
+from napari_sam3.export.writer import LabelWriter, exporter
 from napari_sam3.labels.tracks import plan_tracks
-from napari_sam3.video.video_facts import VideoFacts
 
 TRACKS = "res_track.txt"
 
@@ -59,20 +56,4 @@ class CtcWriter(LabelWriter):
             (folder / TRACKS).write_text("".join(lines), encoding="ascii")
 
 
-def export_ctc(
-    folder: PathLike,
-    labels: Any,
-    *,
-    facts: VideoFacts | None = None,
-    objects: ObjectTable | None = None,
-) -> None:
-    """Write a whole (T, H, W) label array as a Cell Tracking Challenge folder (see `CtcWriter`).
-
-    Raises
-    ------
-    VideoError
-        If it can't be written, or a label is above 65535.
-    ValueError
-        If `labels` has another shape or type.
-    """
-    write_all(CtcWriter(folder, label_shape(labels), facts=facts, objects=objects), labels)
+export_ctc = exporter(CtcWriter)

@@ -232,11 +232,9 @@ class OmeZarrWriter(LabelWriter):
         if len(self._video.shape) == 4:
             axes.insert(1, {"name": "c", "type": "channel"})
             scale.insert(1, 1.0)
-            return {
-                "multiscales": self._multiscales(axes, scale, "0", name),
-                "omero": _describe_colors(self._video.dtype),
-            }
-        return {"multiscales": self._multiscales(axes, scale, "0", name)}
+        said = {"multiscales": self._multiscales(axes, scale, "0", name)}
+        is_rgb = len(self._video.shape) == 4
+        return said | {"omero": _describe_colors(self._video.dtype)} if is_rgb else said
 
     def _describe(self, ids: NDArray[np.integer[Any]]) -> dict[str, Any]:
         axes, scale = _axes_of(self.facts)

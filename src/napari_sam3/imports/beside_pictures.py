@@ -34,6 +34,11 @@ class FramesOfFiles(NamedTuple):
     first: int = 0
     told: tuple[str, ...] = ()
 
+    @property
+    def reach(self) -> int:
+        """So many frames there are, or more where there are no pictures."""
+        return max(max(self.known) + 1, self.length)
+
 
 def find_pictures(folder: Path) -> tuple[Path, ...]:
     """The pictures of a folder that are frames of one video, in their order; none if not sure."""
@@ -41,6 +46,7 @@ def find_pictures(folder: Path) -> tuple[Path, ...]:
 
 
 def number_files(
+    path: Path,
     stems: Sequence[str],
     pictures: Sequence[Path],
     first_number: int | None = None,
@@ -48,11 +54,15 @@ def number_files(
 ) -> FramesOfFiles:
     """Say which frame each file is of: its picture's place, or by the number in its name.
 
+    A file that is given alone is of frame 0.
+
     Files that were written here lie beside pictures of the frames that were processed alone, so
     that the facts of the video count first.
 
     Parameters
     ----------
+    path : Path
+        The folder of the files, or one file.
     stems : sequence of str
         Names of the files, without their endings; at least one.
     pictures : sequence of Path
@@ -67,6 +77,8 @@ def number_files(
     VideoError
         As `number_frames`.
     """
+    if path.is_file():
+        return FramesOfFiles((0,), (0,), 1)
     said = _as_the_facts_say(stems, facts) if facts is not None and first_number is None else None
     if facts is not None and said is not None:
         return FramesOfFiles(said, tuple(sorted(said)), facts.frames)

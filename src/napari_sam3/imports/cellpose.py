@@ -11,7 +11,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from napari_sam3.errors import VideoError
-from napari_sam3.imports.beside_pictures import FramesOfFiles, find_pictures, number_files
+from napari_sam3.imports.beside_pictures import find_pictures, number_files
 from napari_sam3.imports.label_file import LabelFile, check_pixels, explain_read_errors
 from napari_sam3.imports.pictures import greatest_of
 from napari_sam3.imports.plain_pickle import read_pickle
@@ -45,15 +45,12 @@ class CellposeLabels(LabelFile):
         self, path: Path, files: Sequence[Path], *, first_number: int | None = None
     ) -> None:
         told: list[str] = []
-        if path in files:
-            numbers = FramesOfFiles((0,), (0,), 1)
-        else:
-            stems = [file.name[: -len(SEG_ENDING)] for file in files]
-            numbers = number_files(stems, find_pictures(path), first_number)
+        stems = [file.name[: -len(SEG_ENDING)] for file in files]
+        numbers = number_files(path, stems, find_pictures(path), first_number)
         self._files = dict(zip(numbers.frames, files, strict=True))
         first = _read_masks(self._files[min(self._files)])
         self._stack: NDArray[Any] | None = None
-        length, known = max(max(numbers.known) + 1, numbers.length), numbers.known
+        length, known = numbers.reach, numbers.known
         if first.ndim == 3:
             if len(files) > 1:
                 raise VideoError(

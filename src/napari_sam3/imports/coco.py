@@ -23,6 +23,7 @@ from napari_sam3.imports.label_file import LabelFile, explain_read_errors
 from napari_sam3.imports.labelme import LabelMeLabels, is_labelme
 from napari_sam3.imports.object_facts import read_objects
 from napari_sam3.labels.frame_ranges import read_frames
+from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.session.run_lengths import decode_runs
 from napari_sam3.values import BoolArray
 from napari_sam3.video.video_facts import VideoFacts
@@ -64,15 +65,12 @@ class CocoLabels(_RunLabels):
                 raise ValueError("two of its images have one id, or are of one frame")
             kept = [a for a in content["annotations"] if a.get("segmentation")]
             ids = _objects_of(kept, many_frames=len(images) > 1)
-            names = {c["id"]: str(c["name"]) for c in content.get("categories", [])}
             has_scores = any("score" in a for a in kept)
             self._found = defaultdict(list)
             for obj_id, a in zip(ids.ids, kept, strict=True):
                 score = float(a.get("score", 1.0)) if has_scores else None
                 self._found[frames[a["image_id"]]].append((obj_id, score, a["segmentation"]))
-            classes = (names.get(a.get("category_id")) for a in kept)
-            entries = zip(ids.ids, kept, classes, strict=True)
-            objects, problems = read_objects(entries, ids.raised, numbers.first)
+            objects, problems = _read_facts(content, kept, ids, numbers)
             said = _length_said(content)
         told = [*filter(None, [numbers.doubt]), *ids.told, *problems]
         if left_out := len(content["annotations"]) - len(kept):
@@ -109,7 +107,6 @@ class YoutubeVisLabels(_RunLabels):
             if not 0 < length <= MOST_FRAMES:
                 raise ValueError(f"its length is {length}; that is no number of frames")
             numbers, known = _number_listed(video, length, read_sidecar(path), first_number)
-            names = {c["id"]: str(c["name"]) for c in content.get("categories", [])}
             annotations = [a for a in content["annotations"] if a["video_id"] == video["id"]]
             ids = check_ids([whole_number(a["id"], "id") for a in annotations])
             self._found = defaultdict(list)
@@ -125,9 +122,7 @@ class YoutubeVisLabels(_RunLabels):
                 ):
                     if segmentation:
                         self._found[frame_index].append((obj_id, score, segmentation))
-            classes = (names.get(a.get("category_id")) for a in annotations)
-            entries = zip(ids.ids, annotations, classes, strict=True)
-            objects, problems = read_objects(entries, ids.raised, numbers.first)
+            objects, problems = _read_facts(content, annotations, ids, numbers)
             size = int(video["height"]), int(video["width"])
         super().__init__(
             path,
@@ -223,6 +218,19 @@ def _number_listed(
         raise ValueError(f"it names {len(names)} files, but says that it has {length} frames")
     numbers = number_frames([str(name) for name in names], first=first, is_series=False)
     return numbers, sorted(numbers.frames)
+
+
+def _read_facts(
+    content: Mapping[str, Any],
+    annotations: Sequence[Mapping[str, Any]],
+    ids: ObjectIds,
+    numbers: FrameNumbers,
+) -> tuple[ObjectTable, list[str]]:
+    """What is known of the objects of annotations, and what is wrong with that."""
+    names = {c["id"]: str(c["name"]) for c in content.get("categories", [])}
+    classes = (names.get(a.get("category_id")) for a in annotations)
+    entries = zip(ids.ids, annotations, classes, strict=True)
+    return read_objects(entries, ids.raised, numbers.first)
 
 
 def _length_said(content: Mapping[str, Any]) -> int:

@@ -20,7 +20,7 @@ from napari_sam3.imports.annotated import (
     polygon_points,
     whole_number,
 )
-from napari_sam3.imports.beside_pictures import FramesOfFiles, find_pictures, number_files
+from napari_sam3.imports.beside_pictures import find_pictures, number_files
 from napari_sam3.imports.found_prompts import FoundPrompt, FoundPrompts
 from napari_sam3.imports.label_file import check_pixels, explain_read_errors
 from napari_sam3.imports.object_facts import read_objects
@@ -48,13 +48,9 @@ class _LabelMeFiles:
 
     def __init__(self, path: Path, files: Sequence[Path], first_number: int | None) -> None:
         self.path = path
-        if path in files:
-            self.numbers = FramesOfFiles((0,), (0,), 1)
-        else:
-            stems = [file.stem for file in files]
-            self.numbers = number_files(
-                stems, find_pictures(path), first_number, read_sidecar(path)
-            )
+        stems = [file.stem for file in files]
+        facts = read_sidecar(path) if path.is_dir() else None
+        self.numbers = number_files(path, stems, find_pictures(path), first_number, facts)
         read: list[tuple[int, dict[str, Any]]] = []
         sizes: dict[tuple[int, int], Path] = {}
         for frame_index, file in sorted(zip(self.numbers.frames, files, strict=True)):
@@ -126,10 +122,9 @@ class LabelMeLabels(AnnotatedLabels):
         self._found = defaultdict(list)
         for shape in areas:
             self._found[shape.frame_index].append((shape.obj_id, None, shape))
-        length = max(max(found.numbers.known) + 1, found.numbers.length)
         super().__init__(
             path,
-            (length, *found.size),
+            (found.numbers.reach, *found.size),
             greatest=max((shape.obj_id for shape in areas), default=0),
             known=found.numbers.known,
             may_go_on=not found.numbers.length,
@@ -156,9 +151,7 @@ class LabelMeLabels(AnnotatedLabels):
         return np.asarray(image, bool)
 
 
-def read_labelme_prompts(
-    path: Path, files: Sequence[Path], *, first_number: int | None = None
-) -> FoundPrompts:
+def read_labelme_prompts(path: Path, files: Sequence[Path]) -> FoundPrompts:
     """The rectangles and points of LabelMe's files; of one `group_id` they are one object's.
 
     Raises
@@ -166,7 +159,7 @@ def read_labelme_prompts(
     VideoError
         If there are none, or they can't be read.
     """
-    found = _LabelMeFiles(path, files, first_number)
+    found = _LabelMeFiles(path, files, None)
     found.tell_others(_PROMPTS, dict.fromkeys(_AREAS, "; they are labels: give them as a mask"))
     boxes: dict[tuple[int, int], Any] = {}
     points: dict[tuple[int, int], list[Any]] = defaultdict(list)

@@ -23,6 +23,7 @@ from napari_sam3.imports.beside_pictures import FramesOfFiles, find_pictures, nu
 from napari_sam3.imports.found_prompts import FoundPrompt, FoundPrompts
 from napari_sam3.imports.label_file import check_pixels, explain_read_errors
 from napari_sam3.imports.object_facts import read_objects
+from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plain_files import is_plain, read_text
 from napari_sam3.values import BoolArray
 from napari_sam3.video.image_file import read_head
@@ -130,26 +131,20 @@ class YoloLabels(AnnotatedLabels):
             raise VideoError(
                 f"{str(found.path)!r} has boxes alone, which are no labels; give it as prompts"
             )
-        names = _class_names(found)
         with explain_read_errors(found.path):
-            ids = number_objects([line.track for line in areas], "outlines", "track's id")
-            classes = (names.get(line.class_index) for line in areas)
-            objects, problems = read_objects(
-                zip(ids.ids, ({} for _ in areas), classes, strict=True)
-            )
-            self._found = defaultdict(list)
-            for obj_id, line in zip(ids.ids, areas, strict=True):
-                outline = _Outline(np.array(line.numbers).reshape(-1, 2))
-                self._found[line.frame_index].append((obj_id, line.score, outline))
-        told = [*numbers.told, *(ids.told if len(found.files) > 1 else ()), *problems]
+            ids, objects, told = _number(found, numbers, areas, "outlines")
+        self._found = defaultdict(list)
+        for obj_id, line in zip(ids, areas, strict=True):
+            outline = _Outline(np.array(line.numbers).reshape(-1, 2))
+            self._found[line.frame_index].append((obj_id, line.score, outline))
         if len(areas) < len(lines):
             told.append(
                 f"boxes are prompts, and left out of the labels ({len(lines) - len(areas)})"
             )
         super().__init__(
             found.path,
-            (max(max(numbers.known) + 1, numbers.length), *shown),
-            greatest=max(ids.ids, default=0),
+            (numbers.reach, *shown),
+            greatest=max(ids, default=0),
             known=range(numbers.length) if numbers.length else numbers.known,
             may_go_on=not numbers.length,
             objects=objects,
@@ -166,9 +161,7 @@ class YoloLabels(AnnotatedLabels):
         return np.asarray(cv2.fillPoly(drawn, [corners], 1), bool)
 
 
-def read_yolo_boxes(
-    found: YoloFiles, *, first_number: int | None = None, size: tuple[int, int] | None = None
-) -> FoundPrompts:
+def read_yolo_boxes(found: YoloFiles, *, size: tuple[int, int] | None = None) -> FoundPrompts:
     """The boxes of YOLO's files; those without an id are each an object.
 
     Raises
@@ -176,27 +169,23 @@ def read_yolo_boxes(
     VideoError
         If there is none, or the size of the pictures is nowhere told.
     """
-    numbers, lines, (height, width) = _read_files(found, first_number, size)
+    numbers, lines, (height, width) = _read_files(found, None, size)
     boxes = [line for line in lines if line.is_box]
     if not boxes:
         raise VideoError(
             f"{str(found.path)!r} has no boxes; its outlines are labels: give it as a mask"
         )
-    names = _class_names(found)
     with explain_read_errors(found.path):
-        ids = number_objects([line.track for line in boxes], "boxes", "track's id")
-        places = Counter((i, line.frame_index) for i, line in zip(ids.ids, boxes, strict=True))
+        ids, objects, told = _number(found, numbers, boxes, "boxes")
+        places = Counter((i, line.frame_index) for i, line in zip(ids, boxes, strict=True))
         ((obj_id, frame_index), times) = places.most_common(1)[0]
         if times > 1:
             raise ValueError(f"object {obj_id} has {times} boxes on frame {frame_index}")
-        classes = (names.get(line.class_index) for line in boxes)
-        objects, problems = read_objects(zip(ids.ids, ({} for _ in boxes), classes, strict=True))
     prompts = []
-    for obj_id, line in zip(ids.ids, boxes, strict=True):
+    for obj_id, line in zip(ids, boxes, strict=True):
         x, y, w, h = line.numbers
         box = ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
         prompts.append(FoundPrompt(line.frame_index, obj_id, box))
-    told = [*numbers.told, *(ids.told if len(found.files) > 1 else ()), *problems]
     if len(boxes) < len(lines):
         told.append(f"outlines are labels, and no prompts ({len(lines) - len(boxes)})")
     return FoundPrompts(found.path, sorted(prompts, key=lambda p: p[:2]), objects, told)
@@ -217,11 +206,8 @@ def _read_files(
             "lay them into the same folder, or into images/ beside labels/, or name the video"
         )
     check_pixels(found.path, *size)
-    if found.path in found.files:
-        numbers = FramesOfFiles((0,), (0,), 1)
-    else:
-        stems = [file.stem for file in found.files]
-        numbers = number_files(stems, found.pictures, first_number, facts)
+    stems = [file.stem for file in found.files]
+    numbers = number_files(found.path, stems, found.pictures, first_number, facts)
     rows: list[tuple[int, list[str]]] = []
     for frame_index, file in sorted(zip(numbers.frames, found.files, strict=True)):
         with explain_read_errors(file):
@@ -258,6 +244,18 @@ def _read_line(frame_index: int, cells: Sequence[str], has_both: bool) -> _Line:
             f"the line {' '.join(cells)[:60]!r} has numbers that are no parts of a picture (0 to 1)"
         )
     return _Line(frame_index, int(class_index), numbers, score, track, n_numbers == _BOX)
+
+
+def _number(
+    found: YoloFiles, numbers: FramesOfFiles, lines: Sequence[_Line], what: str
+) -> tuple[list[int], ObjectTable, list[str]]:
+    """Ids of the objects of lines, what is known of these, and what is to be told."""
+    names = _class_names(found)
+    ids = number_objects([line.track for line in lines], what, "track's id")
+    classes = (names.get(line.class_index) for line in lines)
+    objects, problems = read_objects(zip(ids.ids, ({} for _ in lines), classes, strict=True))
+    doubts = ids.told if len(found.files) > 1 else ()
+    return ids.ids, objects, [*numbers.told, *doubts, *problems]
 
 
 def _class_names(found: YoloFiles) -> dict[int, str]:

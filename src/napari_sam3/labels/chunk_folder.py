@@ -1,9 +1,9 @@
 """A folder of label frames that any reader of zarr 3 understands: one chunk a frame, deflated.
 
-zarr itself makes the folder's description; it is read here, since the folder may be a stranger's:
-nothing but what is made here is understood. The chunks are made and read here, too, with the
-codec that the description names: in a third of the time that zarr's way through an event loop
-takes, each write atomic (zarr's own are from 3.1.3 on only), and while the interpreter ends too.
+The chunks are made and read here, with the codec that the folder's description names
+(`array_description`): in a third of the time that zarr's way through an event loop takes, each
+write atomic (zarr's own are from 3.1.3 on only), and while the interpreter ends too. What is done
+can be packed into few files (`shard_folder`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import errno
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,12 @@ from typing import Any
 import numpy as np
 
 from napari_sam3.errors import StoreError, UnsafeFileError
-from napari_sam3.labels.frame_codec import LEVEL, FrameCodec
-from napari_sam3.labels.frame_records import check_shape
-from napari_sam3.plain_files import check_entry, check_folder, read_json, read_plain
+from napari_sam3.labels.array_description import PARTS, Description
+from napari_sam3.labels.frame_codec import FrameCodec
+from napari_sam3.labels.frame_records import ChunkFacts
+from napari_sam3.plain_files import check_entry, check_folder, open_plain, read_plain
 from napari_sam3.whole_files import explain_refusal, written_whole
 
-DESCRIPTION = "zarr.json"
-_MOST_DESCRIPTION = 2**20  # bytes; it takes one kilobyte
 _CHUNK_NAME = re.compile(r"c\.(0|[1-9][0-9]{0,9})\.0\.0")
 _PARTS = ".c.*.0"  # of chunks that a process was killed in writing
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -44,84 +44,32 @@ class ChunkFolder:
         Of the labels.
     """
 
+    shard: int | None = None
+    """Frames in a file that holds many: each has its own."""
+
     def __init__(self, path: Path, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:
         self.path = path
         self.shape = shape
         self.dtype = dtype
         self.codec = FrameCodec((shape[1], shape[2]), dtype)
-        n_bytes = shape[1] * shape[2] * dtype.itemsize
-        self._most_bytes = (
-            n_bytes + n_bytes // 128 + 2**16
-        )  # what zstd can't squeeze grows a little
+        self._most_bytes = most_chunk_bytes(shape, dtype)
 
     @classmethod
-    def create(
-        cls, path: Path, shape: tuple[int, int, int], dtype: np.dtype[Any], *, anew: bool = False
-    ) -> ChunkFolder:
-        """Make one; `anew` describes again a folder whose description is lost, chunks and all."""
-        import zarr
-        from zarr.codecs import ZstdCodec
-
-        if anew:
-            with suppress(FileNotFoundError):
-                (path / DESCRIPTION).replace(path / f"{DESCRIPTION}.damaged")
-        zarr.create_array(
-            path,
-            shape=shape,
-            chunks=(1, *shape[1:]),
-            dtype=dtype,
-            fill_value=0,
-            compressors=[ZstdCodec(level=LEVEL, checksum=True)],
-            # all chunks in one folder: a folder for each would take a block of the disk each
-            chunk_key_encoding={"name": "default", "separator": "."},
-            dimension_names=("t", "y", "x"),
-            zarr_format=3,
-        )
+    def create(cls, path: Path, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> ChunkFolder:
+        """Make an empty one."""
+        path.mkdir(exist_ok=True)
+        Description(shape, dtype).write(path)
         return cls(path, shape, dtype)
-
-    @classmethod
-    def open(cls, path: Path) -> ChunkFolder:
-        """Open one.
-
-        Raises
-        ------
-        StoreError
-            If its description is missing or damaged, or is of another array than `create` makes.
-        UnsafeFileError
-            If it, or the folder, is a link or no plain file.
-        """
-        try:
-            check_folder(path)
-            said = read_json(path / DESCRIPTION, most_bytes=_MOST_DESCRIPTION)
-            shape, chunks = check_shape(said["shape"]), said["chunk_grid"]["configuration"]
-            codecs = [(codec["name"], codec.get("configuration", {})) for codec in said["codecs"]]
-            kind, keys = str(said["data_type"]), said["chunk_key_encoding"]["configuration"]
-            is_ours = (
-                said["node_type"] == "array"
-                and chunks["chunk_shape"] == [1, *shape[1:]]
-                and re.fullmatch("u?int(8|16|32|64)", kind) is not None
-                and [name for name, _ in codecs] == ["bytes", "zstd"]
-                and codecs[0][1].get("endian", "little") == "little"
-                and keys["separator"] == "."
-            )
-        except UnsafeFileError:
-            raise
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-            raise StoreError(
-                f"{str(path / DESCRIPTION)!r} can't be read ({type(error).__name__}: {error}); "
-                "restore it from a copy"
-            ) from error
-        if not is_ours:
-            raise StoreError(
-                f"{str(path)!r} is not a label store of napari-sam3: its chunks are {chunks} of "
-                f"{kind}, {[name for name, _ in codecs]}; open it as labels with napari instead"
-            )
-        return cls(path, shape, np.dtype(kind))
 
     def write(self, frame_index: int, chunk: bytes) -> None:
         """Put a chunk into its place, the whole or not at all. One thread at a time."""
         with written_whole(self._place(frame_index)) as part:
             part.write_bytes(chunk)
+
+    def sync(self, frame_index: int) -> None:
+        """Wait until the chunk of a frame is on the disk."""
+        with open_plain(self._place(frame_index), writable=True) as file:
+            os.fsync(file.fileno())
 
     def remove(self, frame_index: int) -> None:
         """Take the chunk of a frame away, if there is one."""
@@ -129,16 +77,25 @@ class ChunkFolder:
 
     def remove_parts(self) -> None:
         """Remove what a killed process has left of chunks."""
-        for part in self.path.glob(_PARTS):
-            with suppress(OSError):  # no file at all, say
-                part.unlink()
+        for pattern in (_PARTS, PARTS):
+            for part in self.path.glob(pattern):
+                with suppress(OSError):  # no file at all, say
+                    part.unlink()
+
+    def remove_all(self) -> None:
+        """Remove all chunks, and what is left of some; not the description."""
+        self.remove_parts()
+        for place in self.path.glob("c.*"):
+            if _CHUNK_NAME.fullmatch(place.name):
+                with suppress(OSError):  # as above
+                    place.unlink()
 
     def read(self, frame_index: int) -> bytes:
         """The chunk of a frame; OSError where there is none, or none that can be."""
         return read_plain(self._place(frame_index), self._most_bytes)
 
-    def sizes(self) -> dict[int, int]:
-        """Bytes of every chunk that is there, by frame.
+    def sizes(self, told: Mapping[int, ChunkFacts]) -> dict[int, int]:
+        """Bytes of every chunk that is there, by frame; what is told of them is not asked for.
 
         Raises
         ------
@@ -159,6 +116,12 @@ class ChunkFolder:
 
     def _place(self, frame_index: int) -> Path:
         return self.path / f"c.{frame_index}.0.0"
+
+
+def most_chunk_bytes(shape: tuple[int, int, int], dtype: np.dtype[Any]) -> int:
+    """Bytes that the chunk of a frame takes at most."""
+    n_bytes = shape[1] * shape[2] * dtype.itemsize
+    return n_bytes + n_bytes // 128 + 2**16  # what zstd can't squeeze grows a little
 
 
 def explain_failure(folder: Path, error: OSError, deed: str, *, waiting: int = 0) -> StoreError:

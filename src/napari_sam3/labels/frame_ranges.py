@@ -8,14 +8,20 @@ from collections.abc import Iterable
 _RANGES = re.compile(r"(?:[0-9]{1,9}(?:-[0-9]{1,9})?(?:,(?!$)|$))*")
 
 
+def stretches(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """First and last of each run of rising whole numbers that follow each other."""
+    found: list[tuple[int, int]] = []
+    for number in numbers:
+        if found and number == found[-1][1] + 1:
+            found[-1] = found[-1][0], number
+        else:
+            found.append((number, number))
+    return found
+
+
 def say_frames(frames: Iterable[int]) -> str:
     """The text of some frames; empty for none."""
-    ranges: list[list[int]] = []
-    for frame_index in sorted(set(map(int, frames))):
-        if ranges and frame_index == ranges[-1][1] + 1:
-            ranges[-1][1] = frame_index
-        else:
-            ranges.append([frame_index, frame_index])
+    ranges = stretches(sorted(set(map(int, frames))))
     return ",".join(f"{low}" if low == high else f"{low}-{high}" for low, high in ranges)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -24,8 +25,11 @@ from napari_sam3.values import MOST_FRAMES, MOST_PIXELS
 from napari_sam3.whole_files import written_whole
 
 FORMAT = "napari-sam3 frames"
-VERSION = 1
+VERSION = 2
+"""The newest that is known: of a store whose frames are packed. Others are of version 1, which
+older releases of napari-sam3 read, too."""
 
+MOST_IN_SHARD = 10_000  # frames; 1000 are packed in one, and its index is read whole
 MOST_BYTES = 4 * 2**30  # of a file: 250 objects on each of 400,000 frames
 MOST_LINE = 16 * 2**20  # bytes: some 300,000 objects on a frame
 
@@ -113,10 +117,29 @@ class FrameRecord(NamedTuple):
 
 
 class Header(NamedTuple):
-    """The first line: of what labels the others are."""
+    """The first line: of what labels the others are.
+
+    Attributes
+    ----------
+    shape : (int, int, int)
+        Frames, height, width.
+    dtype : str
+        Of the labels.
+    shard : int or None
+        Frames in a file that they are packed in; None where each has its own.
+    """
 
     shape: tuple[int, int, int]
     dtype: str
+    shard: int | None = None
+
+    def to_line(self) -> bytes:
+        """One line of JSON, with its end."""
+        said: dict[str, Any] = {"format": FORMAT, "version": 1 if self.shard is None else VERSION}
+        said |= {"shape": self.shape, "dtype": self.dtype}
+        if self.shard is not None:
+            said["shard"] = self.shard
+        return _line(said)
 
 
 class FoundRecords(NamedTuple):
@@ -167,6 +190,9 @@ def read_header(path: Path) -> Header | None:
         dtype = np.dtype(str(said["dtype"]))
         if dtype.kind not in "iu":
             return None
+        shard = (
+            _as_integer(said["shard"], 1, min(shape[0], MOST_IN_SHARD)) if version == 2 else None
+        )
     except UnsafeFileError:
         raise
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
@@ -176,7 +202,7 @@ def read_header(path: Path) -> Header | None:
             f"{str(path)!r} was written by a newer napari-sam3 (version {version} of the format, "
             f"this one knows {VERSION}); update napari-sam3"
         )
-    return Header(shape, dtype.name)
+    return Header(shape, dtype.name, shard)
 
 
 def check_shape(said: Any) -> tuple[int, int, int]:
@@ -236,8 +262,21 @@ def _whole_lines(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
 def write_records(path: Path, header: Header, records: Iterable[FrameRecord]) -> None:
     """Write a file anew, the whole or not at all."""
     with written_whole(path, is_durable=True) as part, part.open("wb") as file:
-        file.write(_line({"format": FORMAT, "version": VERSION, **header._asdict()}))
+        file.write(header.to_line())
         file.writelines(record.to_line() for record in records)
+
+
+def replace_header(path: Path, header: Header) -> None:
+    """Give a file another first line, the whole or not at all; all others stay."""
+    with (
+        written_whole(path, is_durable=True) as part,
+        # closed before it is replaced, which Windows asks for
+        open_plain(path, most_bytes=MOST_BYTES) as file,
+        part.open("wb") as new,
+    ):
+        new.write(header.to_line())
+        file.readline(MOST_LINE)
+        shutil.copyfileobj(file, new, 2**20)
 
 
 class RecordFile:

@@ -7,8 +7,8 @@ import logging
 import os
 import weakref
 import zlib
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,6 +27,8 @@ from napari_sam3.labels.frame_records import (
     write_records,
 )
 from napari_sam3.labels.label_stack import CACHE_BYTES, LabelStack
+from napari_sam3.labels.packing import LabelFolder, open_folder, pack, unpack
+from napari_sam3.labels.shard_folder import ShardFolder
 from napari_sam3.labels.store_recovery import FoundStore, find_store
 
 logger = logging.getLogger(__name__)
@@ -214,6 +216,49 @@ class LabelStore(LabelStack):
         if failure is not None:
             raise self._explain(failure) from failure
 
+    @property
+    def is_packed(self) -> bool:
+        """Whether frames are kept many in a file (`pack`), not each in its own."""
+        return self._chunks.shard is not None
+
+    def pack(self, on_frames: Callable[[int], object] | None = None) -> None:
+        """Keep frames many in a file, where file systems have no room for a file a frame.
+
+        It reads as before. What is drawn or painted afterwards unpacks all of it first, by itself.
+        While it is packed it takes twice its room on disk; nothing is lost if that ends midway.
+
+        Parameters
+        ----------
+        on_frames : callable, optional
+            Called with the number of frames that are packed, now and then.
+
+        Raises
+        ------
+        StoreError
+            If the disk is full, or can't be written to: all is as it was then.
+        """
+        self._change_files(lambda chunks, place: _packed(chunks, place, on_frames))
+
+    def unpack(self) -> None:
+        """Keep each frame in a file of its own again; errors as of `pack`."""
+        self._change_files(_unpacked)
+
+    def _change_files(self, change: Callable[[LabelFolder, Path], object]) -> None:
+        self._check_writable()
+        while True:
+            self.flush()
+            with self._lock:
+                if self._dirty or self._writer.waiting_frames:
+                    continue  # drawn meanwhile
+                try:
+                    with self._records_let_go():
+                        change(self._chunks, self.folder / RECORDS_NAME)
+                except OSError as error:
+                    raise explain_failure(self.folder, error, "packed or unpacked") from error
+                finally:
+                    self._chunks = open_folder(self._chunks.path)
+                return
+
     def close(self) -> None:
         """Write what is left, and let go of the files. What is on disk can still be looked at.
 
@@ -296,13 +341,31 @@ class LabelStore(LabelStack):
         chunk = self._writer.find(frame_index)
         if chunk is not None:
             return chunk
+        chunks = self._chunks
         try:
-            return self._chunks.read(frame_index)
+            try:
+                return chunks.read(frame_index)
+            except FileNotFoundError:
+                if not self._is_packed_otherwise(chunks):
+                    raise
+                return self._chunks.read(frame_index)
         except (FileNotFoundError, UnsafeFileError) as error:
             self._lose(frame_index, error)
             return None
         except OSError as error:  # which may pass: the frame must not be taken for lost
             raise explain_failure(self.folder, error, "read") from error
+
+    def _is_packed_otherwise(self, chunks: LabelFolder) -> bool:
+        """Whether frames have been packed, or unpacked, since they were looked for in a folder.
+
+        By the writer's thread, or by another process where this one only looks.
+        """
+        if self._chunks is chunks and self._is_read_only:
+            with suppress(StoreError, OSError):
+                now = open_folder(chunks.path)
+                if now.shard != chunks.shard:
+                    self._chunks = now
+        return self._chunks is not chunks
 
     def _load(self, frame_index: int) -> NDArray[Any] | None:
         try:
@@ -349,19 +412,50 @@ class LabelStore(LabelStack):
     def _write_record(self, record: FrameRecord, chunk: bytes | None) -> None:
         """The line first, then the chunk; in the writer's thread."""
         assert self._records is not None
+        chunks = self._chunks
+        if chunk is not None and isinstance(chunks, ShardFolder):
+            chunks = self._unpack(chunks)
         self._records.append(record)
         if chunk is not None:
+            assert isinstance(chunks, ChunkFolder)
             try:
                 if chunk == NO_CHUNK:
-                    self._chunks.remove(record.frame_index)
+                    chunks.remove(record.frame_index)
                 else:
-                    self._chunks.write(record.frame_index, chunk)
+                    chunks.write(record.frame_index, chunk)
             except OSError:
                 self._records.take_back(record)
                 raise
 
+    def _unpack(self, shards: ShardFolder) -> ChunkFolder:
+        with self._records_let_go():
+            chunks = unpack(shards, self.folder / RECORDS_NAME)
+            self._chunks = chunks
+        return chunks
+
+    @contextmanager
+    def _records_let_go(self) -> Iterator[None]:
+        """The file of records closed, to be replaced; and what holds then opened again."""
+        assert self._records is not None
+        self._records.sync()
+        self._records.close()
+        try:
+            yield
+        finally:
+            self._records = RecordFile(self.folder / RECORDS_NAME)
+
     def _explain(self, failure: OSError) -> StoreError:
         return explain_failure(self.folder, failure, "written", waiting=self._writer.waiting_frames)
+
+
+def _packed(chunks: LabelFolder, records: Path, on_frames: Callable[[int], object] | None) -> None:
+    if isinstance(chunks, ChunkFolder):
+        pack(chunks, records, on_frames)
+
+
+def _unpacked(chunks: LabelFolder, records: Path) -> None:
+    if isinstance(chunks, ShardFolder):
+        unpack(chunks, records)
 
 
 # what was drawn is on its way when a script ends without closing

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from napari_sam3.errors import StoreError, UnsafeFileError
-from napari_sam3.labels.chunk_folder import ChunkFolder
+from napari_sam3.labels.array_description import DESCRIPTION, Description
 from napari_sam3.labels.frame_records import (
     ChunkFacts,
     FoundRecords,
@@ -22,6 +22,8 @@ from napari_sam3.labels.frame_records import (
     read_records,
     write_records,
 )
+from napari_sam3.labels.packing import LabelFolder, folder_of, open_folder, tidy
+from napari_sam3.labels.shard_folder import ShardFolder
 from napari_sam3.plain_files import copy_plain, open_plain
 
 
@@ -30,7 +32,7 @@ class FoundStore(NamedTuple):
 
     Attributes
     ----------
-    chunks : ChunkFolder
+    chunks : ChunkFolder or ShardFolder
         Where the labels are.
     records : dict of int to FrameRecord
         Of every frame that something is known of; those with a `chunk` can be read.
@@ -38,7 +40,7 @@ class FoundStore(NamedTuple):
         What is lost.
     """
 
-    chunks: ChunkFolder
+    chunks: LabelFolder
     records: dict[int, FrameRecord]
     problems: tuple[str, ...]
 
@@ -69,13 +71,14 @@ def find_store(chunks_path: Path, records_path: Path, *, mend: bool) -> FoundSto
         found = read_records(records_path, chunks.shape[0], chunks.dtype)
         records = dict(found.records)
         is_ahead = _take_back_last(found, records, chunks)
-        sizes = chunks.sizes()
+        facts = {i: record.chunk for i, record in records.items() if record.chunk is not None}
+        sizes = chunks.sizes(facts)
         # where a line is lost, it may have told of the chunk that is there
         for frame_index in () if found.damaged else _find_cleared(records, sizes, chunks):
             del sizes[frame_index]
-            if mend:
+            if mend and not isinstance(chunks, ShardFolder):
                 chunks.remove(frame_index)
-        told = {i: record.chunk.size for i, record in records.items() if record.chunk is not None}
+        told = {i: chunk.size for i, chunk in facts.items()}
         doubtful = [i for i in sizes.keys() | told.keys() if sizes.get(i) != told.get(i)]
         if not doubtful:
             break
@@ -92,8 +95,13 @@ def find_store(chunks_path: Path, records_path: Path, *, mend: bool) -> FoundSto
             f"{found.damaged} lines of {str(records_path)!r} can't be read; what they said of "
             "scores, sources and locks is lost"
         )
+    if isinstance(chunks, ShardFolder) and chunks.damaged:
+        problems.append(
+            f"the index of {', '.join(chunks.damaged)} in {str(chunks_path)!r} is damaged; their "
+            f"frames are read as {str(records_path)!r} tells, by napari-sam3 alone. Unpack the "
+            "project and pack it again (napari-sam3 pack)"
+        )
     if mend:
-        chunks.remove_parts()
         is_damaged = found.damaged > 0 or (header is None and records_path.exists())
         if is_damaged:
             with suppress(OSError):
@@ -102,41 +110,51 @@ def find_store(chunks_path: Path, records_path: Path, *, mend: bool) -> FoundSto
         with suppress(FileNotFoundError), open_plain(records_path, writable=True) as file:
             if file.seek(0, os.SEEK_END) > end:
                 file.truncate(end)
-        if is_damaged or header is None or unnoted or found.n_lines > len(records):
-            whole = Header(chunks.shape, chunks.dtype.name)
+        whole = Header(chunks.shape, chunks.dtype.name, chunks.shard)
+        if is_damaged or header != whole or unnoted or found.n_lines > len(records):
             with suppress(OSError):  # on a full disk it can be read and added to as it is
                 write_records(records_path, whole, (records[i] for i in sorted(records)))
+        if read_header(records_path) == whole:
+            tidy(chunks)
     return FoundStore(chunks, records, tuple(problems))
 
 
 def _open_chunks(
     chunks_path: Path, records_path: Path, header: Header | None, mend: bool, problems: list[str]
-) -> ChunkFolder:
+) -> LabelFolder:
     """The folder of chunks; where its description is lost, as the records describe it."""
     try:
-        return ChunkFolder.open(chunks_path)
+        return open_folder(chunks_path)
     except StoreError:
         if header is None:
             if not chunks_path.exists() and not records_path.exists():
                 raise StoreError(f"{str(chunks_path.parent)!r} holds no labels") from None
             raise
-        dtype = np.dtype(header.dtype)
+        # while the first line tells of shards, these are whole
+        description = Description(header.shape, np.dtype(header.dtype), header.shard)
         problems.append(
             f"{str(chunks_path / 'zarr.json')!r} was lost or is of other labels; what "
             f"{str(records_path)!r} says is taken"
         )
         if mend:
             with suppress(OSError):  # a full disk: another time
-                return ChunkFolder.create(chunks_path, header.shape, dtype, anew=True)
-        return ChunkFolder(chunks_path, header.shape, dtype)
+                with suppress(FileNotFoundError):
+                    place = chunks_path / DESCRIPTION
+                    place.replace(place.with_name(f"{DESCRIPTION}.damaged"))
+                chunks_path.mkdir(exist_ok=True)
+                description.write(chunks_path)
+        return folder_of(chunks_path, description)
 
 
 def _take_back_last(
-    found: FoundRecords, records: dict[int, FrameRecord], chunks: ChunkFolder
+    found: FoundRecords, records: dict[int, FrameRecord], chunks: LabelFolder
 ) -> bool:
-    """Leave out the last line if its chunk did not come; give whether it is left out."""
+    """Leave out the last line if its chunk did not come; give whether it is left out.
+
+    Frames are packed when all of them have come.
+    """
     last, before = found.last, found.before
-    if last is None or last.chunk is None:
+    if last is None or last.chunk is None or isinstance(chunks, ShardFolder):
         return False
     crc = None
     with suppress(FileNotFoundError, UnsafeFileError):
@@ -157,7 +175,7 @@ def _take_back_last(
 
 
 def _find_cleared(
-    records: dict[int, FrameRecord], sizes: Mapping[int, int], chunks: ChunkFolder
+    records: dict[int, FrameRecord], sizes: Mapping[int, int], chunks: LabelFolder
 ) -> list[int]:
     """Frames that were cleared, and whose chunk is there still."""
     found = []
@@ -172,7 +190,7 @@ def _find_cleared(
 
 
 def _read_doubtful(
-    frames: list[int], records: dict[int, FrameRecord], chunks: ChunkFolder
+    frames: list[int], records: dict[int, FrameRecord], chunks: LabelFolder
 ) -> tuple[list[int], list[int]]:
     """Learn of chunks that no line tells of rightly: which can be read, and which can't."""
     unnoted, lost = [], []

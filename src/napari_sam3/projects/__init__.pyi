@@ -3,6 +3,7 @@ from .folders import (
     list_projects as list_projects,
     project_for as project_for,
 )
+from .packing import pack_project as pack_project, unpack_project as unpack_project
 from .project import Project as Project
 from .session import (
     ProjectSession as ProjectSession,

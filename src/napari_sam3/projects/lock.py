@@ -93,3 +93,14 @@ class ProjectLock:
         else:
             where = f"on the computer {host!r}, by process {pid}"
         return f"{where}, since {since[:16].replace('T', ' ')}"
+
+
+def can_lock(file: Path) -> bool:
+    """Whether the system can lock a file, which is made if it is not there."""
+    lock: Any = FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except (OSError, NotImplementedError):
+        return False
+    lock.release()
+    return not isinstance(lock, SoftFileLock)

@@ -358,7 +358,7 @@ class Project:
         return () if self.run is None else fresh_frames(self.run, self.labels)
 
     def begin_run(
-        self, direction: Direction, start: int, limit: int | None = None, *, request: str = ""
+        self, direction: Direction, start: int, limit: int | None = None, **told: Any
     ) -> int:
         """Take note of a propagation that begins.
 
@@ -366,8 +366,8 @@ class Project:
         ----------
         direction, start, limit : str, int, int or None
             As of `VideoSession.propagate`.
-        request : str
-            See `RunNote`.
+        **told
+            `request` and `made_with` of its `RunNote`.
 
         Returns
         -------
@@ -378,7 +378,7 @@ class Project:
             number = 1 if self.run is None else self.run.number + 1
             while self.labels.frames_of_run(number).size:  # the note of a run may be lost
                 number += 1
-            self._save_run(RunNote(number, direction, start, limit, request=request))
+            self._save_run(RunNote(number, direction, start, limit, **told))
             return number
 
     def end_run(self) -> None:

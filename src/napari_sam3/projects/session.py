@@ -11,6 +11,7 @@ from napari_sam3.errors import ProjectError
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.labels.measures import measure_labels
 from napari_sam3.models.base import VideoModel
+from napari_sam3.models.mask_settings import differing, mask_settings_of
 from napari_sam3.models.registry import load_model
 from napari_sam3.projects.project import Project
 from napari_sam3.projects.run_progress import still_stale
@@ -165,11 +166,12 @@ class ProjectSession:
     def is_stopped(
         self, direction: Direction, start: int | None = None, limit: int | None = None
     ) -> bool:
-        """Whether this run was begun and has frames left, with prompts that are those of then."""
+        """Whether this run was begun and has frames left, with prompts and settings of then."""
         run = self.project.run
         return (
             run is not None
             and (run.direction, run.start, run.limit) == (direction, self._first(start), limit)
+            and not differing(run.made_with, mask_settings_of(self.session.model))
             and not run.stale
             and bool(self.project.frames_left)
         )
@@ -207,7 +209,10 @@ class ProjectSession:
 
         Without a start it is at the first prompted frame, as of `VideoSession.propagate`.
         """
-        self.project.begin_run(direction, self._first(start), limit, request=request)
+        made_with = mask_settings_of(self.session.model)
+        self.project.begin_run(
+            direction, self._first(start), limit, request=request, made_with=made_with
+        )
 
     def keep(self, result: FrameResult, *, of_run: bool = True) -> bool:
         """Keep a frame, and the objects that were found on the way to it; see `Project.keep`."""

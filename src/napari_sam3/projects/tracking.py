@@ -19,12 +19,14 @@ from napari_sam3.errors import ProjectError, RequestError
 from napari_sam3.labels.drawing import draw_result
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.models.base import VideoModel
+from napari_sam3.models.mask_settings import MaskSettings, differing, mask_settings_of
 from napari_sam3.models.registry import load_model
 from napari_sam3.projects.folders import is_project
 from napari_sam3.projects.project import Project
 from napari_sam3.projects.session import ProjectSession, continue_run, open_session
+from napari_sam3.projects.state import RunNote
 from napari_sam3.session.propagation import Propagation
-from napari_sam3.session.recovery import Recover
+from napari_sam3.session.recovery import Recover, check_recover
 from napari_sam3.session.saved_prompts import SavedPrompt
 from napari_sam3.session.session import VideoSession
 from napari_sam3.session.session_prompts import apply_prompts
@@ -150,8 +152,11 @@ class MemoryRun(LabelRun):
         limit: int | None = None,
         contrast_limits: tuple[float, float] | None = None,
         say: Say = apply_prompts,
+        recover: Recover = "exact",
     ) -> None:
+        check_recover(recover)
         self.session = VideoSession(video, model, contrast_limits=contrast_limits)
+        self.session.recovery.mode = recover
         try:
             say(self.session, prompts)
             self.propagation = self.session.propagate(direction, start, limit)
@@ -191,7 +196,7 @@ class ProjectRun(LabelRun):
     say : callable
         Says prompts to a session.
     recover : "exact" or "quick"
-        As of `open_session`.
+        As of `open_session`; also when a worker dies that the model is on.
 
     Attributes
     ----------
@@ -207,8 +212,8 @@ class ProjectRun(LabelRun):
     ProjectError
         If the project can't be written, or its video is not to be found.
     RequestError
-        If the project holds other prompts than those asked for, or was begun by another model,
-        or if a prompt can't be said.
+        If the project holds other prompts than those asked for, or was begun by another model or
+        with other settings of it, or if a prompt can't be said.
     """
 
     def __init__(
@@ -246,6 +251,8 @@ class ProjectRun(LabelRun):
                 f"{project.prompts.model!r}, not by {model.name!r}; name the same model to go on, "
                 "or another folder"
             )
+        if project.frames_to_do and run is not None:
+            _check_settings(project, run, mask_settings_of(model))
         if not prompts and not len(project.prompts):
             raise RequestError("there is nothing to track: no prompts were given")
         if contrast_limits is not None:
@@ -291,6 +298,22 @@ class ProjectRun(LabelRun):
         """End it; what is done stays, and can be gone on with."""
         super().close()
         self.project.flush()
+
+
+def _check_settings(project: Project, run: RunNote, now: MaskSettings) -> None:
+    """Refuse to go on with a run as another one would be made; what a machine can't is told."""
+    other = differing(run.made_with, now)
+    if other:
+        raise RequestError(
+            f"the project {str(project.folder)!r} is being tracked with other settings ({other}); "
+            "set the same to go on, or name another folder"
+        )
+    other = differing(run.made_with, now, of_machine=True)
+    if other:
+        project.problems += (
+            f"the run was begun with other settings ({other}); masks from here on may differ a "
+            "little from what it would have given",
+        )
 
 
 def describe_request(

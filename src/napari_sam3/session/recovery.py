@@ -6,6 +6,10 @@ newest one that is of the same model, video, direction and prompts, and what lie
 first frame wanted is computed again, unseen. Without one all is computed from the first prompt,
 unless that is farther than `FARTHEST` frames: then the tracker goes on from masks that were shown,
 which is near and not the same, and is noted.
+
+A tracker on a worker may lose its state in the midst of a run. It has the way computed again as
+well; where the mode is "quick" its journal lets it go on from what it has given
+(`Journal.note_nearly`).
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, Protocol, get_args
 from weakref import WeakKeyDictionary
 
@@ -85,7 +90,7 @@ class Recovery:
     keeper : CheckpointKeeper or None
         Nothing is kept without one.
     mode : "exact" or "quick"
-        How stopped runs are gone on with.
+        How runs are gone on with that were stopped, or whose worker died.
     """
 
     def __init__(self, frames: Frames, model: str) -> None:
@@ -115,6 +120,8 @@ class Recovery:
         self._given = None
         plain = state.journal(leg, with_removed=bool(state.concepts), knows=False)
         journal = replace(plain, begun=begun)
+        if self.mode == "quick":
+            journal = replace(journal, note_nearly=partial(self._note_nearly, state))
         if is_rest:
             journal = replace(journal, shows_ahead=_shows_ahead(journal, leg))
         frames = [f for keyframes in journal.objects.values() for f in keyframes]
@@ -131,8 +138,8 @@ class Recovery:
         if n_again > (FARTHEST if is_rest and self.mode == "exact" else 0):
             known = state.known_before(leg, with_removed=bool(state.concepts))
             if known:
-                if is_rest and self.keeper is not None:
-                    self.keeper.note_nearly(leg[0])
+                if is_rest:
+                    self._note_nearly(state, leg[0])
                 return replace(journal, known=known)
         self._given = checkpoint
         if checkpoint is None:
@@ -172,6 +179,12 @@ class Recovery:
         if len(self._own) == 2:
             self._earlier = []  # these are nearer, and the tracker still has them: give memory back
         self.keeper.keep(Checkpoint(frame_index, {"of": of, "state": made.header}, made.arrays))
+
+    def _note_nearly(self, state: SessionState, frame_index: int) -> None:
+        """Know, and have noted, that a run goes on at a frame from what was shown."""
+        state.begun_nearly.add(frame_index)
+        if self.keeper is not None:
+            self.keeper.note_nearly(frame_index)
 
     # -------------------------------------------------- which one is of what
 

@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from napari_sam3.errors import VideoError
 from napari_sam3.video.base import Frame, Video
 from napari_sam3.video.fair_lock import FairLock
 from napari_sam3.video.frame_cache import SHARED_CACHE, FrameCache
-from napari_sam3.video.image_file import PICTURE_ERRORS, unreadable
+from napari_sam3.video.image_file import PICTURE_ERRORS, reading_picture
 from napari_sam3.video.limits import check_picture_size, open_picture
 from napari_sam3.video.missing_frames import warn_of_loss
 
@@ -36,7 +35,7 @@ class AnimatedWebp(Video):
         self._cache = cache
         self._owner = object()
         self._warned = False
-        try:
+        with reading_picture(path):
             data, durations, self._breaks_off = _read_chunks(path.read_bytes())
             # the library takes memory for the canvas as soon as it is opened
             check_picture_size(
@@ -45,10 +44,6 @@ class AnimatedWebp(Video):
             self._image = open_picture(path, io.BytesIO(data))
             n_frames = min(getattr(self._image, "n_frames", 1), len(durations))
             first = self._decode_next(0)
-        except VideoError:
-            raise
-        except PICTURE_ERRORS as exc:
-            raise unreadable(path, exc) from exc
         steps = np.array(durations[:n_frames]) / 1000
         seconds = float(steps.sum())
         super().__init__(

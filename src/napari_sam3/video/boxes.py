@@ -49,6 +49,15 @@ def child(box: memoryview | None, *kinds: bytes) -> memoryview | None:
     return box
 
 
+def read_moov(file: BinaryIO, end: int) -> memoryview | None:
+    """What the box of the tables holds; None where there is none in the file up to `end`."""
+    for kind, start, stop in walk_boxes(file, 0, end):
+        if kind == b"moov" and stop - start <= LARGEST:
+            file.seek(start)
+            return memoryview(file.read(stop - start))
+    return None
+
+
 @lru_cache(maxsize=64)
 def most_samples(path: Path, size: int, changed_ns: int) -> int:
     """How many samples the tables of a file announce for the track with most of them.
@@ -62,15 +71,10 @@ def most_samples(path: Path, size: int, changed_ns: int) -> int:
     with path.open("rb") as file:
         if file.read(8)[4:] not in _BEGINNINGS:
             return 0
-        for kind, start, stop in walk_boxes(file, 0, size):
-            if kind != b"moov" or stop - start > LARGEST:
-                continue
-            file.seek(start)
-            moov = memoryview(file.read(stop - start))
-            tables = [
-                child(trak, b"mdia", b"minf", b"stbl", b"stsz")
-                for kind, trak in children(moov)
-                if kind == b"trak"
-            ]
-            return max((int.from_bytes(t[8:12], "big") for t in tables if t is not None), default=0)
-    return 0
+        moov = read_moov(file, size)
+    tables = [
+        child(trak, b"mdia", b"minf", b"stbl", b"stsz")
+        for kind, trak in children(moov or memoryview(b""))
+        if kind == b"trak"
+    ]
+    return max((int.from_bytes(t[8:12], "big") for t in tables if t is not None), default=0)

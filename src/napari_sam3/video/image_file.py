@@ -7,6 +7,8 @@ import lzma
 import math
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -55,13 +57,19 @@ _GREY_MODES = (
 _ORIENTATION = 0x0112
 
 
-def unreadable(path: Path, exc: BaseException) -> VideoError:
-    """Say that a picture can't be read."""
-    reason = str(exc) or type(exc).__name__
-    return VideoError(
-        f"{str(path)!r} can't be read as a picture ({reason}); the file is damaged or of another "
-        "kind than its name says: repair or remove it"
-    )
+@contextmanager
+def reading_picture(path: Path) -> Iterator[None]:
+    """Say of what damage ends in that the picture can't be read."""
+    try:
+        yield
+    except VideoError:
+        raise
+    except PICTURE_ERRORS as exc:
+        reason = str(exc) or type(exc).__name__
+        raise VideoError(
+            f"{str(path)!r} can't be read as a picture ({reason}); the file is damaged or of "
+            "another kind than its name says: repair or remove it"
+        ) from exc
 
 
 def is_animated_png(path: Path) -> bool:
@@ -72,13 +80,8 @@ def is_animated_png(path: Path) -> bool:
     VideoError
         If it can't be read.
     """
-    try:
-        with open_picture(path) as image:
-            return getattr(image, "n_frames", 1) > 1 and image.format == "PNG"
-    except VideoError:
-        raise
-    except PICTURE_ERRORS as exc:
-        raise unreadable(path, exc) from exc
+    with reading_picture(path), open_picture(path) as image:
+        return getattr(image, "n_frames", 1) > 1 and image.format == "PNG"
 
 
 @dataclass(frozen=True)
@@ -114,14 +117,10 @@ def read_head(path: Path) -> PictureHead:
     VideoError
         If it can't be read, or has too many pixels.
     """
-    try:
+    with reading_picture(path):
         if path.suffix.lower() in TIFF_SUFFIXES:
             return _read_tiff_head(path)
         return _read_pillow_head(path)
-    except VideoError:
-        raise
-    except PICTURE_ERRORS as exc:
-        raise unreadable(path, exc) from exc
 
 
 def _read_tiff_head(path: Path) -> PictureHead:
@@ -199,7 +198,7 @@ def read_image(path: Path) -> Frame:
     VideoError
         If it can't be read.
     """
-    try:
+    with reading_picture(path):
         if path.suffix.lower() in TIFF_SUFFIXES:
             array = _read_tiff(path)
             if array is not None:
@@ -210,10 +209,6 @@ def read_image(path: Path) -> Frame:
                 return array
         with open_picture(path) as image:
             return from_pillow(ImageOps.exif_transpose(image))
-    except VideoError:
-        raise
-    except PICTURE_ERRORS as exc:
-        raise unreadable(path, exc) from exc
 
 
 def _read_tiff(path: Path) -> Frame | None:

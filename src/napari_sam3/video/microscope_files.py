@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 
 from napari_sam3.errors import VideoError
 from napari_sam3.video.base import Frame
+from napari_sam3.video.demuxer import identify
 from napari_sam3.video.fair_lock import FairLock
 from napari_sam3.video.plane_choice import PlaneChoice, choose_scene
 from napari_sam3.video.plane_stack import PlaneSource, PlaneStack
@@ -33,21 +35,6 @@ def open_microscope_file(path: Path, choice: PlaneChoice) -> PlaneStack:
     return PlaneStack(_READERS[path.suffix.lower()](path, choice.scene), choice)
 
 
-class _Opened:
-    """What a package says of a scene of a file; made by each kind's `_open`."""
-
-    def __init__(
-        self,
-        sizes: Mapping[str, int],
-        plane_shape: Sequence[int],
-        dtype: Any,
-        scene: int | None,
-        **known: Any,
-    ) -> None:
-        self.sizes, self.plane_shape, self.dtype, self.scene = sizes, plane_shape, dtype, scene
-        self.known = known
-
-
 class MicroscopeFile(PlaneSource):
     """Planes of a file that a package of others reads; one call at a time.
 
@@ -64,26 +51,18 @@ class MicroscopeFile(PlaneSource):
         self._lock = FairLock()
         self._file: Any = None
         package = _import(self.package, path)
-        with self._reading(path, "opened"):
-            opened = self._open(package, path, scene)
         try:
-            super().__init__(
-                path.name,
-                opened.sizes,
-                opened.plane_shape,
-                opened.dtype,
-                path=path,
-                scene=opened.scene,
-                **opened.known,
-            )
-        except VideoError:
+            with self._reading(path, "opened"):
+                opened = self._open(package, path, scene)
+            super().__init__(path.name, path=path, **opened)
+        except BaseException:
             self.close()
             raise
-        self._identity = _identify(path)
+        self._identity = identify(path)
 
     @abstractmethod
-    def _open(self, package: Any, path: Path, scene: int | str | None) -> _Opened:
-        """Open the file as `_file`, and say what is in it."""
+    def _open(self, package: Any, path: Path, scene: int | str | None) -> dict[str, Any]:
+        """Open the file as `_file`, and say what is in it: what `PlaneSource` is made with."""
 
     @abstractmethod
     def _read(self, place: Mapping[str, int]) -> Any:
@@ -93,7 +72,7 @@ class MicroscopeFile(PlaneSource):
         """Read a plane."""
         assert self.path is not None
         with self._lock:
-            if _identify(self.path) != self._identity:
+            if identify(self.path) != self._identity:
                 raise VideoError(f"{self.name!r} has changed since it was opened; open it anew")
             with self._reading(self.path, f"read at {place}"):
                 plane = self._read(dict(zip(self.sizes, place, strict=True)))
@@ -111,28 +90,18 @@ class MicroscopeFile(PlaneSource):
             if file is not None:
                 file.close()
 
-    def _reading(self, path: Path, what: str) -> _Translated:
-        return _Translated(self, path, what)
-
-
-class _Translated:
-    """Errors of a package, which are of every kind where a file is damaged, as one of ours."""
-
-    def __init__(self, source: MicroscopeFile, path: Path, what: str) -> None:
-        self._source, self._path, self._what = source, path, what
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        if error is not None and self._what == "opened":
-            self._source.close()
-        if not isinstance(error, Exception) or isinstance(error, VideoError | MemoryError):
-            return
-        raise VideoError(
-            f"{str(self._path)!r} can't be {self._what} by the package {self._source.package} "
-            f"({type(error).__name__}: {error}); get a whole copy of it, or save it as OME-TIFF"
-        ) from error
+    @contextmanager
+    def _reading(self, path: Path, what: str) -> Iterator[None]:
+        """Errors of the package, of every kind where a file is damaged, as one of ours."""
+        try:
+            yield
+        except (VideoError, MemoryError):
+            raise
+        except Exception as exc:
+            raise VideoError(
+                f"{str(path)!r} can't be {what} by the package {self.package} "
+                f"({type(exc).__name__}: {exc}); get a whole copy of it, or save it as OME-TIFF"
+            ) from exc
 
 
 class Nd2File(MicroscopeFile):
@@ -140,7 +109,7 @@ class Nd2File(MicroscopeFile):
 
     package = "nd2"
 
-    def _open(self, package: Any, path: Path, scene: int | str | None) -> _Opened:
+    def _open(self, package: Any, path: Path, scene: int | str | None) -> dict[str, Any]:
         file = self._file = package.ND2File(path)
         sizes = dict(file.sizes)
         n_scenes = sizes.pop("P", 1)
@@ -162,15 +131,15 @@ class Nd2File(MicroscopeFile):
             for loop in file.experiment or ()
             if loop.type == "TimeLoop"
         ]
-        return _Opened(
-            {**sizes, "C": n_channels},
-            shape,
-            file.dtype,
-            number if n_scenes > 1 else None,
-            channels=[str(one.channel.name or "") for one in channels],
-            fps=1 / periods[0] if periods and periods[0] > 0 else None,
-            metadata={"container": "nd2", **_scale(size.y, size.x)},
-        )
+        return {
+            "sizes": {**sizes, "C": n_channels},
+            "plane_shape": shape,
+            "dtype": file.dtype,
+            "scene": number if n_scenes > 1 else None,
+            "channels": [str(one.channel.name or "") for one in channels],
+            "fps": 1 / periods[0] if periods and periods[0] > 0 else None,
+            "metadata": {"container": "nd2", **_scale(size.y, size.x)},
+        }
 
     def _read(self, place: Mapping[str, int]) -> Any:
         frame = self._file.read_frame(self._frames[tuple(place[axis] for axis in self._loops)])
@@ -182,7 +151,7 @@ class CziFile(MicroscopeFile):
 
     package = "czifile"
 
-    def _open(self, package: Any, path: Path, scene: int | str | None) -> _Opened:
+    def _open(self, package: Any, path: Path, scene: int | str | None) -> dict[str, Any]:
         file = self._file = package.CziFile(path)
         if not hasattr(file, "scenes"):
             raise VideoError(
@@ -198,15 +167,15 @@ class CziFile(MicroscopeFile):
         self._start = dict(zip(image.dims, image.start, strict=True))
         step = image.coord_scales.get("T", 0)
         size = image.mpp or (0, 0)
-        return _Opened(
-            sizes,
-            shape,
-            image.dtype,
-            number if len(keys) > 1 else None,
-            channels=[str(name) for name in image.channels],
-            fps=1 / step if step > 0 else None,
-            metadata={"container": "czi", **_scale(size[1], size[0])},
-        )
+        return {
+            "sizes": sizes,
+            "plane_shape": shape,
+            "dtype": image.dtype,
+            "scene": number if len(keys) > 1 else None,
+            "channels": [str(name) for name in image.channels],
+            "fps": 1 / step if step > 0 else None,
+            "metadata": {"container": "czi", **_scale(size[1], size[0])},
+        }
 
     def _read(self, place: Mapping[str, int]) -> Any:
         chosen = {axis: index + self._start.get(axis, 0) for axis, index in place.items()}
@@ -218,7 +187,7 @@ class LifFile(MicroscopeFile):
 
     package = "liffile"
 
-    def _open(self, package: Any, path: Path, scene: int | str | None) -> _Opened:
+    def _open(self, package: Any, path: Path, scene: int | str | None) -> dict[str, Any]:
         file = self._file = package.LifFile(path)
         images = list(file.images)
         number = choose_scene(path.name, scene, [str(image.name) for image in images])
@@ -230,17 +199,17 @@ class LifFile(MicroscopeFile):
         shape = tuple(sizes.pop(axis) for axis in _PICTURE if axis in sizes)
         steps = {axis: _step(values) for axis, values in image.coords.items()}
         seconds = steps.get("T")
-        return _Opened(
-            sizes,
-            shape,
-            image.dtype,
-            number if len(images) > 1 else None,
-            fps=1 / seconds if seconds else None,
-            metadata={
+        return {
+            "sizes": sizes,
+            "plane_shape": shape,
+            "dtype": image.dtype,
+            "scene": number if len(images) > 1 else None,
+            "fps": 1 / seconds if seconds else None,
+            "metadata": {
                 "container": "lif",
                 **_scale(*(1e6 * (steps.get(axis) or 0) for axis in "YX")),
             },
-        )
+        }
 
     def _read(self, place: Mapping[str, int]) -> Any:
         return self._frames[tuple(place.values())]
@@ -261,11 +230,6 @@ def _import(package: str, path: Path) -> Any:
             f"{path.name!r} is read with the package {package}, which is not installed; get it by "
             "pip install 'napari-sam3[bio]', or save the file as OME-TIFF or OME-Zarr"
         ) from exc
-
-
-def _identify(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
 
 
 def _scale(height: float, width: float) -> dict[str, Any]:

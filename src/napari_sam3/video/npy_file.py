@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_sam3.errors import VideoError
 from napari_sam3.video.array_video import ArrayVideo
 from napari_sam3.video.base import Video
+from napari_sam3.video.demuxer import identify
 from napari_sam3.video.plane_choice import PlaneChoice
 from napari_sam3.video.plane_stack import ArrayPlanes, PlaneStack, guess_axes
 
@@ -67,18 +68,11 @@ class _Mapped:
                 "anew with numpy.save"
             ) from exc
         self._array: NDArray[Any] = array
-        self._identity = self._identify()
+        self._identity = identify(path)
         self.shape = array.shape
         self.dtype: np.dtype[Any] = array.dtype
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        if self._identify() != self._identity:
+        if identify(self.path) != self._identity:
             raise VideoError(f"{self.path.name!r} has changed since it was opened; open it anew")
         return np.array(self._array[key])
-
-    def _identify(self) -> tuple[int, int]:
-        try:
-            status = self.path.stat()
-        except OSError as exc:
-            raise VideoError(f"{self.path.name!r} is gone ({exc.strerror}); put it back") from exc
-        return status.st_size, status.st_mtime_ns

@@ -12,11 +12,11 @@ Source: ISO/IEC 14496-12, "ISO base media file format", clauses 4.2 and 8.6.1.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
-from napari_sam3.video.boxes import LARGEST, child, children, walk_boxes
+from napari_sam3.video.boxes import child, children, read_moov
 from napari_sam3.video.demuxer import FFMPEG_ERRORS
 from napari_sam3.video.packets import Int64Array, PacketTable
 
@@ -42,7 +42,8 @@ def read_sample_table(path: Path, container: Any, stream: Any) -> PacketTable | 
         return None
     entries = stream.index_entries
     with path.open("rb") as file:
-        delays = _read_delays(file, stream.id, len(entries))
+        moov = read_moov(file, file.seek(0, 2))
+    delays = None if moov is None else _read_delays(moov, stream.id, len(entries))
     if delays is None:
         return None
     rows = [(e.timestamp, e.pos, e.size, e.is_keyframe, e.is_discard) for e in entries]
@@ -93,18 +94,8 @@ def _is_in_step(table: PacketTable, container: Any, stream: Any) -> bool:
 # ----------------------------------------------------------------------------------- boxes
 
 
-def _read_delays(file: BinaryIO, track: int, count: int) -> Int64Array | None:
+def _read_delays(moov: memoryview, track: int, count: int) -> Int64Array | None:
     """How many ticks after decoding each of a track's `count` samples is shown; None: unknown."""
-    end = file.seek(0, 2)
-    for kind, start, stop in walk_boxes(file, 0, end):
-        if kind == b"moov" and stop - start <= LARGEST:
-            file.seek(start)
-            moov = memoryview(file.read(stop - start))
-            return _delays_of_track(moov, track, count)
-    return None
-
-
-def _delays_of_track(moov: memoryview, track: int, count: int) -> Int64Array | None:
     for kind, trak in children(moov):
         head = child(trak, b"tkhd") if kind == b"trak" else None
         if head is None or len(head) < 24:

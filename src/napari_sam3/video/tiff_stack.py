@@ -25,7 +25,7 @@ from napari_sam3.video.fair_lock import FairLock
 from napari_sam3.video.image_file import (
     PICTURE_ERRORS,
     announced_pages,
-    unreadable,
+    reading_picture,
 )
 from napari_sam3.video.limits import check_picture_size
 from napari_sam3.video.missing_frames import warn_of_loss, warn_of_missing_pages
@@ -78,13 +78,11 @@ class TiffStack(Video):
         self._file = LoneFile(path.open("rb", buffering=0))
         weakref.finalize(self, self._file.close).atexit = False
         try:
-            opened = open_stack(path, self._file, choice)
+            with reading_picture(path):
+                opened = open_stack(path, self._file, choice)
         except VideoError:
             self._file.close()
             raise
-        except PICTURE_ERRORS as exc:
-            self._file.close()
-            raise unreadable(path, exc) from exc
         self._source, self._lost, calibration = opened.pages, opened.lost, opened.calibration
         self._identity = self._identify()
         self._warned = False

@@ -100,12 +100,8 @@ _ANYWHERE = frozenset({0xEC, 0xBF})
 
 def _walk_matroska(file: BinaryIO, end: int) -> bool:
     """Walk over the elements of the segment and its clusters (RFC 9559, 5.1)."""
-    file.seek(0)
-    place = file.read(4096).find(_SEGMENT)
-    if place < 0:
+    if _read_segment(file) is None:
         return False
-    file.seek(place)
-    element = _read_element(file)
     place = file.tell()
     while place < end:
         file.seek(place)
@@ -124,11 +120,20 @@ def _walk_matroska(file: BinaryIO, end: int) -> bool:
     return True
 
 
+def _read_segment(file: BinaryIO) -> tuple[int, int | None] | None:
+    """As `_read_element` of the segment, wherever it begins."""
+    file.seek(0)
+    place = file.read(4096).find(_SEGMENT)
+    file.seek(max(place, 0))
+    return _read_element(file) if place >= 0 else None
+
+
 def _read_element(file: BinaryIO) -> tuple[int, int | None] | None:
     """The kind and size of an element, None for one without an end; None where there is none."""
     head = file.read(12)
     if len(head) < 2:
         return None
+    # the number of leading zero bits tells how many bytes there are
     width = 9 - head[0].bit_length()
     if width > 4 or len(head) <= width:
         return None
@@ -242,19 +247,8 @@ def _ends_with_nut_index(file: BinaryIO) -> bool:
 
 def _segment_end(file: BinaryIO) -> int | None:
     """Where a Matroska file should end; None where it does not say (a live recording)."""
-    head = file.read(4096)
-    start = head.find(_SEGMENT)
-    if start < 0 or start + 5 > len(head):
-        return None
-    # the number of leading zero bits tells how many bytes the size has
-    place = start + 4
-    width = 9 - head[place].bit_length()
-    if width > 8:
-        return None
-    size = int.from_bytes(head[place : place + width], "big") & ((1 << 7 * width) - 1)
-    if size == (1 << 7 * width) - 1:
-        return None
-    return place + width + size
+    element = _read_segment(file)
+    return None if element is None or element[1] is None else file.tell() + element[1]
 
 
 def count_gif_pictures(path: Path) -> int:

@@ -144,15 +144,13 @@ class VideoFacts:
             raise ValueError(f"the {KIND} are damaged ({exc!r})") from exc
 
 
-def describe_video(video: Video, *, with_hash: bool = True) -> VideoFacts:
-    """Gather the facts of a video.
+def describe_video(video: Video) -> VideoFacts:
+    """Gather the facts of a video; its whole file is read once (about a second a gigabyte).
 
     Parameters
     ----------
     video : Video
         Of one that shows a proxy, the original is described.
-    with_hash : bool
-        Also hash the content, which reads the whole file once (about a second a gigabyte).
 
     Raises
     ------
@@ -169,7 +167,7 @@ def describe_video(video: Video, *, with_hash: bool = True) -> VideoFacts:
         height,
         width,
         name=None if video.path is None else video.path.name,
-        sha256=hash_content(video.path) if with_hash and video.path is not None else None,
+        sha256=None if video.path is None else hash_content(video.path),
         fps=video.fps or None,
         timestamps=None if video.timestamps is None else tuple(video.timestamps.tolist()),
         pixel_size=None if size is None else (float(size[0]), float(size[1])),

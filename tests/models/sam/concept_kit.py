@@ -19,6 +19,7 @@ from napari_sam3.models.sam.concepts import ConceptTracker
 from napari_sam3.models.sam.device import Device
 from napari_sam3.models.sam.feature_cache import FeatureCache
 from napari_sam3.models.sam.features import FeatureSource
+from napari_sam3.models.sam.memory import MemoryRules
 from napari_sam3.models.sam.objects import ObjectTracker
 from napari_sam3.models.sam.pictures import Pictures
 from napari_sam3.models.sam.sam3_vision import Sam3Encoder, Sam3Views, TrackerSource
@@ -173,7 +174,14 @@ class BareConcepts:
 class OurConcepts:
     """Our tracker and a journal, asked as a session asks it."""
 
-    def __init__(self, model: Sam3VideoModel, film: np.ndarray, *, hold_back: bool = False) -> None:
+    def __init__(
+        self,
+        model: Sam3VideoModel,
+        film: np.ndarray,
+        *,
+        hold_back: bool = False,
+        rules: MemoryRules | None = None,
+    ) -> None:
         device = Device("cpu")
         pictures = Pictures(model.config.image_size, HALVES, HALVES)
         encoder = Sam3Encoder(model, pictures, device, "tiny")
@@ -183,7 +191,7 @@ class OurConcepts:
             model.tracker_model, TrackerSource(views), film.shape[1:3], len(film), device
         )
         self.tracker = ConceptTracker(
-            Detector(model), Tokenizer(make_tokenizer()), views, objects, device
+            Detector(model), Tokenizer(make_tokenizer()), views, objects, device, rules
         )
         self.objects: dict[int, dict[int, Keyframe]] = {}
         self.concepts: tuple[tuple[int, Concept], ...] = ()
@@ -251,12 +259,8 @@ class OurConcepts:
         }
 
 
-class Script:
-    """What is seen, told beforehand: boxes by frame in place of the detector's finds.
-
-    The tracker keeps each object where it was found; only the pixels along its edge are what the
-    network says. So objects are found, confirmed and removed as it is written, whatever the
-    network and the processor, while masks still tell whether all was computed alike.
+class Finds:
+    """What the detector finds, told beforehand: boxes by frame in place of the network's.
 
     Parameters
     ----------
@@ -269,13 +273,7 @@ class Script:
     def __init__(self, model: Sam3VideoModel, boxes_xywh: Iterable[Iterable[Box]]) -> None:
         self._frames = iter(boxes_xywh)
         self._side = model.config.low_res_mask_size
-        self._found: dict[int, torch.Tensor] = {}  # where objects were found, by number
-        self._follow = model.run_tracker_propagation
-        self._execute = model.run_tracker_update_execution_phase
-        model.fill_hole_area = 0  # the network's own mask is seen by nobody
         model.run_detection = self.detect
-        model.run_tracker_propagation = self.follow
-        model.run_tracker_update_execution_phase = self.execute
 
     def detect(self, inference_session: Any, vision_embeds: Any) -> dict[int, Any]:
         boxes = list(next(self._frames))
@@ -284,6 +282,24 @@ class Script:
             mask[y : y + height, x : x + width] = INSIDE
         scores = torch.linspace(0.95, 0.9, len(boxes))
         return {0: {"bbox": torch.zeros(len(boxes), 4), "mask": masks, "scores": scores}}
+
+
+class Script(Finds):
+    """What is seen, told beforehand, by the tracker too.
+
+    The tracker keeps each object where it was found; only the pixels along its edge are what the
+    network says. So objects are found, confirmed and removed as it is written, whatever the
+    network and the processor, while masks still tell whether all was computed alike.
+    """
+
+    def __init__(self, model: Sam3VideoModel, boxes_xywh: Iterable[Iterable[Box]]) -> None:
+        super().__init__(model, boxes_xywh)
+        self._found: dict[int, torch.Tensor] = {}  # where objects were found, by number
+        self._follow = model.run_tracker_propagation
+        self._execute = model.run_tracker_update_execution_phase
+        model.fill_hole_area = 0  # the network's own mask is seen by nobody
+        model.run_tracker_propagation = self.follow
+        model.run_tracker_update_execution_phase = self.execute
 
     def follow(self, inference_session: Any, frame_idx: int, reverse: bool) -> Any:
         masks, scores = self._follow(

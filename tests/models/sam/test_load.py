@@ -50,6 +50,22 @@ def test_the_family_is_read_and_the_weights_are_those_of_the_files(folders, name
     model.close()
 
 
+@pytest.mark.parametrize(("name", "selects"), [("sam2", "off"), ("sam3_tracker", "on")])
+def test_a_model_tells_what_its_masks_depend_on(folders, monkeypatch, name, selects):
+    monkeypatch.setenv("NAPARI_SAM3_PROMPTED_FRAMES", "4")
+    model = load_sam(folders[name], "cpu")
+    assert model.mask_settings == {
+        "resolution": model.resolution,
+        "precision": "float32",
+        "compile_encoder": False,
+        "memory_selection": selects,
+        "prompted_frames": 4,
+        "distractor_memory": False,
+        "motion_prior": False,
+    }
+    model.close()
+
+
 def test_a_tracker_refuses_text_with_the_reason(folders, disc_film):
     session = VideoSession(disc_film, load_sam(folders["sam2"], "cpu", name="cells"))
     with pytest.raises(UnsupportedPromptError, match=r"'cells' can't take text \('dog'\)"):

@@ -8,7 +8,7 @@ import torch
 
 from napari_sam3.checkpoint import Checkpoint
 from napari_sam3.errors import CheckpointError
-from napari_sam3.models.sam.alternatives import Alternatives, alternatives_of
+from napari_sam3.models.sam.alternatives import Alternatives, bring_over, offers_of
 from napari_sam3.models.sam.bank import Bank
 from napari_sam3.models.sam.look_alikes import is_anchor, shows_a_look_alike
 from napari_sam3.models.sam.memory import Memory, MemoryRules, Past, Reach, look_back
@@ -206,13 +206,13 @@ def test_listening_to_the_decoder_changes_nothing(family):
 
     with torch.no_grad():
         plain = decode()
-        with alternatives_of(model.mask_decoder) as heard:
+        with offers_of(model.mask_decoder) as heard:
             listened = decode()
         others = {}
         for place in range(3):
-            with alternatives_of(model.mask_decoder, lambda _offered, place=place: place):
+            with offers_of(model.mask_decoder, lambda _offer, place=place: place):
                 others[place] = decode()
-    (offered,) = heard
+    (offered,) = bring_over(heard)
     assert len(offered.quality) == 3
     for part in ("pred_masks", "high_res_masks", "object_pointer", "iou_scores"):
         assert torch.equal(getattr(plain, part), getattr(listened, part))

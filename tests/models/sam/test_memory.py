@@ -130,22 +130,22 @@ def test_what_is_forgotten_would_not_be_looked_at(seed):
 
 
 @pytest.mark.parametrize(
-    ("told", "is_sam3", "rules"),
+    ("told", "model_type", "rules"),
     [
-        ({}, True, MemoryRules(selects=True)),
-        ({}, False, MemoryRules()),
-        ({"memory_selection": "off"}, True, MemoryRules()),
+        ({}, "sam3_video", MemoryRules(selects=True)),
+        ({}, "sam2_video", MemoryRules()),
+        ({"memory_selection": "off"}, "sam3_video", MemoryRules()),
         (
             {"memory_selection": "on", "prompted_frames": 4},
-            False,
+            "sam2_video",
             MemoryRules(nearest=4, selects=True),
         ),
-        ({"distractor_memory": True}, False, MemoryRules(anchors=True)),
-        ({"motion_prior": True}, False, MemoryRules(motion=True)),
+        ({"distractor_memory": True}, "edgetam_video", MemoryRules(anchors=True)),
+        ({"motion_prior": True}, "edgetam_video", MemoryRules(motion=True)),
     ],
 )
-def test_what_is_set_counts_and_else_the_makers_word(told, is_sam3, rules):
-    assert MemoryRules.of_settings(Settings(**told), is_sam3=is_sam3) == rules
+def test_what_is_set_counts_and_else_the_makers_word(told, model_type, rules):
+    assert MemoryRules.of_settings(Settings(**told), model_type) == rules
 
 
 # ------------------------------------------------------------------- in trackers

@@ -10,11 +10,13 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from napari_sam3.models.sam.memory import MemoryRules
 from napari_sam3.models.sam.smooth_resize import resize_by_products
-from napari_sam3.values import ObjectMask, ObjectPrompt
+from napari_sam3.values import Concept, ObjectMask, ObjectPrompt
 from tests.conftest import make_disc_film
 from tests.models.sam import tiny
 from tests.models.sam.bare import Ours
+from tests.models.sam.concept_kit import Finds, OurConcepts, make_film
 
 aten = torch.ops.aten
 LACKING = {aten._upsample_bilinear2d_aa, aten._upsample_bicubic2d_aa}
@@ -70,6 +72,47 @@ def test_a_tracker_asks_for_nothing_that_mps_lacks(family):
     # that it is the same but for rounding is shown below: in networks of random weights a rounding
     # on one frame may turn the masks of the next ones over
     assert found.keys() == expected.keys() == set(range(4))
+
+
+def concepts_on_mps(film):
+    """Ours, whose detector does its work, and then finds a thing, and later one more."""
+    network = tiny.make_sam3(recondition_every_nth_frame=2, fill_hole_area=6)
+    detect = network.run_detection
+    one, two = [(2, 2, 6, 6)], [(2, 2, 6, 6), (20, 20, 6, 6)]
+    finds = Finds(network, [one, one, two, two, two])  # first where it is asked
+
+    def work_and_find(**given):
+        detect(**given)
+        return finds.detect(**given)
+
+    network.run_detection = work_and_find
+    rules = MemoryRules(nearest=2, selects=True, anchors=True, motion=True)
+    ours = OurConcepts(network, film, rules=rules)
+    ours.tracker._device.resizes_smoothly = False
+    for index in range(len(film)):
+        ours.features.get(index)  # pictures are made on the CPU
+    return ours
+
+
+@pytest.mark.parametrize(
+    "concept",
+    [
+        Concept("dog"),
+        Concept(None, np.array([[8.0, 8, 30, 30], [40, 40, 60, 60]]), np.array([True, False])),
+    ],
+    ids=["text", "examples"],
+)
+def test_what_is_looked_for_asks_for_nothing_that_mps_lacks(concept):
+    film = make_film(4, (64, 64))
+    expected = concepts_on_mps(film)
+    found = expected.ask(0, concept)
+    expected.track(range(4))  # what the CPU tells once is known from here on
+    ours = concepts_on_mps(film)
+    with Refusing():
+        assert ours.ask(0, concept) == found
+        shown = ours.track(range(4))
+    assert shown.keys() == set(range(4))
+    assert shown[0]
 
 
 def test_what_is_refused_is_asked_for_elsewhere():

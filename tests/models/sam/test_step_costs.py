@@ -8,19 +8,21 @@ import torch
 
 from napari_sam3.models.sam.bank import Bank, moved_together
 from napari_sam3.models.sam.device import Device
-from napari_sam3.models.sam.memory import Memory
+from napari_sam3.models.sam.memory import Memory, MemoryRules
 from napari_sam3.models.sam.step_costs import counting, timing
 from napari_sam3.models.sam.upscale import cut_masks, find_cells, mask_at_size, masks_at_size
 from tests.conftest import make_disc_film
 from tests.models.sam import tiny
-from tests.models.sam.bare import Ours
+from tests.models.sam.bare import Ours, make_tracker
 
 CPU = torch.device("cpu")
 
 
-def step_of(network, family, n_objects, *, precision="float32"):
+def step_of(network, family, n_objects, *, precision="float32", rules=None):
     """Objects that have been followed for two frames, and what the third one costs."""
-    ours = Ours(network, make_disc_film(4), family)
+    film = make_disc_film(4)
+    ours = Ours(network, film, family)
+    ours.tracker = make_tracker(network, film, family, rules)
     ours.tracker.network.device.precision = precision
     for obj_id in range(1, n_objects + 1):
         ours.click(0, obj_id, [(20.0 + 15 * obj_id, 30.0 + 10 * obj_id)], [1])
@@ -46,6 +48,13 @@ def test_a_frame_waits_as_often_for_many_objects_as_for_one(network, family):
     one, many = (step_of(network, family, n) for n in (1, 5))
     # ages of pointers go there; numbers and masks come back
     assert one.waits == many.waits == 3
+
+
+@pytest.mark.parametrize("motion", [False, True])
+def test_what_the_decoder_offers_for_all_objects_comes_at_once(network, family, motion):
+    rules = MemoryRules(anchors=True, motion=motion)
+    one, many = (step_of(network, family, n, rules=rules) for n in (1, 5))
+    assert one.waits == many.waits == 4
 
 
 def test_counted_is_what_waits_and_what_is_cast():

@@ -4,11 +4,13 @@ A SAM 2-like decoder gives three, each with the overlap that it expects. Where t
 same are near each other, they are often those things, or both together: what the other masks are
 tells whether the one that was taken is in doubt (`look_alikes`), and a better one may be among them
 (`motion_prior`).
+
+An `Offer` is on the device still; what it comes to is asked for all objects of a frame at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -17,6 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from napari_sam3.models.sam.upscale import pack_bits, unpack_bits
 
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 on the decoder's masks, px."""
@@ -62,30 +66,59 @@ Choose = Callable[[Alternatives], int]
 """Says which one is taken; gets them with upstream's choice."""
 
 
+class Offer(NamedTuple):
+    """What a decoder offers for an object on a frame, on the device.
+
+    Attributes
+    ----------
+    masks : (n, h, w) bool tensor
+        Without a pixel where the object is rather not there.
+    quality : (n,) float32 tensor
+        The overlap expected of each.
+    """
+
+    masks: Tensor
+    quality: Tensor
+
+
 @contextmanager
-def alternatives_of(
-    decoder: torch.nn.Module, choose: Choose | None = None
-) -> Iterator[list[Alternatives]]:
+def offers_of(
+    decoder: torch.nn.Module, place_of: Callable[[Offer], int | None] | None = None
+) -> Iterator[list[Offer]]:
     """Collect what a decoder offers while it is called, and have another mask taken.
 
-    Upstream takes the mask of the best expected overlap. Where `choose` names another one, that is
-    all that upstream is given: what follows of it, pointer and memory, is made by upstream's steps.
+    Upstream takes the mask of the best expected overlap. Where `place_of` names one, that is all
+    that upstream is given: what follows of it, pointer and memory, is made by upstream's steps.
     """
-    heard: list[Alternatives] = []
+    heard: list[Offer] = []
 
     def listen(_decoder: Any, _inputs: Any, output: Any) -> Any:
-        offered = _offered(output)
-        best = offered.chosen
-        if choose is not None and len(offered.quality) > 1:
-            offered = offered._replace(chosen=choose(offered))
-        heard.append(offered)
-        return None if offered.chosen == best else _only(output, offered.chosen)
+        heard.append(offer_of(output))
+        place = None if place_of is None else place_of(heard[-1])
+        return None if place is None else only(output, place)
 
     handle = decoder.register_forward_hook(listen)
     try:
         yield heard
     finally:
         handle.remove()
+
+
+def bring_over(offers: Sequence[Offer]) -> list[Alternatives]:
+    """What decoders offer, from the device in one piece; the best one of each is chosen."""
+    if not offers:
+        return []
+    quality = torch.cat([offer.quality for offer in offers])
+    numbers = quality.view(torch.uint8)  # as bytes, beside the masks' bits
+    told = torch.cat([numbers, pack_bits([offer.masks for offer in offers])]).cpu().numpy()
+    qualities = told[: len(numbers)].view(np.float32).tolist()
+    masks = unpack_bits(told[len(numbers) :], [tuple(offer.masks.shape) for offer in offers])
+    alternatives, begin = [], 0
+    for each in masks:
+        own = tuple(qualities[begin : begin + len(each)])
+        begin += len(each)
+        alternatives.append(Alternatives(each, own, int(np.argmax(own))))
+    return alternatives
 
 
 def box_of(mask: NDArray[np.bool_]) -> Box | None:
@@ -120,15 +153,14 @@ def box_area(box: Box) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
-def _offered(output: Any) -> Alternatives:
+def offer_of(output: Any) -> Offer:
+    """What a decoder's answer offers."""
     masks: Tensor = output[_MASKS][0, 0]
-    quality = output[_QUALITY][0, 0].float().tolist()
-    is_there = bool(output[_PRESENCE].flatten()[0] > 0)
-    shown = (masks > 0).cpu().numpy() & is_there
-    return Alternatives(shown, tuple(quality), int(np.argmax(quality)))
+    is_there = output[_PRESENCE].flatten()[0] > 0
+    return Offer((masks > 0) & is_there, output[_QUALITY][0, 0].float())
 
 
-def _only(output: Any, place: int) -> tuple[Any, ...]:
+def only(output: Any, place: int) -> tuple[Any, ...]:
     """What a decoder gave, as if it had offered one mask."""
     one = list(output)
     for part in (_MASKS, _QUALITY, _TOKENS):

@@ -35,16 +35,16 @@ def drop_doubles(masks: Tensor, scores: Tensor, max_overlap: float) -> Tensor:
         On the device of `masks`.
     """
     count = len(masks)
-    keep = torch.zeros(count, dtype=torch.bool)
     if max_overlap <= 0 or count < 2:
         return torch.ones(count, dtype=torch.bool, device=masks.device)
-    overlap = mask_overlaps((masks > 0).cpu())
+    # float64: the kernel compares the float32 overlap with the threshold as it was written
+    overlap = mask_overlaps((masks > 0).cpu()).numpy().astype(np.float64)
+    keep = np.zeros(count, bool)
     order = scores.detach().cpu().sort(descending=True, stable=True).indices.tolist()
     for index in order:
-        # double: the kernel compares the float32 overlap with the threshold as it was written
-        if not (overlap[index].double() > max_overlap)[keep].any():
+        if not (overlap[index] > max_overlap)[keep].any():
             keep[index] = True
-    return keep.to(masks.device)
+    return torch.from_numpy(keep).to(masks.device)
 
 
 def mask_overlaps(masks: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import CLIPTokenizer, Sam3VideoModel
@@ -121,11 +122,10 @@ def encode_concept(
     if view is None:
         return ConceptPrompt(words, is_word)
     height, width = size
-    boxes = torch.from_numpy(concept.boxes_xyxy)
-    scale = torch.tensor([width, height], dtype=torch.float64)
-    low, high = boxes[:, :2] / scale, boxes[:, 2:] / scale
+    low, high = (corners / (width, height) for corners in np.split(concept.boxes_xyxy, 2, axis=1))
     # centre, then width and height, as parts of the picture
-    boxes_cxcywh = torch.cat([(low + high) / 2, high - low], dim=1).float()[None].to(model.device)
+    boxes = np.concatenate([(low + high) / 2, high - low], axis=1).astype(np.float32)
+    boxes_cxcywh = torch.from_numpy(boxes)[None].to(model.device)
     labels = torch.from_numpy(concept.box_labels.astype("int64"))[None].to(model.device)
     exemplars = detector.geometry_encoder(
         box_embeddings=boxes_cxcywh,

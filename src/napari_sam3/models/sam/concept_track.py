@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -19,7 +20,9 @@ from transformers import Sam3VideoInferenceSession, Sam3VideoModel
 from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
 
 from napari_sam3.models.sam.cleanup import clean_masks, drop_doubles
+from napari_sam3.models.sam.concept_memory import ConceptMemory
 from napari_sam3.models.sam.concept_prompt import ConceptPrompt
+from napari_sam3.models.sam.memory import MemoryRules
 from napari_sam3.models.sam.sam3_vision import Sam3Views
 from napari_sam3.models.sam.upscale import SURE, masks_at_size, shrink_mask
 from napari_sam3.values import ObjectMask, PackedMask
@@ -95,6 +98,8 @@ class ConceptTrack:
         Of the video, px.
     cleans_up : bool
         Whether an object that its first frames do not confirm is removed.
+    rules : MemoryRules, optional
+        What of the objects' past is looked at; as transformers does if left out.
 
     Attributes
     ----------
@@ -118,6 +123,7 @@ class ConceptTrack:
         size: tuple[int, int],
         *,
         cleans_up: bool = False,
+        rules: MemoryRules | None = None,
     ) -> None:
         self.anchor = anchor
         self.step = step
@@ -130,7 +136,11 @@ class ConceptTrack:
         self._model = detector.model
         self._views = views
         self._size = size
-        self._session = new_session(self._model, prompt, len(views.features.frames))
+        n_frames = len(views.features.frames)
+        self._session = new_session(self._model, prompt, n_frames)
+        self._memory: ConceptMemory | None = None
+        if rules is not None and not (rules.are_upstreams and not rules.motion):
+            self._memory = ConceptMemory(self._model.tracker_model, rules, step, n_frames)
         self._frames: dict[int, dict[int, PackedMask]] = {}
         self._absent: dict[int, int] = {}  # for how many frames, by number
 
@@ -167,7 +177,7 @@ class ConceptTrack:
         for number in self._frames[frame_index]:
             self.first_seen.setdefault(number, frame_index)
         self.reached = frame_index
-        prune_session(self._session, self._model, frame_index)
+        self._prune(frame_index)
         return frame_index
 
     def begin_with(self, shown: Mapping[int, ObjectMask]) -> None:
@@ -190,16 +200,30 @@ class ConceptTrack:
         before = self.anchor - self.step * self._model.hotstart_delay
         self._session.obj_first_frame_idx.update(dict.fromkeys(self.named, before))
         self.reached = self.anchor
-        prune_session(self._session, self._model, self.anchor)
+        self._prune(self.anchor)
 
     def end(self) -> None:
         """Give back the model's memory; what was computed stays to be looked at."""
         self._session.reset_state()
+        if self._memory is not None:
+            self._memory.forget()
+
+    def _prune(self, frame_index: int) -> None:
+        """Drop all that no later frame looks at; `frame_index` is the last one computed."""
+        prune_session(self._session, self._model, frame_index)
+        if self._memory is not None:
+            self._memory.take(self._session, frame_index)
 
     def _compute(
         self, frame_index: int, detections: dict[str, Tensor]
     ) -> tuple[Mapping[int, Tensor], Mapping[int, float], set[int]]:
         """One frame: logits and scores by track, and which tracks are not to be shown."""
+        with self._memory.looking_back() if self._memory is not None else nullcontext():
+            return self._compute_as_upstream(frame_index, detections)
+
+    def _compute_as_upstream(
+        self, frame_index: int, detections: dict[str, Tensor]
+    ) -> tuple[Mapping[int, Tensor], Mapping[int, float], set[int]]:
         model, session, reverse = self._model, self._session, self.step < 0
         maps = self._views.tracker(frame_index)
         session.cache.cache_vision_features(

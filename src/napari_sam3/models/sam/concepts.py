@@ -24,6 +24,7 @@ from napari_sam3.models.sam.concept_prompt import ConceptPrompt, Tokenizer, enco
 from napari_sam3.models.sam.concept_track import ConceptTrack, Detector, new_session
 from napari_sam3.models.sam.device import Device
 from napari_sam3.models.sam.identity import SAME_OBJECT, Identities, match_keyframes, speaks_for
+from napari_sam3.models.sam.memory import MemoryRules
 from napari_sam3.models.sam.sam3_vision import Sam3Views
 from napari_sam3.models.sam.search import Search, key_of
 from napari_sam3.models.sam.upscale import masks_at_size
@@ -43,6 +44,8 @@ class ConceptTracker:
         Follows what was pointed at, over the same views.
     device : Device
         Where the model is.
+    rules : MemoryRules, optional
+        What of the past of a concept's objects is looked at; as transformers does if left out.
     """
 
     def __init__(
@@ -52,12 +55,14 @@ class ConceptTracker:
         views: Sam3Views,
         objects: VideoTracker,
         device: Device,
+        rules: MemoryRules | None = None,
     ) -> None:
         self._detector = detector
         self._tokenizer = tokenizer
         self._views = views
         self._objects = objects
         self._device = device
+        self._rules = rules
         self._size = views.features.frames.size
         self._n_frames = len(views.features.frames)
         self._look_ahead = max(0, detector.model.hotstart_delay - 1)
@@ -190,6 +195,7 @@ class ConceptTracker:
                 step,
                 self._size,
                 cleans_up=cleans_up,
+                rules=self._rules,
             )
 
         return make

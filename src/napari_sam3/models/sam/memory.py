@@ -19,10 +19,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from napari_sam3.models.mask_settings import memory_settings
 from napari_sam3.models.sam.motion_prior import Motion
 from napari_sam3.settings import Settings
 
@@ -42,6 +43,13 @@ class Memory(NamedTuple):
     position: Tensor | None
     pointer: Tensor
     score: float = 1.0
+
+    def as_output(self) -> dict[str, Any]:
+        """In the form of what upstream's sessions keep of a frame."""
+        output = {"object_pointer": self.pointer}
+        if self.features is not None and self.position is not None:
+            output |= {"maskmem_features": self.features, "maskmem_pos_enc": self.position}
+        return output
 
 
 class Past(NamedTuple):
@@ -95,12 +103,12 @@ class MemoryRules:
     motion: bool = False
 
     @classmethod
-    def of_settings(cls, settings: Settings, *, is_sam3: bool) -> MemoryRules:
-        """What is set; where it is left to a model's makers, SAM 3 selects and the others don't."""
-        wish = settings.memory_selection
+    def of_settings(cls, settings: Settings, model_type: str) -> MemoryRules:
+        """What is set for a model whose `config.json` says this type."""
+        told = memory_settings(settings, model_type)
         return cls(
             settings.prompted_frames,
-            is_sam3 if wish == "auto" else wish == "on",
+            told["memory_selection"] == "on",
             settings.distractor_memory,
             settings.motion_prior,
         )

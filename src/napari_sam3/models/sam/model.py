@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_sam3.errors import ModelUnavailableError
 from napari_sam3.models.base import Capabilities, VideoTracker
+from napari_sam3.models.mask_settings import MaskSettings, memory_settings
 from napari_sam3.models.sam.compiled import Compilable, compile_encoder
 from napari_sam3.models.sam.encoder import TrackerEncoder
 from napari_sam3.models.sam.feature_cache import SHARED_FEATURES, FeatureCache
@@ -66,8 +67,9 @@ class SamModel:
             self._encoder = TrackerEncoder(
                 loaded.network, loaded.pictures, loaded.device, loaded.key
             )
+        self._is_compiled = False
         if read_settings().compile_encoder and loaded.device.torch.type == "cuda":
-            compile_encoder(self._encoder)
+            self._is_compiled = compile_encoder(self._encoder)
         self._sources: WeakSet[FeatureSource] = WeakSet()
 
     @property
@@ -80,6 +82,18 @@ class SamModel:
         """What it computes in: 'float32', 'bfloat16'."""
         return self._place.precision
 
+    @property
+    def mask_settings(self) -> MaskSettings:
+        """What its masks depend on besides its weights, of a session that is begun now."""
+        told: dict[str, str | int | bool] = {
+            "resolution": self.resolution,
+            "precision": self.precision,
+            "compile_encoder": self._is_compiled,
+        }
+        if self._loaded is None:
+            return told
+        return {**told, **memory_settings(read_settings(), self._loaded.family.model_type)}
+
     def start(self, frames: Frames) -> VideoTracker:
         """Begin on a video, as it is set now. Cheap: no frame is read before it is needed."""
         loaded = self._loaded
@@ -89,8 +103,7 @@ class SamModel:
             )
         features = FeatureSource(frames, self._encoder, self._cache)
         self._sources.add(features)
-        is_sam3 = loaded.family.model_type.startswith("sam3")
-        rules = MemoryRules.of_settings(read_settings(), is_sam3=is_sam3)
+        rules = MemoryRules.of_settings(read_settings(), loaded.family.model_type)
         if self._sam3 is not None:
             return self._sam3.start(features, rules)
         return ObjectTracker(

@@ -22,7 +22,13 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from napari_sam3.errors import ModelError
-from napari_sam3.models.sam.alternatives import Alternatives, Choose, alternatives_of
+from napari_sam3.models.sam.alternatives import (
+    Alternatives,
+    Choose,
+    Offer,
+    bring_over,
+    offers_of,
+)
 from napari_sam3.models.sam.device import Device, is_out_of_memory
 from napari_sam3.models.sam.feature_files import Encoded
 from napari_sam3.models.sam.memory import Memory, MemoryRules, Past, Reach, look_back
@@ -67,13 +73,18 @@ class Answer(NamedTuple):
 
 
 class _Decoded(NamedTuple):
-    """An answer that is still on the device, with what its scores are made of."""
+    """An answer that is still on the device, with what its scores are made of.
+
+    `offer` is what there was to choose from, where that is asked for; `coarse` is the map that it
+    was made of.
+    """
 
     logits: Tensor
     presence: Tensor
     quality: Tensor
     memory: Memory | None
-    offered: Alternatives | None = None
+    offer: Offer | None = None
+    coarse: Tensor | None = None
 
 
 class View(NamedTuple):
@@ -100,7 +111,6 @@ class _Recalled(NamedTuple):
     positions: Tensor
     n_spatial: int
     n_pointer_tokens: int
-    choose: Choose | None
 
     def fits(self, other: _Recalled) -> bool:
         """Whether both can go into one batch."""
@@ -221,8 +231,8 @@ class TrackerNetwork:
         most = 1
         with self.device.computing():
             chosen = [self._choose(view, past, reverse=reverse) for past in pasts]
-            for past, each, ages in zip(pasts, chosen, self._send_ages(chosen), strict=True):
-                recalled = self._recall(each, ages, choice_by(past.motion))
+            for each, ages in zip(chosen, self._send_ages(chosen), strict=True):
+                recalled = self._recall(each, ages)
                 if batch and (len(batch) >= most or not recalled.fits(batch[0])):
                     decoded += self._find(view, batch)
                     batch = []
@@ -231,10 +241,11 @@ class TrackerNetwork:
                 batch.append(recalled)
             if batch:
                 decoded += self._find(view, batch)
+            offered = self._weigh(view, decoded, [choice_by(past.motion) for past in pasts])
             brought = self._bring_over(decoded)
         return [
-            Answer(mask, each.memory and each.memory._replace(score=score), each.offered)
-            for each, (mask, score) in zip(decoded, brought, strict=True)
+            Answer(mask, each.memory and each.memory._replace(score=score), alternatives)
+            for each, (mask, score), alternatives in zip(decoded, brought, offered, strict=True)
         ]
 
     def refine(self, view: View, mask: ObjectMask | None, prompt: ObjectPrompt) -> Answer:
@@ -279,7 +290,7 @@ class TrackerNetwork:
         ages_of_each: Sequence[Tensor] = sent.split([len(each.ages) for each in chosen])
         return ages_of_each
 
-    def _recall(self, chosen: _Chosen, ages: Tensor, choose: Choose | None) -> _Recalled:
+    def _recall(self, chosen: _Chosen, ages: Tensor) -> _Recalled:
         """Line up what is looked at; `ages` are those of the pointers, on the device."""
         model = self.model
         tokens, positions = model._build_memory_attention_inputs(chosen.outputs, self.device.torch)
@@ -294,7 +305,6 @@ class TrackerNetwork:
             torch.cat(positions),
             n_spatial,
             n_pointer_tokens,
-            choose,
         )
 
     def _pointer_tokens(self, chosen: _Chosen, ages: Tensor) -> tuple[Tensor, Tensor]:
@@ -321,8 +331,8 @@ class TrackerNetwork:
         model, index = self.model, view.frame_index
         session = self._session(view)
         session.output_dict_per_obj[0] = {
-            "cond_frame_outputs": {i: _to_output(m) for i, m in past.conditioning.items()},
-            "non_cond_frame_outputs": {i: _to_output(m) for i, m in past.recent.items()},
+            "cond_frame_outputs": {i: m.as_output() for i, m in past.conditioning.items()},
+            "non_cond_frame_outputs": {i: m.as_output() for i, m in past.recent.items()},
         }
         outputs = model._gather_memory_frame_outputs(session, 0, index, reverse)
         ages, pointers, most = model._get_object_pointers(
@@ -342,7 +352,7 @@ class TrackerNetwork:
             self.model.config.max_cond_frame_num,
         )
         return _Chosen(
-            [(place, _to_output(memory)) for place, memory in seen.maps],
+            [(place, memory.as_output()) for place, memory in seen.maps],
             [age for age, _ in seen.pointers],
             [memory.pointer for _, memory in seen.pointers],
             most,
@@ -367,7 +377,7 @@ class TrackerNetwork:
     def _find(self, view: View, recalled: Sequence[_Recalled]) -> list[_Decoded]:
         """Find objects whose memories are of the same length."""
         maps = self._attend(view, recalled)
-        return [self._decode(view, maps[i : i + 1], each.choose) for i, each in enumerate(recalled)]
+        return [self._decode(view, maps[i : i + 1]) for i in range(len(recalled))]
 
     def _attend(self, view: View, recalled: Sequence[_Recalled]) -> Tensor:
         """Bring memories into the frame's coarse map: (N, C, h, w).
@@ -403,15 +413,40 @@ class TrackerNetwork:
         found: Tensor = maps.view(count, -1, height, width)
         return found
 
-    def _decode(self, view: View, coarse: Tensor, choose: Choose | None) -> _Decoded:
-        """Make the mask of one object from its map, and the memory of it."""
+    def _weigh(
+        self, view: View, decoded: list[_Decoded], choices: Sequence[Choose | None]
+    ) -> Sequence[Alternatives | None]:
+        """Bring over what there was to choose from, where that is asked for, at once for all.
+
+        Where another mask is chosen than the decoder's best one, it is decoded once more in place.
+        """
+        offers = [each.offer for each in decoded if each.offer is not None]
+        if not offers:
+            return [None] * len(decoded)
+        offered = bring_over(offers)
+        for i, choose in enumerate(choices):
+            if choose is None or len(offered[i].quality) == 1:
+                continue
+            place = choose(offered[i])
+            if place != offered[i].chosen:
+                coarse = decoded[i].coarse
+                assert coarse is not None
+                decoded[i] = self._decode(view, coarse, place)
+                offered[i] = offered[i]._replace(chosen=place)
+        return offered
+
+    def _decode(self, view: View, coarse: Tensor, place: int | None = None) -> _Decoded:
+        """Make the mask of one object from its map, and the memory of it.
+
+        `place` is that of the mask that is taken among those offered; None: the best one.
+        """
         model = self.model
         fine = [
             m.permute(1, 2, 0).view(1, -1, *side)
             for m, side in zip(view.maps, model.backbone_feature_sizes, strict=True)
         ][:-1]
         asks = self.rules.ask_for_alternatives
-        with alternatives_of(model.mask_decoder, choose) if asks else nullcontext() as heard:
+        with offers_of(model.mask_decoder, lambda _: place) if asks else nullcontext() as heard:
             made = model._single_frame_forward(
                 image_embeddings=[*fine, coarse], multimask_output=model._use_multimask(False, None)
             )
@@ -427,6 +462,7 @@ class TrackerNetwork:
             made.iou_scores,
             Memory(features, self._share(position), made.object_pointer),
             heard[-1] if heard else None,
+            coarse if self.rules.motion else None,
         )
 
     def _bring_over(self, decoded: Sequence[_Decoded]) -> list[tuple[ObjectMask | None, float]]:
@@ -435,7 +471,7 @@ class TrackerNetwork:
         Two copies from the device for all objects: numbers, and then masks cut out by them.
         """
         logits = torch.stack([each.logits for each in decoded])
-        scores = torch.stack([_scores(each.presence, each.quality) for each in decoded])
+        scores = torch.stack([scores_of(each.presence, each.quality) for each in decoded])
         told = torch.cat([find_cells(logits), scores], dim=1).cpu().tolist()
         if self.device.half == torch.float16 and any(map(isnan, chain.from_iterable(told))):
             raise ModelError(
@@ -528,15 +564,8 @@ def _flatten(feature_map: Tensor) -> Tensor:
     return feature_map.flatten(2).permute(2, 0, 1)
 
 
-def _to_output(memory: Memory) -> dict[str, Tensor]:
-    output = {"object_pointer": memory.pointer}
-    if memory.features is not None and memory.position is not None:
-        output |= {"maskmem_features": memory.features, "maskmem_pos_enc": memory.position}
-    return output
-
-
-def _scores(presence: Tensor, quality: Tensor) -> Tensor:
-    """Two numbers in 0..1, left on the device.
+def scores_of(presence: Tensor, quality: Tensor) -> Tensor:
+    """Two numbers in 0..1 for an object, left on the device.
 
     Presence times the best mask's expected overlap, which is the one that upstream takes; and what
     SAM 3's makers select memories by, which is nothing where the object is rather not there.

@@ -53,7 +53,7 @@ class Sam3:
             )
 
     def start(self, features: FeatureSource, rules: MemoryRules) -> VideoTracker:
-        """Begin on a video; `rules` are those for what is pointed at."""
+        """Begin on a video."""
         views = Sam3Views(self._network, features)
         frames = features.frames
         objects = ObjectTracker(
@@ -66,4 +66,4 @@ class Sam3:
         )
         if self._tokenizer is None:
             return objects
-        return ConceptTracker(self._detector, self._tokenizer, views, objects, self._device)
+        return ConceptTracker(self._detector, self._tokenizer, views, objects, self._device, rules)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -174,18 +175,29 @@ def _reach(axis: _Axis, first: int, last: int) -> _Reach:
     return _Reach(begin, end, int(axis.first[begin]), int(axis.last[end - 1]))
 
 
-def _bring_over(crops: Sequence[Tensor]) -> list[NDArray[np.bool_]]:
-    """Bool tensors of any shapes, to the computer's memory in one piece."""
-    if not crops:
-        return []
-    flat = torch.cat([crop.flatten() for crop in crops]).view(torch.uint8)
+def pack_bits(tensors: Sequence[Tensor]) -> Tensor:
+    """Bool tensors of any shapes as one row of bytes, a bit a value; on their device."""
+    flat = torch.cat([tensor.flatten() for tensor in tensors]).view(torch.uint8)
     bits = pad(flat, (0, -len(flat) % 8)).view(-1, 8)
     packed = bits[:, 0].clone()
     for column in range(1, 8):
         packed.mul_(2).add_(bits[:, column])
-    host = np.unpackbits(packed.cpu().numpy())[: len(flat)].view(bool)
-    ends = np.cumsum([crop.numel() for crop in crops])[:-1]
-    return [
-        part.reshape(tuple(crop.shape))
-        for part, crop in zip(np.split(host, ends), crops, strict=True)
-    ]
+    return packed
+
+
+def unpack_bits(
+    packed: NDArray[np.uint8], shapes: Sequence[tuple[int, ...]]
+) -> list[NDArray[np.bool_]]:
+    """What `pack_bits` packed, in arrays of these shapes."""
+    sizes = [prod(shape) for shape in shapes]
+    values = np.unpackbits(packed)[: sum(sizes)].view(bool)
+    parts = np.split(values, np.cumsum(sizes)[:-1])
+    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def _bring_over(crops: Sequence[Tensor]) -> list[NDArray[np.bool_]]:
+    """Bool tensors of any shapes, to the computer's memory in one piece."""
+    if not crops:
+        return []
+    packed = pack_bits(crops).cpu().numpy()
+    return unpack_bits(packed, [tuple(crop.shape) for crop in crops])

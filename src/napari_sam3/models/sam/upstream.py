@@ -9,7 +9,8 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 import transformers
 from torch import Tensor
@@ -137,6 +138,8 @@ GEOMETRY_CALLS: Calls = {
 }
 CONCEPT_SESSION_CALLS: Calls = {
     "__init__": ("inference_device", "inference_state_device", "dtype"),
+    "obj_id_to_idx": ("obj_id",),
+    "obj_idx_to_id": ("obj_idx",),
     "remove_object": ("obj_id",),
     "reset_state": (),
 }
@@ -176,6 +179,38 @@ def ages_encoding(model: Any) -> Callable[[Tensor, int], Tensor]:
     """The function by which a tracker's module writes ages as so many sines and cosines."""
     encode: Callable[..., Tensor] = getattr(sys.modules[type(model).__module__], AGES_ENCODING)
     return lambda ages, width: encode(ages, dim=width)
+
+
+class MemoryChoice(Protocol):
+    """Says what a tracker looks at, in the words of its own session."""
+
+    def maps(self, session: Any, obj_idx: int, frame_idx: int) -> list[tuple[int, dict[str, Any]]]:
+        """Outputs whose spatial memories are looked at, each with its place in time."""
+        ...
+
+    def pointers(
+        self, session: Any, obj_idx: int, frame_idx: int
+    ) -> tuple[list[int], list[Tensor], int]:
+        """Ages of pointers, the pointers, and how many there are at most."""
+        ...
+
+
+@contextmanager
+def looking_back_by(tracker: Any, choice: MemoryChoice) -> Iterator[None]:
+    """Have a tracker look at what `choice` says, in place of all that its session holds."""
+
+    def gather(inference_session: Any, obj_idx: int, frame_idx: int, *_: Any, **__: Any) -> Any:
+        return choice.maps(inference_session, obj_idx, frame_idx)
+
+    def point(inference_session: Any, obj_idx: int, frame_idx: int, *_: Any, **__: Any) -> Any:
+        return choice.pointers(inference_session, obj_idx, frame_idx)
+
+    tracker._gather_memory_frame_outputs = gather
+    tracker._get_object_pointers = point
+    try:
+        yield
+    finally:
+        del tracker._gather_memory_frame_outputs, tracker._get_object_pointers
 
 
 def check_upstream(model: Any) -> None:

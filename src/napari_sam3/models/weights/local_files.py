@@ -247,7 +247,10 @@ def _other_format(folder: Path) -> str:
         return "There is no such folder"
     if any(folder.glob("*.pt")) or any(folder.glob("*.pth")):
         return (
-            "A .pt checkpoint of the original code must be converted to transformers' format first"
+            "A .pt checkpoint of the original code must be converted to transformers' format "
+            "first, by a script of transformers' repository: convert_sam2_video_to_hf.py, "
+            "convert_sam3_video_to_hf.py or convert_edgetam_video_to_hf.py; docs/models.md says "
+            "how"
         )
     inner = sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}"))
     if inner:

@@ -14,6 +14,7 @@ from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_sam3.errors import Sam3Error
+from napari_sam3.plugin.controllers.timers import single_shot
 from napari_sam3.plugin.model.open_project import Snapshot
 from napari_sam3.projects import Project
 
@@ -58,14 +59,8 @@ class Autosave(QObject):
         self._watched: list[Layer] = []
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="saving a project")
         self._done.connect(self._on_done)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(PAUSE_MS)
-        self._timer.timeout.connect(self.save)
-        self._retry = QTimer(self)
-        self._retry.setSingleShot(True)
-        self._retry.setInterval(RETRY_MS)
-        self._retry.timeout.connect(self.save)
+        self._timer = single_shot(self, self.save, PAUSE_MS)
+        self._retry = single_shot(self, self.save, RETRY_MS)
 
     def watch(self, layer: Layer) -> None:
         """Save every change of a layer from now on."""

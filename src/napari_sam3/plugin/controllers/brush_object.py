@@ -11,6 +11,7 @@ from napari.utils.notifications import show_error
 from napari_sam3.errors import LayerError
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.layers.features_table import OBJECTS
+from napari_sam3.plugin.model.connections import Connections
 from napari_sam3.values import MAX_OBJECT_ID
 
 
@@ -28,21 +29,18 @@ class BrushObject:
     def __init__(self, tracking: TrackingController) -> None:
         self._tracking, self._state = tracking, tracking.state
         self._layers: list[Labels] = []
-        for name in ("masks", "video", "project"):
-            self._state.events[name].connect(self.refresh)
+        self._heard, self._of_layers = Connections(), Connections()
+        self._state.hear(self.refresh, "masks", "video", "project")
         self._state.events.object_in_hand.connect(self._show)
         tracking.ended.connect(self.refresh)
         layers = tracking.viewer.layers
-        self._events = (layers.events.inserted, layers.selection.events.active)
-        for event in self._events:
-            event.connect(self.refresh)
+        self._heard.hear(self.refresh, layers.events.inserted, layers.selection.events.active)
         self.refresh()
 
     def close(self) -> None:
         """Let go of the layers."""
-        for event in self._events:
-            event.disconnect(self.refresh)
-        self._unwatch()
+        self._heard.let_go()
+        self._of_layers.let_go()
 
     def refresh(self, _value: Any = None) -> None:
         """Follow the layers that there are now."""
@@ -53,18 +51,12 @@ class BrushObject:
             layers.append(active)
         found = [layer for layer in layers if layer is not None and layer.editable]
         if found != self._layers:
-            self._unwatch()
+            self._of_layers.let_go()
             self._layers = found
             for layer in found:
-                layer.events.selected_label.connect(self._on_label_chosen)
-                layer.events.paint.connect(self._on_painted)
+                self._of_layers.hear(self._on_label_chosen, layer.events.selected_label)
+                self._of_layers.hear(self._on_painted, layer.events.paint)
             self._show(self._state.object_in_hand)
-
-    def _unwatch(self) -> None:
-        for layer in self._layers:
-            layer.events.selected_label.disconnect(self._on_label_chosen)
-            layer.events.paint.disconnect(self._on_painted)
-        self._layers = []
 
     def _show(self, obj_id: int) -> None:
         if obj_id < 1:  # each new one gets its number when it is read

@@ -56,6 +56,8 @@ class ChosenVideo:
             # a layer of the person's own stays chosen
             if layer is not None or state.is_prompt_layer(getattr(state, name)):
                 changes[name] = layer
+        example = None if tracked is None else tracked.example
+        changes["example"] = example if example in self.viewer.layers else None
         if state.is_idle:
             changes["outcome"] = Outcome.NONE
         if image_layer is not state.video:

@@ -31,7 +31,7 @@ from napari_sam3.plugin.layers.prompt_items import (
     insert_items,
     read_items,
 )
-from napari_sam3.plugin.model.command_history import Command, CommandGroup
+from napari_sam3.plugin.model.command_history import Command, CommandGroup, Exchange
 
 # -------------------------------------------------------------------------- prompts
 
@@ -143,7 +143,7 @@ class RemovePrompts(Command):
         insert_items(self._layer, self._indices, self._items)
 
 
-class MovePrompt(Command):
+class MovePrompt(Exchange):
     """Give items of a prompt layer other places, or other features.
 
     Parameters
@@ -177,10 +177,6 @@ class MovePrompt(Command):
         is_changed = is_moved or features != self._features
         self._data, self._features = data, features
         return is_changed
-
-    def undo(self) -> None:
-        """The same: what was there before is what changes places."""
-        self.do()
 
 
 # ---------------------------------------------------------------- what is known of objects

@@ -20,6 +20,7 @@ from napari_sam3.models.registry import LoadedModel, load_model
 from napari_sam3.plugin.controllers.chosen_video import ChosenVideo
 from napari_sam3.plugin.controllers.commands import check_unlocked, name_objects
 from napari_sam3.plugin.controllers.edit_recorder import EditRecorder, JobDone
+from napari_sam3.plugin.controllers.example_box import ExampleBox
 from napari_sam3.plugin.controllers.proposal_display import ProposalDisplay
 from napari_sam3.plugin.controllers.session_controller import SessionController
 from napari_sam3.plugin.controllers.session_keeper import SessionKeeper
@@ -72,6 +73,11 @@ class DetectionController:
         Reads the prompts of the layers.
     start : callable
         Begins a job.
+
+    Attributes
+    ----------
+    example : ExampleBox
+        What a model goes by that is told no word.
     """
 
     changed = Signal()
@@ -92,6 +98,7 @@ class DetectionController:
         self._chosen, self._state, self._sessions = chosen, chosen.state, sessions
         self._edits, self._models = edits, models
         self._read, self._start = read, start
+        self.example = ExampleBox(chosen)
         self._display = ProposalDisplay(chosen.viewer, chosen.state)
         self._watched: WeakSet[TrackedVideo] = WeakSet()
         self._is_closed = False
@@ -128,7 +135,8 @@ class DetectionController:
         Parameters
         ----------
         detector : str, optional
-            As `napari_sam3.detection.find_detector` takes it; the one chosen if left out.
+            As `napari_sam3.detection.find_detector` takes it; the one chosen if left out, which may
+            be a model alone: that goes by the example drawn on the frame.
         frame_index : int, optional
             0-based; the frame on screen if left out.
         is_quiet : bool
@@ -142,6 +150,8 @@ class DetectionController:
             If the project of the video can't be changed.
         FrameIndexError
             If there is no such frame.
+        MissingPromptError
+            If the one chosen goes by an example, and none is drawn on the frame.
         """
         if self._run is not None:
             return
@@ -151,7 +161,10 @@ class DetectionController:
         axes = chosen.axes.pin(image_layer)
         frame = chosen.frame_on_screen() if frame_index is None else frame_index
         frame = check_frame_index(frame, frame_count(image_layer, axes))
-        asked = detector or state.detector
+        called = asked = detector or state.detector
+        if not detector:
+            asked = self.example.told_to(asked, frame)
+            called = asked if asked == called else f"{called}, an example"
         video = layer_video(image_layer, axes)
         contrast = state.tracked(image_layer).contrast_limits
         in_use = state.resolved_model, state.usable_device, state.resolution, state.compute
@@ -174,7 +187,7 @@ class DetectionController:
 
         self.error = None
         run = self._run = Run(look())
-        run.gave.connect(lambda found: self._on_found(image_layer, axes, frame, asked, found))
+        run.gave.connect(lambda found: self._on_found(image_layer, axes, frame, called, found))
         run.failed.connect(lambda error: self._on_failed(error, is_quiet=is_quiet))
         run.at_end = self._on_ended
         self._tell()
@@ -281,6 +294,7 @@ class DetectionController:
             self._run.blockSignals(True)
         self._is_closed = True
         self._display.close()
+        self.example.close()
 
     def _choose(self, obj_ids: Iterable[int] | None) -> list[Proposal]:
         proposals = self.proposals
@@ -294,7 +308,7 @@ class DetectionController:
         image_layer: Image,
         axes: StackAxes,
         frame_index: int,
-        asked: str,
+        called: str,
         found: list[ObjectMask],
     ) -> None:
         if self._is_closed or image_layer not in self._chosen.viewer.layers:
@@ -311,7 +325,7 @@ class DetectionController:
         what = "nothing new" if known else "nothing"
         if new:
             what = f"{len(new)} object{'' if len(new) == 1 else 's'}"
-        self._said = f"{asked}: {what} on frame {frame_index}"
+        self._said = f"{called}: {what} on frame {frame_index}"
 
     def _known_on(
         self, image_layer: Image, axes: StackAxes, frame_index: int, results: ResultsLayer | None

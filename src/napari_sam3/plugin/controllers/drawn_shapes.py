@@ -45,6 +45,10 @@ class DrawnShapes:
             layer.events.data.connect(self._on_data, position="first")
         self._layer, self._is_pressed = layer, False
 
+    def give_up(self) -> None:
+        """Take what is being drawn for none, when its drawing ends."""
+        self._is_click = self._is_pressed
+
     def close(self) -> None:
         """Let go of viewer and layer."""
         self._viewer.mouse_drag_callbacks.remove(self._on_press)

@@ -6,7 +6,7 @@ painted in, by napari's own tools, and jobs draw in a thread: these are recorded
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary, ref
@@ -21,7 +21,7 @@ from napari_sam3.plugin.controllers.prompt_recorder import PromptRecorder
 from napari_sam3.plugin.controllers.session_controller import Moment, SessionController
 from napari_sam3.plugin.layers.results_layer import ResultsLayer
 from napari_sam3.plugin.model.app_state import AppState, Phase
-from napari_sam3.plugin.model.command_history import Command, CommandGroup, CommandHistory
+from napari_sam3.plugin.model.command_history import Command, CommandGroup, CommandHistory, Exchange
 from napari_sam3.plugin.model.tracked_video import TrackedVideo
 
 
@@ -29,7 +29,7 @@ class JobDone(CommandGroup):
     """What a job made of frames and of the session; it is left alone while another one runs."""
 
 
-class ReturnSession(Command):
+class ReturnSession(Exchange):
     """Let a session have been told what it was told at another moment."""
 
     label = "tell the model"
@@ -43,10 +43,6 @@ class ReturnSession(Command):
         self._session.go_back(self._moment)
         self._moment = now or self._moment
         return True
-
-    def undo(self) -> None:
-        """The same: what it was told before is what changes places."""
-        self.do()
 
 
 class EditRecorder:
@@ -69,8 +65,7 @@ class EditRecorder:
         self._numbered: list[Command] = []
         self._joined: JobDone | None = None
         self._is_numbering = False
-        for name in ("points", "boxes", "video"):
-            state.events[name].connect(self._watch_prompts)
+        state.hear(self._watch_prompts, "points", "boxes", "example", "video")
         self._watch_prompts()
 
     def close(self) -> None:
@@ -87,7 +82,7 @@ class EditRecorder:
     def _watch_prompts(self, _value: Any = None) -> None:
         for recorder in self._prompts:
             recorder.close()
-        layers = (self._state.points, self._state.boxes)
+        layers = (*self._state.layers_of_prompts, self._state.example)
         self._prompts = [PromptRecorder(one, self._record) for one in layers if one is not None]
 
     @contextmanager
@@ -215,13 +210,7 @@ class EditRecorder:
         """
         self.settle(tracked)
         history = tracked.history
-        if not history.can_undo:
-            return ""
-        self._check(history.done[-1], "undo")
-        said = history.undo_label
-        history.undo()
-        self._forget_strokes(tracked)
-        return said
+        return self._move(tracked, history.done[-1:], history.undo, "undo")
 
     def redo(self, tracked: TrackedVideo) -> str:
         """Do again what was undone last; gives what that was, or nothing.
@@ -233,13 +222,24 @@ class EditRecorder:
         """
         self.settle(tracked)
         history = tracked.history
-        if not history.can_redo:
+        return self._move(tracked, history.undone[:1], history.redo, "redo")
+
+    def _move(
+        self,
+        tracked: TrackedVideo,
+        next_one: Sequence[Command],
+        move: Callable[[], None],
+        verb: str,
+    ) -> str:
+        if not next_one:
             return ""
-        self._check(history.undone[0], "redo")
-        said = history.redo_label
-        history.redo()
-        self._forget_strokes(tracked)
-        return said
+        (command,) = next_one
+        self._check(command, verb)
+        move()
+        results = tracked.results
+        if results is not None and results.layer in self._strokes:
+            self._strokes[results.layer][0].take()  # they are no strokes
+        return command.label
 
     def _check(self, command: Command, verb: str) -> None:
         if self._state.phase is Phase.EDITING:
@@ -249,11 +249,6 @@ class EditRecorder:
                 f"{command.label!r} can't be changed while objects are being tracked; press Stop, "
                 f"then {verb}"
             )
-
-    def _forget_strokes(self, tracked: TrackedVideo) -> None:
-        results = tracked.results
-        if results is not None and results.layer in self._strokes:
-            self._strokes[results.layer][0].take()
 
 
 class _RunningJob:

@@ -36,7 +36,8 @@ class LayerKeys:
         self._bound: WeakSet[Layer] = WeakSet()
         # keys are for the layer that is chosen; whoever makes one chooses it or not
         tracking.viewer.layers.selection.events.active.connect(self._bind_chosen)
-        tracking.state.events.points.connect(self._bind_chosen)
+        for name in ("points", "example"):
+            tracking.state.events[name].connect(self._bind_chosen)
         tracking.ended.connect(self._bind_chosen)
 
     @property
@@ -86,7 +87,8 @@ class LayerKeys:
         """Whether it was made here, and not by another window for the same video."""
         state = self._tracking.state
         is_mask = layer is state.masks and state.is_ours(layer)
-        return is_mask or state.is_prompt_layer(layer) or state.is_results(layer)
+        is_drawn_in = layer is state.example or state.is_prompt_layer(layer)
+        return is_mask or is_drawn_in or state.is_results(layer)
 
     def _bind(self, layer: Layer, key: str) -> None:
         def act(_layer: Any) -> None:

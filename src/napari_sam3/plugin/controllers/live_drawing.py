@@ -7,8 +7,9 @@ from time import perf_counter
 from typing import Any
 
 from napari.layers import Image
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
+from napari_sam3.plugin.controllers.timers import single_shot
 from napari_sam3.plugin.layers.results_layer import ResultsLayer
 from napari_sam3.plugin.layers.stack_axes import StackAxes
 from napari_sam3.plugin.layers.viewer_frame import frame_on_screen, show_frame
@@ -56,14 +57,9 @@ class LiveDrawing(QObject):
         self._axes = axes
         self._drawn: set[int] = set()
         self._latest: int | None = None
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(REFRESH_MS)
-        self._timer.timeout.connect(self.refresh)
+        self._timer = single_shot(self, self.refresh, REFRESH_MS)
         # fires when the events that a refresh has caused, painting among them, are dealt with
-        self._painted = QTimer(self)
-        self._painted.setSingleShot(True)
-        self._painted.timeout.connect(self._on_painted)
+        self._painted = single_shot(self, self._on_painted)
         self._refresh_began = 0.0
 
     def draw(

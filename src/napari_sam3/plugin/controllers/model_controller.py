@@ -1,14 +1,22 @@
-"""The model that is chosen, and what is known of all models on this machine."""
+"""The model that is chosen, and what is known of all models, here or where models run."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from napari.utils.notifications import show_error
 
+from napari_sam3.cluster import ModelThere
+from napari_sam3.plugin.controllers.compute_controller import ComputeController
 from napari_sam3.plugin.controllers.worker import Errand
 from napari_sam3.plugin.model.app_state import AppState, Outcome
-from napari_sam3.plugin.model.model_catalog import AUTO, ModelCatalog, survey_models
+from napari_sam3.plugin.model.model_catalog import (
+    AUTO,
+    ModelCatalog,
+    survey_models,
+    survey_workers,
+)
 from napari_sam3.settings import save_settings
 
 
@@ -19,6 +27,8 @@ class ModelController:
     ----------
     state : AppState
         With the choice and the catalog.
+    compute : ComputeController
+        Tells which models the workers have, where models run there.
 
     Attributes
     ----------
@@ -26,9 +36,12 @@ class ModelController:
         That looks what is on this machine.
     """
 
-    def __init__(self, state: AppState) -> None:
+    def __init__(self, state: AppState, compute: ComputeController) -> None:
         self._state = state
+        self._here = state.catalog
         self.survey = Errand()
+        state.events.compute.connect(self._on_compute_changed)
+        compute.models_told.connect(self._on_workers_told)
         state.events.model.connect(self._on_model_changed)
         self.refresh()
 
@@ -43,7 +56,7 @@ class ModelController:
         if model == self._state.model:
             return
         self._state.model = model
-        if model in self._state.catalog.entries or model == AUTO:
+        if model in self._here.entries or model == AUTO:
             try:
                 save_settings(model=model)
             except OSError as exc:
@@ -52,8 +65,8 @@ class ModelController:
     def take_new(self, model: str) -> None:
         """Use a model that has just come to this machine; not while one is at work."""
         # it may be a better one for "auto"
-        self._state.catalog = replace(self._state.catalog, auto=None)
-        if self._state.is_idle:
+        self._take_here(replace(self._here, auto=None))
+        if self._state.is_idle and not self._state.compute:
             self.choose(model)
         self.refresh()
 
@@ -72,6 +85,19 @@ class ModelController:
         self.refresh()  # for its devices
 
     def _on_surveyed(self, catalog: ModelCatalog) -> None:
-        before = self._state.catalog.auto
+        before = self._here.auto
         # not another one in the midst of work, for more or less memory is free
-        self._state.catalog = catalog if before is None else replace(catalog, auto=before)
+        self._take_here(catalog if before is None else replace(catalog, auto=before))
+
+    def _take_here(self, catalog: ModelCatalog) -> None:
+        """Know the models of this computer, which are offered where they run here."""
+        self._here = catalog
+        if not self._state.compute:
+            self._state.catalog = catalog
+
+    def _on_compute_changed(self, address: str) -> None:
+        self._state.catalog = survey_workers(address, {}) if address else self._here
+
+    def _on_workers_told(self, told: Mapping[str, Collection[ModelThere]]) -> None:
+        if self._state.compute:
+            self._state.catalog = survey_workers(self._state.compute, told)

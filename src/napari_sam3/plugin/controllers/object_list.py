@@ -150,9 +150,8 @@ class ObjectList:
 
     def _count_prompts(self) -> Counter[int]:
         counts: Counter[int] = Counter()
-        for layer in (self._tracking.state.points, self._tracking.state.boxes):
-            if layer is not None:
-                counts += count_items(layer)
+        for layer in self._tracking.state.layers_of_prompts:
+            counts += count_items(layer)
         return counts
 
     def candidates(self) -> frozenset[int]:
@@ -202,8 +201,8 @@ class ObjectList:
         ids = () if self._tally is None else self._tally.ids
         self._look(layer).apply(layer, ids, self.hidden(layer), table.colors)
         if self._is_of_video(layer):
-            for prompts in (self._tracking.state.points, self._tracking.state.boxes):
-                if prompts is not None and self._tracking.state.is_prompt_layer(prompts):
+            for prompts in self._tracking.state.layers_of_prompts:
+                if self._tracking.state.is_prompt_layer(prompts):
                     set_object_colors(prompts, table.colors)
 
     def close(self) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 from napari.layers import Labels, Layer
 
+from napari_sam3.plugin.layers.prompt_items import value_under
+
 
 class ObjectPicker:
     """While it is on, a click on an object of a layer is told, and draws nothing.
@@ -68,15 +70,7 @@ class ObjectPicker:
 
 def label_under(layer: Labels, event: Any) -> int:
     """The label under the mouse; 0 where there is none."""
-    value: Any = layer.get_value(
-        event.position,
-        view_direction=event.view_direction,
-        dims_displayed=list(event.dims_displayed),
-        world=True,
-    )
-    if isinstance(value, tuple):  # multiscale: level and label
-        value = value[1]
-    return 0 if value is None else int(value)
+    return value_under(layer, event, 1) or 0  # multiscale: level and label
 
 
 def is_picking(viewer: Any) -> bool:

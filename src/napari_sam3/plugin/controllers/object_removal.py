@@ -26,9 +26,9 @@ def forget_objects(
     label = "remove object " + ", ".join(map(str, obj_ids))
     tracked = state.tracked(chosen.layer())
     edits.settle(tracked)
-    layers = [layer for layer in (state.points, state.boxes) if layer is not None]
     parts: list[Command] = [
-        RemovePrompts(one, [item for i in obj_ids for item in find_items(one, i)]) for one in layers
+        RemovePrompts(one, [item for i in obj_ids for item in find_items(one, i)])
+        for one in state.layers_of_prompts
     ]
     frames: list[list[int]] = [[] for _ in obj_ids]
     for obj_id, drawn in zip(obj_ids, frames, strict=True):

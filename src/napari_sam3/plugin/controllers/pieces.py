@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
+
+from napari_sam3.plugin.controllers.timers import single_shot
 
 
 class Pieces(QObject):
@@ -19,9 +21,7 @@ class Pieces(QObject):
         self._works: deque[Iterator[object]] = deque()
         self._is_at_it = False
         # not `singleShot(0)`: that is dealt with before what waits to be painted
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self._go_on)
+        self._timer = single_shot(self, self._go_on)
 
     @property
     def is_running(self) -> bool:

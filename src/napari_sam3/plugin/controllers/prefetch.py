@@ -7,6 +7,7 @@ from typing import Any
 from qtpy.QtCore import QObject, QTimer
 
 from napari_sam3.errors import Sam3Error
+from napari_sam3.plugin.controllers.timers import single_shot
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.layers.viewer_frame import frame_on_screen
 from napari_sam3.plugin.model.app_state import Phase
@@ -30,10 +31,7 @@ class Prefetch(QObject):
     def __init__(self, tracking: TrackingController) -> None:
         super().__init__()
         self._tracking, self._state = tracking, tracking.state
-        self._rest = QTimer(self)
-        self._rest.setSingleShot(True)
-        self._rest.setInterval(REST_MS)
-        self._rest.timeout.connect(self.look)
+        self._rest = single_shot(self, self.look, REST_MS)
         self._clock = QTimer(self)
         self._clock.setInterval(LOOK_MS)
         self._clock.timeout.connect(self._show)

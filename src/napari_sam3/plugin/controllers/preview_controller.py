@@ -10,13 +10,15 @@ from typing import Any
 from napari.layers import Points, Shapes
 from psygnal import Signal
 from qtpy.compat import isalive
-from qtpy.QtCore import QObject, Qt, QTimer, Signal as QtSignal
+from qtpy.QtCore import QObject, Qt, Signal as QtSignal
 
 from napari_sam3.errors import MissingPromptError, Sam3Error
 from napari_sam3.labels.object_info import TableChange
+from napari_sam3.plugin.controllers.added_layers import add_under_prompts
 from napari_sam3.plugin.controllers.resting_cursor import RestingCursor
 from napari_sam3.plugin.controllers.screen_decoding import frames_to_come
 from napari_sam3.plugin.controllers.session_controller import SessionController, Setup
+from napari_sam3.plugin.controllers.timers import single_shot
 from napari_sam3.plugin.controllers.worker import Run
 from napari_sam3.plugin.layers.click_ahead import click_at
 from napari_sam3.plugin.layers.features_table import table_of
@@ -28,8 +30,11 @@ from napari_sam3.plugin.layers.layer_prompts import (
 )
 from napari_sam3.plugin.layers.preview_layer import PreviewLayer
 from napari_sam3.plugin.layers.prompt_snapshot import describe_skipped
+from napari_sam3.plugin.layers.results_layer import ResultsLayer
 from napari_sam3.plugin.model.app_state import AppState
+from napari_sam3.plugin.model.connections import Connections
 from napari_sam3.plugin.model.preview_status import PreviewStatus
+from napari_sam3.settings import MODEL_SETTINGS
 from napari_sam3.values import FrameResult, ObjectMask
 
 ENTER = "Enter"
@@ -115,21 +120,14 @@ class PreviewController(QObject):
         self._is_frame_locked = False
         self._ahead: tuple[int, LayerPrompt] | None = None  # frame, and what was asked ahead
         self._pace = _Pace()
-        self._watched: list[Any] = []
+        self._heard, self._of_layers = Connections(), Connections()
         self._is_soon = self._is_reading = False
         # when the event that tells of a change is dealt with, and before anything is painted
         self._asked.connect(self._look, Qt.ConnectionType.QueuedConnection)
-        self._rest = self._timer(REST_MS, self._ask)
-        self._notice = self._timer(NOTICE_MS, self._say_slow)
+        self._rest = single_shot(self, self._ask, REST_MS)
+        self._notice = single_shot(self, self._say_slow, NOTICE_MS)
         self._cursor = RestingCursor(viewer, state)
         self._cursor.rested.connect(self._look_ahead)
-
-    def _timer(self, milliseconds: int, call: Callable[[], object]) -> QTimer:
-        timer = QTimer(self)
-        timer.setSingleShot(True)
-        timer.setInterval(milliseconds)
-        timer.timeout.connect(call)
-        return timer
 
     # -------------------------------------------------------------- what is asked
 
@@ -143,28 +141,21 @@ class PreviewController(QObject):
         if is_on == self._is_on or self._is_closed:
             return
         self._is_on = is_on
-        events = self._state.events
-        for name in ("video", "points", "boxes", "masks"):
-            (events[name].connect if is_on else events[name].disconnect)(self._watch)
-        for name in (
-            *("video", "model", "device", "resolution", "compute"),
-            *("precision", "compile_encoder"),
-            *("memory_selection", "prompted_frames", "distractor_memory", "motion_prior"),
-        ):
-            (events[name].connect if is_on else events[name].disconnect)(self._on_setup_changed)
-        for event, call in (
-            (events.catalog, self._on_catalog_changed),
-            (events.n_locked, self._on_frame_locked),
-            (events.frames_planned, self._on_run_planned),
-            (self._viewer.dims.events.current_step, self._on_step),
-        ):
-            (event.connect if is_on else event.disconnect)(call)
         if is_on:
+            events, hear = self._state.events, self._heard.hear
+            setup = ("video", "model", "device", "resolution", "compute", *MODEL_SETTINGS)
+            hear(self._watch, events.video, events.points, events.boxes, events.masks)
+            hear(self._on_setup_changed, *(events[name] for name in setup))
+            hear(self._on_catalog_changed, events.catalog)
+            hear(self._on_frame_locked, events.n_locked)
+            hear(self._on_run_planned, events.frames_planned)
+            hear(self._on_step, self._viewer.dims.events.current_step)
             self._watch()
             self._cursor.watch()
             self._on_setup_changed()
         else:
-            self._let_go()
+            self._heard.let_go()
+            self._of_layers.let_go()
             self._cursor.let_go()
             self.clear()
             self._remove_layer()
@@ -233,30 +224,24 @@ class PreviewController(QObject):
 
     def _watch(self, _layer: Any = None) -> None:
         """Hear of everything that is drawn."""
-        self._let_go()
-        state = self._state
-        for layer in (state.points, state.boxes):
-            if layer is not None:
-                self._hear(layer.events.data, self._on_drawn)
-                self._hear(layer.events.features, self._on_drawn)
-                if state.is_prompt_layer(layer):
-                    layer.bind_key(ENTER, self._on_enter, overwrite=True)
-        results = None if state.current is None else state.current.results
-        for painted in (state.masks, None if results is None else results.layer):
-            if painted is not None:
-                self._hear(painted.events.paint, self._on_drawn)
+        state, hear = self._state, self._of_layers.hear
+        self._of_layers.let_go()
+        for layer in state.layers_of_prompts:
+            hear(self._on_drawn, layer.events.data, layer.events.features)
+            if state.is_prompt_layer(layer):
+                layer.bind_key(ENTER, self._on_enter, overwrite=True)
+        results = self._results
+        if state.masks is not None:
+            hear(self._on_drawn, state.masks.events.paint)
         if results is not None:
-            self._hear(table_of(results.layer).changed, self._on_objects_changed)
+            hear(self._on_drawn, results.layer.events.paint)
+            hear(self._on_objects_changed, table_of(results.layer).changed)
         self._ask()
 
-    def _hear(self, event: Any, call: Callable[[Any], None]) -> None:
-        event.connect(call)
-        self._watched.append((event, call))
-
-    def _let_go(self) -> None:
-        for event, call in self._watched:
-            event.disconnect(call)
-        self._watched.clear()
+    @property
+    def _results(self) -> ResultsLayer | None:
+        current = self._state.current
+        return None if current is None else current.results
 
     def _on_drawn(self, event: Any) -> None:
         # before it has changed, nothing has
@@ -373,7 +358,7 @@ class PreviewController(QObject):
 
     def _find_locked(self, frame_index: int, keys: list[Key]) -> tuple[bool, list[Key]]:
         """Whether a frame is locked, and what results on it do not follow for any such reason."""
-        results = None if self._state.current is None else self._state.current.results
+        results = self._results
         if results is None:
             return False, []
         if results.planes.is_locked(frame_index):
@@ -515,7 +500,7 @@ class PreviewController(QObject):
             self._layer = self._make_layer()
         if self._layer is None:
             return
-        results = None if self._state.current is None else self._state.current.results
+        results = self._results
         chosen = {} if results is None else table_of(results.layer).colors
         self._layer.draw(self.result(frame_index), chosen)
         layer, layers = self._layer.layer, self._viewer.layers
@@ -528,13 +513,10 @@ class PreviewController(QObject):
 
     def _make_layer(self) -> PreviewLayer:
         assert self._session is not None, "it has answered"
-        setup, layers = self._session.setup, self._viewer.layers
+        setup = self._session.setup
         made = PreviewLayer(setup.image_layer, setup.axes)
         self._state.tracked(setup.image_layer).carried.add(made.layer)
-        active = layers.selection.active
-        prompts = [layers.index(one) for one in layers if self._state.is_prompt_layer(one)]
-        layers.insert(min(prompts, default=len(layers)), made.layer)
-        layers.selection.active = active  # the person goes on drawing where they were
+        add_under_prompts(self._viewer, made.layer, self._state)
         return made
 
     def _remove_layer(self) -> None:

@@ -11,6 +11,7 @@ from napari_sam3.plugin.layers.exemplars import COUNTEREXAMPLE, EXAMPLE
 from napari_sam3.plugin.layers.layer_prompts import read_object_id
 from napari_sam3.plugin.layers.prompt_layers import INCLUDE, NEW_OBJECT
 from napari_sam3.plugin.model.app_state import AppState, Phase
+from napari_sam3.plugin.model.connections import Connections
 from napari_sam3.values import MAX_OBJECT_ID
 
 _DONE = (ActionType.ADDED, ActionType.REMOVED, ActionType.CHANGED)
@@ -31,30 +32,26 @@ class PromptTool:
     def __init__(self, state: AppState) -> None:
         self._state = state
         self._layers: tuple[Points | Shapes, ...] = ()
+        self._of_layers = Connections()
         self._is_setting = False
-        for name in ("points", "boxes", "masks"):
-            state.events[name].connect(self._watch)
-        for name in ("object_in_hand", "sign", "draws_exemplars"):
-            state.events[name].connect(self._set_defaults)
+        state.hear(self._watch, "points", "boxes", "masks")
+        state.hear(self._set_defaults, "object_in_hand", "sign", "draws_exemplars")
         state.events.phase.connect(self._on_phase_changed)
         state.events.texts.connect(self._note_new)
         self._watch()
 
     def close(self) -> None:
         """Let go of the layers."""
-        for layer in self._layers:
-            layer.events.data.disconnect(self._on_drawn)
-            layer.events.feature_defaults.disconnect(self._on_defaults_changed)
+        self._of_layers.let_go()
         self._layers = ()
 
     def _watch(self, _layer: Any = None) -> None:
         """Draw with the layers that are chosen."""
         self.close()
-        chosen = (self._state.points, self._state.boxes)
-        self._layers = tuple(layer for layer in chosen if layer is not None)
+        self._layers = self._state.layers_of_prompts
         for layer in self._layers:
-            layer.events.data.connect(self._on_drawn)
-            layer.events.feature_defaults.connect(self._on_defaults_changed)
+            self._of_layers.hear(self._on_drawn, layer.events.data)
+            self._of_layers.hear(self._on_defaults_changed, layer.events.feature_defaults)
         self._set_defaults()
         self._count()
 

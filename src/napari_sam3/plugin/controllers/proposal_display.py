@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 
 from napari.layers import Image
 
+from napari_sam3.plugin.controllers.added_layers import add_under_prompts
 from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.preview_layer import PreviewLayer
 from napari_sam3.plugin.layers.stack_axes import StackAxes
@@ -65,11 +66,7 @@ class ProposalDisplay:
         self._shown.clear()
 
     def _make_layer(self, tracked: TrackedVideo, axes: StackAxes) -> PreviewLayer:
-        layers = self._viewer.layers
         made = PreviewLayer(tracked.image_layer, axes, "proposals")
         tracked.carried.add(made.layer)
-        active = layers.selection.active
-        prompts = [layers.index(one) for one in layers if self._state.is_prompt_layer(one)]
-        layers.insert(min(prompts, default=len(layers)), made.layer)
-        layers.selection.active = active  # the person goes on drawing where they were
+        add_under_prompts(self._viewer, made.layer, self._state)
         return made

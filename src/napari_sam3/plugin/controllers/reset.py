@@ -16,13 +16,13 @@ from napari_sam3.plugin.controllers.commands import (
 from napari_sam3.plugin.controllers.edit_recorder import JobDone, ReturnSession
 from napari_sam3.plugin.controllers.session_controller import SessionController
 from napari_sam3.plugin.model.app_state import AppState
-from napari_sam3.plugin.model.command_history import Command
+from napari_sam3.plugin.model.command_history import Command, Exchange
 from napari_sam3.plugin.model.tracked_video import TrackedVideo
 from napari_sam3.projects import Project, RunNote
 from napari_sam3.session.saved_prompts import PromptList
 
 
-class SetFields(Command):
+class SetFields(Exchange):
     """Give fields of an object other values."""
 
     label = "choose"
@@ -41,12 +41,8 @@ class SetFields(Command):
         self._values, is_changed = before, before != self._values
         return is_changed
 
-    def undo(self) -> None:
-        """The same: what was there before is what changes places."""
-        self.do()
 
-
-class ForgetPrompts(Command):
+class ForgetPrompts(Exchange):
     """Take what a project's sessions were told out of it."""
 
     label = "forget prompts"
@@ -63,10 +59,6 @@ class ForgetPrompts(Command):
         self._project.put_back_run(self._run)
         self._prompts, self._run = before
         return True
-
-    def undo(self) -> None:
-        """The same: what was there before is what changes places."""
-        self.do()
 
 
 class Reset(JobDone):
@@ -90,6 +82,7 @@ class Reset(JobDone):
         layers = {name: getattr(state, name) for name in ("points", "boxes", "masks")}
         ours = [one for one in layers.values() if state.is_prompt_layer(one)]
         others = {name: None for name, one in layers.items() if one not in ours}
+        ours += [state.example] if state.example is not None else []
         parts: list[Command] = []
         moment = None if session is None else session.nothing_told()
         if session is not None and moment is not None:

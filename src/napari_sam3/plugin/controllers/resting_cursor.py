@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from psygnal import Signal
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
+from napari_sam3.plugin.controllers.timers import single_shot
 from napari_sam3.plugin.model.app_state import AppState
 
 REST_MS = 80
@@ -29,10 +30,7 @@ class RestingCursor(QObject):
     def __init__(self, viewer: Any, state: AppState) -> None:
         super().__init__()
         self._viewer, self._state = viewer, state
-        self._rest = QTimer(self)
-        self._rest.setSingleShot(True)
-        self._rest.setInterval(REST_MS)
-        self._rest.timeout.connect(self._on_rested)
+        self._rest = single_shot(self, self._on_rested, REST_MS)
 
     def watch(self) -> None:
         """Begin to tell."""

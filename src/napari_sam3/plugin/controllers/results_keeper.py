@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from napari.layers import Image, Labels
 
+from napari_sam3.plugin.controllers.added_layers import add_under_prompts
 from napari_sam3.plugin.controllers.chosen_video import ChosenVideo
 from napari_sam3.plugin.controllers.edit_recorder import EditRecorder
 from napari_sam3.plugin.controllers.object_controller import ObjectController
@@ -46,11 +47,7 @@ class ResultsKeeper:
         found = state.tracked(image_layer).results_in(layers, axes)
         if found is None:
             found = self.adopt(image_layer, axes)
-            active = layers.selection.active
-            self._chosen.viewer.add_layer(found.layer)
-            self._lay_under_prompts(found.layer)
-            # the person goes on clicking where they were
-            layers.selection.active = active
+            add_under_prompts(self._chosen.viewer, found.layer, state)
         return found
 
     def adopt(
@@ -83,10 +80,3 @@ class ResultsKeeper:
         if session is not None and session.setup.image_layer is image_layer:
             session.see_restored(results.planes, frames)
         self._objects.show(results.layer)
-
-    def _lay_under_prompts(self, layer: Labels) -> None:
-        """Clicks stay visible above the masks."""
-        layers, state = self._chosen.viewer.layers, self._chosen.state
-        lowest = [layers.index(one) for one in layers if state.is_prompt_layer(one)]
-        if lowest and min(lowest) < layers.index(layer):
-            layers.move(layers.index(layer), min(lowest))

@@ -51,10 +51,8 @@ class Setup:
         As `load_model` takes them.
     compute : str
         Address of the scheduler whose worker has the model; empty: this computer.
-    memory : tuple
-        The settings of what a SAM model looks at of the past, which it reads itself.
-    computing : (str, bool)
-        Those of how it computes, which are read when it is loaded.
+    settings : tuple
+        Values of the `MODEL_SETTINGS`.
     """
 
     image_layer: Image
@@ -63,8 +61,7 @@ class Setup:
     device: str = "auto"
     resolution: int = 0
     compute: str = ""
-    memory: tuple[str | int, ...] = ()
-    computing: tuple[str, bool] = ("auto", False)
+    settings: tuple[str | int, ...] = ()
 
 
 class Moment(NamedTuple):

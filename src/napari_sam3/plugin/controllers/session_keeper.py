@@ -14,6 +14,7 @@ from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count
 from napari_sam3.plugin.model.tracked_video import TrackedVideo, check_owner
 from napari_sam3.session.saved_prompts import PromptList
+from napari_sam3.settings import MODEL_SETTINGS
 from napari_sam3.video import Video
 
 
@@ -63,8 +64,10 @@ class SessionKeeper:
         state.n_frames = frame_count(image_layer, axes)
         if not state.is_model_ready:
             raise WeightsMissingError(
-                f"the model {state.model} is not on this machine; its dialog tells how to get it. "
-                "Or choose another model"
+                f"{state.catalog.how_to_get(state.model)}; or choose another model"
+                if state.catalog.place
+                else f"the model {state.model} is not on this machine; its dialog tells how to get "
+                "it. Or choose another model"
             )
         check_owner(image_layer, state)
         setup = Setup(
@@ -74,11 +77,7 @@ class SessionKeeper:
             state.usable_device,
             state.resolution,
             state.compute,
-            (
-                *(state.memory_selection, state.prompted_frames),
-                *(state.distractor_memory, state.motion_prior),
-            ),
-            (state.precision, state.compile_encoder),
+            tuple(getattr(state, name) for name in MODEL_SETTINGS),
         )
         data = image_layer.data
         # a proxy only shows the same video

@@ -11,7 +11,7 @@ from psygnal import Signal
 from napari_sam3.errors import Sam3Error
 from napari_sam3.plugin.controllers.worker import Errand
 from napari_sam3.plugin.model.app_state import AppState
-from napari_sam3.settings import Settings, read_settings, save_settings
+from napari_sam3.settings import MODEL_SETTINGS, Settings, read_settings, save_settings
 
 
 class SettingsController:
@@ -31,19 +31,9 @@ class SettingsController:
     def __init__(self, state: AppState) -> None:
         self.settings: Settings = read_settings()
         self._errand = Errand()
-        state.update(
-            model=self.settings.model,
-            device=self.settings.device,
-            resolution=self.settings.resolution,
-            precision=self.settings.precision,
-            compile_encoder=self.settings.compile_encoder,
-            memory_selection=self.settings.memory_selection,
-            prompted_frames=self.settings.prompted_frames,
-            distractor_memory=self.settings.distractor_memory,
-            motion_prior=self.settings.motion_prior,
-            keeps_results=self.settings.keep_results,
-            detector=self.settings.detector,
-        )
+        same = ("model", "device", "resolution", "detector", *MODEL_SETTINGS)
+        values = {name: getattr(self.settings, name) for name in same}
+        state.update(keeps_results=self.settings.keep_results, **values)
 
     def save(self, name: str, value: str | int) -> None:
         """Keep a setting for the next time."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -27,6 +26,7 @@ from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count
 from napari_sam3.plugin.layers.viewer_frame import frame_on_screen, show_frame
 from napari_sam3.plugin.model.app_state import Outcome, Phase
 from napari_sam3.plugin.model.command_history import Command, CommandGroup
+from napari_sam3.plugin.model.connections import Connections
 from napari_sam3.plugin.model.timeline import (
     ABSENT,
     LOCKED,
@@ -93,23 +93,23 @@ class TimelineController:
         self._are_prompts_due = True
         self._is_updating = self._is_changed = False
         self._shown: Timeline | None = None
-        self._heard: list[tuple[Any, Callable[..., object]]] = [
-            (tracking.starting, self._on_job_starting),
-            (tracking.tracked, self._on_tracked),
-            (tracking.ended, self._on_job_ended),
-            (tracking.resetting, self._on_resetting),
-            *((self._state.events[n], self._watch) for n in ("video", "points", "boxes")),
-            *((self._state.events[n], self._tell) for n in ("band", "object_in_hand")),
-        ]
-        for signal, slot in self._heard:
-            signal.connect(slot)
+        self._heard, self._of_layers = Connections(), Connections()
+        events = self._state.events
+        for slot, *signals in (
+            (self._on_job_starting, tracking.starting),
+            (self._on_tracked, tracking.tracked),
+            (self._on_job_ended, tracking.ended),
+            (self._on_resetting, tracking.resetting),
+            (self._watch, events.video, events.points, events.boxes),
+            (self._tell, events.band, events.object_in_hand),
+        ):
+            self._heard.hear(slot, *signals)
         self._watch()
 
     def close(self) -> None:
         """Let go of layers and of the work."""
-        for signal, slot in self._heard:
-            signal.disconnect(slot)
-        self._let_go()
+        self._heard.let_go()
+        self._of_layers.let_go()
         if self._shown is not None:
             self._shown.changed.disconnect(self._tell)
             self._shown = None
@@ -385,19 +385,11 @@ class TimelineController:
         return self._tracking.axes.read(self._tracking.video())
 
     def _watch(self, _value: Any = None) -> None:
-        self._let_go()
-        chosen = (self._state.points, self._state.boxes)
-        self._watched = tuple(layer for layer in chosen if layer is not None)
+        self._of_layers.let_go()
+        self._watched = self._state.layers_of_prompts
         for layer in self._watched:
-            layer.events.data.connect(self._note_prompts)
-            layer.events.features.connect(self._note_prompts)
+            self._of_layers.hear(self._note_prompts, layer.events.data, layer.events.features)
         self._note_prompts()
-
-    def _let_go(self) -> None:
-        for layer in self._watched:
-            layer.events.data.disconnect(self._note_prompts)
-            layer.events.features.disconnect(self._note_prompts)
-        self._watched = ()
 
     def _note_prompts(self, _event: Any = None) -> None:
         self._are_prompts_due = True

@@ -9,11 +9,12 @@ from napari.layers import Image, Labels, Layer, Points, Shapes
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QTimer
 
-from napari_sam3.errors import LayerError, UnsupportedPromptError
+from napari_sam3.errors import LayerError, Sam3Error, UnsupportedPromptError
 from napari_sam3.plugin.controllers.drawn_shapes import DrawnShapes
 from napari_sam3.plugin.controllers.object_picker import is_picking, label_under
 from napari_sam3.plugin.controllers.project_snapshot import hold_view
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController, controllers_in
+from napari_sam3.plugin.layers.example_layer import make_example_layer
 from napari_sam3.plugin.layers.label_planes import planes_of
 from napari_sam3.plugin.layers.prompt_items import find_names, item_under, object_of
 from napari_sam3.plugin.layers.prompt_layers import (
@@ -23,6 +24,7 @@ from napari_sam3.plugin.layers.prompt_layers import (
     make_prompt_layers,
 )
 from napari_sam3.plugin.model.app_state import Outcome
+from napari_sam3.plugin.model.connections import Connections
 from napari_sam3.plugin.model.model_catalog import why_not_taken
 from napari_sam3.plugin.model.tools import EXCLUDE_MODIFIER, Tool
 from napari_sam3.values import MAX_OBJECT_ID
@@ -35,8 +37,9 @@ _MODES = {
     Tool.SCRIBBLE: "add_path",
     Tool.PAINT: "paint",
     Tool.ERASE: "erase",
+    Tool.EXAMPLE: "add_rectangle",
 }
-_TOOLS = {mode: tool for tool, mode in _MODES.items() if tool is not Tool.EXCLUDE}
+_TOOLS = {m: tool for tool, m in _MODES.items() if tool not in (Tool.EXCLUDE, Tool.EXAMPLE)}
 _LOOKING = "pan_zoom"
 
 
@@ -54,11 +57,12 @@ class ToolController:
     def __init__(self, tracking: TrackingController) -> None:
         self._tracking, self._state, self._viewer = tracking, tracking.state, tracking.viewer
         self._is_acting = False
-        self._watched: list[Layer] = []
+        self._of_layers = Connections()
         self._made: tuple[Points, Shapes] | None = None  # by themselves, and still unused
         self._shapes = DrawnShapes(self._viewer)
-        for name in ("points", "boxes", "masks"):
-            self._state.events[name].connect(self._watch)
+        self._examples = DrawnShapes(self._viewer)
+        self._before_example = Tool.SELECT
+        self._state.hear(self._watch, "points", "boxes", "masks", "example")
         self._state.events.sign.connect(self._on_sign_changed)
         tracking.ended.connect(self._on_job_ended)
         self._viewer.layers.selection.events.active.connect(self._follow)
@@ -86,6 +90,7 @@ class ToolController:
             if why_not:
                 raise UnsupportedPromptError(why_not)
         sign = EXCLUDE if tool is Tool.EXCLUDE else INCLUDE
+        before = self._state.tool
         if tool is not Tool.TEXT:
             layer = self._layer_for(tool)
             if tool is Tool.EXCLUDE and not _says_sign(layer):
@@ -102,7 +107,24 @@ class ToolController:
             finally:
                 self._is_acting = False
             self._set_mode(layer, _MODES.get(tool, _LOOKING))
+        if tool is Tool.EXAMPLE and before is not tool:
+            self._before_example = before
         self._state.update(tool=tool, sign=sign)
+
+    def end_example(self) -> None:
+        """Have the tool in hand again that was there before the one for examples.
+
+        A box that is being drawn is given up.
+
+        Raises
+        ------
+        LayerError, ProjectError, UnsupportedPromptError
+            As of `take`.
+        """
+        if self._state.tool is Tool.EXAMPLE:
+            self._examples.give_up()
+            self._set_mode(self._state.example, _LOOKING)  # which ends what is being drawn
+            self.take(self._before_example)
 
     def make_ready(self) -> Iterator[None]:
         """Have layers to draw in for the video that is chosen, and take the tool for clicks.
@@ -165,7 +187,8 @@ class ToolController:
         self._viewer.layers.selection.events.active.disconnect(self._follow)
         self._viewer.mouse_drag_callbacks.remove(self._on_press)
         self._shapes.close()
-        self._unwatch()
+        self._examples.close()
+        self._of_layers.let_go()
         self._remove_unused()
 
     # ------------------------------------------------------------------ layers
@@ -180,6 +203,8 @@ class ToolController:
             if results is not None:
                 return results.layer
             return self._make_mask_layer() if state.masks is None else state.masks
+        if tool is Tool.EXAMPLE:
+            return self._make_example_layer() if state.example is None else state.example
         name = "points" if tool.is_click else "boxes"
         if getattr(state, name) is None:
             self._make_prompt_layers(self._tracking.video())
@@ -217,6 +242,23 @@ class ToolController:
         self._add(layer)
         self._state.masks = layer
         return layer
+
+    def _make_example_layer(self) -> Shapes:
+        image_layer = self._tracking.video()
+        layer = make_example_layer(image_layer, self._tracking.axes.read(image_layer))
+        layer.bind_key("Escape", lambda _layer: self._on_escape())
+        tracked = self._state.tracked(image_layer)
+        tracked.example = layer
+        tracked.carried.add(layer)
+        self._add(layer)
+        self._state.example = layer
+        return layer
+
+    def _on_escape(self) -> None:
+        try:
+            self.end_example()
+        except Sam3Error as exc:  # the model may have changed: the one before is none of its
+            show_warning(str(exc))
 
     def _get_brush_ready(self, layer: Labels) -> None:
         """Paint what is in hand: an object that has a number, which the labels can hold."""
@@ -265,34 +307,26 @@ class ToolController:
         session = self._tracking.session
         found = set() if session is None else set(session.ids_in_use)
         found |= set(self._tracking.detection.proposals)
-        for layer in (state.points, state.boxes):
-            if layer is not None:
-                found |= find_names(layer)
+        for layer in state.layers_of_prompts:
+            found |= find_names(layer)
         return found if results is None else found | results.own_ids
 
     # ---------------------------------------------------- what is chosen elsewhere
 
     def _watch(self, _value: Any = None) -> None:
         """Follow the modes of the layers that are drawn in."""
-        self._unwatch()
-        self._watched = self._drawn_in()
-        for layer in self._watched:
-            layer.events.mode.connect(self._follow)
+        self._of_layers.let_go()
+        self._of_layers.hear(self._follow, *(layer.events.mode for layer in self._drawn_in()))
         self._shapes.watch(self._state.boxes)
-        chosen = (self._state.points, self._state.boxes)
+        self._examples.watch(self._state.example)
+        chosen = self._state.layers_of_prompts
         if self._made is not None and not any(layer in chosen for layer in self._made):
             self._remove_unused()
 
-    def _unwatch(self) -> None:
-        for layer in self._watched:
-            layer.events.mode.disconnect(self._follow)
-        self._watched = []
-
     def _drawn_in(self) -> list[Any]:
         state, results = self._state, self._tracking.results
-        shown = None if results is None else results.layer
-        layers = [state.points, state.boxes, state.masks, shown]
-        return [layer for layer in layers if layer is not None]
+        others = (state.example, state.masks, None if results is None else results.layer)
+        return [*state.layers_of_prompts, *(layer for layer in others if layer is not None)]
 
     def _follow(self, _event: Any = None) -> None:
         """Take for the tool in hand what layer and mode mean that a person has chosen."""
@@ -303,6 +337,8 @@ class ToolController:
         tool: Tool = _TOOLS.get(str(active.mode), Tool.SELECT) if is_ours else Tool.SELECT
         if tool is Tool.INCLUDE and self._state.sign == EXCLUDE:
             tool = Tool.EXCLUDE
+        if active is self._state.example and tool is Tool.BOX:
+            tool = Tool.EXAMPLE
         if not (tool is Tool.SELECT and self._state.tool is Tool.TEXT):
             self._state.tool = tool
 
@@ -319,6 +355,8 @@ class ToolController:
             return
         is_ours, mode = active in self._drawn_in(), str(active.mode)
         is_other = event.button == 2 or EXCLUDE_MODIFIER in event.modifiers
+        if tool is Tool.EXAMPLE:
+            return  # which shows what is meant, never what is not
         if is_ours and is_other and mode == _MODES.get(tool):
             if tool is Tool.PAINT and event.button != 2:  # which napari has for filling outlines
                 yield from self._hold_mode(active, event, _MODES[Tool.ERASE])
@@ -382,8 +420,8 @@ class ToolController:
 
     def _object_under(self, event: Any) -> int | None:
         """The object whose click, box or mask is under the mouse, the topmost first."""
-        for layer in (self._state.points, self._state.boxes):
-            if layer is not None and layer.visible:
+        for layer in self._state.layers_of_prompts:
+            if layer.visible:
                 index = item_under(layer, event)
                 if index is not None:
                     return object_of(layer, index)

@@ -278,10 +278,11 @@ class TrackEdits:
     def _marks(self) -> tuple[dict[Key, PromptMark], list[PromptMark]]:
         """Prompts of the video's layers: by frame and object, and in a list."""
         state = self._tracking.state
-        layers = [one for one in (state.points, state.boxes) if one is not None]
         if state.video is None:
             return {}, []
-        found = read_marks(state.video, self._tracking.axes.read(state.video), layers)
+        found = read_marks(
+            state.video, self._tracking.axes.read(state.video), state.layers_of_prompts
+        )
         return {(mark.frame_index, mark.obj_id): mark for mark in found}, found
 
     def _drop_found(self, obj_ids: Collection[int]) -> Command | None:

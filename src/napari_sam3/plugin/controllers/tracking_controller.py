@@ -144,7 +144,7 @@ class TrackingController:
     def follow_layers(self) -> None:
         """Hear that layers came or went: let go of what was deleted."""
         layers, state = self.viewer.layers, self.state
-        chosen = {name: getattr(state, name) for name in ("points", "boxes", "masks")}
+        chosen = {name: getattr(state, name) for name in ("points", "boxes", "masks", "example")}
         state.update(
             **{n: None for n, one in chosen.items() if one is not None and one not in layers}
         )

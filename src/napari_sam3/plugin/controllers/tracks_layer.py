@@ -15,6 +15,7 @@ from psygnal import Signal
 
 from napari_sam3.errors import LayerError, PropagationError
 from napari_sam3.labels.tracks import Places, arrange_tracks, measure_places
+from napari_sam3.plugin.controllers.added_layers import add_quietly
 from napari_sam3.plugin.controllers.worker import Errand
 from napari_sam3.plugin.layers.carried_layers import CarriedLayers
 from napari_sam3.plugin.layers.features_table import table_of
@@ -135,10 +136,8 @@ class CentroidTracks:
                 colormaps_dict=_colours(),
                 metadata={_LABELS: ref(labels)},
             )
-            active = self._viewer.layers.selection.active
             CarriedLayers.of(labels).add(layer)
-            self._viewer.add_layer(layer)
-            self._viewer.layers.selection.active = active  # the person goes on where they were
+            add_quietly(self._viewer, layer)
         else:
             colour = layer.color_by
             layer.color_by = "track_id"  # the only one that new data have

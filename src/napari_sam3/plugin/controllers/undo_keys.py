@@ -102,5 +102,6 @@ def _works_with(tracking: TrackingController, layer: Any) -> bool:
     if current is None:
         return False
     prompts = current.prompt_layers_in(tracking.viewer.layers) or ()
-    shown = (state.video, state.points, state.boxes, *prompts, results and results.layer)
+    drawn_in = (state.points, state.boxes, state.example, *prompts)
+    shown = (state.video, *drawn_in, results and results.layer)
     return any(layer is one for one in shown)

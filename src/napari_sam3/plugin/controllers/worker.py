@@ -15,9 +15,10 @@ from typing import Any
 
 from napari.qt.threading import GeneratorWorker, create_worker
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QObject, QThreadPool, QTimer, Signal
+from qtpy.QtCore import QObject, QThreadPool, Signal
 
 from napari_sam3.errors import PropagationError, Sam3Error
+from napari_sam3.plugin.controllers.timers import single_shot
 
 logger = logging.getLogger(__name__)
 
@@ -75,9 +76,7 @@ class Run(QObject):
         self.is_stopped = False
         self._waiting: deque[Any] = deque()
         self._is_handing_on = False
-        self._turn = QTimer(self)
-        self._turn.setSingleShot(True)
-        self._turn.timeout.connect(self._hand_on)
+        self._turn = single_shot(self, self._hand_on)
 
     @property
     def is_running(self) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
+from napari_sam3.plugin.layers.lazy_array import LazyArray
 from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_position
 from napari_sam3.plugin.layers.transforms import data_to_world_matrix, layer_shape, map_points
 
@@ -133,7 +134,7 @@ def _overlay_ndim(image_layer: Any, axes: StackAxes) -> int:
     return 3
 
 
-class StackedPlanes:
+class StackedPlanes(LazyArray):
     """Labels (T, H, W) seen as (T, ..., H, W): on one slice of an axis between, or all channels.
 
     Takes the indices that napari uses: integers and slices, or an array of integers for each axis.
@@ -154,20 +155,11 @@ class StackedPlanes:
         shape = layer_shape(image_layer)
         self.planes = planes
         self.shape = (planes.shape[0], *(shape[axis] for axis in between), *planes.shape[1:])
-        self.ndim = len(self.shape)
         self.dtype: np.dtype[Any] = np.dtype(planes.dtype)
         # axis -> the only index that has labels; a channel axis shows them on every index
         self._slices = {
             axis - first + 1: axes.fixed[axis] for axis in between if axis != axes.channel
         }
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return int(np.prod(self.shape))
 
     def __getitem__(self, key: Any) -> Any:
         items = self._items(key)
@@ -198,10 +190,6 @@ class StackedPlanes:
             # every channel shows the same labels: the last one written holds
             last: tuple[Any, ...] = (slice(None), *(-1,) * (self.ndim - 3))
             self.planes[tuple(_as_slice(spans[n]) for n in (0, -2, -1))] = block[last]
-
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        whole: NDArray[Any] = self[:]
-        return whole if dtype is None else whole.astype(dtype, copy=False)
 
     def _items(self, key: Any) -> tuple[Any, ...]:
         """An int or slice for each axis, or an array for each, all of one shape."""

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from napari_sam3.labels.label_stack import LabelStack
 from napari_sam3.plugin.layers.label_look import own_colors
+from napari_sam3.plugin.layers.lazy_array import LazyArray
 from napari_sam3.plugin.layers.overlay import overlay_labels, overlay_place
 from napari_sam3.plugin.layers.stack_axes import StackAxes, frame_count
 from napari_sam3.plugin.layers.transforms import layer_shape
@@ -90,19 +91,14 @@ class PreviewLayer:
             self.draw(FrameResult(frame_index), colours)
 
 
-class _Coloured:
+class _Coloured(LazyArray):
     """Labels as red, green, blue, alpha: (..., H, W) integers as (..., H, W, 4) uint8."""
 
     def __init__(self, labels: Any) -> None:
         self._labels = labels
         self.chosen: Mapping[int, str] = {}
         self.shape = (*labels.shape, 4)
-        self.ndim = len(self.shape)
         self.dtype = np.dtype(np.uint8)
-        self.size = int(np.prod(self.shape))
-
-    def __len__(self) -> int:
-        return self.shape[0]
 
     def __getitem__(self, key: Any) -> NDArray[np.uint8]:
         keys = key if isinstance(key, tuple) else (key,)
@@ -121,10 +117,6 @@ class _Coloured:
         found = own_colors(ids, self.chosen)
         found[ids == _SHADE] = (0, 0, 0, 1)
         return found
-
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        whole = self[:]
-        return whole if dtype is None else whole.astype(dtype, copy=False)
 
 
 def is_preview(layer: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
-from napari.layers import Points, Shapes
+from napari.layers import Layer, Points, Shapes
 from napari.layers.base import ActionType
 from numpy.typing import NDArray
 
@@ -79,14 +79,19 @@ def find_names(layer: PromptLayer) -> set[int]:
 
 def item_under(layer: PromptLayer, event: Any) -> int | None:
     """Index of the item under the mouse; None where there is none."""
+    return value_under(layer, event, 0)  # of shapes: the shape, and its corner
+
+
+def value_under(layer: Layer, event: Any, part: int) -> int | None:
+    """The value of a layer under the mouse, None where there is none; of several this part."""
     value: Any = layer.get_value(
         event.position,
         view_direction=event.view_direction,
         dims_displayed=list(event.dims_displayed),
         world=True,
     )
-    if isinstance(value, tuple):  # of shapes: the shape, and its corner
-        value = value[0]
+    if isinstance(value, tuple):
+        value = value[part]
     return None if value is None else int(value)
 
 

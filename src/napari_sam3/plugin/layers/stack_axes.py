@@ -13,9 +13,10 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from napari_sam3.errors import LayerError
+from napari_sam3.plugin.layers.lazy_array import LazyArray
 from napari_sam3.plugin.layers.transforms import layer_shape
 from napari_sam3.values import FloatArray
 from napari_sam3.video import Video, as_video
@@ -189,7 +190,7 @@ def video_contrast_limits(layer: Any) -> tuple[float, float] | None:
     return None if dtype == np.uint8 and (low, high) == (0.0, 255.0) else (low, high)
 
 
-class _FramesOfStack:
+class _FramesOfStack(LazyArray):
     """(T, H, W[, 3]) out of a stack of more axes; reads no more than is asked for."""
 
     def __init__(self, data: Any, layer: Any, axes: StackAxes) -> None:
@@ -201,15 +202,6 @@ class _FramesOfStack:
         self._colours: tuple[Any, ...] = (slice(0, 3),) if layer.rgb else ()
         self.shape = (frame_count(layer, axes), *picture, *((3,) if layer.rgb else ()))
         self.dtype: np.dtype[Any] = np.dtype(data.dtype)
-        self.ndim = len(self.shape)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return int(np.prod(self.shape))
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
         first, *rest = key if isinstance(key, tuple) else (key,)
@@ -222,10 +214,6 @@ class _FramesOfStack:
             return block[(slice(None), *rest)]
         index = range(len(self))[first]
         return self._frame(index)[tuple(rest)]
-
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        whole = self[:]
-        return whole if dtype is None else whole.astype(dtype, copy=False)
 
     def _frame(self, frame_index: int) -> NDArray[Any]:
         leading = (

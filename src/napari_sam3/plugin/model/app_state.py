@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ClassVar
@@ -79,6 +80,10 @@ class AppState:
         Where prompts are drawn.
     n_prompts : int
         Items that are drawn in them.
+    example : Shapes or None
+        Where the box round an example for a detector is drawn.
+    has_example : bool
+        Whether there is one on the frame on screen.
     has_new_prompts : bool
         Whether prompts were drawn, moved or removed since a job has read them: what is shown is
         out of date.
@@ -109,7 +114,7 @@ class AppState:
         Address of the scheduler whose workers have the model, empty: this computer; and how things
         stand there, in a word.
     catalog : ModelCatalog
-        What is known of the models here.
+        What is known of the models here, or of those of the workers.
     keeps_results : bool
         Whether results of video files are kept in projects.
     phase, job_phase : Phase
@@ -157,6 +162,8 @@ class AppState:
     boxes: Shapes | None = None
     masks: Labels | None = None
     n_prompts: int = 0
+    example: Shapes | None = None
+    has_example: bool = False
     has_new_prompts: bool = False
     texts: tuple[str, ...] = ()
     tool: Tool = Tool.SELECT
@@ -206,6 +213,11 @@ class AppState:
         self._videos: WeakKeyDictionary[Image, TrackedVideo] = WeakKeyDictionary()
         self._told: WeakSet[Any] = WeakSet()
 
+    def hear(self, slot: Callable[..., object], *names: str) -> None:
+        """Have a slot called when one of these fields has another value."""
+        for name in names:
+            self.events[name].connect(slot)
+
     def update(self, **changes: Any) -> None:
         """Change several fields, then tell of those that have another value."""
         before = {name: getattr(self, name) for name in changes}
@@ -249,6 +261,11 @@ class AppState:
     def videos(self) -> tuple[TrackedVideo, ...]:
         """Those of all video layers that were worked on and are there."""
         return tuple(self._videos.values())
+
+    @property
+    def layers_of_prompts(self) -> tuple[Points | Shapes, ...]:
+        """The layers of clicks and of boxes that are chosen."""
+        return tuple(layer for layer in (self.points, self.boxes) if layer is not None)
 
     def is_prompt_layer(self, layer: Any) -> bool:
         """Whether a layer was made here to draw prompts in."""
@@ -312,7 +329,7 @@ class AppState:
     @property
     def is_model_ready(self) -> bool:
         """Whether it can be loaded without a download, as far as is known."""
-        return bool(self.compute) or self.catalog.is_ready(self.model)
+        return self.catalog.is_ready(self.model)
 
 
 def split_text(text: str) -> tuple[str, ...]:

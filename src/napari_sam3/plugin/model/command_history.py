@@ -39,6 +39,14 @@ class Command(Protocol):
         ...
 
 
+class Exchange(Command):
+    """A change that is its own inverse: what is there and what the command holds change places."""
+
+    def undo(self) -> None:
+        """Do it once more: what was there before is what changes places."""
+        self.do()
+
+
 class CommandGroup(Command):
     """Commands that are done and undone as one.
 
@@ -131,26 +139,6 @@ class CommandHistory:
     def undone(self) -> tuple[Command, ...]:
         """What can be redone, in that order."""
         return tuple(reversed(self._undone))
-
-    @property
-    def can_undo(self) -> bool:
-        """Whether there is something to undo."""
-        return bool(self._done)
-
-    @property
-    def can_redo(self) -> bool:
-        """Whether there is something to redo."""
-        return bool(self._undone)
-
-    @property
-    def undo_label(self) -> str:
-        """What `undo` takes back; empty if there is nothing."""
-        return self._done[-1].label if self._done else ""
-
-    @property
-    def redo_label(self) -> str:
-        """What `redo` does again; empty if there is nothing."""
-        return self._undone[-1].label if self._undone else ""
 
     # ------------------------------------------------------------------- changes
 

@@ -1,15 +1,18 @@
 """The models as a person is offered them: which are here, which is taken by "auto", where they run.
 
 Looking at the disk takes time on some machines, and PyTorch, which knows the devices, takes
-seconds to import: a survey is made in a thread.
+seconds to import: a survey is made in a thread. Where models run on workers of a scheduler, those
+are offered that the workers told of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from napari_sam3.cluster import ModelThere
 from napari_sam3.errors import ModelError, ModelUnavailableError
 from napari_sam3.models.base import Capabilities
 from napari_sam3.models.registry import (
@@ -19,7 +22,7 @@ from napari_sam3.models.registry import (
     list_models,
     models_that_take,
 )
-from napari_sam3.models.weights import State, WeightsState, format_bytes, state_of
+from napari_sam3.models.weights import KNOWN, State, WeightsState, format_bytes, state_of
 
 AUTO = "auto"
 
@@ -47,12 +50,21 @@ class ModelCatalog:
         What "auto" stands for; None: not known, or nothing.
     devices : mapping of name to device names
         Only of the models that were asked about and can be loaded, the best device first.
+    place : str
+        Address of the scheduler whose workers it tells of; empty: this computer.
+    n_workers : int
+        So many have told; none before they were asked.
+    n_ready : mapping of name to int
+        On so many of them a model can be loaded.
     """
 
     entries: Mapping[str, ModelEntry] = field(default_factory=dict)
     states: Mapping[str, WeightsState] = field(default_factory=dict)
     auto: ModelEntry | None = None
     devices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    place: str = ""
+    n_workers: int = 0
+    n_ready: Mapping[str, int] = field(default_factory=dict)
 
     def entry(self, name: str) -> ModelEntry | None:
         """What a name stands for; None if that is not known."""
@@ -61,13 +73,73 @@ class ModelCatalog:
     def is_ready(self, name: str) -> bool:
         """Whether it can be loaded without a download, as far as is known."""
         entry = self.entry(name)
+        if entry is not None and self.place:
+            return self.n_workers == 0 or self.n_ready.get(entry.name, 0) > 0
         state = None if entry is None else self.states.get(entry.name)
         return state is None or state.is_ready
+
+    def format_state(self, name: str) -> str:
+        """A model's state, short enough to stand beside its name."""
+        entry = self.entries[name]
+        if not self.place:
+            return format_state(entry, self.states.get(name))
+        if self.n_workers == 0:
+            return ""
+        n_ready = self.n_ready.get(name, 0)
+        if n_ready == 0:
+            return "not there"
+        return "✓ there" if n_ready == self.n_workers else f"✓ on {n_ready} of {self.n_workers}"
+
+    def how_to_get(self, name: str) -> str:
+        """How the weights come to the workers that lack them; empty where none is known to."""
+        entry = self.entry(name)
+        n_ready = 0 if entry is None else self.n_ready.get(entry.name, 0)
+        if entry is None or not self.place or n_ready == self.n_workers:
+            return ""
+        if self.n_workers == 1:
+            where = "the worker does not have"
+        elif n_ready == 0:
+            where = "no worker has"
+        else:
+            where = f"only {n_ready} of {self.n_workers} workers have"
+        return (
+            f"{where} the model {entry.name}: get it on the worker's own machine, by 'napari-sam3 "
+            f"models get {entry.name}' there, then press Reconnect"
+        )
 
 
 def list_offers() -> ModelCatalog:
     """The models that are offered, without looking for their weights; takes no time."""
     return ModelCatalog({entry.name: entry for entry in list_models()})
+
+
+def survey_workers(place: str, told: Mapping[str, Collection[ModelThere]]) -> ModelCatalog:
+    """The models of a scheduler's workers, from what these have told; none: not asked yet.
+
+    Parameters
+    ----------
+    place : str
+        The scheduler's address.
+    told : mapping of str to collection of ModelThere
+        By the worker's address.
+    """
+    offers = {entry.name: entry for entry in list_models()}
+    if not told:
+        return ModelCatalog(offers, place=place)
+    there = {model.name: model for models in told.values() for model in models}
+    entries = {}
+    for name in sorted(there, key=[*offers, *there].index):  # in the order of this computer's
+        model = there[name]
+        here = offers.get(name)
+        if here is None or not (here.weights is None or name in KNOWN):
+            # a person's own may be another one there, and no factory here makes it
+            entries[name] = ModelEntry(
+                name, model.summary, model.capabilities, factory="", speed=model.speed
+            )
+        else:  # whose licence is known here
+            entries[name] = replace(here, capabilities=model.capabilities)
+    ready = Counter(m.name for models in told.values() for m in models if m.is_ready)
+    return ModelCatalog(entries, place=place, n_workers=len(told), n_ready=ready)
 
 
 def survey_models(name: str) -> ModelCatalog:

@@ -21,11 +21,17 @@ class Tool(Enum):
     PAINT = "paint"
     ERASE = "erase"
     TEXT = "text"
+    EXAMPLE = "example"
 
     @property
     def about(self) -> ToolText:
         """Its key, and what a person reads of it."""
         return _TEXTS[self]
+
+    @property
+    def is_in_strip(self) -> bool:
+        """Whether it stands among the others; that for examples is taken where they are used."""
+        return self is not Tool.EXAMPLE
 
     @property
     def is_click(self) -> bool:
@@ -57,7 +63,7 @@ class ToolText(NamedTuple):
     Attributes
     ----------
     key : str
-        That takes it in hand, on the layers of the work.
+        That takes it in hand, on the layers of the work; empty: none does.
     hint : str
         What to do with it, in one short line.
     more : str
@@ -121,5 +127,11 @@ _TEXTS = {
         "/",
         "type what to look for, then Enter",
         "Words for what to look for, such as: cell. Every one found gets a number of its own.",
+    ),
+    Tool.EXAMPLE: ToolText(
+        "",
+        "drag a box round one thing to find",
+        "A rectangle round one of the things that Find objects shall look for. It is no object and "
+        "no prompt. Another one on the same frame takes its place; Escape lets go of the tool.",
     ),
 }

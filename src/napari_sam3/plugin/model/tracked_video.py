@@ -37,6 +37,8 @@ class TrackedVideo:
         How it is read since the work on it began; None: by the sliders.
     prompt_layers : (Points, Shapes) or None
         Those that were made for it, whether or not they are in the viewer still.
+    example : Shapes or None
+        Where an example for a detector is drawn, likewise.
     results : ResultsLayer or None
         Where results are drawn, likewise.
     results_axes : StackAxes or None
@@ -60,6 +62,7 @@ class TrackedVideo:
         self._image_layer = ref(image_layer)
         self.axes: StackAxes | None = None
         self.prompt_layers: tuple[Points, Shapes] | None = None
+        self.example: Shapes | None = None
         self.results: ResultsLayer | None = None
         self.results_axes: StackAxes | None = None
         self.project: OpenProject | None = None

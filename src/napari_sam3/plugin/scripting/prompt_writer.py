@@ -100,9 +100,8 @@ class PromptWriter:
     def ids_named(self) -> set[int]:
         """Ids that the layers name."""
         named: set[int] = set()
-        for layer in (self._state.points, self._state.boxes):
-            if layer is not None:
-                named |= find_names(layer)
+        for layer in self._state.layers_of_prompts:
+            named |= find_names(layer)
         if self._state.masks is not None and self.mask_frames:
             read = self._read_masks(self.mask_frames)
             named |= {key[1] for key in read.objects}

@@ -46,13 +46,15 @@ class ComputePanel:
         )
         fit_narrow(self.compute)
         self.word = QLabel()
-        self.reconnect = PushButton(text="Reconnect", tooltip="Ask the scheduler again.")
+        self.reconnect = PushButton(
+            text="Reconnect", tooltip="Ask the scheduler again, and its workers for their models."
+        )
         self.reconnect.native.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self._row = side_by_side(self.word, self.reconnect.native, stretch=0)
         rows.add(self.compute)
         rows.add_row(self._row)
         self.compute.changed.connect(self._on_picked)
-        self.reconnect.changed.connect(lambda _pressed: compute.look())
+        self.reconnect.changed.connect(lambda _pressed: compute.reconnect())
         for name in ("compute", "compute_state"):
             state.events[name].connect(self._show)
         self._show()

@@ -21,7 +21,12 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sam3.errors import OutOfDeviceMemoryError, Sam3Error, WeightsMissingError
+from napari_sam3.errors import (
+    MissingPromptError,
+    OutOfDeviceMemoryError,
+    Sam3Error,
+    WeightsMissingError,
+)
 from napari_sam3.plugin.controllers.brush_object import BrushObject
 from napari_sam3.plugin.controllers.frame_lock import LOCK_KEY, switch_lock
 from napari_sam3.plugin.controllers.layer_keys import LayerKeys
@@ -57,7 +62,7 @@ from napari_sam3.plugin.views.tool_strip import ToolStrip
 from napari_sam3.plugin.views.tracking_panel import TrackingPanel
 from napari_sam3.plugin.views.video_panel import VideoPanel
 from napari_sam3.plugin.views.widgets.canvas_focus import CanvasFocus, is_closing
-from napari_sam3.plugin.views.widgets.groups import side_by_side
+from napari_sam3.plugin.views.widgets.groups import side_by_side, tight
 from napari_sam3.plugin.views.widgets.kept_view import KeptView
 from napari_sam3.plugin.views.widgets.quiet_line import QuietLine
 
@@ -91,7 +96,7 @@ class SegmentAndTrackWidget(QWidget):
         self.tracking = TrackingController(self.viewer)
         self.state = self.tracking.state
         self.settings = SettingsController(self.state)
-        self.models = ModelController(self.state)
+        self.models = ModelController(self.state, self.tracking.compute)
         self.prompt_tool = PromptTool(self.state)
         self.tools = ToolController(self.tracking)
         self.brush_object = BrushObject(self.tracking)
@@ -104,7 +109,7 @@ class SegmentAndTrackWidget(QWidget):
         self.quiet_line = QuietLine()
         self.video_panel = VideoPanel(self.tracking)
         self.prompt_panel = PromptPanel(self.tracking)
-        self.detect_panel = DetectPanel(self.tracking, self.settings)
+        self.detect_panel = DetectPanel(self.tracking, self.settings, self.hold_example)
         self.model_panel = ModelPanel(
             self.state, self.models, self.video_panel.group.rows, self.quiet_line, self
         )
@@ -163,6 +168,13 @@ class SegmentAndTrackWidget(QWidget):
         """Take a tool in hand; its layer is chosen, and made if need be."""
         self._do(lambda: self.tools.take(tool))
 
+    def hold_example(self, is_held: bool) -> None:
+        """Take the tool for examples in hand, or the one that was there before it."""
+        if is_held:
+            self.take_tool(Tool.EXAMPLE)
+        else:
+            self._do(self.tools.end_example)
+
     def switch_timeline(self) -> None:
         """Hide the timeline under the picture, or show it again."""
         self.timeline = switch_timeline(self.tracking)
@@ -185,7 +197,7 @@ class SegmentAndTrackWidget(QWidget):
 
     def find_objects(self) -> None:
         """Have a detector propose what is new on the frame on screen."""
-        self._do(self.tracking.detection.detect)
+        self._do(self._find_objects)
 
     def accept_proposals(self) -> None:
         """Make prompts of all objects that are proposed."""
@@ -243,6 +255,14 @@ class SegmentAndTrackWidget(QWidget):
         """Whether it can't be used any more."""
         return self.tracking.is_closed
 
+    def _find_objects(self) -> None:
+        try:
+            self.tracking.detection.detect()
+        except MissingPromptError:  # said, with the tool for what is missing in hand
+            self.tools.take(Tool.EXAMPLE)
+            raise
+        self.tools.end_example()
+
     def _do(self, act: Callable[[], object]) -> None:
         """Do something; an error of ours is shown instead of raised."""
         try:
@@ -251,7 +271,7 @@ class SegmentAndTrackWidget(QWidget):
             self._tell(exc)
 
     def _tell(self, error: Sam3Error) -> None:
-        if isinstance(error, WeightsMissingError):
+        if isinstance(error, WeightsMissingError) and not self.state.compute:
             self.model_panel.open_dialog()  # which tells of it
         else:
             show_error(str(error))
@@ -263,9 +283,7 @@ class SegmentAndTrackWidget(QWidget):
         """What is always needed stays in place; the rest folds, and scrolls where room is short."""
         column = QWidget()
         column.setMinimumWidth(1)  # as wide as the scroll bar leaves it
-        groups = QVBoxLayout(column)
-        groups.setContentsMargins(0, 0, 0, 0)
-        groups.setSpacing(2)
+        groups = tight(QVBoxLayout(column), 2)
         for shown in (
             # the table of objects
             self.objects_panel.fields.group,
@@ -325,12 +343,12 @@ class SegmentAndTrackWidget(QWidget):
         for event in self._layer_events():
             event.connect(self._on_layers_changed)
         add_shortcuts(self, self.tracking)
-        Lifetime(self, self._on_lifetime_ended)
+        Lifetime(self, self.shut_down)
         KeptView(self, partial(read_zoom, self.viewer), partial(set_zoom, self.viewer))
 
     def _add_keys(self) -> None:
         for tool in Tool:
-            if tool is not Tool.EXCLUDE:  # whose key changes back, too
+            if tool is not Tool.EXCLUDE and tool.about.key:  # whose key changes back, too
                 text = f"{tool.value}: {tool.about.hint}"
                 self.keys.add(tool.about.key, text, partial(self.take_tool, tool))
         switch = Tool.EXCLUDE.about
@@ -373,7 +391,8 @@ class SegmentAndTrackWidget(QWidget):
 
     def _on_job_ended(self) -> None:
         self.models.refresh()  # it may be loaded now
-        if isinstance(self.tracking.error, WeightsMissingError):
+        is_missing = isinstance(self.tracking.error, WeightsMissingError)
+        if is_missing and not self.state.compute:  # the dialog gets it to this computer
             self.model_panel.open_dialog()
         elif isinstance(self.tracking.error, OutOfDeviceMemoryError):
             self.settings_panel.group.expand(animate=False)  # the resolution is a remedy
@@ -388,11 +407,6 @@ class SegmentAndTrackWidget(QWidget):
         window = self.window()
         middle: Any = window.centralWidget() if isinstance(window, QMainWindow) else window
         return middle.width(), middle.height()
-
-    def _on_lifetime_ended(self) -> None:
-        self.shut_down()
-        if self.parent() is None:  # nobody else would delete it
-            self.deleteLater()
 
     def focusNextPrevChild(self, is_next: bool) -> bool:  # noqa: N802 (Qt's name)
         """Who is closed or hidden while it has the focus gives it to the canvas, to no field."""

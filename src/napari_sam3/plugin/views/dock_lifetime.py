@@ -45,12 +45,18 @@ class Lifetime(QObject):
     def __init__(self, widget: QWidget, end: Callable[[], object]) -> None:
         super().__init__(widget)
         self._widget = widget
-        self.end = end
+        self._end = end
         self._window: QMainWindow | None = None
         self._was_docked = False
         self._is_closing = False
         widget.installEventFilter(self)
         _alive.add(self)
+
+    def end(self) -> None:
+        """End the widget; it is deleted where nobody else would do that."""
+        self._end()
+        if self._widget.parent() is None:
+            self._widget.deleteLater()
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
         """Let every event pass, having looked at it."""

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QFrame, QLabel, QScrollArea
 
 from napari_sam3.plugin.controllers.frame_lock import LOCK_KEY
 from napari_sam3.plugin.model.app_state import NEW_EACH, AppState, Outcome, Phase
+from napari_sam3.plugin.model.tools import Tool
 
 N_LINES = 4
 
@@ -71,6 +72,8 @@ def guide(state: AppState) -> str:
             "Open a video: drop a file or a folder of frames on the window, or use "
             "File > Open Sample."
         )
+    if state.tool is Tool.EXAMPLE and state.can_change and not state.detection.is_working:
+        return _ask_for_example(state)
     if state.outcome is Outcome.FAILED:
         return _format_failure(state)
     if project.why_read_only:
@@ -80,6 +83,9 @@ def guide(state: AppState) -> str:
             f"Earlier work on this video was kept ({project.earlier}). Open it, or begin anew: it "
             "stays as it is."
         )
+    if not state.is_model_ready and state.catalog.place:
+        how = state.catalog.how_to_get(state.model)
+        return f"{how[0].upper()}{how[1:]}; or choose another one."
     if not state.is_model_ready:
         return (
             f"The model {state.model} is not on this machine yet: press Get … below its name, or "
@@ -92,7 +98,7 @@ def guide(state: AppState) -> str:
             "Propagate goes on from there."
         )
     if state.detection.is_working:
-        return f"Looking for objects with {state.detector} ..."
+        return f"Looking for objects with {state.detector.rstrip(':')} ..."
     if state.detection.n_proposals:
         return _format_proposals(state)
     if not state.n_prompts and is_new and not (state.takes_text and state.texts):
@@ -152,6 +158,18 @@ def _ask_for_prompts(state: AppState) -> str:
     return (
         f"Click the object in the picture, or draw a box round it{words}. Next object: key N. "
         "Many alike, as cells? Find objects below, or Each new and click."
+    )
+
+
+def _ask_for_example(state: AppState) -> str:
+    if state.has_example:
+        return (
+            "Find objects looks for all that is like what the box on this frame holds. Not right? "
+            "Drag another one. Escape: back to the tool before."
+        )
+    return (
+        "Drag a box round one of the things to find, on this frame; then press Find objects. "
+        "Escape: back to the tool before."
     )
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from napari.utils.notifications import show_error
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QAbstractItemView, QListWidget, QListWidgetItem, QPushButton, QWidget
 
-from napari_sam3.errors import Sam3Error
+from napari_sam3.plugin.controllers.show_errors import show_errors
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.controllers.undo_keys import redo_by_key, undo_by_key
 from napari_sam3.plugin.model.command_history import CommandHistory
@@ -95,10 +94,7 @@ class HistoryList:
         self.list.scrollToItem(self.list.item(len(done)))
 
     def _go_to(self, item: QListWidgetItem) -> None:
-        try:
-            self._tracking.go_to(self.list.row(item))
-        except Sam3Error as exc:
-            show_error(str(exc))
+        show_errors(lambda: self._tracking.go_to(self.list.row(item)))
 
 
 def add_shortcuts(dock: QWidget, tracking: TrackingController) -> None:

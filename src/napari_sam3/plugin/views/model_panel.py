@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QComboBox, QLabel, QSizePolicy, QWidget
 from napari_sam3.models.registry import ModelEntry
 from napari_sam3.plugin.controllers.model_controller import ModelController
 from napari_sam3.plugin.model.app_state import AppState
-from napari_sam3.plugin.model.model_catalog import AUTO, format_kinds, format_state
+from napari_sam3.plugin.model.model_catalog import AUTO, format_kinds
 from napari_sam3.plugin.views.model_dialog import GetModelDialog
 from napari_sam3.plugin.views.model_dialog.text import link
 from napari_sam3.plugin.views.widgets.groups import Rows
@@ -20,6 +20,12 @@ from napari_sam3.plugin.views.widgets.quiet_line import QuietLine
 
 OTHER = "other"
 """Choice that opens the dialog for a model that is not in the list."""
+
+_GET = "Licence and state of this model; get it, use a folder that has it, or add one of your own."
+_GOT_ELSEWHERE = (
+    "Models run on workers now: they are got on the workers' own machines, by 'napari-sam3 models "
+    "get NAME' there; then press Reconnect."
+)
 
 
 class ModelPanel:
@@ -50,11 +56,7 @@ class ModelPanel:
         self._offered: list[tuple[str, str]] = []
         self.model = ComboBox(label="Model", choices=[])
         fit_narrow(self.model)
-        self.get = PushButton(
-            text="Get …",
-            tooltip="Licence and state of this model; get it, use a folder that has it, or add "
-            "one of your own.",
-        )
+        self.get = PushButton(text="Get …")
         self.get.native.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.licence = QLabel()
         self.licence.setOpenExternalLinks(True)
@@ -108,6 +110,9 @@ class ModelPanel:
         """Bring the list, the licence and the button in line with the choice."""
         state = self._state
         self._show_list()
+        is_here = not state.catalog.place
+        self.get.enabled = is_here
+        self.get.tooltip = _GET if is_here else _GOT_ELSEWHERE
         entry = state.catalog.entry(state.model)
         if entry is None:
             self.licence.setText("")
@@ -115,9 +120,10 @@ class ModelPanel:
             self.get.text = "Add …"
             return
         self.licence.setText(_format_licence(entry))
+        where = "the worker's" if state.catalog.place else "this"
         self.model.tooltip = (
-            "What finds and follows the objects. auto: the best one on this machine; nothing "
-            f"is downloaded.\n\n{_describe(entry)}"
+            f"What finds and follows the objects. auto: the best one on {where} machine; nothing "
+            f"is downloaded.\n\n{_describe(entry)}{self._how_to_get(entry.name)}"
         )
         if entry.weights is None:
             self.get.text = "Add …"
@@ -128,12 +134,13 @@ class ModelPanel:
         state, catalog, native = self._state, self._state.catalog, self.model.native
         auto = AUTO if catalog.auto is None else f"{AUTO}: {catalog.auto.name}"
         offered = [(auto, AUTO)]
-        for name, entry in catalog.entries.items():
-            told = format_state(entry, catalog.states.get(name))
+        for name in catalog.entries:
+            told = catalog.format_state(name)
             offered.append((f"{name}  ·  {told}" if told else name, name))
         if state.model not in (AUTO, *catalog.entries):
             offered.append((state.model, state.model))
-        offered.append(("add a folder or hub id …", OTHER))
+        if not catalog.place:
+            offered.append(("add a folder or hub id …", OTHER))
         with self.model.changed.blocked():
             if offered != self._offered:  # the list may be open just now
                 self.model.choices = ()  # else it keeps the order of before
@@ -144,7 +151,12 @@ class ModelPanel:
         for row, (_, name) in enumerate(offered):
             found = catalog.entry(name)
             if found is not None:
-                _set_tooltip(native, row, _describe(found))
+                _set_tooltip(native, row, _describe(found) + self._how_to_get(name))
+
+    def _how_to_get(self, name: str) -> str:
+        """A last line on how a model comes to the workers, if they lack it."""
+        told = self._state.catalog.how_to_get(name)
+        return f"\n\n{told[0].upper()}{told[1:]}." if told else ""
 
 
 def _set_tooltip(box: QComboBox, row: int, text: str) -> None:
@@ -162,6 +174,8 @@ def _describe(entry: ModelEntry) -> str:
 
 
 def _format_licence(entry: ModelEntry) -> str:
+    if not entry.factory:
+        return "Licence: see the model's files, on the worker"
     if entry.weights is None:
         return "Licence: BSD-3-Clause (part of this)"
     licence = entry.weights.licence

@@ -7,7 +7,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_sam3.plugin.controllers.frame_lock import LOCK_KEY
-from napari_sam3.plugin.views.widgets.groups import FoldedGroup
+from napari_sam3.plugin.views.widgets.groups import FoldedGroup, tight
 
 
 class ObjectsForm:
@@ -72,9 +72,7 @@ class ObjectsForm:
         rows.add_row(self.lineage)
         rows.add_row(self.lock.native, self.tracks.native, self.reset.native)
         self.group = QWidget()
-        column = QVBoxLayout(self.group)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
+        column = tight(QVBoxLayout(self.group), 2)
         column.addWidget(table)
         column.addWidget(self.more)
 

@@ -7,19 +7,22 @@ from typing import Any
 
 from napari.layers import Labels
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
 from napari_sam3.errors import LayerError, Sam3Error
 from napari_sam3.labels.objects import ObjectTable
 from napari_sam3.plugin.controllers.frame_lock import count_locked, lock_frame
 from napari_sam3.plugin.controllers.object_list import ObjectList
 from napari_sam3.plugin.controllers.object_picker import ObjectPicker
+from napari_sam3.plugin.controllers.show_errors import show_errors
+from napari_sam3.plugin.controllers.timers import single_shot
 from napari_sam3.plugin.controllers.track_edits import TrackEdits
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.controllers.tracks_layer import CentroidTracks
 from napari_sam3.plugin.controllers.worker import Errand
 from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.label_planes import find_highest_id, is_read_only
+from napari_sam3.plugin.model.connections import Connections
 from napari_sam3.plugin.model.lineage_text import format_lineage, parse_ids
 from napari_sam3.plugin.views.objects_form import ObjectsForm
 from napari_sam3.plugin.views.objects_table import ObjectsTable
@@ -63,10 +66,8 @@ class ObjectsPanel(QObject):
         self._shown: tuple[Labels | None, int] = (None, 0)
         self._search = Errand()  # for ids of new daughters
         self._watched: Labels | None = None
-        self._settled = QTimer(self)
-        self._settled.setSingleShot(True)
-        self._settled.setInterval(SETTLED_MS)
-        self._settled.timeout.connect(self._on_settled)
+        self._heard, self._of_watched = Connections(), Connections()
+        self._settled = single_shot(self, self._on_settled, SETTLED_MS)
         self._connect()
         self._enable()
         self.refresh()
@@ -109,7 +110,7 @@ class ObjectsPanel(QObject):
             )
 
         def end(act: Callable[[], object]) -> None:
-            _show_errors(act)
+            show_errors(act)
             self.refresh()
 
         if not self._search.is_running:
@@ -141,8 +142,7 @@ class ObjectsPanel(QObject):
         self._settled.stop()
         self._search.drop()
         self._watch(None)
-        self._viewer.dims.events.current_step.disconnect(self._show_lock)
-        self._viewer.layers.selection.events.active.disconnect(self.refresh)
+        self._heard.let_go()
 
     # ------------------------------------------------------------ what is seen
 
@@ -197,19 +197,16 @@ class ObjectsPanel(QObject):
             (fields.undivide, self.undivide),
             (fields.tracks, self.show_tracks),
         ):
-            button.changed.connect(lambda _pressed, act=act: _show_errors(act))
+            button.changed.connect(lambda _pressed, act=act: show_errors(act))
         # not `toggled`: that fires for what is shown, too
         fields.lock.native.clicked.connect(lambda is_on: lock_frame(self._tracking, is_on))
         self._objects.objects_changed.connect(self._on_objects_changed)
         self._tracking.ended.connect(self.on_results)
-        events = self._state.events
-        for name in ("object_in_hand", "video", "project", "phase"):
-            events[name].connect(self._enable)
-        for name in ("object_in_hand", "video", "project"):
-            events[name].connect(self.refresh)
-        events.n_locked.connect(self._show_lock)
-        self._viewer.dims.events.current_step.connect(self._show_lock)
-        self._viewer.layers.selection.events.active.connect(self.refresh)
+        self._state.hear(self._enable, "object_in_hand", "video", "project", "phase")
+        self._state.hear(self.refresh, "object_in_hand", "video", "project")
+        self._state.hear(self._show_lock, "n_locked")
+        self._heard.hear(self._show_lock, self._viewer.dims.events.current_step)
+        self._heard.hear(self.refresh, self._viewer.layers.selection.events.active)
 
     def _taken(self) -> Sequence[int]:
         session = self._tracking.session
@@ -234,17 +231,16 @@ class ObjectsPanel(QObject):
 
     def _watch(self, layer: Labels | None) -> None:
         """Follow what is painted in a layer."""
-        if self._watched is not None:
-            self._watched.events.labels_update.disconnect(self._on_painted)
-            self._watched.events.set_data.disconnect(self.table.note)
+        self._of_watched.let_go()
         self._watched = layer
         if layer is not None:
-            layer.events.labels_update.connect(self._on_painted)
-            layer.events.set_data.connect(self.table.note)  # drawn anew, as after an undo
+            self._of_watched.hear(self._on_painted, layer.events.labels_update)
+            # drawn anew, as after an undo
+            self._of_watched.hear(self.table.note, layer.events.set_data)
             self._objects.show(layer)
 
     def _on_divide_pressed(self) -> None:
-        _show_errors(lambda: self.divide(parse_ids(self.fields.daughters.native.text())))
+        show_errors(lambda: self.divide(parse_ids(self.fields.daughters.native.text())))
 
     def _on_pick_toggled(self, is_on: bool) -> None:
         layer = self.layer
@@ -289,11 +285,3 @@ class ObjectsPanel(QObject):
             self._objects.show(self._watched)
             if table_of(self._watched).locked_ids:
                 self._watched.refresh()  # napari shows what was painted, also where it was refused
-
-
-def _show_errors(act: Callable[[], object]) -> None:
-    """Do something; an error of ours is told instead of raised."""
-    try:
-        act()
-    except Sam3Error as exc:
-        show_error(str(exc))

@@ -7,8 +7,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from napari.utils.notifications import show_error
-from qtpy.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QSize, Qt, QTimer, Signal
+from qtpy.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QKeyEvent, QMouseEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -24,17 +23,20 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sam3.errors import Sam3Error
 from napari_sam3.plugin.controllers.object_list import ObjectList
+from napari_sam3.plugin.controllers.show_errors import show_errors
+from napari_sam3.plugin.controllers.timers import single_shot
 from napari_sam3.plugin.controllers.track_edits import TrackEdits
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.layers.label_planes import is_read_only
+from napari_sam3.plugin.model.connections import Connections
 from napari_sam3.plugin.model.object_rows import ObjectState, RowsChange
 from napari_sam3.plugin.views.objects_table_model import (
     Column,
     ObjectsTableModel,
     SymbolDelegate,
 )
+from napari_sam3.plugin.views.widgets.groups import tight
 
 REFRESH_MS = 120
 NEXT_PART_MS = 15  # of a long video, that is counted a part at a time
@@ -134,26 +136,21 @@ class ObjectsTable(QWidget):
         self.more.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.more.clicked.connect(self._open_menu)
         self._lay_out()
-        self._due = QTimer(self)
-        self._due.setSingleShot(True)
+        self._due = single_shot(self, self.refresh)
         self._pause_ms = REFRESH_MS
-        self._due.timeout.connect(self.refresh)
+        self._heard = Connections()
         self._connect()
         self.refresh()
 
     def _lay_out(self) -> None:
-        top, row = QHBoxLayout(), QHBoxLayout()
+        top, row = tight(QHBoxLayout(), 3), tight(QHBoxLayout(), 0)
         top.addWidget(self.search, 1)
         top.addWidget(self.count)
         for button in self.buttons.values():
             row.addWidget(button)
         row.addStretch()
         row.addWidget(self.more)
-        column = QVBoxLayout(self)
-        for layout in (top, row, column):
-            layout.setContentsMargins(0, 0, 0, 0)
-            layout.setSpacing(3)
-        row.setSpacing(0)
+        column = tight(QVBoxLayout(self), 3)
         column.addLayout(top)
         column.addWidget(self.view)
         column.addLayout(row)
@@ -164,26 +161,22 @@ class ObjectsTable(QWidget):
         self._selection.currentRowChanged.connect(self._on_current_changed)
         self.view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.view.customContextMenuRequested.connect(self._open_menu)
-        self._objects.rows.changed.connect(self._on_rows_changed)
-        self._tracking.ended.connect(self.note)
-        self._edits.ended.connect(self.note)
-        self._tracking.tracked.connect(self.note)
-        self._tracking.detection.changed.connect(self.note)
-        self._tracking.objects.objects_changed.connect(self.note)
-        events = self._state.events
-        events.object_in_hand.connect(self._on_object_in_hand)
-        for name in ("video", "project", "n_prompts", "phase", "points", "boxes"):
-            events[name].connect(self.note)
-        self._tracking.viewer.layers.selection.events.active.connect(self.note)
-        self._tracking.viewer.layers.events.removed.connect(self.note)
+        self._state.hear(self._on_object_in_hand, "object_in_hand")
+        self._state.hear(self.note, "video", "project", "n_prompts", "phase", "points", "boxes")
+        self._heard.hear(self._on_rows_changed, self._objects.rows.changed)
+        tracking, layers = self._tracking, self._tracking.viewer.layers
+        self._heard.hear(
+            self.note,
+            *(tracking.ended, tracking.tracked, self._edits.ended),
+            *(tracking.detection.changed, tracking.objects.objects_changed),
+            *(layers.selection.events.active, layers.events.removed),
+        )
 
     def close_down(self) -> None:
         """Let go of the viewer."""
         self._due.stop()
         self._due.timeout.disconnect(self.refresh)
-        self._tracking.viewer.layers.selection.events.active.disconnect(self.note)
-        self._tracking.viewer.layers.events.removed.disconnect(self.note)
-        self._objects.rows.changed.disconnect(self._on_rows_changed)
+        self._heard.let_go()
         self.model.close()
 
     # ------------------------------------------------------------ what is shown
@@ -370,10 +363,7 @@ class ObjectsTable(QWidget):
 
     def _try(self, act: Callable[[], object]) -> None:
         """Do something; an error of ours is told instead of raised."""
-        try:
-            act()
-        except Sam3Error as exc:
-            show_error(str(exc))
+        show_errors(act)
         self.refresh()
 
     # --------------------------------------------------------------------- menu

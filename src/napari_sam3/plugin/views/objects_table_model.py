@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
@@ -10,6 +10,7 @@ from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, QPointF, QRec
 from qtpy.QtGui import QColor, QPainter, QPainterPath, QPalette, QPen
 from qtpy.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
+from napari_sam3.labels.frame_ranges import stretches
 from napari_sam3.plugin.model.object_rows import ObjectRow, ObjectRows, ObjectState, RowsChange
 
 
@@ -172,7 +173,7 @@ class ObjectsTableModel(QAbstractTableModel):
         self._arrange()
         shown = [n for n, obj_id in enumerate(self.ids) if obj_id in change.changed]
         last = len(Column) - 1
-        for begin, end in _stretches(shown)[::-1]:
+        for begin, end in stretches(shown):
             self.dataChanged.emit(self.index(begin, 0), self.index(end, last))
 
     # ------------------------------------------------------------ what Qt asks
@@ -228,22 +229,19 @@ class ObjectsTableModel(QAbstractTableModel):
 _NUMBERS = (Column.ID, Column.FRAMES, Column.SCORE, Column.PROMPTS)
 
 
+_TEXTS: dict[Column, Callable[[ObjectRow], str]] = {
+    Column.ID: lambda row: str(row.obj_id),
+    Column.NAME: lambda row: row.name,
+    Column.CLASS: lambda row: row.class_name,
+    Column.STATE: lambda row: row.state.value,
+    Column.FRAMES: lambda row: "" if row.n_frames is None else str(row.n_frames),
+    Column.SCORE: lambda row: "" if row.score is None else f"{row.score:.2f}",
+    Column.PROMPTS: lambda row: str(row.n_prompts or ""),
+}
+
+
 def _text(row: ObjectRow, column: Column) -> str:
-    if column is Column.ID:
-        return str(row.obj_id)
-    if column is Column.NAME:
-        return row.name
-    if column is Column.CLASS:
-        return row.class_name
-    if column is Column.STATE:
-        return row.state.value
-    if column is Column.FRAMES:
-        return "" if row.n_frames is None else str(row.n_frames)
-    if column is Column.SCORE:
-        return "" if row.score is None else f"{row.score:.2f}"
-    if column is Column.PROMPTS:
-        return str(row.n_prompts) if row.n_prompts else ""
-    return ""
+    return _TEXTS[column](row) if column in _TEXTS else ""
 
 
 def _tooltip(row: ObjectRow, column: Column) -> str:
@@ -254,17 +252,6 @@ def _tooltip(row: ObjectRow, column: Column) -> str:
     if column is Column.LOCK:
         return "locked; click to unlock it" if row.is_locked else "click to lock it"
     return _text(row, column) or HEADERS[column][1]
-
-
-def _stretches(places: Iterable[int]) -> list[tuple[int, int]]:
-    """First and last of each run of numbers, the last run first."""
-    found: list[tuple[int, int]] = []
-    for place in places:
-        if found and found[-1][1] == place - 1:
-            found[-1] = found[-1][0], place
-        else:
-            found.append((place, place))
-    return found[::-1]
 
 
 class SymbolDelegate(QStyledItemDelegate):

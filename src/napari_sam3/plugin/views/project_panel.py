@@ -69,8 +69,7 @@ class ProjectPanel:
         self.reload.changed.connect(lambda _pressed: opener.reload())
         self.move.changed.connect(lambda _pressed: self._choose_and_move())
         self.find_video.changed.connect(lambda _pressed: self._choose_video())
-        for name in ("project", "phase", "video"):
-            state.events[name].connect(self._show)
+        state.hear(self._show, "project", "phase", "video")
         self._show()
 
     def _show(self, _value: Any = None) -> None:

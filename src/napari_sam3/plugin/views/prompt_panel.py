@@ -10,6 +10,7 @@ from napari.layers import Labels, Points, Shapes
 from qtpy.QtWidgets import QLabel, QPushButton, QStackedWidget, QWidget
 
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
+from napari_sam3.plugin.layers.example_layer import is_example_layer
 from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.label_look import own_colors
 from napari_sam3.plugin.layers.prompt_layers import EXCLUDE, INCLUDE
@@ -65,6 +66,7 @@ class PromptPanel:
             "Rectangles round the objects; ellipses and polygons are taken as outlines, lines as "
             "rows of clicks.",
             is_optional=True,
+            is_offered=lambda layer: not is_example_layer(layer),
         )
         self.masks = LayerCombo(
             viewer,
@@ -155,10 +157,8 @@ class PromptPanel:
         events.object_in_hand.connect(self._show_object)
         tracking.objects.objects_changed.connect(self._show_object)
         events.tool.connect(self._show_options)
-        for name in ("video", "project"):
-            events[name].connect(self._enable)
-        for name in ("model", "catalog", "compute"):
-            events[name].connect(self._show_kinds)
+        self._state.hear(self._enable, "video", "project")
+        self._state.hear(self._show_kinds, "model", "catalog", "compute")
         self._show_object()
         self._show_options(state.tool)
         self._enable()

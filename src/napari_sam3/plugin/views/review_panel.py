@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from napari.utils.notifications import show_error
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
-from napari_sam3.errors import Sam3Error
 from napari_sam3.plugin.controllers.review_controller import ReviewController
+from napari_sam3.plugin.controllers.show_errors import show_errors
+from napari_sam3.plugin.views.widgets.groups import tight
 
 PREVIOUS_KEY, RIGHT_KEY, NEXT_KEY = ",", "Y", "."
 
@@ -47,15 +47,11 @@ class ReviewPanel(QWidget):
         self.why = QElidingLabel()
         self.why.setElideMode(Qt.TextElideMode.ElideRight)
         self.why.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        row = QHBoxLayout()
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(6)
+        row = tight(QHBoxLayout(), 6)
         for widget in (self.previous, self.right, self.next):
             row.addWidget(widget)
         row.addWidget(self.bar, 1)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
+        column = tight(QVBoxLayout(self), 2)
         column.addLayout(row)
         column.addWidget(self.why)
         self.keys: tuple[tuple[str, str, Callable[[], object]], ...] = (
@@ -71,15 +67,15 @@ class ReviewPanel(QWidget):
 
     def go_on(self) -> None:
         """Go to the next place."""
-        _show_errors(self._review.next)
+        show_errors(self._review.next)
 
     def go_back(self) -> None:
         """Go to the place before."""
-        _show_errors(self._review.previous)
+        show_errors(self._review.previous)
 
     def check_off(self) -> None:
         """Check the place in hand off."""
-        _show_errors(self._review.right)
+        show_errors(self._review.right)
 
     def close_panel(self) -> None:
         """Show nothing any more."""
@@ -117,11 +113,3 @@ def _button(text: str, tooltip: str) -> QPushButton:
     button = QPushButton(text)
     button.setToolTip(tooltip)
     return button
-
-
-def _show_errors(act: Callable[[], object]) -> None:
-    """Do something; an error of ours is told instead of raised."""
-    try:
-        act()
-    except Sam3Error as exc:
-        show_error(str(exc))

@@ -16,6 +16,7 @@ from napari_sam3.plugin.views.widgets.groups import FoldedGroup
 from napari_sam3.plugin.views.widgets.layer_combo import fit_narrow
 from napari_sam3.plugin.views.widgets.spin_box import NumberField
 from napari_sam3.settings import (
+    MODEL_SETTINGS,
     PRECISIONS,
     VARIABLES,
     projects_path,
@@ -150,13 +151,12 @@ class SettingsPanel:
         self._connect()
 
     def _connect(self) -> None:
-        state, events = self._state, self._state.events
+        state = self._state
         bind(state, "keeps_results", self.keep)
-        events.resolution.connect(self._show_resolution)
+        state.hear(self._show_resolution, "resolution")
         self._show_resolution(state.resolution)
         self.resolution.changed.connect(self._on_resolution_picked)
-        for name in ("model", "catalog", "device"):
-            events[name].connect(self._show_devices)
+        state.hear(self._show_devices, "model", "catalog", "device")
         self._show_devices()
         self.device.changed.connect(self._on_device_picked)
         saved: dict[str, Any] = {
@@ -179,17 +179,10 @@ class SettingsPanel:
             else:
                 field.changed.connect(lambda value, name=name: self._save(name, value))
         # a model reads what was saved, so that comes first
-        bind(state, "precision", self.precision)
-        bind(state, "compile_encoder", self.compiles)
-        bind(state, "memory_selection", self.selection)
-        bind(state, "distractor_memory", self.look_alikes)
-        bind(state, "motion_prior", self.motion)
-        bind(
-            state,
-            "prompted_frames",
-            self.corrections,
-            show=lambda number: min(number, _MOST_PROMPTED),
-        )
+        for name in MODEL_SETTINGS:
+            if name != "prompted_frames":
+                bind(state, name, saved[name])
+        bind(state, "prompted_frames", self.corrections, show=_as_far_as_it_counts)
         if "projects_folder" in settings_from_environment():
             for native in (self.projects.native, self.choose.native):
                 native.setEnabled(False)
@@ -268,3 +261,7 @@ def _resolutions(chosen: int) -> list[tuple[str, int]]:
     for size in sorted({*RESOLUTIONS, chosen} - {OWN_RESOLUTION}, reverse=True):
         named[size] = f"{size} px"
     return [(text, size) for size, text in named.items()]
+
+
+def _as_far_as_it_counts(prompted: int) -> int:
+    return min(prompted, _MOST_PROMPTED)

@@ -8,19 +8,20 @@ from typing import Any, cast
 
 import numpy as np
 from napari.layers import Labels
-from napari.utils.notifications import show_error
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt, QTimer
 from qtpy.QtGui import QColor, QImage, QPainter, QPen
 from qtpy.QtWidgets import QAbstractScrollArea, QFrame, QMenu, QToolTip
 
-from napari_sam3.errors import Sam3Error
 from napari_sam3.labels.object_info import ObjectInfo
 from napari_sam3.labels.objects import ObjectTable
+from napari_sam3.plugin.controllers.show_errors import show_errors
 from napari_sam3.plugin.controllers.timeline_controller import Mark, TimelineController
+from napari_sam3.plugin.controllers.timers import single_shot
 from napari_sam3.plugin.controllers.tracking_controller import TrackingController
 from napari_sam3.plugin.layers.features_table import table_of
 from napari_sam3.plugin.layers.label_look import own_colors
+from napari_sam3.plugin.model.connections import Connections
 from napari_sam3.plugin.views.dock_lifetime import Lifetime
 from napari_sam3.plugin.views.widgets.canvas_focus import focus_canvas
 from napari_sam3.plugin.views.widgets.lane_picture import LANE, Look, draw_lanes
@@ -113,15 +114,14 @@ class TimelineView(QAbstractScrollArea):
         self._clock = QTimer(self)
         self._clock.setInterval(UPDATE_MS)
         self._clock.timeout.connect(self.refresh)
-        self._seeking = QTimer(self)  # once Qt has dealt with all moves of the mouse
-        self._seeking.setSingleShot(True)
-        self._seeking.timeout.connect(self._seek_now)
-        self.controller.changed.connect(self._on_changed)
-        self._viewer.dims.events.current_step.connect(self._on_step)
-        self._viewer.events.theme.connect(self._on_changed)
+        # once Qt has dealt with all moves of the mouse
+        self._seeking = single_shot(self, self._seek_now)
+        self._heard = Connections()
+        self._heard.hear(self._on_step, self._viewer.dims.events.current_step)
+        self._heard.hear(self._on_changed, self.controller.changed, self._viewer.events.theme)
         self._across.valueChanged.connect(self._on_scrolled)
         self._down.valueChanged.connect(self._on_scrolled)
-        Lifetime(self, self._on_lifetime_ended)
+        Lifetime(self, self.shut_down)
         self.refresh()
 
     def shut_down(self) -> None:
@@ -131,15 +131,8 @@ class TimelineView(QAbstractScrollArea):
         self.is_shut_down = True
         self._clock.stop()
         self._seeking.stop()
-        self._viewer.dims.events.current_step.disconnect(self._on_step)
-        self._viewer.events.theme.disconnect(self._on_changed)
-        self.controller.changed.disconnect(self._on_changed)
+        self._heard.let_go()
         self.controller.close()
-
-    def _on_lifetime_ended(self) -> None:
-        self.shut_down()
-        if self.parent() is None:  # nobody else would delete it
-            self.deleteLater()
 
     # ------------------------------------------------------------------ in line
 
@@ -325,9 +318,9 @@ class TimelineView(QAbstractScrollArea):
         go_to = menu.addAction(f"Go to frame {mark.frame_index}")
         go_to.triggered.connect(lambda: self.controller.seek(mark.frame_index))
         move = menu.addAction(f"Move to the frame on screen, {self._frame}")
-        move.triggered.connect(lambda: self._try(lambda: self._move(mark, self._frame)))
+        move.triggered.connect(lambda: show_errors(lambda: self._move(mark, self._frame)))
         delete = menu.addAction("Delete")
-        delete.triggered.connect(lambda: self._try(lambda: self.controller.delete(mark)))
+        delete.triggered.connect(lambda: show_errors(lambda: self.controller.delete(mark)))
         menu.popup(event.globalPos())
 
     def _frame_at(self, place: QPoint) -> int:
@@ -349,7 +342,7 @@ class TimelineView(QAbstractScrollArea):
     def _stretch_band(self, place: QPoint) -> None:
         if not self._is_still(place):
             ends = self._frame_at(self._pressed), self._frame_at(place)
-            self._try(lambda: self.controller.set_band(*ends))
+            show_errors(lambda: self.controller.set_band(*ends))
 
     def _end_band(self, place: QPoint) -> None:
         if self._is_still(place):
@@ -368,7 +361,7 @@ class TimelineView(QAbstractScrollArea):
         if carried is None:
             self.controller.seek(mark.frame_index)
         elif carried[1] != mark.frame_index:
-            self._try(lambda: self._move(mark, carried[1]))
+            show_errors(lambda: self._move(mark, carried[1]))
         self.surface.update()
 
     def _move(self, mark: Mark, frame_index: int) -> None:
@@ -377,13 +370,6 @@ class TimelineView(QAbstractScrollArea):
         moved = self._marks_of.get(mark.obj_id, [])
         is_it = (m for m in moved if (m.kind, m.frame_index) == (mark.kind, frame_index))
         self.selected = next(is_it, None)
-
-    def _try(self, act: Callable[[], object]) -> None:
-        """Do something; an error of ours is shown instead of raised."""
-        try:
-            act()
-        except Sam3Error as exc:
-            show_error(str(exc))
 
     # ------------------------------------------------------------------ the keyboard
 
@@ -412,7 +398,7 @@ class TimelineView(QAbstractScrollArea):
             self._choose_next(-1 if key == keys.Key_Up else 1)
         elif key in (keys.Key_Delete, keys.Key_Backspace) and self.selected is not None:
             mark = self.selected
-            self._try(lambda: self.controller.delete(mark))
+            show_errors(lambda: self.controller.delete(mark))
             self.refresh()
         elif key == keys.Key_Escape and self._carried is not None:
             self._carried = self._drag = self._drop = None

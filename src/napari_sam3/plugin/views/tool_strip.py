@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtCore import QPointF, QRectF, QSize, Qt
-from qtpy.QtGui import QColor, QPainter, QPainterPath, QPaintEvent, QPen, QPolygonF
+from qtpy.QtCore import QRectF, QSize
+from qtpy.QtGui import QPainter, QPaintEvent
+from qtpy.QtSvg import QSvgRenderer
 from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
 from napari_sam3.plugin.layers.prompt_layers import EXCLUDE
 from napari_sam3.plugin.model.app_state import AppState
 from napari_sam3.plugin.model.tools import Tool
+from napari_sam3.plugin.views.widgets.groups import tight
 
 SIDE = 28
 """Of a button, px: nine of them, and those for timeline and help, fit a narrow dock."""
@@ -40,7 +42,7 @@ class ToolStrip(QWidget):
     ) -> None:
         super().__init__()
         self._state, self._choose = state, choose
-        self.buttons = {tool: ToolButton(tool.value) for tool in Tool}
+        self.buttons = {tool: ToolButton(tool.value) for tool in Tool if tool.is_in_strip}
         self.timeline = ToolButton("timeline")
         self.timeline.setToolTip("Show the timeline under the picture, or hide it.")
         self.timeline.clicked.connect(lambda _checked: show_timeline())
@@ -59,15 +61,11 @@ class ToolStrip(QWidget):
         row.addStretch()
         row.addWidget(self.timeline)
         row.addWidget(self.help)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
+        layout = tight(QVBoxLayout(self), 2)
         layout.addLayout(row)
         layout.addWidget(self.hint)
-        for name in ("tool", "sign"):
-            state.events[name].connect(self._show)
-        for name in ("model", "catalog", "compute", "video", "project"):
-            state.events[name].connect(self._enable)
+        state.hear(self._show, "tool", "sign")
+        state.hear(self._enable, "model", "catalog", "compute", "video", "project")
         self._show()
         self._enable()
 
@@ -77,7 +75,10 @@ class ToolStrip(QWidget):
 
     def _show(self, _value: Any = None) -> None:
         tool = self._state.tool
-        self.buttons[tool].setChecked(True)
+        self._group.setExclusive(False)  # one tool has its button elsewhere
+        for one, button in self.buttons.items():
+            button.setChecked(one is tool)
+        self._group.setExclusive(True)
         is_other = tool.is_shape and self._state.sign == EXCLUDE
         name = f"{tool.value}, exclude" if is_other else tool.value
         self.hint.setText(f"{name.capitalize()}: {tool.about.hint}")
@@ -118,117 +119,51 @@ class ToolButton(QToolButton):
         The line tells it without colour.
         """
         super().paintEvent(event)
+        drawn = _SIGNS[self._name] + (_IN_HAND if self.isChecked() else "")
+        colour = self.palette().color(self.foregroundRole()).name()
         painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        colour = self.palette().color(self.foregroundRole())
         if not self.isEnabled():
-            colour.setAlpha(80)
-        painter.setPen(_pen(colour, 2))
-        painter.translate((self.width() - 20) / 2, (self.height() - 20) / 2)
-        _DRAWN[self._name](painter, colour)
-        if self.isChecked():
-            painter.setPen(_pen(colour, 2.5))
-            painter.drawLine(QPointF(1, 22), QPointF(19, 22))
+            painter.setOpacity(0.3)
+        x, y = (self.width() - 20) / 2, (self.height() - 20) / 2
+        svg = _FRAME.format(colour=colour, drawn=drawn)
+        QSvgRenderer(svg.encode()).render(painter, QRectF(x, y, 20, 24))
         painter.end()
 
 
-def _pen(colour: QColor, width: float, style: Qt.PenStyle = Qt.PenStyle.SolidLine) -> QPen:
-    return QPen(colour, width, style, Qt.PenCapStyle.RoundCap, Qt.PenJoinStyle.RoundJoin)
-
-
-# each draws into 20 x 20 px with a pen of the text's colour
-
-
-def _draw_select(painter: QPainter, colour: QColor) -> None:
-    arrow = [(4, 1), (4, 16), (8, 12), (11, 18), (13.5, 17), (10.5, 11), (16, 11)]
-    painter.setBrush(colour)
-    painter.setPen(_pen(colour, 1))
-    painter.drawPolygon(QPolygonF([QPointF(x, y) for x, y in arrow]))
-
-
-def _draw_include(painter: QPainter, _colour: QColor) -> None:
-    painter.drawEllipse(QRectF(2, 2, 16, 16))
-    painter.drawLine(QPointF(6, 10), QPointF(14, 10))
-    painter.drawLine(QPointF(10, 6), QPointF(10, 14))
-
-
-def _draw_exclude(painter: QPainter, _colour: QColor) -> None:
-    painter.drawEllipse(QRectF(2, 2, 16, 16))
-    painter.drawLine(QPointF(6, 10), QPointF(14, 10))
-
-
-def _draw_box(painter: QPainter, colour: QColor) -> None:
-    painter.setPen(_pen(colour, 1.8, Qt.PenStyle.DashLine))
-    painter.drawRect(QRectF(2, 4, 16, 12))
-
-
-def _draw_lasso(painter: QPainter, _colour: QColor) -> None:
-    painter.drawEllipse(QRectF(2, 2, 16, 10))
-    path = QPainterPath(QPointF(7, 12))
-    path.cubicTo(QPointF(3, 13), QPointF(5, 18), QPointF(10, 18))
-    painter.drawPath(path)
-
-
-def _draw_scribble(painter: QPainter, _colour: QColor) -> None:
-    path = QPainterPath(QPointF(2, 13))
-    path.cubicTo(QPointF(5, 0), QPointF(9, 2), QPointF(8, 10))
-    path.cubicTo(QPointF(7, 20), QPointF(12, 18), QPointF(13, 10))
-    path.cubicTo(QPointF(14, 5), QPointF(17, 5), QPointF(18, 10))
-    painter.drawPath(path)
-
-
-def _draw_paint(painter: QPainter, colour: QColor) -> None:
-    painter.drawLine(QPointF(18, 2), QPointF(9, 11))
-    painter.setBrush(colour)
-    path = QPainterPath(QPointF(10, 12))
-    path.cubicTo(QPointF(10, 18), QPointF(5, 18), QPointF(2, 18))
-    path.cubicTo(QPointF(4, 16), QPointF(3, 10), QPointF(8, 10))
-    path.closeSubpath()
-    painter.drawPath(path)
-
-
-def _draw_erase(painter: QPainter, colour: QColor) -> None:
-    body = [(7, 17), (2, 12), (11, 3), (17, 9), (9, 17)]
-    painter.drawPolygon(QPolygonF([QPointF(x, y) for x, y in body]))
-    painter.setBrush(colour)
-    painter.drawPolygon(
-        QPolygonF([QPointF(x, y) for x, y in [(7, 17), (2, 12), (6, 8), (12, 14), (9, 17)]])
-    )
-    painter.drawLine(QPointF(6, 17.5), QPointF(18, 17.5))
-
-
-def _draw_text(painter: QPainter, colour: QColor) -> None:
-    painter.setPen(_pen(colour, 2.4))
-    painter.drawLine(QPointF(4, 4), QPointF(16, 4))
-    painter.drawLine(QPointF(10, 4), QPointF(10, 17))
-
-
-def _draw_timeline(painter: QPainter, colour: QColor) -> None:
-    painter.setPen(_pen(colour, 2.4))
-    for y, begin, end in ((4, 2, 13), (10, 6, 18), (16, 2, 9)):
-        painter.drawLine(QPointF(begin, y), QPointF(end, y))
-    painter.setPen(_pen(colour, 1.2))
-    painter.drawLine(QPointF(11, 0), QPointF(11, 20))
-
-
-def _draw_help(painter: QPainter, _colour: QColor) -> None:
-    font = painter.font()
-    font.setPixelSize(17)
-    font.setBold(True)
-    painter.setFont(font)
-    painter.drawText(QRectF(0, 0, 20, 20), Qt.AlignmentFlag.AlignCenter, "?")
-
-
-_DRAWN: dict[str, Callable[[QPainter, QColor], None]] = {
-    "select": _draw_select,
-    "include": _draw_include,
-    "exclude": _draw_exclude,
-    "box": _draw_box,
-    "lasso": _draw_lasso,
-    "scribble": _draw_scribble,
-    "paint": _draw_paint,
-    "erase": _draw_erase,
-    "text": _draw_text,
-    "timeline": _draw_timeline,
-    "help": _draw_help,
+_FRAME = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 20 24" fill="none" stroke="{colour}"'
+    ' color="{colour}" stroke-width="2" stroke-linecap="round" stroke-linejoin="round">'
+    "{drawn}</svg>"
+)
+_IN_HAND = '<path d="M1 22 H19" stroke-width="2.5"/>'
+# within 20 x 20
+_SIGNS = {
+    "select": (
+        '<path d="M4 1 V16 L8 12 L11 18 L13.5 17 L10.5 11 H16 Z" fill="currentColor"'
+        ' stroke-width="1"/>'
+    ),
+    "include": '<circle cx="10" cy="10" r="8"/><path d="M6 10 H14 M10 6 V14"/>',
+    "exclude": '<circle cx="10" cy="10" r="8"/><path d="M6 10 H14"/>',
+    "box": (
+        '<rect x="2" y="4" width="16" height="12" stroke-width="1.8" stroke-dasharray="7.2 3.6"/>'
+    ),
+    "lasso": '<ellipse cx="10" cy="7" rx="8" ry="5"/><path d="M7 12 C3 13 5 18 10 18"/>',
+    "scribble": '<path d="M2 13 C5 0 9 2 8 10 C7 20 12 18 13 10 C14 5 17 5 18 10"/>',
+    "paint": (
+        '<path d="M18 2 L9 11"/>'
+        '<path d="M10 12 C10 18 5 18 2 18 C4 16 3 10 8 10 Z" fill="currentColor"/>'
+    ),
+    "erase": (
+        '<path d="M7 17 L2 12 L11 3 L17 9 L9 17 Z M6 17.5 H18"/>'
+        '<path d="M7 17 L2 12 L6 8 L12 14 L9 17 Z" fill="currentColor"/>'
+    ),
+    "text": '<path d="M4 4 H16 M10 4 V17" stroke-width="2.4"/>',
+    "timeline": (
+        '<path d="M2 4 H13 M6 10 H18 M2 16 H9" stroke-width="2.4"/>'
+        '<path d="M11 0 V20" stroke-width="1.2"/>'
+    ),
+    "help": (
+        '<path d="M6 7 C6 1 14 1 14 6 C14 10 10 9 10 13" stroke-width="2.6"/>'
+        '<circle cx="10" cy="17" r="0.8"/>'
+    ),
 }

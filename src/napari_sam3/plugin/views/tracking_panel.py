@@ -98,13 +98,10 @@ class TrackingPanel:
         bind(state, "start_frame", self.start, show=_or(FIRST_PROMPT), read=_none_for(FIRST_PROMPT))
         bind(state, "max_frames", self.length, show=_or(ALL_FRAMES), read=_none_for(ALL_FRAMES))
         bind(state, "is_followed", self.follow)
-        for name in ("direction", "start_frame", "max_frames"):
-            events[name].connect(self._show_title)
+        self._state.hear(self._show_title, "direction", "start_frame", "max_frames")
         self._show_title()
-        for name in ("steps_done", "steps_planned", "phase"):
-            events[name].connect(self._show_progress)
-        for name in ("video", "project", "phase"):
-            events[name].connect(self._enable)
+        self._state.hear(self._show_progress, "steps_done", "steps_planned", "phase")
+        self._state.hear(self._enable, "video", "project", "phase")
         self._show_progress()
         self._enable()
 

@@ -44,13 +44,11 @@ class VideoPanel:
             self.group.rows.add(field)
         self.time_axis.changed.connect(self._on_time_axis_picked)
         self.channel.changed.connect(self._axes.choose_channel)
-        events = self._state.events
-        for name in ("time_axes", "time_axis", "n_channels", "channel", "channel_names"):
-            events[name].connect(self._show_axes)
-        events.video.connect(self.video.choose)
-        events.phase.connect(self._on_phase_changed)
-        for name in ("video", "model", "catalog"):
-            events[name].connect(self._show_title)
+        hear = self._state.hear
+        hear(self._show_axes, "time_axes", "time_axis", "n_channels", "channel", "channel_names")
+        hear(self.video.choose, "video")
+        hear(self._on_phase_changed, "phase")
+        hear(self._show_title, "video", "model", "catalog")
         self._show_axes()
         self._show_title()
 

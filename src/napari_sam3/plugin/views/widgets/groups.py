@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
@@ -10,9 +10,12 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QLabel,
+    QLayout,
     QWidget,
 )
 from superqt import QCollapsible
+
+Layout = TypeVar("Layout", bound=QLayout)
 
 
 class Field(Protocol):
@@ -57,8 +60,12 @@ class Rows:
         self._form.addRow(natives[0] if len(natives) == 1 else side_by_side(*natives))
 
     def show_field(self, field: Field, is_shown: bool) -> None:
-        """Show or hide a row."""
-        self._form.setRowVisible(field.native, is_shown)
+        """Show or hide the row of a field."""
+        self.show_row(field.native, is_shown)
+
+    def show_row(self, native: QWidget, is_shown: bool) -> None:
+        """Show or hide the row that a widget was added as."""
+        self._form.setRowVisible(native, is_shown)
 
 
 class FoldedGroup(QCollapsible):
@@ -99,15 +106,20 @@ def _icon(symbol: str) -> QIcon:
     return QIcon(pixmap)
 
 
+def tight(layout: Layout, spacing: int) -> Layout:
+    """A layout that has no room around it, and so much between what it holds."""
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(spacing)
+    return layout
+
+
 def side_by_side(*widgets: QWidget, stretch: int | None = None) -> QWidget:
     """One widget that holds others in a row; they share its width as they want to.
 
     What is left over is for the one with the index `stretch`, if that is given.
     """
     row = QWidget()
-    layout = QHBoxLayout(row)
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.setSpacing(6)
+    layout = tight(QHBoxLayout(row), 6)
     for index, widget in enumerate(widgets):
         layout.addWidget(widget, int(index == stretch))
     return row

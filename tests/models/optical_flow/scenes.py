@@ -145,6 +145,27 @@ THINGS = {1: (24, 36, 96, 96), 2: (131, 76, 199, 142)}
 """Boxes x0, y0, x1, y1 of the things on frame 0, by object id, px."""
 
 
+def thing_as_its_ground(
+    centres: Iterable[tuple[float, float]],
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Frames, (160, 224, 3) uint8, and masks of a disc whose colours are nearly the ground's.
+
+    Little but its motion tells where it is.
+    """
+    ground, cloth = _cloth(1, (200, 300), (110, 120, 90)), _cloth(3, (100, 100), (112, 116, 100))
+    rows, columns = np.mgrid[:160, :224]
+    frames, truths = [], []
+    for t, (x, y) in enumerate(centres):
+        truth = disc((160, 224), x, y, 34)
+        frame = ground[20:180, 40:264].copy()
+        moved = cloth[(rows - int(y) + 50) % 100, (columns - int(x) + 50) % 100]
+        frame[truth] = moved[truth]
+        noise = np.random.default_rng(t).normal(0, 4, frame.shape)
+        frames.append((frame + noise).clip(0, 255).astype(np.uint8))
+        truths.append(truth)
+    return frames, truths
+
+
 def _cloth(seed: int, size: tuple[int, int], base: tuple[int, int, int]) -> np.ndarray:
     noise = np.random.default_rng(seed).normal(0, 1, (*size, 3)).astype(np.float32)
     noise = cv2.GaussianBlur(noise, (0, 0), 2.5)

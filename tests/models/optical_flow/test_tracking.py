@@ -8,7 +8,15 @@ from napari_sam3.models.optical_flow import OpticalFlowModel
 from napari_sam3.models.optical_flow.motion import WorkingFrame, estimate_motion
 from napari_sam3.models.optical_flow.pixel_classifier import describe_pixels
 from napari_sam3.values import Journal, Keyframe, ObjectMask, ObjectPrompt
-from tests.models.optical_flow.scenes import Film, cells, disc, follow, overlap, texture
+from tests.models.optical_flow.scenes import (
+    Film,
+    cells,
+    disc,
+    follow,
+    overlap,
+    texture,
+    thing_as_its_ground,
+)
 
 SIZE = (160, 220)
 
@@ -47,6 +55,21 @@ def test_a_thing_that_turns_another_colour_is_followed():
         truths.append(truth)
     found = follow(frames, {1: truths[0]})
     assert min(overlap(f.get(1), t) for f, t in zip(found, truths, strict=True)) > 0.65
+
+
+def test_a_thing_that_was_learnt_while_it_moved_is_followed_where_it_stands_still():
+    ways = np.cumsum([8, 7, 6, 5, 4, 3, 2, 1, *[0] * 10])
+    frames, truths = thing_as_its_ground([(60 + x, 80) for x in ways])
+    found = follow(frames, {1: truths[0]})
+    assert min(overlap(f.get(1), t) for f, t in zip(found, truths, strict=True)) > 0.6
+
+
+def test_a_thing_is_followed_though_it_turns_round():
+    angles = np.arange(18) * 2 * np.pi / 18
+    steps = 6 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    frames, truths = thing_as_its_ground(np.array((84, 50)) + np.cumsum(steps, axis=0))
+    found = follow(frames, {1: truths[0]})
+    assert overlap(found[-1].get(1), truths[-1]) > 0.5
 
 
 def test_a_frame_that_is_given_up_half_way_leaves_no_trace():

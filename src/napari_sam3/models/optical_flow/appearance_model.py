@@ -2,13 +2,15 @@
 
 What is taught by a tracker's own results drifts with them. So half of each later lesson is the
 prompted frame again, and of the other half only what is beyond doubt: the object's inner part,
-where the classifier agrees; and ground that is well away from it.
+where the classifier agrees; and ground that is well away from it. A quarter of the prompted frame
+is told as if it moved as object and ground do by now: what turns or stops looks as before.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 
 from napari_sam3.models.optical_flow.frame_features import (
@@ -23,13 +25,17 @@ from napari_sam3.values import BoolArray
 
 _SAMPLES = 9000  # of either kind, on the prompted frame
 _FEWEST = 20  # pixels of either kind below which nothing is learnt
+_LEAST_THICK = 0.3  # of a mask, without its thin parts
 _NEAR = 20  # working px: ground at the object counts more than ground elsewhere
 _STEPS, _RATE = 40, 0.006  # of a later lesson
 _GAP, _BELT = 15, 40  # working px: ground begins so far off the object; and what of it is near
 _INNER = 0.5  # of the greatest depth in the object
 _AGREED = 1.0  # log-odds
-_PLACES = slice(-4, -2)  # of the features: those that tell the place
-_JITTER = 0.5 * PLACE_WEIGHT  # how far a tracker misjudges it
+_MOTION = slice(-2, None)  # of the features
+_SHAKEN = slice(-4, None)  # of the features: the place and the motion
+# how far a tracker misjudges the place; half a px a frame of the motion, too, for nothing keeps
+# moving as it did on the frame it was learnt on
+_JITTER = 0.5 * PLACE_WEIGHT
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,14 +63,23 @@ def learn_appearance(features: FrameFeatures, mask: BoolArray) -> AppearanceMode
     rng = np.random.default_rng(0)
     pixels = np.concatenate(
         [
-            rng.choice(np.flatnonzero(mask), _SAMPLES),
+            rng.choice(np.flatnonzero(_without_thin_parts(mask)), _SAMPLES),
             rng.choice(np.flatnonzero((away > 0) & (away < _NEAR)), 2 * _SAMPLES // 3),
             rng.choice(np.flatnonzero(~mask), _SAMPLES // 3),
         ]
     )
     lesson = features.at(pixels, *centre_and_size(mask))
-    net = PixelClassifier.learn(lesson, np.arange(len(pixels)) < _SAMPLES, _PLACES, _JITTER)
+    net = PixelClassifier.learn(lesson, np.arange(len(pixels)) < _SAMPLES, _SHAKEN, _JITTER)
     return AppearanceModel(net, net, lesson)
+
+
+def _without_thin_parts(mask: BoolArray) -> BoolArray:
+    """A mask without what is under 3 px thin, as ropes are: half of what is seen there is ground.
+
+    All of it where little else would be left.
+    """
+    thick = cv2.morphologyEx(mask.view(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0
+    return np.asarray(thick) if thick.sum() > _LEAST_THICK * mask.sum() else mask
 
 
 def update_appearance(
@@ -91,6 +106,7 @@ def update_appearance(
     inner = rng.choice(np.flatnonzero(depth >= _INNER * depth.max()), 2 * count)
     place = centre_and_size(mask)
     of_object = features.at(inner, *place)
+    motion_now = of_object[_MOTION, : count // 4].copy()
     of_object = of_object[:, appearance.now.log_odds(of_object) > _AGREED][:, :count]
     ground = np.concatenate(
         [
@@ -101,7 +117,10 @@ def update_appearance(
     half = appearance.first_lesson.shape[1] // 2
     known = np.concatenate([rng.integers(0, half, count), rng.integers(half, 2 * half, count)])
     of_ground = features.at(ground, *place)
-    lesson = np.concatenate([of_object, appearance.first_lesson[:, known], of_ground], axis=1)
+    told_again = appearance.first_lesson[:, known]
+    told_again[_MOTION, : count // 4] = motion_now
+    told_again[_MOTION, count : count + count // 4] = of_ground[_MOTION, : count // 4]
+    lesson = np.concatenate([of_object, told_again, of_ground], axis=1)
     truth = np.arange(lesson.shape[1]) < of_object.shape[1] + count
-    net = PixelClassifier.learn(lesson, truth, _PLACES, _JITTER, _STEPS, _RATE, appearance.now)
+    net = PixelClassifier.learn(lesson, truth, _SHAKEN, _JITTER, _STEPS, _RATE, appearance.now)
     return replace(appearance, now=net)

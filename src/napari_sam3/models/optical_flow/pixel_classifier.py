@@ -101,9 +101,9 @@ class PixelClassifier:
         truth : (N,) bool
             Both kinds must be there.
         shaken : slice
-            The rows that tell the place relative to the object.
+            The rows that tell what is known roughly only, or will not stay.
         jitter : float
-            How far they are shaken in training, as a tracker misjudges the place.
+            How far they are shaken in training.
         steps : int
         rate : float
             At first; a tenth of it at the end.
@@ -130,8 +130,8 @@ class PixelClassifier:
         )
         answer = np.repeat(np.array([1, 0], np.float32), BATCH // 2)
         pixels = np.ascontiguousarray(features.T)
-        places = len(range(*shaken.indices(count)))
-        shakes = rng.normal(0, jitter, (steps, BATCH, places)).astype(np.float32)
+        rows = len(range(*shaken.indices(count)))
+        shakes = rng.normal(0, jitter, (steps, BATCH, rows)).astype(np.float32)
         for step in range(steps):
             batch = pixels[chosen[step]]
             batch[:, shaken] += shakes[step]

@@ -1,8 +1,8 @@
 """Following what has colours, textures, parts: people, animals, things.
 
-Works at the flow's working size. The mask warped along the flow is the prior; a classifier that
-knows what the object looks like, and the colours of the frame before, say where it went wrong; a
-graph cut decides.
+Works at the flow's working size. The mask warped along the flow is the prior, the surer the deeper
+inside; a classifier that knows what the object looks like, the colours of the frame before, and
+what moves as the object does, say where it went wrong; a graph cut decides.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from napari_sam3.models.optical_flow.frame_features import FrameFeatures, centre
 from napari_sam3.models.optical_flow.graph_cut import cut_graph
 from napari_sam3.models.optical_flow.mask_shapes import distance_to, ring_round
 from napari_sam3.models.optical_flow.motion import FloatImage, Motion, WorkingFrame
+from napari_sam3.models.optical_flow.motion_ratio import motion_ratio
 from napari_sam3.models.optical_flow.pixel_classifier import colour_ratio
 from napari_sam3.models.optical_flow.tracked_object import Found, TrackedObject
 from napari_sam3.models.optical_flow.warp import WarpedMask, to_frame_size, to_working_size
@@ -29,6 +30,10 @@ _SURE = 8.0  # log-odds where the answer is not asked for
 _PRIOR_REACH = 3.0
 _APPEARANCE_WEIGHT, _APPEARANCE_REACH = 1.2, 4.0
 _COLOUR_WEIGHT = 0.3
+_DEEP, _DEEPEST, _DEPTH_WEIGHT = 3.0, 23.0, 0.2  # working px inside; log-odds a px between
+_MOTION_WEIGHT = 0.7
+_AT_OUTLINE = 6.0  # working px: flow is smooth, so nearer to the outline it tells less and less
+_JOINING = 2.5  # times the weight: what moves as the ground does is not to join
 _NEW = 1.0  # log-odds against what was not in the frame before
 _SMOOTHNESS = 5.0
 
@@ -127,6 +132,8 @@ def _weigh(view: TexturedView, warped: WarpedMask, appearance: AppearanceModel |
     odds = np.log(share / (1 - share)).astype(np.float32)
     if appearance is None or not inside.any():
         return _Evidence(box, prior, odds * 2, odds)
+    depth, away = distance_to(~inside), distance_to(inside)
+    odds += _DEPTH_WEIGHT * np.clip(depth - _DEEP, 0, _DEEPEST - _DEEP)
     # what is warped there from the border of the frame before is no evidence
     odds[view.motion.is_new[y0:y1, x0:x1]] = -_NEW
     (cx, cy), size = centre_and_size(inside)
@@ -136,8 +143,12 @@ def _weigh(view: TexturedView, warped: WarpedMask, appearance: AppearanceModel |
     colours = view.features.lab[y0:y1, x0:x1]
     by_colour = colour_ratio(view.before.lab, mask, ring_round(mask, 0, 15), colours)
     odds += _APPEARANCE_WEIGHT * by_appearance + _COLOUR_WEIGHT * by_colour
-    odds[distance_to(inside) > _BAND] = -_SURE
-    odds[distance_to(~inside) > _BAND] = _SURE
+    by_motion = motion_ratio(view.motion.flow[y0:y1, x0:x1], prior > 0.9, ring_round(inside, 3, 20))
+    if by_motion is not None:
+        by_motion[~inside & (by_motion < 0)] *= _JOINING
+        odds += _MOTION_WEIGHT * np.minimum((depth + away) / _AT_OUTLINE, 1) * by_motion
+    odds[away > _BAND] = -_SURE
+    odds[depth > _BAND] = _SURE
     return _Evidence(box, prior, odds, appearance.at_first.log_odds(pixels))
 
 

@@ -207,6 +207,8 @@ def test_rates_that_vary_tell_of_no_gaps() -> None:
 MOST_UNTOLD = 2
 """Of 78 mutated files of a kind; docs/video.md says of which kinds it is some, and why. x264 does
 not write the same file each time on a busy machine, so that now and then it is one more."""
+MOST_UNTOLD_OF_GIF = 4
+"""Nothing in its pictures can be checked; how many of the changes hit one is up to the encoder."""
 N_SEEDS = 78
 FILM_KINDS = [kind for kind in KINDS if not kind.endswith((".png", ".jpg"))]
 
@@ -230,4 +232,5 @@ def test_mutated_files_show_the_right_frames_or_tell(kind: str, tmp_path: Path) 
         )
         if not (said or is_right):
             untold.append(seed)
-    assert len(untold) <= MOST_UNTOLD, f"nothing was said of {untold}"
+    most = MOST_UNTOLD_OF_GIF if kind.endswith(".gif") else MOST_UNTOLD
+    assert len(untold) <= most, f"nothing was said of {untold}"

@@ -165,7 +165,8 @@ class Decoder:
             return list(self._stream.codec_context.decode(packet))
         except av.error.EOFError:
             return []
-        except FFMPEG_ERRORS:
+        # PyAV 19 has a ValueError of its own for a decoder that could not be opened before
+        except (*FFMPEG_ERRORS, ValueError):
             self.errors += 1
             return []
 

@@ -125,6 +125,25 @@ def test_what_moves_otherwise_beside_the_clicked_thing_is_left_out(step, water_s
     assert overlap(found, truths[0]) > 0.75
 
 
+@pytest.mark.parametrize(("fast", "slow"), [(6, 2), (4, 1)])
+def test_half_a_thing_that_lags_behind_the_clicked_half_is_taken_as_well(fast, slow):
+    size = (200, 260)
+    ground, skin = texture(size, 41, (80, 120, 90)), texture(size, 42, (170, 70, 60))
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    tall = np.abs(rows - 100) <= 24
+    frames, truths = [], []
+    for t in range(2):
+        frame, truth = ground.copy(), np.zeros(size, bool)
+        for step, start, end in ((slow, 80, 120), (fast, 112, 160)):
+            half = tall & (columns >= start + step * t) & (columns < end + step * t)
+            frame[half] = np.roll(skin, step * t, axis=1)[half]
+            truth |= half
+        frames.append(frame)
+        truths.append(truth)
+    found = OpticalFlowModel().start(Film(frames)).segment(0, ObjectPrompt(**click((145, 100))))
+    assert overlap(found, truths[0]) > 0.85
+
+
 def test_motion_across_a_cut_is_not_asked():
     frames, _ = moving_pair(4)
     frames[1] = np.zeros_like(frames[0])

@@ -30,6 +30,7 @@ _SHARE, _SHARE_MOVING = 0.45, 0.6  # of the opinions; those led by motion oversh
 _MORE = (0.0, -0.1, 0.1, 0.2)  # or less of them, if the outline is better then
 _LEAST_REACH = 0.7  # of the bounding box of the usual answer
 _LEAST = 0.1  # of the box: less does not fill it
+_REGION_VOTES = 2  # of the opinions, by what moves together with the clicks
 _WORKERS = 4
 
 
@@ -65,7 +66,11 @@ class _BoxInWindow:
 
 
 def segment_box(
-    window: Window, box: Box, clicks: Clicks, speed: FloatImage | None = None
+    window: Window,
+    box: Box,
+    clicks: Clicks,
+    speed: FloatImage | None = None,
+    region: BoolArray | None = None,
 ) -> BoolArray:
     """The region that fills a tight box.
 
@@ -75,6 +80,8 @@ def segment_box(
         In frame px, as the clicks.
     speed : (h, w) float32, optional
         How fast the window's pixels move against the camera.
+    region : (h, w) bool, optional
+        What moves together; the box is then no more than what was made round it.
     """
     height, width = window.lab.shape[:2]
     x0, y0 = np.floor((np.array(box[:2]) - window.box[:2]) * window.scale).astype(int)
@@ -101,6 +108,8 @@ def segment_box(
         mixtures = by_mixtures.result()
     if mixtures is not None:
         opinions.append(mixtures)
+    if region is not None:
+        opinions += _REGION_VOTES * [region & inside]
     if not opinions:
         opinions.append(inside)
     share = np.mean(opinions, axis=0, dtype=np.float32)

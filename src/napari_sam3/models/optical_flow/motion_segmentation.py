@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_sam3.models.optical_flow.frame_features import remove_camera_motion
-from napari_sam3.models.optical_flow.mask_shapes import border_length, outline_of
+from napari_sam3.models.optical_flow.mask_shapes import border_length, outline_of, ring_round
 from napari_sam3.models.optical_flow.motion import FloatImage, Motion
 from napari_sam3.values import BoolArray, Box
 
@@ -24,6 +26,23 @@ _LEVELS = 16  # of speed, between the clicks and what lies still
 _ALIKE = 0.3  # of the clicks' own speed: what differs by less moves with them
 _LEAST_AREA = 20  # working px
 _AXES = ((1, 0), (0, 1))
+_COLOUR_BINS = 8  # a channel of Lab
+_COLOUR_WEIGHT = 0.5  # of the colours that a region shares with its surroundings
+
+
+class MovingRegion(NamedTuple):
+    """What moves together.
+
+    Attributes
+    ----------
+    box : (x0, y0, x1, y1)
+        Round it, in frame px.
+    mask : (h, w) bool
+        At working size.
+    """
+
+    box: Box
+    mask: BoolArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,14 +97,21 @@ class Speeds:
 
     def within(self, box_xyxy: Box, shape: tuple[int, ...]) -> FloatImage:
         """Speeds in a box of the frame, drawn at (h, w)."""
+        return self._part(self.speed, box_xyxy, shape)
+
+    def mask_within(self, mask: BoolArray, box_xyxy: Box, shape: tuple[int, ...]) -> BoolArray:
+        """A mask of working size in a box of the frame, drawn at (h, w)."""
+        return self._part(mask.astype(np.float32), box_xyxy, shape) > 0.5
+
+    def _part(self, picture: FloatImage, box_xyxy: Box, shape: tuple[int, ...]) -> FloatImage:
         x0, y0, x1, y1 = box_xyxy
         sx, sy = self.scale
         left, top = int(x0 * sx), int(y0 * sy)
         right, bottom = max(int(x1 * sx), left + 1), max(int(y1 * sy), top + 1)
-        return np.asarray(cv2.resize(self.speed[top:bottom, left:right], (shape[1], shape[0])))
+        return np.asarray(cv2.resize(picture[top:bottom, left:right], (shape[1], shape[0])))
 
-    def moving_with(self, pixels: np.ndarray) -> Box | None:
-        """The box, in frame px, of what moves where the frame's pixels (N, 2) are.
+    def moving_with(self, pixels: np.ndarray, frame: np.ndarray) -> MovingRegion | None:
+        """What moves where some pixels (N, 2) of the (H, W, 3) uint8 frame are.
 
         None where they lie still, or where too much moves to tell.
         """
@@ -97,25 +123,30 @@ class Speeds:
         columns, rows = np.floor((pixels + 0.5) * self.scale).astype(int).T
         if moving[rows, columns].mean() < _MOST_CLICKS:
             return None
-        region = max(_regions_of_motion(self, rows, columns), key=lambda r: r[0], default=None)
-        if region is None:
+        colours = _coarse_colours(frame, self.speed.shape)
+        found = _regions_of_motion(self, colours, rows, columns)
+        best = max(found, key=lambda r: r[0], default=None)
+        if best is None:
             return None
-        rows, columns = np.nonzero(region[1])
+        _, region = best
+        rows, columns = np.nonzero(region)
         x0, x1 = np.percentile(columns, (0.5, 99.5)) / self.scale[0]
         y0, y1 = np.percentile(rows, (0.5, 99.5)) / self.scale[1]
         x, y = pixels.T
         left, top = int(min(x0, x.min() - 2)), int(min(y0, y.min() - 2))
-        return left, top, int(max(x1, x.max() + 3)), int(max(y1, y.max() + 3))
+        box = left, top, int(max(x1, x.max() + 3)), int(max(y1, y.max() + 3))
+        return MovingRegion(box, region)
 
 
 def _regions_of_motion(
-    speeds: Speeds, rows: np.ndarray, columns: np.ndarray
+    speeds: Speeds, colours: NDArray[np.intp], rows: np.ndarray, columns: np.ndarray
 ) -> Iterator[tuple[float, BoolArray]]:
     """Regions that are faster than a level, or move more alike than one, and how likely each is.
 
     Between what is clicked and its ground, other things may move too (water, a shadow, a limb of
     somebody else): so no one level tells what moves with the clicks. That region is likely whose
-    outline is a jump of the motion, and changes little with the level.
+    outline is a jump of the motion, and changes little with the level; and whose colours are not
+    those around it, for half an animal that stands on one leg moves apart from its other half.
     """
     drift, jumps = speeds.smooth_drift, speeds.jumps
     speed = np.hypot(drift[0], drift[1])
@@ -146,7 +177,30 @@ def _regions_of_motion(
             jump = float(jumps[outline].mean()) / own_speed if outline.any() else 0.0
             framed = border_length(region) / np.sqrt(area)
             share = float(np.log(area / region.size))
-            yield jump - 0.1 * framed - 0.5 * growth + 0.05 * share, region
+            shared = _COLOUR_WEIGHT * _shared_colours(colours, region)
+            yield jump - 0.1 * framed - 0.5 * growth + 0.07 * share - shared, region
+
+
+def _coarse_colours(frame: np.ndarray, shape: tuple[int, ...]) -> NDArray[np.intp]:
+    """The number of every pixel's colour among few, (h, w)."""
+    small = cv2.resize(frame, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
+    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.intp)
+    lightness = lab[..., 0] * _COLOUR_BINS // 256
+    # natural colours lie near grey: the bins of both chromas are a quarter as wide
+    a, b = (np.clip((lab[..., k] - 96) * _COLOUR_BINS // 64, 0, _COLOUR_BINS - 1) for k in (1, 2))
+    return np.asarray((lightness * _COLOUR_BINS + a) * _COLOUR_BINS + b)
+
+
+def _shared_colours(colours: NDArray[np.intp], region: BoolArray) -> float:
+    """How alike the colours in a region and around it are, 0 to 1 (Bhattacharyya's coefficient)."""
+    ring = ring_round(region, 2, 8)
+    if not ring.any():
+        return 1.0
+    inside, around = (
+        np.bincount(colours[part], minlength=_COLOUR_BINS**3) / np.count_nonzero(part)
+        for part in (region, ring)
+    )
+    return float(np.sqrt(inside * around).sum())
 
 
 def odds_of_moving(speed: FloatImage, inside: BoolArray) -> FloatImage | None:

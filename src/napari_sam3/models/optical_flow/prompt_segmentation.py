@@ -18,7 +18,7 @@ from napari_sam3.models.optical_flow.cell_proposals import propose_cells
 from napari_sam3.models.optical_flow.clump_splitting import split_clump
 from napari_sam3.models.optical_flow.grey import is_grey
 from napari_sam3.models.optical_flow.mask_shapes import depth_of, distance_to, parts_with
-from napari_sam3.models.optical_flow.motion_segmentation import Speeds
+from napari_sam3.models.optical_flow.motion_segmentation import MovingRegion, Speeds
 from napari_sam3.models.optical_flow.region_proposals import propose_by_colour, propose_by_level
 from napari_sam3.models.optical_flow.window import Clicks, Proposal, Window
 from napari_sam3.values import BoolArray, Box, FloatArray, ObjectMask, ObjectPrompt
@@ -136,10 +136,10 @@ def _segment_moving(frame: np.ndarray, clicks: Clicks, speeds_of: SpeedSource) -
     speeds = None if is_grey(frame) else speeds_of(None)
     if speeds is None:
         return None
-    box = speeds.moving_with(clicks.positive)
-    return (
-        None if box is None else _fill_box(frame, _clip_box(np.array(box), frame), clicks, speeds)
-    )
+    region = speeds.moving_with(clicks.positive, frame)
+    if region is None:
+        return None
+    return _fill_box(frame, _clip_box(np.array(region.box), frame), clicks, speeds, region)
 
 
 def _segment_box(frame: np.ndarray, box: Box, clicks: Clicks, speeds_of: SpeedSource) -> BoolArray:
@@ -184,13 +184,25 @@ def _box_mask(box: Box, size: tuple[int, ...]) -> BoolArray:
     return mask
 
 
-def _fill_box(frame: np.ndarray, box: Box, clicks: Clicks, speeds: Speeds | None) -> BoolArray:
+def _fill_box(
+    frame: np.ndarray,
+    box: Box,
+    clicks: Clicks,
+    speeds: Speeds | None,
+    moving: MovingRegion | None = None,
+) -> BoolArray:
+    """What fills a box, one that was drawn or that of what moves with the clicks."""
     x0, y0, x1, y1 = box
     margin = 2 + 0.5 * max(x1 - x0, y1 - y0)
     window = Window.cut_out(frame, x0 - margin, y0 - margin, x1 + margin, y1 + margin, _BOX_SIDE)
-    speed = None if speeds is None else speeds.within(window.box, window.lab.shape)
+    shape = window.lab.shape
+    speed = region = None
+    if speeds is not None:
+        speed = speeds.within(window.box, shape)
+        if moving is not None:
+            region = speeds.mask_within(moving.mask, window.box, shape)
     mask = np.zeros(frame.shape[:2], bool)
-    window.paste(segment_box(window, box, clicks, speed), mask)
+    window.paste(segment_box(window, box, clicks, speed, region), mask)
     inside = _box_mask(box, mask.shape)
     mask &= inside
     return mask if mask.any() else inside

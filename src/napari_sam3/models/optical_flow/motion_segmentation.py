@@ -146,7 +146,7 @@ def _regions_of_motion(
     Between what is clicked and its ground, other things may move too (water, a shadow, a limb of
     somebody else): so no one level tells what moves with the clicks. That region is likely whose
     outline is a jump of the motion, and changes little with the level; and whose colours are not
-    those around it, for half an animal that stands on one leg moves apart from its other half.
+    those around it, for half an animal may turn, or lag behind its other half.
     """
     drift, jumps = speeds.smooth_drift, speeds.jumps
     speed = np.hypot(drift[0], drift[1])

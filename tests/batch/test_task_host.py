@@ -295,6 +295,19 @@ def test_no_model_is_told_in_the_row(root):
     assert "none of ours" in row.error
 
 
+@pytest.mark.parametrize(("model", "lacks"), [("none of ours", True), ("fake", False)])
+def test_a_model_that_is_lacking_is_told_for_another_worker_to_be_tried(root, model, lacks):
+    async def story(host):
+        await open_on(host, root / "out")
+        await start(host, task_in(root / "out", root / "a"), model=model)
+        said = {}
+        while "row" not in said:
+            said = await ask(host, "take", encode({"frames": said.get("frames", 0)}))
+        return said["lacks"]
+
+    assert on_a_host(story) is lacks
+
+
 def test_formats_that_there_are_not_are_refused(root):
     async def story(host):
         await open_on(host, root / "out")

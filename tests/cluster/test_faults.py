@@ -296,6 +296,31 @@ def test_a_model_that_is_not_there_is_told_before_anything(cluster, film):
         RemoteSession(film, "nonsense", compute=cluster.address)
 
 
+@pytest.mark.sweep
+def test_a_model_that_one_worker_has_is_found_there(cluster, watcher, film):
+    for _ in range(3):  # wherever it is looked for first
+        with (
+            RemoteSession(film, "on-two", compute=cluster.address) as session,
+            RemoteSession(film, "on-two", compute=cluster.address) as second,
+        ):
+            assert second.add_prompt(0, **CLICK).objects
+            session.add_prompt(0, **CLICK)
+            assert len(list(session.propagate())) == len(film)
+            assert cluster.holder(watcher) == "two"
+    with pytest.raises(WeightsMissingError, match=r"\(looked for on 2 workers\)"):
+        RemoteSession(film, "on-none", compute=cluster.address)
+
+
+@pytest.mark.sweep
+def test_a_worker_that_lacks_the_model_does_not_replace_one_that_dies(cluster, watcher, film):
+    with RemoteSession(film, "on-two", compute=cluster.address) as session:
+        session.add_prompt(0, **CLICK)
+        cluster.kill("two")
+        session.model._connection.patience = 1
+        with pytest.raises(WeightsMissingError, match="on-two is not on this machine"):
+            list(session.propagate())
+
+
 def test_a_model_outside_the_roots_is_not_loaded(cluster, film, tmp_path):
     (tmp_path / "model").mkdir()
     with pytest.raises(ModelUnavailableError, match="outside what the worker may read"):

@@ -25,8 +25,14 @@ from napari_sam3.cluster.addresses import map_path
 from napari_sam3.cluster.host_run import MOST_AHEAD
 from napari_sam3.cluster.link import Link, LinkLost
 from napari_sam3.cluster.wire import Head, encode, whole
-from napari_sam3.cluster.workers import Workers
-from napari_sam3.errors import NoWorkerError, Sam3Error, WorkerLostError
+from napari_sam3.cluster.workers import LACKING, Workers
+from napari_sam3.errors import (
+    ModelError,
+    NoWorkerError,
+    Sam3Error,
+    WeightsMissingError,
+    WorkerLostError,
+)
 from napari_sam3.session.saved_prompts import is_meant
 from napari_sam3.video.content_hash import hash_samples
 
@@ -85,7 +91,13 @@ class TaskWorkers:
             self.asked["model"] = str(said["name"])
 
     def begin(self) -> Link | None:
-        """A place on a worker that sees the folder of results; None if it does not."""
+        """A place on a worker that sees the folder of results; None if it does not.
+
+        Raises
+        ------
+        ComputeError, ModelError
+            As of `Workers.begin`.
+        """
         with self._lock:  # one after the other, so that places spread over the workers
             ends = time.monotonic() + _ROOM
             while True:
@@ -168,6 +180,10 @@ class TaskWorkers:
             self._lost.add(link.worker)
             self._workers.tell(f"the worker {link.worker} was lost; going on on another")
 
+    def leave(self, link: Link, lacks: ModelError) -> None:
+        """Give back a place where the model is lacking; see `Workers.leave`."""
+        self._workers.leave(link, lacks)
+
     def close(self) -> None:
         """Give back a place that nobody has taken."""
         self._workers.close()
@@ -196,12 +212,19 @@ class TaskPlace:
         -------
         BatchRow or None
             None if the worker sees the folder of results, or the video, not as its own.
+
+        Raises
+        ------
+        NoWorkerError
+            If there was no place to begin on; another place may be free for the task later.
         """
         began = time.perf_counter()
         told = _Told(on_frames)
         try:
             row = self._do(task, told)
         except Sam3Error as exc:
+            if isinstance(exc, NoWorkerError) and not told.n_frames:
+                raise
             frames, objects = count_kept(task) if told.n_frames else (0, 0)
             row = BatchRow(str(task.video), frames, objects, 0.0, "failed", on_one_line(exc))
         if row is None or self._workers.has_lost_some:
@@ -231,6 +254,10 @@ class TaskPlace:
             except LinkLost:
                 self._link = None
                 self._workers.lose(link)
+            except LACKING as exc:
+                self._link = None
+                self._workers.leave(link, exc)
+                continue
             else:
                 if row is None or row.state != "stopped" or self._stop.is_set():
                     return row
@@ -245,7 +272,7 @@ class TaskPlace:
                 task = replace(task, settings=replace(task.settings, overwrite=False))
 
     def _follow(self, link: Link, task: Task, order: Head, told: _Told) -> BatchRow | None:
-        """Begin a task, and ask after it until it is over."""
+        """Begin a task, and ask after it until it is over; an error if the model is lacking."""
         if link.call("start", encode(order))[0].get("apart"):
             return None
         if self._stop.is_set():  # since before it began
@@ -256,7 +283,10 @@ class TaskPlace:
             n_frames = whole(said.get("frames"))
             told.tell(n_before + n_frames)
             if "row" in said:
-                return row_from_head(said["row"], task, self._workers.path_map)
+                row = row_from_head(said["row"], task, self._workers.path_map)
+                if said.get("lacks"):
+                    raise WeightsMissingError(row.error)
+                return row
 
     def ask_to_stop(self) -> None:
         """Have the task under way end after its frame; from any thread."""

@@ -75,6 +75,7 @@ class TrackingHost(Host):
         return answer
 
     def _begin(self, head: Head, masks: list[ObjectMask]) -> bytes:
+        model = model_asked(head)  # before anything is sent to who lacks it
         path = self._find_video(head)
         if path is None:
             return encode({"wanted": True})
@@ -83,7 +84,6 @@ class TrackingHost(Host):
         try:
             self._check_video(video, path, said)
             limits = head.get("contrast_limits")
-            model = model_asked(head)
             frames = RgbFrames(video, None if limits is None else (limits[0], limits[1]))
             self._video, self._tracker = video, model.start(frames)
         except BaseException:

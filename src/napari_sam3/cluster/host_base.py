@@ -22,7 +22,7 @@ from napari_sam3.cluster.wire import RELEASE, VERSION, Head, decode, encode, enc
 from napari_sam3.cluster.worker_limits import read_limits
 from napari_sam3.cluster.worker_models import get_model, models_here
 from napari_sam3.cluster.worker_videos import find_under_roots
-from napari_sam3.errors import ModelUnavailableError, NoWorkerError, Sam3Error, WireError
+from napari_sam3.errors import NoWorkerError, Sam3Error, UnknownModelError, WireError
 from napari_sam3.models.base import VideoModel
 from napari_sam3.models.registry import list_models
 from napari_sam3.values import ObjectMask
@@ -185,7 +185,7 @@ def model_asked(head: Head) -> VideoModel:
         raise WireError(f"a model that was asked for is called {name!r:.80}, on {device!r:.80}")
     is_place = any(mark in name for mark in "/\\") and Path(name).expanduser().exists()
     if is_place and find_under_roots(name, read_limits().roots) is None:
-        raise ModelUnavailableError(
+        raise UnknownModelError(
             f"the model {name!r} lies outside what the worker may read; name one of its list, or "
             "have its folder put under a root of the worker"
         )

@@ -155,6 +155,17 @@ class OnTwoModel(FakeModel):
         super().__init__(*arguments, **options)
 
 
+class SetModel(FakeModel):
+    """Says what is set for it; not the same on both workers."""
+
+    name = "set"
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        name = sys.argv[sys.argv.index("--name") + 1] if "--name" in sys.argv else "here"
+        self.mask_settings = {"motion_prior": name == "one", "precision": f"float of {name}"}
+
+
 class OnNoneModel(FakeModel):
     """Nobody has its weights."""
 
@@ -174,6 +185,7 @@ for _model in (
     MortalModel,
     NewcomerModel,
     OnTwoModel,
+    SetModel,
     OnNoneModel,
 ):
     register_model(

@@ -101,7 +101,7 @@ def test_a_place_that_another_session_took_meanwhile_is_looked_for_again(
         asked.append(link)
         if len(asked) == 1:
             raise NoWorkerError("this worker has no room for a further session")
-        open_on(video, link, *more)
+        return open_on(video, link, *more)
 
     monkeypatch.setattr(SentVideo, "open_on", open_late)
     with RemoteSession(film, "fake", compute=cluster.address) as session:
@@ -319,6 +319,25 @@ def test_a_worker_that_lacks_the_model_does_not_replace_one_that_dies(cluster, w
         session.model._connection.patience = 1
         with pytest.raises(WeightsMissingError, match="on-two is not on this machine"):
             list(session.propagate())
+
+
+@pytest.mark.sweep
+def test_the_settings_of_a_model_are_those_of_its_worker(cluster, watcher, film):
+    news = []
+    with RemoteSession(film, "set", compute=cluster.address, on_news=news.append) as session:
+        session.add_prompt(0, **CLICK)
+        first = cluster.holder(watcher)
+        told = {
+            name: {"motion_prior": name == "one", "precision": f"float of {name}"}
+            for name in ("one", "two")
+        }
+        assert session.model.mask_settings == told[first]
+        assert not news
+        cluster.kill(first)
+        list(session.propagate())
+        (second,) = set(told) - {first}
+        assert session.model.mask_settings == told[second]
+    assert [one for one in news if "other settings" in one and f"now float of {second}" in one]
 
 
 def test_a_model_outside_the_roots_is_not_loaded(cluster, film, tmp_path):

@@ -1,18 +1,28 @@
-"""Workers that lack the model are avoided, without a cluster."""
+"""Workers that lack the model are avoided, and say what is set for it, without a cluster."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from napari_sam3.cluster import RemoteModel
 from napari_sam3.cluster.link import LinkLost
 from napari_sam3.cluster.wire import encode
 from napari_sam3.cluster.workers import LACKING, Workers
 from napari_sam3.errors import (
     ModelUnavailableError,
     NoWorkerError,
+    RequestError,
     UnknownModelError,
     WeightsMissingError,
+    WireError,
 )
+from napari_sam3.models.base import Capabilities
+from napari_sam3.models.fake import FakeModel
+from napari_sam3.models.mask_settings import mask_settings_of
+from napari_sam3.projects import Project, ProjectRun
+from napari_sam3.session.saved_prompts import SavedPrompt
+from tests.conftest import make_disc_film
 
 
 class Place:
@@ -25,7 +35,8 @@ class Place:
         said = self.lab.workers[self.worker]
         if isinstance(said, Exception):
             raise said
-        return {"name": "large"}, []
+        about = {"name": "large", "device": "cpu", "capabilities": vars(Capabilities())}
+        return {**about, "mask_settings": self.lab.told}, []
 
     def let_go(self):
         self.lab.held.remove(self.worker)
@@ -38,13 +49,14 @@ class Place:
 class Lab:
     """A scheduler: what each worker says when the model is loaded, None if it has it.
 
-    Those that are full have no place for anybody.
+    What is `told` are the model's settings, on all of them. Those that are full have no place for anybody.
     """
 
     address, patience = "tcp://127.0.0.1:8786", 0.0
 
     def __init__(self, full=(), **workers):
         self.workers, self.full = workers, full
+        self.told = {"precision": "float32", "motion_prior": True}
         self.asked, self.held = [], []
 
     def fit_workers(self):
@@ -82,7 +94,7 @@ def place_and_open(workers):
 def test_the_model_is_loaded_on_the_one_that_has_it(lacks):
     lab = Lab(one=lacks, two=lacks, three=None)
     workers = workers_of(lab)
-    assert workers.load() == {"name": "large"}
+    assert workers.load()["name"] == "large"
     assert lab.asked == ["one", "two", "three"]
     assert lab.held == ["three"]
     workers.begin()  # the place that is kept
@@ -135,3 +147,60 @@ def test_deaths_are_counted_beside_those_that_lack_it():
     workers_of(lab, news.append).load()
     assert lab.held == ["three"]
     assert news == ["two is lost"]
+
+
+# --------------------------------------------------------------------------- settings
+
+
+def test_a_model_there_says_what_is_set_for_it():
+    lab = Lab(one=None)
+    assert mask_settings_of(RemoteModel(lab, "large")) == lab.told
+    lab.told = None  # a model need not say
+    assert mask_settings_of(RemoteModel(lab, "large")) == {}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "float32",
+        {"precision": 1.5},
+        {"precision": ["x"]},
+        {"x" * 101: 1},
+        {"x": "y" * 101},
+        {str(n): n for n in range(101)},
+    ],
+)
+def test_what_can_not_be_set_is_refused(said):
+    lab = Lab(one=None)
+    lab.told = said
+    with pytest.raises(WireError, match="a model is set to"):
+        RemoteModel(lab, "large")
+    assert not lab.held
+
+
+def test_a_project_made_there_is_not_gone_on_with_otherwise(tmp_path):
+    lab = Lab(one=None)
+    film = make_disc_film(6)
+    click = SavedPrompt(0, 1, points_xy=np.array([[34.0, 40.0]]), point_labels=np.array([True]))
+    model = FakeModel()
+    model.name, model.mask_settings = "large", lab.told
+    with Project.create(tmp_path / "new.sam3", None, film.shape[:3]) as project:
+        with ProjectRun(project, model, [click], video=film) as run:
+            next(iter(run))
+        lab.told = {**lab.told, "motion_prior": False}
+        with pytest.raises(RequestError, match=r"other settings \(motion_prior on, now off"):
+            ProjectRun(project, RemoteModel(lab, "large"), video=film)
+
+
+def test_a_worker_that_is_set_otherwise_than_the_one_before_is_told():
+    news = []
+    lab = Lab(one=None)
+    workers = workers_of(lab, news.append)
+    workers.load()
+    workers.note_settings("one", {"mask_settings": lab.told})
+    assert not news
+    workers.note_settings("two", {"mask_settings": {**lab.told, "precision": "bfloat16"}})
+    assert len(news) == 1
+    assert "the worker two" in news[0]
+    assert "precision float32, now bfloat16" in news[0]
+    assert workers.mask_settings["precision"] == "bfloat16"

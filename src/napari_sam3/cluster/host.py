@@ -33,6 +33,7 @@ from napari_sam3.errors import (
     WireError,
 )
 from napari_sam3.models.base import VideoTracker
+from napari_sam3.models.mask_settings import mask_settings_of
 from napari_sam3.session.frames import RgbFrames
 from napari_sam3.values import ObjectMask
 from napari_sam3.video import PlaneChoice, Video
@@ -64,7 +65,8 @@ class TrackingHost(Host):
     async def open(self, message: bytes) -> bytes:
         """Open the video and load the model.
 
-        The answer may be that the video must be sent first (`wanted`).
+        The answer may be that the video must be sent first (`wanted`). Else it says what is set
+        for the model now.
         """
         self._hear()
         if self._tracker is None and not self._has_place():
@@ -89,7 +91,7 @@ class TrackingHost(Host):
         except BaseException:
             video.close()
             raise
-        return encode({})
+        return encode({"mask_settings": dict(mask_settings_of(model))})
 
     def _find_video(self, head: Head) -> Path | None:
         said = head.get("video")

@@ -24,6 +24,7 @@ from napari_sam3.cluster.worker_models import get_model, models_here
 from napari_sam3.cluster.worker_videos import find_under_roots
 from napari_sam3.errors import NoWorkerError, Sam3Error, UnknownModelError, WireError
 from napari_sam3.models.base import VideoModel
+from napari_sam3.models.mask_settings import mask_settings_of
 from napari_sam3.models.registry import list_models
 from napari_sam3.values import ObjectMask
 
@@ -86,7 +87,7 @@ class Host:
         return encode({"models": await asyncio.to_thread(models_here)})
 
     async def load(self, message: bytes) -> bytes:
-        """Load a model, if its weights are here; say what it is and what it takes."""
+        """Load a model, if its weights are here; say what it is, takes and is set to."""
 
         def load(head: Head, masks: list[ObjectMask]) -> bytes:
             model = model_asked(head)
@@ -95,6 +96,7 @@ class Host:
                     "name": model.name,
                     "device": model.device,
                     "capabilities": vars(model.capabilities),
+                    "mask_settings": dict(mask_settings_of(model)),
                 }
             )
 

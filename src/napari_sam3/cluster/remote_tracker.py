@@ -119,7 +119,8 @@ class RemoteTracker:
         lost = self._lost
         link = self._workers.begin_elsewhere(lost) if lost else self._workers.begin()
         try:
-            self._video.open_on(link, self._workers.asked)
+            said = self._video.open_on(link, self._workers.asked)
+            self._workers.note_settings(link.worker, said)
         except LinkLost:
             self._lose(link)
             raise

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from napari_sam3.cluster.connection import SESSION, Connection
 from napari_sam3.cluster.link import Link, LinkLost
+from napari_sam3.cluster.models_there import read_settings_there
 from napari_sam3.cluster.wire import Head, encode
 from napari_sam3.errors import (
     ModelError,
@@ -18,6 +19,7 @@ from napari_sam3.errors import (
     WeightsMissingError,
     WorkerLostError,
 )
+from napari_sam3.models.mask_settings import MaskSettings, differing
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,11 @@ class Workers:
         Told in a few words how far what takes long is.
     host : str
         What is begun there, as of `Connection.place`.
+
+    Attributes
+    ----------
+    mask_settings : MaskSettings
+        What the model's masks depend on, as the worker said that was asked last.
     """
 
     def __init__(
@@ -59,6 +66,7 @@ class Workers:
         self.path_map = path_map
         self._on_news, self._on_progress = on_news, on_progress
         self._host = host
+        self.mask_settings: MaskSettings = {}
         self._lock = threading.Lock()
         self._waiting: Link | None = None
         self._lacking: dict[str, ModelError] = {}
@@ -95,6 +103,7 @@ class Workers:
                 raise
             else:
                 self._waiting = link
+                self.mask_settings = read_settings_there(said.get("mask_settings"))
                 return said
         raise WorkerLostError(
             f"two workers of {self.connection.address} were lost as they loaded the model "
@@ -144,6 +153,28 @@ class Workers:
         logger.info("the worker %s lacks the model: %s", link.worker, lacks)
         with self._lock:
             self._lacking[link.worker] = lacks
+
+    def note_settings(self, worker: str, said: Head) -> None:
+        """Note how a worker's model is set, and tell if that is otherwise than the last one's.
+
+        Parameters
+        ----------
+        worker : str
+            Its address.
+        said : dict
+            What it answered when a video was opened there.
+        """
+        now = read_settings_there(said.get("mask_settings"))
+        with self._lock:
+            then, self.mask_settings = self.mask_settings, now
+        other = ", ".join(
+            filter(None, (differing(then, now, of_machine=kind) for kind in (False, True)))
+        )
+        if other:
+            self.tell(
+                f"on the worker {worker} other settings hold than on the one before ({other}); "
+                "masks from here on may differ from what that would have given"
+            )
 
     def _place(self, lost: Collection[str] = (), *, may_wait: bool = False) -> Link:
         """A place on a worker that has not said that it lacks the model.

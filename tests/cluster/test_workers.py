@@ -49,7 +49,7 @@ class Place:
 class Lab:
     """A scheduler: what each worker says when the model is loaded, None if it has it.
 
-    What is `told` are the model's settings, on all of them. Those that are full have no place for anybody.
+    Those that are full have no place for anybody. On all of them the model is set as `told`.
     """
 
     address, patience = "tcp://127.0.0.1:8786", 0.0

@@ -48,7 +48,7 @@ def do_on_workers(
     show : callable
         Called with a task's number and its frames done.
     tell : callable
-        Called with a sentence about what happens to the workers.
+        Called with a sentence about what happens to the workers, or as of `do_task`.
     look : callable
         Called now and then.
 
@@ -72,12 +72,14 @@ def do_on_workers(
     (settings,) = {task.settings for task in tasks.values()}  # for all of a batch
     (home,) = {task.results.parent for task in tasks.values()}
     path_map = dict(read_settings().path_map)
-    workers = TaskWorkers(connection, settings, home, path_map, lambda news: heard.put((-1, news)))
+
+    def hear(news: str) -> None:
+        heard.put((-1, news))
+
+    workers = TaskWorkers(connection, settings, home, path_map, hear)
 
     def load(_address: str, name: str, device: str | None, resolution: int | None) -> RemoteModel:
-        return RemoteModel(
-            connection, name, device, resolution, on_news=lambda news: heard.put((-1, news))
-        )
+        return RemoteModel(connection, name, device, resolution, on_news=hear)
 
     def count(number: int, n_frames: int) -> None:
         heard.put((number, n_frames))
@@ -95,7 +97,7 @@ def do_on_workers(
                         return
                     row = BatchRow(str(task.video), state="failed", error=on_one_line(exc))
                 if row is None:
-                    row = do_task(task, models.get, stop, on_frames)
+                    row = do_task(task, models.get, stop, on_frames, hear)
                 heard.put((number, row))
         except BaseException as exc:  # none of a task's: those are in its row
             heard.put((-1, exc))

@@ -139,8 +139,10 @@ class TaskHost(Host):
                 lacks = True
                 raise
 
-        row = do_task(self._task, get_model, self._stop, self._count)
-        return encode({"frames": self._n_frames, "row": row_to_head(row), "lacks": lacks})
+        news: list[str] = []
+        row = do_task(self._task, get_model, self._stop, self._count, news.append)
+        said = {"row": row_to_head(row), "lacks": lacks, "news": news}
+        return encode({"frames": self._n_frames, **said})
 
     def _count(self, n_frames: int) -> None:
         self._n_frames = n_frames
@@ -161,7 +163,8 @@ class TaskHost(Host):
     async def take(self, message: bytes) -> bytes:
         """The number of frames done, when it is another one than was told; at last the row.
 
-        With a row stands whether the model is lacking here (`lacks`), and was all that was wrong.
+        With the row is said whether the model is lacking here (`lacks`), and was all that was
+        wrong; and what `do_task` told (`news`).
         """
         self._hear()
         head, _ = decode(message)

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from napari_sam3.batch.summary import BatchRow
 from napari_sam3.batch.task import Task, TaskSettings, count_kept, next_frames, on_one_line
 from napari_sam3.batch.task_host import PROBE_BYTES, answer_name
-from napari_sam3.batch.task_wire import row_from_head, task_to_head
+from napari_sam3.batch.task_wire import news_from_head, row_from_head, task_to_head
 from napari_sam3.cluster import Connection
 from napari_sam3.cluster.addresses import map_path
 from napari_sam3.cluster.host_run import MOST_AHEAD
@@ -160,7 +160,7 @@ class TaskWorkers:
     def _note_blind(self, link: Link) -> None:
         link.let_go()
         if not self._are_some_blind:
-            self._workers.tell(
+            self.tell(
                 f"the worker {link.worker} does not see the folder {str(self._home)!r} under a "
                 "root, or can't write there as you: what it computes is written by this command"
             )
@@ -178,7 +178,11 @@ class TaskWorkers:
         self._workers.check_scheduler()
         if link.worker not in self._lost:
             self._lost.add(link.worker)
-            self._workers.tell(f"the worker {link.worker} was lost; going on on another")
+            self.tell(f"the worker {link.worker} was lost; going on on another")
+
+    def tell(self, news: str) -> None:
+        """Say what a worker tells of a task, or what happens to the workers."""
+        self._workers.tell(news)
 
     def leave(self, link: Link, lacks: ModelError) -> None:
         """Give back a place where the model is lacking; see `Workers.leave`."""
@@ -286,6 +290,8 @@ class TaskPlace:
                 row = row_from_head(said["row"], task, self._workers.path_map)
                 if said.get("lacks"):
                     raise WeightsMissingError(row.error)
+                for news in news_from_head(said.get("news"), task, self._workers.path_map):
+                    self._workers.tell(news)
                 return row
 
     def ask_to_stop(self) -> None:

@@ -383,6 +383,26 @@ def test_videos_are_done_where_the_model_is(
         run_batch(films, prompts, out, model="on-none", scheduler=cluster.address)
 
 
+def test_what_a_worker_goes_on_with_all_the_same_is_told(
+    prompts,
+    shared,
+    cluster,  # noqa: F811
+    capfd,
+    computed_here,
+):
+    def interrupt(video, n_frames):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    films, out = [shared / "a"], shared / "out"
+    report = run_batch(films, prompts, out, model="set", on_frame=interrupt)
+    assert report.rows[0].state == "stopped"
+    capfd.readouterr()
+    report = run_batch(films, prompts, out, model="set", scheduler=cluster.address)
+    assert rows_of(report) == [("done", N_FRAMES)]
+    assert not computed_here
+    assert capfd.readouterr().err.count("(precision float of here, now float of ") == 1
+
+
 def test_nothing_of_ours_is_pickled(
     prompts,
     shared,

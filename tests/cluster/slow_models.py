@@ -156,14 +156,14 @@ class OnTwoModel(FakeModel):
 
 
 class SetModel(FakeModel):
-    """Says what is set for it; not the same on both workers."""
+    """Says that it computes in the float of its worker, or of here."""
 
     name = "set"
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
         name = sys.argv[sys.argv.index("--name") + 1] if "--name" in sys.argv else "here"
-        self.mask_settings = {"motion_prior": name == "one", "precision": f"float of {name}"}
+        self.mask_settings = {"precision": f"float of {name}"}
 
 
 class OnNoneModel(FakeModel):

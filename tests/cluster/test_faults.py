@@ -327,16 +327,12 @@ def test_the_settings_of_a_model_are_those_of_its_worker(cluster, watcher, film)
     with RemoteSession(film, "set", compute=cluster.address, on_news=news.append) as session:
         session.add_prompt(0, **CLICK)
         first = cluster.holder(watcher)
-        told = {
-            name: {"motion_prior": name == "one", "precision": f"float of {name}"}
-            for name in ("one", "two")
-        }
-        assert session.model.mask_settings == told[first]
+        assert session.model.mask_settings == {"precision": f"float of {first}"}
         assert not news
         cluster.kill(first)
         list(session.propagate())
-        (second,) = set(told) - {first}
-        assert session.model.mask_settings == told[second]
+        (second,) = {"one", "two"} - {first}
+        assert session.model.mask_settings == {"precision": f"float of {second}"}
     assert [one for one in news if "other settings" in one and f"now float of {second}" in one]
 
 

@@ -132,7 +132,10 @@ def _check_packed(data: Any, key: tuple[Any, ...]) -> None:
     if data.compression != "gzip":
         return
     n_bytes = math.prod(data.chunks) * data.dtype.itemsize
-    for part in data.iter_chunks(tuple(slice(k, k + 1) if isinstance(k, int) else k for k in key)):
+    # whole sides as numbers, too: h5py 3.11 takes no others here
+    asked = [slice(k, k + 1) if isinstance(k, int) else k for k in key]
+    sides = [slice(*k.indices(n)[:2]) for k, n in zip(asked, data.shape, strict=True)]
+    for part in data.iter_chunks(tuple(sides)):
         offset = tuple(
             side.start - side.start % n for side, n in zip(part, data.chunks, strict=True)
         )

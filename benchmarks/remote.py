@@ -13,7 +13,8 @@ medians of the rounds, and the quotient of each round's two.
 - frames a second: of a propagation, from the call to the last frame. The masks are compared;
 - batch: seconds for copies of the film, one object each, on one worker of one thread and on
   two, which see the folder of results; what a frame costs the command in processor time; the
-  processes of `--jobs 2` are timed from nothing to their answer.
+  processor seconds of command, scheduler and all workers in that time, which say whether a worse
+  ratio is more work or waiting; the processes of `--jobs 2` are timed from nothing to their answer.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import psutil
 
 from napari_sam3 import VideoSession, run_batch
 from napari_sam3.cluster import Connection, LocalWorkers, RemoteModel, RemoteSession
@@ -56,10 +58,12 @@ def make_film(path: Path, n_frames: int, n_objects: int) -> list[tuple[float, fl
 
 def start_cluster(
     folder: Path, stack: ExitStack, n_workers: int = 1, model: str | None = None
-) -> str:
-    """A scheduler and workers, which load a model at once; gives the address."""
+) -> tuple[str, list[psutil.Process]]:
+    """A scheduler and workers, which load a model at once; its address, and the processes."""
     folder.mkdir(exist_ok=True)
     facts, log = folder / "scheduler.json", (folder / "log.txt").open("wb")
+
+    processes = []
 
     def run(module: str, *arguments: str) -> None:
         process = subprocess.Popen(
@@ -69,6 +73,7 @@ def start_cluster(
         )
         stack.callback(process.wait)
         stack.callback(process.kill)
+        processes.append(psutil.Process(process.pid))
 
     run("dask_scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(facts))
     while not facts.exists() or not facts.read_text().strip().endswith("}"):
@@ -83,7 +88,16 @@ def start_cluster(
             *("--local-directory", str(folder)),
             *(() if model is None else ("--model", model)),
         )
-    return address
+    return address, processes
+
+
+def processor_seconds(processes: list[psutil.Process]) -> np.ndarray:
+    """What this process, the scheduler and all workers have used of processors by now, s."""
+    used = []
+    for process in (psutil.Process(), *processes):
+        times = process.cpu_times()
+        used.append(times.user + times.system)
+    return np.array([used[0], used[1], sum(used[2:])])
 
 
 def work(
@@ -109,7 +123,7 @@ def compare_sessions(folder: Path, told: argparse.Namespace, stack: ExitStack) -
     """Print what a session takes here and there."""
     film = folder / "film.mp4"
     clicks = make_film(film, told.frames, told.objects)
-    address = start_cluster(folder / "one", stack)
+    address, _ = start_cluster(folder / "one", stack)
     connection = stack.enter_context(Connection(address))
     while not connection.workers():
         time.sleep(0.05)
@@ -161,20 +175,24 @@ def compare_batches(folder: Path, told: argparse.Namespace, stack: ExitStack) ->
         with RemoteModel(workers.connection, "fake"):
             pass
         print(f"two processes of --jobs 2 answer after {time.perf_counter() - began:.2f} s")
-    shown = "one worker {:.1f} s, two {:.1f} s: x {:.2f}; the command {:.1f} ms a frame"
+    parts = "command {:.2f}, scheduler {:.2f}, workers {:.1f}"
+    shown = (
+        "one worker {:.1f} s, two {:.1f} s: x {:.2f}; the command {:.1f} ms a frame\n"
+        f"  processor seconds with one worker: {parts}; with two: {parts}"
+    )
     rows = []
     for number in range(told.rounds):
-        seconds, own = {}, {}
+        seconds, used = {}, {}
         for n_workers in (1, 2) if number % 2 == 0 else (2, 1):
             out = folder / f"out {number} {n_workers}"
             with ExitStack() as of_round:  # processes that wait for work take a part of it
-                address = start_cluster(
+                address, processes = start_cluster(
                     folder / f"{number} {n_workers}", of_round, n_workers, told.model
                 )
                 with Connection(address) as connection:
                     while len(connection.workers()) < n_workers:
                         time.sleep(0.05)
-                began, began_own = time.perf_counter(), time.process_time()
+                began, used_before = time.perf_counter(), processor_seconds(processes)
                 report = run_batch(
                     films,
                     [{"frame": 0, "points": [[x, y]]}],
@@ -183,10 +201,10 @@ def compare_batches(folder: Path, told: argparse.Namespace, stack: ExitStack) ->
                     scheduler=address,
                 )
                 seconds[n_workers] = time.perf_counter() - began
-                own[n_workers] = time.process_time() - began_own
+                used[n_workers] = processor_seconds(processes) - used_before
             assert all(row.frames == told.frames for row in report.rows), str(report)
-        own_ms = 1000 * own[2] / (told.videos * told.frames)
-        rows.append((seconds[1], seconds[2], seconds[1] / seconds[2], own_ms))
+        own_ms = 1000 * used[2][0] / (told.videos * told.frames)
+        rows.append((seconds[1], seconds[2], seconds[1] / seconds[2], own_ms, *used[1], *used[2]))
         print(
             f"round {number + 1}: {told.videos} videos of {told.frames} frames, "
             + shown.format(*rows[-1])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from napari_sam3.models import registry
 from tests.stand_ins import stand_in_for_sam3
 
 pytestmark = pytest.mark.sweep
@@ -24,6 +25,7 @@ def run(monkeypatch, capsys, tmp_path):
     def run(path):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", [str(path)])
+        monkeypatch.setattr(registry, "_ENTRIES", dict(registry._ENTRIES))  # one adds a model
         stand_in_for_sam3(monkeypatch)
         runpy.run_path(str(path), run_name="__main__")
         assert capsys.readouterr().out

@@ -173,6 +173,19 @@ def test_rooms_of_the_window_are_imported_one_way():
     assert rooms_out_of_order("napari_sam3.plugin", rank) == []
 
 
+def test_nothing_handed_on_is_called_as_a_module_beside_it():
+    """Importing such a module would put it in the place of what is handed on."""
+    for stub in HOME.rglob("__init__.pyi"):
+        for line in ast.parse(stub.read_text(encoding="utf-8")).body:
+            if isinstance(line, ast.ImportFrom):
+                clashes = [
+                    alias.name
+                    for alias in line.names
+                    if (stub.parent / f"{alias.name}.py").exists() and line.module
+                ]
+                assert clashes == [], stub
+
+
 def test_no_module_imports_itself_by_way_of_others():
     try:
         TopologicalSorter(arrows()).prepare()

@@ -24,7 +24,7 @@ from napari_sam3.errors import ModelUnavailableError, PromptFileError, RequestEr
 from napari_sam3.export.registry import FORMATS
 from napari_sam3.imports import open_labels
 from napari_sam3.models import registry
-from napari_sam3.models.fake import FakeTracker
+from napari_sam3.models.fake import FakeModel, FakeTracker
 from napari_sam3.models.registry import LoadedModel
 from napari_sam3.projects import Project
 from tests.batch.conftest import N_FRAMES
@@ -234,6 +234,27 @@ def test_done_with_other_settings_is_not_mixed(films, prompts, tmp_path, made_wi
     row = do_task(task, LoadedModel(), Event(), lambda n: None)
     assert row.state == state
     assert ("memory_selection on, now off" in row.error) == (state == "failed")
+
+
+def test_other_settings_of_the_machine_are_told_and_gone_on_with(
+    films, prompts, tmp_path, monkeypatch, capfd
+):
+    def run(precision, **options):
+        settings = {"precision": precision}
+        monkeypatch.setattr(FakeModel, "mask_settings", settings, raising=False)
+        return run_batch(films[:1], prompts, tmp_path / "out", model="fake", **options)
+
+    def interrupt(video, n_frames):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    assert run("float32", on_frame=interrupt).rows[0].state == "stopped"
+    capfd.readouterr()
+    assert run("bfloat16").rows[0].state == "done"
+    said = capfd.readouterr().err.strip().splitlines()
+    assert len(said) == 1
+    assert said[0].startswith("warning: a: the run was begun with other settings (precision")
+    assert run("bfloat16").rows[0].state == "skipped"
+    assert not capfd.readouterr().err
 
 
 def test_done_with_other_contrast_is_not_done(films, prompts, tmp_path):

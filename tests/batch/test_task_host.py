@@ -6,18 +6,26 @@ import asyncio
 import errno
 import hashlib
 import json
+import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from napari_sam3.batch.summary import BatchRow
-from napari_sam3.batch.task import Task, TaskSettings
+from napari_sam3.batch.task import Task, TaskSettings, do_task
 from napari_sam3.batch.task_host import TaskHost, answer_name
-from napari_sam3.batch.task_wire import row_from_head, row_to_head, task_from_head, task_to_head
+from napari_sam3.batch.task_wire import (
+    news_from_head,
+    row_from_head,
+    row_to_head,
+    task_from_head,
+    task_to_head,
+)
 from napari_sam3.cluster import worker_limits
 from napari_sam3.cluster.wire import decode, encode, raise_error
 from napari_sam3.errors import RequestError, Sam3Error, WireError
+from napari_sam3.models.fake import FakeModel
 from napari_sam3.projects import Project
 from napari_sam3.projects.tracking import describe_request
 from napari_sam3.session.saved_prompts import PromptList, SavedPrompt
@@ -293,6 +301,57 @@ def test_no_model_is_told_in_the_row(root):
     row = on_a_host(story)
     assert row.state == "failed"
     assert "none of ours" in row.error
+
+
+@pytest.mark.parametrize(("model", "lacks"), [("none of ours", True), ("fake", False)])
+def test_a_model_that_is_lacking_is_told_for_another_worker_to_be_tried(root, model, lacks):
+    async def story(host):
+        await open_on(host, root / "out")
+        await start(host, task_in(root / "out", root / "a"), model=model)
+        said = {}
+        while "row" not in said:
+            said = await ask(host, "take", encode({"frames": said.get("frames", 0)}))
+        return said["lacks"]
+
+    assert on_a_host(story) is lacks
+
+
+def test_what_is_gone_on_with_all_the_same_is_told(root, monkeypatch):
+    task = task_in(root / "out", root / "a")
+
+    def set_to(precision):
+        monkeypatch.setattr(FakeModel, "mask_settings", {"precision": precision}, raising=False)
+
+    set_to("float32")
+    stop = threading.Event()
+    do_task(task, lambda *_: FakeModel(), stop, lambda _: stop.set())
+    set_to("bfloat16")
+
+    async def story(host):
+        await open_on(host, root / "out")
+        await start(host, task)
+        said = {}
+        while "row" not in said:
+            said = await ask(host, "take", encode({"frames": said.get("frames", 0)}))
+        return said
+
+    said = on_a_host(story)
+    assert said["row"]["state"] == "done"
+    (news,) = news_from_head(said["news"], task, {})
+    assert "precision float32, now bfloat16" in news
+
+
+def test_news_name_the_paths_of_the_command(tmp_path):
+    task = task_in(tmp_path / "out", tmp_path / "a.mp4")
+    said = ["warning: of '/srv/lab/out/a.mp4.sam3'"]
+    assert news_from_head(said, task, {str(tmp_path): "/srv/lab"}) == [
+        f"warning: of '{tmp_path}/out/a.mp4.sam3'"
+    ]
+    assert len(news_from_head(["x" * 10_000] * 1000, task, {})) <= 100
+    assert news_from_head(None, task, {}) == []
+    for wrong in ("text", [1], {"a": "b"}):
+        with pytest.raises(WireError):
+            news_from_head(wrong, task, {})
 
 
 def test_formats_that_there_are_not_are_refused(root):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
+from napari_sam3.errors import WeightsMissingError
 from napari_sam3.models.base import Capabilities
 from napari_sam3.models.fake import FakeModel, FakeTracker
 from napari_sam3.models.registry import ModelEntry, register_model
@@ -142,6 +144,37 @@ class NewcomerModel(FakeModel):
         return _NewcomerTracker(self, frames)
 
 
+class OnTwoModel(FakeModel):
+    """Only the worker "two" has its weights."""
+
+    name = "on-two"
+
+    def __init__(self, *arguments, **options):
+        if "two" not in sys.argv:
+            raise WeightsMissingError("on-two is not on this machine")
+        super().__init__(*arguments, **options)
+
+
+class SetModel(FakeModel):
+    """Says that it computes in the float of its worker, or of here."""
+
+    name = "set"
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        name = sys.argv[sys.argv.index("--name") + 1] if "--name" in sys.argv else "here"
+        self.mask_settings = {"precision": f"float of {name}"}
+
+
+class OnNoneModel(FakeModel):
+    """Nobody has its weights."""
+
+    name = "on-none"
+
+    def __init__(self, *arguments, **options):
+        raise WeightsMissingError("on-none is not on this machine")
+
+
 for _model in (
     CountedModel,
     CountedSlowlyModel,
@@ -151,6 +184,9 @@ for _model in (
     DeadlyModel,
     MortalModel,
     NewcomerModel,
+    OnTwoModel,
+    SetModel,
+    OnNoneModel,
 ):
     register_model(
         ModelEntry(

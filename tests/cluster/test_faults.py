@@ -101,7 +101,7 @@ def test_a_place_that_another_session_took_meanwhile_is_looked_for_again(
         asked.append(link)
         if len(asked) == 1:
             raise NoWorkerError("this worker has no room for a further session")
-        open_on(video, link, *more)
+        return open_on(video, link, *more)
 
     monkeypatch.setattr(SentVideo, "open_on", open_late)
     with RemoteSession(film, "fake", compute=cluster.address) as session:
@@ -294,6 +294,46 @@ def test_a_model_that_is_not_there_is_told_before_anything(cluster, film):
         RemoteSession(film, "sam2.1-tiny", compute=cluster.address)
     with pytest.raises(ModelUnavailableError):
         RemoteSession(film, "nonsense", compute=cluster.address)
+
+
+@pytest.mark.sweep
+def test_a_model_that_one_worker_has_is_found_there(cluster, watcher, film):
+    for _ in range(3):  # wherever it is looked for first
+        with (
+            RemoteSession(film, "on-two", compute=cluster.address) as session,
+            RemoteSession(film, "on-two", compute=cluster.address) as second,
+        ):
+            assert second.add_prompt(0, **CLICK).objects
+            session.add_prompt(0, **CLICK)
+            assert len(list(session.propagate())) == len(film)
+            assert cluster.holder(watcher) == "two"
+    with pytest.raises(WeightsMissingError, match=r"\(looked for on 2 workers\)"):
+        RemoteSession(film, "on-none", compute=cluster.address)
+
+
+@pytest.mark.sweep
+def test_a_worker_that_lacks_the_model_does_not_replace_one_that_dies(cluster, watcher, film):
+    with RemoteSession(film, "on-two", compute=cluster.address) as session:
+        session.add_prompt(0, **CLICK)
+        cluster.kill("two")
+        session.model._connection.patience = 1
+        with pytest.raises(WeightsMissingError, match="on-two is not on this machine"):
+            list(session.propagate())
+
+
+@pytest.mark.sweep
+def test_the_settings_of_a_model_are_those_of_its_worker(cluster, watcher, film):
+    news = []
+    with RemoteSession(film, "set", compute=cluster.address, on_news=news.append) as session:
+        session.add_prompt(0, **CLICK)
+        first = cluster.holder(watcher)
+        assert session.model.mask_settings == {"precision": f"float of {first}"}
+        assert not news
+        cluster.kill(first)
+        list(session.propagate())
+        (second,) = {"one", "two"} - {first}
+        assert session.model.mask_settings == {"precision": f"float of {second}"}
+    assert [one for one in news if "other settings" in one and f"now float of {second}" in one]
 
 
 def test_a_model_outside_the_roots_is_not_loaded(cluster, film, tmp_path):

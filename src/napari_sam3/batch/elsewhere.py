@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
 from functools import partial
 
 from napari_sam3.batch.summary import BatchRow
-from napari_sam3.batch.task import Task, do_task
+from napari_sam3.batch.task import Task, do_task, on_one_line
 from napari_sam3.batch.worker_tasks import TaskPlace, TaskWorkers
 from napari_sam3.cluster import Connection, RemoteModel
+from napari_sam3.errors import NoWorkerError
 from napari_sam3.models.registry import LoadedModel
 from napari_sam3.settings import read_settings
 
@@ -46,7 +48,7 @@ def do_on_workers(
     show : callable
         Called with a task's number and its frames done.
     tell : callable
-        Called with a sentence about what happens to the workers.
+        Called with a sentence about what happens to the workers, or as of `do_task`.
     look : callable
         Called now and then.
 
@@ -64,19 +66,20 @@ def do_on_workers(
     """
     if not tasks:
         return
-    waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for number in tasks:
-        waiting.put(number)
+    n_places = min(n_at_once, len(tasks))
+    waiting = _Waiting(tasks, n_places)
     heard: queue.Queue[tuple[int, int | BatchRow | str | BaseException | None]] = queue.Queue()
     (settings,) = {task.settings for task in tasks.values()}  # for all of a batch
     (home,) = {task.results.parent for task in tasks.values()}
     path_map = dict(read_settings().path_map)
-    workers = TaskWorkers(connection, settings, home, path_map, lambda news: heard.put((-1, news)))
+
+    def hear(news: str) -> None:
+        heard.put((-1, news))
+
+    workers = TaskWorkers(connection, settings, home, path_map, hear)
 
     def load(_address: str, name: str, device: str | None, resolution: int | None) -> RemoteModel:
-        return RemoteModel(
-            connection, name, device, resolution, on_news=lambda news: heard.put((-1, news))
-        )
+        return RemoteModel(connection, name, device, resolution, on_news=hear)
 
     def count(number: int, n_frames: int) -> None:
         heard.put((number, n_frames))
@@ -85,15 +88,17 @@ def do_on_workers(
         models = LoadedModel()  # for tasks that are not for a worker alone
         models.elsewhere, models.compute = load, connection.address
         try:
-            while not stop.is_set():
-                number = waiting.get_nowait()
+            while not stop.is_set() and (number := waiting.take()) is not None:
                 task, on_frames = tasks[number], partial(count, number)
-                row = place.do(task, on_frames)
+                try:
+                    row = place.do(task, on_frames)
+                except NoWorkerError as exc:
+                    if waiting.give_back(number):
+                        return
+                    row = BatchRow(str(task.video), state="failed", error=on_one_line(exc))
                 if row is None:
-                    row = do_task(task, models.get, stop, on_frames)
+                    row = do_task(task, models.get, stop, on_frames, hear)
                 heard.put((number, row))
-        except queue.Empty:
-            pass
         except BaseException as exc:  # none of a task's: those are in its row
             heard.put((-1, exc))
         finally:
@@ -108,7 +113,7 @@ def do_on_workers(
 
     # what would go wrong with every video is told before the first one
     workers.check()
-    places = [TaskPlace(workers, stop) for _ in range(min(n_at_once, len(tasks)))]
+    places = [TaskPlace(workers, stop) for _ in range(n_places)]
     threads = [begin(place) for place in places]
     n_working = len(threads)
     is_stopping = False
@@ -140,3 +145,36 @@ def do_on_workers(
         workers.close()
         for thread in threads:
             thread.join()
+
+
+class _Waiting:
+    """Numbers of tasks that nobody has begun; who finds no place for one leaves it to the others.
+
+    Parameters
+    ----------
+    numbers : iterable of int
+    n_takers : int
+        Threads that take them, each until there is none or it has given one back.
+    """
+
+    def __init__(self, numbers: Iterable[int], n_takers: int) -> None:
+        self._numbers = deque(numbers)
+        self._n_takers = n_takers
+        self._lock = threading.Lock()
+
+    def take(self) -> int | None:
+        """The next one; None if there is none, and the taker is to end."""
+        with self._lock:
+            if self._numbers:
+                return self._numbers.popleft()
+            self._n_takers -= 1
+            return None
+
+    def give_back(self, number: int) -> bool:
+        """Leave one to the others, and end; False if there is nobody else."""
+        with self._lock:
+            if self._n_takers == 1:
+                return False
+            self._n_takers -= 1
+            self._numbers.appendleft(number)
+            return True

@@ -230,7 +230,7 @@ def run_batch(
         elif n_at_once is not None and n_at_once > 1:
             do = _do_in_processes(tasks, n_at_once, stop, show, tell)
         else:
-            do = do_here(tasks, stop, show)
+            do = do_here(tasks, stop, show, tell)
         with closing(do):  # ends what is under way at once, whatever goes wrong here
             for number, row in do:
                 add_row(number, row)
@@ -239,7 +239,10 @@ def run_batch(
 
 
 def do_here(
-    tasks: dict[int, Task], stop: threading.Event, show: Callable[[int, int], object]
+    tasks: dict[int, Task],
+    stop: threading.Event,
+    show: Callable[[int, int], object],
+    tell: Callable[[str], object],
 ) -> Rows:
     """Do tasks in this process, one after the other."""
     models = LoadedModel()
@@ -247,7 +250,7 @@ def do_here(
         for number, task in tasks.items():
             if stop.is_set():
                 return
-            yield number, do_task(task, models.get, stop, partial(show, number))
+            yield number, do_task(task, models.get, stop, partial(show, number), tell)
     finally:
         models.close()
 

@@ -89,7 +89,11 @@ GetModel = Callable[[str, str | None], VideoModel]
 
 
 def do_task(
-    task: Task, get_model: GetModel, stop: threading.Event, on_frames: Callable[[int], object]
+    task: Task,
+    get_model: GetModel,
+    stop: threading.Event,
+    on_frames: Callable[[int], object],
+    tell: Callable[[str], object] = lambda _news: None,
 ) -> BatchRow:
     """Track and export a video. Nothing is raised: what goes wrong is in the row.
 
@@ -103,6 +107,9 @@ def do_task(
         Once it is set it ends after the frame under way.
     on_frames : callable
         Called with the number of frames done, after each.
+    tell : callable
+        Called with a sentence about each thing that is not as it should be and was gone on with,
+        as a project begun with another precision; when the frames are done.
     """
     numbers = count(1)
 
@@ -120,6 +127,8 @@ def do_task(
         known = _open_finished(task)
         is_packed = known is not None and getattr(known.labels, "is_packed", False)
         with known or _track(task, get_model, goes_on) as tracked:
+            for problem in () if tracked.project is None else tracked.project.problems:
+                tell(f"warning: {task.video.name}: {on_one_line(problem)}")
             frames = len(tracked.labels.processed_frames())
             objects = len(tracked.object_ids)
             wanted = list(expand_formats(task.settings.formats))
@@ -151,8 +160,8 @@ def do_task(
     return BatchRow(str(task.video), frames, objects, seconds, state, error)
 
 
-def on_one_line(error: BaseException) -> str:
-    """What an error says, as a row holds it."""
+def on_one_line(error: BaseException | str) -> str:
+    """What an error or a warning says, as a row holds it."""
     return " ".join(str(error).split())
 
 

@@ -11,7 +11,6 @@ import hashlib
 import re
 import threading
 import time
-from functools import partial
 from pathlib import Path
 
 from napari_sam3.batch.task import Task, do_task
@@ -20,6 +19,7 @@ from napari_sam3.cluster.host_base import BEAT, Host, model_asked, no_room
 from napari_sam3.cluster.wire import Head, decode, encode, encode_error, whole
 from napari_sam3.cluster.worker_models import SharedModel
 from napari_sam3.cluster.worker_videos import find_under_roots
+from napari_sam3.cluster.workers import LACKING
 from napari_sam3.errors import SessionNotFoundError, UnsafeFileError, WireError
 from napari_sam3.models.base import VideoModel
 from napari_sam3.plain_files import read_plain
@@ -129,8 +129,20 @@ class TaskHost(Host):
         assert self._task is not None
         is_again = head.get("again") is True
         self._wait_for_lock(self._task, PATIENCE_WITH_LOST if is_again else PATIENCE_WITH_STOPPED)
-        row = do_task(self._task, partial(_get_model, head), self._stop, self._count)
-        return encode({"frames": self._n_frames, "row": row_to_head(row)})
+        lacks = False
+
+        def get_model(name: str, device: str | None) -> VideoModel:
+            nonlocal lacks
+            try:
+                return SharedModel(model_asked(head))
+            except LACKING:
+                lacks = True
+                raise
+
+        news: list[str] = []
+        row = do_task(self._task, get_model, self._stop, self._count, news.append)
+        said = {"row": row_to_head(row), "lacks": lacks, "news": news}
+        return encode({"frames": self._n_frames, **said})
 
     def _count(self, n_frames: int) -> None:
         self._n_frames = n_frames
@@ -149,7 +161,11 @@ class TaskHost(Host):
         lock.give_back()
 
     async def take(self, message: bytes) -> bytes:
-        """The number of frames done, when it is another one than was told; at last the row."""
+        """The number of frames done, when it is another one than was told; at last the row.
+
+        With the row is said whether the model is lacking here (`lacks`), and was all that was
+        wrong; and what `do_task` told (`news`).
+        """
         self._hear()
         head, _ = decode(message)
         done = self._done
@@ -174,10 +190,6 @@ class TaskHost(Host):
         self._stop.set()
         if self._done is not None:
             await asyncio.wait([self._done])
-
-
-def _get_model(asked: Head, name: str, device: str | None) -> VideoModel:
-    return SharedModel(model_asked(asked))
 
 
 def answer_name(probe: str, name: str) -> str:

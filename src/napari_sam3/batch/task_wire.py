@@ -18,6 +18,8 @@ from napari_sam3.session.saved_prompts import prompts_from_json, prompts_to_json
 from napari_sam3.session.validation import check_contrast_limits
 from napari_sam3.video.plane_choice import PlaneChoice
 
+_MOST_NEWS, _LONGEST_NEWS = 100, 2000
+
 
 def task_to_head(task: Task, path_map: Mapping[str, str]) -> Head:
     """A task as a worker is told it, with paths as the worker sees them.
@@ -78,18 +80,35 @@ def row_from_head(said: Any, task: Task, path_map: Mapping[str, str]) -> BatchRo
     if not isinstance(said, dict) or said.get("state") not in get_args(State):
         raise WireError(f"a row that came is {said!r:.120}")
     seconds = said.get("seconds")
-    error = _text(said, "error")
-    for here in (task.project, task.results, task.video):
-        there = map_path(str(here.absolute()), path_map)
-        error = error.replace(there, str(here))
     return BatchRow(
         str(task.video),
         whole(said.get("frames")),
         whole(said.get("objects")),
         float(seconds) if isinstance(seconds, int | float) else 0.0,
         said["state"],
-        error,
+        _as_here(_text(said, "error"), task, path_map),
     )
+
+
+def news_from_head(said: Any, task: Task, path_map: Mapping[str, str]) -> list[str]:
+    """Sentences about a task that a worker tells; they name the command's paths.
+
+    Raises
+    ------
+    WireError
+        If it is something else.
+    """
+    news = [] if said is None else items(said)
+    if not all(isinstance(one, str) for one in news):
+        raise WireError(f"what a worker tells of a task is {said!r:.120}")
+    return [_as_here(one[:_LONGEST_NEWS], task, path_map) for one in news[:_MOST_NEWS]]
+
+
+def _as_here(text: str, task: Task, path_map: Mapping[str, str]) -> str:
+    """A text that names a task's files as the worker sees them, as the command sees them."""
+    for here in (task.project, task.results, task.video):
+        text = text.replace(map_path(str(here.absolute()), path_map), str(here))
+    return text
 
 
 def _settings(said: Any) -> TaskSettings:

@@ -19,14 +19,20 @@ from typing import NamedTuple
 from napari_sam3.batch.summary import BatchRow
 from napari_sam3.batch.task import Task, TaskSettings, count_kept, next_frames, on_one_line
 from napari_sam3.batch.task_host import PROBE_BYTES, answer_name
-from napari_sam3.batch.task_wire import row_from_head, task_to_head
+from napari_sam3.batch.task_wire import news_from_head, row_from_head, task_to_head
 from napari_sam3.cluster import Connection
 from napari_sam3.cluster.addresses import map_path
 from napari_sam3.cluster.host_run import MOST_AHEAD
 from napari_sam3.cluster.link import Link, LinkLost
 from napari_sam3.cluster.wire import Head, encode, whole
-from napari_sam3.cluster.workers import Workers
-from napari_sam3.errors import NoWorkerError, Sam3Error, WorkerLostError
+from napari_sam3.cluster.workers import LACKING, Workers
+from napari_sam3.errors import (
+    ModelError,
+    NoWorkerError,
+    Sam3Error,
+    WeightsMissingError,
+    WorkerLostError,
+)
 from napari_sam3.session.saved_prompts import is_meant
 from napari_sam3.video.content_hash import hash_samples
 
@@ -85,7 +91,13 @@ class TaskWorkers:
             self.asked["model"] = str(said["name"])
 
     def begin(self) -> Link | None:
-        """A place on a worker that sees the folder of results; None if it does not."""
+        """A place on a worker that sees the folder of results; None if it does not.
+
+        Raises
+        ------
+        ComputeError, ModelError
+            As of `Workers.begin`.
+        """
         with self._lock:  # one after the other, so that places spread over the workers
             ends = time.monotonic() + _ROOM
             while True:
@@ -148,7 +160,7 @@ class TaskWorkers:
     def _note_blind(self, link: Link) -> None:
         link.let_go()
         if not self._are_some_blind:
-            self._workers.tell(
+            self.tell(
                 f"the worker {link.worker} does not see the folder {str(self._home)!r} under a "
                 "root, or can't write there as you: what it computes is written by this command"
             )
@@ -166,7 +178,15 @@ class TaskWorkers:
         self._workers.check_scheduler()
         if link.worker not in self._lost:
             self._lost.add(link.worker)
-            self._workers.tell(f"the worker {link.worker} was lost; going on on another")
+            self.tell(f"the worker {link.worker} was lost; going on on another")
+
+    def tell(self, news: str) -> None:
+        """Say what a worker tells of a task, or what happens to the workers."""
+        self._workers.tell(news)
+
+    def leave(self, link: Link, lacks: ModelError) -> None:
+        """Give back a place where the model is lacking; see `Workers.leave`."""
+        self._workers.leave(link, lacks)
 
     def close(self) -> None:
         """Give back a place that nobody has taken."""
@@ -196,12 +216,19 @@ class TaskPlace:
         -------
         BatchRow or None
             None if the worker sees the folder of results, or the video, not as its own.
+
+        Raises
+        ------
+        NoWorkerError
+            If there was no place to begin on; another place may be free for the task later.
         """
         began = time.perf_counter()
         told = _Told(on_frames)
         try:
             row = self._do(task, told)
         except Sam3Error as exc:
+            if isinstance(exc, NoWorkerError) and not told.n_frames:
+                raise
             frames, objects = count_kept(task) if told.n_frames else (0, 0)
             row = BatchRow(str(task.video), frames, objects, 0.0, "failed", on_one_line(exc))
         if row is None or self._workers.has_lost_some:
@@ -231,6 +258,10 @@ class TaskPlace:
             except LinkLost:
                 self._link = None
                 self._workers.lose(link)
+            except LACKING as exc:
+                self._link = None
+                self._workers.leave(link, exc)
+                continue
             else:
                 if row is None or row.state != "stopped" or self._stop.is_set():
                     return row
@@ -245,7 +276,7 @@ class TaskPlace:
                 task = replace(task, settings=replace(task.settings, overwrite=False))
 
     def _follow(self, link: Link, task: Task, order: Head, told: _Told) -> BatchRow | None:
-        """Begin a task, and ask after it until it is over."""
+        """Begin a task, and ask after it until it is over; an error if the model is lacking."""
         if link.call("start", encode(order))[0].get("apart"):
             return None
         if self._stop.is_set():  # since before it began
@@ -256,7 +287,12 @@ class TaskPlace:
             n_frames = whole(said.get("frames"))
             told.tell(n_before + n_frames)
             if "row" in said:
-                return row_from_head(said["row"], task, self._workers.path_map)
+                row = row_from_head(said["row"], task, self._workers.path_map)
+                if said.get("lacks"):
+                    raise WeightsMissingError(row.error)
+                for news in news_from_head(said.get("news"), task, self._workers.path_map):
+                    self._workers.tell(news)
+                return row
 
     def ask_to_stop(self) -> None:
         """Have the task under way end after its frame; from any thread."""

@@ -33,6 +33,7 @@ from napari_sam3.errors import (
     WireError,
 )
 from napari_sam3.models.base import VideoTracker
+from napari_sam3.models.mask_settings import mask_settings_of
 from napari_sam3.session.frames import RgbFrames
 from napari_sam3.values import ObjectMask
 from napari_sam3.video import PlaneChoice, Video
@@ -64,7 +65,8 @@ class TrackingHost(Host):
     async def open(self, message: bytes) -> bytes:
         """Open the video and load the model.
 
-        The answer may be that the video must be sent first (`wanted`).
+        The answer may be that the video must be sent first (`wanted`). Else it says what is set
+        for the model now.
         """
         self._hear()
         if self._tracker is None and not self._has_place():
@@ -75,6 +77,7 @@ class TrackingHost(Host):
         return answer
 
     def _begin(self, head: Head, masks: list[ObjectMask]) -> bytes:
+        model = model_asked(head)  # before anything is sent to who lacks it
         path = self._find_video(head)
         if path is None:
             return encode({"wanted": True})
@@ -83,13 +86,12 @@ class TrackingHost(Host):
         try:
             self._check_video(video, path, said)
             limits = head.get("contrast_limits")
-            model = model_asked(head)
             frames = RgbFrames(video, None if limits is None else (limits[0], limits[1]))
             self._video, self._tracker = video, model.start(frames)
         except BaseException:
             video.close()
             raise
-        return encode({})
+        return encode({"mask_settings": dict(mask_settings_of(model))})
 
     def _find_video(self, head: Head) -> Path | None:
         said = head.get("video")

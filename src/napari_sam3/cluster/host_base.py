@@ -22,8 +22,9 @@ from napari_sam3.cluster.wire import RELEASE, VERSION, Head, decode, encode, enc
 from napari_sam3.cluster.worker_limits import read_limits
 from napari_sam3.cluster.worker_models import get_model, models_here
 from napari_sam3.cluster.worker_videos import find_under_roots
-from napari_sam3.errors import ModelUnavailableError, NoWorkerError, Sam3Error, WireError
+from napari_sam3.errors import NoWorkerError, Sam3Error, UnknownModelError, WireError
 from napari_sam3.models.base import VideoModel
+from napari_sam3.models.mask_settings import mask_settings_of
 from napari_sam3.models.registry import list_models
 from napari_sam3.values import ObjectMask
 
@@ -86,7 +87,7 @@ class Host:
         return encode({"models": await asyncio.to_thread(models_here)})
 
     async def load(self, message: bytes) -> bytes:
-        """Load a model, if its weights are here; say what it is and what it takes."""
+        """Load a model, if its weights are here; say what it is, takes and is set to."""
 
         def load(head: Head, masks: list[ObjectMask]) -> bytes:
             model = model_asked(head)
@@ -95,6 +96,7 @@ class Host:
                     "name": model.name,
                     "device": model.device,
                     "capabilities": vars(model.capabilities),
+                    "mask_settings": dict(mask_settings_of(model)),
                 }
             )
 
@@ -185,7 +187,7 @@ def model_asked(head: Head) -> VideoModel:
         raise WireError(f"a model that was asked for is called {name!r:.80}, on {device!r:.80}")
     is_place = any(mark in name for mark in "/\\") and Path(name).expanduser().exists()
     if is_place and find_under_roots(name, read_limits().roots) is None:
-        raise ModelUnavailableError(
+        raise UnknownModelError(
             f"the model {name!r} lies outside what the worker may read; name one of its list, or "
             "have its folder put under a root of the worker"
         )

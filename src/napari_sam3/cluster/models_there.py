@@ -9,6 +9,7 @@ from napari_sam3.cluster.connection import Connection
 from napari_sam3.cluster.wire import Head, encode, items
 from napari_sam3.errors import WireError
 from napari_sam3.models.base import Capabilities
+from napari_sam3.models.mask_settings import MaskSettings, read_mask_settings
 
 _MOST_MODELS, _LONGEST = 1000, 300
 
@@ -73,6 +74,20 @@ def read_capabilities(said: Any) -> Capabilities:
     if not isinstance(said, dict) or set(said) != names:
         raise WireError(f"a worker says a model can do {said!r:.80}")
     return Capabilities(**said)
+
+
+def read_settings_there(said: Any) -> MaskSettings:
+    """What a worker says that a model's masks depend on; nothing if it does not say.
+
+    Raises
+    ------
+    WireError
+        If it is something else.
+    """
+    try:
+        return {} if said is None else read_mask_settings(said)
+    except ValueError as exc:
+        raise WireError(f"a worker says that a model is set to {said!r:.80}") from exc
 
 
 def read_text(head: Head, key: str) -> str:

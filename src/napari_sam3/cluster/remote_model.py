@@ -12,6 +12,7 @@ from napari_sam3.cluster.models_there import read_capabilities, read_text
 from napari_sam3.cluster.remote_tracker import RemoteTracker
 from napari_sam3.cluster.wire import Head
 from napari_sam3.cluster.workers import Workers
+from napari_sam3.models.mask_settings import MaskSettings
 from napari_sam3.settings import read_settings
 from napari_sam3.values import Frames
 
@@ -76,6 +77,11 @@ class RemoteModel:
             raise
         if model == "auto":  # chosen there, once; another worker shall not choose anew
             asked["model"] = self.name
+
+    @property
+    def mask_settings(self) -> MaskSettings:
+        """What its masks depend on besides its weights, as the last worker said that was asked."""
+        return self._workers.mask_settings
 
     def start(self, frames: Frames) -> RemoteTracker:
         """Begin on a video; see `VideoModel.start`."""

@@ -24,7 +24,7 @@ from napari_sam3.cluster.said import (
 )
 from napari_sam3.cluster.sending import SentVideo
 from napari_sam3.cluster.wire import Head, decode, encode, raise_error, split, whole
-from napari_sam3.cluster.workers import Workers
+from napari_sam3.cluster.workers import LACKING, Workers
 from napari_sam3.errors import (
     CheckpointError,
     NoWorkerError,
@@ -111,17 +111,22 @@ class RemoteTracker:
         return link
 
     def _open_somewhere(self, ends: float) -> Link | None:
-        """A place with the video open; None where the last one on a worker was taken meanwhile.
+        """A place with the video open; None if that was none, and another one is to be looked for.
 
-        Such a place is given back when its worker comes to it, so it is looked for until `ends`.
+        The last place on a worker may have been taken meanwhile, by one who perhaps gives it back:
+        it is looked for until `ends`. Or the worker lacks the model, and is not asked again.
         """
         lost = self._lost
         link = self._workers.begin_elsewhere(lost) if lost else self._workers.begin()
         try:
-            self._video.open_on(link, self._workers.asked)
+            said = self._video.open_on(link, self._workers.asked)
+            self._workers.note_settings(link.worker, said)
         except LinkLost:
             self._lose(link)
             raise
+        except LACKING as exc:
+            self._workers.leave(link, exc)
+            return None
         except NoWorkerError:
             link.let_go()
             if time.monotonic() > ends:

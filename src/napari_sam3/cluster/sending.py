@@ -50,8 +50,13 @@ class SentVideo:
         self._upload: Upload | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
-    def open_on(self, link: Link, model: Head) -> None:
+    def open_on(self, link: Link, model: Head) -> Head:
         """Have a worker open it, and get ready with a model.
+
+        Returns
+        -------
+        dict
+            What the worker says of the model.
 
         Raises
         ------
@@ -68,17 +73,19 @@ class SentVideo:
                 "samples": hash_samples(video.path),
                 "choice": video.choice.to_json() or None,
             }
-            if not link.call("open", encode({**order, "video": {**said, **place}}))[0].get(
-                "wanted"
-            ):
-                return
+            answer, _ = link.call("open", encode({**order, "video": {**said, **place}}))
+            if not answer.get("wanted"):
+                return answer
         if self._upload is None:
             self._upload = self._describe()
         order = {**order, "video": said, "upload": self._upload.to_head()}
-        if link.call("open", encode(order))[0].get("wanted"):
+        answer, _ = link.call("open", encode(order))
+        if answer.get("wanted"):
             self._send(link, self._upload)
-            if link.call("open", encode(order))[0].get("wanted"):
+            answer, _ = link.call("open", encode(order))
+            if answer.get("wanted"):
                 raise VideoError(f"the worker {link.worker} has not kept what was sent to it")
+        return answer
 
     def _describe(self) -> Upload:
         path = self._source()

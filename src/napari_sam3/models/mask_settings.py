@@ -13,6 +13,9 @@ from napari_sam3.settings import Settings
 MaskSettings = Mapping[str, str | int | bool]
 """By the names that they have in `Settings`; empty where nothing is known, or nothing counts."""
 
+MOST_SETTINGS, LONGEST = 100, 100
+"""Settings that are taken from outside, and signs of their names and values."""
+
 OF_MACHINE = frozenset({"precision", "compile_encoder"})
 """Those that a machine has a say in: what was computed on one is gone on with on another."""
 
@@ -21,6 +24,23 @@ def mask_settings_of(model: Any) -> MaskSettings:
     """What the masks of a loaded model depend on, as it is set now; a model need not say."""
     told: MaskSettings = getattr(model, "mask_settings", {})
     return told
+
+
+def read_mask_settings(said: Any) -> MaskSettings:
+    """What a file or a worker says that masks depend on.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    """
+    if not isinstance(said, dict) or len(said) > MOST_SETTINGS:
+        raise ValueError(said)
+    for name, value in said.items():
+        texts = [name] if isinstance(value, bool | int) else [name, value]
+        if not all(isinstance(text, str) and len(text) <= LONGEST for text in texts):
+            raise ValueError(said)
+    return dict(said)
 
 
 def memory_settings(settings: Settings, model_type: str) -> dict[str, str | int | bool]:

@@ -8,15 +8,12 @@ from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, get_args
 
-from napari_sam3.models.mask_settings import MaskSettings
+from napari_sam3.models.mask_settings import MaskSettings, read_mask_settings
 from napari_sam3.session.propagation import plan_frames
 from napari_sam3.values import Direction
 
 MOST_NEARLY = 1000
 """Stops that a run remembers."""
-
-MOST_SETTINGS = 100
-"""Settings that a run is said to be made with."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +156,7 @@ class RunNote:
                 stale=tuple((frame(first), frame(last)) for first, last in data["stale"]),
                 request=_text(100)(data.get("request", "")),
                 nearly=tuple(map(frame, data.get("nearly", ())))[:MOST_NEARLY],
-                made_with=_made_with(data.get("made_with", {})),
+                made_with=read_mask_settings(data.get("made_with", {})),
             )
         except (KeyError, ValueError, TypeError, OverflowError):
             problems.append(
@@ -232,16 +229,6 @@ def _fixed(value: Any) -> Mapping[int, int]:
     return MappingProxyType(
         {_number(0, 15)(int(axis)): index(place) for axis, place in value.items()}
     )
-
-
-def _made_with(value: Any) -> MaskSettings:
-    if not isinstance(value, dict) or len(value) > MOST_SETTINGS:
-        raise ValueError(value)
-    text = _text(100)
-    return {
-        text(name): said if isinstance(said, bool | int) else text(said)
-        for name, said in value.items()
-    }
 
 
 def _limits(value: Any) -> tuple[float, float]:

@@ -128,12 +128,15 @@ def _fetch(weights: Weights, progress: Progress | None, cancel: threading.Event)
 def _snapshot(repo_id: str, revision: str, names: list[str]) -> Path:
     """Have the hub's library fetch those files that are not in its cache; the snapshot's folder."""
     from huggingface_hub import snapshot_download
+    from huggingface_hub.file_download import are_symlinks_supported
     from tqdm import tqdm
 
     class NoBar(tqdm):  # type: ignore[misc]
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **{**options, "disable": True})
 
+    # before its threads do: 1.31 answers yes to all that ask while the first still tries
+    are_symlinks_supported(repo_folder(repo_id))
     return Path(
         snapshot_download(repo_id, revision=revision, allow_patterns=names, tqdm_class=NoBar)
     )

@@ -1,7 +1,7 @@
 """A session on a worker beside the same session here, and a batch on two workers beside one.
 
     python benchmarks/remote.py [--model optical-flow] [--frames 15] [--objects 5] [--rounds 3]
-                                [--videos 8] [--only sessions|batch]
+                                [--videos 8] [--only sessions|batch] [--a-core-each]
 
 A scheduler and a worker are started as processes of this machine (one thread, no nanny, the worker
 idle otherwise). The generated time-lapse, coloured, 480p, is a file that both read; each object is
@@ -15,6 +15,8 @@ medians of the rounds, and the quotient of each round's two.
   two, which see the folder of results; what a frame costs the command in processor time; the
   processor seconds of command, scheduler and all workers in that time, which say whether a worse
   ratio is more work or waiting; the processes of `--jobs 2` are timed from nothing to their answer.
+  A worker alone also uses what is free beside its one thread, to decode and to write labels; with
+  --a-core-each it has one core (Linux), as where workers are as many as cores.
 """
 
 from __future__ import annotations
@@ -89,6 +91,12 @@ def start_cluster(
             *(() if model is None else ("--model", model)),
         )
     return address, processes
+
+
+def pin(process: psutil.Process, core: int) -> None:
+    """Keep a process, with the threads that it has and will have, on one core."""
+    for thread in process.threads():
+        os.sched_setaffinity(thread.id, {core})
 
 
 def processor_seconds(processes: list[psutil.Process]) -> np.ndarray:
@@ -181,6 +189,7 @@ def compare_batches(folder: Path, told: argparse.Namespace, stack: ExitStack) ->
         f"  processor seconds with one worker: {parts}; with two: {parts}"
     )
     rows = []
+    cores = sorted(os.sched_getaffinity(0)) if told.a_core_each else []
     for number in range(told.rounds):
         seconds, used = {}, {}
         for n_workers in (1, 2) if number % 2 == 0 else (2, 1):
@@ -192,6 +201,9 @@ def compare_batches(folder: Path, told: argparse.Namespace, stack: ExitStack) ->
                 with Connection(address) as connection:
                     while len(connection.workers()) < n_workers:
                         time.sleep(0.05)
+                if told.a_core_each:
+                    for core, worker in zip(cores, processes[1:], strict=False):
+                        pin(worker, core)
                 began, used_before = time.perf_counter(), processor_seconds(processes)
                 report = run_batch(
                     films,
@@ -221,6 +233,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--videos", type=int, default=8)
     parser.add_argument("--only", choices=("sessions", "batch"))
+    parser.add_argument("--a-core-each", action="store_true")
     told = parser.parse_args()
     for name, compare in (("sessions", compare_sessions), ("batch", compare_batches)):
         if told.only in (None, name):

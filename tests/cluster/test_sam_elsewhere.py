@@ -10,7 +10,7 @@ from napari_sam3.models.registry import load_model
 from tests.cluster.test_remote_session import CLICK, assert_same_runs
 from tests.conftest import make_disc_film
 
-N_FRAMES = 14
+N_FRAMES = 10
 
 
 @pytest.fixture(scope="module")

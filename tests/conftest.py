@@ -83,7 +83,7 @@ def fast_collections():
 
 
 @pytest.fixture(scope="module")
-def module_viewer(qapp):
+def shared_viewer(qapp):
     """The `SharedViewer` of a module's tests."""
     from tests.shared_viewer import SharedViewer
 
@@ -92,23 +92,23 @@ def module_viewer(qapp):
 
 
 @pytest.fixture
-def open_viewer(module_viewer, request):
+def open_viewer(shared_viewer, request):
     """A function that hands out a napari viewer as new; what a test leaves in it is an error."""
-    yield module_viewer.lend
+    yield shared_viewer.lend
     called = getattr(request.node, "rep_call", None)
     if called is not None and called.passed:
-        module_viewer.clean()
+        shared_viewer.clean()
     else:
-        module_viewer.close(is_checked=False)  # held by the traceback
+        shared_viewer.close(is_checked=False)  # held by the traceback
 
 
 @pytest.fixture
-def without_module_viewer(module_viewer):
-    module_viewer.close()
+def without_shared_viewer(shared_viewer):
+    shared_viewer.close()
 
 
 @pytest.fixture
-def make_napari_viewer(without_module_viewer, make_napari_viewer):
+def make_napari_viewer(without_shared_viewer, make_napari_viewer):
     """napari's own: viewers that are made and closed for one test, for what closes windows."""
     return make_napari_viewer
 

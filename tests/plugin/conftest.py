@@ -12,6 +12,7 @@ from napari.utils.notifications import notification_manager
 
 from napari_sam3.models.fake import FakeTracker
 from napari_sam3.plugin.views.dock import SegmentAndTrackWidget
+from tests.shared_viewer import SharedViewer
 
 STEP_XY, RADIUS = (3, 2), 8  # of the fake model
 SHAPE = (20, 80, 120)
@@ -22,6 +23,13 @@ def disc(frame_index: int, y: float, x: float, size=SHAPE[1:]) -> np.ndarray:
     rows, columns = np.ogrid[: size[0], : size[1]]
     x, y = x + STEP_XY[0] * frame_index, y + STEP_XY[1] * frame_index
     return (columns - x) ** 2 + (rows - y) ** 2 <= RADIUS**2
+
+
+@pytest.fixture(scope="package")
+def shared_viewer(qapp):
+    """One for all tests of the window: to make it and to close it takes a second and more."""
+    with SharedViewer() as shared:
+        yield shared
 
 
 @pytest.fixture
@@ -114,12 +122,12 @@ def open_dock(open_viewer, qtbot, monkeypatch, weights_home):
 
 
 @pytest.fixture
-def close(module_viewer):
+def close(shared_viewer):
     """A function that ends the work in a dock's window; the next one is as new."""
 
     def close(dock: SegmentAndTrackWidget) -> None:
         dock.shut_down()
-        module_viewer.take_back(dock.viewer)
+        shared_viewer.take_back(dock.viewer)
 
     return close
 

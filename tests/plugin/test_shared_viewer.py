@@ -17,10 +17,10 @@ from tests.shared_viewer import look_at
 
 
 @pytest.fixture
-def shared(module_viewer):
+def shared(shared_viewer):
     """The one of this module, so that it need not be made for every test."""
-    yield module_viewer
-    module_viewer.clean()
+    yield shared_viewer
+    shared_viewer.clean()
 
 
 def use_all(viewer):

@@ -31,6 +31,14 @@ _PARTS = ".c.*.0"  # of chunks that a process was killed in writing
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
+def remove_files(folder: Path, pattern: str, name: re.Pattern[str] | None = None) -> None:
+    """Remove files of a folder, those of such names; what can't be, a folder say, stays."""
+    for place in folder.glob(pattern):
+        if name is None or name.fullmatch(place.name):
+            with suppress(OSError):
+                place.unlink()
+
+
 class ChunkFolder:
     """A zarr array of labels, (T, H, W), in the chunks of its frames.
 
@@ -77,18 +85,13 @@ class ChunkFolder:
 
     def remove_parts(self) -> None:
         """Remove what a killed process has left of chunks."""
-        for pattern in (_PARTS, PARTS):
-            for part in self.path.glob(pattern):
-                with suppress(OSError):  # no file at all, say
-                    part.unlink()
+        remove_files(self.path, _PARTS)
+        remove_files(self.path, PARTS)
 
     def remove_all(self) -> None:
         """Remove all chunks, and what is left of some; not the description."""
         self.remove_parts()
-        for place in self.path.glob("c.*"):
-            if _CHUNK_NAME.fullmatch(place.name):
-                with suppress(OSError):  # as above
-                    place.unlink()
+        remove_files(self.path, "c.*", _CHUNK_NAME)
 
     def read(self, frame_index: int) -> bytes:
         """The chunk of a frame; OSError where there is none, or none that can be."""

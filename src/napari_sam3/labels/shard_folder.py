@@ -12,7 +12,6 @@ import os
 import re
 import zlib
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from napari_sam3.errors import UnsafeFileError
 from napari_sam3.labels.array_description import PARTS
-from napari_sam3.labels.chunk_folder import ChunkFolder, most_chunk_bytes
+from napari_sam3.labels.chunk_folder import ChunkFolder, most_chunk_bytes, remove_files
 from napari_sam3.labels.frame_codec import FrameCodec
 from napari_sam3.labels.frame_records import ChunkFacts
 from napari_sam3.plain_files import check_entry, check_folder, open_plain
@@ -122,18 +121,13 @@ class ShardFolder:
 
     def remove_parts(self) -> None:
         """Remove what a killed process has left of shards."""
-        for pattern in (_PARTS, PARTS):
-            for part in self.path.glob(pattern):
-                with suppress(OSError):  # no file at all, say
-                    part.unlink()
+        remove_files(self.path, _PARTS)
+        remove_files(self.path, PARTS)
 
     def remove_all(self) -> None:
         """Remove all shards, and what is left of some; not the description."""
         self.remove_parts()
-        for place in self.path.glob("*.0.0"):
-            if _SHARD_NAME.fullmatch(place.name):
-                with suppress(OSError):  # as above
-                    place.unlink()
+        remove_files(self.path, "*.0.0", _SHARD_NAME)
 
     def fill(self, number: int, chunks: ChunkFolder, frames: list[int]) -> None:
         """Make a shard of chunks; it is on the disk when this returns, and is what they are.

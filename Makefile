@@ -55,9 +55,7 @@ PACKAGES := xvfb xauth libegl1 libgl1 libglib2.0-0 libxkbcommon-x11-0 libxcb-cur
 demo: $(VENV)/.installed
 	$(BIN)/napari-sam3 demo --overwrite
 
-# side by side: the check of types has one process
-test: $(VENV)/.installed-for-tests system
-	$(MAKE) --jobs 2 lint test-quick
+test: lint test-quick
 
 # What was compiled is kept, whatever the machine says elsewhere: the tests start many processes, and
 # the sweeps read what the quick ones have written

@@ -1,4 +1,4 @@
-"""One napari viewer for all the tests of a module, or of all of the window, cleaned between them.
+"""One napari viewer for all the tests of a module, cleaned between them.
 
 A viewer takes longer to make and to close than most tests take to run. A clean one must be as a
 new one: `SharedViewer.clean` puts back what can be put back, then compares what is seen of the

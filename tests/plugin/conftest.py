@@ -12,7 +12,6 @@ from napari.utils.notifications import notification_manager
 
 from napari_sam3.models.fake import FakeTracker
 from napari_sam3.plugin.views.dock import SegmentAndTrackWidget
-from tests.shared_viewer import SharedViewer
 
 STEP_XY, RADIUS = (3, 2), 8  # of the fake model
 SHAPE = (20, 80, 120)
@@ -23,13 +22,6 @@ def disc(frame_index: int, y: float, x: float, size=SHAPE[1:]) -> np.ndarray:
     rows, columns = np.ogrid[: size[0], : size[1]]
     x, y = x + STEP_XY[0] * frame_index, y + STEP_XY[1] * frame_index
     return (columns - x) ** 2 + (rows - y) ** 2 <= RADIUS**2
-
-
-@pytest.fixture(scope="package")
-def shared_viewer(qapp):
-    """One for all tests of the window: to make it and to close it takes a second and more."""
-    with SharedViewer() as shared:
-        yield shared
 
 
 @pytest.fixture

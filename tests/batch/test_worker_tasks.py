@@ -21,6 +21,7 @@ from tests.batch.conftest import N_FRAMES
 from tests.cluster import slow_models  # noqa: F401 - registers its models here too
 from tests.cluster.conftest import (  # noqa: F401 - fixtures
     SOURCES,
+    Cluster,
     cluster,
     module_cluster,
     pickled,
@@ -201,6 +202,14 @@ def run_aside(*arguments, **options):
     return thread, reports
 
 
+def is_free(project):
+    lock = ProjectLock(project)
+    if lock.take() is not None:
+        return False
+    lock.give_back()
+    return True
+
+
 @pytest.mark.parametrize("recover", ["exact", "quick"])
 def test_a_killed_worker_costs_no_frame_that_is_kept(
     prompts,
@@ -310,14 +319,7 @@ def test_a_worker_ends_with_the_command_that_is_killed(
     command.kill()
     command.wait()
 
-    def is_free():
-        lock = ProjectLock(out / "long.sam3")
-        if lock.take() is not None:
-            return False
-        lock.give_back()
-        return True
-
-    wait_until(is_free)
+    wait_until(lambda: is_free(out / "long.sam3"))
     n_computed = len(steps())
     assert n_computed < 19
     with Project.open(out / "long.sam3") as project:
@@ -325,6 +327,38 @@ def test_a_worker_ends_with_the_command_that_is_killed(
         assert len(project.labels.processed_frames()) == n_computed + 1
     report = run_batch([long_film], prompts, out, model="counted-slowly", scheduler=cluster.address)
     assert rows_of(report) == [("done", 20)]
+
+
+def test_a_lost_scheduler_costs_no_frame_that_is_kept(films, prompts, tmp_path, computed_here):
+    own = Cluster(tmp_path)
+    try:
+        own.start_worker("one")
+        own.wait_until_there()
+        film, out = own.root / "a", own.root / "out"
+        films[0].rename(film)
+        options = {"model": "counted-slowly", "scheduler": own.address}
+        steps = own.home / "steps.txt"
+        thread, reports = run_aside([film], prompts, out, **options)
+        wait_until(lambda: steps.exists() and steps.read_text().count("\n") >= 3)
+        own.scheduler.kill()
+        thread.join()
+        ((row,),) = (report.rows for report in reports)
+        assert row.state == "failed"
+        assert own.address in row.error
+        assert row.frames >= 3
+        wait_until(lambda: is_free(out / "a.sam3"))  # the worker notices, and ends
+        n_computed = steps.read_text().count("\n")
+        own.start_scheduler(int(own.address.rpartition(":")[2]))
+        own.start_worker("two")
+        own.wait_until_there()
+        again = run_batch([film], prompts, out, **options)
+        assert rows_of(again) == [("done", N_FRAMES)]
+        assert steps.read_text().count("\n") <= n_computed + N_FRAMES
+        assert not computed_here
+        run_batch([film], prompts, tmp_path / "here", model="fake")
+        np.testing.assert_array_equal(planes(out / "a.sam3"), planes(tmp_path / "here" / "a.sam3"))
+    finally:
+        own.close()
 
 
 def test_an_interrupt_ends_after_the_frame_under_way(

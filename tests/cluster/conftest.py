@@ -82,6 +82,13 @@ class Cluster:
             lambda: len(client.scheduler_info(n_workers=-1)["workers"]) >= len(self.alive), START
         )
 
+    def wait_until_there(self):
+        """Wait for its workers without a client of the test's own."""
+        from distributed import Client
+
+        with Client(self.address, set_as_default=False) as client:
+            self.wait_for_workers(client)
+
     @property
     def alive(self):
         return [name for name, process in self.workers.items() if process.poll() is None]

@@ -10,6 +10,7 @@ from napari_sam3.cluster import ModelThere
 from napari_sam3.errors import NoWorkerError, SchedulerLostError, WeightsMissingError
 from napari_sam3.models.base import Capabilities
 from napari_sam3.plugin.controllers import compute_controller
+from napari_sam3.plugin.model.app_state import AppState
 from napari_sam3.plugin.model.model_catalog import survey_workers
 from napari_sam3.plugin.model.tools import Tool
 
@@ -51,6 +52,16 @@ def test_before_workers_are_asked_nothing_is_held_against_a_model():
     assert "sam3" in catalog.entries
     assert catalog.is_ready("sam3")
     assert catalog.format_state("sam3") == catalog.how_to_get("sam3") == ""
+
+
+def test_what_no_ready_model_takes_can_not_be_said_to_the_one_that_is_chosen_there():
+    words = Capabilities(text=True)
+    state = AppState(model="auto", compute=ADDRESS)
+    state.catalog = survey_workers(ADDRESS, {ONE: [there("sam3", False, words), there("edgetam")]})
+    assert "No model that the workers have takes text" in state.why_not_taken("text")
+    assert not state.takes_text
+    state.catalog = survey_workers(ADDRESS, {ONE: [there("sam3", True, words), there("edgetam")]})
+    assert state.takes_text  # it may be the one
 
 
 # ------------------------------------------------------------------------- in the window

@@ -350,3 +350,10 @@ def test_other_data_in_the_video_layer_are_another_video(ready, work):
     assert labels_of(ready).data.shape == (8, 60, 70)
     assert ready.tracking_panel.length.max == 8
     np.testing.assert_array_equal(labels_of(ready).data[5] == 1, disc(5, 30, 40, (60, 70)))
+
+
+def test_four_lines_of_guidance_are_seen_without_scrolling(open_dock, open_viewer, qtbot):
+    guidance = open_dock(open_viewer(show=True)).guidance
+    for text, scrolls in (("one\ntwo\nthree\nfour\nfive", True), ("one\ntwo\nthree\nfour", False)):
+        guidance.widget().setText(text)
+        qtbot.waitUntil(lambda: (guidance.verticalScrollBar().maximum() > 0) is scrolls)  # noqa: B023

@@ -25,7 +25,6 @@ from napari_sam3.plugin.layers.prompt_layers import (
 )
 from napari_sam3.plugin.model.app_state import Outcome
 from napari_sam3.plugin.model.connections import Connections
-from napari_sam3.plugin.model.model_catalog import why_not_taken
 from napari_sam3.plugin.model.tools import EXCLUDE_MODIFIER, Tool
 from napari_sam3.values import MAX_OBJECT_ID
 
@@ -86,7 +85,7 @@ class ToolController:
         self._tracking.video()
         if tool is not Tool.SELECT:
             self._tracking.chosen.check_writable()
-            why_not = why_not_taken(self._state.catalog, self._state.model, tool.prompt_kind)
+            why_not = self._state.why_not_taken(tool.prompt_kind)
             if why_not:
                 raise UnsupportedPromptError(why_not)
         sign = EXCLUDE if tool is Tool.EXCLUDE else INCLUDE

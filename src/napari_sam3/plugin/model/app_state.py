@@ -298,12 +298,11 @@ class AppState:
     @property
     def takes_text(self) -> bool:
         """Whether the model chosen takes text; if it is not known, the model will say."""
-        entry = self._entry
-        return entry is None or entry.capabilities.text
+        return not self.why_not_taken("text")
 
     def why_not_taken(self, kind: str) -> str:
         """Why the model chosen can't use a kind of prompts; empty if it can, or is not known."""
-        return "" if self._entry is None else why_not_taken(self.catalog, self.model, kind)
+        return why_not_taken(self.catalog, self._entry, kind)
 
     @property
     def resolved_model(self) -> str:

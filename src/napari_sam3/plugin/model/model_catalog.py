@@ -196,16 +196,23 @@ def format_kinds(capabilities: Capabilities) -> str:
     return ", ".join(kinds) or "nothing"
 
 
-def why_not_taken(catalog: ModelCatalog, name: str, kind: str) -> str:
+def why_not_taken(catalog: ModelCatalog, entry: ModelEntry | None, kind: str) -> str:
     """Why a model can't use a kind of prompts, and which can; empty if it can, or is not known.
 
-    No kind is a kind that any can.
+    Of a model that a worker will choose it is known where none that is ready there can. No kind
+    is a kind that any can.
     """
-    entry = catalog.entry(name)
-    if not kind or entry is None or getattr(entry.capabilities, kind):
+    if not kind:
         return ""
-    return (
-        f"The model {entry.name} takes no {KINDS_OF_PROMPTS[kind]}; it takes "
-        f"{format_kinds(entry.capabilities)}. Models that take {KINDS_OF_PROMPTS[kind]}: "
-        f"{models_that_take(kind)}."
-    )
+    words = KINDS_OF_PROMPTS[kind]
+    if entry is None:
+        ready = [catalog.entries[name] for name, n_workers in catalog.n_ready.items() if n_workers]
+        if not ready or any(getattr(one.capabilities, kind) for one in ready):
+            return ""
+        reason = f"No model that the workers have takes {words}."
+    elif getattr(entry.capabilities, kind):
+        return ""
+    else:
+        taken = format_kinds(entry.capabilities)
+        reason = f"The model {entry.name} takes no {words}; it takes {taken}."
+    return f"{reason} Models that take {words}: {models_that_take(kind)}."

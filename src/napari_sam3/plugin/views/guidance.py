@@ -15,6 +15,16 @@ from napari_sam3.plugin.model.tools import Tool
 N_LINES = 4
 
 
+class _Text(QLabel):
+    """Text that can be copied, for which Qt leaves more room round it than for other text."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.setTextFormat(Qt.TextFormat.PlainText)  # names are no markup
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.setAlignment(Qt.AlignmentFlag.AlignTop)
+
+
 class Guidance(QScrollArea):
     """Shows `guide` of the state, in room for four lines: what needs more scrolls within them.
 
@@ -28,11 +38,8 @@ class Guidance(QScrollArea):
     def __init__(self, state: AppState) -> None:
         super().__init__()
         self._state = state
-        self._label = QLabel()
+        self._label = _Text()
         self._label.setWordWrap(True)
-        self._label.setTextFormat(Qt.TextFormat.PlainText)  # names are no markup
-        self._label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._label.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.setWidget(self._label)
         self.setWidgetResizable(True)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -46,9 +53,10 @@ class Guidance(QScrollArea):
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 (Qt's name)
         """Take room for the lines, in the type that the window's theme has."""
         super().showEvent(event)
-        sample = QLabel("\n".join("x" * N_LINES), self)
+        sample = _Text("\n".join("x" * N_LINES), self)
         sample.ensurePolished()
-        self.setFixedHeight(sample.sizeHint().height() + 8)
+        frame = self.height() - self.maximumViewportSize().height()
+        self.setFixedHeight(sample.sizeHint().height() + frame)
         sample.deleteLater()
 
     def text(self) -> str:

@@ -403,3 +403,22 @@ def test_a_script_undoes_and_redoes_what_it_did(session):
     assert session.redo() == "click on object 1"
     assert session.redo().startswith("segment")
     assert list(session.result(0).objects) == [1]
+
+
+def test_objects_are_split_swapped_and_merged(session):
+    session.add_prompt(0, points=[[40.5, 30.5]])
+    session.add_prompt(0, points=[[20.5, 10.5]], obj_id=2)
+    session.propagate()
+    one, other = (np.asarray(session.array) == obj_id for obj_id in (1, 2))
+    tail = session.split_object(1, 10)
+    np.testing.assert_array_equal(session.array[:10] == 1, one[:10])
+    np.testing.assert_array_equal(session.array[10:] == tail, one[10:])
+    session.swap_objects(2, tail, 15)
+    np.testing.assert_array_equal(session.array[15:] == 2, one[15:])
+    session.swap_objects(2, tail, 15)
+    session.merge_objects([tail], into=1)
+    np.testing.assert_array_equal(np.asarray(session.array) == 1, one)
+    np.testing.assert_array_equal(np.asarray(session.array) == 2, other)
+    with pytest.raises(LayerError, match="on no frame before it"):
+        session.split_object(1, 0)
+    assert session.object_ids == (1, 2)

@@ -146,7 +146,7 @@ class ReviewController(QObject):
         self.n_checked += 1 if is_right else -1
         rest = [p for p in self.places if (p.obj_id, p.frame_index) != key]
         self.places = tuple(rest) if is_right else (place, *rest)
-        self._tell()
+        self.changed.emit()
         self.look()
 
     def _step(self, by: int) -> Place | None:
@@ -197,7 +197,7 @@ class ReviewController(QObject):
         if planes is not None and video is not None:
             self._reading = _Reading(planes, self._folder(), self._kept.get(video, ()))
         self.is_looking = self._reading is not None
-        self._tell()
+        self.changed.emit()
 
     def _folder(self) -> Path | None:
         """Where checks are kept."""
@@ -231,13 +231,9 @@ class ReviewController(QObject):
             self.places, self.n_checked = found.places, found.n_checked
             if video is not None:
                 self._kept[video] = found.checks
-        self._tell()
+        self.changed.emit()
         if found.reading.left or self._asked:
             self.look()
-
-    def _tell(self) -> None:
-        self._tracking.state.objects_to_check = frozenset(p.obj_id for p in self.places)
-        self.changed.emit()
 
 
 class _Found(NamedTuple):

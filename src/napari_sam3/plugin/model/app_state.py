@@ -143,8 +143,6 @@ class AppState:
         How things stand with what it has found.
     n_locked : int
         Frames of the video that are locked.
-    objects_to_check : frozenset of int
-        Objects of the video that are doubtful somewhere.
     project : ProjectStatus
         How things stand with the project of the video.
     """
@@ -206,7 +204,6 @@ class AppState:
     detector: str = "blobs"
     detection: DetectionStatus = field(default_factory=DetectionStatus)
     n_locked: int = 0
-    objects_to_check: frozenset[int] = frozenset()
     project: ProjectStatus = field(default_factory=ProjectStatus)
 
     def __post_init__(self) -> None:

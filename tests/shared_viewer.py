@@ -26,6 +26,8 @@ THREADS_OF_OTHERS = ("serve_forever", "process_request_thread", "zarr_io", "asyn
 """Servers of fixtures, which may end after the viewer is cleaned; zarr's and tqdm's, which stay."""
 _SIGNATURES: dict[tuple[Any, bool, int], bool] = {}
 """Whether a callback takes the event, by code, if it is a plain function, number of defaults."""
+_VARIABLES: dict[tuple[str, ...], dict[str, tuple[Any, ...]]] = {}
+"""What a program's code declares, by the code of its shaders."""
 
 
 class SharedViewer:
@@ -205,6 +207,7 @@ def _enter_test_application() -> ExitStack:
     from napari.settings import NapariSettings  # noqa: TID251
     from napari.utils.events import EventEmitter  # noqa: TID251
     from qtpy.QtWidgets import QWidget  # noqa: TID251
+    from vispy.gloo import Program
 
     def make_console(_viewer: Any) -> QWidget:
         console = QWidget()
@@ -227,6 +230,8 @@ def _enter_test_application() -> ExitStack:
     patches.enter_context(patch.object(NapariSettings, "save", lambda *_, **__: None))
     check = remembering_signatures(EventEmitter._check_signature)
     patches.enter_context(patch.object(EventEmitter, "_check_signature", staticmethod(check)))
+    parse = remembering_variables(Program._parse_variables_from_code)
+    patches.enter_context(patch.object(Program, "_parse_variables_from_code", parse))
     # napari collects garbage with every layer that goes; here that is done once, after each test
     patches.enter_context(patch.object(canvas, "gc", Mock(), create=True))
     return patches
@@ -249,6 +254,24 @@ def remembering_signatures(check: Callable[[Any], bool]) -> Callable[[Any], bool
         return _SIGNATURES[key]
 
     return check_once
+
+
+def remembering_variables(parse: Callable[..., None]) -> Callable[..., None]:
+    """The same variables as vispy finds in a program's code, looked for once in the same code.
+
+    Every layer has some ten programs, of the same code as the layer of the test before.
+    """
+
+    def parse_once(program: Any, update_variables: bool = True) -> None:
+        code = tuple(shader.code for shader in program._shaders)
+        if code not in _VARIABLES:
+            parse(program, update_variables=False)
+            _VARIABLES[code] = program._code_variables
+        program._code_variables = _VARIABLES[code].copy()
+        if update_variables:
+            program._process_pending_variables()
+
+    return parse_once
 
 
 # ------------------------------------------------------------------ what is put back

@@ -270,7 +270,8 @@ class ProjectOpener(QObject):
         Those that are not in the viewer are added; prompts have the colours of their objects.
         """
         folder, viewer = str(loaded.project.folder), self._viewer
-        taken = {layer for opened in self._projects.open for layer in opened.layers}
+        others = [o for o in self._projects.open if o.project is not loaded.project]
+        taken = {layer for opened in others for layer in opened.layers}
         found: dict[str, Layer] = {
             str(layer.metadata.get(ROLE)): layer
             for layer in viewer.layers
@@ -380,7 +381,6 @@ class ProjectOpener(QObject):
             return
         n_frames = frame_count(image_layer, self._tracking.axes.read(image_layer))
         if opened.project.labels.shape == (n_frames, *layer_shape(image_layer)[-2:]):
-            self._projects.open.remove(opened)
             opened.problems = list(opened.project.problems)
             layers = _all_of(self._layers_of(LoadedProject(opened.project)))
             self._attach(opened, image_layer, layers)
@@ -390,7 +390,6 @@ class ProjectOpener(QObject):
         if self._projects.is_closed or opened not in self._projects.open:
             loaded.video.close()
             return
-        self._projects.open.remove(opened)
         lost = set(opened.project.problems)
         opened.problems = [p for p in opened.problems if p in lost]
         layers = _all_of(self._layers_of(loaded))

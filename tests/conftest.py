@@ -82,9 +82,9 @@ def fast_collections():
     gc.unfreeze()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def shared_viewer(qapp):
-    """The `SharedViewer` of a module's tests."""
+    """The `SharedViewer` of a package's tests."""
     from tests.shared_viewer import SharedViewer
 
     with SharedViewer() as shared:

@@ -1,4 +1,4 @@
-"""One napari viewer for all the tests of a module, cleaned between them.
+"""One napari viewer for all the tests of a package, cleaned between them.
 
 A viewer takes longer to make and to close than most tests take to run. A clean one must be as a
 new one: `SharedViewer.clean` puts back what can be put back, then compares what is seen of the
@@ -62,6 +62,7 @@ class SharedViewer:
             self._others.append(viewer)
         else:
             viewer, self._is_lent = self.viewer, True
+            _make_current(viewer, True)
         if show:
             viewer.window.show()
             _process_events()
@@ -74,6 +75,7 @@ class SharedViewer:
         if viewer is self.viewer:
             _put_back(viewer, self._seen_new, self._model_new)
             self._is_lent = False
+            _make_current(viewer, False)
         else:
             self._others.remove(viewer)
             _close_viewer(viewer)
@@ -93,6 +95,7 @@ class SharedViewer:
             self.close()  # as the test has done
             return
         self._close_others()
+        _make_current(self.viewer, True)
         for _ in range(CLEANINGS):
             _put_back(self.viewer, self._seen_new, self._model_new)
             left = self._find_left()
@@ -101,6 +104,7 @@ class SharedViewer:
         else:
             self.close(is_checked=False)
             raise AssertionError("left in the viewer:\n" + "\n".join(left))
+        _make_current(self.viewer, False)
         gc.freeze()  # what has stayed, modules mostly, need not be looked at after each test
 
     def close(self, *, is_checked: bool = True) -> None:
@@ -116,6 +120,7 @@ class SharedViewer:
         if self.viewer is None:
             return
         viewer, self.viewer, self._is_lent = self.viewer, None, False
+        _make_current(viewer, True)
         try:
             with self._patches:
                 self._close_others()
@@ -173,6 +178,17 @@ def _make_viewer() -> Any:
     from napari import Viewer  # noqa: TID251
 
     return Viewer(show=False, show_welcome_screen=False)
+
+
+def _make_current(viewer: Any, is_current: bool) -> None:
+    """Let it be the one that is found by those who ask napari for it, or none."""
+    from napari._qt.qt_main_window import _QtMainWindow  # noqa: TID251
+
+    windows, window = _QtMainWindow._instances, getattr(viewer.window, "_qt_window", None)
+    if is_current and window is not None and window not in windows:
+        windows.append(window)
+    elif not is_current and window in windows:
+        windows.remove(window)
 
 
 def _close_viewer(viewer: Any) -> None:

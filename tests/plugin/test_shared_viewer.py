@@ -1,9 +1,10 @@
-"""The viewer that a module's tests share: a clean one is as a new one."""
+"""The viewer that a package's tests share: a clean one is as a new one."""
 
 from __future__ import annotations
 
 import threading
 
+import napari
 import numpy as np
 import pytest
 from napari.layers import Points
@@ -18,7 +19,7 @@ from tests.shared_viewer import look_at
 
 @pytest.fixture
 def shared(shared_viewer):
-    """The one of this module, so that it need not be made for every test."""
+    """The one of the package, cleaned after each test here."""
     yield shared_viewer
     shared_viewer.clean()
 
@@ -75,6 +76,13 @@ def test_the_window_is_hidden_again(shared):
     assert viewer.window._qt_window.isVisible()
     shared.clean()
     assert not viewer.window._qt_window.isVisible()
+
+
+def test_one_that_is_not_lent_is_not_found(shared):
+    viewer = shared.lend()
+    assert napari.current_viewer() is viewer
+    shared.clean()
+    assert napari.current_viewer() is None
 
 
 @pytest.mark.sweep

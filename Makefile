@@ -60,10 +60,12 @@ test: lint test-quick
 # What was compiled is kept, whatever the machine says elsewhere: the tests start many processes, and
 # the sweeps read what the quick ones have written
 test-quick test-sweeps: export PYTHONDONTWRITEBYTECODE :=
-# Two processes; one that has no tests left takes over half of those that the other one has
+# Two processes, on two cores, and three for the sweeps, where one often waits for a program that it
+# started; one that has no tests left takes over half of those that another one has
+test-quick: TESTS := -n 2 -m "not sweep and not formats"
+test-sweeps: TESTS := -n 3 -m "sweep and not formats"
 test-quick test-sweeps: $(VENV)/.installed-for-tests system
-	$(ON_A_SCREEN) $(BIN)/python -m pytest \
-		-n 2 --dist worksteal -m $(if $(filter test-sweeps,$@),"sweep and not formats","not sweep and not formats")
+	$(ON_A_SCREEN) $(BIN)/python -m pytest --dist worksteal $(TESTS)
 
 test-lowest: RELEASES := lowest-direct
 test-newest: RELEASES := highest

@@ -110,6 +110,8 @@ def without_shared_viewer(shared_viewer):
 @pytest.fixture
 def make_napari_viewer(without_shared_viewer, make_napari_viewer):
     """napari's own: viewers that are made and closed for one test, for what closes windows."""
+    gc.collect()
+    gc.freeze()  # napari looks for garbage with every layer that goes: not among what is there now
     return make_napari_viewer
 
 

@@ -42,14 +42,16 @@ def draw(number: int, size: tuple[int, int] = SIZE) -> NDArray[np.uint8]:
 
 def read_number(frame: NDArray[Any]) -> int:
     """Read the number off a frame, (H, W) or (H, W, 3); -1 where the bars contradict each other."""
-    picture = np.asarray(frame, np.float64)
+    # no more than the bars: a picture whose size was damaged may be a very large one
+    picture = np.asarray(frame[:32, : BITS * BLOCK], np.float64)
     if picture.ndim == 3:
         picture = picture.mean(axis=2)
+    least = 0.2 * max(picture.max(), 1)
     number = 0
     for bit in range(BITS):
         bar = slice(bit * BLOCK + 2, (bit + 1) * BLOCK - 2)
         upper, lower = picture[3:13, bar].mean(), picture[19:29, bar].mean()
-        if abs(upper - lower) < 0.2 * max(picture.max(), 1):
+        if abs(upper - lower) < least:
             return -1
         number |= int(upper > lower) << bit
     return number

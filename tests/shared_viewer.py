@@ -22,8 +22,10 @@ THREADS_MAY_TAKE = 20
 """Seconds; for those that were told to stop, on a busy machine."""
 CLEANINGS = 3
 """Before what is left is held against the test: on a busy machine events may come late."""
-THREADS_OF_OTHERS = ("serve_forever", "process_request_thread", "zarr_io", "asyncio_", "tqdm")
-"""Servers of fixtures, which may end after the viewer is cleaned; zarr's and tqdm's, which stay."""
+THREADS_OF_OTHERS = (
+    *("serve_forever", "process_request_thread"),  # servers of fixtures, which may end later
+    *("zarr_io", "asyncio_", "tqdm", "write features"),  # of the process, which stay
+)
 _SIGNATURES: dict[tuple[Any, bool, int], bool] = {}
 """Whether a callback takes the event, by code, if it is a plain function, number of defaults."""
 _VARIABLES: dict[tuple[str, ...], dict[str, tuple[Any, ...]]] = {}

@@ -69,7 +69,8 @@ def uninterrupted(film, model):
 CASES = [(model, after) for model in ("slow", "newcomers", "optical-flow") for after in (3, 9, 40)]
 
 
-@pytest.mark.parametrize("case", sweep(CASES, [("slow", 3)]))
+@pytest.mark.sweep
+@pytest.mark.parametrize("case", CASES)
 def test_a_killed_worker_is_not_seen_in_the_results(cluster, watcher, film, case):
     model, after = case
     news, progress = [], []

@@ -147,6 +147,7 @@ def test_an_afternoon_with_a_worker_that_dies(story, elsewhere, watcher, tmp_pat
     tell_the_story(story, tmp_path, monkeypatch, amid_propagation=kill)
 
 
+@pytest.mark.sweep
 def test_an_afternoon(story, tmp_path, monkeypatch):
     tell_the_story(story, tmp_path, monkeypatch)
 

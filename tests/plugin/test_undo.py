@@ -415,7 +415,8 @@ def edits_of(dock, work, chance):
     }
 
 
-@pytest.mark.parametrize("seed", [1, *(pytest.param(n, marks=pytest.mark.sweep) for n in (2, 3))])
+@pytest.mark.sweep
+@pytest.mark.parametrize("seed", [1, 2, 3])
 def test_any_edits_in_any_order_are_undone_and_redone(ready, work, seed):
     chance = random.Random(seed)
     edits, history = edits_of(ready, work, chance), ready.state.current.history

@@ -506,7 +506,8 @@ PROMPTS = [SavedPrompt(0, i, box_xyxy=np.array(box, float)) for i, box in THINGS
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
-@pytest.mark.parametrize("case", sweep([(3, 14), (9, 14), (40, 56), (70, 84)], [(9, 14)]))
+@pytest.mark.sweep
+@pytest.mark.parametrize("case", [(3, 14), (9, 14), (40, 56), (70, 84)])
 def test_a_process_that_was_killed_is_gone_on_with_to_the_pixel(tmp_path, case):
     """A real process, and a real end; twice in a row."""
     killed_at, n_frames = case

@@ -66,6 +66,7 @@ def planes(project):
         return np.stack([opened.labels[n] for n in range(N_FRAMES)])
 
 
+@pytest.mark.sweep
 def test_a_killed_process_costs_no_video(films, prompts, tmp_path, computed_here):
     videos, out = [films[0], films[2]], tmp_path / "out"
     report = run_batch(videos, prompts, out, model="mortal", jobs=2)

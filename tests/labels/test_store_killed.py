@@ -106,6 +106,7 @@ def nursery():
     process.stdout.close()
 
 
+@pytest.mark.sweep
 def test_killed_at_any_moment_it_has_what_was_finished(nursery, tmp_path):
     chance = random.Random(11)
     LabelStore.create(tmp_path, SHAPE).close()

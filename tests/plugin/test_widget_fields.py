@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from napari.layers import Image, Points
+from qtpy.QtWidgets import QAbstractButton, QApplication, QCheckBox, QStyle
 
 from napari_sam3.plugin.model.app_state import AppState, Outcome, Phase
 from napari_sam3.plugin.views.guidance import guide
+from napari_sam3.plugin.views.widgets.groups import FoldedGroup
 from napari_sam3.plugin.views.widgets.layer_combo import shorten
 
 FILM = Image(np.zeros((3, 20, 30), np.uint8))
@@ -193,3 +195,28 @@ def test_long_names_keep_both_ends():
     assert len(short) == 20
     assert short.startswith("experimen")
     assert short.endswith("_clicks")
+
+
+def test_no_word_of_a_button_is_cut_off(open_dock, open_viewer, film, work):
+    dock = open_dock(open_viewer(show=True))
+    dock.viewer.add_image(film, name="film")
+    dock.new_prompts()
+    dock.prompt_panel.points.value.add([[10, 30, 40]])
+    work(dock, dock.segment_frame)
+    dock.viewer.dims.set_current_step(0, 10)
+    dock.objects_panel.fields.lock.native.click()
+    for group in dock.findChildren(FoldedGroup):
+        group.expand(animate=False)
+    dock.resize(340, 2000)
+    QApplication.processEvents()
+    buttons = [b for b in dock.findChildren(QAbstractButton) if b.isVisible() and b.text()]
+    assert len(buttons) > 20
+    cut = {b.text(): (b.width(), _least(b)) for b in buttons if b.width() < _least(b)}
+    assert cut == {}
+
+
+def _least(button):
+    """What its words and its box take, px."""
+    words = max(map(button.fontMetrics().horizontalAdvance, button.text().splitlines()))
+    has_box = isinstance(button, QCheckBox)
+    return words + has_box * button.style().pixelMetric(QStyle.PixelMetric.PM_IndicatorWidth)

@@ -2,9 +2,9 @@
 
 usage: python benchmarks/window_calls.py   (with a screen, or by xvfb-run)
 
-Counted in the window's thread by `sys.setprofile`, from the action until Qt has nothing left to do:
-calls of functions of this package, the files they stand in, and how often each field was written.
-The counts hang on no clock and no machine.
+Counted in the window's thread by `sys.setprofile`: calls of functions of this package, and the
+files they stand in. "At once" is what is done before the window can do anything else; the rest
+(preview, timeline, what is saved) comes from Qt's events, in part by timers, and varies a little.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ os.environ["NAPARI_SAM3_MODEL"] = "fake"
 
 import napari
 import numpy as np
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 import napari_sam3
@@ -26,22 +27,25 @@ from napari_sam3.plugin.scripting.event_loop import wait_until
 from napari_sam3.plugin.views.dock import SegmentAndTrackWidget
 
 HOME = str(Path(napari_sam3.__file__).parent)
+REST_MS = 1500
+"""Before each action, so that nothing of the one before is counted."""
 
 
-def count(action: Callable[[], object], is_over: Callable[[], bool] = lambda: True) -> Counter[str]:
-    """Calls of ours by file, in this thread, until `is_over` and no event is left."""
+def count(action: Callable[[], object], is_over: Callable[[], bool] | None) -> Counter[str]:
+    """Calls of ours by file, in this thread, until `is_over`; those made at once if it is None."""
     calls: Counter[str] = Counter()
 
     def look(frame, event, _argument):
         if event == "call" and frame.f_code.co_filename.startswith(HOME):
             calls[frame.f_code.co_filename.removeprefix(HOME + "/")] += 1
 
-    QApplication.processEvents()
+    QTest.qWait(REST_MS)
     sys.setprofile(look)
     try:
         action()
-        wait_until(is_over)
-        QApplication.processEvents()
+        if is_over is not None:
+            wait_until(is_over)
+            QApplication.processEvents()
     finally:
         sys.setprofile(None)
     return calls
@@ -59,11 +63,16 @@ def main() -> None:
     points = dock.state.points
     assert points is not None
     points.add([[0, 30, 40]])
+    state = dock.state
     actions = {
-        "a click (an item is drawn)": (lambda: points.add([[0, 60, 80]]), lambda: True),
-        "another object in hand": (lambda: setattr(dock.state, "object_in_hand", 2), lambda: True),
-        "a step of the slider": (lambda: viewer.dims.set_current_step(0, 3), lambda: True),
-        "Segment frame": (dock.segment_frame, lambda: not dock.is_running),
+        "a click, at once": (lambda: points.add([[0, 60, 80]]), None),
+        "a click, until its preview is drawn": (
+            lambda: points.add([[0, 40, 20]]),
+            lambda: not state.preview.is_working,
+        ),
+        "another object in hand, at once": (lambda: setattr(state, "object_in_hand", 2), None),
+        "a step of the slider, at once": (lambda: viewer.dims.set_current_step(0, 3), None),
+        "Segment frame, until it is drawn": (dock.segment_frame, lambda: not dock.is_running),
     }
     for name, (action, is_over) in actions.items():
         calls = count(action, is_over)

@@ -308,10 +308,10 @@ def test_the_list_shows_what_was_done_and_a_click_goes_there(seen, qtbot):
     for y in (30, 40, 50):
         click_on_canvas(seen, qtbot, y, 40)
     shown, points = seen.history_list, seen.state.points
+    shown.group.expand(animate=False)  # what was done before it was opened is there, too
     assert rows_of(seen) == ["✓ beginning", *["✓ click on object 1"] * 3]
     assert "click on object 1" in shown.undo.toolTip()
     assert not shown.redo.isEnabled()
-    shown.group.expand(animate=False)
     place = shown.list.visualItemRect(shown.list.item(1)).center()
     qtbot.mouseClick(shown.list.viewport(), Qt.MouseButton.LeftButton, pos=place)
     assert len(points.data) == 1

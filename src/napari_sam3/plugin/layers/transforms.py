@@ -131,7 +131,7 @@ def world_to_indices(layer: Any, world_point: ArrayLike) -> tuple[int, ...]:
 def layer_shape(layer: Any) -> tuple[int, ...]:
     """Shape of a layer's data (level 0 where multiscale) without the colours of an rgb image."""
     data = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
-    return tuple(int(n) for n in data.shape[: layer.ndim])
+    return tuple(map(int, data.shape[: layer.ndim]))
 
 
 def _unit_factors(source: Any, target: Any) -> FloatArray:

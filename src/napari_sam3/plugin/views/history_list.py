@@ -57,13 +57,14 @@ class HistoryList:
         self.group = FoldedGroup("History", "What was done to this video, to be undone and redone.")
         self.group.rows.add_row(self.undo, self.redo)
         self.group.rows.add_row(self.list)
+        self.group.toggled.connect(self._show_if_seen)
         tracking.state.events.video.connect(self._watch)
         self._watch()
 
     def close(self) -> None:
         """Let go of the history."""
         if self._history is not None:
-            self._history.changed.disconnect(self._show)
+            self._history.changed.disconnect(self._show_if_seen)
             self._history = None
 
     def _watch(self, _video: Any = None) -> None:
@@ -71,10 +72,15 @@ class HistoryList:
         current = self._tracking.state.current
         if current is not None:
             self._history = current.history
-            self._history.changed.connect(self._show)
-        self._show()
+            self._history.changed.connect(self._show_if_seen)
+        self._show_if_seen()
 
-    def _show(self, _command: Any = None) -> None:
+    def _show_if_seen(self, _change: Any = None) -> None:
+        """A row for each thing done takes its time with every click: not while it is folded."""
+        if self.group.isExpanded():
+            self._show()
+
+    def _show(self) -> None:
         history = self._history
         done = [] if history is None else [command.label for command in history.done]
         undone = [] if history is None else [command.label for command in history.undone]

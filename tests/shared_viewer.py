@@ -65,6 +65,8 @@ class SharedViewer:
         else:
             viewer, self._is_lent = self.viewer, True
             _make_current(viewer, True)
+            # a test without a viewer may have begun some, as Dask keeps its own
+            self._seen_new["threads"] |= _threads()
         if show:
             viewer.window.show()
             _process_events()

@@ -207,6 +207,7 @@ def test_no_word_of_a_button_is_cut_off(open_dock, open_viewer, film, work):
     dock.objects_panel.fields.lock.native.click()
     for group in dock.findChildren(FoldedGroup):
         group.expand(animate=False)
+    dock.settings.features_measured.emit(999 * 2**20, 99 * 2**30)
     dock.resize(340, 2000)
     QApplication.processEvents()
     buttons = [b for b in dock.findChildren(QAbstractButton) if b.isVisible() and b.text()]

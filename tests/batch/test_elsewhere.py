@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -182,6 +183,21 @@ def test_workers_of_a_scheduler_give_what_is_computed_here(films, prompts, tmp_p
         np.testing.assert_array_equal(planes(out / f"{name}.sam3"), planes(here / f"{name}.sam3"))
     again = run_batch(films, prompts, out, model="fake", scheduler=cluster.address)
     assert [row.state for row in again.rows] == ["skipped", "failed", "skipped"]
+
+
+@pytest.mark.sweep
+def test_more_videos_at_once_than_there_are_places_are_done_all_the_same(
+    films,
+    prompts,
+    tmp_path,
+    cluster,  # noqa: F811
+):
+    """The workers do not see the results: what they compute is written here."""
+    videos = [shutil.copytree(films[0], tmp_path / name) for name in "defghi"]
+    report = run_batch(
+        videos, prompts, tmp_path / "out", model="fake", scheduler=cluster.address, jobs=5
+    )
+    assert rows_of(report) == [("done", N_FRAMES)] * len(videos)
 
 
 @pytest.mark.sweep

@@ -63,6 +63,20 @@ def test_pieces_come_in_order_and_broken_off_ones_go_on(tmp_path):
     assert folder.finish(upload).read_bytes() == data
 
 
+def test_the_same_content_under_another_name_is_another_video(tmp_path):
+    data, folder = os.urandom(300), UploadFolder(limits(tmp_path))
+    one, other = upload_of(data, "one.mp4"), upload_of(data, "other.mp4")
+    for upload in (one, other):  # both are on their way
+        folder.begin(upload)
+        folder.add(upload, 0, 0, data[:100])
+    folder.add(one, 0, 100, data[100:])
+    assert folder.finish(one).read_bytes() == data
+    assert folder.find(other) is None
+    folder.add(other, 0, 100, data[100:])
+    assert folder.finish(other).read_bytes() == data
+    assert folder.find(one).name == "one.mp4"
+
+
 def test_what_came_wrong_is_thrown_away(tmp_path):
     upload = upload_of(b"a" * 100)
     folder = UploadFolder(limits(tmp_path))
@@ -77,7 +91,7 @@ def test_the_budget_is_kept_by_letting_the_least_used_go(tmp_path):
     uploads = [(upload_of(text * 100), text * 100) for text in (b"a", b"b", b"c")]
     for age, (upload, data) in enumerate(uploads[:2]):
         send(folder, upload, data)
-        os.utime(tmp_path / "uploads" / upload.digest, (1000 + age, 1000 + age))
+        os.utime(tmp_path / "uploads" / upload.key, (1000 + age, 1000 + age))
     folder.find(uploads[0][0])  # used now
     send(folder, *uploads[2])
     assert [folder.find(upload) is not None for upload, _ in uploads] == [True, False, True]

@@ -92,12 +92,12 @@ def do_on_workers(
                 task, on_frames = tasks[number], partial(count, number)
                 try:
                     row = place.do(task, on_frames)
+                    if row is None:
+                        row = do_task(task, models.get, stop, on_frames, hear)
                 except NoWorkerError as exc:
                     if waiting.give_back(number):
                         return
                     row = BatchRow(str(task.video), state="failed", error=on_one_line(exc))
-                if row is None:
-                    row = do_task(task, models.get, stop, on_frames, hear)
                 heard.put((number, row))
         except BaseException as exc:  # none of a task's: those are in its row
             heard.put((-1, exc))

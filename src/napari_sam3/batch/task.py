@@ -18,6 +18,7 @@ from napari_sam3.batch.tracking import track_video
 from napari_sam3.errors import (
     LabelRangeError,
     ModelUnavailableError,
+    NoWorkerError,
     ProjectError,
     RequestError,
     Sam3Error,
@@ -95,7 +96,7 @@ def do_task(
     on_frames: Callable[[int], object],
     tell: Callable[[str], object] = lambda _news: None,
 ) -> BatchRow:
-    """Track and export a video. Nothing is raised: what goes wrong is in the row.
+    """Track and export a video; what goes wrong is in the row.
 
     Parameters
     ----------
@@ -110,6 +111,11 @@ def do_task(
     tell : callable
         Called with a sentence about each thing that is not as it should be and was gone on with,
         as a project begun with another precision; when the frames are done.
+
+    Raises
+    ------
+    NoWorkerError
+        If the model is on workers, and there was no place on one to begin: nothing was done.
     """
     numbers = count(1)
 
@@ -121,6 +127,7 @@ def do_task(
     frames = objects = 0
     state: State = "failed"
     error = ""
+    failure: Sam3Error | None = None
     try:
         if task.settings.overwrite:
             _clear(task)
@@ -148,7 +155,7 @@ def do_task(
         if task.settings.pack and not is_packed and state != "stopped":
             pack_project(task.project)
     except Sam3Error as exc:
-        error = on_one_line(exc)
+        failure, error = exc, on_one_line(exc)
     except Exception as exc:  # one bad video must not stop the others, whatever is wrong with it
         logger.exception("unforeseen error with %s", task.video)
         error = f"something went wrong that should not have: {type(exc).__name__}: {exc}"
@@ -156,6 +163,8 @@ def do_task(
         state = "failed"
         if next(numbers) > 1:  # what was done before it went wrong stays
             frames, objects = count_kept(task)
+        elif isinstance(failure, NoWorkerError):
+            raise failure
     seconds = time.perf_counter() - began
     return BatchRow(str(task.video), frames, objects, seconds, state, error)
 

@@ -1,12 +1,13 @@
 """The videos that a worker may read: those under its roots, and those that were sent to it.
 
-What is sent is a folder named by its hash, with one file or several. Files come in pieces, in
-order, so that what broke off goes on where it was; a folder takes its own name when all of it is
-there and its hash is right. The least recently used ones go when the budget is used up.
+What is sent is a folder named by its hash and name, with one file or several. Files come in
+pieces, in order, so that what broke off goes on where it was; a folder takes its own name when all
+of it is there and its hash is right. The least recently used ones go when the budget is used up.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -93,6 +94,11 @@ class Upload:
         }
 
     @property
+    def key(self) -> str:
+        """What its folder is called: the same content under another name is another one."""
+        return hashlib.sha256(f"{self.digest}/{self.name}".encode()).hexdigest()
+
+    @property
     def n_bytes(self) -> int:
         """Of all files."""
         return sum(size for _, size in self.files)
@@ -121,7 +127,7 @@ class UploadFolder:
 
     def find(self, upload: Upload) -> Path | None:
         """The video, if all of it is here; it counts as used now."""
-        folder = self._home / upload.digest
+        folder = self._home / upload.key
         if not folder.is_dir():
             return None
         os.utime(folder)
@@ -175,7 +181,7 @@ class UploadFolder:
         VideoError
             If it is not what was to come; it is thrown away.
         """
-        part, whole_folder = self._part(upload), self._home / upload.digest
+        part, whole_folder = self._part(upload), self._home / upload.key
         if whole_folder.is_dir():  # somebody else sent the same
             return self._video(whole_folder, upload)
         if [size for _, size in upload.files] != self._sizes(upload):
@@ -193,7 +199,7 @@ class UploadFolder:
         return folder / upload.name
 
     def _part(self, upload: Upload) -> Path:
-        return self._home / (upload.digest + _PART)
+        return self._home / (upload.key + _PART)
 
     def _file(self, upload: Upload, name: str) -> Path:
         part = self._part(upload)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from qtpy.compat import isalive
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication
+from qtpy.QtCore import QEvent, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtWidgets import QApplication, QPushButton
 
 from napari_sam3.plugin.model.tools import Tool
 from napari_sam3.projects import list_projects
@@ -55,6 +56,17 @@ def test_escape_over_the_picture_closes_the_help(dock, hands):
     hands.click(30, 40)
     hands.key(Qt.Key.Key_Escape)
     assert len(dock.state.boxes.data) == 0
+
+
+def test_an_event_that_comes_as_one_of_another_class_is_told_by_its_type(open_dock):
+    """As PyQt hands on one that lies where another one lay that somebody still holds."""
+    dock = open_dock()
+    late = QPushButton("late", dock)
+    assert late.focusPolicy() == Qt.FocusPolicy.StrongFocus
+    for kind in (QEvent.Type.ChildPolished, QEvent.Type.KeyPress):
+        nothing = Qt.MouseButton.NoButton, Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier
+        assert not dock.focus.eventFilter(dock, QMouseEvent(kind, QPointF(), QPointF(), *nothing))
+    assert late.focusPolicy() == Qt.FocusPolicy.TabFocus
 
 
 @pytest.mark.parametrize("button", ["hide_button", "close_button"])

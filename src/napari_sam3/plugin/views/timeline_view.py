@@ -10,7 +10,7 @@ import numpy as np
 from napari.layers import Labels
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt, QTimer
-from qtpy.QtGui import QColor, QImage, QPainter, QPen
+from qtpy.QtGui import QColor, QHelpEvent, QImage, QPainter, QPen
 from qtpy.QtWidgets import QAbstractScrollArea, QFrame, QMenu, QToolTip
 
 from napari_sam3.labels.object_info import ObjectInfo
@@ -423,7 +423,7 @@ class TimelineView(QAbstractScrollArea):
 
     def viewportEvent(self, event: Any) -> bool:  # noqa: N802 (Qt's name)
         """Say what lies under the cursor, where it rests."""
-        if event is not None and event.type() == QEvent.Type.ToolTip:
+        if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
             QToolTip.showText(event.globalPos(), self.describe(event.pos()), self.surface)
             return True
         return bool(super().viewportEvent(event))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtCore import QChildEvent, QEvent, QObject, Qt
+from qtpy.QtGui import QKeyEvent
 from qtpy.QtOpenGLWidgets import QOpenGLWidget
 from qtpy.QtWidgets import (
     QAbstractButton,
@@ -46,14 +47,20 @@ class CanvasFocus(QObject):
         focus_canvas(self._dock)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
-        """Look after what is added; hear of presses and keys."""
+        """Look after what is added; hear of presses and keys.
+
+        PyQt takes an event for the last one at the same place in memory where somebody (vispy,
+        with the last press) still holds that: such a one has the right type, and the wrong class.
+        """
         if event is None or not isinstance(watched, QWidget):
             return False
         kind = event.type()
         if kind == QEvent.Type.ChildPolished:
-            child = event.child()  # type: ignore[attr-defined]
-            if isinstance(child, QWidget) and not child.isWindow():
-                self._look_after(child)
+            # of those that were there before a press is heard twice then, which does no harm
+            children = [event.child()] if isinstance(event, QChildEvent) else watched.children()
+            for child in children:
+                if isinstance(child, QWidget) and not child.isWindow():
+                    self._look_after(child)
         elif kind == QEvent.Type.Wheel:
             # a list or number under the mouse must not change while the dock is scrolled
             if _has_value(watched) and not watched.hasFocus():
@@ -61,11 +68,11 @@ class CanvasFocus(QObject):
                 return True
         elif kind == QEvent.Type.MouseButtonRelease and isinstance(watched, QAbstractSpinBox):
             self._give_back_later()  # its arrows; a click into its text goes to the text
-        elif kind == QEvent.Type.KeyPress:
+        elif kind == QEvent.Type.KeyPress and isinstance(event, QKeyEvent):
             return self._on_key(watched, event)
         return False
 
-    def _on_key(self, widget: QWidget, event: Any) -> bool:
+    def _on_key(self, widget: QWidget, event: QKeyEvent) -> bool:
         if event.key() == Qt.Key.Key_Escape and not _has_popup(widget):
             self.give_back()
             return True
